@@ -1,0 +1,2 @@
+//! dormouse
+fn main() {}

@@ -1,0 +1,213 @@
+//! What a process worker is told to run: the command line of a task.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of a command line, arguments and their separators together.
+pub const ARGV_BYTES_MAX: usize = 128 * 1024;
+/// The wall clock of a run that names none.
+pub const WALL_CLOCK_DEFAULT: Duration = Duration::from_secs(30 * 60);
+/// The idle clock of a run that names none.
+pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10 * 60);
+/// How long a worker has between the cooperative stop and the kill when none is named.
+pub const GRACE_DEFAULT: Duration = Duration::from_secs(10);
+/// Shortest clock.
+pub const CLOCK_MIN: Duration = Duration::from_secs(1);
+/// Longest clock.
+pub const CLOCK_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Longest grace.
+pub const GRACE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// A command, and the clocks and surroundings it runs with. No shell is added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandSpec {
+    /// Program and arguments; at least one, at most [`ARGV_BYTES_MAX`] together.
+    pub argv: Vec<String>,
+    /// The working folder, absolute; the agent's workspace when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<PathBuf>,
+    /// Further variables of the worker's environment; never credentials, those are leased.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// What the worker reads on standard input.
+    #[serde(default)]
+    pub stdin: Stdin,
+    /// Whether the command may be run again after its holder vanished.
+    #[serde(default)]
+    pub effects: Effects,
+    /// From claim to stop, in milliseconds: [`CLOCK_MIN`] to [`CLOCK_MAX`].
+    #[serde(default = "wall_clock_default")]
+    pub wall_clock_ms: u64,
+    /// From the last progress to the stop, in milliseconds; none is off.
+    #[serde(default = "idle_timeout_default", skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+    /// From the cooperative stop to the kill, in milliseconds: 0 to [`GRACE_MAX`].
+    #[serde(default = "grace_default")]
+    pub grace_ms: u64,
+    /// Exit codes that mean a partial result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partial_codes: Vec<i32>,
+    /// Exit codes that mean a failure no retry mends.
+    #[serde(default = "permanent_codes_default")]
+    pub permanent_codes: Vec<i32>,
+}
+
+fn wall_clock_default() -> u64 {
+    u64::try_from(WALL_CLOCK_DEFAULT.as_millis()).expect("half an hour fits")
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
+fn idle_timeout_default() -> Option<u64> {
+    Some(u64::try_from(IDLE_TIMEOUT_DEFAULT.as_millis()).expect("ten minutes fit"))
+}
+
+fn grace_default() -> u64 {
+    u64::try_from(GRACE_DEFAULT.as_millis()).expect("ten seconds fit")
+}
+
+/// What shells answer when a program cannot be run or found.
+fn permanent_codes_default() -> Vec<i32> {
+    vec![126, 127]
+}
+
+/// What the worker reads on standard input.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stdin {
+    /// Nothing: end of file at once.
+    #[default]
+    Null,
+    /// The bytes of this file.
+    File(PathBuf),
+}
+
+/// What is known of a command's effects: decides whether a lapsed run is tried again (stores.md, table C).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effects {
+    /// Nothing: a side effect is assumed from spawn to end, and a lapse is final.
+    #[default]
+    Opaque,
+    /// Running it again does no harm.
+    Repeatable,
+}
+
+/// A command that cannot be accepted. Each names the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCommand {
+    /// No program.
+    #[error("argv: names no program")]
+    Empty,
+    /// Over [`ARGV_BYTES_MAX`].
+    #[error("argv: has {bytes} bytes, at most {ARGV_BYTES_MAX} are taken")]
+    TooLong {
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// A NUL byte in an argument, a variable or a path.
+    #[error("{field}: holds a NUL byte")]
+    Nul {
+        /// The field.
+        field: &'static str,
+    },
+    /// A clock out of its bounds.
+    #[error("{field}: {found} ms is out of bounds, {min} to {max} ms are taken")]
+    Clock {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        found: u64,
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// A path that is not absolute.
+    #[error("{field}: is not an absolute path")]
+    NotAbsolute {
+        /// The field.
+        field: &'static str,
+    },
+}
+
+impl CommandSpec {
+    /// This command line with every default.
+    #[must_use]
+    pub fn new(argv: Vec<String>) -> Self {
+        Self {
+            argv,
+            cwd: None,
+            env: BTreeMap::new(),
+            stdin: Stdin::default(),
+            effects: Effects::default(),
+            wall_clock_ms: wall_clock_default(),
+            idle_timeout_ms: idle_timeout_default(),
+            grace_ms: grace_default(),
+            partial_codes: Vec::new(),
+            permanent_codes: permanent_codes_default(),
+        }
+    }
+
+    /// The wall clock.
+    #[must_use]
+    pub fn wall_clock(&self) -> Duration {
+        Duration::from_millis(self.wall_clock_ms)
+    }
+
+    /// The idle clock, if it is on.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout_ms.map(Duration::from_millis)
+    }
+
+    /// From the cooperative stop to the kill.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+
+    /// Checks every field's bounds.
+    ///
+    /// # Errors
+    /// The first field that is out of them.
+    pub fn validate(&self) -> Result<(), InvalidCommand> {
+        let program = self.argv.first().ok_or(InvalidCommand::Empty)?;
+        if program.is_empty() {
+            return Err(InvalidCommand::Empty);
+        }
+        let bytes = self.argv.iter().map(|a| a.len() + 1).sum();
+        if bytes > ARGV_BYTES_MAX {
+            return Err(InvalidCommand::TooLong { bytes });
+        }
+        self.check_nul()?;
+        check_clock("wall_clock_ms", self.wall_clock_ms, CLOCK_MIN, CLOCK_MAX)?;
+        if let Some(idle) = self.idle_timeout_ms {
+            check_clock("idle_timeout_ms", idle, CLOCK_MIN, CLOCK_MAX)?;
+        }
+        check_clock("grace_ms", self.grace_ms, Duration::ZERO, GRACE_MAX)?;
+        match (&self.cwd, &self.stdin) {
+            (Some(cwd), _) if !cwd.is_absolute() => Err(InvalidCommand::NotAbsolute { field: "cwd" }),
+            (_, Stdin::File(file)) if !file.is_absolute() => Err(InvalidCommand::NotAbsolute { field: "stdin" }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_nul(&self) -> Result<(), InvalidCommand> {
+        if self.argv.iter().any(|a| a.contains('\0')) {
+            return Err(InvalidCommand::Nul { field: "argv" });
+        }
+        if self.env.iter().any(|(k, v)| k.contains(['\0', '=']) || v.contains('\0')) {
+            return Err(InvalidCommand::Nul { field: "env" });
+        }
+        Ok(())
+    }
+}
+
+fn check_clock(field: &'static str, found: u64, min: Duration, max: Duration) -> Result<(), InvalidCommand> {
+    let [min, max] = [min, max].map(|d| u64::try_from(d.as_millis()).expect("bounds are days at most"));
+    if (min..=max).contains(&found) { Ok(()) } else { Err(InvalidCommand::Clock { field, found, min, max }) }
+}

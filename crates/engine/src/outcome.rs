@@ -1,0 +1,254 @@
+//! How a run ended: exactly one of these, written once.
+
+use dormouse_secrets::Scrubbed;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Longest failure message and output text of an outcome, in bytes.
+pub const OUTCOME_TEXT_MAX: usize = 4 * 1024;
+
+/// What became of the work. All text is [`Scrubbed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Done.
+    Success {
+        /// What the worker said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<Scrubbed>,
+    },
+    /// Ended by itself with something to show, not all of it.
+    Partial {
+        /// Why not all.
+        cause: PartialCause,
+        /// What the worker said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<Scrubbed>,
+    },
+    /// An outside defence stopped it; it was not fought.
+    Blocked {
+        /// Which.
+        reason: BlockReason,
+        /// What was seen.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<BlockEvidence>,
+    },
+    /// It failed.
+    Failed {
+        /// The class.
+        reason: FailReason,
+        /// Whether no retry can mend it.
+        permanent: bool,
+        /// Not to be tried before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
+        /// What went wrong, at most [`OUTCOME_TEXT_MAX`] bytes.
+        message: Scrubbed,
+    },
+    /// A clock ran out.
+    Timeout {
+        /// Which.
+        clock: ClockKind,
+        /// Its limit, in milliseconds.
+        limit_ms: u64,
+    },
+    /// Somebody stopped it.
+    Cancelled {
+        /// Who.
+        by: CancelledBy,
+        /// Why, as they said it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Scrubbed>,
+    },
+    /// Its holder vanished. Written by recovery only.
+    Lost {
+        /// When the holder was last heard of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_heartbeat_at: Option<Timestamp>,
+    },
+}
+
+/// Why a result is not the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartialCause {
+    /// The worker said so.
+    Declared,
+    /// The limit of turns.
+    MaxTurns,
+    /// The limit of tokens.
+    MaxTokens,
+    /// The limit of money.
+    MaxBudget,
+}
+
+/// The outside defence that was met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum BlockReason {
+    /// A test for humans.
+    Captcha {
+        /// Its maker, where known.
+        provider: Option<String>,
+    },
+    /// A login is asked for.
+    LoginWall,
+    /// Too many requests.
+    RateLimit {
+        /// Not before, in seconds.
+        retry_after_seconds: Option<u64>,
+    },
+    /// The visit was taken for fraud.
+    FraudDetect {
+        /// Whose product.
+        vendor: Option<String>,
+    },
+    /// Blocked, by what is not known.
+    Unknown,
+}
+
+/// What was seen of a block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockEvidence {
+    /// The address, without user info.
+    pub url: Option<Scrubbed>,
+    /// What else was seen.
+    pub detail: Option<Scrubbed>,
+}
+
+/// Why a run failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailReason {
+    /// A non-zero exit code.
+    Exit,
+    /// A signal that was not ours.
+    Signal,
+    /// It could not be started.
+    Spawn,
+    /// A future panicked.
+    Panic,
+    /// The provider's stream ended without its terminal event.
+    StreamEnded,
+    /// The model refused.
+    Refused,
+    /// The provider did not know us.
+    Auth,
+    /// The provider wants money.
+    Billing,
+    /// The conversation is too long.
+    ContextOverflow,
+    /// The provider did not understand.
+    BadRequest,
+    /// The provider is overloaded.
+    Overloaded,
+    /// The provider's rate limit.
+    RateLimited,
+    /// A denial was the last word.
+    PermissionDenied,
+    /// A human was needed and could not be asked.
+    GateUnavailable,
+    /// The isolation asked for could not be had.
+    Isolation,
+    /// A secret was missing, locked or unreadable.
+    SecretUnavailable,
+    /// The process that owned the tree vanished.
+    KeeperLost,
+    /// The run's guard was dropped.
+    Abandoned,
+    /// The worker said so.
+    Worker,
+}
+
+/// The clocks of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockKind {
+    /// From claim to end.
+    Wall,
+    /// From progress to progress.
+    Idle,
+}
+
+/// Who stopped a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelledBy {
+    /// A person or program that was allowed to.
+    Principal,
+    /// The engine, leaving.
+    Shutdown,
+    /// The agent was paused with its runs.
+    AgentPause,
+}
+
+/// How a worker process left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Its code, when it left by itself.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Whether the signal was ours.
+    pub by_us: bool,
+    /// Whether the kernel ended it for want of memory.
+    pub oom: bool,
+}
+
+/// What a worker's processes used, strays included where the kernel attributes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ResourceUsage {
+    /// Processor time in user mode, in milliseconds.
+    pub user_ms: u64,
+    /// Processor time in the kernel, in milliseconds.
+    pub system_ms: u64,
+    /// Largest resident size, in bytes.
+    pub resident_max_bytes: u64,
+}
+
+/// The terminal record of a run, beside its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// How the process left; none when it never ran.
+    pub exit: Option<Exit>,
+    /// What it used.
+    pub usage: ResourceUsage,
+    /// From claim to end, in milliseconds.
+    pub clock_ms: u64,
+    /// Processes that carried the run.
+    pub spawns: u32,
+    /// Parts of the work completed.
+    pub segments_completed: u32,
+    /// The part that was begun and not completed.
+    pub segment_current: Option<Scrubbed>,
+    /// Transcript bytes left out of the middle.
+    pub elided_bytes: u64,
+    /// Whether it finished by itself though a stop had begun.
+    pub after_stop: bool,
+    /// Processes that outlived the worker's first one and were killed.
+    pub strays: u32,
+    /// How the worker was walled in.
+    pub isolation: String,
+}
+
+impl Outcome {
+    /// Success or Partial.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Success { .. } | Self::Partial { .. })
+    }
+
+    /// The variant's name, as printed and indexed.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Success { .. } => "success",
+            Self::Partial { .. } => "partial",
+            Self::Blocked { .. } => "blocked",
+            Self::Failed { .. } => "failed",
+            Self::Timeout { .. } => "timeout",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Lost { .. } => "lost",
+        }
+    }
+}
