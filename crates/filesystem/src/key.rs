@@ -1,5 +1,6 @@
 //! Names of records: segments, keys, prefixes and streams, with an order every backend shares.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -176,6 +177,13 @@ impl Key {
     /// The key's segments, outermost first.
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> + '_ {
         self.0.split(SEPARATOR)
+    }
+}
+
+/// By its stored form, which has the same order: so a map of keys can be searched by a prefix's range.
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self.stored()
     }
 }
 

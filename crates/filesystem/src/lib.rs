@@ -3,10 +3,16 @@
 mod batch;
 pub mod capability;
 mod error;
+mod filling;
+mod handshake;
 mod health;
+mod judge;
 mod key;
 mod log;
+mod memory;
+mod namespace;
 mod page;
+mod records;
 mod store;
 mod version;
 mod watch;
@@ -20,7 +26,15 @@ pub use error::{BusyCause, CloseError, CommitError, Failed, LogError, OpenError,
 pub use health::{Health, State};
 pub use key::{InvalidName, KEY_MAX, Key, ORDERED_MAX, Prefix, SEGMENT_MAX, SEGMENTS_MAX, Segment, Stream};
 pub use log::{LogHead, Logged, Predecessor};
+pub use memory::Memory;
+pub use namespace::{
+    Agent, COMMIT_DEADLINE, Log, Namespace, Requirements, Scope, ScopedBatch, System, Tenant,
+};
 pub use page::{GET_MANY_MAX, Item, Listed, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Want};
+pub use records::{
+    Class, Cursor, Found, FoundSystem, Index, IndexEntry, IndexScope, IndexValue, Issue, Query, Record,
+    RecordError, RecordId, Records, SystemIndex, Versioned, WriteOnce,
+};
 pub use store::RecordStore;
 pub use version::{Position, Version};
 pub use watch::{Hint, WATCHES_MAX, Watch, Watches};

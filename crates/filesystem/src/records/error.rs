@@ -1,0 +1,83 @@
+//! Errors of typed records.
+
+use crate::{CommitError, ReadError, RecordKind};
+
+use super::Record;
+
+/// One row that cannot be believed, and why. Its bytes are never part of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} {id}: {field}: {cause}")]
+pub struct Issue {
+    /// The kind asked for.
+    pub kind: RecordKind,
+    /// The id, as the key has it.
+    pub id: String,
+    /// The field, or `record`.
+    pub field: String,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+/// A call on typed records that gave no record. Reads and refusals changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// What is stored, or was to be stored, is not such a record; it is untouched. An operator decides.
+    #[error(transparent)]
+    Invalid(Issue),
+    /// A newer build wrote it; it is untouched. Upgrade.
+    #[error("{kind} {id} has schema {found}, this build knows up to {known}; upgrade dormouse")]
+    TooNew {
+        /// The kind.
+        kind: RecordKind,
+        /// The id.
+        id: String,
+        /// The schema found.
+        found: u32,
+        /// The newest known.
+        known: u32,
+    },
+    /// Id or scope inside differ from the key; it is untouched. An operator decides.
+    #[error("{kind} {id} holds the record of another place")]
+    Misplaced {
+        /// The kind.
+        kind: RecordKind,
+        /// The id, as the key has it.
+        id: String,
+    },
+    /// Not done: there is one of this id.
+    #[error("{kind} {id} exists")]
+    Exists {
+        /// The kind.
+        kind: RecordKind,
+        /// The id.
+        id: String,
+    },
+    /// No such index is declared: nothing is ever scanned silently.
+    #[error("{kind} has no index {index}")]
+    NoIndex {
+        /// The kind.
+        kind: RecordKind,
+        /// The index asked for.
+        index: String,
+    },
+    /// The cursor is of another query.
+    #[error("the cursor belongs to another query")]
+    CursorScope,
+    /// As of any read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// As of any commit.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl RecordError {
+    pub(crate) fn invalid<R: Record>(id: &str, field: &str, cause: &str) -> Self {
+        Self::Invalid(Issue {
+            kind: R::KIND,
+            id: id.to_owned(),
+            field: field.to_owned(),
+            cause: cause.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! The stored form: `{kind, schema, id, scope, value}`, compared with the key on every read.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Record, RecordError, Versioned};
+use crate::Entry;
+
+#[derive(Serialize)]
+struct Written<'a, R> {
+    kind: &'a str,
+    schema: u32,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    value: &'a R,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    kind: String,
+    schema: u32,
+    id: String,
+    #[serde(default)]
+    scope: Option<String>,
+    value: Value,
+}
+
+pub(super) fn encode<R: Record>(record: &R, scope: Option<&str>) -> Result<Bytes, RecordError> {
+    let id = record.id().to_string();
+    let written = Written {
+        kind: R::KIND.as_str(),
+        schema: R::SCHEMA,
+        id: id.clone(),
+        scope,
+        value: record,
+    };
+    let bytes = serde_json::to_vec(&written);
+    bytes
+        .map(Bytes::from)
+        .map_err(|cause| RecordError::invalid::<R>(&id, "record", &cause.to_string()))
+}
+
+pub(super) fn decode<R: Record>(
+    entry: &Entry,
+    id: &R::Id,
+    scope: Option<&str>,
+) -> Result<Versioned<R>, RecordError> {
+    let name = id.to_string();
+    let invalid = |field: &str, cause: &str| RecordError::invalid::<R>(&name, field, cause);
+    if entry.kind != R::KIND {
+        return Err(invalid("kind", "is of another kind"));
+    }
+    // serde's text names fields and types; a value it quotes is cut off, since it may be anything.
+    let read: Read = serde_json::from_slice(&entry.value).map_err(|e| invalid("record", &place_of(&e)))?;
+    if read.kind != R::KIND.as_str() || read.id != name || read.scope.as_deref() != scope {
+        return Err(RecordError::Misplaced {
+            kind: R::KIND,
+            id: name,
+        });
+    }
+    if read.schema > R::SCHEMA {
+        return Err(RecordError::TooNew {
+            kind: R::KIND,
+            id: name,
+            found: read.schema,
+            known: R::SCHEMA,
+        });
+    }
+    let value = (read.schema..R::SCHEMA)
+        .try_fold(read.value, |value, from| R::upgrade(from, value))
+        .ok_or_else(|| invalid("schema", "has a form this build cannot upgrade"))?;
+    let record: R = serde_json::from_value(value).map_err(|e| invalid("value", &place_of(&e)))?;
+    if record.id() != *id {
+        return Err(RecordError::Misplaced {
+            kind: R::KIND,
+            id: name,
+        });
+    }
+    Ok(Versioned {
+        record,
+        version: entry.version,
+        key: entry.key.clone(),
+    })
+}
+
+fn place_of(error: &serde_json::Error) -> String {
+    let class = match error.classify() {
+        serde_json::error::Category::Io => "cannot be read",
+        serde_json::error::Category::Syntax => "is no JSON",
+        serde_json::error::Category::Data => "has a field of another type, or lacks one",
+        serde_json::error::Category::Eof => "is cut short",
+    };
+    format!("{class}, line {} column {}", error.line(), error.column())
+}
