@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::handshake::handshake;
 use crate::{
-    Batch, Capabilities, CommitError, Committed, Deadline, Key, Lane, LogError, LogHead, Logged, OpenError,
+    Batch, Capabilities, CommitError, Committed, Deadline, Lane, LogError, LogHead, Logged, OpenError,
     Position, Prefix, ReadError, RecordStore, Segment, Stream, Watch, capability,
 };
 

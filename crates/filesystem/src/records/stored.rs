@@ -29,9 +29,9 @@ struct Read {
 }
 
 pub(super) fn encode<R: Record>(record: &R, scope: Option<&str>) -> Result<Bytes, RecordError> {
-    let id = record.id().to_string();
+    let (kind, id) = (R::KIND, record.id().to_string());
     let written = Written {
-        kind: R::KIND.as_str(),
+        kind: kind.as_str(),
         schema: R::SCHEMA,
         id: id.clone(),
         scope,

@@ -1,0 +1,3 @@
+//! The integration tests of the record store, one binary.
+
+mod records;
