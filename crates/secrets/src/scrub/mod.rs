@@ -1,0 +1,84 @@
+//! The scrubber: takes registered values out of every text that leaves a worker.
+
+mod chars;
+mod set;
+mod stream;
+
+use std::sync::Arc;
+
+use self::set::Set;
+pub use self::stream::ScrubStream;
+use crate::{Redaction, Scrubbed, ScrubbedBytes};
+
+/// The most values of one redaction set; with more, no worker is started.
+pub const SET_VALUES_MAX: usize = 1_024;
+
+/// Takes the values of one redaction set out of text; a clone is a pointer to the same set.
+#[derive(Clone, Debug, Default)]
+pub struct Scrubber {
+    set: Option<Arc<Set>>,
+}
+
+impl Scrubber {
+    /// The scrubber of an empty set: everything passes unchanged.
+    #[must_use]
+    pub fn empty() -> Scrubber {
+        Scrubber { set: None }
+    }
+
+    /// A scrubber of these values. The values are wiped; what finds them lives with the scrubber.
+    ///
+    /// # Errors
+    /// [`SetFull`] for more than [`SET_VALUES_MAX`] values.
+    pub fn new(redactions: Vec<Redaction>) -> Result<Scrubber, SetFull> {
+        if redactions.len() > SET_VALUES_MAX {
+            return Err(SetFull {
+                values: redactions.len(),
+            });
+        }
+        if redactions.is_empty() {
+            return Ok(Scrubber::empty());
+        }
+        Ok(Scrubber {
+            set: Some(Arc::new(Set::new(&redactions))),
+        })
+    }
+
+    /// The text without the values.
+    #[must_use]
+    pub fn scrub(&self, text: &str) -> Scrubbed {
+        let bytes = self.bytes(text.as_bytes()).into_vec();
+        Scrubbed::from_clean(String::from_utf8(bytes).expect("a span covers whole characters of valid text"))
+    }
+
+    /// The bytes without the values. Invalid UTF-8 passes unchanged.
+    #[must_use]
+    pub fn bytes(&self, bytes: &[u8]) -> ScrubbedBytes {
+        let mut stream = self.stream();
+        let mut clean = stream.push(bytes).into_vec();
+        clean.extend_from_slice(stream.finish().as_slice());
+        ScrubbedBytes::from_clean(clean)
+    }
+
+    /// The bytes as text without the values; what is not UTF-8 becomes `U+FFFD`.
+    ///
+    /// They are scrubbed as bytes, decoded, and scrubbed again, as decoding makes new text.
+    #[must_use]
+    pub fn scrub_lossy(&self, bytes: &[u8]) -> Scrubbed {
+        self.scrub(&String::from_utf8_lossy(self.bytes(bytes).as_slice()))
+    }
+
+    /// Scrubs a stream that arrives in chunks: take one per stream, never one per line or event.
+    #[must_use]
+    pub fn stream(&self) -> ScrubStream {
+        ScrubStream::new(self.set.clone())
+    }
+}
+
+/// There are more values than a redaction set takes. Nothing was made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a redaction set has at most {SET_VALUES_MAX} values, this one has {values}")]
+pub struct SetFull {
+    /// The values there were.
+    pub values: usize,
+}
