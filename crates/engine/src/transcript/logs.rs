@@ -1,0 +1,140 @@
+//! The durable part: two logs of a run, and reading through both.
+
+use std::collections::VecDeque;
+
+use dormouse_filesystem::{Log, LogError, LogHead, Namespace, PAGE_MAX, Position, Segment, Tenant};
+
+use super::frame::{Frame, decode};
+
+/// The two logs of one run.
+#[derive(Debug, Clone)]
+pub struct TranscriptLogs {
+    pub(super) head: Log,
+    pub(super) tail: Log,
+}
+
+impl TranscriptLogs {
+    /// The logs of this run, whether or not it has printed anything.
+    #[must_use]
+    pub fn of(tenant: &Namespace<Tenant>, run: &Segment) -> Self {
+        let log = |part| tenant.log(&[name("run"), run.clone(), name(part)]);
+        Self {
+            head: log("head"),
+            tail: log("tail"),
+        }
+    }
+
+    /// Reads from an offset on.
+    #[must_use]
+    pub fn read_from(&self, offset: u64) -> Reader {
+        Reader {
+            logs: self.clone(),
+            part: Part::Head,
+            after: Position::START,
+            offset,
+        }
+    }
+}
+
+fn name(text: &str) -> Segment {
+    Segment::parse(text).expect("names fixed here are legal")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Head,
+    Tail,
+}
+
+/// Reads the durable part of a transcript in order. It may be asked again after it has reached the end.
+#[derive(Debug)]
+pub struct Reader {
+    logs: TranscriptLogs,
+    part: Part,
+    after: Position,
+    offset: u64,
+}
+
+impl Reader {
+    /// The offset of the next byte it has not returned.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes up to here were had elsewhere.
+    pub(super) fn skip_to(&mut self, offset: u64) {
+        self.offset = self.offset.max(offset);
+    }
+
+    /// The next frames that are durable; none when there are no more for now.
+    ///
+    /// # Errors
+    /// As any tail. What was cut from the front of the tail meanwhile is no error: the next frame's offset jumps.
+    pub async fn next(&mut self) -> Result<Option<Vec<Frame>>, LogError> {
+        loop {
+            // Asked before the head is read: once the tail has begun, the head grows no more.
+            let has_tail = self.part == Part::Tail || self.logs.tail.head().await? != LogHead::NONE;
+            let log = if self.part == Part::Head {
+                &self.logs.head
+            } else {
+                &self.logs.tail
+            };
+            let entries = match log.tail(self.after, PAGE_MAX).await {
+                Ok(entries) => entries,
+                Err(LogError::ReplayGap { first, .. }) if self.after < first => {
+                    self.after = Position::new(first.get() - 1);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(last) = entries.last() {
+                self.after = last.position;
+                let frames: Vec<Frame> = entries
+                    .iter()
+                    .filter_map(|entry| decode(&entry.entry))
+                    .flatten()
+                    .collect();
+                let frames: Vec<Frame> = frames.iter().filter_map(|f| f.from_offset(self.offset)).collect();
+                if let Some(last) = frames.last() {
+                    self.offset = last.end();
+                    return Ok(Some(frames));
+                }
+                continue;
+            }
+            if self.part == Part::Tail || !has_tail {
+                return Ok(None);
+            }
+            (self.part, self.after) = (Part::Tail, Position::START);
+        }
+    }
+}
+
+/// Which entries of the tail log lie where, so that it can be cut from the front.
+#[derive(Debug, Default)]
+pub(super) struct TailExtent {
+    entries: VecDeque<(Position, u64)>,
+    bytes: u64,
+}
+
+impl TailExtent {
+    pub(super) fn add(&mut self, position: Position, bytes: u64) {
+        self.entries.push_back((position, bytes));
+        self.bytes += bytes;
+    }
+
+    /// The position before which to cut, and the bytes that go, once there is more than `max + slack`.
+    pub(super) fn cut(&mut self, max: u64, slack: u64) -> Option<(Position, u64)> {
+        if self.bytes <= max + slack {
+            return None;
+        }
+        let (mut gone, mut before) = (0, None);
+        while self.bytes > max {
+            let (position, bytes) = self.entries.pop_front()?;
+            self.bytes -= bytes;
+            gone += bytes;
+            before = Some(position.next());
+        }
+        before.map(|before| (before, gone))
+    }
+}
