@@ -174,6 +174,13 @@ impl Key {
         join(stored.split(SEPARATOR)).map(Self)
     }
 
+    /// The narrowest prefix that holds this key.
+    #[must_use]
+    pub fn parent(&self) -> Prefix {
+        let above = self.0.rfind(SEPARATOR).map_or("", |end| &self.0[..end]);
+        Prefix(above.into())
+    }
+
     /// The key's segments, outermost first.
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> + '_ {
         self.0.split(SEPARATOR)

@@ -1,3 +1,9 @@
-//! The integration tests of the record store, one binary.
+//! The backends and holders of this crate against the contract, and what the contract cannot see.
 
+// Helpers of tests are tests: what they unwrap is the assertion.
+#![allow(clippy::unwrap_used)]
+
+mod memory;
 mod records;
+#[cfg(feature = "sled")]
+mod sled;

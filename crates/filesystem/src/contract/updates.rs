@@ -1,0 +1,1 @@
+//! Updates: read, decide, write, through `cas_update`.
