@@ -1,0 +1,28 @@
+//! The scrubber at its boundary: text, bytes and chunks go in, clean ones come out.
+
+mod markers;
+mod stream;
+mod types;
+mod values;
+
+use dormouse_secrets::{Redaction, Scrubber, Secret, SecretName};
+
+/// A scrubber of these names and values.
+fn scrubber(values: &[(&str, &[u8])]) -> Scrubber {
+    let redactions = values.iter().map(|(name, value)| {
+        let name = SecretName::parse(name).expect("the test gives a name");
+        Redaction::new(name, Secret::new(value.to_vec())).expect("the test gives a value")
+    });
+    Scrubber::new(redactions.collect()).expect("the test gives few values")
+}
+
+/// What a stream gives for these chunks.
+fn streamed(scrubber: &Scrubber, chunks: &[&[u8]]) -> Vec<u8> {
+    let mut stream = scrubber.stream();
+    let mut out: Vec<u8> = chunks
+        .iter()
+        .flat_map(|chunk| stream.push(chunk).into_vec())
+        .collect();
+    out.extend(stream.finish().into_vec());
+    out
+}
