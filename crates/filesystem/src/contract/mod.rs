@@ -111,7 +111,12 @@ macro_rules! contract_suite {
                 model:
                     a_random_history_is_the_models;
                 linear:
-                    histories_of_eight_tasks_are_linearizable
+                    histories_of_eight_tasks_are_linearizable;
+                updates:
+                    sixteen_tasks_lose_no_increment
+                    a_change_of_nothing_writes_nothing
+                    an_update_answers_what_is_stored
+                    a_refused_update_writes_nothing
             );
         }
     };

@@ -44,7 +44,8 @@ impl Memory {
     pub fn new(now: jiff::Timestamp) -> Self {
         Self {
             inner: Mutex::new(Inner {
-                content: Content::from_floor(Version::floor(now)),
+                // 0 is no commit's version, not even in 1970.
+                content: Content::from_floor(Version::floor(now).max(Version::new(1))),
                 state: State::Open,
                 commits: 0,
             }),

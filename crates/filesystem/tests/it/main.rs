@@ -5,5 +5,7 @@
 
 mod memory;
 mod records;
+mod scripted;
 #[cfg(feature = "sled")]
 mod sled;
+mod update;
