@@ -2,10 +2,17 @@
 
 mod batch;
 pub mod capability;
+#[cfg(feature = "sled")]
+#[doc(hidden)]
+pub mod commit_log;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod error;
+mod ext;
 mod filling;
 mod handshake;
 mod health;
+mod holders;
 mod judge;
 mod key;
 mod log;
@@ -13,16 +20,22 @@ mod memory;
 mod namespace;
 mod page;
 mod records;
+#[cfg(feature = "sled")]
+mod sled;
 mod store;
+mod update;
 mod version;
 mod watch;
 
+#[cfg(feature = "sled")]
+pub use self::sled::{Sled, SledOptions};
 pub use batch::{
     Append, BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Check, Committed, Deadline, Delete, Entry,
     Expected, KIND_MAX, LOG_ENTRY_MAX, Lane, Put, RecordKind, VALUE_MAX,
 };
 pub use capability::Capabilities;
 pub use error::{BusyCause, CloseError, CommitError, Failed, LogError, OpenError, ReadError, Source};
+pub use ext::{FOLLOW_RECHECK, RecordStoreExt, follow};
 pub use health::{Health, State};
 pub use key::{InvalidName, KEY_MAX, Key, ORDERED_MAX, Prefix, SEGMENT_MAX, SEGMENTS_MAX, Segment, Stream};
 pub use log::{LogHead, Logged, Predecessor};
@@ -36,5 +49,8 @@ pub use records::{
     RecordError, RecordId, Records, SystemIndex, Versioned, WriteOnce,
 };
 pub use store::RecordStore;
+pub use update::{
+    ATTEMPTS_MAX, Change, DEADLINE, DELAY_MAX, DELAY_MIN, Retry, UpdateError, Updated, cas_update,
+};
 pub use version::{Position, Version};
 pub use watch::{Hint, WATCHES_MAX, Watch, Watches};

@@ -1,0 +1,27 @@
+//! The commit log: the truth of the embedded backends. What stands behind it can be rebuilt from it.
+//!
+//! A commit is a [frame]; frames written and flushed together are a group; frames lie in [segments](segment). The
+//! bytes are drawn in `docs/FORMAT.md`. Encoding and decoding are pure functions over bytes; all input and output
+//! goes through a [`FileLayer`], so that a test can put a disk that loses power under the same code.
+//!
+//! This module is public for such tests. It is outside semver.
+
+mod append;
+pub mod checkpoint;
+mod files;
+pub mod frame;
+mod reader;
+mod recovery;
+mod scan;
+pub mod segment;
+mod spare;
+
+pub use append::{Appender, AppenderOptions, NoRoom, Purpose};
+pub(crate) use files::is_same_boot;
+pub use files::{FileLayer, LogFile, StdFiles};
+pub use reader::Reader;
+pub use recovery::{Plan, Recovered, RecoveryError, Tail, recover};
+pub use scan::{Place, Rest, Scan, Scanner};
+
+/// The format of segments, frames and the checkpoint that this build writes, and the newest it reads.
+pub const FORMAT: u32 = 1;

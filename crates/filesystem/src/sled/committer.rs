@@ -1,0 +1,332 @@
+//! The committer: one thread that writes. Read, decide, write, flush, publish, acknowledge: in that order.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::apply::{Mode, Tally, apply};
+use super::decide::{Group, Undecided};
+use super::queue::{Ending, Next, Waiting};
+use super::shared::{INDEX_FAILED, Shared};
+use super::work::{Truncated, Work};
+use crate::commit_log::checkpoint::Checkpoint;
+use crate::commit_log::{Appender, NoRoom, Purpose};
+use crate::{BusyCause, CommitError, Committed, LogError, State};
+
+/// When writing has stopped for this long a checkpoint is made, once; then the committer sleeps without a timer.
+const IDLE: Duration = Duration::from_secs(1);
+
+const FLUSH_FAILED: &str = "a flush failed; opening it again decides what was written";
+const LOCK_LOST: &str = "its lock file was replaced";
+const COMMITTER_FAILED: &str = "its committer failed";
+pub(super) const SHUT_DOWN: &str = "it was shut down";
+
+/// The one writer of an open store.
+#[derive(Debug)]
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    appender: Appender,
+    store: [u8; 16],
+    /// The version of the next commit.
+    next: u64,
+    tally: Tally,
+    group: Group,
+    /// Whether something was written since the last checkpoint.
+    is_behind: bool,
+}
+
+/// Something decided, and whom to tell once it is durable.
+#[derive(Debug)]
+enum Answer {
+    Commit(
+        oneshot::Sender<Result<Committed, CommitError>>,
+        Result<Committed, CommitError>,
+    ),
+    Truncate(
+        oneshot::Sender<Result<Truncated, LogError>>,
+        Result<Truncated, LogError>,
+    ),
+}
+
+impl Committer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        appender: Appender,
+        store: [u8; 16],
+        next: u64,
+        tally: Tally,
+    ) -> Self {
+        let group = Group::new(appender.seed());
+        Self {
+            shared,
+            appender,
+            store,
+            next,
+            tally,
+            group,
+            is_behind: false,
+        }
+    }
+
+    /// Runs until the queue ends. A panic in it closes the store and leaves the process alive.
+    pub(super) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let ran = catch_unwind(AssertUnwindSafe(|| self.work()));
+        if ran.is_err() {
+            shared.refuse_writes(COMMITTER_FAILED);
+        }
+        shared.refuse_writes(SHUT_DOWN);
+        shared.watches.close();
+    }
+
+    /// Ends when the queue does.
+    fn work(&mut self) {
+        loop {
+            let idle = self.is_behind.then_some(IDLE);
+            match self.shared.queue.next(idle) {
+                Next::Group(waiting) => self.commit(waiting),
+                Next::Idle => self.checkpoint(false),
+                Next::Closed(Ending::Clean) => return self.checkpoint(true),
+                Next::Closed(Ending::Dropped) => return,
+            }
+        }
+    }
+
+    fn commit(&mut self, waiting: Vec<Waiting>) {
+        let works = in_time(waiting);
+        let works = self.with_room(works);
+        self.group.begin(self.appender.next_place(), self.next);
+        let answers = self.decide(works);
+        if self.group.places.is_empty() {
+            return self.acknowledge(answers);
+        }
+        match self.flush() {
+            Ok(()) => self.publish(answers),
+            Err(error) => self.lost(answers, &error),
+        }
+    }
+
+    /// Makes room for all of it. Where there is none, what only gives space back may use the reserve.
+    fn with_room(&mut self, works: Vec<Work>) -> Vec<Work> {
+        let bytes = encoded_max(&works);
+        let purpose = if works.iter().all(Work::is_reclaim) {
+            Purpose::Reclaim
+        } else {
+            Purpose::Growth
+        };
+        match self.make_room(bytes, purpose) {
+            Ok(()) => return works,
+            Err(NoRoom::NoSpace) => {}
+            Err(NoRoom::Failed(error)) => return self.without_log(works, &error),
+        }
+        let (reclaiming, growing): (Vec<Work>, Vec<Work>) = works.into_iter().partition(Work::is_reclaim);
+        refuse_busy(growing, BusyCause::NoSpace);
+        match self.make_room(encoded_max(&reclaiming), Purpose::Reclaim) {
+            Ok(()) => reclaiming,
+            Err(NoRoom::NoSpace) => {
+                refuse_busy(reclaiming, BusyCause::NoSpace);
+                Vec::new()
+            }
+            Err(NoRoom::Failed(error)) => self.without_log(reclaiming, &error),
+        }
+    }
+
+    fn make_room(&mut self, bytes: u64, purpose: Purpose) -> Result<(), NoRoom> {
+        if bytes > 0 && self.appender.make_room(bytes, self.next, purpose)? && self.is_behind {
+            self.checkpoint(false);
+        }
+        Ok(())
+    }
+
+    /// The log cannot be made longer and not for want of space: nothing of this was written.
+    fn without_log(&self, works: Vec<Work>, error: &io::Error) -> Vec<Work> {
+        tracing::error!(%error, "the log of the store cannot be made longer; the store is closed");
+        self.shared.refuse_writes(FLUSH_FAILED);
+        for work in works {
+            work.refuse(CommitError::Closed { reason: FLUSH_FAILED });
+        }
+        Vec::new()
+    }
+
+    fn decide(&mut self, works: Vec<Work>) -> Vec<Answer> {
+        let group = &mut self.group;
+        let mut left = works.into_iter();
+        let mut answers = Vec::with_capacity(left.len());
+        let decided = self.shared.with_index(|index| {
+            for work in left.by_ref() {
+                match work {
+                    Work::Commit(batch, to) => match group.commit(index, &batch) {
+                        Ok(committed) => answers.push(Answer::Commit(to, Ok(committed))),
+                        Err(Undecided::Refused(error)) => answers.push(Answer::Commit(to, Err(error))),
+                        Err(Undecided::Past(_)) => unreachable!("a batch truncates nothing"),
+                        Err(Undecided::Index(error)) => return Err(error),
+                    },
+                    Work::Truncate(truncate, to) => match group.truncate(index, &truncate) {
+                        Ok(truncated) => answers.push(Answer::Truncate(to, Ok(truncated))),
+                        Err(Undecided::Refused(error)) => {
+                            answers.push(Answer::Truncate(to, Err(error.into())));
+                        }
+                        Err(Undecided::Past(error)) => answers.push(Answer::Truncate(to, Err(error))),
+                        Err(Undecided::Index(error)) => return Err(error),
+                    },
+                }
+            }
+            Ok(())
+        });
+        if decided.is_err() {
+            // The index failed, and with it the store: nothing of this group is written.
+            self.group.begin(self.appender.next_place(), self.next);
+            refuse_closed(answers, INDEX_FAILED);
+            left.for_each(|work| work.refuse(CommitError::Closed { reason: INDEX_FAILED }));
+            return Vec::new();
+        }
+        answers
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.shared.holds_lock() {
+            return Err(io::Error::other(LOCK_LOST));
+        }
+        self.appender
+            .write(&self.group.bytes, self.group.next_version() - 1)?;
+        self.next = self.group.next_version();
+        self.is_behind = true;
+        self.shared.flushes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The group is durable: now it is shown, hinted, and its callers are told.
+    fn publish(&mut self, answers: Vec<Answer>) {
+        let Self {
+            shared, group, tally, ..
+        } = self;
+        let highest = group.next_version() - 1;
+        let changed = shared.change_index(|index| {
+            index.begin(highest)?;
+            for (place, frame) in group.frames() {
+                apply(index, place, &frame, Mode::Live)?;
+                tally.count(&frame);
+            }
+            Ok(())
+        });
+        if let Err(error) = changed {
+            shared.index_failed(&error);
+            return indeterminate(answers, "the index failed behind the flush");
+        }
+        shared.watches.ring(group.changed.iter());
+        self.acknowledge(answers);
+    }
+
+    /// Tells the callers, who may be gone.
+    fn acknowledge(&self, answers: Vec<Answer>) {
+        let done = answers.iter().filter(|answer| answer.is_done()).count();
+        self.shared.commits.fetch_add(done as u64, Ordering::Relaxed);
+        for answer in answers {
+            match answer {
+                Answer::Commit(to, answer) => drop(to.send(answer)),
+                Answer::Truncate(to, answer) => drop(to.send(answer)),
+            }
+        }
+    }
+
+    /// A flush that failed is never retried and believed: reopening decides what was written.
+    fn lost(&self, answers: Vec<Answer>, error: &io::Error) {
+        tracing::error!(%error, "a flush of the store failed; it is closed for writing");
+        self.shared.refuse_writes(FLUSH_FAILED);
+        indeterminate(answers, &error.to_string());
+    }
+
+    /// Makes the index durable, then says so.
+    fn checkpoint(&mut self, is_clean: bool) {
+        self.is_behind = false;
+        // After a failure the log may hold what the index lacks: the last checkpoint is the one that is true.
+        if self.shared.state() != State::Open {
+            return;
+        }
+        if let Err(error) = self.try_checkpoint(is_clean) {
+            // The checkpoint before this one still holds; the next opening replays more.
+            tracing::warn!(%error, "no checkpoint of the store was made");
+        }
+    }
+
+    fn try_checkpoint(&self, is_clean: bool) -> io::Result<()> {
+        self.shared
+            .with_index(super::index::Index::sync)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        let (segment, offset) = self.appender.next_place();
+        let checkpoint = Checkpoint {
+            clean: is_clean,
+            store: self.store,
+            boot: self.shared.files.boot(),
+            version: self.next - 1,
+            segment,
+            offset,
+            records: self.tally.records,
+            digest: self.tally.digest,
+        };
+        checkpoint.write(&*self.shared.files)
+    }
+}
+
+impl Answer {
+    /// Whether a commit was done, checks alone included.
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Commit(_, answer) => answer.is_ok(),
+            Self::Truncate(..) => false,
+        }
+    }
+}
+
+/// What is still in time. What is not was never written, and is told so.
+fn in_time(waiting: Vec<Waiting>) -> Vec<Work> {
+    let now = Instant::now();
+    let mut works = Vec::with_capacity(waiting.len());
+    for waiting in waiting {
+        if waiting.deadline.is_some_and(|deadline| deadline <= now) {
+            refuse_busy(vec![waiting.work], BusyCause::Deadline);
+        } else {
+            works.push(waiting.work);
+        }
+    }
+    works
+}
+
+fn encoded_max(works: &[Work]) -> u64 {
+    works.iter().map(|work| work.encoded_max() as u64).sum()
+}
+
+fn refuse_busy(works: Vec<Work>, cause: BusyCause) {
+    for work in works {
+        work.refuse(CommitError::Busy { cause });
+    }
+}
+
+fn refuse_closed(answers: Vec<Answer>, reason: &'static str) {
+    for answer in answers {
+        match answer {
+            Answer::Commit(to, _) => drop(to.send(Err(CommitError::Closed { reason }))),
+            Answer::Truncate(to, _) => drop(to.send(Err(CommitError::Closed { reason }.into()))),
+        }
+    }
+}
+
+/// What was accepted may or may not be on disk. What was refused, or only checked, was judged against a state that may
+/// never come to be: it was not done.
+fn indeterminate(answers: Vec<Answer>, cause: &str) {
+    let lost = || CommitError::Indeterminate {
+        source: Some(cause.to_owned().into()),
+    };
+    for answer in answers {
+        match answer {
+            Answer::Commit(to, Ok(Committed { version: Some(_), .. })) => drop(to.send(Err(lost()))),
+            Answer::Truncate(to, Ok(_)) => drop(to.send(Err(lost().into()))),
+            Answer::Commit(..) | Answer::Truncate(..) => refuse_closed(vec![answer], FLUSH_FAILED),
+        }
+    }
+}

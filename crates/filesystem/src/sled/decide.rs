@@ -1,0 +1,260 @@
+//! Deciding a group: each batch judged in order against durable state plus what the group accepted, and encoded.
+
+use std::collections::HashMap;
+
+use super::index::{Index, IndexError};
+use super::spot::Head;
+use super::work::{Truncate, Truncated};
+use crate::commit_log::Place;
+use crate::commit_log::frame::{self, Header, Operation, Seed};
+use crate::judge::judge;
+use crate::{Batch, CommitError, Committed, Key, LogError, Position, Stream, Version};
+
+/// Most entries that one step of a truncation drops: a long one is many commits, so that others go between.
+const TRUNCATE_STEP: u64 = 256;
+
+/// The group being formed: its frames, and the state as it will be after them.
+#[derive(Debug)]
+pub(super) struct Group {
+    seed: Seed,
+    segment: u32,
+    /// Where in the segment its first frame goes.
+    begin: u32,
+    next: u64,
+    /// Its frames, aligned: what is written.
+    pub(super) bytes: Vec<u8>,
+    /// Where each of its frames will lie.
+    pub(super) places: Vec<Place>,
+    /// The keys of records and logs it changes, for hints.
+    pub(super) changed: Vec<Key>,
+    versions: HashMap<Key, Option<u64>>,
+    heads: HashMap<Stream, Head>,
+}
+
+/// Why a batch has no verdict.
+#[derive(Debug)]
+pub(super) enum Undecided {
+    /// It was judged and does not hold.
+    Refused(CommitError),
+    /// The log has no such head to drop.
+    Past(LogError),
+    /// The index did not answer.
+    Index(IndexError),
+}
+
+impl From<IndexError> for Undecided {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error)
+    }
+}
+
+impl Group {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self {
+            seed,
+            segment: 0,
+            begin: 0,
+            next: 0,
+            bytes: Vec::new(),
+            places: Vec::new(),
+            changed: Vec::new(),
+            versions: HashMap::new(),
+            heads: HashMap::new(),
+        }
+    }
+
+    /// An empty group again, that goes to this place; its first commit has this version.
+    pub(super) fn begin(&mut self, (segment, offset): (u32, u32), next: u64) {
+        self.segment = segment;
+        self.begin = offset;
+        self.next = next;
+        self.bytes.clear();
+        self.places.clear();
+        self.changed.clear();
+        self.versions.clear();
+        self.heads.clear();
+    }
+
+    /// The version of the next commit.
+    pub(super) fn next_version(&self) -> u64 {
+        self.next
+    }
+
+    /// Judges a batch and, if it holds, adds it to the group.
+    pub(super) fn commit(&mut self, index: &Index, batch: &Batch) -> Result<Committed, Undecided> {
+        self.judge(index, batch)?;
+        if !batch.writes() {
+            return Ok(Committed {
+                version: None,
+                positions: Vec::new(),
+            });
+        }
+        let version = self.next;
+        let positions = self.positions(index, batch, version)?;
+        self.encode(operations(batch, &positions));
+        for put in &batch.puts {
+            self.versions.insert(put.key.clone(), Some(version));
+            self.changed.push(put.key.clone());
+        }
+        for delete in &batch.deletes {
+            self.versions.insert(delete.key.clone(), None);
+            self.changed.push(delete.key.clone());
+        }
+        Ok(Committed {
+            version: Some(Version::new(version)),
+            positions: first_positions(batch, &positions),
+        })
+    }
+
+    fn judge(&self, index: &Index, batch: &Batch) -> Result<(), Undecided> {
+        let mut failure = None;
+        let judged = judge(batch, |key| match self.version_of(index, key) {
+            Ok(version) => version.map(Version::new),
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        });
+        match failure {
+            Some(error) => Err(Undecided::Index(error)),
+            None => judged.map_err(Undecided::Refused),
+        }
+    }
+
+    fn version_of(&self, index: &Index, key: &Key) -> Result<Option<u64>, IndexError> {
+        match self.versions.get(key) {
+            Some(version) => Ok(*version),
+            None => Ok(index.record(key.stored())?.map(|spot| spot.version)),
+        }
+    }
+
+    fn head_of(&self, index: &Index, log: &Stream) -> Result<Option<Head>, IndexError> {
+        match self.heads.get(log) {
+            Some(head) => Ok(Some(*head)),
+            None => index.head(log.key().stored()),
+        }
+    }
+
+    /// The position of each append, in the batch's order.
+    fn positions(&mut self, index: &Index, batch: &Batch, version: u64) -> Result<Vec<u64>, IndexError> {
+        let mut positions = Vec::with_capacity(batch.appends.len());
+        for append in &batch.appends {
+            let known = self.head_of(index, &append.log)?;
+            let mut head = known.unwrap_or(Head::begun(version));
+            positions.push(head.next);
+            head.next += 1;
+            head.bytes += append.entry.len() as u64;
+            self.heads.insert(append.log.clone(), head);
+            self.changed.push(append.log.key().clone());
+        }
+        Ok(positions)
+    }
+
+    /// Adds one step of a truncation. What was appended in this very group waits for a later step.
+    pub(super) fn truncate(&mut self, index: &Index, truncate: &Truncate) -> Result<Truncated, Undecided> {
+        let Truncate { log, before } = truncate;
+        let known = self.head_of(index, log)?;
+        let mut head = known.unwrap_or(Head::begun(0));
+        if before.get() > head.next {
+            return Err(Undecided::Past(past(&head)));
+        }
+        let indexed = index.head(log.key().stored())?.map_or(0, |head| head.next);
+        let end = before
+            .get()
+            .min(indexed)
+            .min(head.first.saturating_add(TRUNCATE_STEP));
+        if end > head.first {
+            let mut bytes = 0;
+            index.walk_entries(log.key().stored(), head.first, end, |_, spot| {
+                bytes += u64::from(spot.weight);
+                true
+            })?;
+            let log_name = log.key().stored();
+            self.encode(std::iter::once(Operation::Truncate {
+                log: log_name,
+                before: end,
+                bytes,
+            }));
+            head.first = end;
+            head.bytes = head.bytes.saturating_sub(bytes);
+            self.heads.insert(log.clone(), head);
+            self.changed.push(log.key().clone());
+        }
+        Ok(Truncated {
+            first: Position::new(head.first),
+        })
+    }
+
+    fn encode<'a>(&mut self, operations: impl Iterator<Item = Operation<'a>>) {
+        let offset = |bytes: usize| self.begin + u32::try_from(bytes).expect("a group is below 4 GiB");
+        let header = Header {
+            version: self.next,
+            group: u64::from(self.segment) << 32 | u64::from(self.begin),
+            segment: self.segment,
+        };
+        let at = offset(self.bytes.len());
+        let len = frame::encode(header, self.seed, operations, &mut self.bytes);
+        self.places.push(Place {
+            segment: self.segment,
+            offset: at,
+            len: u32::try_from(len).expect("a frame is at most FRAME_MAX"),
+        });
+        self.next += 1;
+    }
+
+    /// The frames encoded, with their places.
+    pub(super) fn frames(&self) -> impl Iterator<Item = (Place, frame::Frame<'_>)> {
+        self.places.iter().map(|place| {
+            let start = (place.offset - self.begin) as usize;
+            let bytes = &self.bytes[start..start + place.len as usize];
+            (
+                *place,
+                frame::Frame::verified(bytes).expect("it was encoded a moment ago"),
+            )
+        })
+    }
+}
+
+fn past(head: &Head) -> LogError {
+    LogError::ReplayGap {
+        first: Position::new(head.first),
+        next: Position::new(head.next),
+    }
+}
+
+fn operations<'a>(batch: &'a Batch, positions: &'a [u64]) -> impl Iterator<Item = Operation<'a>> {
+    let puts = batch.puts.iter().map(|put| Operation::Put {
+        key: put.key.stored(),
+        was: match put.expected {
+            crate::Expected::Absent => 0,
+            crate::Expected::At(version) => version.get(),
+        },
+        kind: put.kind.as_str(),
+        value: &put.value,
+    });
+    let deletes = batch.deletes.iter().map(|delete| Operation::Delete {
+        key: delete.key.stored(),
+        was: delete.at.get(),
+    });
+    let appends = batch
+        .appends
+        .iter()
+        .zip(positions)
+        .map(|(append, position)| Operation::Append {
+            log: append.log.key().stored(),
+            position: *position,
+            entry: &append.entry,
+        });
+    deletes.chain(puts).chain(appends)
+}
+
+/// The first position in each log, in the order in which the batch first names them.
+fn first_positions(batch: &Batch, positions: &[u64]) -> Vec<(Stream, Position)> {
+    let mut firsts: Vec<(Stream, Position)> = Vec::new();
+    for (append, position) in batch.appends.iter().zip(positions) {
+        if firsts.iter().all(|(log, _)| *log != append.log) {
+            firsts.push((append.log.clone(), Position::new(*position)));
+        }
+    }
+    firsts
+}

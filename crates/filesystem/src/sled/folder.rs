@@ -1,0 +1,229 @@
+//! The store's folder: whose it is, whether it may hold a store, and who has it open.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+use super::filesystem::{self, Kind};
+use crate::OpenError;
+
+/// The format of a store's folder that this build makes, and the newest it opens.
+const FORMAT: u32 = 1;
+const BACKEND: &str = "sled";
+/// What a folder may hold before its FORMAT was written: an earlier opening was killed there.
+const BEGUN: [&str; 3] = ["LOCK", "FORMAT.tmp", "log"];
+/// Longest FORMAT or LOCK that is read.
+const TEXT_MAX: u64 = 4096;
+
+/// A store's folder, held by this process until it is dropped.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    lock: File,
+    pub(super) store: [u8; 16],
+    pub(super) kind: Kind,
+}
+
+/// Who opens it, for those who find it taken.
+#[derive(Debug, Clone)]
+pub(super) struct Opener {
+    pub(super) program: String,
+    pub(super) now: jiff::Timestamp,
+}
+
+impl Folder {
+    /// Makes or opens a store's folder and takes its lock.
+    ///
+    /// Whatever is refused is refused before anything in it is touched.
+    pub(super) fn open(path: &Path, opener: &Opener) -> Result<Self, OpenError> {
+        let kind = filesystem::kind_of(path).map_err(|error| refused(path, &error))?;
+        if let Kind::Refused(name) = kind {
+            return Err(OpenError::Refused {
+                path: shown(path),
+                reason: format!("it is on {name}, where a lock or a flush does not mean what it says"),
+            });
+        }
+        check_format(path)?;
+        make(path).map_err(|error| refused(path, &error))?;
+        let lock = take_lock(path, opener)?;
+        // Only now is it certain that nobody else is making it.
+        let store = match check_format(path)? {
+            Some(store) => store,
+            None => write_format(path, opener.now).map_err(|error| refused(path, &error))?,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            lock,
+            store,
+            kind,
+        })
+    }
+
+    /// Whether the lock file in the folder is still the one that is held: one that was replaced protects nothing.
+    pub(super) fn holds_lock(&self) -> bool {
+        let held = self.lock.metadata().map(|m| (m.dev(), m.ino()));
+        let there = std::fs::metadata(self.path.join("LOCK")).map(|m| (m.dev(), m.ino()));
+        matches!((held, there), (Ok(held), Ok(there)) if held == there)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn refused(path: &Path, error: &io::Error) -> OpenError {
+    OpenError::Refused {
+        path: shown(path),
+        reason: error.to_string(),
+    }
+}
+
+fn foreign(path: &Path, reason: impl Into<String>) -> OpenError {
+    OpenError::Foreign {
+        path: shown(path),
+        reason: reason.into(),
+    }
+}
+
+/// The folder and its `log`, mode 0700, with the entry in the parent synced.
+fn make(path: &Path) -> io::Result<()> {
+    let is_new = !path.exists();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path.join("log"))?;
+    if is_new && let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        File::open(parent)?.sync_all()?;
+    }
+    File::open(path)?.sync_all()
+}
+
+/// The id of the store that is there; none in a folder that is missing, empty or only begun.
+fn check_format(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
+    match read_text(&path.join("FORMAT")) {
+        Ok(text) => parse_format(path, &text).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check_unused(path).map(|()| None),
+        Err(error) => Err(refused(path, &error)),
+    }
+}
+
+fn check_unused(path: &Path) -> Result<(), OpenError> {
+    let names = match std::fs::read_dir(path) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(refused(path, &error)),
+    };
+    for name in names {
+        let name = name.map_err(|error| refused(path, &error))?.file_name();
+        if !BEGUN.iter().any(|begun| name == *begun) {
+            return Err(foreign(path, "it holds other files and no FORMAT"));
+        }
+    }
+    Ok(())
+}
+
+fn parse_format(path: &Path, text: &str) -> Result<[u8; 16], OpenError> {
+    let mut lines = text.lines();
+    let format = lines.next().and_then(|line| line.strip_prefix("dormouse-store/"));
+    let Some(found) = format.and_then(|number| number.parse::<u32>().ok()) else {
+        return Err(foreign(path, "its FORMAT is not a dormouse store's"));
+    };
+    if found > FORMAT {
+        return Err(OpenError::TooNew { found, known: FORMAT });
+    }
+    let field = |name: &str| {
+        lines
+            .clone()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+    };
+    match field("backend") {
+        Some(BACKEND) => {}
+        Some(_) | None => return Err(foreign(path, "its FORMAT names another backend")),
+    }
+    let id = field("id").and_then(|id| uuid::Uuid::try_parse(id).ok());
+    id.map(uuid::Uuid::into_bytes)
+        .ok_or_else(|| foreign(path, "its FORMAT names no store id"))
+}
+
+fn write_format(path: &Path, now: jiff::Timestamp) -> io::Result<[u8; 16]> {
+    let id = new_store_id(now)?;
+    let text = format!("dormouse-store/{FORMAT}\nbackend={BACKEND}\nid={}\n", id.simple());
+    let temporary = path.join("FORMAT.tmp");
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path.join("FORMAT"))?;
+    File::open(path)?.sync_all()?;
+    Ok(id.into_bytes())
+}
+
+/// Time and the system's randomness: stores are told apart by it, and checksums begin with it.
+fn new_store_id(now: jiff::Timestamp) -> io::Result<uuid::Uuid> {
+    use rand::TryRng;
+    let mut random = [0; 10];
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut random)
+        .map_err(io::Error::other)?;
+    let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    Ok(uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
+}
+
+fn take_lock(path: &Path, opener: &Opener) -> Result<File, OpenError> {
+    let name = path.join("LOCK");
+    let mut options = OpenOptions::new();
+    // Close-on-exec is the standard library's default: a child holds no lock.
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    let mut file = options.open(&name).map_err(|error| refused(path, &error))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(in_use(path, &name)),
+        Err(error) => return Err(refused(path, &error.into())),
+    }
+    let Opener { program, now } = opener;
+    let program: String = program.chars().filter(|c| !c.is_control()).collect();
+    let text = format!("pid={}\nprogram={program}\nsince={now}\n", std::process::id());
+    let written = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(text.as_bytes()));
+    written.map_err(|error| refused(path, &error))?;
+    Ok(file)
+}
+
+fn in_use(path: &Path, name: &Path) -> OpenError {
+    let text = read_text(name).unwrap_or_default();
+    let field = |name: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+    };
+    OpenError::InUse {
+        path: shown(path),
+        pid: field("pid").and_then(|pid| pid.parse().ok()).unwrap_or(0),
+        program: field("program").unwrap_or("unknown").to_owned(),
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(TEXT_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

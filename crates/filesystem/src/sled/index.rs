@@ -1,0 +1,295 @@
+//! The index: a sled tree from keys to places in the log. It can be rebuilt, so nothing depends on it but speed.
+//!
+//! Only the committer writes it, after the flush. Every call into sled is guarded: a panic of it is an error.
+
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use sled::{Db, IVec, Tree};
+
+use super::spot::{Head, Spot};
+use crate::Order;
+
+/// Format of the trees. Another one is removed and rebuilt.
+const FORMAT: u32 = 1;
+/// Between a stream and a position: below every byte of a stream's name.
+const ENTRY_SEPARATOR: u8 = 0;
+
+/// Why the index did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IndexError {
+    #[error(transparent)]
+    Sled(#[from] sled::Error),
+    #[error("sled panicked")]
+    Panicked,
+    #[error("the index holds what was never written to it")]
+    Garbled,
+    #[error("the index has another format or belongs to another store")]
+    Other,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The trees.
+#[derive(Debug)]
+pub(super) struct Index {
+    path: PathBuf,
+    db: Db,
+    records: Tree,
+    heads: Tree,
+    entries: Tree,
+    meta: Tree,
+}
+
+/// Runs something of sled's. What a panic leaves behind is not used again: the store closes.
+fn guarded<T>(call: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(IndexError::Panicked))
+}
+
+/// What a range of keys begins and ends with, and how it is walked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Walk<'a> {
+    pub(super) low: Bound<&'a [u8]>,
+    pub(super) high: Bound<&'a [u8]>,
+    pub(super) order: Order,
+}
+
+impl Walk<'_> {
+    fn is_nothing(&self) -> bool {
+        match (self.low, self.high) {
+            (Bound::Included(low) | Bound::Excluded(low), Bound::Excluded(high)) => low >= high,
+            _ => false,
+        }
+    }
+}
+
+impl Index {
+    /// Opens or makes the trees of a store.
+    pub(super) fn open(path: &Path, store: [u8; 16], cache_bytes: u64) -> Result<Self, IndexError> {
+        guarded(|| {
+            let db = sled::Config::new()
+                .path(path)
+                .cache_capacity(cache_bytes)
+                .flush_every_ms(None)
+                .use_compression(false)
+                .open()?;
+            let index = Self {
+                path: path.to_owned(),
+                records: db.open_tree("records")?,
+                heads: db.open_tree("heads")?,
+                entries: db.open_tree("entries")?,
+                meta: db.open_tree("meta")?,
+                db,
+            };
+            index.check_format(store)?;
+            Ok(index)
+        })
+    }
+
+    /// Removes the trees, for building them anew.
+    pub(super) fn remove(path: &Path) -> io::Result<()> {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn check_format(&self, store: [u8; 16]) -> Result<(), IndexError> {
+        let mut ours = FORMAT.to_le_bytes().to_vec();
+        ours.extend_from_slice(&store);
+        match self.meta.get("index")? {
+            Some(found) if *found == *ours => Ok(()),
+            Some(_) => Err(IndexError::Other),
+            None if self.records.is_empty() && self.heads.is_empty() => {
+                self.meta.insert("index", ours)?;
+                Ok(())
+            }
+            None => Err(IndexError::Other),
+        }
+    }
+
+    /// The highest version it may hold something of.
+    pub(super) fn version(&self) -> Result<u64, IndexError> {
+        guarded(|| {
+            let found = self.meta.get("version")?;
+            let Some(found) = found else { return Ok(0) };
+            let bytes = found.as_ref().try_into().map_err(|_| IndexError::Garbled)?;
+            Ok(u64::from_le_bytes(bytes))
+        })
+    }
+
+    /// Says that changes up to this version follow. Before them, so that a tree ahead of its log is known by it.
+    pub(super) fn begin(&self, version: u64) -> Result<(), IndexError> {
+        guarded(|| {
+            self.meta.insert("version", &version.to_le_bytes())?;
+            Ok(())
+        })
+    }
+
+    /// Where a record lies.
+    pub(super) fn record(&self, key: &str) -> Result<Option<Spot>, IndexError> {
+        guarded(|| self.records.get(key)?.map(|found| spot(&found)).transpose())
+    }
+
+    pub(super) fn put_record(&self, key: &str, spot: &Spot) -> Result<(), IndexError> {
+        guarded(|| {
+            self.records.insert(key, spot.encode().as_slice())?;
+            Ok(())
+        })
+    }
+
+    pub(super) fn remove_record(&self, key: &str) -> Result<(), IndexError> {
+        guarded(|| {
+            self.records.remove(key)?;
+            Ok(())
+        })
+    }
+
+    /// A log's head.
+    pub(super) fn head(&self, log: &str) -> Result<Option<Head>, IndexError> {
+        guarded(|| self.heads.get(log)?.map(|found| head(&found)).transpose())
+    }
+
+    pub(super) fn put_head(&self, log: &str, head: &Head) -> Result<(), IndexError> {
+        guarded(|| {
+            self.heads.insert(log, head.encode().as_slice())?;
+            Ok(())
+        })
+    }
+
+    pub(super) fn put_entry(&self, log: &str, position: u64, spot: &Spot) -> Result<(), IndexError> {
+        guarded(|| {
+            self.entries
+                .insert(entry_key(log, position), spot.encode().as_slice())?;
+            Ok(())
+        })
+    }
+
+    pub(super) fn remove_entry(&self, log: &str, position: u64) -> Result<(), IndexError> {
+        guarded(|| {
+            self.entries.remove(entry_key(log, position))?;
+            Ok(())
+        })
+    }
+
+    /// Shows records in order until told to stop.
+    pub(super) fn walk_records(
+        &self,
+        walk: Walk<'_>,
+        mut visit: impl FnMut(&str, Spot) -> bool,
+    ) -> Result<(), IndexError> {
+        guarded(|| {
+            each(&self.records, walk, |key, value| {
+                Ok(visit(text(key)?, spot(value)?))
+            })
+        })
+    }
+
+    /// Shows logs' heads in order until told to stop.
+    pub(super) fn walk_heads(
+        &self,
+        walk: Walk<'_>,
+        mut visit: impl FnMut(&str, Head) -> bool,
+    ) -> Result<(), IndexError> {
+        guarded(|| {
+            each(&self.heads, walk, |key, value| {
+                Ok(visit(text(key)?, head(value)?))
+            })
+        })
+    }
+
+    /// Shows a log's entries from one position to before another, in order, until told to stop.
+    pub(super) fn walk_entries(
+        &self,
+        log: &str,
+        from: u64,
+        to: u64,
+        mut visit: impl FnMut(u64, Spot) -> bool,
+    ) -> Result<(), IndexError> {
+        let (low, high) = (entry_key(log, from), entry_key(log, to));
+        let walk = Walk {
+            low: Bound::Included(&low),
+            high: Bound::Excluded(&high),
+            order: Order::Up,
+        };
+        guarded(|| {
+            each(&self.entries, walk, |key, value| {
+                let position = key.last_chunk().ok_or(IndexError::Garbled)?;
+                Ok(visit(u64::from_be_bytes(*position), spot(value)?))
+            })
+        })
+    }
+
+    /// Makes all of it durable: the tree's buffers, then the files beneath it.
+    pub(super) fn sync(&self) -> Result<(), IndexError> {
+        guarded(|| {
+            self.db.flush()?;
+            Ok(())
+        })?;
+        sync_files(&self.path)?;
+        Ok(())
+    }
+
+    /// Bytes on disk.
+    pub(super) fn bytes(&self) -> Result<u64, IndexError> {
+        guarded(|| Ok(self.db.size_on_disk()?))
+    }
+}
+
+/// Sled's own flush reaches neither the device's cache nor the files' metadata.
+fn sync_files(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_files(&entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+fn each(
+    tree: &Tree,
+    walk: Walk<'_>,
+    mut visit: impl FnMut(&[u8], &IVec) -> Result<bool, IndexError>,
+) -> Result<(), IndexError> {
+    if walk.is_nothing() {
+        return Ok(());
+    }
+    let mut items = tree.range::<&[u8], _>((walk.low, walk.high));
+    loop {
+        let item = match walk.order {
+            Order::Up => items.next(),
+            Order::Down => items.next_back(),
+        };
+        let Some(item) = item else { return Ok(()) };
+        let (key, value) = item?;
+        if !visit(&key, &value)? {
+            return Ok(());
+        }
+    }
+}
+
+fn entry_key(log: &str, position: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(log.len() + 9);
+    key.extend_from_slice(log.as_bytes());
+    key.push(ENTRY_SEPARATOR);
+    key.extend_from_slice(&position.to_be_bytes());
+    key
+}
+
+fn text(key: &[u8]) -> Result<&str, IndexError> {
+    std::str::from_utf8(key).map_err(|_| IndexError::Garbled)
+}
+
+fn spot(value: &IVec) -> Result<Spot, IndexError> {
+    Spot::decode(value).ok_or(IndexError::Garbled)
+}
+
+fn head(value: &IVec) -> Result<Head, IndexError> {
+    Head::decode(value).ok_or(IndexError::Garbled)
+}

@@ -1,0 +1,268 @@
+//! The commit queue: bounded, first in first out within a lane, deficit round robin by bytes over lanes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::committer::SHUT_DOWN;
+use super::work::Work;
+use crate::{BusyCause, CommitError, Lane};
+
+/// Most commits waiting.
+pub(super) const COMMIT_QUEUE_MAX: usize = 4096;
+/// Most bytes of commits waiting.
+pub(super) const COMMIT_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most commits of a group.
+const GROUP_MAX: usize = 512;
+/// Most bytes of a group; one commit more may pass it.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a lane may take in one round. Small, so that many lanes share one group.
+const QUANTUM_BYTES: usize = 4 * 1024;
+
+/// Something to be written, and until when.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    serial: u64,
+    pub(super) deadline: Option<Instant>,
+    pub(super) bytes: usize,
+    pub(super) work: Work,
+}
+
+/// What the committer finds.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Work, in the order in which it is judged.
+    Group(Vec<Waiting>),
+    /// Nothing for the time it would wait.
+    Idle,
+    /// Nothing any more: the store closes.
+    Closed(Ending),
+}
+
+/// How a queue ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// What waits is still written, and the end made clean.
+    Clean,
+    /// The store was dropped: as if the process had died.
+    Dropped,
+}
+
+/// The queue between callers and the committer.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    lanes: HashMap<Lane, Waitings>,
+    round: VecDeque<Lane>,
+    commits: usize,
+    bytes: usize,
+    serial: u64,
+    in_flight: usize,
+    is_asleep: bool,
+    ending: Option<Ending>,
+    closed: Option<&'static str>,
+}
+
+#[derive(Debug, Default)]
+struct Waitings {
+    queue: VecDeque<Waiting>,
+    deficit: usize,
+}
+
+impl Queue {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts work at the end of its lane; the number withdraws it.
+    ///
+    /// # Errors
+    /// `Busy` when the queue is full, `Closed`.
+    pub(super) fn submit(
+        &self,
+        lane: &Lane,
+        deadline: Option<Instant>,
+        bytes: usize,
+        work: Work,
+    ) -> Result<u64, CommitError> {
+        let mut inner = self.inner();
+        let serial = inner.submit(lane, deadline, bytes, work)?;
+        let wakes = std::mem::take(&mut inner.is_asleep);
+        drop(inner);
+        if wakes {
+            self.arrived.notify_one();
+        }
+        Ok(serial)
+    }
+
+    /// Takes work back, if it still waits: then it is certain that it is never written.
+    pub(super) fn withdraw(&self, lane: &Lane, serial: u64) -> bool {
+        self.inner().withdraw(lane, serial)
+    }
+
+    /// The next group, waiting for one; at most for the time given.
+    ///
+    /// It takes what is there. There is no timer and no minimum.
+    pub(super) fn next(&self, idle: Option<Duration>) -> Next {
+        let mut inner = self.inner();
+        inner.in_flight = 0;
+        loop {
+            if inner.ending == Some(Ending::Dropped) {
+                return Next::Closed(Ending::Dropped);
+            }
+            if inner.commits > 0 {
+                return Next::Group(inner.take_group());
+            }
+            if let Some(ending) = inner.ending {
+                return Next::Closed(ending);
+            }
+            inner.is_asleep = true;
+            let Some(idle) = idle else {
+                inner = self.arrived.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let waited = self
+                .arrived
+                .wait_timeout(inner, idle)
+                .unwrap_or_else(PoisonError::into_inner);
+            inner = waited.0;
+            if waited.1.timed_out() && inner.commits == 0 && inner.ending.is_none() {
+                inner.is_asleep = false;
+                return Next::Idle;
+            }
+        }
+    }
+
+    /// How many commits wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.inner().commits
+    }
+
+    /// How many commits have no answer yet.
+    pub(super) fn unanswered(&self) -> usize {
+        let inner = self.inner();
+        inner.commits + inner.in_flight
+    }
+
+    /// Refuses what comes from now on, and lets the committer end.
+    pub(super) fn end(&self, ending: Ending) {
+        let mut inner = self.inner();
+        inner.closed.get_or_insert(SHUT_DOWN);
+        inner.ending = Some(ending);
+        drop(inner);
+        self.arrived.notify_one();
+    }
+
+    /// Refuses what comes from now on, and hands back what waits.
+    pub(super) fn refuse(&self, reason: &'static str) -> Vec<Waiting> {
+        let mut inner = self.inner();
+        inner.closed = Some(reason);
+        inner.take_all()
+    }
+}
+
+impl Inner {
+    fn submit(
+        &mut self,
+        lane: &Lane,
+        deadline: Option<Instant>,
+        bytes: usize,
+        work: Work,
+    ) -> Result<u64, CommitError> {
+        if let Some(reason) = self.closed {
+            return Err(CommitError::Closed { reason });
+        }
+        if self.commits >= COMMIT_QUEUE_MAX || self.bytes + bytes > COMMIT_QUEUE_BYTES_MAX {
+            return Err(CommitError::Busy {
+                cause: BusyCause::Queue,
+            });
+        }
+        self.serial += 1;
+        self.commits += 1;
+        self.bytes += bytes;
+        let waiting = Waiting {
+            serial: self.serial,
+            deadline,
+            bytes,
+            work,
+        };
+        if let Some(waitings) = self.lanes.get_mut(lane) {
+            waitings.queue.push_back(waiting);
+        } else {
+            let waitings = Waitings {
+                queue: VecDeque::from([waiting]),
+                deficit: 0,
+            };
+            self.lanes.insert(lane.clone(), waitings);
+            self.round.push_back(lane.clone());
+        }
+        Ok(self.serial)
+    }
+
+    fn withdraw(&mut self, lane: &Lane, serial: u64) -> bool {
+        let Some(waitings) = self.lanes.get_mut(lane) else {
+            return false;
+        };
+        let Ok(at) = waitings.queue.binary_search_by_key(&serial, |w| w.serial) else {
+            return false;
+        };
+        let withdrawn = waitings.queue.remove(at);
+        self.commits -= 1;
+        self.bytes -= withdrawn.map_or(0, |w| w.bytes);
+        if waitings.queue.is_empty() {
+            self.lanes.remove(lane);
+            self.round.retain(|other| other != lane);
+        }
+        true
+    }
+
+    /// Goes round the lanes; each takes up to its quantum, saves what it did not use, and goes to the end.
+    fn take_group(&mut self) -> Vec<Waiting> {
+        let mut group = Vec::with_capacity(self.commits.min(GROUP_MAX));
+        let mut bytes = 0;
+        while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
+            let Some(lane) = self.round.pop_front() else {
+                break;
+            };
+            let Some(waitings) = self.lanes.get_mut(&lane) else {
+                continue;
+            };
+            waitings.deficit += QUANTUM_BYTES;
+            while group.len() < GROUP_MAX
+                && let Some(first) = waitings.queue.front()
+                && first.bytes <= waitings.deficit
+                && let Some(first) = waitings.queue.pop_front()
+            {
+                waitings.deficit -= first.bytes;
+                bytes += first.bytes;
+                group.push(first);
+            }
+            if waitings.queue.is_empty() {
+                self.lanes.remove(&lane);
+            } else {
+                self.round.push_back(lane);
+            }
+        }
+        self.commits -= group.len();
+        self.bytes -= bytes;
+        self.in_flight = group.len();
+        group
+    }
+
+    fn take_all(&mut self) -> Vec<Waiting> {
+        self.commits = 0;
+        self.bytes = 0;
+        self.round.clear();
+        self.lanes
+            .drain()
+            .flat_map(|(_, waitings)| waitings.queue)
+            .collect()
+    }
+}

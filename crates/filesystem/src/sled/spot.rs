@@ -1,0 +1,126 @@
+//! The values of the index, as bytes. Pure functions; no input makes them panic.
+
+use crate::commit_log::Place;
+use crate::{LogHead, Position, Version};
+
+/// Where an item lies in the log, and what a page needs to know of it without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// Its frame.
+    pub(super) place: Place,
+    /// The operation's offset in the frame.
+    pub(super) at: u32,
+    /// Bytes of kind and value, or of the log entry.
+    pub(super) weight: u32,
+    /// The commit that wrote it.
+    pub(super) version: u64,
+}
+
+impl Spot {
+    pub(super) fn encode(&self) -> [u8; 28] {
+        let mut bytes = [0; 28];
+        bytes[0..4].copy_from_slice(&self.place.segment.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.place.offset.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.place.len.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.at.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.weight.to_le_bytes());
+        bytes[20..28].copy_from_slice(&self.version.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; 28] = bytes.try_into().ok()?;
+        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        Some(Self {
+            place: Place {
+                segment: word(0),
+                offset: word(4),
+                len: word(8),
+            },
+            at: word(12),
+            weight: word(16),
+            version: u64::from(word(20)) | u64::from(word(24)) << 32,
+        })
+    }
+}
+
+/// A log's head, and the commit that last changed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) incarnation: u64,
+    pub(super) first: u64,
+    pub(super) next: u64,
+    pub(super) bytes: u64,
+    pub(super) version: u64,
+}
+
+impl Head {
+    /// Of a log whose first append is in this commit.
+    pub(super) fn begun(version: u64) -> Self {
+        Self {
+            incarnation: version,
+            first: Position::FIRST.get(),
+            next: Position::FIRST.get(),
+            bytes: 0,
+            version: 0,
+        }
+    }
+
+    pub(super) fn encode(&self) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        let numbers = [self.incarnation, self.first, self.next, self.bytes, self.version];
+        for (field, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            field.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; 40] = bytes.try_into().ok()?;
+        let number = |at: usize| {
+            let field = bytes.iter().skip(at * 8).take(8).rev();
+            field.fold(0, |number, byte| number << 8 | u64::from(*byte))
+        };
+        Some(Self {
+            incarnation: number(0),
+            first: number(1),
+            next: number(2),
+            bytes: number(3),
+            version: number(4),
+        })
+    }
+}
+
+impl From<Head> for LogHead {
+    fn from(head: Head) -> Self {
+        Self {
+            incarnation: Some(Version::new(head.incarnation)),
+            first: Position::new(head.first),
+            next: Position::new(head.next),
+            bytes: head.bytes,
+            predecessor: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn spots_and_heads_read_back_as_written(n: [u64; 5], w: [u32; 5]) {
+            let place = Place { segment: w[0], offset: w[1], len: w[2] };
+            let spot = Spot { place, at: w[3], weight: w[4], version: n[0] };
+            proptest::prop_assert_eq!(Spot::decode(&spot.encode()), Some(spot));
+            let head = Head { incarnation: n[0], first: n[1], next: n[2], bytes: n[3], version: n[4] };
+            proptest::prop_assert_eq!(Head::decode(&head.encode()), Some(head));
+        }
+
+        #[test]
+        fn other_bytes_are_refused(bytes: Vec<u8>) {
+            proptest::prop_assert_eq!(Spot::decode(&bytes).is_some(), bytes.len() == 28);
+            proptest::prop_assert_eq!(Head::decode(&bytes).is_some(), bytes.len() == 40);
+        }
+    }
+}

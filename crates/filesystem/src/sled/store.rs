@@ -1,0 +1,222 @@
+//! The trait, over queue and readers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
+
+use super::Sled;
+use super::committer::SHUT_DOWN;
+use super::queue::Ending;
+use super::read;
+use super::shared::Shared;
+use super::work::{Truncate, Work};
+use crate::{
+    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, GET_MANY_MAX,
+    Health, Key, Lane, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore,
+    Stream, Watch, capability,
+};
+
+const ENDED: CommitError = CommitError::Closed { reason: SHUT_DOWN };
+
+impl Sled {
+    /// Runs a read on a reader thread. One that is no longer wanted ends by itself, and counts until then.
+    async fn read<T, E>(&self, read: impl FnOnce(&Shared) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<ReadError> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let permit = readers
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        let shared = Arc::clone(&self.shared);
+        let reading = tokio::task::spawn_blocking(move || {
+            let result = read(&shared);
+            drop(shared);
+            drop(permit);
+            result
+        });
+        reading.await.unwrap_or_else(|error| {
+            Err(E::from(ReadError::Unavailable {
+                reason: "a reader",
+                source: Some(Box::new(error)),
+            }))
+        })
+    }
+
+    /// Drops one step of a log's head.
+    async fn truncate_step(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
+        let (answer, answered) = oneshot::channel();
+        let log = log.clone();
+        let bytes = log.key().stored().len();
+        let work = Work::Truncate(Truncate { log, before }, answer);
+        self.shared.queue.submit(&Lane::System, None, bytes, work)?;
+        let truncated = answered.await.map_err(|_| LogError::Commit(ENDED))??;
+        Ok(truncated.first)
+    }
+}
+
+/// A commit that waits: withdrawn when its caller goes away.
+struct Ticket<'a> {
+    shared: &'a Shared,
+    lane: Lane,
+    serial: u64,
+    is_answered: bool,
+}
+
+impl Ticket<'_> {
+    /// Takes the commit back; false when it was taken to be written, or answered.
+    fn withdraw(&mut self) -> bool {
+        self.is_answered = true;
+        self.shared.queue.withdraw(&self.lane, self.serial)
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.withdraw();
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl RecordStore for Sled {
+    fn capabilities(&self, _at: &Prefix) -> Capabilities {
+        Capabilities {
+            atomicity: capability::Atomicity::Batch,
+            reach: capability::Reach::Process,
+            durability: self.durability,
+            listing: capability::Listing::Ordered,
+            logs: capability::Logs::CommitOrdered,
+            export: capability::Export::None,
+            watch: capability::Watch::Local,
+        }
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
+        let key = key.clone();
+        self.read(move |shared| read::get(shared, &key)).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
+        if keys.len() > GET_MANY_MAX {
+            return Err(ReadError::Invalid {
+                reason: "at most 256 records are read at once",
+            });
+        }
+        let keys = keys.to_vec();
+        self.read(move |shared| read::get_many(shared, &keys)).await
+    }
+
+    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
+        page.validate()?;
+        let page = page.clone();
+        self.read(move |shared| read::list(shared, &page)).await
+    }
+
+    async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
+        batch.validate()?;
+        if deadline.has_passed() {
+            return Err(busy_deadline());
+        }
+        let (lane, bytes) = (batch.lane.clone(), batch.bytes());
+        let (answer, mut answered) = oneshot::channel();
+        let work = Work::Commit(batch, answer);
+        let serial = self
+            .shared
+            .queue
+            .submit(&lane, Some(deadline.instant()), bytes, work)?;
+        let mut ticket = Ticket {
+            shared: &self.shared,
+            lane,
+            serial,
+            is_answered: false,
+        };
+        let answer = timeout_at(deadline.instant(), &mut answered).await;
+        match answer {
+            Ok(answer) => {
+                ticket.is_answered = true;
+                answer.unwrap_or(Err(ENDED))
+            }
+            Err(_) if ticket.withdraw() => Err(busy_deadline()),
+            // It was taken: to be answered in a moment, or to be lost sight of.
+            Err(_) => answered
+                .try_recv()
+                .unwrap_or(Err(CommitError::Indeterminate { source: None })),
+        }
+    }
+
+    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
+        let log = log.clone();
+        self.read(move |shared| read::tail(shared, &log, after, limit))
+            .await
+    }
+
+    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
+        let log = log.clone();
+        Ok(self.read(move |shared| read::head(shared, &log)).await?)
+    }
+
+    async fn heads(
+        &self,
+        under: &Prefix,
+        after: Option<&Stream>,
+        limit: usize,
+    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
+        let (under, after) = (under.clone(), after.cloned());
+        Ok(self
+            .read(move |shared| read::heads(shared, &under, after.as_ref(), limit))
+            .await?)
+    }
+
+    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
+        // Ends: each step drops what is durable, and nothing can be appended before `before`.
+        loop {
+            let first = self.truncate_step(log, before).await?;
+            if first >= before {
+                return Ok(first);
+            }
+        }
+    }
+
+    async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
+        self.shared.watches.watch(prefix)
+    }
+
+    async fn health(&self) -> Health {
+        let shared = &self.shared;
+        let bytes = self.read(|shared| Ok::<u64, ReadError>(shared.bytes())).await;
+        Health {
+            state: shared.state(),
+            queued: shared.queue.waiting(),
+            bytes: bytes.unwrap_or(0),
+            commits: shared.count(&shared.commits),
+            flushes: shared.count(&shared.flushes),
+            notices: shared.notices(),
+        }
+    }
+
+    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
+        self.shared.queue.end(Ending::Clean);
+        let mut has_ended = self.has_ended.clone();
+        let waited = timeout_at(deadline.instant(), has_ended.wait_for(|ended| *ended)).await;
+        match waited {
+            // Ended, or its thread died: there is nothing left to wait for.
+            Ok(_) => Ok(()),
+            Err(_) => Err(CloseError::Deadline {
+                unacknowledged: self.shared.queue.unanswered(),
+            }),
+        }
+    }
+}
+
+fn busy_deadline() -> CommitError {
+    CommitError::Busy {
+        cause: BusyCause::Deadline,
+    }
+}
