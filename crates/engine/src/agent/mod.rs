@@ -1,0 +1,132 @@
+//! Agents: rows. A sleeping agent is its row and nothing else: no timer, no handle, no file.
+
+mod service;
+mod table;
+
+use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, Tenant};
+use dormouse_secrets::Scrubbed;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use service::{AgentPage, Agents};
+pub use table::{AgentEvent, decide};
+
+use crate::event::About;
+use crate::{AgentName, Incarnation, OpId, Subject};
+
+/// Where an agent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    /// It claims what is ready.
+    Active,
+    /// It claims and fires nothing; tasks keep arriving.
+    Paused,
+    /// What is its goes.
+    Deleting,
+    /// It has gone; its name may be taken again.
+    Deleted,
+}
+
+impl AgentState {
+    /// Every state, in the order of the table.
+    pub const ALL: [Self; 4] = [Self::Active, Self::Paused, Self::Deleting, Self::Deleted];
+
+    /// The state's word, as printed and indexed.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Deleting => "deleting",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// What is set of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// Runs at once.
+    pub concurrency: u32,
+    /// The agents it may give tasks to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegates_to: Vec<AgentName>,
+}
+
+impl Default for AgentConfig {
+    /// One run at once, and nobody to delegate to.
+    fn default() -> Self {
+        Self {
+            concurrency: 1,
+            delegates_to: Vec::new(),
+        }
+    }
+}
+
+impl AgentConfig {
+    /// The SHA-256 of its JSON, in hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a configuration is plain data");
+        Sha256::digest(json)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// Its name, unique in its tenant.
+    pub name: AgentName,
+    /// Told from a former agent of that name.
+    pub incarnation: Incarnation,
+    /// Where it is.
+    pub state: AgentState,
+    /// What is set of it.
+    pub config: AgentConfig,
+    /// The digest of that.
+    pub config_digest: String,
+    /// Why it is paused, as somebody said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_reason: Option<Scrubbed>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its row was last written.
+    pub updated_at: Timestamp,
+    /// The command that wrote the row.
+    pub op: OpId,
+}
+
+impl Agent {
+    /// What its events are about.
+    #[must_use]
+    pub fn about(&self) -> About {
+        About::of(Subject::Agent(self.name.clone()), &self.name, self.incarnation)
+    }
+}
+
+impl Record for Agent {
+    type Scope = Tenant;
+    type Id = AgentName;
+    const KIND: RecordKind = RecordKind::of("agent");
+    const SCHEMA: u32 = 1;
+    const CLASS: Class = Class::Authority;
+    const INDEXES: &'static [Index] = &[Index::own("name"), Index::own("state")];
+
+    fn id(&self) -> AgentName {
+        self.name.clone()
+    }
+
+    fn index_entries(&self) -> Vec<IndexEntry> {
+        vec![
+            IndexEntry::new("name", []),
+            IndexEntry::new("state", [IndexValue::name(self.state.word())]),
+        ]
+    }
+}

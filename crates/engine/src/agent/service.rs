@@ -1,0 +1,255 @@
+//! The agents of a tenant: the one service that writes their rows.
+
+use std::sync::Arc;
+
+use dormouse_filesystem::{Cursor, Issue, Query, Records, Versioned};
+use dormouse_secrets::Scrubbed;
+
+use super::{Agent, AgentConfig, AgentEvent, AgentState, decide};
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
+use crate::event::Change;
+use crate::limits::PAGE_MAX;
+use crate::{AgentName, CommandError, Decision, Incarnation, Principal, Reason, Subject};
+
+/// One page of agents.
+#[derive(Debug, Clone)]
+pub struct AgentPage {
+    /// By name.
+    pub rows: Vec<Versioned<Agent>>,
+    /// For the next page; none only at the end.
+    pub next: Option<Cursor>,
+    /// Rows that cannot be believed, left out.
+    pub issues: Vec<Issue>,
+}
+
+/// A tenant's agents.
+#[derive(Debug, Clone)]
+pub struct Agents {
+    core: Arc<Core>,
+    rows: Records<Agent>,
+}
+
+impl Agents {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::clone(core),
+            rows: Records::new(&core.space),
+        }
+    }
+
+    /// Makes an agent. The row is its only registration.
+    ///
+    /// # Errors
+    /// `Exists` when there is one of that name, `AgentDeleting` while a former one goes, `Invalid` for a concurrency of 0.
+    pub async fn create(
+        &self,
+        by: &Principal,
+        name: &AgentName,
+        config: AgentConfig,
+    ) -> Result<Agent, CommandError> {
+        check(&config)?;
+        let (name, config) = (name, &config);
+        let done = self.core.command(by, |mut draft| async move {
+            let read = self.rows.get(name).await?;
+            let event = AgentEvent::Create;
+            match decide(read.as_ref().map(|agent| agent.state), event) {
+                Decision::Apply(state) => {
+                    let agent = self.made(&draft, name, config, state);
+                    match &read {
+                        None => self.rows.stage_create(draft.batch(), &agent)?,
+                        Some(read) => self.rows.stage_replace(draft.batch(), read, &agent).await?,
+                    }
+                    let config_digest = agent.config_digest.clone();
+                    draft.tell(&agent.about(), &Change::AgentCreated { config_digest })?;
+                    Ok(Verdict::Commit(draft, agent))
+                }
+                Decision::Same | Decision::Ignore(_) => unreachable!("no cell of create says so"),
+                Decision::Reject(reason) => Err(refused(name, read.as_deref(), event, reason)),
+            }
+        });
+        Ok(done.await?.answer)
+    }
+
+    fn made(&self, draft: &Draft, name: &AgentName, config: &AgentConfig, state: AgentState) -> Agent {
+        Agent {
+            name: name.clone(),
+            incarnation: Incarnation::make(draft.now(), &self.core.environment.random),
+            state,
+            config: config.clone(),
+            config_digest: config.digest(),
+            paused_reason: None,
+            created_at: draft.now(),
+            updated_at: draft.now(),
+            op: draft.op(),
+        }
+    }
+
+    /// Sets an agent's configuration. The same again changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound`, `AgentDeleting`, `Invalid` for a concurrency of 0.
+    pub async fn configure(
+        &self,
+        by: &Principal,
+        name: &AgentName,
+        config: AgentConfig,
+    ) -> Result<Agent, CommandError> {
+        check(&config)?;
+        let config_digest = config.digest();
+        let change = Change::AgentConfigured {
+            config_digest: config_digest.clone(),
+        };
+        let set = move |agent: &mut Agent| {
+            agent.config = config.clone();
+            agent.config_digest.clone_from(&config_digest);
+        };
+        self.change(by, name, AgentEvent::Configure, &set, &change).await
+    }
+
+    /// Lets an agent claim and fire nothing. Runs in progress finish.
+    ///
+    /// # Errors
+    /// `NotFound`, `AgentDeleting`.
+    pub async fn pause(
+        &self,
+        by: &Principal,
+        name: &AgentName,
+        reason: Option<Scrubbed>,
+    ) -> Result<Agent, CommandError> {
+        let change = Change::AgentPaused {
+            reason: reason.clone(),
+        };
+        let set = move |agent: &mut Agent| agent.paused_reason.clone_from(&reason);
+        self.change(by, name, AgentEvent::Pause, &set, &change).await
+    }
+
+    /// Lets it claim and fire again.
+    ///
+    /// # Errors
+    /// `NotFound`, `AgentDeleting`.
+    pub async fn resume(&self, by: &Principal, name: &AgentName) -> Result<Agent, CommandError> {
+        let set = |agent: &mut Agent| agent.paused_reason = None;
+        self.change(by, name, AgentEvent::Resume, &set, &Change::AgentResumed {})
+            .await
+    }
+
+    async fn change(
+        &self,
+        by: &Principal,
+        name: &AgentName,
+        event: AgentEvent,
+        set: &(dyn Fn(&mut Agent) + Sync),
+        change: &Change,
+    ) -> Result<Agent, CommandError> {
+        let done = self.core.command(by, |mut draft| async move {
+            let Some(read) = self.rows.get(name).await? else {
+                return Err(CommandError::not_found("agent", name));
+            };
+            let state = match decide(Some(read.state), event) {
+                Decision::Apply(state) => state,
+                Decision::Same => read.state,
+                Decision::Ignore(_) => return Ok(Verdict::Nothing(read.into_inner())),
+                Decision::Reject(reason) => return Err(refused(name, Some(&read), event, reason)),
+            };
+            let mut agent = Agent {
+                state,
+                ..Agent::clone(&read)
+            };
+            set(&mut agent);
+            if agent == *read {
+                return Ok(Verdict::Nothing(agent));
+            }
+            (agent.updated_at, agent.op) = (draft.now(), draft.op());
+            self.rows.stage_replace(draft.batch(), &read, &agent).await?;
+            draft.tell(&agent.about(), change)?;
+            Ok(Verdict::Commit(draft, agent))
+        });
+        Ok(done.await?.answer)
+    }
+
+    /// An agent, unless it is deleted.
+    ///
+    /// # Errors
+    /// `NotFound`, `Corrupt`.
+    pub async fn get(&self, name: &AgentName) -> Result<Versioned<Agent>, CommandError> {
+        let row = self.rows.get(name).await?;
+        row.filter(|agent| agent.state != AgentState::Deleted)
+            .ok_or_else(|| CommandError::not_found("agent", name))
+    }
+
+    /// One page of agents, by name, without the deleted ones.
+    ///
+    /// # Errors
+    /// `CursorScope`, `Invalid` for a limit that is not 1 to 1,000.
+    pub async fn list(&self, after: Option<Cursor>, limit: usize) -> Result<AgentPage, CommandError> {
+        let query = Query::of("name").after(after).limit(limit);
+        let mut found = self.rows.find(&query).await?;
+        found.rows.retain(|agent| agent.state != AgentState::Deleted);
+        Ok(AgentPage {
+            rows: found.rows,
+            next: found.next,
+            issues: found.issues,
+        })
+    }
+
+    /// The names of all agents, in order: what a misspelt one is compared with.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn names(&self) -> Result<Vec<AgentName>, CommandError> {
+        let (mut names, mut after) = (Vec::new(), None);
+        // Ends with the last page: agents are finite.
+        loop {
+            let page = self.list(after, PAGE_MAX).await?;
+            names.extend(page.rows.iter().map(|agent| agent.name.clone()));
+            after = page.next;
+            if after.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    /// The agent that is to get, or to do, a task. Its version becomes a precondition of the draft's commit.
+    pub(crate) async fn require(
+        &self,
+        draft: &mut Draft,
+        name: &AgentName,
+    ) -> Result<Versioned<Agent>, CommandError> {
+        let agent = self.get(name).await?;
+        if agent.state == AgentState::Deleting {
+            let agent = name.clone();
+            return Err(CommandError::AgentDeleting { agent });
+        }
+        self.rows.stage_check(draft.batch(), &agent);
+        Ok(agent)
+    }
+}
+
+fn check(config: &AgentConfig) -> Result<(), CommandError> {
+    if config.concurrency == 0 {
+        return Err(CommandError::invalid(
+            "concurrency",
+            "0 lets the agent do nothing; pause it instead",
+        ));
+    }
+    Ok(())
+}
+
+fn refused(name: &AgentName, read: Option<&Agent>, event: AgentEvent, reason: Reason) -> CommandError {
+    let agent = name.clone();
+    match reason {
+        Reason::Exists => CommandError::Exists {
+            what: "agent",
+            id: name.to_string(),
+        },
+        Reason::Missing => CommandError::not_found("agent", name),
+        Reason::Deleting => CommandError::AgentDeleting { agent },
+        reason => CommandError::Rejected {
+            subject: Subject::Agent(agent),
+            state: read.map_or("deleted", |agent| agent.state.word()),
+            event: event.word(),
+            reason,
+        },
+    }
+}

@@ -1,0 +1,103 @@
+//! What the services of one tenant share, and the one loop in which commands read, decide and commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_filesystem::{CommitError, Deadline, Log, Namespace, RecordStore, Tenant, Version};
+use tokio::time::Instant;
+
+use crate::draft::{Draft, Verdict};
+use crate::limits::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
+use crate::run::{Companion, LiveRuns};
+use crate::{CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
+
+/// One tenant's part of the store, and what commands need beside it.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) tenant: TenantId,
+    pub(crate) space: Namespace<Tenant>,
+    pub(crate) store: Arc<dyn RecordStore>,
+    pub(crate) events: Log,
+    pub(crate) environment: Environment,
+    pub(crate) companions: Vec<Arc<dyn Companion>>,
+    pub(crate) live: Arc<LiveRuns>,
+    /// Whether no other process can write the store meanwhile.
+    pub(crate) is_exclusive: bool,
+}
+
+/// What a command answered, and the commit it made; none when there was nothing to do.
+#[derive(Debug)]
+pub(crate) struct Done<T> {
+    pub(crate) answer: T,
+    pub(crate) version: Option<Version>,
+}
+
+impl Core {
+    /// Runs a command: `decide` reads, decides and stages, and the draft is committed; after a lost race all of it
+    /// is done again on fresh rows. Time and operation stay those of the first attempt.
+    pub(crate) async fn command<T, F, D>(&self, by: &Principal, decide: F) -> Result<Done<T>, CommandError>
+    where
+        F: Fn(Draft) -> D,
+        D: Future<Output = Result<Verdict<T>, CommandError>>,
+    {
+        let now = self.environment.clock.now();
+        let op = OpId::make(now, &self.environment.random);
+        let deadline = Instant::now() + DEADLINE;
+        let mut delay = DELAY_MIN;
+        // Ends after ATTEMPTS_MAX attempts at the latest.
+        for attempt in 1.. {
+            let draft = Draft::new(self, by, now, op);
+            let error = match self.attempt(decide(draft), op, deadline).await {
+                Err(error) if error.is_congestion() => error,
+                answered => return answered,
+            };
+            if attempt == ATTEMPTS_MAX || Instant::now() + delay >= deadline {
+                return Err(match error {
+                    CommandError::Contended { .. } => CommandError::Contended { attempts: attempt },
+                    other => other,
+                });
+            }
+            tokio::time::sleep(self.jittered(delay)).await;
+            delay = (delay * 2).min(DELAY_MAX);
+        }
+        unreachable!("the loop returns at its last attempt")
+    }
+
+    async fn attempt<T>(
+        &self,
+        decided: impl Future<Output = Result<Verdict<T>, CommandError>>,
+        op: OpId,
+        deadline: Instant,
+    ) -> Result<Done<T>, CommandError> {
+        match decided.await? {
+            Verdict::Nothing(answer) => Ok(Done {
+                answer,
+                version: None,
+            }),
+            Verdict::Commit(draft, answer) => {
+                let committed = self
+                    .space
+                    .commit_by(draft.into_batch(), Deadline::at(deadline))
+                    .await;
+                let committed = committed.map_err(|error| of_command(error, op))?;
+                Ok(Done {
+                    answer,
+                    version: committed.version,
+                })
+            }
+        }
+    }
+
+    /// The delay and up to as much again.
+    fn jittered(&self, delay: Duration) -> Duration {
+        let micros = u64::try_from(delay.as_micros()).expect("delays are short");
+        delay + Duration::from_micros(self.environment.random.up_to(micros))
+    }
+}
+
+fn of_command(error: CommitError, op: OpId) -> CommandError {
+    match error {
+        source @ CommitError::Indeterminate { .. } => CommandError::Indeterminate { op: Some(op), source },
+        other => other.into(),
+    }
+}

@@ -1,0 +1,121 @@
+//! The draft of one commit: rows staged by the services, and the events that tell of them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dormouse_filesystem::{Log, ScopedBatch, Tenant};
+use jiff::Timestamp;
+
+use crate::core::Core;
+use crate::event::{About, Change, EVENT_SCHEMA, Event};
+use crate::limits::EVENT_DATA_MAX;
+use crate::{CommandError, EventId, OpId, PrefixedId, Principal, Random, TenantId};
+
+/// What a command answers, with or without a commit.
+#[derive(Debug)]
+pub(crate) enum Verdict<T> {
+    /// Commit this, then answer.
+    Commit(Draft, T),
+    /// Nothing is to be done: answer.
+    Nothing(T),
+}
+
+/// One commit in the making: the rows and the events of one command.
+pub struct Draft {
+    batch: ScopedBatch<Tenant>,
+    log: Log,
+    tenant: TenantId,
+    now: Timestamp,
+    op: OpId,
+    actor: Principal,
+    random: Arc<Random>,
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draft({} of {}, {:?})", self.op, self.actor, self.batch)
+    }
+}
+
+impl Draft {
+    pub(crate) fn new(core: &Core, by: &Principal, now: Timestamp, op: OpId) -> Self {
+        Self {
+            batch: core.space.batch(),
+            log: core.events.clone(),
+            tenant: core.tenant.clone(),
+            now,
+            op,
+            actor: by.clone(),
+            random: Arc::clone(&core.environment.random),
+        }
+    }
+
+    /// The time of the command: that of every row it writes.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The command: what its rows carry as `op`.
+    #[must_use]
+    pub fn op(&self) -> OpId {
+        self.op
+    }
+
+    /// Who wants it.
+    #[must_use]
+    pub fn actor(&self) -> &Principal {
+        &self.actor
+    }
+
+    /// The batch, for records to stage their rows in.
+    pub fn batch(&mut self) -> &mut ScopedBatch<Tenant> {
+        &mut self.batch
+    }
+
+    /// Tells of a change, in the commit of the change.
+    ///
+    /// # Errors
+    /// `TooLarge` when its data is over 16 KiB.
+    pub fn tell(&mut self, about: &About, change: &Change) -> Result<(), CommandError> {
+        let (kind, data) = parts(change);
+        let event = Event {
+            id: EventId::make(self.now, &self.random),
+            kind,
+            schema: EVENT_SCHEMA,
+            at: self.now,
+            tenant: self.tenant.clone(),
+            agent: about.agent.as_ref().map(|(name, _)| name.clone()),
+            agent_incarnation: about.agent.as_ref().map(|(_, incarnation)| *incarnation),
+            subject: about.subject.to_string(),
+            op: self.op,
+            actor: self.actor.clone(),
+            cause: None,
+            data,
+        };
+        let bytes = serde_json::to_vec(&event).expect("an event is plain data");
+        if bytes.len() > EVENT_DATA_MAX {
+            return Err(CommandError::TooLarge {
+                limit: "events.data_max",
+            });
+        }
+        self.batch.append(&self.log, bytes);
+        Ok(())
+    }
+
+    pub(crate) fn into_batch(self) -> ScopedBatch<Tenant> {
+        self.batch
+    }
+}
+
+/// The type and the data of a change.
+fn parts(change: &Change) -> (String, serde_json::Map<String, serde_json::Value>) {
+    use serde_json::Value;
+    let Value::Object(mut tagged) = serde_json::to_value(change).expect("a change is plain data") else {
+        unreachable!("a change is tagged, so it is an object")
+    };
+    match (tagged.remove("type"), tagged.remove("data")) {
+        (Some(Value::String(kind)), Some(Value::Object(data))) => (kind, data),
+        parts => unreachable!("every change has a type and fields, not {parts:?}"),
+    }
+}

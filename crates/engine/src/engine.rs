@@ -1,0 +1,172 @@
+//! The engine: everything that stands on one store, by tenant.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dormouse_filesystem::{Namespace, Records, System, capability::Reach};
+
+use crate::agent::Agents;
+use crate::core::Core;
+use crate::event::Events;
+use crate::run::{Companion, LiveRuns, Runs};
+use crate::task::Tasks;
+use crate::tenant::{TenantRow, TenantState};
+use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
+
+/// What the engine has from outside: time, randomness, and who it is.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<Random>,
+    /// This process.
+    pub host: HostIdentity,
+}
+
+/// What is set of an engine.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// The services whose rows follow runs.
+    pub companions: Vec<Arc<dyn Companion>>,
+}
+
+/// The engine of one store. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    system: Namespace<System>,
+    environment: Environment,
+    options: EngineOptions,
+    live: Arc<LiveRuns>,
+    is_exclusive: bool,
+    tenants: Mutex<HashMap<TenantId, Tenant>>,
+}
+
+/// One tenant's services. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its agents.
+    pub agents: Agents,
+    /// Its tasks.
+    pub tasks: Tasks,
+    /// Its runs.
+    pub runs: Runs,
+    /// Its events.
+    pub events: Events,
+    pub(crate) core: Arc<Core>,
+}
+
+impl Tenant {
+    /// The part of the store that is this tenant's: for services beside the engine's own.
+    #[must_use]
+    pub fn space(&self) -> &Namespace<dormouse_filesystem::Tenant> {
+        &self.core.space
+    }
+}
+
+impl Engine {
+    /// The engine over a proven store. Reads and writes nothing yet: [`recover`](Self::recover) comes first where
+    /// the store is this process's alone.
+    #[must_use]
+    pub fn open(system: Namespace<System>, environment: Environment, options: EngineOptions) -> Self {
+        let reach = system.store().capabilities(system.root()).reach;
+        Self(Arc::new(Shared {
+            system,
+            environment,
+            options,
+            live: Arc::default(),
+            is_exclusive: reach < Reach::Cluster,
+            tenants: Mutex::default(),
+        }))
+    }
+
+    /// A tenant's services. Its row is made when it is asked for first.
+    ///
+    /// # Errors
+    /// As any read and any commit.
+    pub async fn tenant(&self, id: &TenantId) -> Result<Tenant, CommandError> {
+        if let Some(tenant) = self.with_tenants(|tenants| tenants.get(id).cloned()) {
+            return Ok(tenant);
+        }
+        self.ensure_row(id).await?;
+        Ok(self.handle(id))
+    }
+
+    /// The services of a tenant that has rows already.
+    pub(crate) fn handle(&self, id: &TenantId) -> Tenant {
+        self.with_tenants(|tenants| tenants.entry(id.clone()).or_insert_with(|| self.made(id)).clone())
+    }
+
+    fn made(&self, id: &TenantId) -> Tenant {
+        let shared = &self.0;
+        let space = shared.system.tenant(&id.segment());
+        let core = Arc::new(Core {
+            tenant: id.clone(),
+            events: space.log(&[crate::id::segment("events")]),
+            space,
+            store: Arc::clone(shared.system.store()),
+            environment: shared.environment.clone(),
+            companions: shared.options.companions.clone(),
+            live: Arc::clone(&shared.live),
+            is_exclusive: shared.is_exclusive,
+        });
+        Tenant {
+            agents: Agents::new(&core),
+            tasks: Tasks::new(&core),
+            runs: Runs::new(&core),
+            events: Events::new(&core),
+            core,
+        }
+    }
+
+    async fn ensure_row(&self, id: &TenantId) -> Result<(), CommandError> {
+        let rows = Records::<TenantRow>::new(&self.0.system);
+        if rows.get(id).await?.is_some() {
+            return Ok(());
+        }
+        let (clock, random) = (&self.0.environment.clock, &self.0.environment.random);
+        let now = clock.now();
+        let row = TenantRow {
+            name: id.clone(),
+            incarnation: Incarnation::make(now, random),
+            state: TenantState::Active,
+            created_at: now,
+            updated_at: now,
+            op: OpId::make(now, random),
+        };
+        match rows.create(&row).await {
+            // Somebody else was as early: the row is there, which is all that is wanted.
+            Ok(_) | Err(dormouse_filesystem::RecordError::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn with_tenants<T>(&self, f: impl FnOnce(&mut HashMap<TenantId, Tenant>) -> T) -> T {
+        f(&mut self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The part of the store that belongs to the installation.
+    #[must_use]
+    pub fn system(&self) -> &Namespace<System> {
+        &self.0.system
+    }
+
+    /// Time, randomness, and who this process is.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.0.environment
+    }
+
+    /// The runs this process holds.
+    #[must_use]
+    pub fn live(&self) -> &LiveRuns {
+        &self.0.live
+    }
+
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.0.is_exclusive
+    }
+}

@@ -1,0 +1,244 @@
+//! What a command answers when it does not do what was asked (stores.md, section 12).
+
+use dormouse_filesystem::{CommitError, LogError, Position, ReadError, RecordError};
+use jiff::Timestamp;
+
+use crate::command::InvalidCommand;
+use crate::id::InvalidId;
+use crate::name::InvalidName;
+use crate::{AgentName, OpId, Reason, Subject};
+
+/// A command that was not done, or of which that is not known. Each variant says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Not done: there is none, or none to be seen. Correct the id.
+    #[error("there is no {what} {id}")]
+    NotFound {
+        /// The noun.
+        what: &'static str,
+        /// The id or name, as it was asked for.
+        id: String,
+    },
+    /// Not done: the short form fits two. Give more digits.
+    #[error("{given} may be {first} or {second}")]
+    Ambiguous {
+        /// The short form.
+        given: String,
+        /// One it fits.
+        first: String,
+        /// Another.
+        second: String,
+    },
+    /// Not done: there is one of that name. Use it, or choose another name.
+    #[error("{what} {id} exists already")]
+    Exists {
+        /// The noun.
+        what: &'static str,
+        /// The id or name.
+        id: String,
+    },
+    /// Not done: the state does not allow it. Look at the state.
+    #[error("{subject} is {state}: {event} is refused, {reason}")]
+    Rejected {
+        /// What it is about.
+        subject: Subject,
+        /// Its state's word.
+        state: &'static str,
+        /// The word of what was asked.
+        event: &'static str,
+        /// Why not.
+        reason: Reason,
+    },
+    /// Not done: the agent is paused. Resume it.
+    #[error("agent {agent} is paused")]
+    AgentPaused {
+        /// Which.
+        agent: AgentName,
+    },
+    /// Not done: the agent is being deleted.
+    #[error("agent {agent} is being deleted")]
+    AgentDeleting {
+        /// Which.
+        agent: AgentName,
+    },
+    /// Not done: a field is not valid. Correct it.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Not done: no such id can be. Correct it.
+    #[error(transparent)]
+    InvalidId(#[from] InvalidId),
+    /// Not done: no such name can be. Correct it.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// Not done: the command line is not valid. Correct it.
+    #[error(transparent)]
+    InvalidCommand(#[from] InvalidCommand),
+    /// Not done: more than fits. Make it smaller.
+    #[error("it is over the limit {limit}")]
+    TooLarge {
+        /// The limit's name.
+        limit: &'static str,
+    },
+    /// Not done: the cursor is of another query. Start again without it.
+    #[error("the cursor belongs to another query")]
+    CursorScope,
+    /// Not done: the position is not among those kept. Start from the rows, then from a position that is.
+    #[error("the log keeps positions {first} up to before {next}; the one asked for is not among them")]
+    ReplayGap {
+        /// The earliest position kept.
+        first: Position,
+        /// The position of the next entry.
+        next: Position,
+    },
+    /// Not done: another holds the lease, or nobody. Stop working at once.
+    #[error("the lease on {subject} is no longer held")]
+    Fenced {
+        /// What it was on.
+        subject: Subject,
+    },
+    /// Not done: the lease's time is up. Stop working at once.
+    #[error("the lease on {subject} expired at {at}")]
+    LeaseExpired {
+        /// What it is on.
+        subject: Subject,
+        /// When it expired.
+        at: Timestamp,
+    },
+    /// Not done: it lost every race. Try again later.
+    #[error("the command lost {attempts} races; nothing was done")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// Not done: the store did not answer in time. Try again later.
+    #[error("the store is not available; nothing was done")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Not done: what is stored is not to be believed; it is untouched. An operator decides.
+    #[error("what is stored cannot be believed; it is untouched")]
+    Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Not done: a newer build wrote it; it is untouched. Upgrade.
+    #[error("a newer build wrote it; it is untouched")]
+    TooNew(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Not done: this store, or this build, cannot. An operator decides.
+    #[error("the store cannot do it; nothing was done")]
+    Unsupported(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Unknown: it was sent, and the answer was lost. Look whether rows of this operation are there.
+    #[error("whether it was done is not known: the store's answer was lost")]
+    Indeterminate {
+        /// The operation, where it has one: rows it wrote carry it.
+        op: Option<OpId>,
+        /// What the store said.
+        #[source]
+        source: CommitError,
+    },
+}
+
+impl CommandError {
+    /// The stable code, as programs see it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::Exists { .. } => "exists",
+            Self::Rejected { .. } => "rejected",
+            Self::AgentPaused { .. } => "agent_paused",
+            Self::AgentDeleting { .. } => "agent_deleting",
+            Self::Invalid { .. } | Self::InvalidId(_) | Self::InvalidName(_) | Self::InvalidCommand(_) => {
+                "invalid"
+            }
+            Self::TooLarge { .. } => "too_large",
+            Self::CursorScope => "cursor_scope",
+            Self::ReplayGap { .. } => "replay_gap",
+            Self::Fenced { .. } => "fenced",
+            Self::LeaseExpired { .. } => "lease_expired",
+            Self::Contended { .. } => "contended",
+            Self::Unavailable(_) => "unavailable",
+            Self::Corrupt(_) => "corrupt",
+            Self::TooNew(_) => "too_new",
+            Self::Unsupported(_) => "unsupported",
+            Self::Indeterminate { .. } => "indeterminate",
+        }
+    }
+
+    /// Whether it certainly was not done and may be tried again as it is, with jitter.
+    #[must_use]
+    pub fn is_congestion(&self) -> bool {
+        matches!(self, Self::Contended { .. } | Self::Unavailable(_))
+    }
+
+    pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn not_found(what: &'static str, id: impl ToString) -> Self {
+        Self::NotFound {
+            what,
+            id: id.to_string(),
+        }
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable { .. } | ReadError::Closed { .. } => Self::Unavailable(error.into()),
+            ReadError::Corrupt { .. } => Self::Corrupt(error.into()),
+            ReadError::TooNew { .. } => Self::TooNew(error.into()),
+            ReadError::Invalid { reason } => Self::invalid("request", reason),
+            ReadError::Unsupported { .. } => Self::Unsupported(error.into()),
+        }
+    }
+}
+
+/// For commits outside a command's runner, which names the operation itself.
+impl From<CommitError> for CommandError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict { .. } => Self::Contended { attempts: 1 },
+            CommitError::Busy { .. } | CommitError::Unavailable { .. } | CommitError::Closed { .. } => {
+                Self::Unavailable(error.into())
+            }
+            CommitError::Indeterminate { .. } => Self::Indeterminate {
+                op: None,
+                source: error,
+            },
+            CommitError::TooLarge { limit } => Self::TooLarge { limit },
+            CommitError::Invalid { .. } | CommitError::Unsupported { .. } => Self::Unsupported(error.into()),
+            CommitError::Corrupt { .. } => Self::Corrupt(error.into()),
+        }
+    }
+}
+
+impl From<RecordError> for CommandError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Read(error) => error.into(),
+            RecordError::Commit(error) => error.into(),
+            RecordError::CursorScope => Self::CursorScope,
+            RecordError::TooNew { .. } => Self::TooNew(error.into()),
+            RecordError::Invalid(_) | RecordError::Misplaced { .. } => Self::Corrupt(error.into()),
+            RecordError::Exists { .. } => Self::Contended { attempts: 1 },
+            RecordError::NoIndex { .. } => Self::Unsupported(error.into()),
+        }
+    }
+}
+
+impl From<LogError> for CommandError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::ReplayGap { first, next } => Self::ReplayGap { first, next },
+            LogError::Incarnation { .. } => Self::CursorScope,
+            LogError::Read(error) => error.into(),
+            LogError::Commit(error) => error.into(),
+        }
+    }
+}

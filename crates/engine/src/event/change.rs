@@ -1,0 +1,166 @@
+//! The catalogue of events: each names its data, which is ids, enums, numbers and scrubbed text.
+
+use dormouse_secrets::Scrubbed;
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::{BlockReason, FailReason};
+use crate::run::OutcomeKind;
+use crate::task::{Priority, Wait};
+use crate::{LeaseId, Reason, RunId, TaskId};
+
+/// The schema of the data of every event here; raised when a reader of the former could no longer read it.
+pub const EVENT_SCHEMA: u32 = 1;
+
+/// A change, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Change {
+    /// An agent was made.
+    #[serde(rename = "agent.created")]
+    AgentCreated {
+        /// The digest of its configuration.
+        config_digest: String,
+    },
+    /// An agent's configuration was set.
+    #[serde(rename = "agent.configured")]
+    AgentConfigured {
+        /// The digest of its configuration.
+        config_digest: String,
+    },
+    /// An agent claims and fires nothing any more.
+    #[serde(rename = "agent.paused")]
+    AgentPaused {
+        /// Why, as somebody said it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Scrubbed>,
+    },
+    /// An agent works again.
+    #[serde(rename = "agent.resumed")]
+    AgentResumed {},
+    /// A task was made.
+    #[serde(rename = "task.created")]
+    TaskCreated {
+        /// Its number.
+        number: u64,
+        /// Its priority.
+        priority: Priority,
+        /// The word of its first state.
+        state: String,
+    },
+    /// A task was approved.
+    #[serde(rename = "task.approved")]
+    TaskApproved {
+        /// The word of its state.
+        state: String,
+    },
+    /// A task was refused, and so is cancelled.
+    #[serde(rename = "task.refused")]
+    TaskRefused {},
+    /// A task was put aside.
+    #[serde(rename = "task.shelved")]
+    TaskShelved {},
+    /// A task can be claimed.
+    #[serde(rename = "task.ready")]
+    TaskReady {
+        /// The word of what made it so.
+        cause: String,
+    },
+    /// A task waits.
+    #[serde(rename = "task.waiting")]
+    TaskWaiting {
+        /// The word of what made it so.
+        cause: String,
+        /// What for; none for an approval.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<Wait>,
+        /// How the run before ended, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Ending>,
+    },
+    /// A task was done.
+    #[serde(rename = "task.done")]
+    TaskDone {
+        /// By its last run.
+        by: Ending,
+    },
+    /// A task failed and is not tried again.
+    #[serde(rename = "task.failed")]
+    TaskFailed {
+        /// By its last run.
+        by: Ending,
+    },
+    /// A task failed too often.
+    #[serde(rename = "task.quarantined")]
+    TaskQuarantined {
+        /// By its last run.
+        by: Ending,
+        /// How often it failed.
+        failures: u32,
+    },
+    /// A task was called off.
+    #[serde(rename = "task.cancelled")]
+    TaskCancelled {
+        /// Its last run, if that was ended by it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// Why, as somebody said it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Scrubbed>,
+    },
+    /// A run was claimed.
+    #[serde(rename = "run.started")]
+    RunStarted {
+        /// For which task.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<TaskId>,
+        /// Which attempt at it, from 1.
+        attempt: u32,
+        /// The lease it is held by.
+        lease: LeaseId,
+    },
+    /// A run was told to stop.
+    #[serde(rename = "run.stopping")]
+    RunStopping {
+        /// The word of the cause.
+        cause: String,
+    },
+    /// A run has its outcome.
+    #[serde(rename = "run.ended")]
+    RunEnded {
+        /// For which task.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<TaskId>,
+        /// Which attempt at it, from 1.
+        attempt: u32,
+        /// How.
+        outcome: OutcomeKind,
+        /// From claim to end, in milliseconds.
+        clock_ms: u64,
+    },
+    /// A lease's holder vanished.
+    #[serde(rename = "lease.expired")]
+    LeaseExpired {
+        /// Which lease.
+        lease: LeaseId,
+        /// Why it is taken for gone.
+        reason: Reason,
+    },
+}
+
+/// How a run ended, as far as a reader of its task's events wants to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The run.
+    pub run: RunId,
+    /// Its outcome.
+    pub outcome: OutcomeKind,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailReason>,
+    /// What blocked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<BlockReason>,
+    /// Where it was blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Scrubbed>,
+}

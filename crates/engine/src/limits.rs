@@ -1,0 +1,49 @@
+//! The limits of the stores, by the name a config key gives them.
+
+use std::time::Duration;
+
+/// `tasks.failures_max`: the failure that quarantines a task.
+pub const FAILURES_MAX: u32 = 5;
+/// `tasks.reclaims_max`: how often a lapsed task is made ready again; the next lapse fails it.
+pub const RECLAIMS_MAX: u32 = 3;
+/// `tasks.backoff_base`: the delay after a first failure, before jitter.
+pub const BACKOFF_BASE: Duration = Duration::from_secs(10);
+/// `tasks.backoff_max`: the longest such delay.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60 * 60);
+/// `tasks.retry_at_max`: a provider's wish to wait is honoured up to this.
+pub const RETRY_AT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// `tasks.title_max`: longest title, in characters.
+pub const TITLE_MAX: usize = 200;
+/// `tasks.body_max`: longest body, in bytes.
+pub const BODY_MAX: usize = 256 * 1024;
+/// `tasks.metadata_max`: largest metadata, in bytes of JSON.
+pub const METADATA_MAX: usize = 16 * 1024;
+/// `tasks.metadata_depth_max`: deepest metadata.
+pub const METADATA_DEPTH_MAX: usize = 8;
+
+/// `lease.ttl`: how long a run's lease lives after a heartbeat.
+pub const LEASE_TTL: Duration = Duration::from_secs(90);
+/// `lease.heartbeat`: how often its holder renews it; at most a third of the time to live.
+pub const LEASE_HEARTBEAT: Duration = Duration::from_secs(20);
+/// `lease.skew`: a lease is taken over this long after its expiry, since clocks differ.
+pub const LEASE_SKEW: Duration = Duration::from_secs(5);
+/// `lease.self_stop`: a holder without a durable heartbeat for so long stops its work.
+pub const LEASE_SELF_STOP: Duration = Duration::from_secs(45);
+/// `lease.runway`: what must be left of a lease before a side effect.
+pub const LEASE_RUNWAY: Duration = Duration::from_secs(15);
+/// `lease.stop_margin`: beyond a worker's grace, what killing, draining and the terminal commit may take.
+pub const STOP_MARGIN: Duration = Duration::from_secs(20);
+
+/// `events.data_max`: largest data of an event, in bytes of JSON.
+pub const EVENT_DATA_MAX: usize = 16 * 1024;
+/// `events.page_max`: most events or rows of a page.
+pub const PAGE_MAX: usize = 1000;
+
+/// `commands.attempts_max`: how often a command that lost a race or met congestion is tried.
+pub const ATTEMPTS_MAX: u32 = 32;
+/// `commands.delay_min`: the delay before its second attempt, before jitter; it doubles.
+pub const DELAY_MIN: Duration = Duration::from_millis(2);
+/// `commands.delay_max`: the longest such delay.
+pub const DELAY_MAX: Duration = Duration::from_millis(50);
+/// `commands.deadline`: the time of all attempts of a command together.
+pub const DEADLINE: Duration = Duration::from_secs(15);

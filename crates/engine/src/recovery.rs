@@ -1,0 +1,208 @@
+//! Recovery: what a former process left behind is ended before anything new begins.
+//!
+//! First the process trees that outlived it, then the leases it held: a run is lapsed only when nothing of it can do
+//! anything more. Each step is a commit of its own and is found again if this process dies in between.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use async_trait::async_trait;
+use dormouse_filesystem::{Query, Record, Records, Segment, SystemIndex};
+use jiff::SignedDuration;
+
+use crate::engine::{Engine, Tenant};
+use crate::lease::{Held, Lease, held};
+use crate::limits::{LEASE_SKEW, PAGE_MAX};
+use crate::run::{Finished, Lapsed, Process, lapse};
+use crate::{CommandError, Reason, RunId, Subject, TenantId};
+
+/// What became of a process tree that outlived its supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrphanFate {
+    /// Nothing of it was left.
+    Gone,
+    /// It was killed, and nothing of it is left.
+    Killed,
+    /// It is there still: nothing may be assumed of it.
+    Alive,
+}
+
+/// Ends process trees by what is written of them.
+#[async_trait]
+pub trait Orphans: fmt::Debug + Send + Sync {
+    /// Ends the tree of this boot of this host, and waits until nothing of it is left.
+    async fn end(&self, process: &Process) -> OrphanFate;
+}
+
+/// A run that recovery ended.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// Whose.
+    pub tenant: TenantId,
+    /// How it ended, and what its task became.
+    pub finished: Finished,
+}
+
+/// A run that recovery could not end. It is tried again at the next start.
+#[derive(Debug)]
+pub struct Left {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What.
+    pub subject: Subject,
+    /// Why.
+    pub why: LeftBecause,
+}
+
+/// Why a run was left.
+#[derive(Debug)]
+pub enum LeftBecause {
+    /// Its processes could not be ended.
+    ProcessAlive,
+    /// Its rows could not be read or written.
+    Error(CommandError),
+}
+
+/// What recovery did.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// Process trees killed.
+    pub killed: Vec<RunId>,
+    /// Runs ended.
+    pub ended: Vec<Recovered>,
+    /// What is left as it was.
+    pub left: Vec<Left>,
+}
+
+impl Recovery {
+    /// Whether there was nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.killed.is_empty() && self.ended.is_empty() && self.left.is_empty()
+    }
+}
+
+impl Engine {
+    /// Ends what former processes left: to be called once, before anything is claimed.
+    ///
+    /// In a store that is this process's alone every lease of another epoch is over. In a shared one those are that
+    /// have expired for longer than clocks may differ.
+    ///
+    /// # Errors
+    /// When what is to be recovered cannot be listed. What goes wrong with one run is in the answer and keeps no other
+    /// from its end.
+    pub async fn recover(&self, orphans: &dyn Orphans) -> Result<Recovery, CommandError> {
+        let mut recovery = Recovery::default();
+        let alive = self.end_orphans(orphans, &mut recovery).await?;
+        for (tenant, subject) in self.found::<Lease>("deadline").await? {
+            let tenant = self.handle(&tenant);
+            match self.recover_lease(&tenant, &subject, &alive).await {
+                Ok(Some(finished)) => recovery.ended.push(Recovered {
+                    tenant: tenant.core.tenant.clone(),
+                    finished,
+                }),
+                Ok(None) => {}
+                Err(why) => recovery.left.push(Left {
+                    tenant: tenant.core.tenant.clone(),
+                    subject,
+                    why,
+                }),
+            }
+        }
+        Ok(recovery)
+    }
+
+    /// Kills what is left of process trees. Returns the runs of which something lives.
+    async fn end_orphans(
+        &self,
+        orphans: &dyn Orphans,
+        recovery: &mut Recovery,
+    ) -> Result<HashSet<RunId>, CommandError> {
+        let mut alive = HashSet::new();
+        for (tenant, run) in self.found::<Process>("host").await? {
+            let core = self.handle(&tenant).core;
+            let process = match Records::<Process>::new(&core.space).get(&run).await {
+                Ok(Some(process)) => process,
+                Ok(None) => continue,
+                Err(error) => {
+                    alive.insert(run);
+                    let (subject, why) = (Subject::Run(run), LeftBecause::Error(error.into()));
+                    recovery.left.push(Left { tenant, subject, why });
+                    continue;
+                }
+            };
+            match self.end_orphan(orphans, &process).await {
+                OrphanFate::Gone => {}
+                OrphanFate::Killed => recovery.killed.push(run),
+                OrphanFate::Alive => drop(alive.insert(run)),
+            }
+        }
+        Ok(alive)
+    }
+
+    /// In another boot, or on another host, the numbers of the row are no processes of that run.
+    async fn end_orphan(&self, orphans: &dyn Orphans, process: &Process) -> OrphanFate {
+        let host = &self.environment().host;
+        if process.host == host.host && process.boot_id == host.boot_id {
+            orphans.end(process).await
+        } else {
+            OrphanFate::Gone
+        }
+    }
+
+    async fn recover_lease(
+        &self,
+        tenant: &Tenant,
+        subject: &Subject,
+        alive: &HashSet<RunId>,
+    ) -> Result<Option<Finished>, LeftBecause> {
+        let held = held(&tenant.core, subject).await.map_err(LeftBecause::Error)?;
+        let (Some(held), Subject::Run(run)) = (held, subject) else {
+            return Ok(None);
+        };
+        let Some(reason) = self.is_over(&held) else {
+            return Ok(None);
+        };
+        if alive.contains(run) {
+            return Err(LeftBecause::ProcessAlive);
+        }
+        let lapsed = Lapsed {
+            lease: held.lease.id,
+            reason,
+            holder_is_dead: self.is_exclusive(),
+        };
+        lapse(&tenant.core, *run, lapsed)
+            .await
+            .map_err(LeftBecause::Error)
+    }
+
+    /// Why a lease is over, if it is.
+    fn is_over(&self, held: &Held) -> Option<Reason> {
+        let environment = self.environment();
+        if held.lease.holder.epoch == environment.host.epoch {
+            return None;
+        }
+        if self.is_exclusive() {
+            return Some(Reason::Fenced);
+        }
+        let skew = SignedDuration::try_from(LEASE_SKEW).expect("seconds fit");
+        let over = held.heartbeat.expires_at.checked_add(skew).ok()?;
+        (over <= environment.clock.now()).then_some(Reason::Expired)
+    }
+
+    /// Everything a system index holds.
+    async fn found<R: Record>(&self, index: &'static str) -> Result<Vec<(TenantId, R::Id)>, CommandError> {
+        let rows = SystemIndex::<R>::new(self.system());
+        let (mut found, mut after) = (Vec::new(), None);
+        // Ends with the last page.
+        loop {
+            let page = rows.find(&Query::of(index).after(after).limit(PAGE_MAX)).await?;
+            let named = |(tenant, id): (Segment, R::Id)| Some((tenant.as_str().parse().ok()?, id));
+            found.extend(page.rows.into_iter().filter_map(named));
+            after = page.next;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Claiming: a ready task, its new run, lease and heartbeat in one commit. Nothing is spawned before.
+
+use dormouse_filesystem::{Records, Version};
+use tokio::time::Instant;
+
+use super::live::StopSignal;
+use super::service::stage_run;
+use super::{Checkpoint, Run, RunState};
+use crate::agent::{Agent, AgentState, Agents};
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
+use crate::event::Change;
+use crate::lease::{Lease, LeaseGuard, take};
+use crate::task::{Cause, Moved, Task, TaskEvent, move_task};
+use crate::{CommandError, PrefixedId, Principal, RunId, SessionId, Subject, TaskId};
+
+/// How a task is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClaimOptions {
+    /// The run's id, where it is needed beforehand; else a new one.
+    pub run: Option<RunId>,
+    /// The session that shows the run.
+    pub session: Option<SessionId>,
+}
+
+/// A run that is held: the task and the run as they were claimed, and the proof of holding it.
+///
+/// Dropping it does not end the run: its lease lapses. Whoever holds it finishes it.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The task, as it was claimed.
+    pub task: Task,
+    /// The run, as it was made.
+    pub run: Run,
+    /// The lease on it.
+    pub guard: LeaseGuard,
+    /// Where a stop is heard of.
+    pub stop: StopSignal,
+}
+
+/// What a claim stages.
+struct Claim {
+    task: Task,
+    run: Run,
+    lease: Lease,
+}
+
+pub(super) async fn claim(
+    core: &Core,
+    agents: &Agents,
+    by: &Principal,
+    task: TaskId,
+    options: ClaimOptions,
+) -> Result<Claimed, CommandError> {
+    let sent = Instant::now();
+    let done = core
+        .command(by, |draft| staged(core, agents, draft, task, options))
+        .await?;
+    let Claim { task, run, lease } = done.answer;
+    let token: Version = done.version.expect("a claim writes rows");
+    Ok(Claimed {
+        guard: LeaseGuard::new(&lease, token, sent),
+        stop: core.live.enter(run.id),
+        task,
+        run,
+    })
+}
+
+async fn staged(
+    core: &Core,
+    agents: &Agents,
+    mut draft: Draft,
+    id: TaskId,
+    options: ClaimOptions,
+) -> Result<Verdict<Claim>, CommandError> {
+    let missing = || CommandError::not_found("task", id);
+    let read = Records::<Task>::new(&core.space)
+        .get(&id)
+        .await?
+        .ok_or_else(missing)?;
+    let agent = agents.require(&mut draft, &read.assignee).await?;
+    if agent.incarnation != read.agent_incarnation {
+        return Err(missing());
+    }
+    if agent.state == AgentState::Paused {
+        let agent = agent.name.clone();
+        return Err(CommandError::AgentPaused { agent });
+    }
+    let run = options
+        .run
+        .unwrap_or_else(|| RunId::make(draft.now(), &core.environment.random));
+    let cause = Cause {
+        claim: Some(run),
+        ..Cause::default()
+    };
+    let Moved::To(task) = move_task(core, &mut draft, &read, &TaskEvent::Claim, cause).await? else {
+        unreachable!("a claim applies or is rejected")
+    };
+    let run = made(&draft, &task, &agent, run, options.session);
+    let lease = take(core, &mut draft, &Subject::Run(run.id))?;
+    stage_run(core, &mut draft, None, &run, None).await?;
+    let started = Change::RunStarted {
+        task: run.task,
+        attempt: run.attempt,
+        lease: lease.id,
+    };
+    draft.tell(&run.about(), &started)?;
+    let task = *task;
+    Ok(Verdict::Commit(draft, Claim { task, run, lease }))
+}
+
+fn made(draft: &Draft, task: &Task, agent: &Agent, id: RunId, session: Option<SessionId>) -> Run {
+    Run {
+        id,
+        task: Some(task.id),
+        agent: agent.name.clone(),
+        agent_incarnation: agent.incarnation,
+        attempt: task.attempts,
+        session,
+        state: RunState::Starting,
+        checkpoint: Checkpoint::None,
+        stop_reason: None,
+        stop_deadline: None,
+        wait: None,
+        started_at: draft.now(),
+        ended_at: None,
+        created_at: draft.now(),
+        updated_at: draft.now(),
+        op: draft.op(),
+    }
+}

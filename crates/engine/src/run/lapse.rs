@@ -1,0 +1,103 @@
+//! Lapsing: recovery ends a run whose holder vanished, in one commit.
+
+use dormouse_filesystem::{Records, Versioned};
+
+use super::finish::{stage_end, task_of};
+use super::{Finished, Run, RunEvent, RunNext, decide};
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
+use crate::event::Change;
+use crate::lease::{Held, held};
+use crate::outcome::Outcome;
+use crate::task::{Cause, Lapse, Moved, TaskEvent, move_task};
+use crate::{CommandError, Decision, LeaseId, Principal, Reason, RunId, Subject};
+
+/// Why a run is taken for abandoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lapsed {
+    /// The holding that is over; another one since is left alone.
+    pub(crate) lease: LeaseId,
+    /// Why it is.
+    pub(crate) reason: Reason,
+    /// Whether its holder can do nothing more.
+    pub(crate) holder_is_dead: bool,
+}
+
+/// Ends a run whose holder vanished; none when there was nothing to end any more.
+pub(crate) async fn lapse(core: &Core, run: RunId, lapsed: Lapsed) -> Result<Option<Finished>, CommandError> {
+    let by = Principal::engine();
+    let done = core
+        .command(&by, |draft| staged(core, draft, run, lapsed))
+        .await?;
+    Ok(done.answer)
+}
+
+async fn staged(
+    core: &Core,
+    mut draft: Draft,
+    id: RunId,
+    lapsed: Lapsed,
+) -> Result<Verdict<Option<Finished>>, CommandError> {
+    let Some(held) = held(core, &Subject::Run(id)).await? else {
+        return Ok(Verdict::Nothing(None));
+    };
+    if held.lease.id != lapsed.lease {
+        return Ok(Verdict::Nothing(None));
+    }
+    held.stage_release(core, &mut draft).await?;
+    let Some(read) = Records::<Run>::new(&core.space).get(&id).await? else {
+        return Ok(Verdict::Commit(draft, None));
+    };
+    let outcome = match decide(read.state, RunEvent::Lapse) {
+        Decision::Apply(RunNext::Lost) => lost(&held),
+        Decision::Apply(RunNext::Stopped) => stopped(&read, &held),
+        // It has ended or is parked, and yet a lease stands: only the lease goes.
+        Decision::Ignore(_) => return Ok(Verdict::Commit(draft, None)),
+        Decision::Same | Decision::Reject(_) | Decision::Apply(RunNext::Live(_) | RunNext::Reported) => {
+            unreachable!("no cell of lapse says so")
+        }
+    };
+    let expired = Change::LeaseExpired {
+        lease: lapsed.lease,
+        reason: lapsed.reason,
+    };
+    draft.tell(&read.about(), &expired)?;
+    let mut finished = stage_end(core, &mut draft, &read, outcome, None).await?;
+    stage_task(core, &mut draft, &read, &mut finished, lapsed).await?;
+    Ok(Verdict::Commit(draft, Some(finished)))
+}
+
+fn lost(held: &Held) -> Outcome {
+    Outcome::Lost {
+        last_heartbeat_at: Some(held.heartbeat.beat_at),
+    }
+}
+
+fn stopped(run: &Run, held: &Held) -> Outcome {
+    run.stop_reason
+        .as_ref()
+        .map_or_else(|| lost(held), super::StopReason::outcome)
+}
+
+async fn stage_task(
+    core: &Core,
+    draft: &mut Draft,
+    run: &Versioned<Run>,
+    finished: &mut Finished,
+    lapsed: Lapsed,
+) -> Result<(), CommandError> {
+    let Some(task) = task_of(core, run).await? else {
+        return Ok(());
+    };
+    let event = TaskEvent::Lapse(Lapse {
+        checkpoint: &run.checkpoint,
+        stop: run.stop_reason.as_ref(),
+        holder_is_dead: lapsed.holder_is_dead,
+    });
+    let cause = Cause::of_end(run, &finished.outcome.outcome);
+    finished.task = Some(match move_task(core, draft, &task, &event, cause).await? {
+        Moved::To(task) => *task,
+        Moved::Same | Moved::Ignored => task.into_inner(),
+    });
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! The runs this process holds: how a stop that somebody recorded reaches their supervisors at once.
+//!
+//! What is told here is a hint. The row is the truth, and each heartbeat reads it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::StopReason;
+use crate::RunId;
+
+/// The runs that are held by this process.
+#[derive(Debug, Default)]
+pub struct LiveRuns {
+    runs: Mutex<HashMap<RunId, watch::Sender<Option<StopReason>>>>,
+}
+
+impl LiveRuns {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.with(|runs| runs.len())
+    }
+
+    pub(super) fn enter(self: &Arc<Self>, run: RunId) -> StopSignal {
+        let (sender, receiver) = watch::channel(None);
+        self.with(|runs| runs.insert(run, sender));
+        StopSignal {
+            run,
+            receiver,
+            live: Arc::clone(self),
+        }
+    }
+
+    /// Tells a run's supervisor, if it is of this process. The first reason stands.
+    pub(crate) fn tell(&self, run: RunId, reason: StopReason) {
+        self.with(|runs| {
+            let Some(sender) = runs.get(&run) else { return };
+            sender.send_if_modified(|told| {
+                let is_first = told.is_none();
+                told.get_or_insert(reason);
+                is_first
+            });
+        });
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut HashMap<RunId, watch::Sender<Option<StopReason>>>) -> T) -> T {
+        f(&mut self.runs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Where a run's supervisor hears that it is to stop. Dropped, the run is no longer live here.
+#[derive(Debug)]
+pub struct StopSignal {
+    run: RunId,
+    receiver: watch::Receiver<Option<StopReason>>,
+    live: Arc<LiveRuns>,
+}
+
+impl StopSignal {
+    /// Waits until the run is told to stop; at once when it was. May be dropped and called again.
+    pub async fn stopped(&mut self) -> StopReason {
+        let told = self.receiver.wait_for(Option::is_some).await;
+        let told = told.expect("its sender lives until this is dropped");
+        told.clone().expect("waited for")
+    }
+
+    /// The reason, if the run was told to stop.
+    #[must_use]
+    pub fn reason(&self) -> Option<StopReason> {
+        self.receiver.borrow().clone()
+    }
+}
+
+impl Drop for StopSignal {
+    fn drop(&mut self) {
+        self.live.with(|runs| runs.remove(&self.run));
+    }
+}

@@ -1,0 +1,133 @@
+//! Runs: attempts at tasks, each held by a lease and ended by exactly one outcome.
+
+mod claim;
+mod companion;
+mod finish;
+mod heartbeat;
+mod kind;
+mod lapse;
+mod list;
+mod live;
+mod outcome;
+mod process;
+mod service;
+mod start;
+mod state;
+mod stop;
+mod table;
+
+use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, Tenant};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use claim::{ClaimOptions, Claimed};
+pub use companion::Companion;
+pub use finish::Finished;
+pub use heartbeat::Pulse;
+pub use kind::OutcomeKind;
+pub(crate) use lapse::{Lapsed, lapse};
+pub use list::{RunFilter, RunPage, RunRow};
+pub use live::{LiveRuns, StopSignal};
+pub use outcome::OutcomeRow;
+pub use process::{Process, ProcessMark};
+pub use service::Runs;
+pub use start::Started;
+pub use state::{Checkpoint, RunState, RunWait, StopReason};
+pub(crate) use stop::{Stopped, stage_stop};
+pub use table::{RunEvent, RunNext, decide, reported};
+
+use crate::event::About;
+use crate::{AgentName, Incarnation, OpId, RunId, SessionId, Subject, TaskId};
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// The task it is an attempt at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+    /// The agent that works.
+    pub agent: AgentName,
+    /// That agent, told from former ones of its name.
+    pub agent_incarnation: Incarnation,
+    /// Which attempt at its task, from 1.
+    pub attempt: u32,
+    /// The session that shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// Where it is.
+    pub state: RunState,
+    /// What is known of its effects.
+    pub checkpoint: Checkpoint,
+    /// Why it is being stopped. The first reason stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<StopReason>,
+    /// Until when its holder has to have ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_deadline: Option<Timestamp>,
+    /// What it waits for, when it is parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<RunWait>,
+    /// When it was claimed.
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// When its row was made.
+    pub created_at: Timestamp,
+    /// When its row was last written.
+    pub updated_at: Timestamp,
+    /// The command that wrote the row.
+    pub op: OpId,
+}
+
+impl Run {
+    /// What its lease is on.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject::Run(self.id)
+    }
+
+    /// What its events are about.
+    #[must_use]
+    pub fn about(&self) -> About {
+        About::of(self.subject(), &self.agent, self.agent_incarnation)
+    }
+}
+
+impl Record for Run {
+    type Scope = Tenant;
+    type Id = RunId;
+    const KIND: RecordKind = RecordKind::of("run");
+    const SCHEMA: u32 = 1;
+    const CLASS: Class = Class::Authority;
+    const INDEXES: &'static [Index] = &[
+        Index::own("id"),
+        Index::own("task"),
+        Index::own("agent"),
+        Index::own("live"),
+    ];
+
+    fn id(&self) -> RunId {
+        self.id
+    }
+
+    fn index_entries(&self) -> Vec<IndexEntry> {
+        let agent = IndexValue::segment(self.agent.segment());
+        let mut entries = vec![
+            IndexEntry::new("id", []),
+            IndexEntry::new("agent", [agent.clone(), IndexValue::instant(self.started_at)]),
+        ];
+        if let Some(task) = self.task {
+            let task = IndexValue::name(&task.to_string());
+            let attempt = IndexValue::number(u64::from(self.attempt));
+            entries.push(IndexEntry::new("task", [task, attempt]));
+        }
+        if self.state != RunState::Ended {
+            entries.push(IndexEntry::new("live", [agent]));
+        }
+        entries
+    }
+}

@@ -1,0 +1,197 @@
+//! The runs of a tenant: the one service that writes their rows, leases, heartbeats and outcomes.
+
+use std::sync::Arc;
+
+use dormouse_filesystem::{Cursor, Records, Versioned, WriteOnce};
+
+use super::{
+    ClaimOptions, Claimed, Finished, OutcomeRow, Process, Pulse, Run, RunEvent, RunFilter, RunPage, RunRow,
+    Started, StopReason, Stopped, claim, finish, heartbeat, list, stage_stop, start,
+};
+use crate::agent::Agents;
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
+use crate::find::resolve;
+use crate::lease::{LeaseEvent, Progress, check};
+use crate::outcome::{Facts, Outcome};
+use crate::{CommandError, Principal, Reason, RunId, TaskId};
+
+/// A tenant's runs.
+#[derive(Debug, Clone)]
+pub struct Runs {
+    core: Arc<Core>,
+    agents: Agents,
+}
+
+impl Runs {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::clone(core),
+            agents: Agents::new(core),
+        }
+    }
+
+    /// Claims a ready task: its run begins, held by this process.
+    ///
+    /// # Errors
+    /// `Rejected` when the task is not ready (any more), `AgentPaused`, `AgentDeleting`, `NotFound`.
+    pub async fn claim(
+        &self,
+        by: &Principal,
+        task: TaskId,
+        options: ClaimOptions,
+    ) -> Result<Claimed, CommandError> {
+        claim::claim(&self.core, &self.agents, by, task, options).await
+    }
+
+    /// Writes down the processes of a run, before any of them may go, and that it is running.
+    ///
+    /// # Errors
+    /// `Fenced` and `LeaseExpired`: stop at once. `Rejected` when it has ended.
+    pub async fn started(
+        &self,
+        claimed: &Claimed,
+        process: Option<&Process>,
+    ) -> Result<Started, CommandError> {
+        let by = Principal::engine();
+        let done = self
+            .core
+            .command(&by, |draft| start::start(&self.core, draft, claimed, process));
+        Ok(done.await?.answer)
+    }
+
+    /// Renews the lease of a run. In a store nobody else can write, one that has expired is renewed too.
+    ///
+    /// # Errors
+    /// `Fenced` and `LeaseExpired`: stop at once. Being told to stop is no error: it is in the answer.
+    pub async fn heartbeat(
+        &self,
+        claimed: &Claimed,
+        progress: Option<&Progress>,
+    ) -> Result<Pulse, CommandError> {
+        heartbeat::heartbeat(&self.core, claimed, progress).await
+    }
+
+    /// Records that a run is to stop, and answers with the reason that stands: the first.
+    ///
+    /// # Errors
+    /// `Fenced` and `LeaseExpired`: stop at once. `Rejected` when it has ended.
+    pub async fn stopping(&self, claimed: &Claimed, reason: &StopReason) -> Result<StopReason, CommandError> {
+        let by = Principal::engine();
+        let done = self
+            .core
+            .command(&by, |draft| stopping(&self.core, draft, claimed, reason));
+        let standing = done.await?.answer;
+        self.core.live.tell(claimed.run.id, standing.clone());
+        Ok(standing)
+    }
+
+    /// Ends a run: its outcome and everything that follows from it, in one commit. The same end reported again is
+    /// answered as the first time. A failure that follows a stop becomes the stop's own outcome.
+    ///
+    /// # Errors
+    /// `Fenced` and `LeaseExpired`: nothing was written, and the lapse says how it ended. `Rejected` when it ended
+    /// otherwise. `Invalid` for `Lost`, which only recovery writes.
+    pub async fn finish(
+        &self,
+        claimed: &Claimed,
+        outcome: &Outcome,
+        facts: &Facts,
+    ) -> Result<Finished, CommandError> {
+        if matches!(outcome, Outcome::Lost { .. }) {
+            return Err(CommandError::invalid("outcome", "only recovery finds a run lost"));
+        }
+        let by = Principal::engine();
+        let done = self.core.command(&by, |draft| {
+            finish::finish(&self.core, draft, claimed, outcome, facts)
+        });
+        Ok(done.await?.answer)
+    }
+
+    /// A run with its outcome.
+    ///
+    /// # Errors
+    /// `NotFound`, `Corrupt`.
+    pub async fn get(&self, id: RunId) -> Result<RunRow, CommandError> {
+        let run = get(&self.core, id).await?;
+        let outcome = WriteOnce::<OutcomeRow>::new(&self.core.space).get(&id).await?;
+        Ok(RunRow { run, outcome })
+    }
+
+    /// The id that is meant by a whole id or its first 8 digits or more.
+    ///
+    /// # Errors
+    /// `InvalidId`; `NotFound` and `Ambiguous` for a short form. A whole id is not looked up.
+    pub async fn resolve(&self, given: &str) -> Result<RunId, CommandError> {
+        resolve(&Records::<Run>::new(&self.core.space), given).await
+    }
+
+    /// One page of runs.
+    ///
+    /// # Errors
+    /// `Invalid` for a limit that is not 1 to 1,000, `CursorScope`.
+    pub async fn list(
+        &self,
+        filter: &RunFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<RunPage, CommandError> {
+        list::list(&self.core, filter, after, limit).await
+    }
+}
+
+async fn stopping(
+    core: &Core,
+    mut draft: Draft,
+    claimed: &Claimed,
+    reason: &StopReason,
+) -> Result<Verdict<StopReason>, CommandError> {
+    let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
+    held.stage_check(core, &mut draft);
+    match stage_stop(core, &mut draft, claimed.run.id, reason.clone()).await? {
+        Some(Stopped { reason, .. }) => Ok(Verdict::Commit(draft, reason)),
+        None => {
+            let read = get(core, claimed.run.id).await?;
+            Ok(Verdict::Nothing(
+                read.stop_reason.clone().unwrap_or_else(|| reason.clone()),
+            ))
+        }
+    }
+}
+
+/// A run's row.
+pub(super) async fn get(core: &Core, id: RunId) -> Result<Versioned<Run>, CommandError> {
+    let row = Records::<Run>::new(&core.space).get(&id).await?;
+    row.ok_or_else(|| CommandError::not_found("run", id))
+}
+
+/// Stages a run's row, and what the companions say follows from it.
+pub(super) async fn stage_run(
+    core: &Core,
+    draft: &mut Draft,
+    before: Option<&Versioned<Run>>,
+    after: &Run,
+    outcome: Option<&Outcome>,
+) -> Result<(), CommandError> {
+    let rows = Records::<Run>::new(&core.space);
+    match before {
+        None => rows.stage_create(draft.batch(), after)?,
+        Some(before) => rows.stage_replace(draft.batch(), before, after).await?,
+    }
+    for companion in &core.companions {
+        let before = before.map(|before| &**before);
+        companion
+            .follow(&core.space, draft, before, after, outcome)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) fn rejected(run: &Run, event: RunEvent, reason: Reason) -> CommandError {
+    CommandError::Rejected {
+        subject: run.subject(),
+        state: run.state.word(),
+        event: event.word(),
+        reason,
+    }
+}

@@ -1,0 +1,63 @@
+//! Starting: the processes of a run are durable before any of them may go.
+
+use dormouse_filesystem::Records;
+use dormouse_secrets::Scrubbed;
+
+use super::service::{get, stage_run};
+use super::{Checkpoint, Claimed, Process, RunEvent, RunNext, RunState, StopReason, decide};
+use crate::command::Effects;
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
+use crate::lease::{LeaseEvent, check};
+use crate::run::service::rejected;
+use crate::{CommandError, Decision};
+
+/// Whether the worker may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Started {
+    /// Its processes are written down, and the run is running: it may go.
+    Go,
+    /// It was told to stop meanwhile, and is not to go. Nothing was written.
+    Stop(StopReason),
+}
+
+pub(super) async fn start(
+    core: &Core,
+    mut draft: Draft,
+    claimed: &Claimed,
+    process: Option<&Process>,
+) -> Result<Verdict<Started>, CommandError> {
+    let read = get(core, claimed.run.id).await?;
+    match decide(read.state, RunEvent::Start) {
+        Decision::Apply(RunNext::Live(state)) => {
+            let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
+            held.stage_check(core, &mut draft);
+            let mut run = read.clone().into_inner();
+            (run.state, run.checkpoint) = (state, checkpoint(claimed));
+            (run.updated_at, run.op) = (draft.now(), draft.op());
+            if let Some(process) = process {
+                Records::new(&core.space).stage_create(draft.batch(), process)?;
+            }
+            stage_run(core, &mut draft, Some(&read), &run, None).await?;
+            Ok(Verdict::Commit(draft, Started::Go))
+        }
+        Decision::Ignore(_) => Ok(Verdict::Nothing(match &read.stop_reason {
+            Some(reason) if read.state == RunState::Stopping => Started::Stop(reason.clone()),
+            _ => Started::Go,
+        })),
+        Decision::Reject(reason) => Err(rejected(&read, RunEvent::Start, reason)),
+        Decision::Same | Decision::Apply(RunNext::Reported | RunNext::Stopped | RunNext::Lost) => {
+            unreachable!("no cell of start says so")
+        }
+    }
+}
+
+/// A command whose effects cannot be seen has a side effect open from here to its end.
+fn checkpoint(claimed: &Claimed) -> Checkpoint {
+    match claimed.task.command.as_ref().map(|command| command.effects) {
+        Some(Effects::Opaque) => Checkpoint::SideEffect {
+            what: Some(Scrubbed::constant("the command's process")),
+        },
+        Some(Effects::Repeatable) | None => Checkpoint::None,
+    }
+}

@@ -1,0 +1,71 @@
+//! Stopping: the reason is durable before anything is killed, and the first reason stands.
+
+use dormouse_filesystem::Records;
+use jiff::{SignedDuration, Timestamp};
+
+use super::service::{get, rejected, stage_run};
+use super::{Run, RunEvent, RunNext, RunState, StopReason, decide};
+use crate::command::{CommandSpec, GRACE_DEFAULT};
+use crate::core::Core;
+use crate::draft::Draft;
+use crate::event::Change;
+use crate::limits::STOP_MARGIN;
+use crate::task::Task;
+use crate::{CommandError, Decision, RunId};
+
+/// A run that was told to stop.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopped {
+    pub(crate) run: RunId,
+    pub(crate) reason: StopReason,
+}
+
+/// Stages that a run is to stop; none when it is being stopped already, or has ended.
+pub(crate) async fn stage_stop(
+    core: &Core,
+    draft: &mut Draft,
+    id: RunId,
+    reason: StopReason,
+) -> Result<Option<Stopped>, CommandError> {
+    let read = get(core, id).await?;
+    match decide(read.state, RunEvent::Stop) {
+        Decision::Apply(RunNext::Live(state)) => {
+            let grace = grace(core, &read).await?;
+            let run = stopping(&read, state, &reason, draft, grace);
+            stage_run(core, draft, Some(&read), &run, None).await?;
+            let cause = reason.word().to_owned();
+            draft.tell(&run.about(), &Change::RunStopping { cause })?;
+            Ok(Some(Stopped { run: id, reason }))
+        }
+        Decision::Ignore(_) => Ok(None),
+        Decision::Reject(why) => Err(rejected(&read, RunEvent::Stop, why)),
+        // A parked run is ended by its own service, which comes with gates; nothing parks one yet.
+        Decision::Same | Decision::Apply(RunNext::Reported | RunNext::Stopped | RunNext::Lost) => {
+            Err(rejected(&read, RunEvent::Stop, crate::Reason::State))
+        }
+    }
+}
+
+fn stopping(read: &Run, state: RunState, reason: &StopReason, draft: &Draft, grace: SignedDuration) -> Run {
+    let margin = SignedDuration::try_from(STOP_MARGIN).expect("seconds fit");
+    let deadline = draft.now().checked_add(grace.saturating_add(margin));
+    Run {
+        state,
+        stop_reason: Some(reason.clone()),
+        stop_deadline: Some(deadline.unwrap_or(Timestamp::MAX)),
+        updated_at: draft.now(),
+        op: draft.op(),
+        ..read.clone()
+    }
+}
+
+/// How long the worker has between the cooperative stop and the kill.
+async fn grace(core: &Core, run: &Run) -> Result<SignedDuration, CommandError> {
+    let task = match run.task {
+        Some(task) => Records::<Task>::new(&core.space).get(&task).await?,
+        None => None,
+    };
+    let command = task.as_ref().and_then(|task| task.command.as_ref());
+    let grace = command.map_or(GRACE_DEFAULT, CommandSpec::grace);
+    Ok(SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX))
+}

@@ -1,0 +1,104 @@
+//! What a lease is on and an event is about: a kind and an id, written `run:run_…`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use dormouse_filesystem::{RecordId, Segment};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::id::segment;
+use crate::{AgentName, RunId, SessionId, TaskId};
+
+/// A thing with a name of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// An agent.
+    Agent(AgentName),
+    /// A task.
+    Task(TaskId),
+    /// A run.
+    Run(RunId),
+    /// A session.
+    Session(SessionId),
+}
+
+impl Subject {
+    /// The kind's word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Agent(_) => "agent",
+            Self::Task(_) => "task",
+            Self::Run(_) => "run",
+            Self::Session(_) => "session",
+        }
+    }
+
+    /// The id's text.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::Agent(name) => name.to_string(),
+            Self::Task(id) => id.to_string(),
+            Self::Run(id) => id.to_string(),
+            Self::Session(id) => id.to_string(),
+        }
+    }
+
+    fn from_parts(kind: &str, id: &str) -> Option<Self> {
+        match kind {
+            "agent" => id.parse().ok().map(Self::Agent),
+            "task" => id.parse().ok().map(Self::Task),
+            "run" => id.parse().ok().map(Self::Run),
+            "session" => id.parse().ok().map(Self::Session),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind(), self.id())
+    }
+}
+
+/// A text that names no subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a subject is a kind and an id, as in run:run_…")]
+pub struct InvalidSubject;
+
+impl FromStr for Subject {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        text.split_once(':')
+            .and_then(|(kind, id)| Self::from_parts(kind, id))
+            .ok_or(InvalidSubject)
+    }
+}
+
+impl Serialize for Subject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl RecordId for Subject {
+    fn segments(&self) -> Vec<Segment> {
+        vec![segment(self.kind()), segment(&self.id())]
+    }
+
+    fn from_segments(segments: &[&str]) -> Option<Self> {
+        match segments {
+            [kind, id] => Self::from_parts(kind, id),
+            _ => None,
+        }
+    }
+}

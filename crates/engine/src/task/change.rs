@@ -1,0 +1,160 @@
+//! Moving a task by its table: the row and its events, staged in a command's draft.
+
+use dormouse_filesystem::{Records, Versioned};
+use dormouse_secrets::Scrubbed;
+
+use super::{Settled, Task, TaskEvent, TaskState, decide};
+use crate::core::Core;
+use crate::draft::Draft;
+use crate::event::{Change, Ending};
+use crate::outcome::Outcome;
+use crate::run::{OutcomeKind, Run};
+use crate::{CommandError, Decision, RunId, Subject};
+
+/// What is told of a move beside the state it leads to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cause {
+    /// The run whose end moved it.
+    pub(crate) ending: Option<Ending>,
+    /// Why, as somebody said it.
+    pub(crate) reason: Option<Scrubbed>,
+    /// Whether its steps are to be done afresh.
+    pub(crate) is_fresh: bool,
+    /// The run that claims it.
+    pub(crate) claim: Option<RunId>,
+}
+
+impl Cause {
+    /// The end of a run.
+    pub(crate) fn of_end(run: &Run, outcome: &Outcome) -> Self {
+        let mut said_why = None;
+        let mut ending = Ending {
+            run: run.id,
+            outcome: OutcomeKind::of(outcome),
+            reason: None,
+            block: None,
+            url: None,
+        };
+        match outcome {
+            Outcome::Failed { reason, .. } => ending.reason = Some(*reason),
+            Outcome::Blocked { reason, evidence } => {
+                ending.block = Some(reason.clone());
+                let url = evidence.as_ref().and_then(|evidence| evidence.url.clone());
+                ending.url = url.map(|url| url.truncate_to(URL_MAX));
+            }
+            Outcome::Cancelled { reason: said, .. } => said_why.clone_from(said),
+            Outcome::Success { .. }
+            | Outcome::Partial { .. }
+            | Outcome::Timeout { .. }
+            | Outcome::Lost { .. } => {}
+        }
+        Self {
+            ending: Some(ending),
+            reason: said_why,
+            ..Self::default()
+        }
+    }
+}
+
+/// Longest address in an event, in bytes.
+const URL_MAX: usize = 2048;
+
+/// What came of an event.
+#[derive(Debug)]
+pub(crate) enum Moved {
+    /// The row is staged with a new state; it will be this.
+    To(Box<Task>),
+    /// The event applies and leaves the state; nothing is staged.
+    Same,
+    /// There is nothing to do.
+    Ignored,
+}
+
+/// Decides, and stages what was decided.
+pub(crate) async fn move_task(
+    core: &Core,
+    draft: &mut Draft,
+    read: &Versioned<Task>,
+    event: &TaskEvent<'_>,
+    cause: Cause,
+) -> Result<Moved, CommandError> {
+    let facts = read.facts(draft.now(), core.environment.random.number());
+    let settled = match decide(&read.state, event, &facts) {
+        Decision::Apply(settled) => settled,
+        Decision::Same => return Ok(Moved::Same),
+        Decision::Ignore(_) => return Ok(Moved::Ignored),
+        Decision::Reject(reason) => {
+            return Err(CommandError::Rejected {
+                subject: Subject::Task(read.id),
+                state: read.state.word(),
+                event: event.word(),
+                reason,
+            });
+        }
+    };
+    let task = moved(read, event, settled, &cause, draft);
+    Records::<Task>::new(&core.space)
+        .stage_replace(draft.batch(), read, &task)
+        .await?;
+    if let Some(change) = told(&task, event, cause) {
+        draft.tell(&task.about(), &change)?;
+    }
+    Ok(Moved::To(Box::new(task)))
+}
+
+fn moved(read: &Task, event: &TaskEvent<'_>, settled: Settled, cause: &Cause, draft: &Draft) -> Task {
+    let mut task = read.clone();
+    (task.failures, task.reclaims) = (settled.counters.failures, settled.counters.reclaims);
+    task.state = settled.state;
+    task.ended_at = task.state.has_ended().then(|| draft.now());
+    (task.updated_at, task.op) = (draft.now(), draft.op());
+    if *event == TaskEvent::Approve {
+        task.approved_at = Some(draft.now());
+        task.approved_by = Some(draft.actor().clone());
+    }
+    if cause.is_fresh {
+        task.step_epoch += 1;
+    }
+    if let Some(run) = cause.claim {
+        task.attempts += 1;
+        task.last_run = Some(run);
+    }
+    task
+}
+
+/// The event of a move; a claim is told by its run alone.
+fn told(task: &Task, event: &TaskEvent<'_>, cause: Cause) -> Option<Change> {
+    let word = event.word().to_owned();
+    let state = task.state.word().to_owned();
+    Some(match (event, &task.state) {
+        (TaskEvent::Approve, _) => Change::TaskApproved { state },
+        (TaskEvent::Refuse, _) => Change::TaskRefused {},
+        (_, TaskState::Running) => return None,
+        (_, TaskState::Backlog) => Change::TaskShelved {},
+        (_, TaskState::Ready) => Change::TaskReady { cause: word },
+        (_, TaskState::PendingApproval) => Change::TaskWaiting {
+            cause: word,
+            on: None,
+            after: cause.ending,
+        },
+        (_, TaskState::Waiting { on }) => Change::TaskWaiting {
+            cause: word,
+            on: Some(*on),
+            after: cause.ending,
+        },
+        (_, TaskState::Done { .. }) => Change::TaskDone { by: ending(cause) },
+        (_, TaskState::Failed { .. }) => Change::TaskFailed { by: ending(cause) },
+        (_, TaskState::Quarantined) => Change::TaskQuarantined {
+            by: ending(cause),
+            failures: task.failures,
+        },
+        (_, TaskState::Cancelled) => Change::TaskCancelled {
+            run: cause.ending.map(|ending| ending.run),
+            reason: cause.reason,
+        },
+    })
+}
+
+fn ending(cause: Cause) -> Ending {
+    cause.ending.expect("only the end of a run leads there")
+}

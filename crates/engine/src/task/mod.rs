@@ -1,0 +1,212 @@
+//! Tasks: what is to be done, by which agent, and where it stands.
+
+mod change;
+mod create;
+mod list;
+mod numbers;
+mod service;
+mod settle;
+mod state;
+mod table;
+
+use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, Tenant};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use create::{NewTask, Start};
+pub use list::{TaskFilter, TaskPage};
+pub use service::{Steps, Tasks};
+pub use settle::{Counters, Settled, backoff, settle_lapse, settle_outcome};
+pub use state::{TaskState, Wait};
+pub use table::{Gone, Lapse, TaskEvent, TaskFacts, decide, decide_delete, ready_or_wait};
+
+pub(crate) use change::{Cause, Moved, move_task};
+
+use crate::command::CommandSpec;
+use crate::event::About;
+use crate::{AgentName, Channel, Incarnation, OpId, Principal, RunId, Subject, TaskId};
+
+/// How much a task presses. Of one agent's ready tasks the highest is claimed first, then the oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Before everything.
+    Critical,
+    /// Before the usual.
+    High,
+    /// The usual.
+    #[default]
+    Normal,
+    /// When there is nothing else.
+    Low,
+}
+
+impl Priority {
+    /// Every priority, highest first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
+
+    /// The priority's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+
+    /// Its place in a lane: 0 is first.
+    #[must_use]
+    pub fn rank(self) -> u64 {
+        self as u64
+    }
+}
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Its number: rises per tenant in the order of creation and is never given again.
+    pub number: u64,
+    /// What it is called, at most 200 characters.
+    pub title: String,
+    /// What is to be done, at most 256 KiB.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body: String,
+    /// The agent that made it; none when an operator did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<AgentName>,
+    /// The agent that is to do it.
+    pub assignee: AgentName,
+    /// That agent, told from former ones of its name.
+    pub agent_incarnation: Incarnation,
+    /// The way it came.
+    pub source: Channel,
+    /// How much it presses.
+    pub priority: Priority,
+    /// Where it is.
+    pub state: TaskState,
+    /// Failures since it was made or retried by hand.
+    pub failures: u32,
+    /// Lapses after which it was made ready again.
+    pub reclaims: u32,
+    /// Raised when its steps are to be done afresh.
+    pub step_epoch: u32,
+    /// Runs so far.
+    pub attempts: u32,
+    /// The last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<RunId>,
+    /// Not to be tried before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// The task it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TaskId>,
+    /// The tasks it waits for that have not ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_dependencies: Vec<TaskId>,
+    /// What its maker keeps with it, at most 16 KiB.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// The command line that does it, when a process is to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandSpec>,
+    /// Whether somebody has to approve it before it is done.
+    pub approval_required: bool,
+    /// When somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<Timestamp>,
+    /// Who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<Principal>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its row was last written.
+    pub updated_at: Timestamp,
+    /// The command that wrote the row.
+    pub op: OpId,
+}
+
+impl Task {
+    /// What its events are about.
+    #[must_use]
+    pub fn about(&self) -> About {
+        About::of(Subject::Task(self.id), &self.assignee, self.agent_incarnation)
+    }
+
+    /// What a decision on it depends on. No run of it is ever parked yet: that comes with gates.
+    pub(crate) fn facts(&self, now: Timestamp, roll: u64) -> TaskFacts {
+        TaskFacts {
+            now,
+            not_before: self.not_before,
+            has_open_dependencies: !self.open_dependencies.is_empty(),
+            needs_approval: self.approval_required && self.approved_at.is_none(),
+            has_parked_run: false,
+            counters: Counters {
+                failures: self.failures,
+                reclaims: self.reclaims,
+            },
+            roll,
+        }
+    }
+}
+
+impl Record for Task {
+    type Scope = Tenant;
+    type Id = TaskId;
+    const KIND: RecordKind = RecordKind::of("task");
+    const SCHEMA: u32 = 1;
+    const CLASS: Class = Class::Authority;
+    const INDEXES: &'static [Index] = &[
+        Index::own("id"),
+        Index::own("number"),
+        Index::own("ready"),
+        Index::own("state"),
+        Index::own("assignee"),
+        Index::own("assignee_state"),
+        Index::own("owner"),
+        Index::system("due"),
+    ];
+
+    fn id(&self) -> TaskId {
+        self.id
+    }
+
+    fn index_entries(&self) -> Vec<IndexEntry> {
+        let number = IndexValue::number(self.number);
+        let assignee = IndexValue::segment(self.assignee.segment());
+        let state = IndexValue::name(self.state.word());
+        let mut entries = vec![
+            IndexEntry::new("id", []),
+            IndexEntry::new("number", [number.clone()]),
+            IndexEntry::new("state", [state.clone(), number.clone()]),
+            IndexEntry::new("assignee", [assignee.clone(), number.clone()]),
+            IndexEntry::new(
+                "assignee_state",
+                [assignee.clone(), state, IndexValue::instant(self.updated_at)],
+            ),
+        ];
+        if let Some(owner) = &self.owner {
+            let owner = IndexValue::segment(owner.segment());
+            entries.push(IndexEntry::new("owner", [owner, number.clone()]));
+        }
+        if self.state == TaskState::Ready {
+            let rank = IndexValue::number(self.priority.rank());
+            entries.push(IndexEntry::new("ready", [assignee, rank, number]));
+        }
+        if let TaskState::Waiting {
+            on: Wait::Until { until },
+        } = self.state
+        {
+            entries.push(IndexEntry::new("due", [IndexValue::instant(until)]));
+        }
+        entries
+    }
+}

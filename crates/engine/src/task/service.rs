@@ -1,0 +1,210 @@
+//! The tasks of a tenant: the one service that writes their rows, together with that of runs.
+
+use std::sync::Arc;
+
+use dormouse_filesystem::{Cursor, Records, Versioned};
+use dormouse_secrets::Scrubbed;
+
+use super::change::Moved;
+use super::{Cause, NewTask, Task, TaskEvent, TaskFilter, TaskPage, create, move_task};
+use crate::agent::Agents;
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
+use crate::find::resolve;
+use crate::run::{StopReason, Stopped, stage_stop};
+use crate::{CommandError, Principal, TaskId};
+
+/// A tenant's tasks.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    core: Arc<Core>,
+    rows: Records<Task>,
+    agents: Agents,
+}
+
+impl Tasks {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::clone(core),
+            rows: Records::new(&core.space),
+            agents: Agents::new(core),
+        }
+    }
+
+    /// Makes a task.
+    ///
+    /// # Errors
+    /// `NotFound` and `AgentDeleting` for its agent; `Invalid`, `TooLarge` for its fields.
+    pub async fn create(&self, by: &Principal, new: NewTask) -> Result<Task, CommandError> {
+        new.validate()?;
+        let new = &new;
+        let done = self
+            .core
+            .command(by, |draft| create::create(&self.core, &self.agents, draft, new));
+        Ok(done.await?.answer)
+    }
+
+    /// A task.
+    ///
+    /// # Errors
+    /// `NotFound`, `Corrupt`.
+    pub async fn get(&self, id: TaskId) -> Result<Versioned<Task>, CommandError> {
+        let row = self.rows.get(&id).await?;
+        row.ok_or_else(|| CommandError::not_found("task", id))
+    }
+
+    /// The id that is meant by a whole id or its first 8 digits or more.
+    ///
+    /// # Errors
+    /// `InvalidId`; `NotFound` and `Ambiguous` for a short form. A whole id is not looked up.
+    pub async fn resolve(&self, given: &str) -> Result<TaskId, CommandError> {
+        resolve(&self.rows, given).await
+    }
+
+    /// One page of tasks.
+    ///
+    /// # Errors
+    /// `Invalid` for a state that does not exist or a limit that is not 1 to 1,000, `CursorScope`.
+    pub async fn list(
+        &self,
+        filter: &TaskFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<TaskPage, CommandError> {
+        let found = self.rows.find(&filter.query()?.after(after).limit(limit)).await?;
+        Ok(TaskPage {
+            rows: found.rows,
+            next: found.next,
+            issues: found.issues,
+        })
+    }
+
+    /// Calls a task off. One that has ended already stays as it is. A running one is told to stop, and ends with its
+    /// run; the answer is the task as it is now.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn cancel(
+        &self,
+        by: &Principal,
+        id: TaskId,
+        reason: Option<Scrubbed>,
+    ) -> Result<Task, CommandError> {
+        let reason = &reason;
+        let done = self.core.command(by, |mut draft| async move {
+            let read = self.get(id).await?;
+            let cause = Cause {
+                reason: reason.clone(),
+                ..Cause::default()
+            };
+            match move_task(&self.core, &mut draft, &read, &TaskEvent::Cancel, cause).await? {
+                Moved::To(task) => Ok(Verdict::Commit(draft, (*task, None))),
+                Moved::Ignored => Ok(Verdict::Nothing((read.into_inner(), None))),
+                Moved::Same => self.stop(draft, read.into_inner(), reason.clone()).await,
+            }
+        });
+        let (task, stopped) = done.await?.answer;
+        if let Some(Stopped { run, reason }) = stopped {
+            self.core.live.tell(run, reason);
+        }
+        Ok(task)
+    }
+
+    async fn stop(
+        &self,
+        mut draft: Draft,
+        task: Task,
+        reason: Option<Scrubbed>,
+    ) -> Result<Verdict<(Task, Option<Stopped>)>, CommandError> {
+        let run = task.last_run.expect("a running task has a run");
+        let stop = StopReason::Cancel {
+            by: draft.actor().clone(),
+            reason,
+        };
+        let stopped = stage_stop(&self.core, &mut draft, run, stop).await?;
+        Ok(match stopped {
+            Some(stopped) => Verdict::Commit(draft, (task, Some(stopped))),
+            None => Verdict::Nothing((task, None)),
+        })
+    }
+
+    /// Makes an ended or waiting task ready again, with what was counted forgotten. With `Steps::Fresh` its steps are
+    /// done again too.
+    ///
+    /// # Errors
+    /// `NotFound`; `Rejected` for one that is done, that is running, or that waits for a gate or other tasks.
+    pub async fn retry(&self, by: &Principal, id: TaskId, steps: Steps) -> Result<Task, CommandError> {
+        let cause = Cause {
+            is_fresh: steps == Steps::Fresh,
+            ..Cause::default()
+        };
+        self.apply(by, id, &TaskEvent::Retry, &cause).await
+    }
+
+    /// Approves a task.
+    ///
+    /// # Errors
+    /// `NotFound`; `Rejected` for one that is put aside or has ended.
+    pub async fn approve(&self, by: &Principal, id: TaskId) -> Result<Task, CommandError> {
+        self.apply(by, id, &TaskEvent::Approve, &Cause::default()).await
+    }
+
+    /// Refuses a task that waits for approval: it is cancelled.
+    ///
+    /// # Errors
+    /// `NotFound`; `Rejected` for one that does not wait for approval.
+    pub async fn refuse(&self, by: &Principal, id: TaskId) -> Result<Task, CommandError> {
+        self.apply(by, id, &TaskEvent::Refuse, &Cause::default()).await
+    }
+
+    /// Puts a task aside.
+    ///
+    /// # Errors
+    /// `NotFound`; `Rejected` for one that runs or has ended.
+    pub async fn shelve(&self, by: &Principal, id: TaskId) -> Result<Task, CommandError> {
+        self.apply(by, id, &TaskEvent::Shelve, &Cause::default()).await
+    }
+
+    /// Takes a task up that was put aside or waits for a time.
+    ///
+    /// # Errors
+    /// `NotFound`; `Rejected` for one that waits for anything else or has ended.
+    pub async fn enqueue(&self, by: &Principal, id: TaskId) -> Result<Task, CommandError> {
+        self.apply(by, id, &TaskEvent::Enqueue, &Cause::default()).await
+    }
+
+    /// Makes a task ready whose time has come. Early, late or twice, it does nothing.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn due(&self, by: &Principal, id: TaskId) -> Result<Task, CommandError> {
+        self.apply(by, id, &TaskEvent::Due, &Cause::default()).await
+    }
+
+    async fn apply(
+        &self,
+        by: &Principal,
+        id: TaskId,
+        event: &TaskEvent<'_>,
+        cause: &Cause,
+    ) -> Result<Task, CommandError> {
+        let done = self.core.command(by, |mut draft| async move {
+            let read = self.get(id).await?;
+            match move_task(&self.core, &mut draft, &read, event, cause.clone()).await? {
+                Moved::To(task) => Ok(Verdict::Commit(draft, *task)),
+                Moved::Same | Moved::Ignored => Ok(Verdict::Nothing(read.into_inner())),
+            }
+        });
+        Ok(done.await?.answer)
+    }
+}
+
+/// What a retry does with the steps that were done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Steps {
+    /// Their results stand.
+    #[default]
+    Kept,
+    /// They are done again.
+    Fresh,
+}
