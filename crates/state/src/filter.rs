@@ -105,11 +105,10 @@ fn is_weaker(state: &Snapshot, event: &Observed, now: Timestamp) -> bool {
     if evidence_of(event).is_formal() || !state.evidence.is_formal() {
         return false;
     }
-    let shown = Display::of(state, now);
     match inferred_rank(state, &event.event) {
-        // That nothing is heard is said twice: the table answers that.
-        Some(Display::Stalled) => shown > Display::Stalled,
-        Some(rank) => rank <= shown,
+        // A stall lies over what is known and replaces none of it: where it may, the table says.
+        Some(Display::Stalled) => false,
+        Some(rank) => rank <= Display::of(state, now),
         None => true,
     }
 }

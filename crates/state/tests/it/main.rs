@@ -1,0 +1,10 @@
+//! The session machine at its boundary: values go in, answers come out.
+
+mod bench;
+mod cases;
+mod evidence;
+mod histories;
+mod rows;
+mod snapshots;
+mod table;
+mod timer;
