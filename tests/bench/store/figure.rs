@@ -1,0 +1,131 @@
+//! One line of the result, in the form that other tools read and in the form that people read.
+
+use serde_json::json;
+
+use crate::machine::Machine;
+use crate::series::{Series, short};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Table,
+    Json,
+}
+
+/// Which way a ratio has to go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Target {
+    /// Nothing is promised.
+    None,
+    /// At least this.
+    AtLeast(f64),
+    /// At most this.
+    AtMost(f64),
+}
+
+impl Target {
+    fn is_met(self, ratio: f64) -> Option<bool> {
+        match self {
+            Self::None => None,
+            Self::AtLeast(least) => Some(ratio >= least),
+            Self::AtMost(most) => Some(ratio <= most),
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::AtLeast(least) => write!(f, "≥ {least}"),
+            Self::AtMost(most) => write!(f, "≤ {most}"),
+        }
+    }
+}
+
+/// What was measured, and what it is held against.
+#[derive(Debug, Clone)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: Series,
+    pub(crate) unit: &'static str,
+    pub(crate) against: Option<(String, Series)>,
+    pub(crate) target: Target,
+}
+
+impl Figure {
+    fn ratio(&self) -> Option<f64> {
+        let (_, against) = self.against.as_ref()?;
+        Some(self.value.median() / against.median())
+    }
+
+    fn is_met(&self) -> Option<bool> {
+        self.target.is_met(self.ratio()?)
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let target = match self.target {
+            Target::None => None,
+            Target::AtLeast(bound) | Target::AtMost(bound) => Some(bound),
+        };
+        json!({
+            "figure": self.name,
+            "value": self.value.median(),
+            "unit": self.unit,
+            "against": self.against.as_ref().map(|(name, _)| name),
+            "against_value": self.against.as_ref().map(|(_, series)| series.median()),
+            "ratio": self.ratio(),
+            "target": target,
+            "met": self.is_met(),
+        })
+    }
+}
+
+/// What it is measured on: a comment before a table; standard error beside JSON.
+pub(crate) fn print_head(form: Form, machine: &Machine) {
+    match form {
+        Form::Table => println!("{machine}"),
+        Form::Json => eprintln!("{}", machine.to_json()),
+    }
+}
+
+/// A figure as soon as it is known, where lines are read by a program.
+pub(crate) fn print_now(form: Form, figure: &Figure) {
+    match form {
+        Form::Table => eprintln!("measured {}", figure.name),
+        Form::Json => println!("{}", figure.to_json()),
+    }
+}
+
+/// All of them at the end, where people read.
+pub(crate) fn print_table(form: Form, figures: &[Figure]) {
+    if form == Form::Json {
+        return;
+    }
+    println!("\n| figure | value | held against | its value | ratio | target | met |");
+    println!("|---|---|---|---|---|---|---|");
+    for figure in figures {
+        println!("{}", row(figure));
+    }
+}
+
+fn row(figure: &Figure) -> String {
+    let (against, against_value) = match &figure.against {
+        Some((name, series)) => (name.as_str(), series.to_string()),
+        None => ("", String::new()),
+    };
+    let ratio = figure.ratio().map(short).unwrap_or_default();
+    let met = match figure.is_met() {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "",
+    };
+    let Figure {
+        name,
+        value,
+        unit,
+        target,
+        ..
+    } = figure;
+    format!("| {name} | {value} {unit} | {against} | {against_value} | {ratio} | {target} | {met} |")
+}

@@ -1,0 +1,179 @@
+//! Drives a record store with many tasks at once.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_filesystem::{
+    Batch, Change, CommitError, Committed, Deadline, Entry, Expected, Key, Lane, RecordKind, RecordStore,
+    Retry, Stream, UpdateError, cas_update,
+};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::physical::RECORD_BYTES;
+
+/// What the records are.
+pub(crate) const KIND: RecordKind = RecordKind::of("bench");
+const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a load came to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Load {
+    /// Acknowledged commits a second.
+    pub(crate) rate: f64,
+    /// The time within which 99 of 100 commits were acknowledged.
+    pub(crate) p99: Duration,
+}
+
+/// Every task replaces a record of its own, one commit after the other.
+pub(crate) async fn distinct(store: &Arc<dyn RecordStore>, tasks: usize, time: Duration) -> Load {
+    let until = Instant::now() + time;
+    run(tasks, |task| {
+        let store = Arc::clone(store);
+        let key = key(&format!("distinct/{task}"));
+        async move { replace_until(&*store, &key, until).await }
+    })
+    .await
+}
+
+async fn replace_until(store: &dyn RecordStore, key: &Key, until: Instant) -> Vec<Duration> {
+    let read = store.get(key).await.expect("the store can be read");
+    let mut expected = read.map_or(Expected::Absent, |entry| Expected::At(entry.version));
+    let mut taken = Vec::new();
+    while Instant::now() < until {
+        let before = Instant::now();
+        let mut batch = Batch::new(Lane::System);
+        batch.put(key.clone(), expected, KIND, vec![0x5a; RECORD_BYTES]);
+        let committed = commit(store, batch).await.expect("nobody else writes this key");
+        taken.push(before.elapsed());
+        expected = Expected::At(committed.version.expect("a put has a version"));
+    }
+    taken
+}
+
+/// Every task raises one count with `cas_update`: updates that gave up do not count.
+pub(crate) async fn hot(store: &Arc<dyn RecordStore>, tasks: usize, time: Duration) -> Load {
+    let until = Instant::now() + time;
+    run(tasks, |task| {
+        let store = Arc::clone(store);
+        let retry = Retry::seeded(task as u64);
+        async move {
+            let mut taken = Vec::new();
+            while Instant::now() < until {
+                let before = Instant::now();
+                match cas_update(&*store, &key("hot"), &retry, count_up).await {
+                    Ok(_) => taken.push(before.elapsed()),
+                    Err(UpdateError::Contended { .. }) => {}
+                    Err(error) => panic!("the hot key: {error}"),
+                }
+            }
+            taken
+        }
+    })
+    .await
+}
+
+/// The same by a mutex around get and put, as a program without compare-and-swap has it.
+pub(crate) async fn hot_by_mutex(store: &Arc<dyn RecordStore>, tasks: usize, time: Duration) -> Load {
+    let until = Instant::now() + time;
+    let mutex = Arc::new(tokio::sync::Mutex::new(()));
+    run(tasks, |_| {
+        let (store, mutex) = (Arc::clone(store), Arc::clone(&mutex));
+        async move {
+            let mut taken = Vec::new();
+            while Instant::now() < until {
+                let before = Instant::now();
+                let _held = mutex.lock().await;
+                put_counted(&*store).await;
+                taken.push(before.elapsed());
+            }
+            taken
+        }
+    })
+    .await
+}
+
+async fn put_counted(store: &dyn RecordStore) {
+    let read = store.get(&key("hot")).await.expect("the store can be read");
+    let expected = read
+        .as_ref()
+        .map_or(Expected::Absent, |entry| Expected::At(entry.version));
+    let mut batch = Batch::new(Lane::System);
+    batch.put(key("hot"), expected, KIND, counted(read.as_ref()));
+    commit(store, batch).await.expect("the mutex keeps others out");
+}
+
+fn count_up(entry: Option<&Entry>) -> Result<(Change, ()), Infallible> {
+    Ok((Change::put(KIND, counted(entry)), ()))
+}
+
+/// The record with its first eight bytes, a number, raised by one.
+fn counted(entry: Option<&Entry>) -> Vec<u8> {
+    let mut value = entry.map_or_else(|| vec![0; RECORD_BYTES], |entry| entry.value.to_vec());
+    let number = value
+        .first_chunk_mut::<8>()
+        .expect("a record has more than eight bytes");
+    *number = (u64::from_be_bytes(*number) + 1).to_be_bytes();
+    value
+}
+
+/// One batch of 16 rows and 4 log entries: how long it takes.
+pub(crate) async fn batch_of_20(store: &dyn RecordStore) -> Duration {
+    let mut batch = Batch::new(Lane::System);
+    for row in 0..16 {
+        let key = key(&format!("batch/{row}"));
+        let read = store.get(&key).await.expect("the store can be read");
+        let expected = read.map_or(Expected::Absent, |entry| Expected::At(entry.version));
+        batch.put(key, expected, KIND, vec![0x5a; RECORD_BYTES]);
+    }
+    for log in 0..4 {
+        batch.append(
+            Stream::new(key(&format!("batch-log/{log}"))),
+            vec![0x5a; RECORD_BYTES],
+        );
+    }
+    let before = Instant::now();
+    commit(store, batch).await.expect("nobody else writes these keys");
+    before.elapsed()
+}
+
+/// So many commits of one row, one after the other: how long they take.
+pub(crate) async fn single_commits(store: &dyn RecordStore, count: usize) -> Duration {
+    let key = key("single");
+    let read = store.get(&key).await.expect("the store can be read");
+    let mut expected = read.map_or(Expected::Absent, |entry| Expected::At(entry.version));
+    let before = Instant::now();
+    for _ in 0..count {
+        let mut batch = Batch::new(Lane::System);
+        batch.put(key.clone(), expected, KIND, vec![0x5a; RECORD_BYTES]);
+        let committed = commit(store, batch).await.expect("nobody else writes this key");
+        expected = Expected::At(committed.version.expect("a put has a version"));
+    }
+    before.elapsed()
+}
+
+async fn commit(store: &dyn RecordStore, batch: Batch) -> Result<Committed, CommitError> {
+    store.commit(batch, Deadline::after(COMMIT_DEADLINE)).await
+}
+
+pub(crate) fn key(path: &str) -> Key {
+    Key::parse(&format!("bench/{path}")).expect("a short plain name")
+}
+
+/// Runs tasks that each return how long their commits took, and sums them up.
+pub(crate) async fn run<F>(tasks: usize, task: impl Fn(usize) -> F) -> Load
+where
+    F: Future<Output = Vec<Duration>> + Send + 'static,
+{
+    let start = Instant::now();
+    let mut running = JoinSet::new();
+    for number in 0..tasks {
+        running.spawn(task(number));
+    }
+    let mut taken = running.join_all().await.concat();
+    let rate = taken.len() as f64 / start.elapsed().as_secs_f64();
+    taken.sort();
+    let p99 = taken.get(taken.len() * 99 / 100).copied().unwrap_or_default();
+    Load { rate, p99 }
+}

@@ -1,0 +1,47 @@
+//! Repeated measurements of one thing.
+
+use std::fmt;
+
+/// How often each thing is measured.
+pub(crate) const ROUNDS: usize = 5;
+
+/// The values of the rounds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Series(Vec<f64>);
+
+impl Series {
+    pub(crate) fn push(&mut self, value: f64) {
+        self.0.push(value);
+        self.0.sort_by(f64::total_cmp);
+    }
+
+    /// The middle value; not a number when there is none.
+    pub(crate) fn median(&self) -> f64 {
+        self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Half of the way from the least to the greatest, as a share of the median.
+    pub(crate) fn spread(&self) -> f64 {
+        match (self.0.first(), self.0.last()) {
+            (Some(least), Some(most)) => (most - least) / 2.0 / self.median(),
+            _ => f64::NAN,
+        }
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ±{:.0}%", short(self.median()), self.spread() * 100.0)
+    }
+}
+
+/// Three digits that matter, or thousands.
+pub(crate) fn short(value: f64) -> String {
+    match value {
+        v if !v.is_finite() => "–".to_owned(),
+        v if v >= 10_000.0 => format!("{:.1}k", v / 1000.0),
+        v if v >= 100.0 => format!("{v:.0}"),
+        v if v >= 1.0 => format!("{v:.2}"),
+        v => format!("{v:.3}"),
+    }
+}

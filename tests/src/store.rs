@@ -1,0 +1,61 @@
+//! The store under test, opened as the program opens it but with segments so small that a round fills several.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use dormouse_filesystem::{
+    Change, CommitError, Entry, OpenError, RecordStore, Retry, Sled, SledOptions, UpdateError, Version,
+    cas_update,
+};
+
+use crate::workload::{Counts, KIND, hot_key};
+
+/// Bytes of a segment: a round fills several.
+pub const SEGMENT_BYTES: u64 = 256 * 1024;
+const RESERVE_BYTES: u64 = 1024 * 1024;
+
+/// Opens the store in this folder.
+///
+/// # Errors
+/// As [`Sled::open`].
+#[expect(clippy::disallowed_methods, reason = "the edge: here the time comes from")]
+pub async fn open(folder: &Path) -> Result<Sled, OpenError> {
+    let options = SledOptions {
+        segment_bytes: SEGMENT_BYTES,
+        reserve_bytes: RESERVE_BYTES,
+        program: "the crash test".to_owned(),
+        ..SledOptions::new(jiff::Timestamp::now())
+    };
+    Sled::open(folder, options).await
+}
+
+/// Raises a fighter's count in the hot key by one: its count, and the version at which it is stored.
+///
+/// None when the others were quicker too often: nothing was done.
+///
+/// # Panics
+/// When the store breaks.
+pub async fn raise(store: &dyn RecordStore, retry: &Retry, fighter: u64) -> Option<(u64, Version)> {
+    let updated = cas_update(store, &hot_key(), retry, |entry| {
+        Ok::<_, Infallible>(raised(entry, fighter))
+    })
+    .await;
+    match updated {
+        Ok(updated) => {
+            let entry = updated.entry.expect("a put leaves a record");
+            Some((updated.outcome, entry.version))
+        }
+        Err(UpdateError::Contended { .. } | UpdateError::Write(CommitError::Busy { .. })) => None,
+        Err(error) => panic!("the hot key: {error}"),
+    }
+}
+
+fn raised(entry: Option<&Entry>, fighter: u64) -> (Change, u64) {
+    let mut counts = entry.map_or(Counts::default(), |entry| {
+        Counts::read(&entry.value).expect("the value is counts")
+    });
+    let own = &mut counts.0[usize::try_from(fighter).expect("a fighter is a small number")];
+    *own += 1;
+    let count = *own;
+    (Change::put(KIND, counts.write()), count)
+}
