@@ -69,7 +69,7 @@ impl Change {
     }
 
     /// What is left to do when this is there.
-    pub(super) fn against(self, current: Option<&Entry>) -> Step {
+    pub(crate) fn against(self, current: Option<&Entry>) -> Step {
         let own = match (self.own, current) {
             (Own::Keep, Some(entry)) if self.is_rewrite => {
                 OwnStep::Put(entry.kind.clone(), entry.value.clone())
@@ -89,25 +89,25 @@ impl Change {
 
 /// What has to be committed for a change; perhaps nothing.
 #[derive(Debug, Clone)]
-pub(super) struct Step {
-    pub(super) own: OwnStep,
-    pub(super) more: Batch,
+pub(crate) struct Step {
+    pub(crate) own: OwnStep,
+    pub(crate) more: Batch,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum OwnStep {
+pub(crate) enum OwnStep {
     Unchanged,
     Put(RecordKind, Bytes),
     Delete,
 }
 
 impl Step {
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         matches!(self.own, OwnStep::Unchanged) && self.more.operations() == 0
     }
 
     /// The one batch of this step over the entry that was read.
-    pub(super) fn batch(&self, key: &Key, read: Option<&Entry>, lane: &Lane) -> Batch {
+    pub(crate) fn batch(&self, key: &Key, read: Option<&Entry>, lane: &Lane) -> Batch {
         let mut batch = Batch {
             lane: lane.clone(),
             ..self.more.clone()
@@ -128,7 +128,7 @@ impl Step {
     }
 
     /// What the record is after this step, at this version.
-    pub(super) fn stored(&self, key: &Key, read: Option<&Entry>, version: Option<Version>) -> Option<Entry> {
+    pub(crate) fn stored(&self, key: &Key, read: Option<&Entry>, version: Option<Version>) -> Option<Entry> {
         match (&self.own, version) {
             (OwnStep::Put(kind, value), Some(version)) => Some(Entry {
                 key: key.clone(),

@@ -6,12 +6,12 @@ mod retry;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use self::change::Step;
 pub use self::change::{Change, Updated};
+pub(crate) use self::change::{OwnStep, Step};
 pub use self::error::UpdateError;
 pub use self::retry::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN, Retry};
 use crate::capability::{Atomicity, Logs};
-use crate::{CommitError, Deadline, Entry, Key, ReadError, RecordStore};
+use crate::{Capabilities, CommitError, Deadline, Entry, Key, Lane, ReadError, RecordStore};
 
 /// Changes one record by a function of what it is.
 ///
@@ -48,19 +48,19 @@ pub async fn cas_update<E, T, F>(
 where
     F: FnMut(Option<&Entry>) -> Result<(Change, T), E> + Send,
 {
-    check_supported(store, key, None)?;
+    check_supported(&store.capabilities(&key.parent()), None)?;
     let update = Update {
         store,
         key,
         retry,
+        lane: retry.lane(),
         deadline: Instant::now() + DEADLINE,
     };
     update.run(f).await
 }
 
 /// What is asked of the store before any I/O.
-fn check_supported<E>(store: &dyn RecordStore, key: &Key, step: Option<&Step>) -> Result<(), UpdateError<E>> {
-    let has = store.capabilities(&key.parent());
+pub(crate) fn check_supported(has: &Capabilities, step: Option<&Step>) -> Result<(), CommitError> {
     let more = step.map(|step| &step.more);
     let capability = if has.atomicity < Atomicity::Record {
         "compare-and-swap"
@@ -71,15 +71,16 @@ fn check_supported<E>(store: &dyn RecordStore, key: &Key, step: Option<&Step>) -
     } else {
         return Ok(());
     };
-    Err(UpdateError::Unsupported { capability })
+    Err(CommitError::Unsupported { capability })
 }
 
 /// One update on its way.
-struct Update<'a> {
-    store: &'a dyn RecordStore,
-    key: &'a Key,
-    retry: &'a Retry,
-    deadline: Instant,
+pub(crate) struct Update<'a> {
+    pub(crate) store: &'a dyn RecordStore,
+    pub(crate) key: &'a Key,
+    pub(crate) retry: &'a Retry,
+    pub(crate) lane: &'a Lane,
+    pub(crate) deadline: Instant,
 }
 
 /// Why an attempt did not win, though the next one may.
@@ -90,7 +91,7 @@ enum Lost {
 }
 
 impl Update<'_> {
-    async fn run<E, T, F>(&self, mut f: F) -> Result<Updated<T>, UpdateError<E>>
+    pub(crate) async fn run<E, T, F>(&self, mut f: F) -> Result<Updated<T>, UpdateError<E>>
     where
         F: FnMut(Option<&Entry>) -> Result<(Change, T), E> + Send,
     {
@@ -144,8 +145,8 @@ impl Update<'_> {
         read: Option<Entry>,
         outcome: T,
     ) -> Result<Result<Updated<T>, Lost>, UpdateError<E>> {
-        check_supported(self.store, self.key, Some(step))?;
-        let batch = step.batch(self.key, read.as_ref(), self.retry.lane());
+        check_supported(&self.store.capabilities(&self.key.parent()), Some(step))?;
+        let batch = step.batch(self.key, read.as_ref(), self.lane);
         let commit = self.store.commit(batch, Deadline::at(self.deadline));
         let answer = timeout_at(self.deadline, commit).await;
         // A commit that has not answered by now may still be done.

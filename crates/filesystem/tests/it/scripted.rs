@@ -5,13 +5,14 @@ use std::fmt;
 use std::future::pending;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_filesystem::{
     Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Failed, Health, Key,
     Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// What happens to one commit instead of its being done.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub(crate) enum Fault {
     LostAfter,
     Unsupported,
     Closed,
+    /// Done after this long.
+    Slow(Duration),
     /// Another's commit comes first, then this one is judged.
     Foreign(Batch),
 }
@@ -100,10 +103,6 @@ impl Scripted {
     pub(crate) fn every_commit(self, fault: Fault) -> Self {
         self.commit_script.lock().unwrap().always = Some(fault);
         self
-    }
-
-    pub(crate) fn next_commit(&self, fault: Fault) {
-        self.commit_script.lock().unwrap().next.push_back(Some(fault));
     }
 
     pub(crate) fn reads(self, faults: impl IntoIterator<Item = Option<ReadFault>>) -> Self {
@@ -204,6 +203,10 @@ impl RecordStore for Scripted {
                 capability: "the script",
             }),
             Some(Fault::Closed) => Err(CommitError::Closed { reason: "the script" }),
+            Some(Fault::Slow(time)) => {
+                sleep(time).await;
+                self.inner.commit(batch, deadline).await
+            }
             Some(Fault::Foreign(foreign)) => {
                 self.inner.commit(foreign, deadline).await?;
                 self.inner.commit(batch, deadline).await
