@@ -1,0 +1,246 @@
+//! The clocks of a run: wall, idle and grace, as a value that is asked and never asks the time itself.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::outcome::ClockKind;
+
+/// What the clocks are set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockLimits {
+    /// From the claim to the stop, time spent waiting for an answer left out.
+    pub wall: Duration,
+    /// From the last progress to the stop; none is off.
+    pub idle: Option<Duration>,
+    /// From the stop to the kill.
+    pub grace: Duration,
+}
+
+/// A clock that ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// Which.
+    pub clock: ClockKind,
+    /// What it was set to.
+    pub limit: Duration,
+}
+
+/// Share of one core that is progress though nothing is said: 1 in so many.
+const BUSY_SHARE: u32 = 100;
+
+/// The clocks of one run. Wall and idle stand still while the run waits for an answer.
+#[derive(Debug, Clone)]
+pub struct Clocks {
+    limits: ClockLimits,
+    /// The wall clock as of `since`: used up in former spawns and stretches.
+    used: Duration,
+    /// When the present stretch began; none while an answer is awaited.
+    since: Option<Instant>,
+    progress_at: Instant,
+    sampled: Option<(Instant, Duration)>,
+    asked_at: Option<Instant>,
+    waited: Duration,
+}
+
+impl Clocks {
+    /// Clocks that run since `started`, the moment of the claim: a spawn that hangs is timed too.
+    #[must_use]
+    pub fn new(limits: ClockLimits, started: Instant) -> Self {
+        Self {
+            limits,
+            used: Duration::ZERO,
+            since: Some(started),
+            progress_at: started,
+            sampled: None,
+            asked_at: None,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// The same for a later spawn of the run, with what former ones used of the wall clock.
+    #[must_use]
+    pub fn resumed(limits: ClockLimits, started: Instant, used: Duration) -> Self {
+        Self {
+            used,
+            ..Self::new(limits, started)
+        }
+    }
+
+    /// Output, a report, a completed part: the idle clock starts again.
+    pub fn progress(&mut self, now: Instant) {
+        self.progress_at = self.progress_at.max(now);
+    }
+
+    /// The tree's processor time so far: a share of a core since the last sample is progress.
+    pub fn cpu(&mut self, now: Instant, total: Duration) {
+        if let Some((at, before)) = self.sampled.replace((now, total)) {
+            let (elapsed, used) = (now.saturating_duration_since(at), total.saturating_sub(before));
+            if !elapsed.is_zero() && used * BUSY_SHARE >= elapsed {
+                self.progress(now);
+            }
+        }
+    }
+
+    /// An answer is awaited: wall and idle stand still.
+    pub fn ask(&mut self, now: Instant) {
+        if let Some(since) = self.since.take() {
+            self.used += now.saturating_duration_since(since);
+            self.asked_at = Some(now);
+        }
+    }
+
+    /// Every answer is there: they run again, the idle clock from its beginning.
+    pub fn answered(&mut self, now: Instant) {
+        if let Some(asked_at) = self.asked_at.take() {
+            self.waited += now.saturating_duration_since(asked_at);
+            self.since = Some(now);
+            self.progress(now);
+            self.sampled = None;
+        }
+    }
+
+    /// What is used of the wall clock.
+    #[must_use]
+    pub fn used(&self, now: Instant) -> Duration {
+        self.used
+            + self
+                .since
+                .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// How long answers were awaited.
+    #[must_use]
+    pub fn waited(&self, now: Instant) -> Duration {
+        self.waited
+            + self
+                .asked_at
+                .map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
+    }
+
+    /// The earliest moment at which a clock can run out; none while they stand still.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let wall = self.since? + self.limits.wall.saturating_sub(self.used);
+        let idle = self.limits.idle.map(|idle| self.progress_at + idle);
+        Some(idle.map_or(wall, |idle| idle.min(wall)))
+    }
+
+    /// The clock that ran out; the wall clock when both did.
+    #[must_use]
+    pub fn expired(&self, now: Instant) -> Option<Expired> {
+        self.since?;
+        if self.used(now) >= self.limits.wall {
+            return Some(Expired {
+                clock: ClockKind::Wall,
+                limit: self.limits.wall,
+            });
+        }
+        let idle = self.limits.idle?;
+        let silent = now.saturating_duration_since(self.progress_at);
+        (silent >= idle).then_some(Expired {
+            clock: ClockKind::Idle,
+            limit: idle,
+        })
+    }
+
+    /// When a stop that begins now ends in the kill.
+    #[must_use]
+    pub fn kill_at(&self, now: Instant) -> Instant {
+        now + self.limits.grace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn clocks(wall: u32, idle: Option<u32>) -> (Clocks, Instant) {
+        let limits = ClockLimits {
+            wall: S * wall,
+            idle: idle.map(|i| S * i),
+            grace: S,
+        };
+        let started = Instant::now();
+        (Clocks::new(limits, started), started)
+    }
+
+    #[test]
+    fn the_wall_clock_runs_from_the_claim_whatever_the_progress() {
+        let (mut clocks, t) = clocks(10, Some(5));
+        for second in 1..10 {
+            clocks.progress(t + S * second);
+            assert_eq!(clocks.expired(t + S * second), None);
+        }
+        assert_eq!(clocks.next_deadline(), Some(t + S * 10));
+        assert_eq!(
+            clocks.expired(t + S * 10),
+            Some(Expired {
+                clock: ClockKind::Wall,
+                limit: S * 10
+            })
+        );
+    }
+
+    #[test]
+    fn the_idle_clock_starts_again_at_every_progress() {
+        let (mut clocks, t) = clocks(100, Some(5));
+        clocks.progress(t + S * 4);
+        assert_eq!(clocks.next_deadline(), Some(t + S * 9));
+        assert_eq!(clocks.expired(t + S * 8), None);
+        assert_eq!(
+            clocks.expired(t + S * 9),
+            Some(Expired {
+                clock: ClockKind::Idle,
+                limit: S * 5
+            })
+        );
+    }
+
+    #[test]
+    fn an_idle_clock_that_is_off_never_runs_out() {
+        let (clocks, t) = clocks(100, None);
+        assert_eq!(clocks.expired(t + S * 99), None);
+        assert_eq!(clocks.next_deadline(), Some(t + S * 100));
+    }
+
+    #[test]
+    fn one_hundredth_of_a_core_is_progress_and_less_is_none() {
+        let (mut clocks, t) = clocks(100, Some(5));
+        clocks.cpu(t, S);
+        clocks.cpu(t + S * 4, S + Duration::from_millis(40));
+        assert_eq!(clocks.next_deadline(), Some(t + S * 9));
+        clocks.cpu(t + S * 8, S + Duration::from_millis(79));
+        assert_eq!(clocks.next_deadline(), Some(t + S * 9));
+    }
+
+    #[test]
+    fn waiting_for_an_answer_stops_both_clocks() {
+        let (mut clocks, t) = clocks(10, Some(5));
+        clocks.ask(t + S * 4);
+        assert_eq!(
+            (clocks.next_deadline(), clocks.expired(t + S * 1000)),
+            (None, None)
+        );
+        clocks.answered(t + S * 1004);
+        assert_eq!(clocks.waited(t + S * 1004), S * 1000);
+        assert_eq!(clocks.next_deadline(), Some(t + S * 1009));
+        clocks.progress(t + S * 1008);
+        assert_eq!(clocks.next_deadline(), Some(t + S * 1010));
+    }
+
+    #[test]
+    fn a_second_spawn_has_what_the_first_one_left() {
+        let limits = ClockLimits {
+            wall: S * 10,
+            idle: None,
+            grace: S,
+        };
+        let t = Instant::now();
+        let clocks = Clocks::resumed(limits, t, S * 7);
+        assert_eq!(clocks.next_deadline(), Some(t + S * 3));
+        assert!(clocks.expired(t + S * 3).is_some());
+    }
+}

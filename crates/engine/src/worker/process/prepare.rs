@@ -1,0 +1,201 @@
+//! From a launch to a keeper that waits, and from there to a worker that runs.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::buffer::Buffer;
+use super::error::Told;
+use super::pump::{Pump, Wire};
+use super::{Launch, Live, SpawnError, find_program};
+use crate::command::Stdin;
+use crate::worker::identity::{Boot, ProcessRow};
+use crate::worker::isolation::{self, Level, Wall, WallSpec};
+use crate::worker::keeper::MARKER;
+use crate::worker::keeper::message::{Instruction, Order, Report};
+
+/// How long a keeper has to become ready, on a machine under any load.
+pub const READY_MAX: Duration = Duration::from_secs(30);
+
+/// A keeper that waits for `go`. Dropped, nothing ran.
+#[derive(Debug)]
+pub struct Prepared {
+    keeper: Child,
+    wire: Wire,
+    row: ProcessRow,
+    level: Level,
+    told: Told,
+}
+
+/// Finds the program, starts a keeper and tells it everything but to begin.
+///
+/// # Errors
+/// [`SpawnError`]; nothing runs.
+pub async fn prepare(launch: &Launch) -> Result<Prepared, SpawnError> {
+    let (order, level) = check(launch.clone()).await?;
+    let told = Told {
+        keeper: launch.keeper.clone(),
+        program: order.program.clone(),
+        cwd: order.cwd.clone(),
+        stdin: match &launch.stdin {
+            Stdin::Null => None,
+            Stdin::File(file) => Some(file.clone()),
+        },
+    };
+    let failed = |source| SpawnError::Keeper {
+        keeper: launch.keeper.clone(),
+        source,
+    };
+    let boot = Boot::current().map_err(failed)?;
+    let (keeper, mut wire) = start_keeper(&launch.keeper).map_err(failed)?;
+    if let Err(error) = wire.send(&Instruction::Launch(Box::new(order))).await {
+        // An order that is too long was not sent; anything else is an executable that is gone already.
+        let is_ours = error.kind() == std::io::ErrorKind::InvalidData;
+        return Err(if is_ours { failed(error) } else { told.error(None) });
+    }
+    match timeout(READY_MAX, wire.report())
+        .await
+        .unwrap_or(Ok(None))
+        .map_err(failed)?
+    {
+        Some(Report::Ready { keeper: id }) => {
+            let row = ProcessRow {
+                boot,
+                keeper: id,
+                worker: None,
+                run: launch.run.clone(),
+            };
+            Ok(Prepared {
+                keeper,
+                wire,
+                row,
+                level,
+                told,
+            })
+        }
+        other => Err(told.error(other)),
+    }
+}
+
+impl Prepared {
+    /// What must be known to end the run's processes: make it durable, then [`Prepared::go`].
+    #[must_use]
+    pub fn row(&self) -> &ProcessRow {
+        &self.row
+    }
+
+    /// How the worker will be walled in.
+    #[must_use]
+    pub fn isolation(&self) -> Level {
+        self.level
+    }
+
+    /// Starts the worker. It runs when this returns; if the future is dropped before, it is killed.
+    ///
+    /// A program on a file system that hangs keeps this waiting: the caller's clock ends it, and
+    /// [`orphans::end`](crate::worker::orphans::end) what the kernel then still holds.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing runs.
+    pub async fn go(mut self) -> Result<Live, SpawnError> {
+        let keeper_lost = || SpawnError::KeeperLost {
+            keeper: self.told.keeper.clone(),
+        };
+        self.wire
+            .send(&Instruction::Go)
+            .await
+            .map_err(|_| keeper_lost())?;
+        match self.wire.report().await.map_err(|_| keeper_lost())? {
+            Some(Report::Started { worker }) => self.row.worker = Some(worker),
+            other => return Err(self.told.error(other)),
+        }
+        let buffer = Arc::new(Buffer::default());
+        let (instructions, inbox) = mpsc::unbounded_channel();
+        let pump = Pump::new(self.wire, self.keeper, inbox, buffer.clone(), self.row.clone());
+        let pump = AbortOnDropHandle::new(tokio::spawn(pump.run()));
+        Ok(Live {
+            row: self.row,
+            level: self.level,
+            buffer,
+            instructions,
+            _pump: pump,
+        })
+    }
+}
+
+/// Everything that can be found wrong without a process.
+async fn check(launch: Launch) -> Result<(Order, Level), SpawnError> {
+    let checked = tokio::task::spawn_blocking(move || check_blocking(launch)).await;
+    checked.expect("looking at files does not panic")
+}
+
+fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
+    let workspace = resolve(&launch.workspace)?;
+    let cwd = launch
+        .cwd
+        .as_deref()
+        .map_or_else(|| Ok(workspace.clone()), resolve)?;
+    if !cwd.starts_with(&workspace) {
+        return Err(SpawnError::OutsideWorkspace { cwd, workspace });
+    }
+    let name = launch.argv.first().map_or("", String::as_str);
+    let path = launch.environment.get("PATH").map_or("", String::as_str);
+    let program = find_program(name, path, &cwd)?;
+    let level = isolation::decide(launch.isolation, isolation::offered())?;
+    let mut spec: WallSpec = launch.wall;
+    spec.write.push(workspace);
+    if let Stdin::File(file) = &launch.stdin {
+        // The worker gets it open; programs open `/dev/stdin` again by its name.
+        spec.read.push(file.clone());
+    }
+    let wall = matches!(level, Level::Landlock { .. }).then(|| Wall::round(&program, &spec));
+    let order = Order {
+        program,
+        argv: launch.argv,
+        cwd,
+        environment: launch.environment,
+        stdin: launch.stdin,
+        limits: launch.limits,
+        wall,
+    };
+    Ok((order, level))
+}
+
+fn resolve(folder: &Path) -> Result<PathBuf, SpawnError> {
+    let failed = |source| SpawnError::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
+    let resolved = folder.canonicalize().map_err(failed)?;
+    if resolved.is_dir() {
+        Ok(resolved)
+    } else {
+        Err(failed(std::io::ErrorKind::NotADirectory.into()))
+    }
+}
+
+/// Starts a keeper. There is no preparation in the child, so no fork: the cost does not grow with this process.
+fn start_keeper(executable: &Path) -> std::io::Result<(Child, Wire)> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let mut keeper = Command::new(executable)
+        .arg(MARKER)
+        .env_clear()
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Out of the terminal's group: Ctrl-C reaches the supervisor only.
+        .process_group(0)
+        .spawn()?;
+    let stdout = keeper.stdout.take().expect("it is a pipe");
+    let stderr = keeper.stderr.take().expect("it is a pipe");
+    Ok((keeper, Wire::new(UnixStream::from_std(ours)?, stdout, stderr)))
+}
