@@ -20,7 +20,11 @@ impl Evidence {
     }
 }
 
-/// How likely an inference is right.
+/// How likely an inference is right. It is never sure:
+///
+/// ```compile_fail
+/// let sure = dormouse_state::Evidence::Inferred(dormouse_state::Confidence::High);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {

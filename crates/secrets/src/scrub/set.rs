@@ -43,6 +43,8 @@ pub(super) struct Set {
     /// How many bytes back the longest beginning of a pattern reaches, by state.
     depths: HashMap<StateID, usize>,
     start: StateID,
+    /// Which bytes a pattern begins with; others leave the automaton where it starts.
+    beginnings: [bool; 256],
 }
 
 impl Set {
@@ -86,6 +88,11 @@ impl Set {
 
     pub(super) fn next(&self, state: StateID, byte: u8) -> StateID {
         self.automaton.next_state(Anchored::No, state, byte)
+    }
+
+    /// How many bytes can be skipped while the automaton is at its start; none if all can.
+    pub(super) fn find_beginning(&self, bytes: &[u8]) -> Option<usize> {
+        bytes.iter().position(|byte| self.beginnings[usize::from(*byte)])
     }
 
     /// How many of the newest bytes may still be the beginning of an occurrence, or are one.

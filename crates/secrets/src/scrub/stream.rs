@@ -116,17 +116,24 @@ impl Work {
     }
 
     fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
-        for byte in chunk {
-            self.buffer.push(*byte);
-            self.state = self.set.next(self.state, *byte);
-            self.note();
+        let mut at = self.buffer.len();
+        self.buffer.extend_from_slice(chunk);
+        while at < self.buffer.len() {
+            if self.state == self.set.start() {
+                let Some(skipped) = self.set.find_beginning(&self.buffer[at..]) else {
+                    break;
+                };
+                at += skipped;
+            }
+            self.state = self.set.next(self.state, self.buffer[at]);
+            at += 1;
+            self.note(at);
         }
         self.settle(Tail::Open)
     }
 
-    /// Takes down what ends at the newest byte.
-    fn note(&mut self) {
-        let end = self.buffer.len();
+    /// Takes down what ends at `end`.
+    fn note(&mut self, end: usize) {
         for found in self.set.found(self.state) {
             let place = end - found.length..end;
             match found.pattern {
@@ -204,8 +211,7 @@ impl Work {
         if cut == 0 {
             return;
         }
-        let kept = Zeroizing::new(self.buffer.split_off(cut));
-        self.buffer = kept;
+        self.buffer.drain(..cut);
         self.gone -= cut;
         // A marker whose span ended before the cut is touched by nothing.
         self.marked = self.marked.and_then(|end| end.checked_sub(cut));
