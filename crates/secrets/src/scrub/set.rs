@@ -73,12 +73,17 @@ impl Set {
             .start_state(Anchored::No)
             .expect("standard matching starts anywhere");
         let depths = depths(&automaton, start, &texts);
+        let mut beginnings = [false; 256];
+        for text in &texts {
+            beginnings[usize::from(text[0])] = true;
+        }
         Set {
             automaton,
             patterns,
             markers,
             depths,
             start,
+            beginnings,
         }
     }
 
