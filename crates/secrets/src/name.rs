@@ -22,7 +22,7 @@ impl SecretName {
         let is_inner = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
         let upper = text.to_ascii_uppercase();
         let fits = |text: &str| {
-            text.as_bytes().first().is_some_and(is_start) && text.as_bytes().iter().all(|byte| is_inner(byte))
+            text.as_bytes().first().is_some_and(is_start) && text.as_bytes().iter().all(is_inner)
         };
         if text.len() > NAME_MAX {
             return Err(InvalidName::TooLong { length: text.len() });

@@ -40,7 +40,7 @@ impl Scrubber {
             return Ok(Scrubber::empty());
         }
         Ok(Scrubber {
-            set: Some(Arc::new(Set::new(&redactions))),
+            set: Some(Arc::new(Set::new(redactions))),
         })
     }
 
@@ -69,7 +69,6 @@ impl Scrubber {
     }
 
     /// Scrubs a stream that arrives in chunks: take one per stream, never one per line or event.
-    #[must_use]
     pub fn stream(&self) -> ScrubStream {
         ScrubStream::new(self.set.clone())
     }

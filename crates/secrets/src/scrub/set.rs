@@ -48,13 +48,12 @@ pub(super) struct Set {
 }
 
 impl Set {
-    pub(super) fn new(redactions: &[Redaction]) -> Set {
-        let mut sorted: Vec<&Redaction> = redactions.iter().collect();
-        sorted.sort_by_key(|redaction| redaction.name());
+    pub(super) fn new(mut redactions: Vec<Redaction>) -> Set {
+        redactions.sort_by(|left, right| left.name().cmp(right.name()));
         let mut markers = Vec::new();
         // The first name in order keeps a form that two values share.
         let mut forms: HashMap<Vec<u8>, Pattern> = HashMap::new();
-        for redaction in sorted {
+        for redaction in redactions {
             for form in pieces(redaction.value()) {
                 forms.entry(form.to_vec()).or_insert(Pattern::Form(markers.len()));
             }

@@ -41,7 +41,7 @@ impl Bench {
     pub(crate) fn at(row: Row, bound: Bound) -> Bench {
         let mut bench = Bench::new();
         if bound == Bound::Run {
-            applied(bench.bind("run"));
+            applied(&bench.bind("run"));
         }
         bench.walk_to(row);
         bench.wait_ms(10_000);
@@ -55,48 +55,48 @@ impl Bench {
             Row::Initializing => {}
             Row::Idle => {
                 self.walk_to(Row::Completed);
-                applied(self.tick(10_000));
+                applied(&self.tick(10_000));
             }
-            Row::Queued => applied(self.command(Command::BeginTurn { expected_turn: None })),
+            Row::Queued => applied(&self.command(&Command::BeginTurn { expected_turn: None })),
             Row::Thinking => {
                 self.walk_to(Row::Queued);
-                applied(self.event(Event::Thinking));
+                applied(&self.event(Event::Thinking));
             }
             Row::Working => {
                 self.walk_to(Row::Thinking);
-                applied(self.event(working("c", Step::Started)));
+                applied(&self.event(working("c", Step::Started)));
             }
             Row::Compacting => {
                 self.walk_to(Row::Thinking);
-                applied(self.event(Event::Compaction(Step::Started)));
+                applied(&self.event(Event::Compaction(Step::Started)));
             }
             Row::CompactingOutside => {
                 self.walk_to(Row::Idle);
-                applied(self.event(Event::Compaction(Step::Started)));
+                applied(&self.event(Event::Compaction(Step::Started)));
             }
             Row::Waiting => {
                 self.walk_to(Row::Thinking);
-                applied(self.event(asks("gate-1", Some("call-1"))));
+                applied(&self.event(asks("gate-1", Some("call-1"))));
             }
             Row::WaitingForSeveral => {
                 self.walk_to(Row::Waiting);
-                applied(self.event(asks("gate-2", Some("call-2"))));
+                applied(&self.event(asks("gate-2", Some("call-2"))));
             }
             Row::Paused => {
                 self.walk_to(Row::Idle);
-                applied(self.command(Command::Pause));
+                applied(&self.command(&Command::Pause));
             }
             Row::Completed => {
                 self.walk_to(Row::Thinking);
-                applied(self.event(Event::TurnCompleted(Completion::Completed)));
+                applied(&self.event(Event::TurnCompleted(Completion::Completed)));
             }
             Row::Error => {
                 self.walk_to(Row::Thinking);
-                applied(self.event(errored()));
+                applied(&self.event(errored()));
             }
             Row::Ended => {
                 self.walk_to(Row::Completed);
-                applied(self.event(Event::Ended));
+                applied(&self.event(Event::Ended));
             }
         }
         self.wait_ms(10_000);
@@ -112,16 +112,16 @@ impl Bench {
         self.session.handle_timeout(self.now)
     }
 
-    pub(crate) fn command(&mut self, command: Command) -> Answer {
-        self.session.command(&command, self.now)
+    pub(crate) fn command(&mut self, command: &Command) -> Answer {
+        self.session.command(command, self.now)
     }
 
     pub(crate) fn bind(&mut self, run: &str) -> Answer {
-        self.command(Command::BindRun { run: RunId::new(run) })
+        self.command(&Command::BindRun { run: RunId::new(run) })
     }
 
     pub(crate) fn resolve(&mut self, gate: &str, outcome: GateOutcome, caller: Caller) -> Answer {
-        self.command(Command::ResolveGate {
+        self.command(&Command::ResolveGate {
             gate: GateId::new(gate),
             outcome,
             caller,
@@ -188,7 +188,7 @@ impl Bench {
 
 /// Asserts that it was applied.
 #[track_caller]
-pub(crate) fn applied(answer: Answer) {
+pub(crate) fn applied(answer: &Answer) {
     assert!(answer.applied().is_some(), "{answer:?}");
 }
 

@@ -38,15 +38,15 @@ fn a_failed_session_comes_back_by_any_sign_of_life_and_can_end() {
     let signs: [fn(&mut Bench) -> Answer; 3] = [
         |bench| bench.event(Event::SessionStarted),
         |bench| bench.event(working("c", Step::Started)),
-        |bench| bench.command(Command::BeginTurn { expected_turn: None }),
+        |bench| bench.command(&Command::BeginTurn { expected_turn: None }),
     ];
     for sign in signs {
         let mut bench = Bench::at(Row::Error, Bound::Nothing);
-        applied(sign(&mut bench));
+        applied(&sign(&mut bench));
         assert_eq!(bench.session.view().lifecycle, dormouse_state::Lifecycle::Active);
     }
     let mut bench = Bench::at(Row::Error, Bound::Nothing);
-    applied(bench.event(Event::Ended));
+    applied(&bench.event(Event::Ended));
     assert_eq!(bench.session.row(), Row::Ended);
 }
 
@@ -54,17 +54,17 @@ fn a_failed_session_comes_back_by_any_sign_of_life_and_can_end() {
 #[test]
 fn work_gives_way_to_thought_and_compaction_to_both() {
     let mut bench = Bench::at(Row::Working, Bound::Nothing);
-    applied(bench.event(Event::Thinking));
+    applied(&bench.event(Event::Thinking));
     assert_eq!(bench.session.row(), Row::Thinking);
     let mut bench = Bench::at(Row::Compacting, Bound::Nothing);
-    applied(bench.event(working("c", Step::Started)));
+    applied(&bench.event(working("c", Step::Started)));
     assert_eq!(bench.session.row(), Row::Working);
     for (row, then) in [
         (Row::Compacting, Row::Thinking),
         (Row::CompactingOutside, Row::Idle),
     ] {
         let mut bench = Bench::at(row, Bound::Nothing);
-        applied(bench.event(Event::Compaction(Step::Finished)));
+        applied(&bench.event(Event::Compaction(Step::Finished)));
         assert_eq!(bench.session.row(), then);
     }
 }
@@ -98,9 +98,9 @@ fn nothing_is_lost_in_the_second_after_a_turn() {
     ];
     for (event, row, turn) in after {
         let mut bench = Bench::at(Row::Thinking, Bound::Nothing);
-        applied(bench.event(completed()));
+        applied(&bench.event(completed()));
         bench.wait_ms(1_000);
-        applied(bench.event(event));
+        applied(&bench.event(event));
         assert_eq!((bench.session.row(), bench.turn()), (row, turn));
     }
 }
@@ -110,12 +110,12 @@ fn nothing_is_lost_in_the_second_after_a_turn() {
 fn a_turn_that_its_authority_announces_supersedes_the_one_that_runs() {
     let mut bench = Bench::new();
     for _ in 0..2 {
-        applied(bench.announced(MAIN));
-        applied(bench.event(completed()));
+        applied(&bench.announced(MAIN));
+        applied(&bench.event(completed()));
     }
-    applied(bench.announced(MAIN));
-    applied(bench.event(working("c", Step::Started)));
-    applied(bench.event(asks("gate", Some("c"))));
+    applied(&bench.announced(MAIN));
+    applied(&bench.event(working("c", Step::Started)));
+    applied(&bench.event(asks("gate", Some("c"))));
     assert_eq!(bench.turn(), 3);
     let answer = bench.announced(MAIN);
     let effects = &answer.applied().expect("applied").effects;
@@ -149,9 +149,9 @@ fn a_turn_that_its_authority_announces_supersedes_the_one_that_runs() {
 #[test]
 fn a_prompt_that_two_announce_is_one_turn() {
     let mut bench = Bench::new();
-    applied(bench.bind("run"));
-    applied(bench.command(Command::BeginTurn { expected_turn: None }));
-    applied(bench.announced("hook"));
+    applied(&bench.bind("run"));
+    applied(&bench.command(&Command::BeginTurn { expected_turn: None }));
+    applied(&bench.announced("hook"));
     assert_eq!((bench.session.row(), bench.turn()), (Row::Thinking, 1));
     assert_eq!(
         bench.announced("hook"),
@@ -160,7 +160,7 @@ fn a_prompt_that_two_announce_is_one_turn() {
     );
 
     let mut watched = Bench::new();
-    applied(watched.announced("hook"));
+    applied(&watched.announced("hook"));
     assert_eq!(
         watched.announced("log"),
         ignored(Ignored::Same),
@@ -173,16 +173,16 @@ fn a_prompt_that_two_announce_is_one_turn() {
 #[test]
 fn a_late_end_of_the_turn_before_leaves_this_turn_and_its_gate_alone() {
     let mut bench = Bench::new();
-    applied(bench.announced("hook"));
+    applied(&bench.announced("hook"));
     bench.wait_ms(5_000);
     let end_of_first = Observed {
         evidence: Evidence::Formal,
         ..bench.observed("log", completed())
     };
-    applied(bench.event_of("hook", completed()));
+    applied(&bench.event_of("hook", completed()));
     bench.wait_ms(5_000);
-    applied(bench.announced("hook"));
-    applied(bench.event_of("hook", asks("gate", None)));
+    applied(&bench.announced("hook"));
+    applied(&bench.event_of("hook", asks("gate", None)));
     bench.wait_ms(1_000);
     assert_eq!(bench.observe(&end_of_first), ignored(Ignored::StaleTurn));
     assert_eq!((bench.session.row(), bench.turn()), (Row::Waiting, 2));
@@ -192,7 +192,7 @@ fn a_late_end_of_the_turn_before_leaves_this_turn_and_its_gate_alone() {
 #[test]
 fn two_ends_of_one_turn_are_one_end_and_late_work_is_a_straggler() {
     let mut bench = Bench::at(Row::Working, Bound::Nothing);
-    applied(bench.event_of("fast", completed()));
+    applied(&bench.event_of("fast", completed()));
     bench.wait_ms(400);
     assert_eq!(
         bench.event_of("slow", working("c", Step::Finished)),
@@ -201,7 +201,7 @@ fn two_ends_of_one_turn_are_one_end_and_late_work_is_a_straggler() {
     assert_eq!(bench.event_of("slow", completed()), ignored(Ignored::Over));
     assert_eq!((bench.session.row(), bench.turn()), (Row::Completed, 1));
     bench.wait_ms(601);
-    applied(bench.event_of("slow", working("c", Step::Started)));
+    applied(&bench.event_of("slow", working("c", Step::Started)));
     assert_eq!(bench.turn(), 2, "a second later it is the next turn");
 }
 
@@ -210,7 +210,7 @@ fn two_ends_of_one_turn_are_one_end_and_late_work_is_a_straggler() {
 fn inference_moves_formal_work_only_towards_a_person() {
     let mut bench = Bench::at(Row::Working, Bound::Nothing);
     assert_eq!(bench.inferred(OTHER, Event::Thinking), ignored(Ignored::Weaker));
-    applied(bench.inferred(OTHER, asks("gate", None)));
+    applied(&bench.inferred(OTHER, asks("gate", None)));
     assert_eq!(bench.session.row(), Row::Waiting);
     assert_eq!(
         bench.session.view().evidence,
@@ -253,7 +253,7 @@ fn a_position_counts_once_also_after_restore_and_end() {
     let snapshot = bench.session.snapshot();
     bench.session = Session::restore(snapshot, Default::default(), bench.now).expect("its own snapshot");
     assert_eq!(bench.observe(&thinking), ignored(Ignored::Duplicate));
-    applied(bench.event(Event::Ended));
+    applied(&bench.event(Event::Ended));
     assert_eq!(bench.observe(&thinking), ignored(Ignored::Duplicate));
     assert_eq!(edges, 1, "one entry in the history");
 
@@ -300,7 +300,7 @@ fn a_stall_is_an_observation_and_nothing_more() {
     assert_eq!(bench.session.display(bench.now), Display::Stalled);
     assert_eq!(bench.session.row(), Row::Thinking);
     assert!(bench.session.view().evidence.is_formal());
-    applied(bench.event_of(OTHER, Event::Thinking));
+    applied(&bench.event_of(OTHER, Event::Thinking));
     assert_eq!(bench.session.display(bench.now), Display::Thinking);
     for row in [Row::Idle, Row::Queued, Row::Waiting, Row::WaitingForSeveral] {
         let mut bench = Bench::at(row, Bound::Nothing);
@@ -317,10 +317,10 @@ fn a_stall_is_an_observation_and_nothing_more() {
 #[test]
 fn a_pause_at_work_comes_when_the_turn_ends() {
     let mut bench = Bench::at(Row::Working, Bound::Nothing);
-    applied(bench.command(Command::Pause));
+    applied(&bench.command(&Command::Pause));
     assert_eq!(bench.session.row(), Row::Working);
     let begin = Command::BeginTurn { expected_turn: None };
-    assert_eq!(bench.command(begin), Answer::Rejected(Rejected::Paused));
+    assert_eq!(bench.command(&begin), Answer::Rejected(Rejected::Paused));
     let answer = bench.event(completed());
     let edges = &answer.applied().expect("applied").edges;
     let path: Vec<(Row, Row)> = edges.iter().map(|edge| (edge.from, edge.to)).collect();
@@ -330,7 +330,7 @@ fn a_pause_at_work_comes_when_the_turn_ends() {
     );
     assert!(edges[0].sequence + 1 == edges[1].sequence && edges[1].sequence == bench.session.view().sequence);
     assert_eq!(bench.session.poll_timeout(), None);
-    applied(bench.command(Command::Resume));
+    applied(&bench.command(&Command::Resume));
     assert_eq!(bench.session.row(), Row::Idle);
 }
 
@@ -338,11 +338,11 @@ fn a_pause_at_work_comes_when_the_turn_ends() {
 #[test]
 fn what_a_paused_provider_does_is_shown_and_the_pause_comes_back() {
     let mut bench = Bench::at(Row::Paused, Bound::Nothing);
-    applied(bench.event(working("c", Step::Started)));
+    applied(&bench.event(working("c", Step::Started)));
     assert_eq!(bench.session.display(bench.now), Display::Working);
-    applied(bench.event(completed()));
+    applied(&bench.event(completed()));
     assert_eq!(bench.session.row(), Row::Paused);
-    applied(bench.event(asks("gate", None)));
+    applied(&bench.event(asks("gate", None)));
     assert_eq!(bench.session.display(bench.now), Display::AwaitingHuman);
 }
 
@@ -362,13 +362,13 @@ fn the_last_of_two_gates_decides_how_the_turn_goes_on() {
     ];
     for (outcome, caller, row) in lasts {
         let mut bench = Bench::at(Row::WaitingForSeveral, Bound::Nothing);
-        applied(bench.resolve("gate-1", GateOutcome::Approved, Caller::Waits));
+        applied(&bench.resolve("gate-1", GateOutcome::Approved, Caller::Waits));
         assert_eq!(bench.session.row(), Row::Waiting);
-        applied(bench.resolve("gate-2", outcome, caller));
+        applied(&bench.resolve("gate-2", outcome, caller));
         assert_eq!(bench.session.row(), row, "{outcome:?}");
     }
     let mut bench = Bench::at(Row::WaitingForSeveral, Bound::Nothing);
-    applied(bench.resolve("gate-1", GateOutcome::Expired(OnTimeout::Pause), Caller::Waits));
+    applied(&bench.resolve("gate-1", GateOutcome::Expired(OnTimeout::Pause), Caller::Waits));
     assert!(bench.session.view().pause_pending);
 }
 
@@ -378,7 +378,7 @@ fn a_turn_that_ends_while_a_person_is_asked_leaves_nothing_pending() {
     let mut bench = Bench::at(Row::Waiting, Bound::Nothing);
     let unknown = bench.resolve("another", GateOutcome::Approved, Caller::Waits);
     assert_eq!(unknown, ignored(Ignored::NotPending));
-    applied(bench.event(Event::TurnCompleted(Completion::Completed)));
+    applied(&bench.event(Event::TurnCompleted(Completion::Completed)));
     assert_eq!(bench.session.row(), Row::Completed);
     assert!(bench.session.view().gates.pending.is_empty());
 }
@@ -387,7 +387,7 @@ fn a_turn_that_ends_while_a_person_is_asked_leaves_nothing_pending() {
 fn of_plans_and_refused_calls_the_bounds_are_kept() {
     let mut bench = Bench::at(Row::Thinking, Bound::Nothing);
     for index in 0..6 {
-        applied(bench.event(Event::PermissionDenied {
+        applied(&bench.event(Event::PermissionDenied {
             tool: format!("tool-{index}"),
             call: None,
         }));
@@ -404,7 +404,7 @@ fn of_plans_and_refused_calls_the_bounds_are_kept() {
         text: format!("{index} {}", "x".repeat(2_000)),
         status: TodoStatus::Pending,
     };
-    applied(bench.event(Event::TodoUpdated {
+    applied(&bench.event(Event::TodoUpdated {
         items: (0..101).map(item).collect(),
     }));
     let todo = &bench.session.view().todo;
@@ -420,7 +420,7 @@ fn of_plans_and_refused_calls_the_bounds_are_kept() {
 fn a_hundred_gates_are_pending_and_the_next_is_refused() {
     let mut bench = Bench::at(Row::Thinking, Bound::Nothing);
     for index in 0..100 {
-        applied(bench.event(asks(&format!("gate-{index}"), None)));
+        applied(&bench.event(asks(&format!("gate-{index}"), None)));
     }
     assert_eq!(
         bench.event(asks("one more", None)),
@@ -432,9 +432,9 @@ fn a_hundred_gates_are_pending_and_the_next_is_refused() {
 #[test]
 fn the_sources_of_a_run_go_when_another_is_bound() {
     let mut bench = Bench::at(Row::Completed, Bound::Run);
-    applied(bench.command(crate::bench::run_ended("run", dormouse_state::RunEnd::Ok)));
+    applied(&bench.command(&crate::bench::run_ended("run", dormouse_state::RunEnd::Ok)));
     assert_eq!(bench.session.view().sources.len(), 1);
-    applied(bench.bind("second"));
+    applied(&bench.bind("second"));
     assert!(bench.session.view().sources.is_empty());
     let first = Observed {
         position: Position { spawn: 1, seq: 1 },
@@ -445,5 +445,5 @@ fn the_sources_of_a_run_go_when_another_is_bound() {
         at: bench.now,
         ..first
     };
-    applied(bench.observe(&first));
+    applied(&bench.observe(&first));
 }

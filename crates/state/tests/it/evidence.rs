@@ -11,7 +11,7 @@ const NO_EVIDENCE: Answer = Answer::Ignored(Ignored::NoEvidence);
 /// A turn that waits on one gate, opened by the main source.
 fn waiting(call: Option<&str>) -> Bench {
     let mut bench = Bench::at(Row::Working, Bound::Nothing);
-    applied(bench.event(asks("gate", call)));
+    applied(&bench.event(asks("gate", call)));
     bench
 }
 
@@ -36,7 +36,7 @@ fn only_the_end_of_the_call_that_waits_settles_its_gate() {
         ..bench.observed(MAIN, Event::Thinking)
     };
     assert_eq!(bench.observe(&thought), Answer::Ignored(Ignored::Subagent));
-    applied(bench.event(working("a", Step::Finished)));
+    applied(&bench.event(working("a", Step::Finished)));
     assert_eq!(bench.session.row(), Row::Working);
     let settled = GateOutcome::Invalidated(Invalidation::SettledElsewhere);
     assert_eq!(last(&bench), Some((GateId::new("gate"), settled)), "not approved");
@@ -47,7 +47,7 @@ fn only_the_end_of_the_call_that_waits_settles_its_gate() {
 #[test]
 fn a_gate_without_a_call_is_settled_when_its_source_goes_on() {
     let mut bench = waiting(None);
-    applied(bench.event(Event::Thinking));
+    applied(&bench.event(Event::Thinking));
     assert_eq!(bench.session.row(), Row::Thinking);
 
     let mut bench = waiting(None);
@@ -58,24 +58,24 @@ fn a_gate_without_a_call_is_settled_when_its_source_goes_on() {
         Answer::Ignored(Ignored::Weaker)
     );
     bench.wait_ms(501);
-    applied(bench.event_of(OTHER, Event::Thinking));
+    applied(&bench.event_of(OTHER, Event::Thinking));
     assert_eq!(bench.session.row(), Row::Thinking);
 }
 
 #[test]
 fn a_gate_opened_by_inference_is_settled_by_inference() {
     let mut bench = Bench::at(Row::Working, Bound::Nothing);
-    applied(bench.inferred(MAIN, asks("gate", None)));
-    applied(bench.inferred(MAIN, Event::Thinking));
+    applied(&bench.inferred(MAIN, asks("gate", None)));
+    applied(&bench.inferred(MAIN, Event::Thinking));
     assert_eq!(bench.session.row(), Row::Thinking);
 }
 
 #[test]
 fn the_model_going_on_settles_all_gates_of_its_source_and_leaves_others() {
     let mut bench = waiting(Some("a"));
-    applied(bench.event(asks("second", Some("b"))));
-    applied(bench.event_of(OTHER, asks("third", Some("c"))));
-    applied(bench.event(Event::Thinking));
+    applied(&bench.event(asks("second", Some("b"))));
+    applied(&bench.event_of(OTHER, asks("third", Some("c"))));
+    applied(&bench.event(Event::Thinking));
     let pending: Vec<&str> = bench
         .session
         .view()
@@ -99,6 +99,6 @@ fn a_plan_or_a_ready_process_settles_nothing() {
         text: "wait".to_owned(),
         status: TodoStatus::Pending,
     };
-    applied(bench.event(Event::TodoUpdated { items: vec![item] }));
+    applied(&bench.event(Event::TodoUpdated { items: vec![item] }));
     assert_eq!(bench.session.row(), Row::Waiting);
 }

@@ -14,11 +14,11 @@ fn open_rows() -> impl Iterator<Item = Row> {
 fn from_every_open_row_the_end_a_wait_and_rest_are_reached() {
     for row in open_rows() {
         let mut ending = Bench::at(row, Bound::Nothing);
-        applied(ending.event_of(OTHER, Event::Ended));
+        applied(&ending.event_of(OTHER, Event::Ended));
         assert_eq!(ending.session.row(), Row::Ended, "{row}");
 
         let mut waiting = Bench::at(row, Bound::Nothing);
-        applied(waiting.event_of(OTHER, asks("gate", None)));
+        applied(&waiting.event_of(OTHER, asks("gate", None)));
         assert!(
             matches!(waiting.session.row(), Row::Waiting | Row::WaitingForSeveral),
             "{row}"
@@ -26,7 +26,7 @@ fn from_every_open_row_the_end_a_wait_and_rest_are_reached() {
 
         let mut resting = Bench::at(row, Bound::Nothing);
         if row == Row::Paused {
-            applied(resting.command(Command::Resume));
+            applied(&resting.command(&Command::Resume));
         } else {
             let _ = resting.event_of(OTHER, Event::Thinking);
             let _ = resting.event_of(OTHER, crate::bench::completed());
@@ -43,7 +43,7 @@ fn a_turn_begins_by_command_in_every_row_but_paused_and_ended() {
         let mut bench = Bench::at(row, Bound::Nothing);
         let _ = bench.event_of(OTHER, mentions("question", dormouse_state::GateKind::Question));
         let turn = bench.turn();
-        applied(bench.command(Command::BeginTurn {
+        applied(&bench.command(&Command::BeginTurn {
             expected_turn: Some(turn),
         }));
         let state = bench.session.view();
@@ -64,14 +64,14 @@ fn a_turn_begins_by_command_in_every_row_but_paused_and_ended() {
         );
     }
     let mut allotted = Bench::new();
-    applied(allotted.event(Event::SessionStarted));
-    applied(allotted.command(Command::BeginTurn { expected_turn: None }));
+    applied(&allotted.event(Event::SessionStarted));
+    applied(&allotted.command(&Command::BeginTurn { expected_turn: None }));
     assert_eq!(allotted.turn(), 1, "an allotted number is kept");
     for row in [Row::Paused, Row::Ended] {
         let mut bench = Bench::at(row, Bound::Nothing);
         assert!(
             bench
-                .command(Command::BeginTurn { expected_turn: None })
+                .command(&Command::BeginTurn { expected_turn: None })
                 .applied()
                 .is_none()
         );
@@ -90,7 +90,7 @@ fn after_a_run_no_turn_runs_unless_a_gate_stays_pending() {
     for row in Row::ALL {
         for end in &ends {
             let mut bench = Bench::at(row, Bound::Run);
-            let _ = bench.command(run_ended("run", end.clone()));
+            let _ = bench.command(&run_ended("run", end.clone()));
             let waits = bench.session.view().gates.blocking_count() > 0;
             assert_eq!(bench.is_turn_running(), waits, "{row} {end:?}");
             let keeps = matches!(
@@ -113,8 +113,8 @@ fn after_a_run_no_turn_runs_unless_a_gate_stays_pending() {
 #[test]
 fn a_gate_that_outlives_its_run_still_decides_how_the_turn_goes_on() {
     let mut bench = Bench::at(Row::Waiting, Bound::Run);
-    applied(bench.command(run_ended("run", failed(FailedRunGates::Keep))));
-    applied(bench.bind("second"));
-    applied(bench.resolve("gate-1", GateOutcome::Approved, Caller::Gone));
+    applied(&bench.command(&run_ended("run", failed(FailedRunGates::Keep))));
+    applied(&bench.bind("second"));
+    applied(&bench.resolve("gate-1", GateOutcome::Approved, Caller::Gone));
     assert_eq!((bench.session.row(), bench.turn()), (Row::Queued, 1));
 }

@@ -13,21 +13,21 @@ use crate::bench::{Bench, Bound, applied, mentions, stalled};
 /// A session with something in every field.
 fn rich() -> Bench {
     let mut bench = Bench::at(Row::Error, Bound::Nothing);
-    applied(bench.bind("run"));
-    applied(bench.command(Command::BeginTurn { expected_turn: None }));
-    applied(bench.event(Event::Thinking));
+    applied(&bench.bind("run"));
+    applied(&bench.command(&Command::BeginTurn { expected_turn: None }));
+    applied(&bench.event(Event::Thinking));
     let item = TodoItem {
         text: "read the page".to_owned(),
         status: TodoStatus::InProgress,
     };
-    applied(bench.event(Event::TodoUpdated { items: vec![item] }));
-    applied(bench.event(Event::PermissionDenied {
+    applied(&bench.event(Event::TodoUpdated { items: vec![item] }));
+    applied(&bench.event(Event::PermissionDenied {
         tool: "shell".to_owned(),
         call: None,
     }));
-    applied(bench.event(mentions("note", GateKind::Notification)));
-    applied(bench.command(Command::Pause));
-    applied(bench.event_of("clock", stalled()));
+    applied(&bench.event(mentions("note", GateKind::Notification)));
+    applied(&bench.command(&Command::Pause));
+    applied(&bench.event_of("clock", stalled()));
     bench
 }
 
@@ -108,15 +108,14 @@ fn a_newer_snapshot_is_too_new_whatever_else_is_in_it() {
 
 #[test]
 fn every_invariant_is_checked() {
-    let broken: [(&str, fn(&mut Snapshot)); 9] = [
+    type Break = fn(&mut Snapshot);
+    let broken: [(&str, Break); 9] = [
         ("incarnation", |state| state.incarnation = 0),
         ("execution", |state| state.lifecycle = Lifecycle::Error),
         ("gates.pending", |state| {
-            state
-                .gates
-                .pending
-                .values_mut()
-                .for_each(|gate| gate.blocking = true)
+            for gate in state.gates.pending.values_mut() {
+                gate.blocking = true;
+            }
         }),
         ("turn.phase", |state| state.turn.phase = Phase::Over),
         ("turn.number", |state| state.turn.number = 0),
@@ -176,7 +175,7 @@ fn an_ended_session_begins_its_next_life_and_refuses_the_former() {
     let mut bench = Bench::at(Row::Thinking, Bound::Run);
     assert_eq!(bench.session.reopen(bench.now), Err(StillOpen));
     let late = bench.observed("late", Event::Thinking);
-    applied(bench.command(Command::End {
+    applied(&bench.command(&Command::End {
         reason: EndReason::Operator,
     }));
     assert_eq!(bench.session.view().turn.result, Some(TurnResult::Cancelled));

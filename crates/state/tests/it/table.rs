@@ -240,36 +240,36 @@ fn table() -> Vec<Column> {
         Column::new("stalled", |bench| bench.event_of(OTHER, stalled())),
         Column::new("ended", |bench| bench.event_of(OTHER, Event::Ended)),
         Column::new("begin_turn", |bench| {
-            bench.command(Command::BeginTurn { expected_turn: None })
+            bench.command(&Command::BeginTurn { expected_turn: None })
         }),
         Column::new("bind_run", |bench| bench.bind("run")),
         Column::new("run_ended.ok", |bench| {
-            bench.command(run_ended("run", RunEnd::Ok))
+            bench.command(&run_ended("run", RunEnd::Ok))
         })
         .of_a_run(),
         Column::new("run_ended.cancelled", |bench| {
-            bench.command(run_ended("run", RunEnd::Cancelled))
+            bench.command(&run_ended("run", RunEnd::Cancelled))
         })
         .of_a_run(),
         Column::new("run_ended.failed", |bench| {
-            bench.command(run_ended("run", failed(FailedRunGates::Invalidate)))
+            bench.command(&run_ended("run", failed(FailedRunGates::Invalidate)))
         })
         .of_a_run(),
         Column::new("run_parked", |bench| {
-            bench.command(Command::RunParked {
+            bench.command(&Command::RunParked {
                 run: RunId::new("run"),
             })
         })
         .of_a_run(),
-        Column::new("pause", |bench| bench.command(Command::Pause)),
-        Column::new("resume", |bench| bench.command(Command::Resume)),
+        Column::new("pause", |bench| bench.command(&Command::Pause)),
+        Column::new("resume", |bench| bench.command(&Command::Resume)),
         Column::new("auto_idle", |bench| bench.tick(0)),
     ]
 }
 
 /// A pause is to come, if it can be.
 fn pause_pending(bench: &mut Bench) -> bool {
-    let _ = bench.command(Command::Pause);
+    let _ = bench.command(&Command::Pause);
     bench.session.view().pause_pending
 }
 
@@ -303,11 +303,11 @@ fn variants() -> Vec<Column> {
         Column::new("turn_completed.ender", |bench| bench.event(completed())),
         Column::new("turn_completed.allotted", |bench| bench.event(completed())).if_so(allotted),
         Column::new("begin_turn.allotted", |bench| {
-            bench.command(Command::BeginTurn { expected_turn: None })
+            bench.command(&Command::BeginTurn { expected_turn: None })
         })
         .if_so(allotted),
         Column::new("begin_turn.another_expected", |bench| {
-            bench.command(Command::BeginTurn {
+            bench.command(&Command::BeginTurn {
                 expected_turn: Some(77),
             })
         }),
@@ -337,33 +337,33 @@ fn variants() -> Vec<Column> {
         })
         .if_so(pause_pending),
         Column::new("begin_turn.pause_pending", |bench| {
-            bench.command(Command::BeginTurn { expected_turn: None })
+            bench.command(&Command::BeginTurn { expected_turn: None })
         })
         .if_so(pause_pending),
         Column::new("run_ended.cancelled.pause_pending", |bench| {
-            bench.command(run_ended("run", RunEnd::Cancelled))
+            bench.command(&run_ended("run", RunEnd::Cancelled))
         })
         .of_a_run()
         .if_so(pause_pending),
-        Column::new("pause.pause_pending", |bench| bench.command(Command::Pause)).if_so(pause_pending),
-        Column::new("resume.pause_pending", |bench| bench.command(Command::Resume)).if_so(pause_pending),
+        Column::new("pause.pause_pending", |bench| bench.command(&Command::Pause)).if_so(pause_pending),
+        Column::new("resume.pause_pending", |bench| bench.command(&Command::Resume)).if_so(pause_pending),
         Column::new("bind_run.same", |bench| bench.bind("run")).of_a_run(),
         Column::new("bind_run.other", |bench| bench.bind("another")).of_a_run(),
         Column::new("run_ended.not_bound", |bench| {
-            bench.command(run_ended("run", RunEnd::Ok))
+            bench.command(&run_ended("run", RunEnd::Ok))
         }),
         Column::new("run_ended.failed.gates_kept", |bench| {
-            bench.command(run_ended("run", failed(FailedRunGates::Keep)))
+            bench.command(&run_ended("run", failed(FailedRunGates::Keep)))
         })
         .of_a_run(),
         Column::new("run_parked.not_bound", |bench| {
-            bench.command(Command::RunParked {
+            bench.command(&Command::RunParked {
                 run: RunId::new("run"),
             })
         }),
         Column::new("auto_idle.not_due", |bench| bench.tick(0)).if_so(not_due),
         Column::new("end.operator", |bench| {
-            bench.command(Command::End {
+            bench.command(&Command::End {
                 reason: EndReason::Operator,
             })
         }),
@@ -470,11 +470,11 @@ fn context() -> Vec<Column> {
         })
         .if_so(notified),
         Column::new("begin_turn.notified", |bench| {
-            bench.command(Command::BeginTurn { expected_turn: None })
+            bench.command(&Command::BeginTurn { expected_turn: None })
         })
         .if_so(notified),
         Column::new("begin_turn.questioned", |bench| {
-            bench.command(Command::BeginTurn { expected_turn: None })
+            bench.command(&Command::BeginTurn { expected_turn: None })
         })
         .if_so(questioned),
         Column::new("ended.notified", |bench| bench.event_of(OTHER, Event::Ended)).if_so(notified),
@@ -491,10 +491,10 @@ fn context() -> Vec<Column> {
             )
         }),
         Column::new("set_mode", |bench| {
-            bench.command(Command::SetMode { mode: Mode::Deny })
+            bench.command(&Command::SetMode { mode: Mode::Deny })
         }),
         Column::new("set_mode.same", |bench| {
-            bench.command(Command::SetMode { mode: Mode::Ask })
+            bench.command(&Command::SetMode { mode: Mode::Ask })
         }),
     ]
 }

@@ -9,7 +9,7 @@ use crate::bench::{Bench, Bound, applied, completed, working};
 
 fn just_completed() -> Bench {
     let mut bench = Bench::at(Row::Thinking, Bound::Nothing);
-    applied(bench.event(completed()));
+    applied(&bench.event(completed()));
     bench
 }
 
@@ -22,7 +22,7 @@ fn after_three_seconds_it_is_idle_once() {
     );
     assert_eq!(bench.tick(2_999), Answer::Ignored(Ignored::NotDue));
     assert_eq!(bench.session.display(bench.now), Display::Completed);
-    applied(bench.tick(1));
+    applied(&bench.tick(1));
     assert_eq!(bench.session.row(), Row::Idle);
     assert_eq!(bench.tick(0), Answer::Ignored(Ignored::NoDeadline));
 }
@@ -44,7 +44,7 @@ fn work_within_the_time_cancels_it_and_a_second_completion_moves_nothing() {
     bench.wait_ms(1_000);
     assert_eq!(bench.event(completed()), Answer::Ignored(Ignored::Over));
     assert_eq!(bench.session.poll_timeout(), idle_at);
-    applied(bench.event(working("c", Step::Started)));
+    applied(&bench.event(working("c", Step::Started)));
     assert_eq!(bench.tick(2_000), Answer::Ignored(Ignored::NoDeadline));
     assert_eq!(bench.session.row(), Row::Working);
 }
@@ -76,8 +76,8 @@ fn the_time_is_kept_within_its_bounds() {
             ..Options::default()
         };
         bench.session = Session::new(options, bench.now);
-        applied(bench.event(Event::Thinking));
-        applied(bench.event(completed()));
+        applied(&bench.event(Event::Thinking));
+        applied(&bench.event(completed()));
         let left = bench
             .session
             .poll_timeout()
