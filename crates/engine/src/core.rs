@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use dormouse_filesystem::{CommitError, Deadline, Log, Namespace, RecordStore, Tenant, Version};
 use tokio::time::Instant;
 
 use crate::draft::{Draft, Verdict};
-use crate::limits::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use crate::run::{Companion, LiveRuns};
 use crate::{CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
 

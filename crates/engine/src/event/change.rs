@@ -137,6 +137,34 @@ pub enum Change {
         /// From claim to end, in milliseconds.
         clock_ms: u64,
     },
+    /// A session was made.
+    #[serde(rename = "session.created")]
+    SessionCreated {},
+    /// A session's process is ready for the first time.
+    #[serde(rename = "session.started")]
+    SessionStarted {},
+    /// A turn of a session began.
+    #[serde(rename = "session.turn_started")]
+    SessionTurnStarted {
+        /// Its number.
+        turn: u32,
+    },
+    /// A turn of a session ended.
+    #[serde(rename = "session.turn_ended")]
+    SessionTurnEnded {
+        /// Its number.
+        turn: u32,
+        /// How.
+        result: dormouse_state::TurnResult,
+        /// How long it ran.
+        duration_ms: u64,
+    },
+    /// A session failed.
+    #[serde(rename = "session.errored")]
+    SessionErrored {
+        /// A word for the kind of failure.
+        reason: String,
+    },
     /// A lease's holder vanished.
     #[serde(rename = "lease.expired")]
     LeaseExpired {

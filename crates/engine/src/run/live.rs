@@ -60,8 +60,9 @@ pub struct StopSignal {
 
 impl StopSignal {
     /// Waits until the run is told to stop; at once when it was. May be dropped and called again.
-    pub async fn stopped(&mut self) -> StopReason {
-        let told = self.receiver.wait_for(Option::is_some).await;
+    pub async fn stopped(&self) -> StopReason {
+        let mut receiver = self.receiver.clone();
+        let told = receiver.wait_for(Option::is_some).await;
         let told = told.expect("its sender lives until this is dropped");
         told.clone().expect("waited for")
     }

@@ -1,0 +1,114 @@
+//! Sessions: what is known about one conversation of an agent, kept as a row beside its runs.
+//!
+//! The machine is `dormouse-state`; here its snapshot is a record, and [`Sessions`] lets it follow the runs bound to
+//! it: every change of a run changes its session in the same commit. Attempts at one task share their session.
+
+mod follow;
+
+use dormouse_filesystem::{
+    Class, Cursor, Index, IndexEntry, IndexValue, Namespace, Query, Record, RecordKind, Records, Tenant,
+    Versioned,
+};
+use dormouse_state::{Display, Options, Session, Snapshot};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use follow::Sessions;
+
+use crate::event::About;
+use crate::{AgentName, CommandError, Incarnation, OpId, SessionId, Subject};
+
+/// A session as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRow {
+    /// Its id.
+    pub id: SessionId,
+    /// The agent that has it.
+    pub agent: AgentName,
+    /// That agent, told from former ones of its name.
+    pub agent_incarnation: Incarnation,
+    /// The state of its machine.
+    pub state: Snapshot,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its row was last written.
+    pub updated_at: Timestamp,
+    /// The command that wrote the row.
+    pub op: OpId,
+}
+
+impl SessionRow {
+    /// The machine, at this state.
+    ///
+    /// # Errors
+    /// `Corrupt` when the state contradicts itself, `TooNew` when a newer build wrote it; it is untouched.
+    pub fn session(&self, now: Timestamp) -> Result<Session, CommandError> {
+        Session::restore(self.state.clone(), Options::default(), now).map_err(|error| match error {
+            dormouse_state::RestoreError::TooNew { .. } => CommandError::TooNew(error.into()),
+            other => CommandError::Corrupt(other.into()),
+        })
+    }
+
+    /// The one word to show for it now.
+    ///
+    /// # Errors
+    /// As [`session`](Self::session).
+    pub fn display(&self, now: Timestamp) -> Result<Display, CommandError> {
+        Ok(self.session(now)?.display(now))
+    }
+
+    fn about(&self) -> About {
+        About::of(Subject::Session(self.id), &self.agent, self.agent_incarnation)
+    }
+}
+
+impl Record for SessionRow {
+    type Scope = Tenant;
+    type Id = SessionId;
+    const KIND: RecordKind = RecordKind::of("session");
+    const SCHEMA: u32 = 1;
+    const CLASS: Class = Class::Authority;
+    const INDEXES: &'static [Index] = &[Index::own("agent")];
+
+    fn id(&self) -> SessionId {
+        self.id
+    }
+
+    fn index_entries(&self) -> Vec<IndexEntry> {
+        let agent = IndexValue::segment(self.agent.segment());
+        vec![IndexEntry::new(
+            "agent",
+            [agent, IndexValue::instant(self.created_at)],
+        )]
+    }
+}
+
+/// A session, if there is one of this id. Reads create nothing.
+///
+/// # Errors
+/// As any read.
+pub async fn get(
+    tenant: &Namespace<Tenant>,
+    id: SessionId,
+) -> Result<Option<Versioned<SessionRow>>, CommandError> {
+    Ok(Records::<SessionRow>::new(tenant).get(&id).await?)
+}
+
+/// One page of an agent's sessions, oldest first.
+///
+/// # Errors
+/// As any query.
+pub async fn list(
+    tenant: &Namespace<Tenant>,
+    agent: &AgentName,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<(Vec<Versioned<SessionRow>>, Option<Cursor>), CommandError> {
+    let query = Query::of("agent")
+        .equals([IndexValue::segment(agent.segment())])
+        .after(after)
+        .limit(limit);
+    let found = Records::<SessionRow>::new(tenant).find(&query).await?;
+    Ok((found.rows, found.next))
+}

@@ -1,0 +1,169 @@
+//! The end of a run: what was seen becomes one outcome, and the outcome one commit.
+
+use std::time::Duration;
+
+use dormouse_secrets::Scrubbed;
+use tokio::time::sleep;
+
+use super::RunEnd;
+use super::attempt::Parts;
+use crate::CommandError;
+use crate::command::CommandSpec;
+use crate::outcome::{Facts, ResourceUsage};
+use crate::run::StopReason;
+use crate::transcript::TranscriptEnd;
+use crate::worker::classify::{self, Codes, NotStarted, Observed, Verdict, classify};
+use crate::worker::clocks::Expired;
+use crate::worker::environment::EnvError;
+use crate::worker::{Ended, Gone, SpawnError};
+
+/// How long after a terminal commit that was not done the next one is tried.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Everything that was seen of a run's end.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) seen: Seen,
+    pub(super) stop: Option<Cause>,
+    pub(super) clock: Duration,
+    pub(super) spawns: u32,
+    pub(super) isolation: String,
+}
+
+/// How the work ended.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// The tree is empty; none when even that was not told.
+    Gone(Option<Gone>),
+    /// It never ran.
+    Unstarted(Unstarted),
+    /// It was let go of.
+    Abandoned,
+    /// The supervision of it panicked.
+    Panicked(Scrubbed),
+}
+
+/// Why it never ran.
+#[derive(Debug)]
+pub(super) enum Unstarted {
+    Environment(EnvError),
+    Spawn(SpawnError),
+    /// A stop came first.
+    Stopped,
+}
+
+/// Why it was stopped.
+#[derive(Debug, Clone)]
+pub(super) enum Cause {
+    /// Somebody recorded that it is to stop.
+    Told(StopReason),
+    /// A clock ran out.
+    Clock(Expired),
+    /// The lease could not be renewed for too long.
+    SelfStop,
+}
+
+/// What is seen of a panic: that it was one. Its text goes to the log of the panic hook, not into a record.
+pub(super) fn observed_panic(error: &tokio::task::JoinError) -> End {
+    let seen = if error.is_panic() {
+        Seen::Panicked(Scrubbed::constant("the supervision of the run panicked"))
+    } else {
+        Seen::Abandoned
+    };
+    End {
+        seen,
+        stop: None,
+        clock: Duration::ZERO,
+        spawns: 0,
+        isolation: "unknown".to_owned(),
+    }
+}
+
+/// Records the end. Congestion is waited out as long as the lease lives.
+pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> RunEnd {
+    let command = parts.claimed.task.command.as_ref();
+    let Verdict { outcome, after_stop } = verdict(parts, &end, command);
+    let facts = facts(&end, printed, after_stop);
+    let run = parts.claimed.run.id;
+    // Ends when it is recorded, refused, or the lease's time is up.
+    loop {
+        match parts.tenant.runs.finish(&parts.claimed, &outcome, &facts).await {
+            Ok(finished) => return RunEnd::Recorded(Box::new(finished)),
+            // The same end again is answered as the first time, so an unknown answer is simply asked for again.
+            Err(error) if may_pass(&error) && !parts.claimed.guard.left().is_zero() => {
+                tracing::warn!(%run, %error, "the outcome was not written; it is tried again");
+                sleep(RETRY).await;
+            }
+            Err(error) => {
+                tracing::error!(%run, %error, outcome = outcome.name(), "the outcome was not written");
+                return RunEnd::Unrecorded;
+            }
+        }
+    }
+}
+
+fn may_pass(error: &CommandError) -> bool {
+    error.is_congestion() || matches!(error, CommandError::Indeterminate { .. })
+}
+
+fn verdict(parts: &Parts, end: &End, command: Option<&CommandSpec>) -> Verdict {
+    let observed = Observed {
+        block: None,
+        stop: end.stop.as_ref().map(Cause::stopped),
+        end: observed(end),
+        text: None,
+        codes: command.map_or_else(Codes::default, |command| Codes {
+            partial: &command.partial_codes,
+            permanent: &command.permanent_codes,
+        }),
+    };
+    classify(&observed, &parts.options.scrubber)
+}
+
+fn observed(end: &End) -> classify::End<'_> {
+    match &end.seen {
+        Seen::Gone(Some(Gone {
+            ended: Ended::Exited { exit, signalled },
+            ..
+        })) => classify::End::Exited {
+            exit: *exit,
+            signalled: *signalled,
+        },
+        Seen::Gone(
+            Some(Gone {
+                ended: Ended::KeeperLost,
+                ..
+            })
+            | None,
+        ) => classify::End::KeeperLost,
+        Seen::Unstarted(Unstarted::Environment(error)) => {
+            classify::End::NotStarted(NotStarted::Environment(error))
+        }
+        Seen::Unstarted(Unstarted::Spawn(error)) => classify::End::NotStarted(NotStarted::Spawn(error)),
+        Seen::Unstarted(Unstarted::Stopped) | Seen::Abandoned => classify::End::Abandoned,
+        Seen::Panicked(message) => classify::End::Panicked(message.clone()),
+    }
+}
+
+fn facts(end: &End, printed: TranscriptEnd, after_stop: bool) -> Facts {
+    let gone = match &end.seen {
+        Seen::Gone(gone) => gone.as_ref(),
+        Seen::Unstarted(_) | Seen::Abandoned | Seen::Panicked(_) => None,
+    };
+    let exit = gone.and_then(|gone| match gone.ended {
+        Ended::Exited { exit, .. } => Some(exit),
+        Ended::KeeperLost => None,
+    });
+    Facts {
+        exit,
+        usage: gone.map_or_else(ResourceUsage::default, |gone| gone.usage),
+        clock_ms: u64::try_from(end.clock.as_millis()).unwrap_or(u64::MAX),
+        spawns: end.spawns,
+        segments_completed: 0,
+        segment_current: None,
+        elided_bytes: printed.elided_bytes,
+        after_stop,
+        strays: gone.map_or(0, |gone| gone.strays),
+        isolation: end.isolation.clone(),
+    }
+}

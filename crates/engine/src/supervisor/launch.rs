@@ -1,0 +1,86 @@
+//! From a claimed run to a launch: its folders, its environment, its command.
+
+use std::path::PathBuf;
+
+use super::attempt::Parts;
+use crate::command::CommandSpec;
+use crate::worker::environment::{Base, EnvError, Layers, build, create_folders};
+use crate::worker::isolation::WallSpec;
+use crate::worker::{Launch, ProcessLimits, SpawnError};
+
+/// Why there is no launch. Nothing ran.
+#[derive(Debug)]
+pub(super) enum Unlaunchable {
+    Environment(EnvError),
+    Spawn(SpawnError),
+}
+
+/// The agent's workspace: `<workspaces>/<tenant>/<agent>`.
+pub(super) fn workspace(parts: &Parts) -> PathBuf {
+    let tenant = parts.tenant.space().root().segments().last().unwrap_or_default();
+    parts
+        .options
+        .workspaces
+        .join(tenant)
+        .join(parts.claimed.run.agent.as_str())
+}
+
+/// The run's own folder.
+pub(super) fn run_folder(parts: &Parts) -> PathBuf {
+    parts.options.run_folders.join(parts.claimed.run.id.to_string())
+}
+
+/// Makes the folders and describes the process whole.
+pub(super) async fn launch(parts: &Parts, command: &CommandSpec) -> Result<Launch, Unlaunchable> {
+    let (workspace, run_folder) = (workspace(parts), run_folder(parts));
+    let environment =
+        build(&base(parts, &workspace, &run_folder), &layers(command)).map_err(Unlaunchable::Environment)?;
+    make(workspace.clone(), run_folder.clone())
+        .await
+        .map_err(Unlaunchable::Spawn)?;
+    Ok(Launch {
+        keeper: parts.options.keeper.clone(),
+        run: parts.claimed.run.id.to_string(),
+        argv: command.argv.clone(),
+        workspace,
+        cwd: command.cwd.clone(),
+        environment,
+        stdin: command.stdin.clone(),
+        limits: ProcessLimits::default(),
+        isolation: parts.options.isolation,
+        wall: WallSpec {
+            read: Vec::new(),
+            write: vec![run_folder],
+        },
+    })
+}
+
+fn base(parts: &Parts, workspace: &std::path::Path, run_folder: &std::path::Path) -> Base {
+    let options = &parts.options;
+    Base {
+        workspace: workspace.to_owned(),
+        run_folder: run_folder.to_owned(),
+        run: parts.claimed.run.id.to_string(),
+        path: options.path.clone(),
+        user: options.user.clone(),
+        lang: options.lang.clone(),
+        tz: options.tz.clone(),
+        traceparent: None,
+        provider_state: None,
+    }
+}
+
+fn layers(command: &CommandSpec) -> Layers {
+    Layers {
+        profile: command.env.clone(),
+        ..Layers::default()
+    }
+}
+
+async fn make(workspace: PathBuf, run_folder: PathBuf) -> Result<(), SpawnError> {
+    let folder = run_folder.clone();
+    let made = tokio::task::spawn_blocking(move || create_folders(&workspace, &run_folder)).await;
+    let failed = |source| SpawnError::Folder { folder, source };
+    made.unwrap_or_else(|_| Err(std::io::Error::other("interrupted")))
+        .map_err(failed)
+}

@@ -1,0 +1,271 @@
+//! Supervision: claims a task, runs its command under a clock, and ends the run with exactly one outcome.
+//!
+//! ```text
+//! start ──claim──▶ one owner task per run
+//!                    ├─ keeper up → process row durable → go          (launch, work)
+//!                    ├─ output → scrubber → transcript                (work)
+//!                    ├─ clocks, stops, kills                          (work)
+//!                    ├─ heartbeat; fenced: kill, write nothing        (heart)
+//!                    └─ outcome, run, task, lease, events: one commit (finish) → whoever waits
+//! ```
+//!
+//! The owner task ends its run on every exit: it returns, its work panics, it is told to stop. When the whole process
+//! dies, [`Engine::recover`](crate::Engine::recover) does it at the next start.
+
+mod attempt;
+mod finish;
+mod heart;
+mod launch;
+mod orphans;
+mod work;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dormouse_secrets::{Scrubbed, Scrubber};
+use tokio::sync::{Notify, watch};
+use tokio_util::task::TaskTracker;
+
+pub use orphans::SystemOrphans;
+
+use crate::run::{ClaimOptions, Finished, RunRow, StopReason};
+use crate::transcript::{Follower, Transcript, TranscriptLogs};
+use crate::worker::isolation::Policy;
+use crate::{CommandError, Engine, PrefixedId, Principal, RunId, SessionId, TaskId, Tenant};
+
+/// What workers are started with.
+#[derive(Debug, Clone)]
+pub struct SupervisorOptions {
+    /// The executable that becomes the keeper: its `main` begins with
+    /// [`keeper::enter`](crate::worker::keeper::enter).
+    pub keeper: PathBuf,
+    /// Below it each agent has its workspace, `<tenant>/<agent>`.
+    pub workspaces: PathBuf,
+    /// Below it each run has its own folder while it lasts.
+    pub run_folders: PathBuf,
+    /// Where workers' programs are looked for.
+    pub path: String,
+    /// The name of the user, for workers.
+    pub user: String,
+    /// The language of workers, for example `C.UTF-8`.
+    pub lang: String,
+    /// The time zone of workers, for example `UTC`.
+    pub tz: String,
+    /// Whether workers are walled in; none asks for a wall wherever the kernel has one.
+    pub isolation: Option<Policy>,
+    /// What leaves no worker.
+    pub scrubber: Scrubber,
+}
+
+/// Supervises the runs of this process. Cloning is cheap.
+#[derive(Clone)]
+pub struct Supervisor(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    options: Arc<SupervisorOptions>,
+    live: Mutex<HashMap<RunId, Live>>,
+    /// How many owner tasks there are.
+    count: watch::Sender<usize>,
+    owners: TaskTracker,
+}
+
+/// What others need of a live run.
+#[derive(Clone)]
+struct Live {
+    transcript: Transcript,
+    kill: Arc<Notify>,
+    end: watch::Receiver<Option<RunEnd>>,
+}
+
+/// The end of a live run, as its owner knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunEnd {
+    /// Its terminal record is durable.
+    Recorded(Box<Finished>),
+    /// It is not: the lease is another's or has expired, or the store did not take it. Recovery ends the run.
+    Unrecorded,
+}
+
+/// How a run is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// It is asked to leave, and killed when its grace is over.
+    Cooperative,
+    /// It is killed at once.
+    Kill,
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Supervisor({} live)", self.count())
+    }
+}
+
+impl Supervisor {
+    /// A supervisor with no run yet.
+    #[must_use]
+    pub fn new(engine: &Engine, options: SupervisorOptions) -> Self {
+        let (count, _) = watch::channel(0);
+        Self(Arc::new(Shared {
+            engine: engine.clone(),
+            options: Arc::new(options),
+            live: Mutex::default(),
+            count,
+            owners: TaskTracker::new(),
+        }))
+    }
+
+    /// Claims a ready task and begins to run its command. It goes on whoever asked.
+    ///
+    /// # Errors
+    /// As [`Runs::claim`](crate::run::Runs::claim); `Invalid` when the task has no command.
+    pub async fn start(&self, tenant: &Tenant, by: &Principal, task: TaskId) -> Result<RunId, CommandError> {
+        let row = tenant.tasks.get(task).await?;
+        if row.command.is_none() {
+            return Err(CommandError::invalid(
+                "command",
+                "the task has no command line to run",
+            ));
+        }
+        let session = self.session_of(tenant, row.last_run).await?;
+        let options = ClaimOptions {
+            run: None,
+            session: Some(session),
+        };
+        let claimed = tenant.runs.claim(by, task, options).await?;
+        Ok(self.adopt(tenant.clone(), claimed))
+    }
+
+    /// Attempts at one task share their session.
+    async fn session_of(&self, tenant: &Tenant, last_run: Option<RunId>) -> Result<SessionId, CommandError> {
+        if let Some(last) = last_run {
+            if let Some(session) = tenant.runs.get(last).await?.run.session {
+                return Ok(session);
+            }
+        }
+        let environment = self.0.engine.environment();
+        Ok(SessionId::make(environment.clock.now(), &environment.random))
+    }
+
+    fn adopt(&self, tenant: Tenant, claimed: crate::run::Claimed) -> RunId {
+        let run = claimed.run.id;
+        let transcript = Transcript::new(tenant.space(), &crate::id::segment(&run.to_string()));
+        let (sender, end) = watch::channel(None);
+        let live = Live {
+            transcript: transcript.clone(),
+            kill: Arc::new(Notify::new()),
+            end,
+        };
+        self.lock().insert(run, live.clone());
+        self.0.count.send_modify(|count| *count += 1);
+        let parts = attempt::Parts {
+            tenant,
+            claimed,
+            options: Arc::clone(&self.0.options),
+            transcript,
+            kill: live.kill,
+            clock: Arc::clone(&self.0.engine.environment().clock),
+        };
+        let supervisor = self.clone();
+        self.0.owners.spawn(async move {
+            let end = attempt::own(parts).await;
+            sender.send_replace(Some(end));
+            supervisor.lock().remove(&run);
+            supervisor.0.count.send_modify(|count| *count -= 1);
+        });
+        run
+    }
+
+    /// Stops a run: its task is called off and its worker told so. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown run; `Rejected` for a run of another process's.
+    pub async fn cancel(
+        &self,
+        tenant: &Tenant,
+        by: &Principal,
+        run: RunId,
+        force: Force,
+        reason: Option<&str>,
+    ) -> Result<RunRow, CommandError> {
+        let row = tenant.runs.get(run).await?;
+        if row.outcome.is_none() {
+            let reason: Option<Scrubbed> = reason.map(|reason| self.0.options.scrubber.scrub(reason));
+            if let Some(task) = row.run.task {
+                tenant.tasks.cancel(by, task, reason).await?;
+            }
+            if force == Force::Kill {
+                self.kill(run);
+            }
+        }
+        tenant.runs.get(run).await
+    }
+
+    /// Kills the worker of a run of this process at once. Its stop has to be recorded already.
+    pub fn kill(&self, run: RunId) {
+        if let Some(live) = self.live(run) {
+            live.kill.notify_one();
+        }
+    }
+
+    /// Reads what a run prints from an offset on, and goes on with it while it is live in this process.
+    #[must_use]
+    pub fn follow(&self, tenant: &Tenant, run: RunId, offset: u64) -> Follower {
+        match self.live(run) {
+            Some(live) => live.transcript.follow_from(offset),
+            None => {
+                let logs = TranscriptLogs::of(tenant.space(), &crate::id::segment(&run.to_string()));
+                Follower::of_durable(&logs, offset)
+            }
+        }
+    }
+
+    /// Waits until a run of this process has ended; at once for any other.
+    pub async fn wait(&self, run: RunId) {
+        if let Some(mut live) = self.live(run) {
+            // An owner that is gone has ended too.
+            let _ = live.end.wait_for(Option::is_some).await;
+        }
+    }
+
+    /// How many runs this process supervises.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        *self.0.count.borrow()
+    }
+
+    /// Waits until it supervises none.
+    pub async fn idle(&self) {
+        let mut count = self.0.count.subscribe();
+        let _ = count.wait_for(|count| *count == 0).await;
+    }
+
+    /// Tells every run to stop because the process leaves, and waits until all have ended.
+    pub async fn shutdown(&self) {
+        for run in self.runs() {
+            self.0.engine.live().tell(run, StopReason::Shutdown);
+        }
+        self.0.owners.close();
+        self.0.owners.wait().await;
+    }
+
+    /// Kills every worker at once: the second signal of an operator who will not wait.
+    pub fn kill_all(&self) {
+        self.runs().into_iter().for_each(|run| self.kill(run));
+    }
+
+    fn runs(&self) -> Vec<RunId> {
+        self.lock().keys().copied().collect()
+    }
+
+    fn live(&self, run: RunId) -> Option<Live> {
+        self.lock().get(&run).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Live>> {
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,466 @@
+//! The supervisor over the reference backend, with real processes: every way a run can end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_engine::command::CommandSpec;
+use dormouse_engine::outcome::{CancelledBy, ClockKind, FailReason, Outcome};
+use dormouse_engine::run::RunRow;
+use dormouse_engine::session::{self, Sessions};
+use dormouse_engine::supervisor::{Force, Supervisor, SupervisorOptions, SystemOrphans};
+use dormouse_engine::task::{NewTask, TaskState};
+use dormouse_engine::transcript::Followed;
+use dormouse_engine::worker::Boot;
+use dormouse_engine::{
+    AgentName, Channel, CommandError, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal,
+    Random, RunId, SystemClock, Tenant,
+};
+use dormouse_engine::{Clock, TenantId};
+use dormouse_filesystem::{Memory, Namespace, Position, RecordStore, Requirements, System};
+use dormouse_secrets::Scrubber;
+
+struct Bed {
+    store: Arc<dyn RecordStore>,
+    folder: tempfile::TempDir,
+}
+
+/// One opening of a bed's store.
+struct House {
+    engine: Engine,
+    tenant: Tenant,
+    supervisor: Supervisor,
+}
+
+fn bed() -> Bed {
+    let store = Arc::new(Memory::new(SystemClock.now()));
+    Bed {
+        store,
+        folder: tempfile::tempdir().unwrap(),
+    }
+}
+
+fn operator() -> Principal {
+    Principal::operator("test", Channel::Cli)
+}
+
+fn options(folder: &Path) -> SupervisorOptions {
+    SupervisorOptions {
+        keeper: env!("CARGO_BIN_EXE_dormouse-keeper").into(),
+        workspaces: folder.join("workspaces"),
+        run_folders: folder.join("runs"),
+        path: "/usr/bin:/bin".into(),
+        user: "test".into(),
+        lang: "C.UTF-8".into(),
+        tz: "UTC".into(),
+        isolation: None,
+        scrubber: Scrubber::empty(),
+    }
+}
+
+impl Bed {
+    async fn open(&self) -> House {
+        let random = Arc::new(Random::from_system().unwrap());
+        let system = Namespace::<System>::open(
+            Arc::clone(&self.store),
+            &Requirements::volatile(),
+            random.number(),
+        )
+        .await
+        .unwrap();
+        let boot = Boot::current().unwrap();
+        let epoch = Epoch::make(SystemClock.now(), &random);
+        let host = HostIdentity {
+            host: boot.host,
+            boot_id: boot.boot_id,
+            pid: std::process::id(),
+            epoch,
+        };
+        let environment = Environment {
+            clock: Arc::new(SystemClock),
+            random,
+            host,
+        };
+        let engine = Engine::open(
+            system,
+            environment,
+            EngineOptions {
+                companions: vec![Arc::new(Sessions)],
+            },
+        );
+        let tenant = engine
+            .tenant(&"default".parse::<TenantId>().unwrap())
+            .await
+            .unwrap();
+        let supervisor = Supervisor::new(&engine, options(self.folder.path()));
+        House {
+            engine,
+            tenant,
+            supervisor,
+        }
+    }
+
+    async fn open_with_alice(&self) -> House {
+        let house = self.open().await;
+        let alice = alice();
+        house
+            .tenant
+            .agents
+            .create(&operator(), &alice, Default::default())
+            .await
+            .unwrap();
+        house
+    }
+}
+
+fn alice() -> AgentName {
+    "alice".parse().unwrap()
+}
+
+fn sh(script: &str) -> CommandSpec {
+    CommandSpec {
+        grace_ms: 500,
+        ..CommandSpec::new(vec!["sh".into(), "-c".into(), script.into()])
+    }
+}
+
+impl House {
+    async fn begin(&self, command: CommandSpec) -> RunId {
+        let task = NewTask {
+            command: Some(command),
+            ..NewTask::new(alice(), "a task")
+        };
+        let task = self.tenant.tasks.create(&operator(), task).await.unwrap();
+        self.supervisor
+            .start(&self.tenant, &operator(), task.id)
+            .await
+            .unwrap()
+    }
+
+    async fn ended(&self, run: RunId) -> RunRow {
+        self.supervisor.wait(run).await;
+        self.tenant.runs.get(run).await.unwrap()
+    }
+
+    async fn run(&self, command: CommandSpec) -> RunRow {
+        let run = self.begin(command).await;
+        self.ended(run).await
+    }
+
+    async fn task_state(&self, row: &RunRow) -> TaskState {
+        self.tenant
+            .tasks
+            .get(row.run.task.unwrap())
+            .await
+            .unwrap()
+            .state
+            .clone()
+    }
+
+    async fn transcript(&self, run: RunId) -> String {
+        let (mut follower, mut text) = (self.supervisor.follow(&self.tenant, run, 0), Vec::new());
+        while let Followed::Frames(frames) = follower.next().await.unwrap() {
+            frames
+                .iter()
+                .for_each(|frame| text.extend_from_slice(&frame.bytes));
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    /// Waits until the run has printed this.
+    async fn printed(&self, run: RunId, wanted: &str) {
+        let (mut follower, mut text) = (self.supervisor.follow(&self.tenant, run, 0), String::new());
+        while !text.contains(wanted) {
+            let Followed::Frames(frames) = follower.next().await.unwrap() else {
+                panic!("it ended with {text:?}")
+            };
+            frames
+                .iter()
+                .for_each(|frame| text.push_str(&String::from_utf8_lossy(&frame.bytes)));
+        }
+    }
+
+    async fn event_types(&self) -> Vec<String> {
+        let page = self
+            .tenant
+            .events
+            .read_after(Position::START, 1000)
+            .await
+            .unwrap();
+        page.events.into_iter().map(|at| at.event.kind).collect()
+    }
+}
+
+fn outcome(row: &RunRow) -> Outcome {
+    row.outcome.as_ref().expect("it has ended").outcome.clone()
+}
+
+#[tokio::test]
+async fn a_command_that_exits_0_is_done_and_what_it_printed_is_kept() {
+    let house = bed().open_with_alice().await;
+    let row = house.run(sh("echo hello from alice; echo oops >&2; pwd")).await;
+    assert!(matches!(outcome(&row), Outcome::Success { .. }));
+    assert!(matches!(house.task_state(&row).await, TaskState::Done { .. }));
+    let text = house.transcript(row.run.id).await;
+    assert!(
+        text.contains("hello from alice\n") && text.contains("oops\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("/workspaces/default/alice\n"),
+        "it works in its workspace: {text}"
+    );
+    let facts = row.outcome.unwrap().facts.clone().unwrap();
+    assert_eq!((facts.exit.unwrap().code, facts.spawns), (Some(0), 1));
+}
+
+#[tokio::test]
+async fn every_change_of_a_run_has_its_event_once_and_in_order() {
+    let house = bed().open_with_alice().await;
+    house.run(sh("true")).await;
+    let expected = [
+        "agent.created",
+        "task.created",
+        "run.started",
+        "session.created",
+        "session.turn_started",
+        "session.started",
+        "run.ended",
+        "session.turn_ended",
+        "task.done",
+    ];
+    let mut found = house.event_types().await;
+    let mut wanted: Vec<String> = expected.iter().map(|kind| (*kind).to_owned()).collect();
+    assert_eq!(found.first(), wanted.first());
+    found.sort();
+    wanted.sort();
+    assert_eq!(found, wanted);
+}
+
+#[tokio::test]
+async fn the_session_follows_its_run_from_working_to_completed() {
+    let house = bed().open_with_alice().await;
+    let run = house.begin(sh("echo up; read line")).await;
+    house.printed(run, "up").await;
+    let row = house.ended(run).await;
+    let session = session::get(house.tenant.space(), row.run.session.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    let display = session.display(row.outcome.as_ref().unwrap().ended_at).unwrap();
+    assert_eq!(display.name(), "error", "read at end of file fails: exit 1");
+    assert_eq!(session.state.turn.number, 1);
+}
+
+#[tokio::test]
+async fn an_exit_code_fails_the_run_and_the_task_waits_for_its_next_try() {
+    let house = bed().open_with_alice().await;
+    let row = house.run(sh("exit 3")).await;
+    let Outcome::Failed {
+        reason: FailReason::Exit,
+        permanent: false,
+        message,
+        ..
+    } = outcome(&row)
+    else {
+        panic!("{row:?}")
+    };
+    assert_eq!(message.as_str(), "exited with code 3");
+    assert!(matches!(house.task_state(&row).await, TaskState::Waiting { .. }));
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_fails_for_good_with_a_hint() {
+    let house = bed().open_with_alice().await;
+    let row = house.run(CommandSpec::new(vec!["no-such-program".into()])).await;
+    let Outcome::Failed {
+        reason: FailReason::Spawn,
+        permanent: true,
+        message,
+        ..
+    } = outcome(&row)
+    else {
+        panic!("{row:?}")
+    };
+    assert!(
+        message.as_str().contains("`no-such-program` was not found"),
+        "{message}"
+    );
+    assert!(matches!(house.task_state(&row).await, TaskState::Failed { .. }));
+}
+
+#[tokio::test]
+async fn the_wall_clock_ends_the_whole_tree() {
+    let house = bed().open_with_alice().await;
+    let mark = format!("30{}.5", std::process::id());
+    let command = CommandSpec {
+        wall_clock_ms: 1000,
+        ..sh(&format!("sleep {mark} & setsid sleep {mark} & echo up; wait"))
+    };
+    let row = house.run(command).await;
+    assert!(
+        matches!(
+            outcome(&row),
+            Outcome::Timeout {
+                clock: ClockKind::Wall,
+                limit_ms: 1000
+            }
+        ),
+        "{row:?}"
+    );
+    assert!(!is_running(&mark), "no sleep survives");
+    assert!(matches!(house.task_state(&row).await, TaskState::Failed { .. }));
+}
+
+/// Whether any process has this word among its arguments.
+fn is_running(word: &str) -> bool {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .any(|line| {
+            line.split(|b| *b == 0)
+                .any(|argument| argument == word.as_bytes())
+        })
+}
+
+#[tokio::test]
+async fn a_cancelled_run_ends_cancelled_with_the_reason_and_its_task_too() {
+    let house = bed().open_with_alice().await;
+    let run = house.begin(sh("echo up; sleep 300")).await;
+    house.printed(run, "up").await;
+    house
+        .supervisor
+        .cancel(
+            &house.tenant,
+            &operator(),
+            run,
+            Force::Cooperative,
+            Some("enough"),
+        )
+        .await
+        .unwrap();
+    let row = house.ended(run).await;
+    let Outcome::Cancelled {
+        by: CancelledBy::Principal,
+        reason: Some(reason),
+    } = outcome(&row)
+    else {
+        panic!("{row:?}")
+    };
+    assert_eq!(reason.as_str(), "enough");
+    assert!(matches!(house.task_state(&row).await, TaskState::Cancelled));
+}
+
+#[tokio::test]
+async fn a_worker_that_ignores_the_stop_is_killed_when_its_grace_is_over_or_at_once_by_force() {
+    let house = bed().open_with_alice().await;
+    let stubborn = "trap '' TERM INT; echo up; while :; do sleep 1; done";
+    for (force, grace_ms) in [(Force::Cooperative, 300), (Force::Kill, 60_000)] {
+        let run = house
+            .begin(CommandSpec {
+                grace_ms,
+                ..sh(stubborn)
+            })
+            .await;
+        house.printed(run, "up").await;
+        house
+            .supervisor
+            .cancel(&house.tenant, &operator(), run, force, None)
+            .await
+            .unwrap();
+        let row = tokio::time::timeout(Duration::from_secs(20), house.ended(run))
+            .await
+            .expect("long before its grace");
+        assert!(matches!(outcome(&row), Outcome::Cancelled { .. }), "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_every_run_as_cancelled_by_it() {
+    let house = bed().open_with_alice().await;
+    let run = house.begin(sh("echo up; sleep 300")).await;
+    house.printed(run, "up").await;
+    house.supervisor.shutdown().await;
+    let row = house.tenant.runs.get(run).await.unwrap();
+    assert!(
+        matches!(
+            outcome(&row),
+            Outcome::Cancelled {
+                by: CancelledBy::Shutdown,
+                ..
+            }
+        ),
+        "{row:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_was_claimed_is_refused_to_a_second_start() {
+    let house = bed().open_with_alice().await;
+    let run = house.begin(sh("echo up; sleep 300")).await;
+    let task = house.tenant.runs.get(run).await.unwrap().run.task.unwrap();
+    let refused = house
+        .supervisor
+        .start(&house.tenant, &operator(), task)
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, CommandError::Rejected { .. }), "{refused}");
+    house.supervisor.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_second_attempt_keeps_the_session_and_begins_its_next_turn() {
+    let house = bed().open_with_alice().await;
+    let first = house.run(sh("exit 3")).await;
+    let task = first.run.task.unwrap();
+    house
+        .tenant
+        .tasks
+        .retry(&operator(), task, dormouse_engine::task::Steps::Kept)
+        .await
+        .unwrap();
+    let run = house
+        .supervisor
+        .start(&house.tenant, &operator(), task)
+        .await
+        .unwrap();
+    let second = house.ended(run).await;
+    assert_eq!((second.run.session, second.run.attempt), (first.run.session, 2));
+    let session = session::get(house.tenant.space(), second.run.session.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(session.state.turn.number, 2);
+}
+
+#[tokio::test]
+async fn what_a_vanished_holder_left_is_ended_once_and_its_processes_are_gone() {
+    let bed = bed();
+    let former = bed.open_with_alice().await;
+    let mark = format!("31{}.5", std::process::id());
+    let run = former.begin(sh(&format!("echo up; sleep {mark}"))).await;
+    former.printed(run, "up").await;
+    // Another opening of the same store: to it the former holder is dead, though here it is only fenced.
+    let house = bed.open().await;
+    let recovery = house.engine.recover(&SystemOrphans).await.unwrap();
+    assert_eq!(
+        (recovery.killed.len(), recovery.ended.len(), recovery.left.len()),
+        (1, 1, 0),
+        "{recovery:?}"
+    );
+    assert!(!is_running(&mark));
+    let row = house.tenant.runs.get(run).await.unwrap();
+    assert!(matches!(outcome(&row), Outcome::Lost { .. }), "{row:?}");
+    former.supervisor.wait(run).await;
+    let again = house.tenant.runs.get(run).await.unwrap();
+    assert_eq!(
+        outcome(&again),
+        outcome(&row),
+        "the former holder changes nothing"
+    );
+    assert!(house.engine.recover(&SystemOrphans).await.unwrap().is_empty());
+    assert!(
+        matches!(house.task_state(&row).await, TaskState::Failed { .. }),
+        "an opaque command is not run again"
+    );
+}
