@@ -1,0 +1,126 @@
+//! Bodies and parameters, read strictly: what is not understood is refused and named.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{Code, Problem};
+
+/// Longest body of a request, in bytes.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A JSON body.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let media = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
+        let media = media.split(';').next().unwrap_or_default().trim();
+        if !media.eq_ignore_ascii_case("application/json") || headers.contains_key(header::CONTENT_ENCODING) {
+            return Err(Problem::new(
+                Code::MediaType,
+                "a body is application/json, not encoded",
+            ));
+        }
+        let bytes = http_body_util::Limited::new(request.into_body(), BODY_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(
+                |error| match error.downcast_ref::<http_body_util::LengthLimitError>() {
+                    Some(_) => Problem::new(
+                        Code::TooLarge,
+                        format!("the body has more than {BODY_BYTES_MAX} bytes"),
+                    ),
+                    None => Problem::new(Code::BadRequest, "the body was cut"),
+                },
+            )?
+            .to_bytes();
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Problem::new(Code::BadRequest, format!("the body: {error}")))
+    }
+}
+
+/// The parameters of a request.
+#[derive(Debug)]
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|Query(query)| Self(query))
+            .map_err(|error| Problem::new(Code::BadRequest, error.body_text()))
+    }
+}
+
+/// A list, as every list is answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct List<T> {
+    /// The items of this page.
+    pub items: Vec<T>,
+    /// Where the next page begins; none after the last.
+    pub next_cursor: Option<String>,
+}
+
+/// An item or list as JSON.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let bytes = serde_json::to_vec(body).expect("views have text keys only");
+    (
+        status,
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        bytes,
+    )
+        .into_response()
+}
+
+/// An item, with its version as its tag.
+pub(super) fn item(status: StatusCode, version: u64, body: &impl Serialize) -> Response {
+    let mut response = json(status, body);
+    let tag = HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes are a header");
+    response.headers_mut().insert(header::ETAG, tag);
+    response
+}
+
+/// Lines of JSON, as they come.
+pub(super) fn lines(body: Body) -> Response {
+    (
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/x-ndjson"),
+        )],
+        body,
+    )
+        .into_response()
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json(status, &self);
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(milliseconds) = self.retry_after_ms {
+            let seconds = HeaderValue::from(milliseconds.div_ceil(1000));
+            headers.insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}

@@ -1,0 +1,79 @@
+//! `/v1/health`.
+
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use dormouse_engine::worker::isolation;
+use dormouse_filesystem::State;
+use serde::{Deserialize, Serialize};
+
+use super::body;
+use super::house::{Asker, House};
+use super::refusal::Answered;
+use crate::owner::Role;
+
+/// How the owner and its store are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthView {
+    /// The program's version.
+    pub version: String,
+    /// The owner's process.
+    pub pid: u32,
+    /// Whether it runs workers.
+    pub supervises: bool,
+    /// Runs at work in it.
+    pub live_runs: usize,
+    /// The store's backend.
+    pub backend: String,
+    /// How the store is, in a word.
+    pub store: String,
+    /// Bytes of the store.
+    pub store_bytes: u64,
+    /// What is worth knowing of the store, a sentence each.
+    pub notices: Vec<String>,
+    /// How workers are walled in.
+    pub isolation: IsolationView,
+}
+
+/// How workers are walled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IsolationView {
+    /// The level, in words.
+    pub level: String,
+    /// Whether something that was wanted is missing.
+    pub is_degraded: bool,
+    /// What the level leaves open.
+    pub open: Vec<String>,
+}
+
+impl IsolationView {
+    /// What this host gives.
+    #[must_use]
+    pub fn of_host() -> Self {
+        let level =
+            isolation::decide(None, isolation::offered()).expect("only a required wall can be refused");
+        Self {
+            level: level.to_string(),
+            is_degraded: level.is_degraded(),
+            open: level.open().into_iter().map(str::to_owned).collect(),
+        }
+    }
+}
+
+pub(super) async fn get(Shared(house): Shared<House>, _: Asker) -> Answered {
+    let health = house.store_health().await;
+    let view = HealthView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        supervises: house.role() == Role::Supervisor,
+        live_runs: house.live_count(),
+        backend: "sled".to_owned(),
+        store: match health.state {
+            State::Open => "open".to_owned(),
+            State::Closed { reason } => format!("closed: {reason}"),
+        },
+        store_bytes: health.bytes,
+        notices: health.notices,
+        isolation: IsolationView::of_host(),
+    };
+    Ok(body::json(StatusCode::OK, &view))
+}

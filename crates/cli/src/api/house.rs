@@ -1,0 +1,195 @@
+//! What handlers work with: the engine, what supervises, and who asks.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use dormouse_engine::run::{RunRow, RunState};
+use dormouse_engine::supervisor::{Force, Supervisor};
+use dormouse_engine::transcript::Follower;
+use dormouse_engine::{Channel, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId};
+use dormouse_filesystem::Health;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::owner::Role;
+use crate::owner::phase::Phase;
+use crate::problem::{Code, Problem};
+
+/// The tenant of a request that names none.
+pub const TENANT_DEFAULT: &str = "default";
+
+/// Starts of runs that may be under way at once.
+const STARTS_MAX: u32 = 512;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct House(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    supervisor: Supervisor,
+    role: Role,
+    phase: watch::Receiver<Phase>,
+    /// A permit is held while a run is being started, so that who leaves can wait until none is; closed once we leave.
+    starts: Semaphore,
+    wanted: Notify,
+}
+
+impl House {
+    /// Around an open engine.
+    #[must_use]
+    pub fn new(engine: Engine, supervisor: Supervisor, role: Role, phase: watch::Receiver<Phase>) -> Self {
+        let starts = Semaphore::new(STARTS_MAX as usize);
+        Self(Arc::new(Inner {
+            engine,
+            supervisor,
+            role,
+            phase,
+            starts,
+            wanted: Notify::new(),
+        }))
+    }
+
+    /// The engine.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// What the owner is at the moment.
+    pub(super) fn phase(&self) -> watch::Receiver<Phase> {
+        self.0.phase.clone()
+    }
+
+    /// What the owner is there for.
+    pub(super) fn role(&self) -> Role {
+        self.0.role
+    }
+
+    /// How the store is.
+    pub(super) async fn store_health(&self) -> Health {
+        self.0.engine.system().store().health().await
+    }
+
+    /// Runs at work here.
+    pub(crate) fn live_count(&self) -> usize {
+        self.0.supervisor.count()
+    }
+
+    /// Claims a ready task and starts its worker.
+    ///
+    /// Only who supervises takes runs. Another owner is told that it is in the way.
+    pub(super) async fn start(&self, asker: &Asker, task: TaskId) -> Result<RunId, Problem> {
+        if self.0.role != Role::Supervisor {
+            self.0.wanted.notify_one();
+            return Err(unavailable(
+                "the owner of the store runs nothing: it only reads or writes rows, and makes room",
+            ));
+        }
+        let permit = self.0.starts.acquire().await;
+        let _permit = permit.map_err(|_| unavailable("the owner of the store is leaving"))?;
+        Ok(self
+            .0
+            .supervisor
+            .start(&asker.tenant, &asker.principal, task)
+            .await?)
+    }
+
+    /// Stops a run by calling its task off: an attempt that somebody stopped is not tried again.
+    pub(super) async fn cancel(&self, asker: &Asker, run: RunId, force: Force) -> Result<RunRow, Problem> {
+        if asker.tenant.runs.get(run).await?.run.state == RunState::Ended {
+            let detail = format!("run {run} has ended");
+            return Err(Problem::new(Code::State, detail).hint(format!("see dormouse runs show {run}")));
+        }
+        Ok(self
+            .0
+            .supervisor
+            .cancel(&asker.tenant, &asker.principal, run, force, None)
+            .await?)
+    }
+
+    /// Kills the worker of a run, if it is at work here.
+    pub(super) fn kill(&self, run: RunId) {
+        self.0.supervisor.kill(run);
+    }
+
+    /// Waits until a run is not at work here any more.
+    pub(super) async fn ended(&self, run: RunId) {
+        self.0.supervisor.wait(run).await;
+    }
+
+    /// What a run prints, on until it ends.
+    pub(super) fn follow(&self, asker: &Asker, run: RunId, offset: u64) -> Follower {
+        self.0.supervisor.follow(&asker.tenant, run, offset)
+    }
+
+    /// Waits until no run is at work, and takes none from then on.
+    pub(crate) async fn leave_when_idle(&self) {
+        // Ends when a look finds nothing: nobody can start a run while it lasts.
+        loop {
+            self.0.supervisor.idle().await;
+            let Ok(_every_start) = self.0.starts.acquire_many(STARTS_MAX).await else {
+                return;
+            };
+            if self.live_count() == 0 {
+                return self.0.starts.close();
+            }
+        }
+    }
+
+    /// Takes no more runs and stops those at work: asked first, killed after their grace.
+    pub(crate) async fn stop(&self) {
+        let every_start = self.0.starts.acquire_many(STARTS_MAX).await;
+        self.0.starts.close();
+        drop(every_start);
+        self.0.supervisor.shutdown().await;
+    }
+
+    /// Kills every worker at once.
+    pub(crate) fn kill_all(&self) {
+        self.0.supervisor.kill_all();
+    }
+
+    /// Waits until somebody wants to run something that this owner does not.
+    pub(crate) async fn is_in_the_way(&self) {
+        self.0.wanted.notified().await;
+    }
+}
+
+fn unavailable(why: &str) -> Problem {
+    Problem::new(Code::Unavailable, why)
+        .hint("try again: dormouse run becomes the owner itself")
+        .retry_after_ms(50)
+}
+
+/// Who asks, and whose part of the store they ask about.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    pub(super) principal: Principal,
+    pub(super) tenant: Tenant,
+}
+
+impl FromRequestParts<House> for Asker {
+    type Rejection = Problem;
+
+    /// Whoever came through the gate holds the control token, or is this process: role `system`.
+    async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, Problem> {
+        let named = parts
+            .headers
+            .get("dormouse-tenant")
+            .map(|value| value.to_str().unwrap_or_default());
+        let id: TenantId = named
+            .unwrap_or(TENANT_DEFAULT)
+            .parse()
+            .map_err(|error| Problem::new(Code::BadRequest, format!("dormouse-tenant: {error}")))?;
+        let principal = Principal {
+            kind: PrincipalKind::System,
+            name: "control".to_owned(),
+            channel: Channel::Cli,
+        };
+        Ok(Self {
+            principal,
+            tenant: house.engine().tenant(&id).await?,
+        })
+    }
+}

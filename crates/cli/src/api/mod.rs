@@ -1,0 +1,83 @@
+//! The HTTP API: one router for the control socket and for the process that owns the store itself.
+//!
+//! Handlers parse, call one engine service and answer. What the engine refuses becomes a problem document in
+//! `refusal`; who may ask at all is decided in `gate` before any handler runs.
+
+mod agents;
+mod body;
+mod events;
+mod gate;
+mod health;
+mod house;
+mod refusal;
+mod runs;
+mod stream;
+mod tasks;
+mod view;
+
+use axum::Router;
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use dormouse_filesystem::Cursor;
+use serde::Deserialize;
+
+pub use body::{BODY_BYTES_MAX, List};
+pub use gate::{Caller, Guard};
+pub use health::{HealthView, IsolationView};
+pub use house::{House, TENANT_DEFAULT};
+pub use view::{AgentView, ChunkView, RunView, TaskView};
+
+use crate::problem::{Code, Problem};
+
+/// Rows of a page where nobody says how many.
+const PAGE_DEFAULT: usize = 100;
+/// Most rows of a page.
+const PAGE_MAX: usize = 1000;
+
+/// The router.
+pub fn router(house: House, guard: Guard) -> Router {
+    Router::new()
+        .route("/v1/health", get(health::get))
+        .route("/v1/agents", get(agents::list).post(agents::create))
+        .route("/v1/agents/{name}", get(agents::get))
+        .route("/v1/tasks", get(tasks::list).post(tasks::create))
+        .route("/v1/tasks/{id}", get(tasks::get))
+        .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/tasks/{id}/retry", post(tasks::retry))
+        .route("/v1/runs", get(runs::list).post(runs::create))
+        .route("/v1/runs/{id}", get(runs::get))
+        .route("/v1/runs/{id}/cancel", post(runs::cancel))
+        .route("/v1/runs/{id}/log", get(runs::log))
+        .route("/v1/events", get(events::list))
+        .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::Method, "the route does not take this method").into_response()
+        })
+        .layer(middleware::from_fn_with_state(guard, gate::admit))
+        .with_state(house)
+}
+
+/// Which part of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Paging {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+impl Paging {
+    fn limit(&self) -> Result<usize, Problem> {
+        match self.limit.unwrap_or(PAGE_DEFAULT) {
+            limit @ 1..=PAGE_MAX => Ok(limit),
+            limit => Err(Problem::new(
+                Code::BadRequest,
+                format!("limit: {limit} is out of bounds, 1 to {PAGE_MAX} are taken"),
+            )),
+        }
+    }
+
+    fn cursor(&self) -> Option<Cursor> {
+        self.cursor.as_deref().map(Cursor::from_text)
+    }
+}

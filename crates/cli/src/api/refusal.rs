@@ -1,0 +1,98 @@
+//! What the engine refuses, as problem documents.
+
+use axum::response::Response;
+use dormouse_engine::CommandError;
+use dormouse_filesystem::Issue;
+
+use crate::problem::{Code, Problem};
+
+/// What a handler gives.
+pub(super) type Answered = Result<Response, Problem>;
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        let detail = chain(&error);
+        match &error {
+            CommandError::NotFound { what, .. } => {
+                Self::new(Code::NotFound, detail).hint(format!("see dormouse {} list", listed(what)))
+            }
+            CommandError::Ambiguous { .. } => {
+                Self::new(Code::BadRequest, detail).hint("give more digits of the id")
+            }
+            CommandError::Exists { .. } => {
+                Self::new(Code::Exists, detail).hint("use it, or choose another name")
+            }
+            CommandError::Rejected { subject, .. } => Self::new(Code::State, detail).hint(format!(
+                "see dormouse {} show {}",
+                listed(subject.kind()),
+                subject.id()
+            )),
+            CommandError::AgentPaused { .. } => Self::new(Code::State, detail).hint("resume the agent first"),
+            CommandError::AgentDeleting { .. } => {
+                Self::new(Code::State, detail).hint("wait until it is gone, or choose another agent")
+            }
+            CommandError::Fenced { .. } | CommandError::LeaseExpired { .. } => Self::new(Code::Stale, detail),
+            CommandError::InvalidId(_) => Self::new(Code::BadRequest, detail),
+            CommandError::Invalid { .. }
+            | CommandError::InvalidName(_)
+            | CommandError::InvalidCommand(_)
+            | CommandError::TooLarge { .. } => Self::new(Code::Invalid, detail),
+            CommandError::CursorScope => {
+                Self::new(Code::BadRequest, detail).hint("start again without --cursor")
+            }
+            CommandError::ReplayGap { .. } => {
+                Self::new(Code::Gap, detail).hint("read the rows, then go on from a position that is kept")
+            }
+            CommandError::Contended { .. } | CommandError::Unavailable(_) => {
+                Self::new(Code::Unavailable, detail).retry_after_ms(200)
+            }
+            CommandError::Corrupt(_) => {
+                Self::new(Code::Corrupt, detail).hint("see dormouse doctor; the bytes are kept")
+            }
+            CommandError::TooNew(_) => Self::new(Code::TooNew, detail).hint("upgrade dormouse"),
+            CommandError::Unsupported(_) => Self::new(Code::Internal, detail),
+            CommandError::Indeterminate { op: Some(op), .. } => {
+                Self::new(Code::Unknown, detail).hint(format!("look for events of {op} before trying again"))
+            }
+            CommandError::Indeterminate { op: None, .. } => {
+                Self::new(Code::Unknown, detail).hint("look whether it was done before trying again")
+            }
+        }
+    }
+}
+
+/// A page from which rows had to be left out is no page: what is missing might be what is asked for.
+pub(super) fn whole(issues: &[Issue]) -> Result<(), Problem> {
+    match issues {
+        [] => Ok(()),
+        [first, ..] => {
+            let detail = format!(
+                "{} of the stored rows cannot be believed, first: {first}",
+                issues.len()
+            );
+            Err(Problem::new(Code::Corrupt, detail).hint("see dormouse doctor; the bytes are kept"))
+        }
+    }
+}
+
+/// The command that lists things of this noun.
+fn listed(noun: &str) -> &str {
+    match noun {
+        "run" => "runs",
+        noun => noun,
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,46 @@
+//! An agent.
+
+use dormouse_engine::AgentName;
+use dormouse_engine::agent::{Agent, AgentState};
+use dormouse_filesystem::Version;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An agent, as the API answers it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentView {
+    /// Its name.
+    pub name: AgentName,
+    /// Where it is.
+    pub state: AgentState,
+    /// Runs at once.
+    pub concurrency: u32,
+    /// The agents it may give tasks to.
+    pub delegates_to: Vec<AgentName>,
+    /// Why it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_reason: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Its version.
+    pub version: Version,
+}
+
+impl AgentView {
+    /// The view of a row.
+    #[must_use]
+    pub fn of(agent: &Agent, version: Version) -> Self {
+        Self {
+            name: agent.name.clone(),
+            state: agent.state,
+            concurrency: agent.config.concurrency,
+            delegates_to: agent.config.delegates_to.clone(),
+            paused_reason: agent.paused_reason.as_ref().map(ToString::to_string),
+            created_at: agent.created_at,
+            updated_at: agent.updated_at,
+            version,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Examples, exit codes and topics: what `--help` says behind the flags.
+
+use crate::config::table::{Kind, OTHER_VARIABLES, TABLE};
+use crate::exit;
+
+/// Three examples and the exit codes a command can end with.
+fn after(examples: [&str; 3], codes: &[u8]) -> String {
+    let mut text = String::from("Examples:\n");
+    for example in examples {
+        text.push_str(&format!("  {example}\n"));
+    }
+    text.push_str("\nExit codes:\n");
+    text.push_str(&table(|code| codes.contains(&code)));
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn table(is_shown: impl Fn(u8) -> bool) -> String {
+    let rows = exit::TABLE.iter().filter(|(exit, _)| is_shown(exit.code()));
+    rows.map(|(exit, meaning)| format!("  {:>3}  {meaning}\n", exit.code()))
+        .collect()
+}
+
+/// Every command that speaks to a store.
+const COMMON: &[u8] = &[0, 1, 2, 3, 4, 6, 7, 8, 9];
+/// A list or a stream of what is there.
+const LIST: &[u8] = &[0, 1, 2, 4, 6];
+/// A command that needs no store.
+const LOCAL: &[u8] = &[0, 2];
+
+macro_rules! pages {
+    ($($name:ident $codes:expr => $first:literal, $second:literal, $third:literal;)*) => {$(
+        pub(super) fn $name() -> String {
+            after([$first, $second, $third], $codes)
+        }
+    )*};
+}
+
+pages! {
+    run &[0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 124, 130] =>
+        "dormouse run --agent alice -- claude -p \"fix the failing test\"",
+        "dormouse run --agent alice --timeout 90s --exit worker -- make check",
+        "dormouse run tsk_0198c0de7f3a7c11a2b3c4d5e6f70819";
+    task COMMON =>
+        "dormouse task add --agent alice -- make check",
+        "dormouse task list --agent alice --state ready",
+        "dormouse task retry tsk_0198c0de";
+    task_add COMMON =>
+        "dormouse task add --agent alice -- make check",
+        "dormouse task add --agent alice --title nightly --timeout 2h -- ./nightly.sh",
+        "dormouse task add --agent alice -o json -- make";
+    task_list LIST =>
+        "dormouse task list",
+        "dormouse task list --agent alice --state ready",
+        "dormouse task list --all -o jsonl";
+    task_show COMMON =>
+        "dormouse task show tsk_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse task show tsk_0198c0de",
+        "dormouse task show tsk_0198c0de -o json";
+    task_cancel COMMON =>
+        "dormouse task cancel tsk_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse task cancel --kill tsk_0198c0de",
+        "dormouse task cancel tsk_0198c0de -o json";
+    task_retry COMMON =>
+        "dormouse task retry tsk_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse task retry tsk_0198c0de && dormouse run tsk_0198c0de",
+        "dormouse task retry tsk_0198c0de -o json";
+    runs COMMON =>
+        "dormouse runs list",
+        "dormouse runs show run_0198c0de",
+        "dormouse runs logs -f run_0198c0de";
+    runs_list LIST =>
+        "dormouse runs list",
+        "dormouse runs list --agent alice --limit 10",
+        "dormouse runs list --all -o jsonl";
+    runs_show COMMON =>
+        "dormouse runs show run_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse runs show run_0198c0de",
+        "dormouse runs show run_0198c0de -o json";
+    runs_logs COMMON =>
+        "dormouse runs logs run_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse runs logs -f run_0198c0de",
+        "dormouse runs logs --raw run_0198c0de > output.bin";
+    agent COMMON =>
+        "dormouse agent add alice",
+        "dormouse agent list",
+        "dormouse agent show alice";
+    agent_add COMMON =>
+        "dormouse agent add alice",
+        "dormouse agent add alice --tenant team-1",
+        "dormouse agent add alice -o json";
+    agent_list LIST =>
+        "dormouse agent list",
+        "dormouse agent list --limit 10",
+        "dormouse agent list --all -o jsonl";
+    agent_show COMMON =>
+        "dormouse agent show alice",
+        "dormouse agent show alice --time iso",
+        "dormouse agent show alice -o json";
+    events LIST =>
+        "dormouse events tail",
+        "dormouse events tail -f --type 'run.*'",
+        "dormouse events tail --from 0 -o jsonl";
+    events_tail LIST =>
+        "dormouse events tail",
+        "dormouse events tail -f --type 'run.*'",
+        "dormouse events tail --from 0 -o jsonl";
+    config LOCAL =>
+        "dormouse config path",
+        "dormouse config list --origin",
+        "dormouse config validate";
+    config_path LOCAL =>
+        "dormouse config path",
+        "dormouse config path -o json",
+        "DORMOUSE_HOME=/srv/dormouse dormouse config path";
+    config_list LOCAL =>
+        "dormouse config list",
+        "dormouse config list --origin",
+        "dormouse config list -o json";
+    config_validate LOCAL =>
+        "dormouse config validate",
+        "dormouse config validate --config ./config.toml",
+        "dormouse config validate -o json";
+    doctor &[0, 1, 2] =>
+        "dormouse doctor",
+        "dormouse doctor -o json",
+        "dormouse doctor || dormouse config path";
+    completions LOCAL =>
+        "dormouse completions bash > ~/.local/share/bash-completion/completions/dormouse",
+        "dormouse completions zsh > ~/.zfunc/_dormouse",
+        "dormouse completions fish > ~/.config/fish/completions/dormouse.fish";
+    man LOCAL =>
+        "dormouse man > dormouse.1",
+        "dormouse man | man -l -",
+        "dormouse man | gzip > dormouse.1.gz";
+    program LOCAL =>
+        "dormouse run --agent alice -- sh -c 'echo hello from alice'",
+        "dormouse task list",
+        "dormouse events tail --from 0";
+}
+
+/// The text of a topic.
+#[must_use]
+pub fn topic(name: &str) -> Option<String> {
+    match name {
+        "exit-codes" => Some(exit_codes()),
+        "environment" => Some(environment()),
+        "config" => Some(config_topic()),
+        "formatting" => Some(FORMATTING.to_owned()),
+        _ => None,
+    }
+}
+
+/// The names of the topics.
+pub const TOPICS: &[&str] = &["environment", "exit-codes", "formatting", "config"];
+
+fn exit_codes() -> String {
+    let worker =
+        "With run --exit worker: the worker's own code, 128 + its signal, or 12 if neither is known.\n";
+    format!(
+        "What the exit code says\n\n{}\n  101  a bug of ours\n\n{worker}",
+        table(|_| true)
+    )
+}
+
+fn environment() -> String {
+    let mut text = String::from("Variables that dormouse reads\n\n");
+    for key in TABLE {
+        text.push_str(&format!("  {:<32}  {}\n", key.variable(), key.about));
+    }
+    text.push_str("\nBeside the settings:\n\n");
+    for name in OTHER_VARIABLES {
+        text.push_str(&format!("  {name}\n"));
+    }
+    text.push_str(
+        "\nNO_COLOR, CLICOLOR_FORCE, HOME and the XDG_*_HOME and XDG_RUNTIME_DIR folders count too.\n",
+    );
+    text
+}
+
+fn config_topic() -> String {
+    let mut text = String::from(
+        "Settings, in config.toml; a flag beats a variable, that a project's file, that this file, that the default\n\n",
+    );
+    for key in TABLE {
+        let takes = match key.kind {
+            Kind::Path => "an absolute path".to_owned(),
+            Kind::Server => "unix:/PATH or http://HOST:PORT".to_owned(),
+            Kind::Duration(bounds) => bounds.to_string(),
+            Kind::DurationOrOff(bounds) => format!("{bounds}, or off"),
+        };
+        let default = key.default.unwrap_or("by the place");
+        text.push_str(&format!(
+            "  {}\n      {}\n      takes {takes}; default {default}; {}\n",
+            key.path,
+            key.about,
+            key.variable()
+        ));
+    }
+    text
+}
+
+const FORMATTING: &str = "\
+How data is printed
+
+  -o text    on a terminal a table with a header; into a pipe tab-separated rows without one, where a tab, line feed,
+             control or backslash inside a cell is escaped with a backslash
+  -o json    the API's body, byte for byte; a list is {\"items\":[…],\"next_cursor\":…}
+  -o jsonl   one item or event a line, flushed
+
+stdout carries data only. Notices, the status line and errors go to stderr: error: …, then hint: …; with json one
+problem document. What workers print is cleaned for terminals: escape sequences, controls and marks of the writing
+direction are shown instead of sent.
+";

@@ -1,0 +1,375 @@
+//! The command line, parsed once.
+
+mod help;
+mod refusal;
+mod spec;
+mod value;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use dormouse_engine::AgentName;
+use dormouse_engine::run::OutcomeKind;
+
+pub use help::{TOPICS, topic};
+pub use refusal::{problem_of, wants_json};
+pub use spec::{ExitBy, Surroundings};
+pub use value::{Cursor, IdleTimeout, Variable};
+
+use crate::client::Server;
+use crate::output::{ColorWhen, Format, TimeStyle};
+
+/// Run agents durably, under supervision.
+///
+/// A command runs as a task of an agent: its output, its outcome and every change are kept, a crash loses and repeats
+/// nothing. The first command that needs a store makes it; there is nothing to set up.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dormouse",
+    bin_name = "dormouse",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = help::program()
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// The whole command line's definition.
+    #[must_use]
+    pub fn definition() -> clap::Command {
+        Self::command()
+    }
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The form of data on stdout: text, the API's body, or one item a line
+    #[arg(short, long, global = true, value_enum, value_name = "FORM", default_value_t)]
+    pub output: Format,
+    /// The same as --output json
+    #[arg(long, global = true, conflicts_with = "output")]
+    pub json: bool,
+    /// Whose tasks, runs and agents
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "DORMOUSE_TENANT",
+        hide_env_values = true
+    )]
+    pub tenant: Option<dormouse_engine::TenantId>,
+    /// The server to talk to: unix:/PATH or http://HOST:PORT, instead of this host's store
+    #[arg(
+        long,
+        global = true,
+        value_name = "SERVER",
+        env = "DORMOUSE_SERVER",
+        hide_env_values = true
+    )]
+    pub server: Option<Server>,
+    /// The file with the token for --server
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "DORMOUSE_TOKEN_FILE",
+        hide_env_values = true
+    )]
+    pub token_file: Option<PathBuf>,
+    /// The configuration file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "DORMOUSE_CONFIG",
+        hide_env_values = true
+    )]
+    pub config: Option<PathBuf>,
+    /// When to colour stderr [env: NO_COLOR, CLICOLOR_FORCE]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub color: ColorWhen,
+    /// The form of instants in text; relative on a terminal, else iso
+    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    pub time: Option<TimeStyle>,
+    /// Print no notices and no status line on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Log to stderr what is being done; twice: in detail [env: DORMOUSE_LOG]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Global {
+    /// The form of data, `--json` being one.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a command as a task of an agent, and stream what it prints
+    #[command(after_help = help::run())]
+    Run(Run),
+    /// Tasks: what is to be done, and what became of it
+    #[command(subcommand, arg_required_else_help = true, after_help = help::task())]
+    Task(Task),
+    /// Runs: each attempt at a task, with its outcome and output
+    #[command(subcommand, arg_required_else_help = true, after_help = help::runs())]
+    Runs(Runs),
+    /// Agents: whom tasks belong to
+    #[command(subcommand, arg_required_else_help = true, after_help = help::agent())]
+    Agent(Agent),
+    /// Events: every change, in order
+    #[command(subcommand, arg_required_else_help = true, after_help = help::events())]
+    Events(Events),
+    /// Settings: where they are and where each came from
+    #[command(subcommand, arg_required_else_help = true, after_help = help::config())]
+    Config(Config),
+    /// Check folders, store, owner and isolation; changes nothing
+    #[command(after_help = help::doctor())]
+    Doctor,
+    /// Print a completion script
+    #[command(after_help = help::completions())]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = help::man())]
+    Man,
+    /// Help for a command, or on a topic: environment, exit-codes, formatting, config
+    Help {
+        /// A command, or a topic
+        #[arg(value_name = "COMMAND|TOPIC")]
+        words: Vec<String>,
+    },
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+#[command(override_usage = "dormouse run [OPTIONS] -- COMMAND…\n       dormouse run [OPTIONS] TASK")]
+pub struct Run {
+    /// Whose task it is; an unknown agent is made
+    #[arg(short, long, value_name = "NAME")]
+    pub agent: Option<AgentName>,
+    /// Refuse an unknown agent instead of making it
+    #[arg(long)]
+    pub no_create: bool,
+    /// Whose exit code: of the outcome, or of the worker (128 + signal; 12 if unknown)
+    #[arg(long, value_enum, value_name = "WHOSE", default_value_t)]
+    pub exit: ExitBy,
+    /// Clocks and surroundings of the worker.
+    #[command(flatten)]
+    pub surroundings: Surroundings,
+    /// The id of a ready task, instead of a command
+    #[arg(value_name = "TASK")]
+    pub words: Vec<String>,
+    /// The command and its arguments; no shell is added
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `task …`.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Add a task that runs a command
+    #[command(after_help = help::task_add())]
+    Add(TaskAdd),
+    /// List tasks
+    #[command(after_help = help::task_list())]
+    List {
+        /// Only those of this agent
+        #[arg(long, value_name = "NAME")]
+        agent: Option<AgentName>,
+        /// Only those in this state
+        #[arg(long, value_name = "STATE", value_parser = value::task_state)]
+        state: Option<String>,
+        /// Which page.
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show one task
+    #[command(after_help = help::task_show())]
+    Show {
+        /// The task, or the first 8 digits of its id or more
+        #[arg(value_name = "TASK", value_parser = value::task)]
+        id: String,
+    },
+    /// Cancel a task, and the run that is at it
+    #[command(after_help = help::task_cancel())]
+    Cancel {
+        /// The task
+        #[arg(value_name = "TASK", value_parser = value::task)]
+        id: String,
+        /// Kill the worker at once, without grace
+        #[arg(long)]
+        kill: bool,
+    },
+    /// Make a task that ended badly ready again
+    #[command(after_help = help::task_retry())]
+    Retry {
+        /// The task
+        #[arg(value_name = "TASK", value_parser = value::task)]
+        id: String,
+    },
+}
+
+/// `task add`.
+#[derive(Debug, Args)]
+pub struct TaskAdd {
+    /// Whose task it is
+    #[arg(short, long, value_name = "NAME")]
+    pub agent: AgentName,
+    /// What it is called; the command if nothing is said
+    #[arg(short, long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Clocks and surroundings of the worker.
+    #[command(flatten)]
+    pub surroundings: Surroundings,
+    /// The command and its arguments; no shell is added
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `runs …`.
+#[derive(Debug, Subcommand)]
+pub enum Runs {
+    /// List runs, the latest first
+    #[command(after_help = help::runs_list())]
+    List {
+        /// Only those of this agent
+        #[arg(long, value_name = "NAME")]
+        agent: Option<AgentName>,
+        /// Only those that ended so
+        #[arg(long, value_name = "OUTCOME", value_parser = value::outcome, conflicts_with = "agent")]
+        outcome: Option<OutcomeKind>,
+        /// Which page.
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show one run: outcome, exit, times, attempt
+    #[command(after_help = help::runs_show())]
+    Show {
+        /// The run, or the first 8 digits of its id or more
+        #[arg(value_name = "RUN", value_parser = value::run)]
+        id: String,
+    },
+    /// Print what a run printed
+    #[command(after_help = help::runs_logs())]
+    Logs(Logs),
+}
+
+/// `runs logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The run, or the first 8 digits of its id or more
+    #[arg(value_name = "RUN", value_parser = value::run)]
+    pub id: String,
+    /// Go on until the run ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Begin behind so many bytes of output
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub from: u64,
+    /// Print the bytes as they were; never to a terminal
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// `agent …`.
+#[derive(Debug, Subcommand)]
+pub enum Agent {
+    /// Make an agent
+    #[command(after_help = help::agent_add())]
+    Add {
+        /// Its name: a-z 0-9 _ - .
+        #[arg(value_name = "NAME")]
+        name: AgentName,
+    },
+    /// List agents
+    #[command(after_help = help::agent_list())]
+    List {
+        /// Which page.
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show one agent
+    #[command(after_help = help::agent_show())]
+    Show {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: AgentName,
+    },
+}
+
+/// `events …`.
+#[derive(Debug, Subcommand)]
+pub enum Events {
+    /// Print events, each once and in order
+    #[command(after_help = help::events_tail())]
+    Tail {
+        /// Go on with those to come
+        #[arg(short, long)]
+        follow: bool,
+        /// Begin at this position; 0 is the beginning. The last 20 if nothing is said
+        #[arg(long, value_name = "POSITION")]
+        from: Option<u64>,
+        /// Only types like this: `task.*`, `run.ended`
+        #[arg(long = "type", value_name = "GLOB")]
+        kind: Option<String>,
+    },
+}
+
+/// `config …`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Print where configuration, store, state and socket are
+    #[command(after_help = help::config_path())]
+    Path,
+    /// Print every setting
+    #[command(after_help = help::config_list())]
+    List {
+        /// Say where each value came from
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Check the configuration, and report everything that is wrong
+    #[command(after_help = help::config_validate())]
+    Validate,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Args)]
+pub struct Page {
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub limit: u16,
+    /// Go on behind a page, with its next_cursor
+    #[arg(long, value_name = "CURSOR", conflicts_with = "all")]
+    pub cursor: Option<Cursor>,
+    /// Every page
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Parses the arguments.
+///
+/// # Errors
+/// What clap says: also that help or the version is asked for.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(arguments)
+}

@@ -1,0 +1,135 @@
+//! The part of a command line that describes a worker, and the command it becomes.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use dormouse_engine::command::{CommandSpec, Effects, Stdin};
+
+use super::value::{self, IdleTimeout, Variable};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::problem::{Code, Problem};
+
+/// Whose exit code `run` gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ExitBy {
+    /// Of the outcome, by the table.
+    #[default]
+    Outcome,
+    /// The worker's own.
+    Worker,
+}
+
+/// Clocks and surroundings of a worker.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Worker options")]
+pub struct Surroundings {
+    /// How long it may take, 1s to 30d [env: DORMOUSE_RUN_WALL_CLOCK]
+    #[arg(long, value_name = "DURATION", value_parser = value::clock, allow_hyphen_values = true)]
+    pub timeout: Option<Duration>,
+    /// How long it may be without progress, or off [env: DORMOUSE_RUN_IDLE_TIMEOUT]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub idle_timeout: Option<IdleTimeout>,
+    /// How long it has from being asked to stop to being killed [env: DORMOUSE_RUN_GRACE]
+    #[arg(long, value_name = "DURATION", value_parser = value::grace, allow_hyphen_values = true)]
+    pub grace: Option<Duration>,
+    /// A further variable of its environment; credentials are refused
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub variables: Vec<String>,
+    /// Its working folder; the agent's workspace if nothing is said
+    #[arg(long, value_name = "FOLDER")]
+    pub cwd: Option<PathBuf>,
+    /// What it reads: null, or a file
+    #[arg(long, value_name = "null|FILE", default_value = "null")]
+    pub stdin: PathBuf,
+    /// It may be run again after a crash: running it twice does no harm
+    #[arg(long)]
+    pub repeatable: bool,
+}
+
+impl Surroundings {
+    /// The command of a task: these flags, and the settings where a flag says nothing.
+    ///
+    /// # Errors
+    /// The first argument that is refused, by name.
+    pub fn command(
+        &self,
+        argv: &[String],
+        config: &Config,
+        environment: &Environment,
+    ) -> Result<CommandSpec, Problem> {
+        let cwd = self.cwd.as_deref().map(|cwd| environment.absolute(cwd));
+        let program = argv
+            .first()
+            .map(|program| absolute_program(program, cwd.as_deref(), environment));
+        let mut spec = CommandSpec::new(program.into_iter().chain(argv.iter().skip(1).cloned()).collect());
+        spec.wall_clock_ms = milliseconds(self.timeout.or_else(|| config.duration("run.wall_clock")));
+        spec.grace_ms = milliseconds(self.grace.or_else(|| config.duration("run.grace")));
+        spec.idle_timeout_ms = match self.idle_timeout {
+            Some(IdleTimeout::Off) => None,
+            Some(IdleTimeout::After(idle)) => Some(milliseconds(Some(idle))),
+            None => config
+                .duration("run.idle_timeout")
+                .map(|idle| milliseconds(Some(idle))),
+        };
+        if let Some(cwd) = &cwd
+            && !cwd.is_dir()
+        {
+            return Err(refused("--cwd", &format!("{} is not a folder", cwd.display())));
+        }
+        spec.cwd = cwd;
+        for variable in &self.variables {
+            let variable = Variable::parse(variable).map_err(|why| {
+                Problem::new(Code::Usage, why).hint("keep credentials out of command lines; the worker's own login is found in its state folder")
+            })?;
+            spec.env.insert(variable.name, variable.value);
+        }
+        spec.stdin = self.stdin(environment)?;
+        if self.repeatable {
+            spec.effects = Effects::Repeatable;
+        }
+        spec.validate()
+            .map_err(|error| Problem::new(Code::Usage, error.to_string()))?;
+        Ok(spec)
+    }
+
+    fn stdin(&self, environment: &Environment) -> Result<Stdin, Problem> {
+        match self.stdin.to_str() {
+            Some("null") => Ok(Stdin::Null),
+            Some("inherit" | "-") => Err(refused(
+                "--stdin",
+                "a worker outlives this terminal, so it cannot inherit its input",
+            )
+            .hint("write the input to a file and pass --stdin FILE")),
+            _ => {
+                let file = environment.absolute(&self.stdin);
+                if file.is_file() {
+                    return Ok(Stdin::File(file));
+                }
+                Err(refused("--stdin", &format!("{} is not a file", file.display()))
+                    .hint("pass null, or a file; ./null is a file of that name"))
+            }
+        }
+    }
+}
+
+/// A program given by a relative path is meant from where the worker starts if the user said where, else from here.
+fn absolute_program(program: &str, cwd: Option<&Path>, environment: &Environment) -> String {
+    if program.starts_with('/') || !program.contains('/') {
+        return program.to_owned();
+    }
+    let from = cwd.unwrap_or(environment.working_folder());
+    let whole: PathBuf = from.join(program).components().collect();
+    whole.to_str().map_or_else(|| program.to_owned(), str::to_owned)
+}
+
+fn milliseconds(duration: Option<Duration>) -> u64 {
+    duration.map_or(0, |duration| {
+        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+fn refused(flag: &str, why: &str) -> Problem {
+    Problem::new(Code::Usage, format!("{flag}: {why}"))
+}

@@ -1,0 +1,169 @@
+//! Values of arguments.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use dormouse_engine::run::OutcomeKind;
+use dormouse_engine::task::TaskState;
+use dormouse_engine::{PrefixedId, RunId, TaskId};
+
+use crate::config::table::{CLOCK, GRACE};
+use crate::duration;
+use crate::nearest::nearest;
+
+/// Words that make a variable's name look like a credential's.
+const CREDENTIAL_WORDS: &[&str] = &[
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "APIKEY",
+    "API_KEY",
+    "KEY",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "COOKIE",
+    "BEARER",
+    "AUTHORIZATION",
+    "AUTH",
+];
+
+/// A task's id or its short form, checked and kept as it was written.
+pub(super) fn task(text: &str) -> Result<String, String> {
+    TaskId::given(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// A run's id or its short form, checked and kept as it was written.
+pub(super) fn run(text: &str) -> Result<String, String> {
+    RunId::given(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// The word of a task's state.
+pub(super) fn task_state(text: &str) -> Result<String, String> {
+    known(text, &TaskState::WORDS)
+}
+
+/// The word of an outcome.
+pub(super) fn outcome(text: &str) -> Result<OutcomeKind, String> {
+    let words = OutcomeKind::ALL.map(OutcomeKind::word);
+    let word = known(text, &words)?;
+    let found = OutcomeKind::ALL.into_iter().find(|kind| kind.word() == word);
+    Ok(found.expect("it is one of them"))
+}
+
+fn known(text: &str, words: &[&str]) -> Result<String, String> {
+    if words.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let near = nearest(text, words.iter().copied()).map(|near| format!("did you mean {near}? "));
+    Err(format!(
+        "{}it is one of {}",
+        near.unwrap_or_default(),
+        words.join(", ")
+    ))
+}
+
+/// A wall clock.
+pub(super) fn clock(text: &str) -> Result<Duration, String> {
+    duration::parse(text, CLOCK).map_err(|error| error.to_string())
+}
+
+/// A grace.
+pub(super) fn grace(text: &str) -> Result<Duration, String> {
+    duration::parse(text, GRACE).map_err(|error| error.to_string())
+}
+
+/// An idle clock, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdleTimeout {
+    /// No idle clock.
+    Off,
+    /// This long without progress.
+    After(Duration),
+}
+
+impl FromStr for IdleTimeout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        duration::parse(text, CLOCK)
+            .map(Self::After)
+            .map_err(|error| format!("{error}, or off"))
+    }
+}
+
+/// A cursor, as a list gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+impl FromStr for Cursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let is_cursor = (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if is_cursor {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("is no next_cursor of a list")
+        }
+    }
+}
+
+/// `NAME=VALUE` for the worker's environment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Variable({}=…)", self.name)
+    }
+}
+
+impl Variable {
+    /// Parses `NAME=VALUE`. Names that look like credentials are refused: a value on a command line is readable by
+    /// everybody on the host, and by the store's history.
+    ///
+    /// # Errors
+    /// What is wrong; the value is never repeated.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("--env takes NAME=VALUE")?;
+        let is_name = !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !is_name {
+            return Err("--env takes NAME=VALUE, the name of letters, digits and _".to_owned());
+        }
+        if looks_like_credential(name) {
+            return Err(format!(
+                "--env {name}: a variable of that name looks like a credential"
+            ));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
+    }
+}
+
+/// Whether a part of the name, between underscores, is a word for a credential.
+fn looks_like_credential(name: &str) -> bool {
+    let name = format!("_{}_", name.to_ascii_uppercase());
+    CREDENTIAL_WORDS
+        .iter()
+        .any(|word| name.contains(&format!("_{word}_")))
+        || ["TOKEN", "SECRET", "PASSWORD", "APIKEY"]
+            .iter()
+            .any(|word| name.contains(word))
+}

@@ -1,0 +1,88 @@
+//! One request to the API.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Method, Request, header};
+use serde::Serialize;
+
+/// A request that can be sent again.
+#[derive(Debug, Clone)]
+pub struct Call {
+    method: Method,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Call {
+    /// A read.
+    #[must_use]
+    pub fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// An action, with its body.
+    #[must_use]
+    pub fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("bodies have text keys only");
+        Self {
+            method: Method::POST,
+            body: Some(body),
+            ..Self::get(path)
+        }
+    }
+
+    /// With a parameter, if it has a value.
+    #[must_use]
+    pub fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+        self.query.extend(value.map(|value| (name, value.to_string())));
+        self
+    }
+
+    /// Whether it only reads, so that sending it again does no harm.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.method == Method::GET
+    }
+
+    /// The request, for this authority.
+    pub(super) fn request(&self, authority: &str) -> Request<Body> {
+        let mut target = self.path.clone();
+        for (at, (name, value)) in self.query.iter().enumerate() {
+            target.push(if at == 0 { '?' } else { '&' });
+            target.push_str(name);
+            target.push('=');
+            target.push_str(&encoded(value));
+        }
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(target)
+            .header(header::HOST, authority)
+            .header(header::CONNECTION, HeaderValue::from_static("close"));
+        if self.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let body = self.body.clone().map_or_else(Body::empty, Body::from);
+        request
+            .body(body)
+            .expect("paths are made of parsed ids, values are encoded")
+    }
+}
+
+/// A query value, percent-encoded but for what is safe everywhere.
+fn encoded(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                text.push(char::from(byte))
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}

@@ -1,0 +1,70 @@
+//! `config`: where settings and places are, and where each value came from.
+
+use serde_json::json;
+
+use super::listing;
+use crate::args::Config;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::{Format, Table};
+use crate::problem::Result;
+
+/// Prints settings and places. The loader has run already: what it refuses never comes here.
+pub(crate) fn config(command: &Config, context: &Context) -> Result<Exit> {
+    match command {
+        Config::Path => paths(context),
+        Config::List { origin } => list(context, *origin),
+        Config::Validate => validate(context),
+    }
+}
+
+fn paths(context: &Context) -> Result<Exit> {
+    let places = &context.places;
+    let rows = [
+        ("config", &context.config_file),
+        ("store", &places.store),
+        ("workspaces", &places.workspaces),
+        ("state", &places.state),
+        ("lock", &places.lock),
+        ("token", &places.token),
+        ("socket", &places.socket),
+    ];
+    let items = rows
+        .iter()
+        .map(|(what, path)| json!({ "what": what, "path": path.display().to_string() }))
+        .collect();
+    let mut table = Table::new(&["what", "path"]);
+    table.rows = rows
+        .iter()
+        .map(|(what, path)| vec![(*what).to_owned(), path.display().to_string()])
+        .collect();
+    listing::local(&context.ui, items, &table)
+}
+
+fn list(context: &Context, with_origin: bool) -> Result<Exit> {
+    let mut table = Table::new(if with_origin {
+        &["key", "value", "origin"]
+    } else {
+        &["key", "value"]
+    });
+    let mut items = Vec::new();
+    for (key, setting) in context.config.settings() {
+        let mut row = vec![key.path.to_owned(), setting.value.clone()];
+        let mut item = json!({ "key": key.path, "value": setting.value });
+        if with_origin {
+            row.push(setting.origin.to_string());
+            item["origin"] = setting.origin.to_string().into();
+        }
+        table.rows.push(row);
+        items.push(item);
+    }
+    listing::local(&context.ui, items, &table)
+}
+
+fn validate(context: &Context) -> Result<Exit> {
+    match context.ui.format {
+        Format::Text => context.ui.note("the configuration is valid"),
+        Format::Json | Format::Jsonl => context.ui.line(json!({ "valid": true }).to_string())?,
+    }
+    Ok(Exit::Done)
+}

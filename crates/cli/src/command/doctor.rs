@@ -1,0 +1,245 @@
+//! `doctor`: looks, and changes nothing.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::listing;
+use crate::api::{HealthView, IsolationView};
+use crate::args::Global;
+use crate::client::{Call, Client, Server};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::output::{Table, Ui};
+use crate::owner::lock::{self, Holder};
+use crate::owner::token::ControlToken;
+use crate::place::{self, Refusal};
+use crate::problem::{Problem, Result};
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// What was looked at, what was found, and what mends it.
+#[derive(Debug, Clone, Serialize)]
+struct Check {
+    check: &'static str,
+    state: State,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+impl Check {
+    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            check,
+            state: State::Ok,
+            found: found.into(),
+            fix: None,
+        }
+    }
+
+    fn warn(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            check,
+            state: State::Warn,
+            found: found.into(),
+            fix: Some(fix.into()),
+        }
+    }
+
+    fn fail(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            check,
+            state: State::Fail,
+            found: found.into(),
+            fix: Some(fix.into()),
+        }
+    }
+
+    fn refused(check: &'static str, problem: Problem) -> Self {
+        let fix = problem
+            .hint
+            .unwrap_or_else(|| "see dormouse help config".to_owned());
+        Self::fail(check, problem.detail, fix)
+    }
+}
+
+/// Looks at everything there is, and says what is wrong.
+pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -> Result<Exit> {
+    let mut checks = Vec::new();
+    match Context::find(global, environment, ui.clone()) {
+        Ok(context) => {
+            checks.push(Check::ok("config", context.config_file.display().to_string()));
+            checks.extend(
+                context
+                    .config
+                    .warnings
+                    .iter()
+                    .map(|w| Check::warn("config", w.clone(), "unset it")),
+            );
+            look_at_folders(&context, &mut checks);
+            look_at_owner(&context, &mut checks).await;
+        }
+        Err(problem) => checks.push(Check::refused("config", problem)),
+    }
+    look_at_isolation(&mut checks);
+    print(ui, &checks)
+}
+
+fn look_at_folders(context: &Context, checks: &mut Vec<Check>) {
+    if let Err(problem) = context.places.check_socket() {
+        checks.push(Check::refused("socket", problem));
+    }
+    for folder in context.places.folders() {
+        checks.push(match place::check_folder(folder) {
+            Ok(()) => writable(folder),
+            Err(refusal) if refusal.is_missing() => Check::ok(
+                "folder",
+                format!(
+                    "{} is not there yet; it is made when it is needed",
+                    folder.display()
+                ),
+            ),
+            Err(refusal) => Check::refused("folder", refusal.into()),
+        });
+    }
+}
+
+fn writable(folder: &Path) -> Check {
+    use rustix::fs::{Access, access};
+    let shown = folder.display();
+    match access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Check::ok("folder", shown.to_string()),
+        Err(_) => Check::fail(
+            "folder",
+            format!("{shown} cannot be written"),
+            format!("chmod 700 {shown}"),
+        ),
+    }
+}
+
+async fn look_at_owner(context: &Context, checks: &mut Vec<Check>) {
+    let places = &context.places;
+    let holder = lock::holder(&places.lock);
+    match holder {
+        Holder::Nobody if places.lock.exists() => {
+            checks.push(Check::ok("owner", "nobody owns the store at the moment"))
+        }
+        Holder::Nobody => checks.push(Check::ok(
+            "owner",
+            "there is no store yet; the first command that needs one makes it",
+        )),
+        Holder::Process(note) => checks.push(health(context, &note).await),
+        Holder::Unknown(problem) => checks.push(Check::refused("owner", problem)),
+    }
+    match ControlToken::read(&places.token) {
+        Ok(_) => checks.push(Check::ok("token", places.token.display().to_string())),
+        Err(refusal) if refusal.is_missing() => {}
+        Err(refusal @ Refusal::Kind { .. }) => checks.push(Check::fail(
+            "token",
+            refusal.to_string(),
+            "remove the file; the next owner makes a new one",
+        )),
+        Err(refusal) => checks.push(Check::refused("token", refusal.into())),
+    }
+}
+
+/// Asks the owner. Never by becoming it: opening a store writes.
+async fn health(context: &Context, holder: &str) -> Check {
+    let fix = format!("wait for {holder} or stop it");
+    let Ok(token) = ControlToken::read(&context.places.token) else {
+        return Check::fail(
+            "owner",
+            format!("{holder} owns the store, and there is no token to ask it with"),
+            fix,
+        );
+    };
+    let client = Client::to(Server::Unix(context.places.socket.clone()), Some(token), None);
+    let deadline = context
+        .config
+        .duration("client.attach_timeout")
+        .unwrap_or_default();
+    let asked = async {
+        client
+            .send(&Call::get("/v1/health"))
+            .await
+            .ok()?
+            .bytes()
+            .await
+            .ok()
+    };
+    let answer = tokio::time::timeout(deadline, asked).await.ok().flatten();
+    match answer.and_then(|body| listing::read::<HealthView>(&body).ok()) {
+        Some(health) if health.store == "open" => {
+            let notices: String = health
+                .notices
+                .iter()
+                .map(|notice| format!("; {notice}"))
+                .collect();
+            Check::ok(
+                "owner",
+                format!(
+                    "process {}, {} runs at work, store open{notices}",
+                    health.pid, health.live_runs
+                ),
+            )
+        }
+        Some(health) => Check::fail(
+            "owner",
+            format!("process {}: the store is {}", health.pid, health.store),
+            fix,
+        ),
+        None => Check::fail(
+            "owner",
+            format!("{holder} owns the store and does not answer"),
+            fix,
+        ),
+    }
+}
+
+fn look_at_isolation(checks: &mut Vec<Check>) {
+    let isolation = IsolationView::of_host();
+    checks.push(if isolation.is_degraded {
+        let fix = "use a kernel with Landlock (Linux 5.13 or later) that has it enabled";
+        Check::warn(
+            "isolation",
+            format!("{}: a worker can read what you can", isolation.level),
+            fix,
+        )
+    } else {
+        Check::ok("isolation", isolation.level)
+    });
+}
+
+fn print(ui: &Ui, checks: &[Check]) -> Result<Exit> {
+    let mut table = Table::new(&["check", "state", "found"]);
+    for check in checks {
+        let state = match check.state {
+            State::Ok => "ok",
+            State::Warn => "warn",
+            State::Fail => "fail",
+        };
+        let fix = check
+            .fix
+            .as_ref()
+            .map(|fix| format!("   fix: {fix}"))
+            .unwrap_or_default();
+        table.rows.push(vec![
+            check.check.to_owned(),
+            state.to_owned(),
+            format!("{}{fix}", check.found),
+        ]);
+    }
+    listing::local(ui, checks.iter().map(|check| json!(check)).collect(), &table)?;
+    let has_failed = checks.iter().any(|check| check.state == State::Fail);
+    Ok(if has_failed { Exit::Failed } else { Exit::Done })
+}

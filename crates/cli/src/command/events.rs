@@ -1,0 +1,131 @@
+//! `events tail`.
+
+use bytes::Bytes;
+use dormouse_engine::event::EventAt;
+use serde::Deserialize;
+
+use super::listing;
+use crate::api::List;
+use crate::args::Events;
+use crate::client::{Call, Lines, Session};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::visible;
+use crate::output::{Format, Ui};
+use crate::problem::{Problem, Result};
+
+/// Events that are asked for at once.
+const PAGE: u16 = 1000;
+
+/// A line of the stream, or why there are no more.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Event(Box<EventAt>),
+    Problem {
+        problem: Problem,
+    },
+    Bye {
+        #[expect(dead_code, reason = "only its presence says something")]
+        bye: String,
+    },
+}
+
+pub(super) async fn events(session: &mut Session<'_>, context: &Context, command: Events) -> Result<Exit> {
+    let Events::Tail { follow, from, kind } = command;
+    if follow {
+        go_on(session, &context.ui, from, kind).await
+    } else {
+        up_to_now(session, &context.ui, from, kind).await
+    }
+}
+
+/// Every event there is, then the end.
+async fn up_to_now(
+    session: &mut Session<'_>,
+    ui: &Ui,
+    from: Option<u64>,
+    kind: Option<String>,
+) -> Result<Exit> {
+    let (mut cursor, mut first) = (None, from);
+    let mut everything: List<Box<serde_json::value::RawValue>> = List {
+        items: Vec::new(),
+        next_cursor: None,
+    };
+    // Ends with the last page.
+    loop {
+        let call = Call::get("/v1/events")
+            .query("from", first.take())
+            .query("type", kind.as_deref())
+            .query("limit", Some(PAGE))
+            .query("cursor", cursor.take());
+        let body = session.ask(&call).await?;
+        let page: List<Box<serde_json::value::RawValue>> = listing::read(&body)?;
+        cursor = page.next_cursor;
+        if ui.format == Format::Json {
+            everything.items.extend(page.items);
+        } else {
+            page.items
+                .iter()
+                .try_for_each(|item| print(ui, item.get().as_bytes()))?;
+        }
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if ui.format == Format::Json {
+        ui.line(serde_json::to_vec(&everything).expect("it was JSON"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Every event from there on, over owners that leave: none twice, none left out.
+async fn go_on(session: &mut Session<'_>, ui: &Ui, from: Option<u64>, kind: Option<String>) -> Result<Exit> {
+    let mut next = from;
+    // Runs until somebody stops it.
+    loop {
+        let call = Call::get("/v1/events")
+            .query("follow", Some(true))
+            .query("from", next)
+            .query("type", kind.as_deref());
+        let mut lines = Lines::new(session.open(&call).await?.body);
+        // Ends with the body, which is asked for again from behind the last event.
+        loop {
+            let line: Option<Bytes> = tokio::select! {
+                line = lines.next() => line.unwrap_or(None),
+                () = session.is_in_the_way() => {
+                    session.make_room().await?;
+                    None
+                }
+            };
+            let Some(line) = line else { break };
+            match listing::read(&line)? {
+                Line::Event(event) => {
+                    print(ui, &line)?;
+                    next = Some(event.position.get() + 1);
+                }
+                Line::Problem { problem } => return Err(problem.into()),
+                Line::Bye { .. } => break,
+            }
+        }
+        session.look_again();
+    }
+}
+
+fn print(ui: &Ui, line: &[u8]) -> Result<()> {
+    if ui.format != Format::Text {
+        return ui.line(line);
+    }
+    let EventAt { position, event } = listing::read(line)?;
+    let data = serde_json::to_string(&event.data).expect("it was JSON");
+    let cells = [
+        position.to_string(),
+        ui.instant(event.at),
+        event.kind,
+        event.subject,
+        event.actor.to_string(),
+        data,
+    ];
+    let cells = cells.map(|cell| visible::cell(&cell));
+    ui.line(cells.join(if ui.is_terminal { "  " } else { "\t" }))
+}

@@ -1,0 +1,119 @@
+//! `runs list|show|logs`.
+
+use dormouse_engine::outcome::{Exit as WorkerExit, Facts, Outcome};
+use dormouse_engine::run::OutcomeKind;
+
+use super::{listing, logs};
+use crate::api::RunView;
+use crate::args::Runs;
+use crate::client::{Call, Session};
+use crate::context::Context;
+use crate::duration::took;
+use crate::exit::Exit;
+use crate::output::Ui;
+use crate::problem::Result;
+
+pub(super) async fn runs(session: &mut Session<'_>, context: &Context, command: Runs) -> Result<Exit> {
+    let ui = &context.ui;
+    match command {
+        Runs::List { agent, outcome, page } => {
+            let call = Call::get("/v1/runs")
+                .query("agent", agent)
+                .query("outcome", outcome.map(|o| o.word()));
+            let columns = ["id", "agent", "state", "attempt", "started", "task"];
+            listing::pages(session, ui, call, &page, &columns, |run| row(run, ui)).await
+        }
+        Runs::Show { id } => {
+            let body = session.ask(&Call::get(format!("/v1/runs/{id}"))).await?;
+            listing::item(ui, &body, |run| record(run, ui))
+        }
+        Runs::Logs(arguments) => logs::logs(session, context, &arguments).await,
+    }
+}
+
+fn row(run: &RunView, ui: &Ui) -> Vec<String> {
+    vec![
+        run.id.to_string(),
+        run.agent.to_string(),
+        state(run),
+        run.attempt.to_string(),
+        ui.instant(run.started_at),
+        run.task.map(|task| task.to_string()).unwrap_or_default(),
+    ]
+}
+
+/// The outcome where there is one, else the state: always a word.
+fn state(run: &RunView) -> String {
+    match &run.outcome {
+        Some(outcome) => OutcomeKind::of(outcome).word().to_owned(),
+        None => run.state.word().to_owned(),
+    }
+}
+
+fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
+    let mut pairs = vec![("id", run.id.to_string()), ("agent", run.agent.to_string())];
+    pairs.extend(run.task.map(|task| ("task", task.to_string())));
+    pairs.push(("attempt", run.attempt.to_string()));
+    pairs.push(("state", run.state.word().to_owned()));
+    pairs.extend(run.outcome.as_ref().map(|outcome| ("outcome", said(outcome))));
+    if let Some(facts) = &run.facts {
+        facts_of(facts, &mut pairs);
+    }
+    pairs.push(("started", ui.instant(run.started_at)));
+    pairs.extend(run.ended_at.map(|at| ("ended", ui.instant(at))));
+    pairs
+}
+
+fn facts_of(facts: &Facts, pairs: &mut Vec<(&'static str, String)>) {
+    pairs.extend(facts.exit.as_ref().map(|exit| ("exit", exit_of(exit))));
+    pairs.push(("took", took(facts.clock_ms)));
+    pairs.push(("cpu", took(facts.usage.user_ms + facts.usage.system_ms)));
+    if facts.strays > 0 {
+        pairs.push(("strays killed", facts.strays.to_string()));
+    }
+    if facts.elided_bytes > 0 {
+        pairs.push(("bytes left out", facts.elided_bytes.to_string()));
+    }
+    pairs.push(("isolation", facts.isolation.clone()));
+}
+
+fn exit_of(exit: &WorkerExit) -> String {
+    let how = match (exit.code, exit.signal) {
+        (Some(code), _) => format!("code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "not known".to_owned(),
+    };
+    format!(
+        "{how}{}{}",
+        if exit.by_us { ", by us" } else { "" },
+        if exit.oom { ", out of memory" } else { "" }
+    )
+}
+
+/// An outcome in a few words: `Failed (exit): the worker left with code 3`.
+pub(super) fn said(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Success { .. } => "Success".to_owned(),
+        Outcome::Partial { cause, .. } => format!("Partial ({})", word(cause)),
+        Outcome::Blocked { reason, .. } => format!("Blocked ({})", word(reason)),
+        Outcome::Failed { reason, message, .. } => format!("Failed ({}): {message}", word(reason)),
+        Outcome::Timeout { clock, limit_ms } => {
+            format!("Timeout ({} clock, {})", word(clock), took(*limit_ms))
+        }
+        Outcome::Cancelled { by, .. } => format!("Cancelled (by {})", word(by)),
+        Outcome::Lost { .. } => "Lost (its owner vanished)".to_owned(),
+    }
+}
+
+/// The word an enum is stored as; of a tagged one its tag.
+fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(serde_json::Value::Object(fields)) => fields
+            .get("kind")
+            .and_then(|kind| kind.as_str())
+            .unwrap_or_default()
+            .to_owned(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,246 @@
+//! Settings: read once at start, from the environment, a project's file, the user's file and the defaults, in that order.
+
+mod file;
+pub mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use file::FILE_BYTES_MAX;
+use table::{Key, OTHER_VARIABLES, Scope, TABLE};
+
+use crate::duration;
+use crate::environment::Environment;
+use crate::nearest::nearest;
+use crate::place;
+use crate::problem::{Code, FieldError, Problem};
+
+/// The name of a project's file.
+pub const PROJECT_FILE: &str = ".dormouse.toml";
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A file, and the line.
+    File(PathBuf, usize),
+    /// A variable.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A value, as it was written, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The value.
+    pub value: String,
+    /// Where it was set.
+    pub origin: Origin,
+}
+
+/// One thing wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// Where: file and line, or variable.
+    pub origin: Origin,
+    /// The key's path.
+    pub path: String,
+    /// What is wrong, with value, bound and nearest key.
+    pub message: String,
+}
+
+/// Every setting with its value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    values: BTreeMap<&'static str, Setting>,
+    /// What is odd and does no harm.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads everything that is there, and reports everything that is wrong.
+    ///
+    /// A file named by flag or `DORMOUSE_CONFIG` must exist; the usual one need not.
+    ///
+    /// # Errors
+    /// One problem with every issue.
+    pub fn load(environment: &Environment, usual: &Path, named: Option<&Path>) -> Result<Self, Problem> {
+        let mut config = Self::default();
+        let mut issues = Vec::new();
+        config.take_defaults();
+        let user = named.map_or_else(|| usual.to_owned(), |path| environment.absolute(path));
+        config.take_file(&user, Scope::User, named.is_some(), &mut issues)?;
+        if let Some(project) = project_file(environment.working_folder()) {
+            config.take_file(&project, Scope::Project, true, &mut issues)?;
+        }
+        config.take_variables(environment, &mut issues);
+        if issues.is_empty() {
+            Ok(config)
+        } else {
+            Err(refused(&issues))
+        }
+    }
+
+    fn take_defaults(&mut self) {
+        for key in TABLE {
+            if let Some(default) = key.default {
+                self.set(key, default.to_owned(), Origin::Default);
+            }
+        }
+    }
+
+    fn take_file(
+        &mut self,
+        path: &Path,
+        by: Scope,
+        required: bool,
+        issues: &mut Vec<Issue>,
+    ) -> Result<(), Problem> {
+        let bytes = match place::read_bounded(path, FILE_BYTES_MAX, file::check_source) {
+            Err(refusal) if refusal.is_missing() && !required => return Ok(()),
+            read => read?,
+        };
+        for found in file::parse(path, &bytes, issues) {
+            match check(&found.path, &found.value, by) {
+                Ok(key) => self.set(key, found.value, found.origin),
+                Err(message) => issues.push(Issue {
+                    origin: found.origin,
+                    path: found.path,
+                    message,
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_variables(&mut self, environment: &Environment, issues: &mut Vec<Issue>) {
+        for key in TABLE {
+            let variable = key.variable();
+            let Some(value) = environment.get(&variable) else {
+                continue;
+            };
+            let value = value.to_string_lossy().into_owned();
+            let origin = Origin::Variable(variable);
+            match check(key.path, &value, Scope::User) {
+                Ok(key) => self.set(key, value, origin),
+                Err(message) => issues.push(Issue {
+                    origin,
+                    path: key.path.to_owned(),
+                    message,
+                }),
+            }
+        }
+        let known: Vec<String> = TABLE.iter().map(Key::variable).collect();
+        let known: Vec<&str> = known
+            .iter()
+            .map(String::as_str)
+            .chain(OTHER_VARIABLES.iter().copied())
+            .collect();
+        for name in environment
+            .names("DORMOUSE_")
+            .filter(|name| !known.contains(name))
+        {
+            let hint = nearest(name, known.iter().copied()).map(|near| format!("; the nearest is {near}"));
+            self.warnings.push(format!(
+                "{name} is not a variable of dormouse{}",
+                hint.unwrap_or_default()
+            ));
+        }
+    }
+
+    fn set(&mut self, key: &'static Key, value: String, origin: Origin) {
+        self.values.insert(key.path, Setting { value, origin });
+    }
+
+    /// The settings that have a value, in the table's order.
+    pub fn settings(&self) -> impl Iterator<Item = (&'static Key, &Setting)> {
+        TABLE
+            .iter()
+            .filter_map(|key| Some((key, self.values.get(key.path)?)))
+    }
+
+    /// A value as text.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.values.get(path).map(|setting| setting.value.as_str())
+    }
+
+    /// A duration; none where it is `off`.
+    ///
+    /// # Panics
+    /// When the table has no such key with a default, which a test of the table rules out.
+    #[must_use]
+    pub fn duration(&self, path: &str) -> Option<Duration> {
+        let everything = duration::Bounds {
+            min: Duration::ZERO,
+            max: Duration::MAX,
+        };
+        let value = self.text(path).expect("every duration has a default");
+        (value != "off")
+            .then(|| duration::parse(value, everything).expect("values are checked when they are set"))
+    }
+}
+
+fn check(path: &str, value: &str, by: Scope) -> Result<&'static Key, String> {
+    let Some(key) = Key::find(path) else {
+        let near = nearest_key(path).map(|near| format!("; the nearest is {near}"));
+        return Err(format!("is not a setting{}", near.unwrap_or_default()));
+    };
+    if by == Scope::Project && key.scope != Scope::Project {
+        return Err(format!("cannot be set in a project's file ({PROJECT_FILE})"));
+    }
+    key.check(value)
+        .map_err(|message| format!("{value:?} {message}"))?;
+    Ok(key)
+}
+
+/// By whole path, else by last part: a key in the wrong table is found too.
+fn nearest_key(path: &str) -> Option<&'static str> {
+    let paths = || TABLE.iter().map(|key| key.path);
+    let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
+    let own_last = path.rsplit('.').next().unwrap_or(path);
+    nearest(path, paths()).or_else(|| {
+        let near = paths()
+            .map(last)
+            .find(|name| *name == own_last)
+            .or_else(|| nearest(own_last, paths().map(last)));
+        paths().find(|path| Some(last(path)) == near)
+    })
+}
+
+/// The nearest project file, in the working folder or above.
+fn project_file(folder: &Path) -> Option<PathBuf> {
+    folder
+        .ancestors()
+        .map(|above| above.join(PROJECT_FILE))
+        .find(|path| path.exists())
+}
+
+fn refused(issues: &[Issue]) -> Problem {
+    let errors: Vec<FieldError> = issues
+        .iter()
+        .map(|issue| FieldError {
+            path: issue.path.clone(),
+            message: format!("{}: {}", issue.origin, issue.message),
+        })
+        .collect();
+    let detail = match issues {
+        [only] => format!("{}: {} {}", only.origin, only.path, only.message),
+        several => format!("the configuration has {} errors", several.len()),
+    };
+    Problem::new(Code::Config, detail)
+        .hint("see dormouse help config for every setting")
+        .errors(errors)
+}

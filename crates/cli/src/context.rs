@@ -1,0 +1,103 @@
+//! What every command knows: where it is, how it is set, and how it prints.
+
+use std::path::PathBuf;
+
+use axum::http::HeaderValue;
+use dormouse_engine::TenantId;
+
+use crate::args::Global;
+use crate::client::Server;
+use crate::config::Config;
+use crate::edge;
+use crate::environment::Environment;
+use crate::output::{self, TimeStyle, Ui};
+use crate::place::{Places, StorePlaces};
+use crate::problem::{Code, Problem};
+
+/// Where a command is, how it is set, how it prints.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// What the process was given.
+    pub environment: Environment,
+    /// The settings.
+    pub config: Config,
+    /// The configuration file.
+    pub config_file: PathBuf,
+    /// Every path of the store.
+    pub places: StorePlaces,
+    /// The server that was named, if one was.
+    pub server: Option<Server>,
+    /// The file with the token for that server.
+    pub token_file: Option<PathBuf>,
+    /// Whose tasks, runs and agents, if somebody said so.
+    pub tenant: Option<TenantId>,
+    /// How to print.
+    pub ui: Ui,
+}
+
+impl Context {
+    /// Reads settings and places. Makes nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, or with where they are.
+    pub fn find(global: &Global, environment: Environment, ui: Ui) -> Result<Self, Problem> {
+        let places = Places::find(&environment)?;
+        let config = Config::load(&environment, &places.config, global.config.as_deref())?;
+        let server = match (&global.server, config.text("client.server")) {
+            (Some(server), _) => Some(server.clone()),
+            (None, Some(text)) => Some(
+                text.parse()
+                    .map_err(|why: String| Problem::new(Code::Config, format!("client.server: {why}")))?,
+            ),
+            (None, None) => None,
+        };
+        let named = global.config.as_deref().map(|path| environment.absolute(path));
+        Ok(Self {
+            config_file: named.unwrap_or_else(|| places.config.clone()),
+            places: places.of_store(config.text("store.path").map(std::path::Path::new)),
+            token_file: global
+                .token_file
+                .as_deref()
+                .map(|path| environment.absolute(path)),
+            tenant: global.tenant.clone(),
+            environment,
+            config,
+            server,
+            ui,
+        })
+    }
+
+    /// The header that says whose part of the store is meant.
+    #[must_use]
+    pub fn tenant_header(&self) -> Option<HeaderValue> {
+        let tenant = self.tenant.as_ref()?;
+        Some(
+            HeaderValue::from_str(tenant.as_str())
+                .expect("a tenant's name has letters, digits and three marks"),
+        )
+    }
+}
+
+/// How to print, by the flags, the environment and what the streams are.
+#[must_use]
+pub fn ui(global: &Global, environment: &Environment) -> Ui {
+    let (is_terminal, is_stderr_terminal) = output::terminals();
+    let no_color = environment.get("NO_COLOR").is_some();
+    let force = environment
+        .get("CLICOLOR_FORCE")
+        .is_some_and(|value| value != "0");
+    let by_reader = if is_terminal {
+        TimeStyle::Relative
+    } else {
+        TimeStyle::Iso
+    };
+    Ui {
+        format: global.format(),
+        time: global.time.unwrap_or(by_reader),
+        now: edge::now(),
+        is_quiet: global.quiet,
+        is_terminal,
+        is_stderr_terminal,
+        is_coloured: output::is_coloured(global.color, no_color, force, is_stderr_terminal),
+    }
+}

@@ -1,0 +1,18 @@
+//! The nearest known name to one that is not known.
+
+/// Most edits between a typo and what was meant.
+pub const EDITS_MAX: usize = 2;
+
+/// The known name within [`EDITS_MAX`] edits (a letter added, lost, changed, or two swapped), the nearest first.
+///
+/// The name itself is no typo of itself.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .filter(|candidate| *candidate != name)
+        .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
+        .filter(|(edits, candidate)| *edits <= EDITS_MAX && *edits < candidate.chars().count().max(1))
+        .min()
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,135 @@
+//! Owning a store: the lock, the control token, the control socket, and who may speak through it.
+
+pub mod lock;
+pub mod peer;
+pub mod phase;
+mod serve;
+pub mod socket;
+mod store;
+pub mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_engine::recovery::Recovery;
+use dormouse_filesystem::{Deadline, RecordStore};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::api::{self, Guard, House};
+use crate::client::Client;
+use crate::context::Context;
+use crate::edge;
+use crate::output::Ui;
+use crate::problem::{Code, Problem};
+
+use self::lock::OwnerLock;
+use self::phase::Phase;
+use self::token::ControlToken;
+
+/// How long closing the store may take.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
+
+/// What an owner is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It reads and writes rows, and leaves at once.
+    Visitor,
+    /// It runs what it is asked to run.
+    Supervisor,
+}
+
+/// The owner of a store: it holds the lock, and answers on the control socket until it is closed.
+#[derive(Debug)]
+pub struct Owner {
+    house: House,
+    client: Client,
+    store: Arc<dyn RecordStore>,
+    phase: watch::Sender<Phase>,
+    server: JoinHandle<()>,
+    // Last: freed when everything else is over.
+    lock: OwnerLock,
+}
+
+impl Owner {
+    /// Opens the store, ends what a former owner left running, and serves the control socket.
+    ///
+    /// # Errors
+    /// When the store cannot be opened or the socket not bound.
+    pub async fn open(context: &Context, lock: OwnerLock, role: Role) -> Result<Self, Problem> {
+        let places = &context.places;
+        let token = ControlToken::ensure(&places.token)?;
+        let (engine, recovery) = store::open(&places.store).await?;
+        tell(&recovery, &context.ui);
+        let store = Arc::clone(engine.system().store());
+        let (phase, seen) = watch::channel(Phase::Starting);
+        let supervisor = store::supervisor(&engine, context)?;
+        let house = House::new(engine, supervisor, role, seen.clone());
+        let router = api::router(
+            house.clone(),
+            Guard {
+                token,
+                phase: seen.clone(),
+            },
+        );
+        let (listener, file) = socket::bind(&places.socket, edge::random_number()?)?;
+        phase.send_replace(Phase::Serving);
+        let server = serve::serve(listener, file, router.clone(), seen)?;
+        let client = Client::in_process(router, context.tenant_header());
+        Ok(Self {
+            house,
+            client,
+            store,
+            phase,
+            server,
+            lock,
+        })
+    }
+
+    /// A client of this process.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// What the handlers work with.
+    pub(crate) fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// Leaves: runs are stopped, streams ended, requests finished, the store closed, the lock freed, in this order.
+    ///
+    /// # Errors
+    /// What could not be flushed in time.
+    pub async fn close(self) -> Result<(), Problem> {
+        self.house.stop().await;
+        self.phase.send_replace(Phase::Draining);
+        // Ends by its own bound. A panic of it is ours, and was printed.
+        let _ = self.server.await;
+        let closed = self.store.close(Deadline::after(CLOSE_MAX)).await;
+        drop(self.lock);
+        closed.map_err(|error| {
+            Problem::new(
+                Code::Unknown,
+                format!("the store was not closed in time: {error}"),
+            )
+            .hint("look with dormouse runs list; what was acknowledged is durable")
+        })
+    }
+}
+
+/// What recovery did concerns whoever reads the next line.
+fn tell(recovery: &Recovery, ui: &Ui) {
+    for ended in &recovery.ended {
+        let run = ended.finished.run.id;
+        ui.note(&format!(
+            "recovered: run {run} is Lost, its former owner vanished; see dormouse runs show {run}"
+        ));
+    }
+    for left in &recovery.left {
+        ui.warning(&format!(
+            "{} could not be recovered: {:?}",
+            left.subject, left.why
+        ));
+    }
+}

@@ -1,0 +1,201 @@
+//! Where things lie: folders by purpose, and what belongs to one store.
+//!
+//! `DORMOUSE_HOME` replaces every other rule with `config/ data/ state/ run/` below it. Otherwise what a service manager
+//! gives comes first, then the XDG folders, on macOS too.
+
+mod folder;
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use folder::{Refusal, check_file, check_folder, ensure_folder, read_bounded, write_new_file};
+
+use crate::environment::Environment;
+use crate::problem::{Code, Problem};
+
+/// Longest path of a socket, in bytes: what every kernel takes, with its closing NUL.
+pub const SOCKET_PATH_MAX: usize = 107;
+
+/// The folders of this user or service, before a store is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The configuration file, which need not exist.
+    pub config: PathBuf,
+    /// Store and workspaces, unless `store.path` says otherwise.
+    pub data: PathBuf,
+    /// Tokens, owner locks, reports.
+    pub state: PathBuf,
+    /// Sockets and run folders; the state folder where the system gives none.
+    pub runtime: Option<PathBuf>,
+}
+
+impl Places {
+    /// Finds them in the environment. Nothing is made or read, but whether a configuration file exists.
+    ///
+    /// # Errors
+    /// When neither `DORMOUSE_HOME` nor `HOME` says where to begin.
+    pub fn find(environment: &Environment) -> Result<Self, Problem> {
+        if let Some(home) = environment.get("DORMOUSE_HOME") {
+            let home = environment.absolute(Path::new(home));
+            return Ok(Self {
+                config: home.join("config/config.toml"),
+                data: home.join("data"),
+                state: home.join("state"),
+                runtime: Some(home.join("run")),
+            });
+        }
+        Ok(Self {
+            config: find_config(environment)?,
+            data: first_of(environment, "STATE_DIRECTORY", "XDG_DATA_HOME", ".local/share")?,
+            state: first_of(environment, "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")?,
+            runtime: environment
+                .folder_of("RUNTIME_DIRECTORY")
+                .or_else(|| Some(environment.folder_of("XDG_RUNTIME_DIR")?.join("dormouse"))),
+        })
+    }
+
+    /// What belongs to the store at this place.
+    #[must_use]
+    pub fn of_store(&self, data: Option<&Path>) -> StorePlaces {
+        let data = data.unwrap_or(&self.data).to_owned();
+        let digest = digest(&data);
+        let state = self.state.join(&digest);
+        let runtime = self
+            .runtime
+            .as_ref()
+            .map_or_else(|| state.clone(), |runtime| runtime.join(&digest));
+        StorePlaces {
+            store: data.join("store"),
+            workspaces: data.join("workspaces"),
+            lock: state.join("owner.lock"),
+            token: state.join("control.token"),
+            socket: runtime.join("control.sock"),
+            runs: runtime.join("runs"),
+            data,
+            state_root: self.state.clone(),
+            state,
+            runtime_root: self.runtime.clone(),
+            runtime,
+        }
+    }
+}
+
+/// Every path that belongs to one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorePlaces {
+    /// The data folder: store and workspaces.
+    pub data: PathBuf,
+    /// The records.
+    pub store: PathBuf,
+    /// One folder per tenant and agent.
+    pub workspaces: PathBuf,
+    /// The folder that holds the state folders of all stores.
+    pub state_root: PathBuf,
+    /// The owner lock and the control token.
+    pub state: PathBuf,
+    /// The owner lock.
+    pub lock: PathBuf,
+    /// The control token.
+    pub token: PathBuf,
+    /// The folder that holds the run folders of all stores, where the system gives one.
+    pub runtime_root: Option<PathBuf>,
+    /// The control socket and the folders of runs.
+    pub runtime: PathBuf,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// One folder per live run.
+    pub runs: PathBuf,
+}
+
+impl StorePlaces {
+    /// The folders an owner needs, outermost first.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        [
+            Some(&self.data),
+            Some(&self.store),
+            Some(&self.workspaces),
+            Some(&self.state_root),
+            Some(&self.state),
+        ]
+        .into_iter()
+        .chain([self.runtime_root.as_ref(), Some(&self.runtime), Some(&self.runs)])
+        .flatten()
+        .map(PathBuf::as_path)
+    }
+
+    /// Makes what is missing, and refuses what is not ours alone.
+    ///
+    /// # Errors
+    /// The first folder that is refused, with the fix.
+    pub fn ensure(&self) -> Result<(), Problem> {
+        self.check_socket()?;
+        for folder in self.folders() {
+            ensure_folder(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that a kernel takes the socket's path.
+    ///
+    /// # Errors
+    /// When it is over [`SOCKET_PATH_MAX`] bytes.
+    pub fn check_socket(&self) -> Result<(), Problem> {
+        let bytes = self.socket.as_os_str().len();
+        if bytes <= SOCKET_PATH_MAX {
+            return Ok(());
+        }
+        let path = self.socket.display();
+        Err(Problem::new(
+            Code::Config,
+            format!("the control socket's path has {bytes} bytes, a socket takes {SOCKET_PATH_MAX}: {path}"),
+        )
+        .hint("set DORMOUSE_HOME, or XDG_RUNTIME_DIR, to a shorter path"))
+    }
+}
+
+/// The store's name among others: two stores never share a lock, token or socket.
+fn digest(data: &Path) -> String {
+    let whole = std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
+    let digest = Sha256::digest(whole.as_os_str().as_encoded_bytes());
+    data_encoding::HEXLOWER.encode(&digest[..8])
+}
+
+fn find_config(environment: &Environment) -> Result<PathBuf, Problem> {
+    if let Some(folder) = environment.folder_of("CONFIGURATION_DIRECTORY") {
+        return Ok(folder.join("config.toml"));
+    }
+    let own = xdg(environment, "XDG_CONFIG_HOME", ".config")?.join("config.toml");
+    let of_system = Path::new("/etc/dormouse/config.toml");
+    Ok(if !own.exists() && of_system.exists() {
+        of_system.to_owned()
+    } else {
+        own
+    })
+}
+
+fn first_of(
+    environment: &Environment,
+    service: &str,
+    variable: &str,
+    below_home: &str,
+) -> Result<PathBuf, Problem> {
+    match environment.folder_of(service) {
+        Some(folder) => Ok(folder),
+        None => xdg(environment, variable, below_home),
+    }
+}
+
+fn xdg(environment: &Environment, variable: &str, below_home: &str) -> Result<PathBuf, Problem> {
+    if let Some(folder) = environment.folder_of(variable) {
+        return Ok(folder.join("dormouse"));
+    }
+    let home = environment.folder_of("HOME").ok_or_else(|| {
+        Problem::new(
+            Code::Config,
+            "there is no home folder: HOME is not set to an absolute path",
+        )
+        .hint("set HOME, or DORMOUSE_HOME to the folder that dormouse may use")
+    })?;
+    Ok(home.join(below_home).join("dormouse"))
+}

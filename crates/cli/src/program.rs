@@ -1,0 +1,134 @@
+//! From the arguments to the exit code.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+
+use crate::args::{self, Cli, Command};
+use crate::command;
+use crate::context::{self, Context};
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::output::{self, Format, TimeStyle, Ui};
+use crate::problem::{Code, Failure, Problem, Result};
+
+/// How long what still runs beside a finished command may take to end.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
+
+/// Runs the program.
+#[must_use]
+pub fn run(arguments: Vec<OsString>, environment: Environment) -> Exit {
+    match args::parse(arguments.iter().cloned()) {
+        Ok(cli) => {
+            let ui = context::ui(&cli.global, &environment);
+            let done = execute(cli, environment, &ui);
+            conclude(done, &ui)
+        }
+        Err(error) => {
+            let ui = plain(&arguments, &environment);
+            conclude(unparsed(&error, &ui), &ui)
+        }
+    }
+}
+
+fn conclude(done: Result<Exit>, ui: &Ui) -> Exit {
+    match done {
+        Ok(exit) => exit,
+        Err(Failure::StdoutClosed) => Exit::Done,
+        Err(Failure::Problem(problem)) => {
+            ui.problem(&problem);
+            problem.exit()
+        }
+    }
+}
+
+/// Help and version are no errors. They start nothing and read no settings.
+fn unparsed(error: &clap::Error, ui: &Ui) -> Result<Exit> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            ui.bytes(error.render().to_string().as_bytes())?;
+            Ok(Exit::Done)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            ui.stderr_bytes(error.render().to_string().as_bytes());
+            Ok(Exit::Refused)
+        }
+        _ => Err(args::problem_of(error).into()),
+    }
+}
+
+/// How to print while the arguments are not understood.
+fn plain(arguments: &[OsString], environment: &Environment) -> Ui {
+    let (is_terminal, is_stderr_terminal) = output::terminals();
+    Ui {
+        format: if args::wants_json(arguments) {
+            Format::Json
+        } else {
+            Format::Text
+        },
+        time: TimeStyle::Iso,
+        now: crate::edge::now(),
+        is_quiet: false,
+        is_terminal,
+        is_stderr_terminal,
+        is_coloured: output::is_coloured(
+            output::ColorWhen::Auto,
+            environment.get("NO_COLOR").is_some(),
+            environment
+                .get("CLICOLOR_FORCE")
+                .is_some_and(|value| value != "0"),
+            is_stderr_terminal,
+        ),
+    }
+}
+
+fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
+    match &cli.command {
+        Command::Help { words } => return command::help(words, ui),
+        Command::Completions { shell } => return command::completions(*shell, ui),
+        Command::Man => return command::man(ui),
+        Command::Run(_)
+        | Command::Task(_)
+        | Command::Runs(_)
+        | Command::Agent(_)
+        | Command::Events(_)
+        | Command::Config(_)
+        | Command::Doctor => {}
+    }
+    refuse_inside_a_run(&environment)?;
+    let context = match &cli.command {
+        Command::Doctor => return with_runtime(command::doctor(&cli.global, environment, ui)),
+        _ => Context::find(&cli.global, environment, ui.clone())?,
+    };
+    for warning in &context.config.warnings {
+        ui.warning(warning);
+    }
+    if let Command::Config(config) = &cli.command {
+        return command::config(config, &context);
+    }
+    with_runtime(command::with_store(cli.command, &context))
+}
+
+/// A worker has its own endpoint. The owner refuses it in any case; this says so before anything is opened.
+fn refuse_inside_a_run(environment: &Environment) -> Result<()> {
+    if environment.get("DORMOUSE_RUN_DIR").is_none() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Forbidden,
+        "this is inside a run, where only --version, help, completions and man work",
+    )
+    .hint("a worker reports through descriptor 3 (DORMOUSE_REPORT_FD)")
+    .into())
+}
+
+fn with_runtime(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(Code::Internal, format!("no threads can be started: {error}")))?;
+    let done = runtime.block_on(command);
+    runtime.shutdown_timeout(LEAVE_MAX);
+    done
+}
