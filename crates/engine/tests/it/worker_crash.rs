@@ -1,13 +1,16 @@
 //! Supervisors that are killed: a child of this test is the supervisor, and dies without a word.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use dormouse_engine::worker::{self, ProcessId, ProcessRow, orphans};
+use dormouse_engine::worker::{self, Launch, ProcessId, ProcessRow, isolation, orphans};
 use rustix::process::{Pid, Signal};
+use serde::de::DeserializeOwned;
 
-use crate::worker_bed::{Bed, launch};
+use crate::worker_bed::{Bed, launch, run};
 use crate::worker_tree::gone;
 
 /// The variable that makes [`a_supervisor`] one: what it does, and where.
@@ -23,6 +26,10 @@ async fn a_supervisor() {
     let (Ok(role), Ok(folder)) = (std::env::var(ROLE), std::env::var(FOLDER)) else {
         return;
     };
+    if let Some(policy) = role.strip_prefix("environment ") {
+        println!("\nROW {}", environment(policy, folder.as_ref()).await);
+        return;
+    }
     let prepared = worker::prepare(&launch(folder.as_ref(), &["sh", "-c", SCRIPT]))
         .await
         .unwrap();
@@ -35,26 +42,92 @@ async fn a_supervisor() {
     std::future::pending::<()>().await;
 }
 
-/// Starts one, and waits until it says that it is as far.
-fn supervisor(bed: &Bed, role: &str) -> (Child, ProcessRow) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// Runs a worker that shows its environment and its descriptors, and shows both.
+async fn environment(policy: &str, folder: &Path) -> String {
+    let isolation = match policy {
+        "unset" => None,
+        policy => Some(serde_json::from_str(&format!("\"{policy}\"")).unwrap()),
+    };
+    let launch = Launch {
+        isolation,
+        ..launch(folder, &["sh", "-c", "env; echo; ls /proc/self/fd"])
+    };
+    let seen = run(&launch).await;
+    serde_json::to_string(&(launch.environment, seen.text())).unwrap()
+}
+
+/// WK-1
+#[tokio::test]
+async fn a_worker_has_the_documented_variables_and_nothing_of_its_supervisor_under_every_policy() {
+    for policy in ["unset", "required", "best_effort", "off"] {
+        if policy == "required" && isolation::offered() == isolation::Offered::Nothing {
+            continue;
+        }
+        let bed = Bed::new();
+        let mut child = start(&bed, &format!("environment {policy}"));
+        let (built, shown): (BTreeMap<String, String>, String) = told(&mut child);
+        child.wait().unwrap();
+        let (environment, descriptors) = shown.split_once("\n\n").unwrap();
+        let found: BTreeMap<String, String> = environment
+            .lines()
+            .map(|l| l.split_once('=').unwrap())
+            .map(|(n, v)| (n.into(), v.into()))
+            .collect();
+        let mut expected = built;
+        // The shell sets this one itself.
+        expected.insert(
+            "PWD".into(),
+            bed.workspace().canonicalize().unwrap().to_str().unwrap().into(),
+        );
+        assert_eq!(found, expected, "{policy}");
+        let names: Vec<&str> = expected.keys().map(String::as_str).collect();
+        let documented = "CI DORMOUSE_RUN DORMOUSE_RUN_DIR HOME LANG NO_COLOR PATH PWD TERM TMPDIR TZ USER";
+        assert_eq!(names.join(" "), documented);
+        // The fourth is the folder that `ls` reads.
+        assert_eq!(descriptors, "0\n1\n2\n3\n", "{policy}");
+    }
+}
+
+/// Starts one, among variables that are nobody's business, with a descriptor that leaks.
+fn start(bed: &Bed, role: &str) -> Child {
+    let variables = (0..50).map(|nth| (format!("VARIABLE_{nth}"), "value".to_owned()));
+    let keys = [
+        "ANTHROPIC_API_KEY",
+        "OPENAI_API_KEY",
+        "LD_DEBUG_OUTPUT",
+        "NODE_OPTIONS",
+    ];
+    Command::new("sh")
+        .args(["-c", "exec \"$0\" \"$@\" 7</dev/zero"])
+        .arg(std::env::current_exe().unwrap())
         .args([
             "worker_crash::a_supervisor",
             "--exact",
             "--ignored",
             "--nocapture",
         ])
+        .envs(variables)
+        .envs(keys.map(|key| (key, "sk-secret")))
         .env(ROLE, role)
         .env(FOLDER, bed.workspace().parent().unwrap())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let row = lines
+        .unwrap()
+}
+
+/// Waits until it says how far it is.
+fn told<T: DeserializeOwned>(child: &mut Child) -> T {
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    let told = lines
         .map(Result::unwrap)
-        .find_map(|line| Some(line.strip_prefix("ROW ")?.to_owned()))
-        .unwrap();
-    (child, serde_json::from_str(&row).unwrap())
+        .find_map(|line| Some(line.strip_prefix("ROW ")?.to_owned()));
+    serde_json::from_str(&told.expect("it says it")).unwrap()
+}
+
+fn supervisor(bed: &Bed, role: &str) -> (Child, ProcessRow) {
+    let mut child = start(bed, role);
+    let row = told(&mut child);
+    (child, row)
 }
 
 fn kill(process: ProcessId) {

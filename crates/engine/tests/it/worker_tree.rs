@@ -176,6 +176,19 @@ async fn a_tree_whose_keeper_is_killed_is_killed_by_its_row() {
 }
 
 #[tokio::test]
+async fn a_spawn_that_hangs_is_given_up_and_ended_by_its_row() {
+    let bed = Bed::new();
+    let prepared = worker::prepare(&bed.sh("echo ran > ran")).await.unwrap();
+    let row = prepared.row().clone();
+    let keeper = Pid::from_raw(row.keeper.pid).unwrap();
+    rustix::process::kill_process(keeper, Signal::STOP).unwrap();
+    let hung = tokio::time::timeout(GRACE, prepared.go()).await;
+    assert!(hung.is_err(), "a keeper that is halted starts nothing");
+    assert_eq!(orphans::end(&row).await.unwrap(), orphans::Swept::Killed(1));
+    assert!(!orphans::lives(&row).unwrap() && !bed.workspace().join("ran").exists());
+}
+
+#[tokio::test]
 async fn ctrl_c_of_the_terminal_reaches_no_keeper() {
     let live = start(&Bed::new().sh("sleep 300")).await;
     let keeper = Pid::from_raw(live.row().keeper.pid);

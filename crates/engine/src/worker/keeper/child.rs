@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use rustix::fs::Mode;
 use rustix::io::FdFlags;
-use rustix::pipe::PipeFlags;
 use rustix::process::{Resource, Rlimit};
 
 use super::message::{Order, Report, Stage};
@@ -28,7 +28,7 @@ pub(super) struct Child {
 
 impl Child {
     /// Enters the working folder, opens the input, builds the wall: what can fail before there is a process.
-    pub(super) fn prepare(order: Order) -> Result<Self, Report> {
+    pub(super) fn prepare(order: &Order) -> Result<Self, Report> {
         std::env::set_current_dir(&order.cwd).map_err(|e| failed(Stage::WorkingFolder, &e))?;
         let stdin = match &order.stdin {
             Stdin::Null => Stdio::null(),
@@ -60,10 +60,9 @@ impl Child {
 
     /// Starts it; `inherited` are the descriptors it must not get. Waits until it is its own program.
     pub(super) fn spawn(&mut self, inherited: Vec<RawFd>) -> Result<ProcessId, Report> {
-        let (telltale, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
-            .map_err(|e| failed(Stage::Setup, &e.into()))?;
+        let (telltale, writer) = telltale().map_err(|e| failed(Stage::Setup, &e))?;
         self.prepare_child(inherited, writer);
-        let child = self.command.spawn().map_err(|e| failed(stage(telltale), &e))?;
+        let child = self.command.spawn().map_err(|e| failed(stage(&telltale), &e))?;
         let pid = i32::try_from(child.id()).expect("the kernel's numbers fit");
         // It is our child and was not waited for, so its number is its own.
         ProcessId::of(pid).ok_or_else(|| failed(Stage::Setup, &io::ErrorKind::NotFound.into()))
@@ -126,12 +125,19 @@ fn tell(telltale: &OwnedFd, stage: Stage) {
     let _ = rustix::io::write(telltale.as_fd(), &[stage as u8]);
 }
 
-fn stage(telltale: OwnedFd) -> Stage {
+/// Two ends by which a child says where it went wrong; the one that reads never waits.
+fn telltale() -> io::Result<(UnixStream, OwnedFd)> {
+    let (reader, writer) = UnixStream::pair()?;
+    reader.set_nonblocking(true)?;
+    Ok((reader, writer.into()))
+}
+
+fn stage(mut telltale: &UnixStream) -> Stage {
     let mut word = [0];
-    match File::from(telltale).read(&mut word) {
+    match telltale.read(&mut word) {
         Ok(1) if word[0] == Stage::Setup as u8 => Stage::Setup,
         Ok(1) => Stage::Wall,
-        _ => Stage::Exec,
+        Ok(_) | Err(_) => Stage::Exec,
     }
 }
 

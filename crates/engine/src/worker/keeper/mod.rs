@@ -69,7 +69,7 @@ fn prepare(link: &mut Link) -> io::Result<Option<Child>> {
     let Heard::Instruction(Instruction::Launch(order)) = link.hear()? else {
         return Ok(None);
     };
-    match Child::prepare(*order) {
+    match Child::prepare(&order) {
         Ok(child) => {
             let me = rustix::process::getpid().as_raw_nonzero().get();
             let keeper = ProcessId::of(me).ok_or(io::ErrorKind::NotFound)?;

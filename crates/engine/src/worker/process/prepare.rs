@@ -55,34 +55,37 @@ pub async fn prepare(launch: &Launch) -> Result<Prepared, SpawnError> {
         source,
     };
     let boot = Boot::current().map_err(failed)?;
-    let (keeper, mut wire) = start_keeper(&launch.keeper).map_err(failed)?;
-    if let Err(error) = wire.send(&Instruction::Launch(Box::new(order))).await {
-        // An order that is too long was not sent; anything else is an executable that is gone already.
-        let is_ours = error.kind() == std::io::ErrorKind::InvalidData;
-        return Err(if is_ours { failed(error) } else { told.error(None) });
-    }
-    match timeout(READY_MAX, wire.report())
+    let (mut keeper, mut wire) = start_keeper(&launch.keeper).map_err(failed)?;
+    let answer = timeout(READY_MAX, hand_over(&mut wire, order))
         .await
-        .unwrap_or(Ok(None))
-        .map_err(failed)?
-    {
-        Some(Report::Ready { keeper: id }) => {
-            let row = ProcessRow {
-                boot,
-                keeper: id,
-                worker: None,
-                run: launch.run.clone(),
-            };
-            Ok(Prepared {
-                keeper,
-                wire,
-                row,
-                level,
-                told,
-            })
-        }
-        other => Err(told.error(other)),
+        .unwrap_or(Ok(None));
+    if let Ok(Some(Report::Ready { keeper: id })) = answer {
+        let row = ProcessRow {
+            boot,
+            keeper: id,
+            worker: None,
+            run: launch.run.clone(),
+        };
+        return Ok(Prepared {
+            keeper,
+            wire,
+            row,
+            level,
+            told,
+        });
     }
+    // It was not told to go, so nothing runs below it.
+    let _ = keeper.start_kill();
+    match answer {
+        Ok(report) => Err(told.error(report)),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(told.error(None)),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+async fn hand_over(wire: &mut Wire, order: Order) -> std::io::Result<Option<Report>> {
+    wire.send(&Instruction::Launch(Box::new(order))).await?;
+    wire.report().await
 }
 
 impl Prepared {
@@ -146,6 +149,9 @@ fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
     if !cwd.starts_with(&workspace) {
         return Err(SpawnError::OutsideWorkspace { cwd, workspace });
     }
+    if let Stdin::File(file) = &launch.stdin {
+        check_stdin(file)?;
+    }
     let name = launch.argv.first().map_or("", String::as_str);
     let path = launch.environment.get("PATH").map_or("", String::as_str);
     let program = find_program(name, path, &cwd)?;
@@ -167,6 +173,22 @@ fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
         wall,
     };
     Ok((order, level))
+}
+
+/// A pipe or a device would keep the keeper waiting for its other end.
+fn check_stdin(file: &Path) -> Result<(), SpawnError> {
+    let failed = |source| SpawnError::Stdin {
+        file: file.to_owned(),
+        source,
+    };
+    let found = file.metadata().map_err(failed)?;
+    let refused = || {
+        failed(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ))
+    };
+    if found.is_file() { Ok(()) } else { Err(refused()) }
 }
 
 fn resolve(folder: &Path) -> Result<PathBuf, SpawnError> {

@@ -178,7 +178,7 @@ impl Pump {
 
     async fn take(&mut self, step: Step, out: &[u8], err: &[u8]) {
         match step {
-            Step::Report(Ok(Some(report))) => self.heard(report),
+            Step::Report(Ok(Some(report))) => self.heard(&report),
             Step::Report(Ok(None) | Err(_)) => self.keeper_lost().await,
             Step::Output(Output::Stdout, Ok(read @ 1..)) => self.buffer.push(Output::Stdout, &out[..read]),
             Step::Output(Output::Stderr, Ok(read @ 1..)) => self.buffer.push(Output::Stderr, &err[..read]),
@@ -194,8 +194,8 @@ impl Pump {
         }
     }
 
-    fn heard(&mut self, report: Report) {
-        match report {
+    fn heard(&mut self, report: &Report) {
+        match *report {
             Report::Exited { exit, signalled } => {
                 self.exit = Some((exit, signalled));
                 self.buffer.exited(exit);
