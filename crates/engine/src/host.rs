@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::Random;
 use crate::id::uuid_v7;
+use crate::worker::Boot;
 
 /// One opening of a store by one process: what holds leases. No two are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,4 +32,17 @@ pub struct HostIdentity {
     pub pid: u32,
     /// This opening of the store.
     pub epoch: Epoch,
+}
+
+impl HostIdentity {
+    /// This process, in a new epoch.
+    #[must_use]
+    pub fn new(boot: Boot, pid: u32, now: Timestamp, random: &Random) -> Self {
+        Self {
+            host: boot.host,
+            boot_id: boot.boot_id,
+            pid,
+            epoch: Epoch::make(now, random),
+        }
+    }
 }

@@ -38,12 +38,3 @@ pub const STOP_MARGIN: Duration = Duration::from_secs(20);
 pub const EVENT_DATA_MAX: usize = 16 * 1024;
 /// `events.page_max`: most events or rows of a page.
 pub const PAGE_MAX: usize = 1000;
-
-/// `commands.attempts_max`: how often a command that lost a race or met congestion is tried.
-pub const ATTEMPTS_MAX: u32 = 32;
-/// `commands.delay_min`: the delay before its second attempt, before jitter; it doubles.
-pub const DELAY_MIN: Duration = Duration::from_millis(2);
-/// `commands.delay_max`: the longest such delay.
-pub const DELAY_MAX: Duration = Duration::from_millis(50);
-/// `commands.deadline`: the time of all attempts of a command together.
-pub const DEADLINE: Duration = Duration::from_secs(15);

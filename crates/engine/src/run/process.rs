@@ -4,6 +4,7 @@ use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKi
 use serde::{Deserialize, Serialize};
 
 use crate::RunId;
+use crate::worker::{Boot, ProcessId, ProcessRow};
 
 /// A process, told from every other one of the same boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +31,52 @@ pub struct Process {
     /// The worker's first process, where it was known when this was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<ProcessMark>,
+}
+
+impl From<ProcessId> for ProcessMark {
+    fn from(id: ProcessId) -> Self {
+        Self {
+            pid: id.pid,
+            start_time: id.start_time,
+        }
+    }
+}
+
+impl From<ProcessMark> for ProcessId {
+    fn from(mark: ProcessMark) -> Self {
+        Self {
+            pid: mark.pid,
+            start_time: mark.start_time,
+        }
+    }
+}
+
+impl Process {
+    /// What is to be kept of a run's prepared processes.
+    #[must_use]
+    pub fn new(run: RunId, row: &ProcessRow) -> Self {
+        Self {
+            run,
+            host: row.boot.host.clone(),
+            boot_id: row.boot.boot_id.clone(),
+            keeper: row.keeper.into(),
+            worker: row.worker.map(Into::into),
+        }
+    }
+
+    /// What is needed to find and end them.
+    #[must_use]
+    pub fn row(&self) -> ProcessRow {
+        ProcessRow {
+            boot: Boot {
+                host: self.host.clone(),
+                boot_id: self.boot_id.clone(),
+            },
+            keeper: self.keeper.into(),
+            worker: self.worker.map(Into::into),
+            run: self.run.to_string(),
+        }
+    }
 }
 
 impl Record for Process {

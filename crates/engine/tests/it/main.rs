@@ -1,6 +1,9 @@
 //! The integration tests of the engine, one binary.
 
+#![allow(clippy::unwrap_used)]
+
 mod stores;
+mod supervisor;
 mod transcript;
 mod worker;
 mod worker_bed;

@@ -1,0 +1,254 @@
+//! An engine over a store, with a clock that tests move.
+
+use std::sync::{Arc, Mutex};
+
+use dormouse_engine::agent::AgentConfig;
+use dormouse_engine::event::Event;
+use dormouse_engine::outcome::{Facts, PartialCause};
+use dormouse_engine::outcome::{FailReason, Outcome, ResourceUsage};
+use dormouse_engine::recovery::{OrphanFate, Orphans, Recovery};
+use dormouse_engine::run::{ClaimOptions, Claimed, Process};
+use dormouse_engine::task::{NewTask, Task};
+use dormouse_engine::worker::Boot;
+use dormouse_engine::{
+    AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, Tenant,
+    TenantId,
+};
+use dormouse_filesystem::{
+    Deadline, Memory, Namespace, Position, RecordStore, Requirements, Sled, SledOptions, System,
+};
+use dormouse_secrets::Scrubbed;
+use jiff::{SignedDuration, Timestamp};
+
+/// A clock that stands until it is moved.
+#[derive(Debug)]
+pub(crate) struct HandClock(Mutex<Timestamp>);
+
+impl HandClock {
+    fn new() -> Self {
+        Self(Mutex::new("2026-03-01T12:00:00Z".parse().unwrap()))
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        let mut now = self.0.lock().unwrap();
+        *now += SignedDuration::from_secs(seconds);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Process trees of which nothing was left.
+#[derive(Debug)]
+pub(crate) struct NoOrphans;
+
+#[async_trait::async_trait]
+impl Orphans for NoOrphans {
+    async fn end(&self, _: &Process) -> OrphanFate {
+        OrphanFate::Gone
+    }
+}
+
+/// One engine, and what is needed to open another over the same store.
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) engine: Engine,
+    pub(crate) tenant: Tenant,
+    pub(crate) clock: Arc<HandClock>,
+    store: Arc<dyn RecordStore>,
+    /// The folder of the store, removed at the end.
+    folder: Option<tempfile::TempDir>,
+}
+
+impl House {
+    pub(crate) async fn in_memory() -> Self {
+        Self::over(
+            Arc::new(Memory::new(Timestamp::UNIX_EPOCH)),
+            None,
+            Arc::new(HandClock::new()),
+        )
+        .await
+    }
+
+    pub(crate) async fn in_sled() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_sled(folder.path()).await;
+        Self::over(store, Some(folder), Arc::new(HandClock::new())).await
+    }
+
+    async fn over(
+        store: Arc<dyn RecordStore>,
+        folder: Option<tempfile::TempDir>,
+        clock: Arc<HandClock>,
+    ) -> Self {
+        let engine = engine(&store, &clock).await;
+        let tenant = engine.tenant(&tenant_id()).await.unwrap();
+        Self {
+            engine,
+            tenant,
+            clock,
+            store,
+            folder,
+        }
+    }
+
+    /// The next process over the same store: this one is gone without a word.
+    pub(crate) async fn reopened(self) -> Self {
+        let Self {
+            engine,
+            tenant,
+            clock,
+            store,
+            folder,
+        } = self;
+        drop((engine, tenant));
+        let store = match &folder {
+            None => store,
+            Some(folder) => {
+                store
+                    .close(Deadline::after(std::time::Duration::from_secs(10)))
+                    .await
+                    .unwrap();
+                drop(store);
+                open_sled(folder.path()).await
+            }
+        };
+        Self::over(store, folder, clock).await
+    }
+
+    /// A second engine over the same open store, of another epoch.
+    pub(crate) async fn neighbour(&self) -> Engine {
+        engine(&self.store, &self.clock).await
+    }
+
+    pub(crate) async fn recover(&self) -> Recovery {
+        self.engine.recover(&NoOrphans).await.unwrap()
+    }
+
+    /// An agent of this name.
+    pub(crate) async fn agent(&self, agent: &str) -> AgentName {
+        let agent = name(agent);
+        self.tenant
+            .agents
+            .create(&operator(), &agent, AgentConfig::default())
+            .await
+            .unwrap();
+        agent
+    }
+
+    /// A ready task of a new agent.
+    pub(crate) async fn ready_task(&self) -> Task {
+        let alice = self.agent("alice").await;
+        self.task(NewTask::new(alice, "count the sheep")).await
+    }
+
+    pub(crate) async fn task(&self, new: NewTask) -> Task {
+        self.tenant.tasks.create(&operator(), new).await.unwrap()
+    }
+
+    pub(crate) async fn claim(&self, task: &Task) -> Claimed {
+        let runs = &self.tenant.runs;
+        runs.claim(&operator(), task.id, ClaimOptions::default())
+            .await
+            .unwrap()
+    }
+
+    /// All events so far.
+    pub(crate) async fn events(&self) -> Vec<Event> {
+        let page = self
+            .tenant
+            .events
+            .read_after(Position::START, 1000)
+            .await
+            .unwrap();
+        page.events.into_iter().map(|at| at.event).collect()
+    }
+
+    /// How many events there are.
+    pub(crate) async fn event_count(&self) -> u64 {
+        self.tenant.events.head().await.unwrap().next.get()
+    }
+
+    /// The types of all events so far.
+    pub(crate) async fn event_types(&self) -> Vec<String> {
+        self.events().await.into_iter().map(|event| event.kind).collect()
+    }
+}
+
+async fn open_sled(path: &std::path::Path) -> Arc<dyn RecordStore> {
+    let options = SledOptions {
+        segment_bytes: 1024 * 1024,
+        cache_bytes: 1024 * 1024,
+        reserve_bytes: 1024 * 1024,
+        ..SledOptions::new(Timestamp::UNIX_EPOCH)
+    };
+    Arc::new(Sled::open(path, options).await.unwrap())
+}
+
+async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>) -> Engine {
+    static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    let seed = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let need = Requirements::volatile();
+    let system = Namespace::<System>::open(Arc::clone(store), &need, seed).await.unwrap();
+    let random = Arc::new(Random::seeded(seed));
+    let boot = Boot {
+        host: "burrow".to_owned(),
+        boot_id: "this-boot".to_owned(),
+    };
+    let environment = Environment {
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        host: HostIdentity::new(boot, 4211, clock.now(), &random),
+        random,
+    };
+    Engine::open(system, environment, EngineOptions::default())
+}
+
+pub(crate) fn tenant_id() -> TenantId {
+    "default".parse().unwrap()
+}
+
+pub(crate) fn name(name: &str) -> AgentName {
+    name.parse().unwrap()
+}
+
+pub(crate) fn operator() -> Principal {
+    Principal::operator("olga", Channel::Cli)
+}
+
+pub(crate) fn facts() -> Facts {
+    Facts {
+        exit: None,
+        usage: ResourceUsage::default(),
+        clock_ms: 12,
+        spawns: 1,
+        segments_completed: 0,
+        segment_current: None,
+        elided_bytes: 0,
+        after_stop: false,
+        strays: 0,
+        isolation: "off".to_owned(),
+    }
+}
+
+pub(crate) fn success() -> Outcome {
+    Outcome::Success { text: None }
+}
+
+pub(crate) fn partial() -> Outcome {
+    Outcome::Partial {
+        cause: PartialCause::Declared,
+        text: None,
+    }
+}
+
+pub(crate) fn failed(permanent: bool) -> Outcome {
+    Outcome::Failed {
+        reason: FailReason::Exit,
+        permanent,
+        retry_at: None,
+        message: Scrubbed::constant("exit code 3"),
+    }
+}

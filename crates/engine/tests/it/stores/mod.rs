@@ -1,0 +1,34 @@
+//! Agents, tasks, runs, leases and events, through their services, on every backend that runs without a server.
+
+mod agents;
+mod creation;
+mod golden;
+mod house;
+mod leases;
+mod matrix;
+mod recovery;
+mod runs;
+mod scope;
+mod tables;
+mod tasks;
+
+/// One test per backend: the same function over the store that each of them makes.
+macro_rules! on_every_store {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        mod memory {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::house::House::in_memory().await).await;
+            }
+        )*}
+        mod sled {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::house::House::in_sled().await).await;
+            }
+        )*}
+    };
+}
+use on_every_store;
