@@ -194,7 +194,10 @@ impl Session {
 
     fn note_position(&mut self, observed: &Observed) {
         match self.state.sources.get_mut(&observed.source) {
-            Some(mark) => mark.position = observed.position,
+            Some(mark) => {
+                mark.position = observed.position;
+                mark.run.clone_from(&observed.run);
+            }
             None => {
                 let mark = SourceMark {
                     position: observed.position,

@@ -78,7 +78,7 @@ fn an_endless_run_of_values_is_held_back_within_bounds() {
     let scrubber = scrubber(&[("KEY", b"aaaaaaaa")]);
     let mut stream = scrubber.stream();
     let mut out = Vec::new();
-    for _ in 0..100_000 {
+    for _ in 0..20_000 {
         out.extend(stream.push(b"a").into_vec());
         assert!(stream.held_len() <= 8 * 1024);
     }
@@ -109,7 +109,7 @@ fn values() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn every_chunking_equals_the_whole(

@@ -2,8 +2,8 @@
 
 use dormouse_state::{
     Answer, Caller, Command, Completion, Confidence, Display, Effect, Event, Evidence, GateOutcome, Ignored,
-    Invalidation, Observed, OnTimeout, Phase, Position, Rejected, Row, Session, Step, TodoItem, TodoStatus,
-    TurnResult,
+    Invalidation, Observed, OnTimeout, Phase, Position, Rejected, Row, Session, SourceId, Step, TodoItem,
+    TodoStatus, TurnResult,
 };
 
 use crate::bench::{Bench, Bound, MAIN, OTHER, applied, asks, completed, errored, stalled, working};
@@ -433,9 +433,17 @@ fn a_hundred_gates_are_pending_and_the_next_is_refused() {
 fn the_sources_of_a_run_go_when_another_is_bound() {
     let mut bench = Bench::at(Row::Completed, Bound::Run);
     applied(&bench.command(&crate::bench::run_ended("run", dormouse_state::RunEnd::Ok)));
-    assert_eq!(bench.session.view().sources.len(), 1);
+    let _ = bench.event_of("of no run", stalled());
+    assert_eq!(bench.session.view().sources.len(), 2);
     applied(&bench.bind("second"));
-    assert!(bench.session.view().sources.is_empty());
+    let left: Vec<&str> = bench
+        .session
+        .view()
+        .sources
+        .keys()
+        .map(SourceId::as_str)
+        .collect();
+    assert_eq!(left, ["of no run"]);
     let first = Observed {
         position: Position { spawn: 1, seq: 1 },
         ..bench.observed(MAIN, Event::Thinking)

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use dormouse_state::{
-    Answer, Command, EndReason, Event, GateKind, Lifecycle, Mode, Options, Phase, Rejected, RestoreError,
-    Row, Session, Snapshot, StillOpen, TodoItem, TodoStatus, TurnResult,
+    Answer, Command, Edge, EndReason, Event, GateKind, Lifecycle, Mode, Options, Phase, Rejected,
+    RestoreError, Row, Session, Snapshot, StillOpen, TodoItem, TodoStatus, TurnResult,
 };
 use serde_json::{Value, json};
 
@@ -188,4 +188,22 @@ fn an_ended_session_begins_its_next_life_and_refuses_the_former() {
     );
     assert!(state.sequence > sequence && state.gates.pending.is_empty() && state.run.is_none());
     assert_eq!(bench.observe(&late), Answer::Rejected(Rejected::Incarnation));
+}
+
+#[test]
+fn an_edge_is_stored_as_it_always_was() {
+    let mut bench = Bench::at(Row::Queued, Bound::Nothing);
+    let answer = bench.event(Event::Thinking);
+    let edge = &answer.applied().expect("applied").edges[0];
+    let stored = json!({
+        "sequence": 2,
+        "at": "2026-11-25T20:00:30Z",
+        "from": "queued",
+        "to": "thinking",
+        "input": "thinking",
+        "source": {"source": "main"},
+        "evidence": {"kind": "formal"},
+    });
+    assert_eq!(serde_json::to_value(edge).expect("an edge"), stored);
+    assert_eq!(serde_json::from_value::<Edge>(stored).expect("an edge"), *edge);
 }
