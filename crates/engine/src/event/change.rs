@@ -140,9 +140,6 @@ pub enum Change {
     /// A session was made.
     #[serde(rename = "session.created")]
     SessionCreated {},
-    /// A session's process is ready for the first time.
-    #[serde(rename = "session.started")]
-    SessionStarted {},
     /// A turn of a session began.
     #[serde(rename = "session.turn_started")]
     SessionTurnStarted {

@@ -99,9 +99,7 @@ fn hear(
             call: None,
             step: Step::Started,
         };
-        for (seq, event) in [Event::SessionStarted, working].into_iter().enumerate() {
-            told.add(session.observe(&seen(session, &run, seq as u64 + 1, event, now), now));
-        }
+        told.add(session.observe(&seen(session, &run, working, now), now));
     }
     if let Some(outcome) = outcome {
         told.add(session.command(
@@ -114,12 +112,12 @@ fn hear(
     }
 }
 
-fn seen(session: &Session, run: &dormouse_state::RunId, seq: u64, event: Event, now: Timestamp) -> Observed {
+fn seen(session: &Session, run: &dormouse_state::RunId, event: Event, now: Timestamp) -> Observed {
     Observed {
         incarnation: session.view().incarnation,
         run: Some(run.clone()),
         source: SourceId::new("supervisor"),
-        position: Position { spawn: 1, seq },
+        position: Position { spawn: 1, seq: 1 },
         subagent: false,
         starts_turn: false,
         evidence: Evidence::Formal,
@@ -188,10 +186,9 @@ impl Told {
     }
 }
 
-/// The event of an effect. Those of gates and pauses come with the services that cause them.
+/// The event of an effect. Those of gates, pauses and providers come with the services that cause them.
 fn change_of(effect: &Effect) -> Option<Change> {
     match effect {
-        Effect::SessionStarted => Some(Change::SessionStarted {}),
         Effect::TurnStarted { turn, .. } => Some(Change::SessionTurnStarted { turn: *turn }),
         Effect::TurnEnded {
             turn,
@@ -206,7 +203,8 @@ fn change_of(effect: &Effect) -> Option<Change> {
         Effect::Errored { reason } => Some(Change::SessionErrored {
             reason: reason.clone(),
         }),
-        Effect::AwaitingHuman { .. }
+        Effect::SessionStarted
+        | Effect::AwaitingHuman { .. }
         | Effect::GateEnded { .. }
         | Effect::Resumed(_)
         | Effect::BecameIdle
