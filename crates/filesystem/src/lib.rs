@@ -1,7 +1,8 @@
-//! Records with compare-and-swap.
+#![doc = include_str!("../README.md")]
 
 mod batch;
 pub mod capability;
+mod combine;
 #[cfg(feature = "sled")]
 #[doc(hidden)]
 pub mod commit_log;
@@ -23,7 +24,7 @@ mod records;
 #[cfg(feature = "sled")]
 mod sled;
 mod store;
-mod update;
+pub mod update;
 mod version;
 mod watch;
 
@@ -34,6 +35,7 @@ pub use batch::{
     Expected, KIND_MAX, LOG_ENTRY_MAX, Lane, Put, RecordKind, VALUE_MAX,
 };
 pub use capability::Capabilities;
+pub use combine::{COMBINE_MAX, COMBINE_QUEUE_MAX, COMBINE_WAITING_MAX, Store};
 pub use error::{BusyCause, CloseError, CommitError, Failed, LogError, OpenError, ReadError, Source};
 pub use ext::{FOLLOW_RECHECK, RecordStoreExt, follow};
 pub use health::{Health, State};
@@ -49,8 +51,6 @@ pub use records::{
     RecordError, RecordId, Records, SystemIndex, Versioned, WriteOnce,
 };
 pub use store::RecordStore;
-pub use update::{
-    ATTEMPTS_MAX, Change, DEADLINE, DELAY_MAX, DELAY_MIN, Retry, UpdateError, Updated, cas_update,
-};
+pub use update::{Change, Retry, UpdateError, Updated, cas_update};
 pub use version::{Position, Version};
 pub use watch::{Hint, WATCHES_MAX, Watch, Watches};

@@ -29,6 +29,9 @@ pub(super) trait Member: Send {
     fn deadline(&self) -> Instant;
 }
 
+/// Members in the order they came.
+pub(super) type Members = Vec<Box<dyn Member>>;
+
 /// What one run came to.
 pub(super) enum Applied {
     /// This has to be committed; perhaps nothing.

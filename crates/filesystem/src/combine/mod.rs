@@ -20,9 +20,9 @@ use tokio_util::task::TaskTracker;
 use self::member::{Reply, member};
 pub use self::queues::{COMBINE_MAX, COMBINE_QUEUE_MAX, COMBINE_WAITING_MAX};
 use self::queues::{Entered, Queues};
-use crate::update::{Update, check_supported};
+use crate::update::{DEADLINE, Update, check_supported};
 use crate::{
-    Change, CloseError, DEADLINE, Deadline, Entry, Key, Lane, RecordStore, Retry, UpdateError, Updated,
+    Change, CloseError, Deadline, Entry, Key, Lane, RecordStore, Retry, UpdateError, Updated,
 };
 
 /// A store with its combiner: what namespaces hold. Cloning is cheap, and clones share the queues.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::member::Member;
+use super::member::{Member, Members};
 use crate::Key;
 
 /// Most updates waiting for one key.
@@ -60,21 +60,30 @@ impl Queues {
         entered
     }
 
-    /// The next members of a key, at most [`COMBINE_MAX`]; none ends the queue.
-    pub(super) fn take(&self, key: &Key) -> Option<Vec<Box<dyn Member>>> {
+    /// The next members of a key, at most [`COMBINE_MAX`]; none when nobody waits.
+    pub(super) fn take(&self, key: &Key) -> Members {
         let mut all = self.all();
-        let queue = all.queues.get_mut(key)?;
-        let taken: Vec<_> = queue.drain(..queue.len().min(COMBINE_MAX)).collect();
-        if taken.is_empty() {
+        let All { queues, waiting } = &mut *all;
+        let Some(queue) = queues.get_mut(key) else {
+            return Members::new();
+        };
+        let taken: Members = queue.drain(..queue.len().min(COMBINE_MAX)).collect();
+        *waiting -= taken.len();
+        taken
+    }
+
+    /// Ends a queue in which nobody waits; false when somebody does.
+    pub(super) fn end(&self, key: &Key) -> bool {
+        let mut all = self.all();
+        let is_empty = all.queues.get(key).is_none_or(VecDeque::is_empty);
+        if is_empty {
             all.queues.remove(key);
-            return None;
         }
-        all.waiting -= taken.len();
-        Some(taken)
+        is_empty
     }
 
     /// Members that have to wait for the next round go before all others.
-    pub(super) fn put_back(&self, key: &Key, members: Vec<Box<dyn Member>>) {
+    pub(super) fn put_back(&self, key: &Key, members: Members) {
         let mut all = self.all();
         all.waiting += members.len();
         let queue = all.queues.entry(key.clone()).or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::member::{Applied, Ending, Member};
+use super::member::{Applied, Ending, Member, Members};
 use crate::update::{OwnStep, Step, check_supported};
 use crate::{
     BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Capabilities, CommitError, Committed, Entry, Failed, Key,
@@ -14,7 +14,7 @@ pub(super) struct Round {
     read: Option<Entry>,
     taken: Vec<Taken>,
     step: Step,
-    pub(super) left: Vec<Box<dyn Member>>,
+    pub(super) left: Members,
 }
 
 struct Taken {
@@ -49,7 +49,7 @@ struct Forming<'a> {
 
 impl Round {
     /// Applies members in order, until one has to wait for the next round.
-    pub(super) fn form(of: &Subject, read: Option<Entry>, members: Vec<Box<dyn Member>>) -> Self {
+    pub(super) fn form(of: &Subject, read: Option<Entry>, members: Members) -> Self {
         let mut forming = Forming {
             of,
             current: read.clone(),
@@ -83,7 +83,7 @@ impl Round {
     }
 
     /// Tells everyone what is stored, and each its own part. Returns who waits for the next round.
-    pub(super) fn stored(self, key: &Key, committed: Option<&Committed>) -> Vec<Box<dyn Member>> {
+    pub(super) fn stored(self, key: &Key, committed: Option<&Committed>) -> Members {
         let version = committed.and_then(|committed| committed.version);
         let entry = self.step.stored(key, self.read.as_ref(), version);
         for taken in self.taken {
@@ -97,7 +97,7 @@ impl Round {
     }
 
     /// Tells everyone who went the same. Returns who waits for the next round.
-    pub(super) fn ended(self, mut ending: impl FnMut() -> Ending) -> Vec<Box<dyn Member>> {
+    pub(super) fn ended(self, mut ending: impl FnMut() -> Ending) -> Members {
         for taken in self.taken {
             taken.member.answer(ending());
         }
@@ -106,7 +106,7 @@ impl Round {
 
     /// Everyone who went again, in order, but for those whose further writes are among what failed: they go on by
     /// themselves. And who waits for the next round.
-    pub(super) fn again(self, key: &Key, failed: &[Failed]) -> (Vec<Box<dyn Member>>, Vec<Box<dyn Member>>) {
+    pub(super) fn again(self, key: &Key, failed: &[Failed]) -> (Members, Members) {
         // Where the record itself was changed all must look again, whatever else failed.
         let is_own = failed.iter().any(|failed| failed.key == *key);
         let mut again = Vec::new();

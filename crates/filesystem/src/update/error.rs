@@ -17,7 +17,7 @@ pub enum UpdateError<E> {
     /// Not done: too many updates of this key, or of all keys, are waiting. Retry with jitter.
     #[error("too many updates of this record are waiting; nothing was written")]
     QueueFull,
-    /// Not done: [`DEADLINE`](crate::DEADLINE) passed with no commit in flight. Retry with jitter.
+    /// Not done: [`DEADLINE`](crate::update::DEADLINE) passed with no commit in flight. Retry with jitter.
     #[error("the update's time ran out before it was sent; nothing was written")]
     Deadline,
     /// Not done: this store cannot. Use another backend.

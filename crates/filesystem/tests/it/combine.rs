@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE};
 use dormouse_filesystem::{
-    ATTEMPTS_MAX, Batch, COMBINE_QUEUE_MAX, COMBINE_WAITING_MAX, Change, CommitError, DEADLINE, Deadline,
-    Entry, Expected, Key, Lane, Position, RecordKind, RecordStore, RecordStoreExt, Segment, Store, Stream,
-    UpdateError, Updated,
+    Batch, COMBINE_QUEUE_MAX, COMBINE_WAITING_MAX, Change, CommitError, Deadline, Entry, Expected, Key, Lane,
+    Position, RecordKind, RecordStore, RecordStoreExt, Segment, Store, Stream, UpdateError, Updated,
 };
 use futures::future::{BoxFuture, FutureExt, join_all};
 use futures::poll;

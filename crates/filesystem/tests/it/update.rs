@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::time::Duration;
 
+use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use dormouse_filesystem::{
-    ATTEMPTS_MAX, Batch, Capabilities, Change, CommitError, DEADLINE, DELAY_MAX, DELAY_MIN, Deadline, Entry,
-    Expected, Key, Lane, Position, ReadError, RecordKind, RecordStore, RecordStoreExt, Retry, Stream,
-    UpdateError, Updated, cas_update,
+    Batch, Capabilities, Change, CommitError, Deadline, Entry, Expected, Key, Lane, Position, ReadError,
+    RecordKind, RecordStore, RecordStoreExt, Retry, Stream, UpdateError, Updated, cas_update,
 };
 use tokio::time::Instant;
 
