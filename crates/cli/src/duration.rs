@@ -32,14 +32,14 @@ impl fmt::Display for Bounds {
 pub enum InvalidDuration {
     /// Not a number followed by a unit.
     #[error(
-        "is not a duration: write a whole number and a unit (ms, s, m, h, d), as in 90s or 1h30m; {bounds} is taken"
+        "not a duration, which is whole numbers with units (ms, s, m, h, d), as in 90s or 1h30m; {bounds} is taken"
     )]
     Form {
         /// What is taken.
         bounds: Bounds,
     },
     /// Below the least or above the most.
-    #[error("is out of bounds: {bounds} is taken")]
+    #[error("out of bounds, {bounds} is taken")]
     Bounds {
         /// What is taken.
         bounds: Bounds,

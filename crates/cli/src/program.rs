@@ -27,7 +27,7 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> Exit {
         }
         Err(error) => {
             let ui = plain(&arguments, &environment);
-            conclude(unparsed(&error, &ui), &ui)
+            conclude(unparsed(&error, &arguments, &ui), &ui)
         }
     }
 }
@@ -44,7 +44,7 @@ fn conclude(done: Result<Exit>, ui: &Ui) -> Exit {
 }
 
 /// Help and version are no errors. They start nothing and read no settings.
-fn unparsed(error: &clap::Error, ui: &Ui) -> Result<Exit> {
+fn unparsed(error: &clap::Error, arguments: &[OsString], ui: &Ui) -> Result<Exit> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             ui.bytes(error.render().to_string().as_bytes())?;
@@ -54,7 +54,7 @@ fn unparsed(error: &clap::Error, ui: &Ui) -> Result<Exit> {
             ui.stderr_bytes(error.render().to_string().as_bytes());
             Ok(Exit::Refused)
         }
-        _ => Err(args::problem_of(error).into()),
+        _ => Err(args::problem_of(error, arguments).into()),
     }
 }
 

@@ -76,6 +76,11 @@ impl House {
         self.0.supervisor.count()
     }
 
+    /// Waits until no run is at work here.
+    pub(crate) async fn idle(&self) {
+        self.0.supervisor.idle().await;
+    }
+
     /// Claims a ready task and starts its worker.
     ///
     /// Only who supervises takes runs. Another owner is told that it is in the way.

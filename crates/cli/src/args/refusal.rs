@@ -4,11 +4,12 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, Error};
 
+use super::Cli;
 use crate::problem::{Code, Problem};
 
 /// The problem that a refused command line is.
 #[must_use]
-pub fn problem_of(error: &Error) -> Problem {
+pub fn problem_of(error: &Error, arguments: &[OsString]) -> Problem {
     let rendered = error.render().to_string();
     let first = rendered.lines().next().unwrap_or_default();
     let mut detail = first.strip_prefix("error: ").unwrap_or(first).to_owned();
@@ -22,10 +23,10 @@ pub fn problem_of(error: &Error) -> Problem {
     if !missing.is_empty() {
         detail = format!("{} {}", detail.trim_end_matches(':'), missing.join(", "));
     }
-    Problem::new(Code::Usage, detail).hint(hint(error, &rendered))
+    Problem::new(Code::Usage, detail).hint(hint(error, &rendered, arguments))
 }
 
-fn hint(error: &Error, rendered: &str) -> String {
+fn hint(error: &Error, rendered: &str, arguments: &[OsString]) -> String {
     let suggestions = [
         ContextKind::SuggestedSubcommand,
         ContextKind::SuggestedArg,
@@ -43,9 +44,23 @@ fn hint(error: &Error, rendered: &str) -> String {
     }
     let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
     match usage {
-        Some(usage) => format!("usage: {usage}; see --help"),
-        None => "see dormouse --help".to_owned(),
+        Some(usage) => format!("usage: {usage}; see {} --help", command_of(arguments)),
+        None => format!("see {} --help", command_of(arguments)),
     }
+}
+
+/// The command that a line names, as far as it names one.
+fn command_of(arguments: &[OsString]) -> String {
+    let mut name = String::from("dormouse");
+    let definition = Cli::definition();
+    let mut command = &definition;
+    for word in arguments.iter().skip(1).map_while(|word| word.to_str()) {
+        if let Some(sub) = command.find_subcommand(word) {
+            command = sub;
+            name = format!("{name} {word}");
+        }
+    }
+    name
 }
 
 /// Whether a command line that could not be parsed asks for JSON.

@@ -41,7 +41,7 @@ impl std::str::FromStr for Server {
             .map(|rest| rest.trim_end_matches('/'));
         match authority.filter(|a| !a.is_empty() && a.bytes().all(|b| b.is_ascii_graphic() && b != b'/')) {
             Some(authority) => Ok(Self::Http(authority.to_owned())),
-            None => Err("is not a server: unix:/PATH or http://HOST:PORT is taken".to_owned()),
+            None => Err("not a server, unix:/PATH or http://HOST:PORT is taken".to_owned()),
         }
     }
 }

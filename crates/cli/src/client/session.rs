@@ -249,10 +249,9 @@ impl<'a> Session<'a> {
                     };
                 }
                 Step::Own => {
-                    let lock = held.take().expect("the lock was found held");
-                    let owner = Owner::open(self.context, lock, self.role).await?;
-                    drop(self.client.send_replace(Some(owner.client())));
-                    self.owner = Some(owner);
+                    let taken = held.take().expect("the lock was found held");
+                    lock = LockFound::Untried;
+                    self.own(taken, patience).await?;
                 }
                 Step::Retry => {
                     sleep(look_again()?).await;
@@ -261,6 +260,21 @@ impl<'a> Session<'a> {
                 Step::GiveUp => return Err(self.busy(holder).into()),
             }
         }
+    }
+
+    /// Becomes the owner. What a former owner still holds while it dies is waited for.
+    async fn own(&mut self, lock: OwnerLock, patience: Instant) -> Result<()> {
+        match Owner::open(self.context, lock, self.role).await {
+            Ok(owner) => {
+                self.client.send_replace(Some(owner.client()));
+                self.owner = Some(owner);
+            }
+            Err(problem) if problem.is(Code::Unavailable) && Instant::now() < patience => {
+                sleep(look_again()?).await
+            }
+            Err(problem) => return Err(problem.into()),
+        }
+        Ok(())
     }
 
     async fn look(&self) -> SocketFound {

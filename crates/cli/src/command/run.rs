@@ -1,5 +1,7 @@
 //! `run`: a task, its run, what it prints as it comes, and one line at the end.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use dormouse_engine::AgentName;
 use dormouse_engine::outcome::{FailReason, Outcome};
@@ -24,6 +26,9 @@ use crate::problem::{Code, Failure, Problem, Result};
 
 /// The agent of a command that names none.
 const AGENT_DEFAULT: &str = "default";
+
+/// How long an ended run may take to leave the books of its supervisor.
+const BOOKS: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(session: &mut Session<'_>, context: &Context, arguments: &Run) -> Result<Exit> {
     let mut signals = Signals::listen();
@@ -314,11 +319,11 @@ async fn ended(session: &mut Session<'_>, run: &RunView) -> Result<(Bytes, RunVi
         if run.outcome.is_some() {
             return Ok((body, run));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// The status line, the document, the exit code.
+/// The document, what went wrong, the status line, the exit code.
 fn conclude(context: &Context, arguments: &Run, (body, run): &(Bytes, RunView)) -> Result<Exit> {
     let ui = &context.ui;
     let outcome = run.outcome.as_ref().expect("it was waited for");
@@ -327,6 +332,8 @@ fn conclude(context: &Context, arguments: &Run, (body, run): &(Bytes, RunView)) 
             Err(Failure::StdoutClosed) | Ok(()) => {}
             failed => failed?,
         }
+    } else if let Some(problem) = trouble(outcome, run) {
+        ui.problem(&problem);
     }
     let time = run
         .facts
@@ -336,39 +343,55 @@ fn conclude(context: &Context, arguments: &Run, (body, run): &(Bytes, RunView)) 
     ui.note(&format!(
         "{} {}{time}   more: dormouse runs show {}",
         run.id,
-        said(outcome),
+        said(outcome, run),
         run.id
     ));
-    if let Some(hint) = hint(outcome, run) {
-        ui.note(&format!("hint: {hint}"));
-    }
     Ok(match arguments.exit {
         ExitBy::Outcome => Exit::of_outcome(outcome),
         ExitBy::Worker => Exit::of_worker(run.facts.as_ref().and_then(|facts| facts.exit.as_ref())),
     })
 }
 
-/// What to do about an outcome, where there is something to do.
-fn hint(outcome: &Outcome, run: &RunView) -> Option<String> {
-    let retry = run.task.map(|task| format!("dormouse task retry {task}"));
+/// What went wrong, where it was not the worker itself that said so.
+fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
     match outcome {
         Outcome::Failed {
-            reason: FailReason::Spawn,
+            reason: FailReason::Exit | FailReason::Signal,
             ..
-        } => Some(
-            "check the command's name: it is looked up on the worker's own PATH, and no shell is added"
-                .to_owned(),
+        } => None,
+        Outcome::Failed {
+            reason: FailReason::Spawn,
+            message,
+            ..
+        } => {
+            let hint = "give the program's whole path, or put it on the PATH that dormouse is started with; no shell is added";
+            Some(Problem::new(Code::Invalid, message.as_str()).hint(hint))
+        }
+        Outcome::Failed { message, .. } => Some(
+            Problem::new(Code::Internal, message.as_str()).hint(format!("see dormouse runs show {}", run.id)),
         ),
         Outcome::Timeout { .. } => {
-            Some("--timeout and --idle-timeout say how long a run may take".to_owned())
+            let detail = format!("the worker was stopped: {}", said(outcome, run));
+            Some(
+                Problem::new(Code::State, detail)
+                    .hint("--timeout and --idle-timeout say how long a run may take"),
+            )
         }
         Outcome::Lost { .. } => {
-            retry.map(|retry| format!("what it did is not known; if it may be done again: {retry}"))
+            let again = run
+                .task
+                .map(|task| format!("if it may be done again: dormouse task retry {task}"));
+            Some(
+                Problem::new(
+                    Code::State,
+                    "the owner of the run vanished; what the worker did is not known",
+                )
+                .hint(again.unwrap_or_else(|| format!("see dormouse runs show {}", run.id))),
+            )
         }
         Outcome::Success { .. }
         | Outcome::Partial { .. }
         | Outcome::Blocked { .. }
-        | Outcome::Failed { .. }
         | Outcome::Cancelled { .. } => None,
     }
 }
@@ -377,6 +400,8 @@ fn hint(outcome: &Outcome, run: &RunView) -> Option<String> {
 async fn stay_for_guests(session: &Session<'_>, ui: &Ui) {
     let Some(owner) = session.owner() else { return };
     let house = owner.house();
+    // Its own run has ended and takes a moment to leave the books.
+    let _ = tokio::time::timeout(BOOKS, house.idle()).await;
     match house.live_count() {
         0 => {}
         1 => ui.note("1 run of another command is at work here: staying until it ends; Ctrl-C stops it"),

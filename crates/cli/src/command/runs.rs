@@ -1,6 +1,6 @@
 //! `runs list|show|logs`.
 
-use dormouse_engine::outcome::{Exit as WorkerExit, Facts, Outcome};
+use dormouse_engine::outcome::{Exit as WorkerExit, Facts, FailReason, Outcome};
 use dormouse_engine::run::OutcomeKind;
 
 use super::{listing, logs};
@@ -55,7 +55,12 @@ fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.extend(run.task.map(|task| ("task", task.to_string())));
     pairs.push(("attempt", run.attempt.to_string()));
     pairs.push(("state", run.state.word().to_owned()));
-    pairs.extend(run.outcome.as_ref().map(|outcome| ("outcome", said(outcome))));
+    if let Some(outcome) = &run.outcome {
+        pairs.push(("outcome", said(outcome, run)));
+        if let Outcome::Failed { message, .. } = outcome {
+            pairs.push(("because", message.to_string()));
+        }
+    }
     if let Some(facts) = &run.facts {
         facts_of(facts, &mut pairs);
     }
@@ -90,13 +95,17 @@ fn exit_of(exit: &WorkerExit) -> String {
     )
 }
 
-/// An outcome in a few words: `Failed (exit): the worker left with code 3`.
-pub(super) fn said(outcome: &Outcome) -> String {
+/// An outcome in a few words: `Failed (code 3)`.
+pub(super) fn said(outcome: &Outcome, run: &RunView) -> String {
+    let exit = run.facts.as_ref().and_then(|facts| facts.exit.as_ref());
     match outcome {
         Outcome::Success { .. } => "Success".to_owned(),
         Outcome::Partial { cause, .. } => format!("Partial ({})", word(cause)),
         Outcome::Blocked { reason, .. } => format!("Blocked ({})", word(reason)),
-        Outcome::Failed { reason, message, .. } => format!("Failed ({}): {message}", word(reason)),
+        Outcome::Failed { reason, .. } => match (reason, exit) {
+            (FailReason::Exit | FailReason::Signal, Some(exit)) => format!("Failed ({})", exit_of(exit)),
+            _ => format!("Failed ({})", word(reason)),
+        },
         Outcome::Timeout { clock, limit_ms } => {
             format!("Timeout ({} clock, {})", word(clock), took(*limit_ms))
         }

@@ -110,9 +110,7 @@ impl Source<'_> {
                         value,
                         origin: self.origin(at),
                     }),
-                    None => {
-                        issues.push(self.issue(at, path, "is not a text, number or truth value".to_owned()))
-                    }
+                    None => issues.push(self.issue(at, path, "not a text, number or truth value".to_owned())),
                 },
             }
         }

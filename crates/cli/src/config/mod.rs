@@ -196,13 +196,13 @@ impl Config {
 fn check(path: &str, value: &str, by: Scope) -> Result<&'static Key, String> {
     let Some(key) = Key::find(path) else {
         let near = nearest_key(path).map(|near| format!("; the nearest is {near}"));
-        return Err(format!("is not a setting{}", near.unwrap_or_default()));
+        return Err(format!("not a setting{}", near.unwrap_or_default()));
     };
     if by == Scope::Project && key.scope != Scope::Project {
-        return Err(format!("cannot be set in a project's file ({PROJECT_FILE})"));
+        return Err(format!("not to be set in a project's file ({PROJECT_FILE})"));
     }
     key.check(value)
-        .map_err(|message| format!("{value:?} {message}"))?;
+        .map_err(|message| format!("{value:?} is {message}"))?;
     Ok(key)
 }
 
@@ -237,7 +237,7 @@ fn refused(issues: &[Issue]) -> Problem {
         })
         .collect();
     let detail = match issues {
-        [only] => format!("{}: {} {}", only.origin, only.path, only.message),
+        [only] => format!("{}: {}: {}", only.origin, only.path, only.message),
         several => format!("the configuration has {} errors", several.len()),
     };
     Problem::new(Code::Config, detail)

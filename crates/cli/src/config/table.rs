@@ -145,9 +145,9 @@ impl Key {
     pub fn check(&self, value: &str) -> Result<(), String> {
         match self.kind {
             Kind::Path if value.starts_with('/') && !value.contains('\0') => Ok(()),
-            Kind::Path => Err("is not an absolute path".to_owned()),
+            Kind::Path => Err("not an absolute path".to_owned()),
             Kind::Server if value.starts_with("unix:/") || value.starts_with("http://") => Ok(()),
-            Kind::Server => Err("is not a server: unix:/PATH or http://HOST:PORT is taken".to_owned()),
+            Kind::Server => Err("not a server, unix:/PATH or http://HOST:PORT is taken".to_owned()),
             Kind::DurationOrOff(_) if value == "off" => Ok(()),
             Kind::Duration(bounds) => duration::parse(value, bounds)
                 .map(drop)

@@ -64,6 +64,9 @@ impl Owner {
         let store = Arc::clone(engine.system().store());
         let (phase, seen) = watch::channel(Phase::Starting);
         let supervisor = store::supervisor(&engine, context)?;
+        if let Err(error) = supervisor.sweep_folders().await {
+            tracing::warn!(%error, "the folders of former runs were not removed");
+        }
         let house = House::new(engine, supervisor, role, seen.clone());
         let router = api::router(
             house.clone(),
@@ -102,12 +105,23 @@ impl Owner {
     /// # Errors
     /// What could not be flushed in time.
     pub async fn close(self) -> Result<(), Problem> {
-        self.house.stop().await;
-        self.phase.send_replace(Phase::Draining);
+        let Self {
+            house,
+            client,
+            store,
+            phase,
+            server,
+            lock,
+        } = self;
+        house.stop().await;
+        phase.send_replace(Phase::Draining);
         // Ends by its own bound. A panic of it is ours, and was printed.
-        let _ = self.server.await;
-        let closed = self.store.close(Deadline::after(CLOSE_MAX)).await;
-        drop(self.lock);
+        let _ = server.await;
+        let closed = store.close(Deadline::after(CLOSE_MAX)).await;
+        // The store has a lock of its own, which goes with its last handle: ours is freed after it, or the next owner
+        // would find the store in use.
+        drop((house, client, store));
+        drop(lock);
         closed.map_err(|error| {
             Problem::new(
                 Code::Unknown,

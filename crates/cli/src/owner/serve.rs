@@ -7,6 +7,9 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
@@ -25,6 +28,8 @@ use crate::problem::{Code, Problem};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a leaving owner waits for a client that had connected and was not accepted yet.
 const BACKLOG_WAIT: Duration = Duration::from_millis(20);
+/// How long a leaving owner waits for the first request of a client that has connected.
+const FIRST_REQUEST_WAIT: Duration = Duration::from_millis(250);
 /// How long a leaving owner waits for requests under way.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// Connections at once; more wait in the backlog.
@@ -89,19 +94,29 @@ async fn converse(stream: UnixStream, router: Router, mut phase: watch::Receiver
         Ok(credentials) => peer::judge(credentials.uid(), credentials.pid()),
         Err(_) => peer::Verdict::Untraceable,
     };
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let mut request = request.map(axum::body::Body::new);
+    let (begun, mut has_begun) = watch::channel(false);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        begun.send_replace(true);
+        let mut request = request.map(Body::new);
         request.extensions_mut().insert(Caller::Peer(verdict));
         router.clone().oneshot(request)
     });
-    let connection = hyper::server::conn::http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = is_draining(&mut phase) => connection.as_mut().graceful_shutdown(),
+        () = is_draining(&mut phase) => {}
     }
+    // Who has connected and not asked yet is heard, and told to try again: closed now, it could not know whether its
+    // request was done.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = has_begun.wait_for(|has_begun| *has_begun) => {}
+        () = tokio::time::sleep(FIRST_REQUEST_WAIT) => {}
+    }
+    connection.as_mut().graceful_shutdown();
     let _ = connection.await;
 }

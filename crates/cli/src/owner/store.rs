@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dormouse_engine::recovery::Recovery;
+use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
 use dormouse_engine::{Engine, EngineOptions, Environment, Epoch, HostIdentity, Random, SystemClock};
@@ -28,7 +29,10 @@ pub(super) async fn open(place: &Path) -> Result<(Engine, Recovery), Problem> {
     let system = Namespace::<System>::open(store, &Requirements::embedded(), seed)
         .await
         .map_err(|e| refused(&e))?;
-    let engine = Engine::open(system, environment()?, EngineOptions::default());
+    let options = EngineOptions {
+        companions: vec![Arc::new(Sessions)],
+    };
+    let engine = Engine::open(system, environment()?, options);
     let recovery = engine.recover(&SystemOrphans).await?;
     Ok((engine, recovery))
 }

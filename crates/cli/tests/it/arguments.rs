@@ -13,7 +13,7 @@ fn words(line: &[&str]) -> Vec<std::ffi::OsString> {
 
 fn refused(line: &[&str]) -> (String, String) {
     let error = parse(words(line)).expect_err(&line.join(" "));
-    let problem = problem_of(&error);
+    let problem = problem_of(&error, &words(line));
     assert_eq!(problem.exit().code(), 2, "{line:?}");
     (problem.detail, problem.hint.expect("every refusal has a hint"))
 }
@@ -68,7 +68,7 @@ fn hostile_names_are_refused() {
     let long = "a".repeat(64);
     for bad in ["", "a/b", "..", "a\nb", "Alice", &long, "-x"] {
         let error = parse(words(&["run", &format!("--agent={bad}"), "--", "true"])).expect_err(bad);
-        assert_eq!(problem_of(&error).exit().code(), 2);
+        assert_eq!(problem_of(&error, &[]).exit().code(), 2);
     }
 }
 

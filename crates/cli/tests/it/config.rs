@@ -103,7 +103,7 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest() {
         assert_eq!(
             refused.detail,
             format!(
-                "{}:{line}: {path} is not a setting; the nearest is {near}",
+                "{}:{line}: {path}: not a setting; the nearest is {near}",
                 place.file().display()
             ),
             "{file}"
@@ -140,7 +140,7 @@ fn every_error_is_reported_and_none_is_clamped() {
             .message
     };
     assert!(
-        of("run.wall_clock").contains("\"0s\" is out of bounds: 1s to 30d"),
+        of("run.wall_clock").contains("\"0s\" is out of bounds, 1s to 30d"),
         "{}",
         of("run.wall_clock")
     );
