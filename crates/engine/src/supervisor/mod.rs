@@ -257,6 +257,34 @@ impl Supervisor {
         self.runs().into_iter().for_each(|run| self.kill(run));
     }
 
+    /// Removes the folders of runs that are not live here: what a former owner left. To be called before the first
+    /// start, by whoever owns the store alone. Returns how many went.
+    ///
+    /// # Errors
+    /// The file system's, from listing; a folder that cannot be removed stays and is logged.
+    pub async fn sweep_folders(&self) -> std::io::Result<usize> {
+        let mut entries = match tokio::fs::read_dir(&self.0.options.run_folders).await {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let mut swept = 0;
+        while let Some(entry) = entries.next_entry().await? {
+            let run = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<RunId>().ok());
+            let Some(run) = run.filter(|run| self.live(*run).is_none()) else {
+                continue;
+            };
+            match tokio::fs::remove_dir_all(entry.path()).await {
+                Ok(()) => swept += 1,
+                Err(error) => tracing::warn!(%run, %error, "the folder of a former run was not removed"),
+            }
+        }
+        Ok(swept)
+    }
+
     fn runs(&self) -> Vec<RunId> {
         self.lock().keys().copied().collect()
     }
