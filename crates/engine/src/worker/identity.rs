@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::os;
 
+/// The variable of every worker that names its run.
+pub(crate) const RUN_VARIABLE: &str = "DORMOUSE_RUN";
+
 /// A process, told from every other one of the same boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::identity::{Boot, ProcessId, ProcessRow};
+use super::identity::{Boot, ProcessId, ProcessRow, RUN_VARIABLE};
 use super::os::{self, Signalled};
 
 /// How long a keeper without supervisor has to end its own tree before it is killed with it: its two seconds, and
@@ -157,7 +157,7 @@ fn kill(members: &[ProcessId], keeper: ProcessId) -> Vec<ProcessId> {
 fn members(row: &ProcessRow) -> Vec<ProcessId> {
     let worker = row.worker.filter(|worker| is_alive(*worker));
     let keeper = Some(row.keeper).filter(|keeper| is_alive(*keeper));
-    let mut found = os::kin(worker.map(|w| w.pid), &format!("DORMOUSE_RUN={}", row.run));
+    let mut found = os::kin(worker.map(|w| w.pid), &format!("{RUN_VARIABLE}={}", row.run));
     for root in [worker, keeper].into_iter().flatten() {
         found.extend(os::stat(root.pid));
         found.extend(os::descendants(root.pid));

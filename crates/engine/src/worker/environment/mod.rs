@@ -14,6 +14,8 @@ pub use names::{NameClass, name_class};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::identity::RUN_VARIABLE;
+
 /// Where programs are looked for when the configuration names no other folders.
 pub const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -172,7 +174,7 @@ impl Base {
             ("USER", self.user.clone()),
             ("NO_COLOR", "1".to_owned()),
             ("CI", "true".to_owned()),
-            ("DORMOUSE_RUN", self.run.clone()),
+            (RUN_VARIABLE, self.run.clone()),
             ("DORMOUSE_RUN_DIR", text(&self.run_folder)),
         ]);
         if let Some(traceparent) = &self.traceparent {
@@ -244,6 +246,7 @@ mod tests {
         assert_eq!(environment["TRACEPARENT"], "00-1");
     }
 
+    /// WK-2
     #[test]
     fn names_of_the_base_and_names_that_load_code_are_refused_in_every_layer_and_any_case() {
         for name in [

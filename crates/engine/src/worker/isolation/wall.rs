@@ -39,14 +39,11 @@ impl Wall {
     pub fn round(program: &Path, spec: &WallSpec) -> Self {
         let system = READ.iter().chain(&DEVICES_READ).map(PathBuf::from);
         let own = [program.to_owned(), program.canonicalize().unwrap_or_default()];
-        let folders = own
-            .iter()
-            .filter_map(|p| p.parent())
-            .filter(|p| !is_root(p))
-            .map(Path::to_owned);
+        let write: Vec<PathBuf> = spec.write.iter().filter_map(|p| p.canonicalize().ok()).collect();
+        let own = own.iter().map(|file| gate_of(file, &write));
         let resolver = Path::new(RESOLVER).canonicalize().ok();
         let read = system
-            .chain(folders)
+            .chain(own)
             .chain(resolver)
             .chain(spec.read.iter().cloned())
             .collect();
@@ -58,7 +55,46 @@ impl Wall {
     }
 }
 
-/// A program in `/` or with no folder opens nothing: that gate would be the whole wall.
-fn is_root(folder: &Path) -> bool {
-    folder.parent().is_none() || folder.as_os_str().is_empty()
+/// A program's gate: its folder, for what it loads from beside itself. A folder that also holds what this run
+/// writes holds other runs' folders too, perhaps the store, perhaps everything: then the file alone.
+fn gate_of(program: &Path, write: &[PathBuf]) -> PathBuf {
+    let opens_too_much = |folder: &Path| match folder.canonicalize() {
+        Ok(folder) => folder.parent().is_none() || write.iter().any(|ours| ours.starts_with(&folder)),
+        Err(_) => true,
+    };
+    match program.parent() {
+        Some(folder) if !opens_too_much(folder) => folder.to_owned(),
+        Some(_) | None => program.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_beside_our_own_folders_opens_only_itself() {
+        let home = tempfile::tempdir().unwrap();
+        let [workspace, bin] = ["dormouse/workspaces/a", "bin"].map(|f| home.path().join(f));
+        for folder in [&workspace, &bin] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let spec = WallSpec {
+            read: Vec::new(),
+            write: vec![workspace],
+        };
+        let [beside, apart] = ["script", "bin/program"].map(|f| home.path().join(f));
+        for file in [&beside, &apart] {
+            std::fs::write(file, "").unwrap();
+        }
+        let reads = |program: &Path, what: &Path| Wall::round(program, &spec).read.contains(&what.to_owned());
+        assert!(reads(&beside, &beside) && !reads(&beside, home.path()));
+        assert!(reads(&apart, &bin));
+    }
+
+    #[test]
+    fn the_root_is_never_a_gate() {
+        let wall = Wall::round(Path::new("/program"), &WallSpec::default());
+        assert!(!wall.read.contains(&PathBuf::from("/")));
+    }
 }

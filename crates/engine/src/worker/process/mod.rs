@@ -47,7 +47,7 @@ use crate::command::Stdin;
 pub struct Launch {
     /// The executable that becomes the keeper: it calls [`enter`](super::keeper::enter) first of all.
     pub keeper: PathBuf,
-    /// The run's id, for the row.
+    /// The run's id, for the row and for `DORMOUSE_RUN`.
     pub run: String,
     /// Program and arguments; the program is looked for on the `PATH` of [`Launch::environment`].
     pub argv: Vec<String>,

@@ -17,7 +17,7 @@ use super::error::Told;
 use super::pump::{Pump, Wire};
 use super::{Launch, Live, SpawnError, find_program};
 use crate::command::Stdin;
-use crate::worker::identity::{Boot, ProcessRow};
+use crate::worker::identity::{Boot, ProcessRow, RUN_VARIABLE};
 use crate::worker::isolation::{self, Level, Wall, WallSpec};
 use crate::worker::keeper::MARKER;
 use crate::worker::keeper::message::{Instruction, Order, Report};
@@ -163,11 +163,14 @@ fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
         spec.read.push(file.clone());
     }
     let wall = matches!(level, Level::Landlock { .. }).then(|| Wall::round(&program, &spec));
+    let mut environment = launch.environment;
+    // By this name the run's processes are found when everybody who knew them is gone.
+    environment.insert(RUN_VARIABLE.to_owned(), launch.run);
     let order = Order {
         program,
         argv: launch.argv,
         cwd,
-        environment: launch.environment,
+        environment,
         stdin: launch.stdin,
         limits: launch.limits,
         wall,

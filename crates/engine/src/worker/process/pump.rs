@@ -201,6 +201,9 @@ impl Pump {
                 self.buffer.exited(exit);
             }
             Report::Empty { usage, strays, left } => {
+                if left > 0 {
+                    tracing::error!(run = %self.row.run, left, "the kernel does not let go of killed processes");
+                }
                 self.end = End::Draining {
                     until: Instant::now() + DRAIN_MAX,
                     usage,
@@ -216,9 +219,13 @@ impl Pump {
 
     /// The tree without its keeper: killed by its row.
     async fn keeper_lost(&mut self) {
+        tracing::error!(run = %self.row.run, keeper = %self.row.keeper, "a keeper vanished; its tree is killed by its row");
         let left = match orphans::end(&self.row).await {
             Ok(_) => 0,
-            Err(error) => error.left(),
+            Err(error) => {
+                tracing::error!(run = %self.row.run, %error, "a tree could not be ended");
+                error.left()
+            }
         };
         let usage = ResourceUsage::default();
         self.end = End::Draining {
