@@ -12,6 +12,7 @@ pub mod edge;
 pub mod environment;
 pub mod exit;
 pub mod glob;
+mod log;
 pub mod nearest;
 pub mod output;
 pub mod owner;

@@ -10,6 +10,7 @@ use crate::command;
 use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
+use crate::log;
 use crate::output::{self, Format, TimeStyle, Ui};
 use crate::problem::{Code, Failure, Problem, Result};
 
@@ -97,6 +98,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Doctor => {}
     }
     refuse_inside_a_run(&environment)?;
+    log::begin(cli.global.verbose, &environment, ui)?;
     let context = match &cli.command {
         Command::Doctor => return with_runtime(command::doctor(&cli.global, environment, ui)),
         _ => Context::find(&cli.global, environment, ui.clone())?,

@@ -77,9 +77,10 @@ pub struct List<T> {
     pub next_cursor: Option<String>,
 }
 
-/// An item or list as JSON.
+/// An item or list as JSON, ended by a line feed: a client prints the body as it is.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let bytes = serde_json::to_vec(body).expect("views have text keys only");
+    let mut bytes = serde_json::to_vec(body).expect("views have text keys only");
+    bytes.push(b'\n');
     (
         status,
         [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],

@@ -120,7 +120,9 @@ impl<'a> Session<'a> {
         // Ends with an answer, or after the deadline or the last attempt.
         loop {
             let client = self.attached(patience).await?;
-            match timeout_at(deadline, client.send(call)).await {
+            let sent = timeout_at(deadline, client.send(call)).await;
+            tracing::debug!(?call, answer = ?sent.as_ref().map(|sent| sent.as_ref().map(|answer| answer.status)), "asked");
+            match sent {
                 Ok(Ok(answer)) if answer.status.is_success() => return Ok(answer),
                 Ok(Ok(answer)) => self.refused(answer, &mut attempt, patience, deadline).await?,
                 Ok(Err(SendError::NotSent(why))) => self.not_sent(&why, &mut attempt).await?,
@@ -164,6 +166,7 @@ impl<'a> Session<'a> {
             && self.context.server.is_none()
             && self.owner.is_none();
         if is_owner_leaving && Instant::now() < patience {
+            tracing::debug!(%status, "the owner makes room");
             self.client.send_replace(None);
             sleep(look_again()?).await;
             return Ok(());
@@ -227,6 +230,7 @@ impl<'a> Session<'a> {
             } else {
                 SocketFound::Silent
             };
+            tracing::debug!(?socket, ?lock, "looked for the owner of the store");
             match decide(
                 self.context.server.is_some(),
                 socket,

@@ -89,24 +89,26 @@ async fn go_on(session: &mut Session<'_>, ui: &Ui, from: Option<u64>, kind: Opti
             .query("from", next)
             .query("type", kind.as_deref());
         let mut lines = Lines::new(session.open(&call).await?.body);
-        // Ends with the body, which is asked for again from behind the last event.
-        loop {
-            let line: Option<Bytes> = tokio::select! {
-                line = lines.next() => line.unwrap_or(None),
-                () = session.is_in_the_way() => {
-                    session.make_room().await?;
-                    None
-                }
+        // Ends with the body, which is asked for again from behind the last event, or when somebody wants room.
+        let is_in_the_way = loop {
+            let line = tokio::select! {
+                line = lines.next() => line,
+                () = session.is_in_the_way() => break true,
             };
-            let Some(line) = line else { break };
+            let Ok(Some(line)) = line else { break false };
             match listing::read(&line)? {
                 Line::Event(event) => {
                     print(ui, &line)?;
                     next = Some(event.position.get() + 1);
                 }
                 Line::Problem { problem } => return Err(problem.into()),
-                Line::Bye { .. } => break,
+                Line::Bye { .. } => break false,
             }
+        };
+        // It reads from the store, which is not closed before it is gone.
+        drop(lines);
+        if is_in_the_way {
+            session.make_room().await?;
         }
         session.look_again();
     }

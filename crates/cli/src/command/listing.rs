@@ -77,7 +77,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
         Format::Text => ui.table(&table)?,
         Format::Jsonl => {}
     }
-    if let Some(cursor) = cursor {
+    if let (Format::Text, Some(cursor)) = (ui.format, cursor) {
         ui.note(&format!("there are more: --all, or --cursor {cursor}"));
     }
     Ok(Exit::Done)

@@ -97,13 +97,15 @@ impl Ui {
         write(&mut io::stdout().lock(), bytes)
     }
 
-    /// One line on stdout, flushed.
+    /// One line on stdout, flushed. A line feed that is there already is the only one.
     ///
     /// # Errors
     /// As [`Ui::bytes`].
     pub fn line(&self, line: impl AsRef<[u8]>) -> Result<()> {
         let mut bytes = line.as_ref().to_vec();
-        bytes.push(b'\n');
+        if !bytes.ends_with(b"\n") {
+            bytes.push(b'\n');
+        }
         self.bytes(&bytes)
     }
 

@@ -59,6 +59,7 @@ impl Owner {
     pub async fn open(context: &Context, lock: OwnerLock, role: Role) -> Result<Self, Problem> {
         let places = &context.places;
         let token = ControlToken::ensure(&places.token)?;
+        tracing::debug!("owning: opening the store");
         let (engine, recovery) = store::open(&places.store).await?;
         tell(&recovery, &context.ui);
         let store = Arc::clone(engine.system().store());
@@ -79,6 +80,7 @@ impl Owner {
         phase.send_replace(Phase::Serving);
         let server = serve::serve(listener, file, router.clone(), seen)?;
         let client = Client::in_process(router, context.tenant_header());
+        tracing::debug!("owning: serving");
         Ok(Self {
             house,
             client,
@@ -113,15 +115,19 @@ impl Owner {
             server,
             lock,
         } = self;
+        tracing::debug!("leaving: stopping runs");
         house.stop().await;
+        tracing::debug!("leaving: draining");
         phase.send_replace(Phase::Draining);
         // Ends by its own bound. A panic of it is ours, and was printed.
         let _ = server.await;
+        tracing::debug!("leaving: closing the store");
         let closed = store.close(Deadline::after(CLOSE_MAX)).await;
         // The store has a lock of its own, which goes with its last handle: ours is freed after it, or the next owner
         // would find the store in use.
         drop((house, client, store));
         drop(lock);
+        tracing::debug!("left");
         closed.map_err(|error| {
             Problem::new(
                 Code::Unknown,
