@@ -13,6 +13,10 @@ use crate::{CommandError, EventId, OpId, PrefixedId, Principal, Random, TenantId
 
 /// What a command answers, with or without a commit.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per attempt of a command, and it moves once"
+)]
 pub(crate) enum Verdict<T> {
     /// Commit this, then answer.
     Commit(Draft, T),

@@ -172,6 +172,9 @@ impl CommandError {
         matches!(self, Self::Contended { .. } | Self::Unavailable(_))
     }
 
+    /// What was read changed meanwhile: the command is decided again.
+    pub(crate) const LOST_RACE: Self = Self::Contended { attempts: 1 };
+
     pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::Invalid {
             field,
@@ -179,7 +182,7 @@ impl CommandError {
         }
     }
 
-    pub(crate) fn not_found(what: &'static str, id: impl ToString) -> Self {
+    pub(crate) fn not_found(what: &'static str, id: &impl ToString) -> Self {
         Self::NotFound {
             what,
             id: id.to_string(),
@@ -203,7 +206,7 @@ impl From<ReadError> for CommandError {
 impl From<CommitError> for CommandError {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict { .. } => Self::Contended { attempts: 1 },
+            CommitError::Conflict { .. } => Self::LOST_RACE,
             CommitError::Busy { .. } | CommitError::Unavailable { .. } | CommitError::Closed { .. } => {
                 Self::Unavailable(error.into())
             }
@@ -226,7 +229,7 @@ impl From<RecordError> for CommandError {
             RecordError::CursorScope => Self::CursorScope,
             RecordError::TooNew { .. } => Self::TooNew(error.into()),
             RecordError::Invalid(_) | RecordError::Misplaced { .. } => Self::Corrupt(error.into()),
-            RecordError::Exists { .. } => Self::Contended { attempts: 1 },
+            RecordError::Exists { .. } => Self::LOST_RACE,
             RecordError::NoIndex { .. } => Self::Unsupported(error.into()),
         }
     }

@@ -23,7 +23,7 @@ where
         .limit(2);
     let found = rows.find(&query).await?.rows;
     match &found[..] {
-        [] => Err(CommandError::not_found(R::Id::NOUN, short)),
+        [] => Err(CommandError::not_found(R::Id::NOUN, &short)),
         [one] => Ok(one.id()),
         [first, second, ..] => Err(CommandError::Ambiguous {
             given: short.to_string(),

@@ -161,11 +161,20 @@ pub(crate) fn take(core: &Core, draft: &mut Draft, subject: &Subject) -> Result<
 
 /// The lease on a subject with its heartbeat; none when it is free.
 pub(crate) async fn held(core: &Core, subject: &Subject) -> Result<Option<Held>, CommandError> {
-    let Some(lease) = Records::<Lease>::new(&core.space).get(subject).await? else {
+    let leases = Records::<Lease>::new(&core.space);
+    let Some(lease) = leases.get(subject).await? else {
         return Ok(None);
     };
-    let heartbeat = Records::<Heartbeat>::new(&core.space).get(subject).await?;
-    Ok(heartbeat.map(|heartbeat| Held { lease, heartbeat }))
+    if let Some(heartbeat) = Records::<Heartbeat>::new(&core.space).get(subject).await? {
+        return Ok(Some(Held { lease, heartbeat }));
+    }
+    // Both go in one commit: a lease that is still there has lost its heartbeat otherwise.
+    match leases.get(subject).await? {
+        Some(now) if now.version() == lease.version() => {
+            Err(CommandError::Corrupt("a lease has no heartbeat".into()))
+        }
+        _ => Err(CommandError::LOST_RACE),
+    }
 }
 
 /// What a guard may do now: the rows it holds by, or why it holds no more.

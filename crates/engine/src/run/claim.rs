@@ -73,7 +73,7 @@ async fn staged(
     id: TaskId,
     options: ClaimOptions,
 ) -> Result<Verdict<Claim>, CommandError> {
-    let missing = || CommandError::not_found("task", id);
+    let missing = || CommandError::not_found("task", &id);
     let read = Records::<Task>::new(&core.space)
         .get(&id)
         .await?

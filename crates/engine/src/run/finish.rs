@@ -25,7 +25,7 @@ pub struct Finished {
 
 pub(super) async fn finish(
     core: &Core,
-    mut draft: Draft,
+    draft: Draft,
     claimed: &Claimed,
     outcome: &Outcome,
     facts: &Facts,
@@ -49,12 +49,36 @@ pub(super) async fn finish(
             unreachable!("no cell of finish says so")
         }
     }
+    match staged(core, draft, claimed, &read, outcome, facts).await {
+        Err(CommandError::Fenced { .. } | CommandError::Rejected { .. })
+            if has_changed(core, &read).await? =>
+        {
+            Err(CommandError::LOST_RACE)
+        }
+        staged => staged,
+    }
+}
+
+/// Whether a run was written since it was read. Its rows are read one after the other, so a refusal by a later one may
+/// only mean that it has ended in between: then all is read again.
+async fn has_changed(core: &Core, read: &Versioned<Run>) -> Result<bool, CommandError> {
+    let now = get(core, read.id).await?;
+    Ok(now.version() != read.version())
+}
+
+async fn staged(
+    core: &Core,
+    mut draft: Draft,
+    claimed: &Claimed,
+    read: &Versioned<Run>,
+    outcome: Outcome,
+    facts: &Facts,
+) -> Result<Verdict<Finished>, CommandError> {
     let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
     held.stage_release(core, &mut draft).await?;
-    let ended = stage_end(core, &mut draft, &read, outcome, Some(facts.clone())).await?;
-    let task = stage_task(core, &mut draft, &read, &ended.outcome.outcome).await?;
-    let finished = Finished { task, ..ended };
-    Ok(Verdict::Commit(draft, finished))
+    let ended = stage_end(core, &mut draft, read, outcome, Some(facts.clone())).await?;
+    let task = stage_task(core, &mut draft, read, &ended.outcome.outcome).await?;
+    Ok(Verdict::Commit(draft, Finished { task, ..ended }))
 }
 
 /// The same end was reported before: it is answered as then.

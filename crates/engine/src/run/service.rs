@@ -162,7 +162,7 @@ async fn stopping(
 /// A run's row.
 pub(super) async fn get(core: &Core, id: RunId) -> Result<Versioned<Run>, CommandError> {
     let row = Records::<Run>::new(&core.space).get(&id).await?;
-    row.ok_or_else(|| CommandError::not_found("run", id))
+    row.ok_or_else(|| CommandError::not_found("run", &id))
 }
 
 /// Stages a run's row, and what the companions say follows from it.

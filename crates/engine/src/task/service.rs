@@ -11,6 +11,7 @@ use crate::agent::Agents;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
+use crate::outcome::OUTCOME_TEXT_MAX;
 use crate::run::{StopReason, Stopped, stage_stop};
 use crate::{CommandError, Principal, TaskId};
 
@@ -50,7 +51,7 @@ impl Tasks {
     /// `NotFound`, `Corrupt`.
     pub async fn get(&self, id: TaskId) -> Result<Versioned<Task>, CommandError> {
         let row = self.rows.get(&id).await?;
-        row.ok_or_else(|| CommandError::not_found("task", id))
+        row.ok_or_else(|| CommandError::not_found("task", &id))
     }
 
     /// The id that is meant by a whole id or its first 8 digits or more.
@@ -90,7 +91,7 @@ impl Tasks {
         id: TaskId,
         reason: Option<Scrubbed>,
     ) -> Result<Task, CommandError> {
-        let reason = &reason;
+        let reason = &reason.map(|reason| reason.truncate_to(OUTCOME_TEXT_MAX));
         let done = self.core.command(by, |mut draft| async move {
             let read = self.get(id).await?;
             let cause = Cause {
@@ -100,7 +101,7 @@ impl Tasks {
             match move_task(&self.core, &mut draft, &read, &TaskEvent::Cancel, cause).await? {
                 Moved::To(task) => Ok(Verdict::Commit(draft, (*task, None))),
                 Moved::Ignored => Ok(Verdict::Nothing((read.into_inner(), None))),
-                Moved::Same => self.stop(draft, read.into_inner(), reason.clone()).await,
+                Moved::Same => self.stop(draft, read, reason.clone()).await,
             }
         });
         let (task, stopped) = done.await?.answer;
@@ -113,19 +114,25 @@ impl Tasks {
     async fn stop(
         &self,
         mut draft: Draft,
-        task: Task,
+        task: Versioned<Task>,
         reason: Option<Scrubbed>,
     ) -> Result<Verdict<(Task, Option<Stopped>)>, CommandError> {
-        let run = task.last_run.expect("a running task has a run");
+        let Some(run) = task.last_run else {
+            return Err(CommandError::Corrupt("a running task names no run".into()));
+        };
         let stop = StopReason::Cancel {
             by: draft.actor().clone(),
             reason,
         };
-        let stopped = stage_stop(&self.core, &mut draft, run, stop).await?;
-        Ok(match stopped {
-            Some(stopped) => Verdict::Commit(draft, (task, Some(stopped))),
-            None => Verdict::Nothing((task, None)),
-        })
+        if let Some(stopped) = stage_stop(&self.core, &mut draft, run, stop).await? {
+            return Ok(Verdict::Commit(draft, (task.into_inner(), Some(stopped))));
+        }
+        // The run may have ended since the task was read, and the task be waiting to be tried again: then it is the
+        // task that is to be cancelled.
+        if self.get(task.id).await?.version() != task.version() {
+            return Err(CommandError::LOST_RACE);
+        }
+        Ok(Verdict::Nothing((task.into_inner(), None)))
     }
 
     /// Makes an ended or waiting task ready again, with what was counted forgotten. With `Steps::Fresh` its steps are

@@ -192,7 +192,9 @@ async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>) -> Engine 
     static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     let seed = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let need = Requirements::volatile();
-    let system = Namespace::<System>::open(Arc::clone(store), &need, seed).await.unwrap();
+    let system = Namespace::<System>::open(Arc::clone(store), &need, seed)
+        .await
+        .unwrap();
     let random = Arc::new(Random::seeded(seed));
     let boot = Boot {
         host: "burrow".to_owned(),

@@ -2,10 +2,12 @@
 
 mod agents;
 mod creation;
+mod events;
 mod golden;
 mod house;
 mod leases;
 mod matrix;
+mod records;
 mod recovery;
 mod runs;
 mod scope;

@@ -16,9 +16,16 @@ use super::house::{House, facts, failed, operator, partial, success};
 super::on_every_store! {
     of_a_hundred_claims_of_one_task_one_wins;
     a_hundred_claimers_of_fifty_tasks_claim_each_once;
+    /// ST-35, the first half; the second is the cancels below.
     a_run_has_one_outcome_and_the_same_end_may_be_told_again;
+    /// ST-35
+    the_same_end_told_twice_at_once_is_one_end;
+    /// ST-35
     a_cancel_that_races_success_leaves_one_outcome;
+    /// ST-35: a failure that comes after the cancel is the cancel's.
     a_stop_that_came_first_stands;
+    a_cancel_that_races_a_failure_is_not_lost;
+    a_shutdown_is_counted_nowhere;
     a_run_told_to_stop_before_it_went_does_not_go;
     an_opaque_command_has_a_side_effect_open_while_it_runs;
     each_change_has_its_event_in_the_order_of_commits;
@@ -97,6 +104,73 @@ async fn a_run_has_one_outcome_and_the_same_end_may_be_told_again(house: House) 
             .into_inner(),
         first.outcome
     );
+}
+
+async fn the_same_end_told_twice_at_once_is_one_end(house: House) {
+    let alice = house.agent("alice").await;
+    for n in 0..20 {
+        let task = house
+            .task(NewTask::new(alice.clone(), format!("sheep {n}")))
+            .await;
+        let claimed = house.claim(&task).await;
+        let (done, facts, runs) = (success(), facts(), &house.tenant.runs);
+        let (one, two) = (
+            runs.finish(&claimed, &done, &facts),
+            runs.finish(&claimed, &done, &facts),
+        );
+        let (one, two) = tokio::join!(one, two);
+        assert_eq!(one.unwrap(), two.unwrap());
+    }
+}
+
+/// However the two meet, a task whose cancel was acknowledged does not come back.
+async fn a_cancel_that_races_a_failure_is_not_lost(house: House) {
+    let alice = house.agent("alice").await;
+    for n in 0..20 {
+        let task = house
+            .task(NewTask::new(alice.clone(), format!("sheep {n}")))
+            .await;
+        let claimed = house.claim(&task).await;
+        let (by, bad, facts) = (operator(), failed(false), facts());
+        let cancel = house.tenant.tasks.cancel(&by, task.id, None);
+        let finish = house.tenant.runs.finish(&claimed, &bad, &facts);
+        let (cancelled, finished) = tokio::join!(cancel, finish);
+        cancelled.unwrap();
+        finished.unwrap();
+        assert_eq!(
+            house.tenant.tasks.get(task.id).await.unwrap().state,
+            TaskState::Cancelled
+        );
+    }
+}
+
+async fn a_shutdown_is_counted_nowhere(house: House) {
+    let alice = house.agent("alice").await;
+    let outcome = OutcomeKind::Lost;
+    let ends = [
+        (Effects::Repeatable, TaskState::Ready),
+        (Effects::Opaque, TaskState::Failed { outcome }),
+    ];
+    for (effects, state) in ends {
+        let command = CommandSpec {
+            effects,
+            ..CommandSpec::new(vec!["true".to_owned()])
+        };
+        let new = NewTask {
+            command: Some(command),
+            ..NewTask::new(alice.clone(), "sleep")
+        };
+        let claimed = house.claim(&house.task(new).await).await;
+        let runs = &house.tenant.runs;
+        runs.started(&claimed, Some(&process(claimed.run.id)))
+            .await
+            .unwrap();
+        runs.stopping(&claimed, &StopReason::Shutdown).await.unwrap();
+        let finished = runs.finish(&claimed, &failed(false), &facts()).await.unwrap();
+        assert_eq!(finished.outcome.outcome, StopReason::Shutdown.outcome());
+        let task = finished.task.unwrap();
+        assert_eq!((task.state, task.failures, task.reclaims), (state, 0, 0));
+    }
 }
 
 async fn a_cancel_that_races_success_leaves_one_outcome(house: House) {

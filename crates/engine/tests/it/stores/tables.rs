@@ -30,7 +30,7 @@ fn cell<S>(decision: &Decision<S>, state: impl Fn(&S) -> String) -> String {
 fn table<S: Debug + Copy, E: Copy, N>(
     states: &[S],
     events: &[E],
-    words: (impl Fn(S) -> String, impl Fn(E) -> String, impl Fn(&N) -> String),
+    words: &(impl Fn(S) -> String, impl Fn(E) -> String, impl Fn(&N) -> String),
     decide: impl Fn(S, E) -> Decision<N>,
 ) -> String {
     let head = std::iter::once(String::new()).chain(events.iter().map(|event| (words.1)(*event)));
@@ -51,7 +51,7 @@ fn agents_move_as_the_table_says() {
     let found = table(
         &states,
         &AgentEvent::ALL,
-        (
+        &(
             |state: Option<AgentState>| state.map_or("none", AgentState::word).to_owned(),
             |event: AgentEvent| event.word().to_owned(),
             |next: &AgentState| next.word().to_owned(),
@@ -76,7 +76,7 @@ fn runs_move_as_the_table_says() {
     let state = |state: RunState| state.word().to_owned();
     check(
         "runs.txt",
-        &table(&RunState::ALL, &RunEvent::ALL, (state, event, next), run::decide),
+        &table(&RunState::ALL, &RunEvent::ALL, &(state, event, next), run::decide),
     );
 }
 
@@ -89,7 +89,7 @@ fn leases_move_as_the_table_says() {
     );
     check(
         "leases.txt",
-        &table(&LeaseState::ALL, &LeaseEvent::ALL, words, lease::decide),
+        &table(&LeaseState::ALL, &LeaseEvent::ALL, &words, lease::decide),
     );
 }
 

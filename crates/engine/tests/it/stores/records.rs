@@ -1,0 +1,206 @@
+//! The stored form of every kind of row: what an older build wrote is read for ever, so each schema is written down.
+
+use std::path::PathBuf;
+
+use dormouse_engine::agent::{Agent, AgentConfig, AgentState};
+use dormouse_engine::command::CommandSpec;
+use dormouse_engine::lease::{Heartbeat, Holder, Lease, Progress};
+use dormouse_engine::run::{
+    Checkpoint, OutcomeKind, OutcomeRow, Process, ProcessMark, Run, RunState, StopReason,
+};
+use dormouse_engine::task::{Priority, Task, TaskState};
+use dormouse_engine::{
+    Channel, Epoch, Incarnation, PrefixedId, Random, RunId, Subject, TaskId, TenantRow, TenantState,
+};
+use dormouse_filesystem::Record;
+use dormouse_secrets::Scrubbed;
+use jiff::Timestamp;
+
+use super::golden;
+use super::house::{facts, failed, name, operator, tenant_id};
+
+/// Writes the row down, reads it back, and refuses it with a field that nobody knows: it may authorise something.
+#[track_caller]
+fn check<R: Record>(row: &R) {
+    let file = format!("record_{}_{}.json", R::KIND, R::SCHEMA);
+    golden::check(&file, &(serde_json::to_string_pretty(row).unwrap() + "\n"));
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "it", "golden", &file]
+        .iter()
+        .collect();
+    let stored: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(serde_json::from_value::<R>(stored.clone()).unwrap(), *row);
+
+    let mut with_more = stored;
+    with_more["unknown_to_us"] = true.into();
+    serde_json::from_value::<R>(with_more).unwrap_err();
+}
+
+struct Ids {
+    random: Random,
+    now: Timestamp,
+}
+
+impl Ids {
+    fn new() -> Self {
+        Self {
+            random: Random::seeded(7),
+            now: "2026-03-01T12:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn make<I: PrefixedId>(&self) -> I {
+        I::make(self.now, &self.random)
+    }
+}
+
+#[test]
+fn an_agent_is_stored_so() {
+    let ids = Ids::new();
+    let config = AgentConfig {
+        concurrency: 2,
+        delegates_to: vec![name("bob")],
+    };
+    check(&Agent {
+        name: name("alice"),
+        incarnation: Incarnation::make(ids.now, &ids.random),
+        state: AgentState::Paused,
+        config_digest: config.digest(),
+        config,
+        paused_reason: Some(Scrubbed::constant("too loud")),
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn a_tenant_is_stored_so() {
+    let ids = Ids::new();
+    check(&TenantRow {
+        name: tenant_id(),
+        incarnation: Incarnation::make(ids.now, &ids.random),
+        state: TenantState::Active,
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn a_task_is_stored_so() {
+    let ids = Ids::new();
+    let metadata = serde_json::json!({ "ticket": { "id": 7 } });
+    check(&Task {
+        id: ids.make(),
+        number: 7,
+        title: "count the sheep".to_owned(),
+        body: "all of them".to_owned(),
+        owner: Some(name("bob")),
+        assignee: name("alice"),
+        agent_incarnation: Incarnation::make(ids.now, &ids.random),
+        source: Channel::Cli,
+        priority: Priority::High,
+        state: TaskState::Failed {
+            outcome: OutcomeKind::Timeout,
+        },
+        failures: 1,
+        reclaims: 2,
+        step_epoch: 3,
+        attempts: 4,
+        last_run: Some(ids.make()),
+        not_before: Some(ids.now),
+        parent: Some(ids.make()),
+        open_dependencies: vec![ids.make::<TaskId>()],
+        metadata: metadata.as_object().unwrap().clone(),
+        command: Some(CommandSpec::new(vec!["true".to_owned()])),
+        approval_required: true,
+        approved_at: Some(ids.now),
+        approved_by: Some(operator()),
+        ended_at: Some(ids.now),
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn a_run_is_stored_so() {
+    let ids = Ids::new();
+    check(&Run {
+        id: ids.make(),
+        task: Some(ids.make()),
+        agent: name("alice"),
+        agent_incarnation: Incarnation::make(ids.now, &ids.random),
+        attempt: 2,
+        session: Some(ids.make()),
+        state: RunState::Stopping,
+        checkpoint: Checkpoint::SideEffect {
+            what: Some(Scrubbed::constant("the command's process")),
+        },
+        stop_reason: Some(StopReason::Cancel {
+            by: operator(),
+            reason: Some(Scrubbed::constant("no longer wanted")),
+        }),
+        stop_deadline: Some(ids.now),
+        wait: None,
+        started_at: ids.now,
+        ended_at: Some(ids.now),
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn an_outcome_is_stored_so() {
+    let ids = Ids::new();
+    check(&OutcomeRow {
+        run: ids.make(),
+        agent: name("alice"),
+        outcome: failed(false),
+        facts: Some(facts()),
+        ended_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn the_processes_of_a_run_are_stored_so() {
+    let mark = |pid| ProcessMark { pid, start_time: 17 };
+    check(&Process {
+        run: Ids::new().make(),
+        host: "burrow".to_owned(),
+        boot_id: "this-boot".to_owned(),
+        keeper: mark(4_242),
+        worker: Some(mark(4_243)),
+    });
+}
+
+#[test]
+fn a_lease_and_its_heartbeat_are_stored_so() {
+    let ids = Ids::new();
+    let (id, subject) = (ids.make(), Subject::Run(ids.make::<RunId>()));
+    check(&Lease {
+        id,
+        subject: subject.clone(),
+        holder: Holder {
+            host: "burrow".to_owned(),
+            process: 4_211,
+            epoch: Epoch::make(ids.now, &ids.random),
+        },
+        taken_at: ids.now,
+        deadline: ids.now,
+        op: ids.make(),
+    });
+    check(&Heartbeat {
+        subject,
+        lease: id,
+        beat_at: ids.now,
+        expires_at: ids.now,
+        progress: Some(Progress {
+            at: ids.now,
+            segments_completed: 3,
+            segment_current: Some(Scrubbed::constant("chapter four")),
+        }),
+    });
+}
