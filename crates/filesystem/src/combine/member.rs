@@ -136,9 +136,12 @@ impl<E, T, F> Ticket<E, T, F> {
         }
     }
 
-    /// The queue's task ended with its runtime, or by a panic of the store.
+    /// Nobody will answer: it was found expired, or the queue's task ended with its runtime or by a panic of the
+    /// store.
     fn abandoned<X>(&self) -> UpdateError<X> {
-        if self.place.moves(QUEUED, GONE) {
+        if Instant::now() >= self.deadline {
+            self.expired()
+        } else if self.place.moves(QUEUED, GONE) {
             UpdateError::Write(CommitError::Unavailable { source: None })
         } else {
             UpdateError::Write(CommitError::Indeterminate { source: None })

@@ -21,9 +21,7 @@ use self::member::{Reply, member};
 pub use self::queues::{COMBINE_MAX, COMBINE_QUEUE_MAX, COMBINE_WAITING_MAX};
 use self::queues::{Entered, Queues};
 use crate::update::{DEADLINE, Update, check_supported};
-use crate::{
-    Change, CloseError, Deadline, Entry, Key, Lane, RecordStore, Retry, UpdateError, Updated,
-};
+use crate::{Change, CloseError, Deadline, Entry, Key, Lane, RecordStore, Retry, UpdateError, Updated};
 
 /// A store with its combiner: what namespaces hold. Cloning is cheap, and clones share the queues.
 ///

@@ -175,13 +175,12 @@ impl Forming<'_> {
 
     fn has_room_for(&self, step: &Step) -> bool {
         let operations = self.round.step.more.operations() + step.more.operations() + 1;
-        let own = match &step.own {
-            OwnStep::Put(kind, value) => kind.as_str().len() + value.len(),
-            OwnStep::Unchanged => self
-                .current
-                .as_ref()
-                .map_or(0, |e| e.kind.as_str().len() + e.value.len()),
-            OwnStep::Delete => 0,
+        // The record's own bytes go once, however often members change it.
+        let own = match (&step.own, &self.round.step.own) {
+            (OwnStep::Put(kind, value), _) | (OwnStep::Unchanged, OwnStep::Put(kind, value)) => {
+                kind.as_str().len() + value.len()
+            }
+            (OwnStep::Unchanged | OwnStep::Delete, _) => 0,
         };
         let bytes = self.bytes + step.more.bytes() + self.of.key.stored().len() + own;
         operations <= BATCH_OPERATIONS_MAX
