@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::machine::Machine;
-use crate::series::{Series, short};
+use crate::series::{ROUNDS, Series, short};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) struct Figure {
 impl Figure {
     fn ratio(&self) -> Option<f64> {
         let (_, against) = self.against.as_ref()?;
-        Some(self.value.median() / against.median())
+        Some(self.value.per(against).median())
     }
 
     fn is_met(&self) -> Option<bool> {
@@ -89,24 +89,23 @@ pub(crate) fn print_head(form: Form, machine: &Machine) {
     }
 }
 
-/// A figure as soon as it is known, where lines are read by a program.
-pub(crate) fn print_now(form: Form, figure: &Figure) {
+/// All of them: a table for people, or one object a line.
+pub(crate) fn print(form: Form, figures: &[Figure]) {
     match form {
-        Form::Table => eprintln!("measured {}", figure.name),
-        Form::Json => println!("{}", figure.to_json()),
+        Form::Json => figures.iter().for_each(|figure| println!("{}", figure.to_json())),
+        Form::Table => print_table(figures),
     }
 }
 
-/// All of them at the end, where people read.
-pub(crate) fn print_table(form: Form, figures: &[Figure]) {
-    if form == Form::Json {
-        return;
-    }
+fn print_table(figures: &[Figure]) {
     println!("\n| figure | value | held against | its value | ratio | target | met |");
     println!("|---|---|---|---|---|---|---|");
     for figure in figures {
         println!("{}", row(figure));
     }
+    println!(
+        "\nrecords of 300 B; medians of {ROUNDS} rounds, ± half of the spread; ratios are of the same round"
+    );
 }
 
 fn row(figure: &Figure) -> String {

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dormouse_filesystem::{
     Batch, Change, CommitError, Committed, Deadline, Entry, Expected, Key, Lane, RecordKind, RecordStore,
-    Retry, Stream, UpdateError, cas_update,
+    Retry, Store, Stream, UpdateError, cas_update,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,13 +18,40 @@ use crate::physical::RECORD_BYTES;
 pub(crate) const KIND: RecordKind = RecordKind::of("bench");
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a load came to.
+/// What a load came to: how long each commit took, and all of it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Load {
+    pub(crate) taken: Vec<Duration>,
+    pub(crate) time: Duration,
+}
+
+impl Load {
     /// Acknowledged commits a second.
-    pub(crate) rate: f64,
-    /// The time within which 99 of 100 commits were acknowledged.
-    pub(crate) p99: Duration,
+    pub(crate) fn rate(&self) -> f64 {
+        self.taken.len() as f64 / self.time.as_secs_f64()
+    }
+
+    /// The milliseconds within which this share of the commits were acknowledged.
+    pub(crate) fn within(&self, share: f64) -> f64 {
+        let mut taken = self.taken.clone();
+        taken.sort();
+        let at = (taken.len() as f64 * share) as usize;
+        taken.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.taken.extend(other.taken);
+        self.time += other.time;
+    }
+}
+
+/// A record that differs from the last one: a store may see that equal bytes need no write.
+pub(crate) fn record() -> [u8; RECORD_BYTES] {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut record = [0x5a; RECORD_BYTES];
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    record[..8].copy_from_slice(&count.to_be_bytes());
+    record
 }
 
 /// Every task replaces a record of its own, one commit after the other.
@@ -44,7 +72,7 @@ async fn replace_until(store: &dyn RecordStore, key: &Key, until: Instant) -> Ve
     while Instant::now() < until {
         let before = Instant::now();
         let mut batch = Batch::new(Lane::System);
-        batch.put(key.clone(), expected, KIND, vec![0x5a; RECORD_BYTES]);
+        batch.put(key.clone(), expected, KIND, record().to_vec());
         let committed = commit(store, batch).await.expect("nobody else writes this key");
         taken.push(before.elapsed());
         expected = Expected::At(committed.version.expect("a put has a version"));
@@ -67,6 +95,25 @@ pub(crate) async fn hot(store: &Arc<dyn RecordStore>, tasks: usize, time: Durati
                     Err(UpdateError::Contended { .. }) => {}
                     Err(error) => panic!("the hot key: {error}"),
                 }
+            }
+            taken
+        }
+    })
+    .await
+}
+
+/// The same by a store's own queue of updates.
+pub(crate) async fn hot_combined(store: &Store, tasks: usize, time: Duration) -> Load {
+    let until = Instant::now() + time;
+    run(tasks, |_| {
+        let store = store.clone();
+        async move {
+            let mut taken = Vec::new();
+            while Instant::now() < until {
+                let before = Instant::now();
+                let updated = store.update(&key("hot"), &Lane::System, count_up).await;
+                updated.expect("the queue has room for every task");
+                taken.push(before.elapsed());
             }
             taken
         }
@@ -125,13 +172,10 @@ pub(crate) async fn batch_of_20(store: &dyn RecordStore) -> Duration {
         let key = key(&format!("batch/{row}"));
         let read = store.get(&key).await.expect("the store can be read");
         let expected = read.map_or(Expected::Absent, |entry| Expected::At(entry.version));
-        batch.put(key, expected, KIND, vec![0x5a; RECORD_BYTES]);
+        batch.put(key, expected, KIND, record().to_vec());
     }
     for log in 0..4 {
-        batch.append(
-            Stream::new(key(&format!("batch-log/{log}"))),
-            vec![0x5a; RECORD_BYTES],
-        );
+        batch.append(Stream::new(key(&format!("batch-log/{log}"))), record().to_vec());
     }
     let before = Instant::now();
     commit(store, batch).await.expect("nobody else writes these keys");
@@ -146,7 +190,7 @@ pub(crate) async fn single_commits(store: &dyn RecordStore, count: usize) -> Dur
     let before = Instant::now();
     for _ in 0..count {
         let mut batch = Batch::new(Lane::System);
-        batch.put(key.clone(), expected, KIND, vec![0x5a; RECORD_BYTES]);
+        batch.put(key.clone(), expected, KIND, record().to_vec());
         let committed = commit(store, batch).await.expect("nobody else writes this key");
         expected = Expected::At(committed.version.expect("a put has a version"));
     }
@@ -171,9 +215,9 @@ where
     for number in 0..tasks {
         running.spawn(task(number));
     }
-    let mut taken = running.join_all().await.concat();
-    let rate = taken.len() as f64 / start.elapsed().as_secs_f64();
-    taken.sort();
-    let p99 = taken.get(taken.len() * 99 / 100).copied().unwrap_or_default();
-    Load { rate, p99 }
+    let taken = running.join_all().await.concat();
+    Load {
+        taken,
+        time: start.elapsed(),
+    }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod figure;
+mod figures;
 mod load;
 mod machine;
 mod peers;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         .expect("a runtime starts");
     let machine = machine::Machine::of(folder.path());
     figure::print_head(form, &machine);
-    let figures = runtime.block_on(suite::run(folder.path(), form));
-    figure::print_table(form, &figures);
+    let samples = runtime.block_on(suite::run(folder.path()));
+    figure::print(form, &figures::of(&samples));
     ExitCode::SUCCESS
 }

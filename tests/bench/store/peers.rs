@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::physical::RECORD_BYTES;
+use crate::load::{self, Load};
 
 /// A store that commits one record durably, from any thread.
 pub(crate) trait Peer: Send + Sync + 'static {
@@ -16,28 +16,31 @@ pub(crate) trait Peer: Send + Sync + 'static {
     fn commit(&self, key: u64, value: &[u8]);
 }
 
-/// Commits a second from so many threads, each with a key of its own.
-pub(crate) fn measure(peer: &Arc<dyn Peer>, tasks: usize, time: Duration) -> f64 {
+/// Commits from so many threads, each with a key of its own.
+pub(crate) fn measure(peer: &Arc<dyn Peer>, tasks: usize, time: Duration) -> Load {
     let start = Instant::now();
     let threads: Vec<_> = (0..tasks as u64)
         .map(|key| {
             let peer = Arc::clone(peer);
             std::thread::spawn(move || {
-                let value = [0x5a; RECORD_BYTES];
-                let mut count = 0_u64;
+                let mut taken = Vec::new();
                 while start.elapsed() < time {
-                    peer.commit(key, &value);
-                    count += 1;
+                    let before = Instant::now();
+                    peer.commit(key, &load::record());
+                    taken.push(before.elapsed());
                 }
-                count
+                taken
             })
         })
         .collect();
-    let count: u64 = threads
+    let taken = threads
         .into_iter()
-        .map(|thread| thread.join().expect("a peer does not panic"))
-        .sum();
-    count as f64 / start.elapsed().as_secs_f64()
+        .flat_map(|thread| thread.join().expect("a peer does not panic"));
+    let taken = taken.collect();
+    Load {
+        taken,
+        time: start.elapsed(),
+    }
 }
 
 /// redb: a write transaction each, `Durability::Immediate`.

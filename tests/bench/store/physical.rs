@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::load::Load;
+
 /// The size of a record in every figure.
 pub(crate) const RECORD_BYTES: usize = 300;
 
@@ -15,6 +17,8 @@ pub(crate) const RECORD_BYTES: usize = 300;
 #[derive(Debug)]
 pub(crate) struct Disk {
     file: File,
+    /// Where the next write goes.
+    at: u64,
 }
 
 const FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -27,41 +31,29 @@ impl Disk {
             file.write_all_at(&zeros, at)?;
         }
         file.sync_all()?;
-        Ok(Self { file })
+        Ok(Self { file, at: 0 })
     }
 
-    /// Records a second that `n` at a time reach the disk with, and how long each flush took.
-    pub(crate) fn measure(&self, n: usize, time: Duration) -> io::Result<Limit> {
+    /// Flushes of `n` records each, one after the other.
+    pub(crate) fn measure(&mut self, n: usize, time: Duration) -> io::Result<Load> {
         let records = vec![0x5a; n * RECORD_BYTES];
         let length = records.len() as u64;
         let start = Instant::now();
-        let mut flushes = Vec::new();
-        let mut at = 0;
+        let mut taken = Vec::new();
         while start.elapsed() < time {
             let before = Instant::now();
-            self.file.write_all_at(&records, at)?;
+            self.file.write_all_at(&records, self.at)?;
             self.file.sync_data()?;
-            flushes.push(before.elapsed());
-            at = if at + 2 * length > FILE_BYTES {
+            taken.push(before.elapsed());
+            self.at = if self.at + 2 * length > FILE_BYTES {
                 0
             } else {
-                at + length
+                self.at + length
             };
         }
-        let rate = (flushes.len() * n) as f64 / start.elapsed().as_secs_f64();
-        flushes.sort();
-        Ok(Limit {
-            rate,
-            flush: flushes[flushes.len() / 2],
+        Ok(Load {
+            taken,
+            time: start.elapsed(),
         })
     }
-}
-
-/// What the disk can do.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limit {
-    /// Records a second.
-    pub(crate) rate: f64,
-    /// The median of one write and flush.
-    pub(crate) flush: Duration,
 }

@@ -5,27 +5,50 @@ use std::fmt;
 /// How often each thing is measured.
 pub(crate) const ROUNDS: usize = 5;
 
-/// The values of the rounds.
+/// The values of the rounds, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Series(Vec<f64>);
 
 impl Series {
     pub(crate) fn push(&mut self, value: f64) {
         self.0.push(value);
-        self.0.sort_by(f64::total_cmp);
+    }
+
+    /// Round by round against another: a disk that is slow for a while is slow for both.
+    pub(crate) fn per(&self, other: &Self) -> Self {
+        Self(
+            self.0
+                .iter()
+                .zip(&other.0)
+                .map(|(own, other)| own / other)
+                .collect(),
+        )
+    }
+
+    /// Each value so many times.
+    pub(crate) fn times(&self, factor: f64) -> Self {
+        Self(self.0.iter().map(|value| value * factor).collect())
     }
 
     /// The middle value; not a number when there is none.
     pub(crate) fn median(&self) -> f64 {
-        self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
+        let sorted = self.sorted();
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
     /// Half of the way from the least to the greatest, as a share of the median.
     pub(crate) fn spread(&self) -> f64 {
-        match (self.0.first(), self.0.last()) {
+        let sorted = self.sorted();
+        match (sorted.first(), sorted.last()) {
             (Some(least), Some(most)) => (most - least) / 2.0 / self.median(),
             _ => f64::NAN,
         }
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
     }
 }
 

@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_one_loop_and_a_loop_that_gives_up_are_not() {
-        check_one("crates/filesystem/src/update.rs", FIGHT, 0);
+        check_one("crates/filesystem/src/update/mod.rs", FIGHT, 0);
         check_one(
             "crates/engine/src/a.rs",
             "fn a() { loop { store.commit(b)?; } }",

@@ -1,0 +1,72 @@
+//! `dormouse events tail`: every change, once, in order.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::home::Home;
+
+fn events(home: &Home) -> Vec<Value> {
+    let ran = home.type_line("events tail --from 0 -o jsonl");
+    ran.exits(0);
+    let lines = ran.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).expect("a line is one event"))
+        .collect()
+}
+
+/// The types of all events but those of sessions, which follow their runs; positions have no gap.
+pub(crate) fn kinds(home: &Home) -> Vec<String> {
+    let events = events(home);
+    for (event, expected) in events.iter().zip(1_u64..) {
+        assert_eq!(event["position"], expected, "{event:#}");
+    }
+    let kinds = events
+        .iter()
+        .map(|event| event["type"].as_str().unwrap().to_owned());
+    kinds.filter(|kind| !kind.starts_with("session.")).collect()
+}
+
+#[test]
+fn every_change_is_an_event_once_and_in_order() {
+    let home = Home::new();
+    home.type_line("run --agent alice -- true").exits(0);
+    home.dormouse(["run", "--agent", "alice", "--", "sh", "-c", "exit 3"])
+        .exits(1);
+    let failed = ["task.created", "run.started", "run.ended", "task.waiting"];
+    let done = [
+        "agent.created",
+        "task.created",
+        "run.started",
+        "run.ended",
+        "task.done",
+    ];
+    assert_eq!(kinds(&home), [done.as_slice(), &failed].concat());
+    let events = events(&home);
+    let mut ids: Vec<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), events.len(), "an event has an id of its own");
+}
+
+#[test]
+fn a_closed_pipe_ends_a_read_well() {
+    let home = Home::new();
+    for number in 0..8 {
+        home.type_line(&format!("agent add agent-{number}")).exits(0);
+    }
+    let mut tail = home
+        .command(["events", "tail", "--from", "0", "-f", "-o", "jsonl"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let head = std::process::Command::new("head")
+        .args(["-n", "1"])
+        .stdin(tail.stdout.take().expect("standard output is a pipe"))
+        .output()
+        .expect("head starts");
+    assert_eq!(head.stdout.split(|byte| *byte == b'\n').count(), 2);
+    home.type_line("agent add one-more").exits(0);
+    let status = tail.wait().expect("the program can be waited for");
+    assert_eq!(status.code(), Some(0));
+}

@@ -1,0 +1,16 @@
+//! Drives the built program as a user does: each test has a home of its own.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod doctor;
+mod events;
+mod home;
+mod input;
+mod modes;
+mod owner;
+mod places;
+mod process;
+mod program;
+mod readme;
+mod recovery;
+mod run;
+mod wait;
