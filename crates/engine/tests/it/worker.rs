@@ -153,7 +153,19 @@ async fn a_program_that_is_being_written_is_tried_again() {
     );
     assert!(!error.is_permanent());
     drop(writer);
-    assert_eq!(run(&bed.launch(&["./busy"])).await.exit().code, Some(0));
+    // Other tests' children may hold the file for a moment, between their fork and their exec.
+    let again = async || loop {
+        match worker::prepare(&bed.launch(&["./busy"]))
+            .await
+            .unwrap()
+            .go()
+            .await
+        {
+            Ok(live) => return finish(live).await,
+            Err(error) => assert!(!error.is_permanent(), "{error}"),
+        }
+    };
+    assert_eq!(again().await.exit().code, Some(0));
 }
 
 #[tokio::test]
@@ -209,7 +221,8 @@ async fn a_reader_that_is_too_slow_stalls_no_worker_and_every_missing_byte_is_co
     // Nobody reads, and the worker comes to its end all the same.
     bed.written("done").await;
     let seen = finish(live).await;
-    assert!(seen.stdout.len() <= worker::process::BUFFER_BYTES_MAX);
+    // The buffer, and what the pipe still held when the reader came.
+    assert!(seen.stdout.len() <= 2 * worker::process::BUFFER_BYTES_MAX);
     assert_eq!(seen.stdout.len() as u64 + seen.elided, BYTES);
     assert_eq!(seen.gone.elided_bytes, seen.elided);
 }

@@ -148,11 +148,10 @@ impl Pump {
             let step = self.step(out, err).await;
             self.take(step, out, err).await;
         }
+        // Nothing is left when the keeper has left too; one that still waits for the kernel is left to that.
+        let _ = timeout(KEEPER_LEAVES_MAX, self.keeper.wait()).await;
         self.buffer.gone(self.gone());
         drop(closes);
-        // It leaves by itself; one that still waits for the kernel is left to that.
-        drop(self.wire);
-        let _ = timeout(KEEPER_LEAVES_MAX, self.keeper.wait()).await;
     }
 
     async fn step(&mut self, out: &mut [u8], err: &mut [u8]) -> Step {
