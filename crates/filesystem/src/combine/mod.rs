@@ -26,6 +26,26 @@ use crate::{Change, CloseError, Deadline, Entry, Key, Lane, RecordStore, Retry, 
 /// A store with its combiner: what namespaces hold. Cloning is cheap, and clones share the queues.
 ///
 /// It is the store underneath for everything but [`update`](Store::update) and [`close`](Store::close).
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use std::{convert::Infallible, sync::Arc};
+/// use dormouse_filesystem::{Change, Entry, Key, Lane, Memory, RecordKind, Store};
+///
+/// let store = Store::new(Arc::new(Memory::new(jiff::Timestamp::UNIX_EPOCH)), 1);
+/// let visits = Key::parse("counters/visits")?;
+/// let add = |entry: Option<&Entry>| {
+///     let count = entry.map_or(0, |entry| entry.value[0]) + 1;
+///     Ok::<_, Infallible>((Change::put(RecordKind::of("counter"), vec![count]), count))
+/// };
+/// let (one, two) = tokio::join!(
+///     store.update(&visits, &Lane::System, add),
+///     store.update(&visits, &Lane::System, add),
+/// );
+/// assert_eq!((one?.outcome, two?.outcome), (1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,

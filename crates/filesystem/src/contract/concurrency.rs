@@ -77,7 +77,7 @@ async fn drop_after_polls(store: &dyn RecordStore, round: usize, polls: usize) -
     false
 }
 
-/// The half of FS-10 that needs no fault: a deadline that passed, or passes somewhere on the way, answers truly.
+/// The half of the tenth case that needs no fault: a deadline that passed, or passes somewhere on the way, answers truly.
 pub async fn a_commit_past_its_deadline_is_never_done_late<H: Harness>(harness: H) {
     let store = harness.open().await;
     let late = store

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use dormouse_filesystem::{
     Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Failed, Health, Key,
     Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
+    Watches,
 };
 use tokio::time::{Instant, sleep};
 
@@ -65,6 +66,8 @@ pub(crate) struct Scripted {
     /// Every batch that reached the store, and when.
     commits: Mutex<Vec<(Instant, Batch)>>,
     gets: AtomicUsize,
+    /// Hints of the script's own: those of the store are all lost.
+    hints: Option<Watches>,
 }
 
 impl Default for Scripted {
@@ -82,6 +85,7 @@ impl Default for Scripted {
             }),
             commits: Mutex::new(Vec::new()),
             gets: AtomicUsize::new(0),
+            hints: None,
         }
     }
 }
@@ -113,6 +117,18 @@ impl Scripted {
     pub(crate) fn every_read(self, fault: ReadFault) -> Self {
         self.read_script.lock().unwrap().always = Some(fault);
         self
+    }
+
+    pub(crate) fn without_hints(self) -> Self {
+        Self {
+            hints: Some(Watches::default()),
+            ..self
+        }
+    }
+
+    /// A hint of the script's own.
+    pub(crate) fn ring(&self, key: &Key) {
+        self.hints.as_ref().unwrap().ring([key].into_iter());
     }
 
     pub(crate) fn memory(&self) -> &Memory {
@@ -236,7 +252,10 @@ impl RecordStore for Scripted {
     }
 
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
-        self.inner.watch(prefix).await
+        match &self.hints {
+            Some(hints) => hints.watch(prefix),
+            None => self.inner.watch(prefix).await,
+        }
     }
 
     async fn health(&self) -> Health {
