@@ -120,6 +120,12 @@ impl Appender {
         self.seed
     }
 
+    /// The version of the last frame written, whoever wrote it. The next one may be far above it.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// The segment and offset of the next frame. Steady from [`make_room`](Self::make_room) to
     /// [`write`](Self::write).
     #[must_use]
@@ -139,8 +145,13 @@ impl Appender {
     /// # Errors
     /// [`NoRoom`]; the log is as it was.
     pub fn make_room(&mut self, bytes: u64, floor: u64, purpose: Purpose) -> Result<bool, NoRoom> {
-        let has_rolled = match &self.current {
+        let has_rolled = match &mut self.current {
             Some(current) if current.end + bytes <= current.capacity => false,
+            // One without a frame is made longer: two segments never have one floor.
+            Some(current) if current.end == segment::HEADER_BYTES as u64 => {
+                current.capacity = current.end + bytes;
+                false
+            }
             Some(_) | None => {
                 self.roll(bytes, floor, purpose)?;
                 true

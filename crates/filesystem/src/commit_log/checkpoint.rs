@@ -26,9 +26,9 @@ pub struct Checkpoint {
     pub segment: u32,
     /// The offset of the next frame to replay.
     pub offset: u32,
-    /// How many records the index holds.
-    pub records: u64,
-    /// Exclusive or, over all records, of a hash of key and version.
+    /// How many records and log entries the index holds.
+    pub items: u64,
+    /// Exclusive or, over all of them and the ends of logs, of a hash of each.
     pub digest: u64,
 }
 
@@ -45,7 +45,7 @@ impl Checkpoint {
         bytes[48..56].copy_from_slice(&self.version.to_le_bytes());
         bytes[56..60].copy_from_slice(&self.segment.to_le_bytes());
         bytes[60..64].copy_from_slice(&self.offset.to_le_bytes());
-        bytes[64..72].copy_from_slice(&self.records.to_le_bytes());
+        bytes[64..72].copy_from_slice(&self.items.to_le_bytes());
         bytes[72..80].copy_from_slice(&self.digest.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..CRC_AT]);
         bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
@@ -67,7 +67,7 @@ impl Checkpoint {
             version: u64_at(bytes, 48)?,
             segment: u32_at(bytes, 56)?,
             offset: u32_at(bytes, 60)?,
-            records: u64_at(bytes, 64)?,
+            items: u64_at(bytes, 64)?,
             digest: u64_at(bytes, 72)?,
         })
     }
@@ -85,6 +85,18 @@ impl Checkpoint {
         let mut bytes = [0; BYTES];
         let read = file.read_at(&mut bytes, 0)?;
         Ok(Self::decode(&bytes[..read]))
+    }
+
+    /// Removes the checkpoint, if there is one, so that the index is rebuilt.
+    ///
+    /// # Errors
+    /// What the file layer says.
+    pub fn remove(files: &dyn FileLayer) -> io::Result<()> {
+        match files.remove(NAME) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        files.sync_folder("")
     }
 
     /// Replaces the checkpoint: temporary file, sync, rename, folder sync.

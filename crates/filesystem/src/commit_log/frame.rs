@@ -76,6 +76,8 @@ pub enum Operation<'a> {
     Truncate {
         /// The log.
         log: &'a str,
+        /// The first position until now.
+        first: u64,
         /// The new first position.
         before: u64,
         /// How many bytes of entries that drops.
@@ -98,7 +100,12 @@ impl std::fmt::Debug for Operation<'_> {
             Self::Append { log, position, entry } => {
                 write!(f, "Append({log} {position}, {} bytes)", entry.len())
             }
-            Self::Truncate { log, before, bytes } => write!(f, "Truncate({log} {before}, {bytes} bytes)"),
+            Self::Truncate {
+                log,
+                first,
+                before,
+                bytes,
+            } => write!(f, "Truncate({log} {first} to {before}, {bytes} bytes)"),
         }
     }
 }
@@ -111,7 +118,7 @@ impl Operation<'_> {
             Self::Put { key, kind, value, .. } => 16 + key.len() + kind.len() + value.len(),
             Self::Delete { key, .. } => 16 + key.len(),
             Self::Append { log, entry, .. } => 16 + log.len() + entry.len(),
-            Self::Truncate { log, .. } => 24 + log.len(),
+            Self::Truncate { log, .. } => 32 + log.len(),
         }
     }
 
@@ -137,8 +144,14 @@ impl Operation<'_> {
                 out.extend_from_slice(log.as_bytes());
                 out.extend_from_slice(entry);
             }
-            Self::Truncate { log, before, bytes } => {
+            Self::Truncate {
+                log,
+                first,
+                before,
+                bytes,
+            } => {
                 fixed(out, TRUNCATE, 0, log.len(), 0, before);
+                out.extend_from_slice(&first.to_le_bytes());
                 out.extend_from_slice(&bytes.to_le_bytes());
                 out.extend_from_slice(log.as_bytes());
             }
@@ -296,6 +309,7 @@ fn operation_at(bytes: &[u8], at: usize) -> Option<Operation<'_>> {
         },
         TRUNCATE => Operation::Truncate {
             before: number,
+            first: u64_at(take(&mut rest, 8)?, 0)?,
             bytes: u64_at(take(&mut rest, 8)?, 0)?,
             log: text(&mut rest, key_len)?,
         },

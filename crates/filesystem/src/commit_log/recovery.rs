@@ -2,11 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use super::frame::{Frame, Seed};
+use super::frame::{ALIGNMENT, Frame, Seed};
 use super::segment::{self, HEADER_BYTES, SegmentHeader, Unreadable};
-use super::spare::zero_fill;
 use super::{FORMAT, FileLayer, LogFile, Place, Reader, Rest, Scan, Scanner};
 
 /// The name of the last segment while it is written anew.
@@ -295,17 +293,14 @@ fn write_anew(files: &dyn FileLayer, segment: &Segment, end: u64) -> io::Result<
         let len = usize::try_from(end - at).map_or(COPY_BYTES, |left| left.min(COPY_BYTES));
         let read = old.read_at(&mut piece[..len], at)?;
         if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            // The file ends within the last frame's padding.
+            let padding = usize::try_from(end - at).unwrap_or(ALIGNMENT).min(ALIGNMENT);
+            new.write_at(&[0; ALIGNMENT][..padding], at)?;
+            break;
         }
         new.write_at(&piece[..read], at)?;
         at += read as u64;
     }
-    zero_fill(
-        &*new,
-        end,
-        end.next_multiple_of(COPY_BYTES as u64 / 4),
-        &AtomicBool::new(false),
-    )?;
     new.sync()?;
     files.rename(ANEW, &segment.path())?;
     files.sync_folder("log")

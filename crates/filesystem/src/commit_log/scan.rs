@@ -172,7 +172,8 @@ impl<'a> Scanner<'a> {
         if self.bytes(at, len).is_some() {
             return Ok(());
         }
-        self.window.resize(len.max(WINDOW_BYTES), 0);
+        let left = usize::try_from(self.end - at).unwrap_or(usize::MAX);
+        self.window.resize(len.max(WINDOW_BYTES).min(left), 0);
         self.window_at = at;
         let read = self.file.read_at(&mut self.window, at)?;
         self.window.truncate(read);

@@ -47,7 +47,9 @@ pub(super) fn apply(index: &Index, place: Place, frame: &Frame<'_>, mode: Mode) 
                     index.put_entry(log, position, &spot(entry.len()))?;
                 }
             }
-            Operation::Truncate { log, before, bytes } => {
+            Operation::Truncate {
+                log, before, bytes, ..
+            } => {
                 if let Some(head) = heads.of(log)? {
                     let first = std::mem::replace(&mut head.first, before);
                     head.bytes = head.bytes.saturating_sub(bytes);
@@ -99,50 +101,4 @@ impl<'a> Heads<'a> {
         }
         Ok(())
     }
-}
-
-/// What all records together should be, told by the log alone: how many, and which at which version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Tally {
-    pub(super) records: u64,
-    pub(super) digest: u64,
-}
-
-impl Tally {
-    /// Counts a frame.
-    pub(super) fn count(&mut self, frame: &Frame<'_>) {
-        let version = frame.header().version;
-        for (_, operation) in frame.operations() {
-            match operation {
-                Operation::Put { key, was, .. } => {
-                    self.drop_record(key, was);
-                    self.add_record(key, version);
-                }
-                Operation::Delete { key, was } => self.drop_record(key, was),
-                Operation::Append { .. } | Operation::Truncate { .. } => {}
-            }
-        }
-    }
-
-    pub(super) fn add_record(&mut self, key: &str, version: u64) {
-        self.records = self.records.wrapping_add(1);
-        self.digest ^= fingerprint(key, version);
-    }
-
-    fn drop_record(&mut self, key: &str, was: u64) {
-        if was > 0 {
-            self.records = self.records.wrapping_sub(1);
-            self.digest ^= fingerprint(key, was);
-        }
-    }
-}
-
-/// 64 bits of a key and a version, well mixed (FNV-1a, then the finalizer of splitmix64). Against bugs, not attackers.
-fn fingerprint(key: &str, version: u64) -> u64 {
-    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
-    let mut mixed = hash.wrapping_add(version.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ mixed >> 31
 }

@@ -172,6 +172,7 @@ impl Group {
             let log_name = log.key().stored();
             self.encode(std::iter::once(Operation::Truncate {
                 log: log_name,
+                first: head.first,
                 before: end,
                 bytes,
             }));

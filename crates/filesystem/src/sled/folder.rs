@@ -107,7 +107,7 @@ fn make(path: &Path) -> io::Result<()> {
 }
 
 /// The id of the store that is there; none in a folder that is missing, empty or only begun.
-fn check_format(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
+pub(super) fn check_format(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
     match read_text(&path.join("FORMAT")) {
         Ok(text) => parse_format(path, &text).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => check_unused(path).map(|()| None),

@@ -223,6 +223,23 @@ impl Index {
         })
     }
 
+    /// Shows the log and position of every entry of every log.
+    pub(super) fn walk_all_entries(&self, mut visit: impl FnMut(&str, u64)) -> Result<(), IndexError> {
+        let all = Walk {
+            low: Bound::Unbounded,
+            high: Bound::Unbounded,
+            order: Order::Up,
+        };
+        guarded(|| {
+            each(&self.entries, all, |key, _| {
+                let (log, position) = key.split_last_chunk().ok_or(IndexError::Garbled)?;
+                let log = log.strip_suffix(&[ENTRY_SEPARATOR]).ok_or(IndexError::Garbled)?;
+                visit(text(log)?, u64::from_be_bytes(*position));
+                Ok(true)
+            })
+        })
+    }
+
     /// Makes all of it durable: the tree's buffers, then the files beneath it.
     pub(super) fn sync(&self) -> Result<(), IndexError> {
         guarded(|| {

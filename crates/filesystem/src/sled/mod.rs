@@ -16,6 +16,8 @@ mod read;
 mod shared;
 mod spot;
 mod store;
+mod tally;
+mod together;
 mod work;
 
 use std::fmt;
@@ -97,6 +99,15 @@ pub struct Sled {
 }
 
 impl Sled {
+    /// Looks whether a folder holds a store that this build can open; false where there is none yet. Changes
+    /// nothing, takes no lock. Blocks for one small read.
+    ///
+    /// # Errors
+    /// `TooNew`, `Foreign`, `Refused`, as [`open`](Self::open) would say.
+    pub fn inspect(path: &Path) -> Result<bool, OpenError> {
+        folder::check_format(path).map(|id| id.is_some())
+    }
+
     /// Opens the store in a folder, making it if there is nothing.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The commit queue: bounded, first in first out within a lane, deficit round robin by bytes over lanes.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(super) const COMMIT_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 const GROUP_MAX: usize = 512;
 /// Most bytes of a group; one commit more may pass it.
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The committer is awake.
+const NEVER: usize = usize::MAX;
 /// What a lane may take in one round. Small, so that many lanes share one group.
 const QUANTUM_BYTES: usize = 4 * 1024;
 
@@ -55,6 +58,8 @@ pub(super) enum Ending {
 pub(super) struct Queue {
     inner: Mutex<Inner>,
     arrived: Condvar,
+    /// How many commits wait, to be looked at without the lock.
+    length: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +70,8 @@ struct Inner {
     bytes: usize,
     serial: u64,
     in_flight: usize,
-    is_asleep: bool,
+    /// The committer sleeps until this many commits wait.
+    wakes_at: usize,
     ending: Option<Ending>,
     closed: Option<&'static str>,
 }
@@ -94,7 +100,8 @@ impl Queue {
     ) -> Result<u64, CommitError> {
         let mut inner = self.inner();
         let serial = inner.submit(lane, deadline, bytes, work)?;
-        let wakes = std::mem::take(&mut inner.is_asleep);
+        self.length.store(inner.commits, Ordering::Relaxed);
+        let wakes = inner.commits >= inner.wakes_at;
         drop(inner);
         if wakes {
             self.arrived.notify_one();
@@ -104,7 +111,10 @@ impl Queue {
 
     /// Takes work back, if it still waits: then it is certain that it is never written.
     pub(super) fn withdraw(&self, lane: &Lane, serial: u64) -> bool {
-        self.inner().withdraw(lane, serial)
+        let mut inner = self.inner();
+        let is_withdrawn = inner.withdraw(lane, serial);
+        self.length.store(inner.commits, Ordering::Relaxed);
+        is_withdrawn
     }
 
     /// The next group, waiting for one; at most for the time given.
@@ -118,12 +128,15 @@ impl Queue {
                 return Next::Closed(Ending::Dropped);
             }
             if inner.commits > 0 {
-                return Next::Group(inner.take_group());
+                inner.wakes_at = NEVER;
+                let group = inner.take_group();
+                self.length.store(inner.commits, Ordering::Relaxed);
+                return Next::Group(group);
             }
             if let Some(ending) = inner.ending {
                 return Next::Closed(ending);
             }
-            inner.is_asleep = true;
+            inner.wakes_at = 1;
             let Some(idle) = idle else {
                 inner = self.arrived.wait(inner).unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -134,15 +147,25 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner);
             inner = waited.0;
             if waited.1.timed_out() && inner.commits == 0 && inner.ending.is_none() {
-                inner.is_asleep = false;
+                inner.wakes_at = NEVER;
                 return Next::Idle;
             }
         }
     }
 
+    /// Waits until this many commits wait, at most this long.
+    pub(super) fn gather(&self, commits: usize, at_most: Duration) {
+        let mut inner = self.inner();
+        inner.wakes_at = commits;
+        let waited = self.arrived.wait_timeout_while(inner, at_most, |inner| {
+            inner.commits < commits && inner.ending.is_none()
+        });
+        waited.unwrap_or_else(PoisonError::into_inner).0.wakes_at = NEVER;
+    }
+
     /// How many commits wait.
     pub(super) fn waiting(&self) -> usize {
-        self.inner().commits
+        self.length.load(Ordering::Relaxed)
     }
 
     /// How many commits have no answer yet.
@@ -164,6 +187,7 @@ impl Queue {
     pub(super) fn refuse(&self, reason: &'static str) -> Vec<Waiting> {
         let mut inner = self.inner();
         inner.closed = Some(reason);
+        self.length.store(0, Ordering::Relaxed);
         inner.take_all()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::folder::Folder;
 use super::index::{Index, IndexError};
 use super::queue::Queue;
+use crate::commit_log::checkpoint::Checkpoint;
 use crate::commit_log::{FileLayer, Reader};
 use crate::{CommitError, ReadError, State, Watches};
 
@@ -75,7 +76,7 @@ impl Shared {
     /// The index cannot be believed any more: the store closes, and the next opening rebuilds it.
     pub(super) fn index_failed(&self, error: &IndexError) {
         tracing::error!(%error, "the index of the store failed; the store is closed");
-        drop(self.files.remove("checkpoint"));
+        drop(Checkpoint::remove(&*self.files));
         self.refuse_writes(INDEX_FAILED);
     }
 

@@ -46,7 +46,7 @@ impl Work {
     /// The most bytes it can take in the log.
     pub(super) fn encoded_max(&self) -> usize {
         use crate::commit_log::frame::{ALIGNMENT, HEADER_BYTES};
-        const OPERATION_BYTES: usize = 24;
+        const OPERATION_BYTES: usize = 32;
         match self {
             Self::Commit(batch, _) if !batch.writes() => 0,
             Self::Commit(batch, _) => {

@@ -3,9 +3,15 @@
 // Helpers of tests are tests: what they unwrap is the assertion.
 #![allow(clippy::unwrap_used)]
 
+mod combine;
+#[cfg(feature = "sled")]
+mod commit_log;
+mod follow;
 mod memory;
 mod records;
 mod scripted;
+#[cfg(feature = "sled")]
+mod sim_files;
 #[cfg(feature = "sled")]
 mod sled;
 mod update;

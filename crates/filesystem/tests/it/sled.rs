@@ -1,5 +1,10 @@
 //! The sled backend against the contract, and what only an embedded store can do wrong.
 
+mod ends;
+mod group;
+mod kit;
+mod place;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,0 +1,197 @@
+//! Bringing log and index together at opening: by replay from the checkpoint, or by building the index anew.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::SledOptions;
+use super::apply::{Mode, apply};
+use super::folder::Folder;
+use super::index::{Index, IndexError};
+use super::tally::Tally;
+use crate::OpenError;
+use crate::commit_log::checkpoint::Checkpoint;
+use crate::commit_log::segment::HEADER_BYTES;
+use crate::commit_log::{FORMAT, FileLayer, Plan, Recovered, RecoveryError, is_same_boot, recover};
+
+/// The name of the index's folder.
+const INDEX: &str = "index";
+
+/// Why a store's log and index were not brought together.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Recovery(RecoveryError::Damaged { place }) => Self::Damaged { place },
+            Failure::Recovery(RecoveryError::TooNew { found }) => Self::TooNew { found, known: FORMAT },
+            Failure::Recovery(RecoveryError::Io(error)) | Failure::Io(error) => Self::Unavailable {
+                reason: "its log was not read or written".to_owned(),
+                source: Some(Box::new(error)),
+            },
+            Failure::Index(error) => Self::Unavailable {
+                reason: "its index was not made".to_owned(),
+                source: Some(Box::new(error)),
+            },
+        }
+    }
+}
+
+/// A log and its index, equal.
+pub(super) struct Opened {
+    pub(super) recovered: Recovered,
+    pub(super) index: Index,
+    pub(super) tally: Tally,
+    /// The version of the last frame in the log.
+    pub(super) last_version: u64,
+    pub(super) notices: Vec<String>,
+}
+
+/// What bringing together works on.
+struct Together<'a> {
+    files: &'a Arc<dyn FileLayer>,
+    store: [u8; 16],
+    index: PathBuf,
+    cache_bytes: u64,
+}
+
+/// Recovers the log, and makes the index equal to it.
+pub(super) fn bring_together(
+    folder: &Folder,
+    files: &Arc<dyn FileLayer>,
+    options: &SledOptions,
+) -> Result<Opened, Failure> {
+    let together = Together {
+        files,
+        store: folder.store,
+        index: folder.path().join(INDEX),
+        cache_bytes: options.cache_bytes,
+    };
+    let checkpoint = Checkpoint::read(&**files)?.filter(|checkpoint| checkpoint.store == folder.store);
+    // After a restart of the machine without a clean end nobody knows what of the tree reached the disk.
+    let trusted = checkpoint.filter(|c| c.clean || is_same_boot(c.boot, files.boot()));
+    let opened = match trusted {
+        Some(checkpoint) => together.keep_or_rebuild(checkpoint)?,
+        None => together.rebuild(Vec::new())?,
+    };
+    if !opened.recovered.is_clean {
+        opened.index.sync()?;
+    }
+    together.begin(&opened)?;
+    Ok(opened)
+}
+
+impl Together<'_> {
+    fn keep_or_rebuild(&self, checkpoint: Checkpoint) -> Result<Opened, Failure> {
+        let recovered = recover(
+            self.files,
+            Plan {
+                store: self.store,
+                from: Some((checkpoint.segment, checkpoint.offset)),
+                is_clean: checkpoint.clean,
+            },
+        )?;
+        let notices = recovered.notices.clone();
+        match self.keep(checkpoint, recovered) {
+            Ok(Some(opened)) => Ok(opened),
+            Ok(None) | Err(Failure::Index(_)) => self.rebuild(notices),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The index that is there, replayed, if it can be believed; none when it cannot.
+    fn keep(&self, checkpoint: Checkpoint, recovered: Recovered) -> Result<Option<Opened>, Failure> {
+        let from = (checkpoint.segment, checkpoint.offset);
+        let tail = recovered.tail.as_ref().map(|tail| (tail.segment, tail.offset));
+        if from > tail.unwrap_or((1, u32::MAX)) {
+            return Ok(None);
+        }
+        let index = Index::open(&self.index, self.store, self.cache_bytes)?;
+        let last_version = recovered.last_version.max(checkpoint.version);
+        // Behind its checkpoint it was rolled back, ahead of the log it knows what never was.
+        if !(checkpoint.version..=last_version).contains(&index.version()?) {
+            return Ok(None);
+        }
+        let tally = Tally {
+            items: checkpoint.items,
+            digest: checkpoint.digest,
+        };
+        let tally = replay(&recovered, Some(from), &index, tally)?;
+        let opened = Opened {
+            notices: recovered.notices.clone(),
+            recovered,
+            index,
+            tally,
+            last_version,
+        };
+        Ok((Tally::of(&opened.index)? == tally).then_some(opened))
+    }
+
+    /// Removes the index and builds it from the whole log, all of which is verified before anything is removed.
+    fn rebuild(&self, mut notices: Vec<String>) -> Result<Opened, Failure> {
+        let recovered = recover(
+            self.files,
+            Plan {
+                store: self.store,
+                from: None,
+                is_clean: false,
+            },
+        )?;
+        notices.extend(recovered.notices.iter().cloned());
+        // Killed in between, the half-built tree must not pass for a whole one.
+        Checkpoint::remove(&**self.files)?;
+        Index::remove(&self.index)?;
+        let index = Index::open(&self.index, self.store, self.cache_bytes)?;
+        let tally = replay(&recovered, None, &index, Tally::default())?;
+        if recovered.tail.is_some() {
+            notices.push("the index was rebuilt from the whole log".to_owned());
+        }
+        Ok(Opened {
+            last_version: recovered.last_version,
+            recovered,
+            index,
+            tally,
+            notices,
+        })
+    }
+
+    /// Says that the store is open: an end without a close is known by it.
+    fn begin(&self, opened: &Opened) -> io::Result<()> {
+        let tail = opened.recovered.tail.as_ref();
+        let (segment, offset) = tail.map_or((1, HEADER_BYTES as u32), |t| (t.segment, t.offset));
+        let checkpoint = Checkpoint {
+            clean: false,
+            store: self.store,
+            boot: self.files.boot(),
+            version: opened.last_version,
+            segment,
+            offset,
+            items: opened.tally.items,
+            digest: opened.tally.digest,
+        };
+        checkpoint.write(&**self.files)
+    }
+}
+
+/// Applies what the log has from a place on, and counts it.
+fn replay(
+    recovered: &Recovered,
+    from: Option<(u32, u32)>,
+    index: &Index,
+    mut tally: Tally,
+) -> Result<Tally, Failure> {
+    index.begin(recovered.last_version.max(index.version()?))?;
+    recovered.replay(from, |place, frame| {
+        tally.count(frame);
+        apply(index, place, frame, Mode::Replay).map_err(Failure::from)
+    })?;
+    Ok(tally)
+}

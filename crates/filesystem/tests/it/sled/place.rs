@@ -1,0 +1,177 @@
+//! Where a store may lie, whose it is, and who has it open.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use dormouse_filesystem::{
+    CommitError, Namespace, OpenError, Prefix, RecordStore, Requirements, System, capability,
+};
+
+use super::kit::{commit, content, create, created, open_at, soon};
+
+/// Every file below a folder with its bytes.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.path().display().to_string();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.insert(name, std::fs::read(entry.path()).unwrap());
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_opener_is_told_who_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open_at(&path).await.unwrap();
+    match open_at(&path).await {
+        Err(OpenError::InUse {
+            pid,
+            program,
+            path: shown,
+        }) => {
+            assert_eq!((pid, program.as_str()), (std::process::id(), "dormouse test"));
+            assert_eq!(shown, path.display().to_string());
+        }
+        other => panic!("{other:?}"),
+    }
+    created(&store, "a", "").await;
+    drop(store);
+    open_at(&path).await.unwrap();
+}
+
+/// A newer FORMAT is untouched. (The golden stores of older formats begin when there is an older format.)
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_format_is_refused_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    drop(open_at(&path).await.unwrap());
+    let format = std::fs::read_to_string(path.join("FORMAT")).unwrap();
+    std::fs::write(
+        path.join("FORMAT"),
+        format.replace("dormouse-store/1", "dormouse-store/2"),
+    )
+    .unwrap();
+    let before = files(folder.path());
+    let refused = open_at(&path).await;
+    assert!(
+        matches!(refused, Err(OpenError::TooNew { found: 2, known: 1 })),
+        "{refused:?}"
+    );
+    assert_eq!(files(folder.path()), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_ours_is_foreign_and_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        ("other-files", "notes.md", "my notes"),
+        ("other-format", "FORMAT", "somebody else's"),
+        (
+            "other-backend",
+            "FORMAT",
+            "dormouse-store/1\nbackend=local\nid=00000000000000000000000000000001\n",
+        ),
+        ("no-id", "FORMAT", "dormouse-store/1\nbackend=sled\n"),
+    ];
+    for (name, file, text) in cases {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join(file), text).unwrap();
+        let before = files(folder.path());
+        let refused = open_at(&path).await;
+        assert!(
+            matches!(refused, Err(OpenError::Foreign { .. })),
+            "{name}: {refused:?}"
+        );
+        assert_eq!(files(folder.path()), before, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_folder_and_one_whose_making_was_killed_become_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open_at(folder.path()).await.unwrap());
+    let begun = folder.path().with_extension("begun");
+    std::fs::create_dir_all(begun.join("log")).unwrap();
+    std::fs::write(begun.join("FORMAT.tmp"), "dormou").unwrap();
+    std::fs::write(begun.join("LOCK"), "").unwrap();
+    let opened = open_at(&begun).await;
+    std::fs::remove_dir_all(&begun).unwrap();
+    opened.unwrap();
+}
+
+/// FS-58, with the types of nfs and its like in a table beside the code, since none can be mounted here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_cannot_be_written_is_refused_and_nothing_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let before = files(folder.path());
+    for path in [file.clone(), file.join("store"), "/proc/dormouse-store".into()] {
+        let refused = open_at(&path).await;
+        assert!(
+            matches!(refused, Err(OpenError::Refused { .. })),
+            "{}: {refused:?}",
+            path.display()
+        );
+    }
+    assert_eq!(files(folder.path()), before);
+}
+
+/// FS-58
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn in_memory_it_promises_less_and_is_refused_to_those_who_need_more() {
+    let Ok(folder) = tempfile::tempdir_in("/dev/shm") else {
+        return;
+    };
+    let store = open_at(&folder.path().join("store")).await.unwrap();
+    let durability = store.capabilities(&Prefix::root()).durability;
+    assert_eq!(durability, capability::Durability::ProcessCrash);
+    assert_eq!(store.health().await.notices.len(), 1);
+    let store: std::sync::Arc<dyn RecordStore> = std::sync::Arc::new(store);
+    let opened = Namespace::<System>::open(store, &Requirements::embedded(), 1).await;
+    match opened {
+        Err(OpenError::Lacks { .. }) => {}
+        Err(error) => panic!("{error:?}"),
+        Ok(_) => panic!("it was opened"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_its_owner_may_look_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open_at(&path).await.unwrap();
+    created(&store, "a", "").await;
+    store.close(soon()).await.unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!([mode(&path), mode(&path.join("log"))], [0o700, 0o700]);
+    let log = std::fs::read_dir(path.join("log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let named = ["FORMAT", "LOCK", "checkpoint"].map(|name| path.join(name));
+    for file in log.chain(named) {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_file_that_was_replaced_closes_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open_at(&path).await.unwrap();
+    created(&store, "a", "").await;
+    std::fs::remove_file(path.join("LOCK")).unwrap();
+    std::fs::write(path.join("LOCK"), "").unwrap();
+    let refused = commit(&store, create("b", "")).await;
+    assert!(matches!(refused, Err(CommitError::Closed { .. })), "{refused:?}");
+    assert_eq!(content(&store).await.records.len(), 1);
+}
