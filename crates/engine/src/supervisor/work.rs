@@ -125,9 +125,18 @@ impl<'a> Hand<'a> {
         self.before_stop(self_stop, worker::prepare(&launch)).await
     }
 
+    /// A stop that comes while the worker is being started may come too late for it: then it is ended by its row, so
+    /// that nothing of it lives once its outcome is written.
     async fn go(&mut self, prepared: Prepared, self_stop: &Notify) -> Result<Live, Seen> {
         self.spawns = 1;
-        self.before_stop(self_stop, prepared.go()).await
+        let row = prepared.row().clone();
+        let gone = self.before_stop(self_stop, prepared.go()).await;
+        if let Err(Seen::Unstarted(Unstarted::Stopped)) = gone {
+            if let Err(error) = worker::orphans::end(&row).await {
+                tracing::error!(run = %self.parts.claimed.run.id, %error, "a worker stopped at its start still lives");
+            }
+        }
+        gone
     }
 
     /// A step of the start, unless a stop comes first: then the step is dropped, and nothing runs.
