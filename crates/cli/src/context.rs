@@ -10,7 +10,7 @@ use crate::client::Server;
 use crate::config::Config;
 use crate::edge;
 use crate::environment::Environment;
-use crate::output::{self, TimeStyle, Ui};
+use crate::output::{self, Format, TimeStyle, Ui};
 use crate::place::{Places, StorePlaces};
 use crate::problem::{Code, Problem};
 
@@ -95,7 +95,8 @@ pub fn ui(global: &Global, environment: &Environment) -> Ui {
         format: global.format(),
         time: global.time.unwrap_or(by_reader),
         now: edge::now(),
-        is_quiet: global.quiet,
+        // Programs get data and, where there is one, the problem; nothing between.
+        is_quiet: global.quiet || global.format() != Format::Text,
         is_terminal,
         is_stderr_terminal,
         is_coloured: output::is_coloured(global.color, no_color, force, is_stderr_terminal),

@@ -9,5 +9,9 @@ fn main() -> ExitCode {
     dormouse_engine::worker::keeper::enter();
     // What we or a library make without saying a mode is ours alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    dormouse_cli::run(std::env::args_os().collect(), Environment::of_process()).into()
+    dormouse_cli::run(
+        &std::env::args_os().collect::<Vec<_>>(),
+        Environment::of_process(),
+    )
+    .into()
 }

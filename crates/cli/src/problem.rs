@@ -100,9 +100,22 @@ impl Code {
     }
 }
 
+/// What went wrong. Small to hand on: its document is on the heap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Problem(Box<Document>);
+
+impl std::ops::Deref for Problem {
+    type Target = Document;
+
+    fn deref(&self) -> &Document {
+        &self.0
+    }
+}
+
 /// A problem document, `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct Document {
     /// `urn:dormouse:problem:<code>`.
     #[serde(rename = "type")]
     pub kind: String,
@@ -144,7 +157,7 @@ impl Problem {
     /// A problem of this kind.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Document {
             kind: format!("urn:dormouse:problem:{}", code.name()),
             title: code.title().to_owned(),
             status: code.status(),
@@ -155,27 +168,34 @@ impl Problem {
             current_version: None,
             errors: Vec::new(),
             retry_after_ms: None,
-        }
+        }))
     }
 
     /// With what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// With a time before which trying again is of no use.
     #[must_use]
     pub fn retry_after_ms(mut self, milliseconds: u64) -> Self {
-        self.retry_after_ms = Some(milliseconds);
+        self.0.retry_after_ms = Some(milliseconds);
+        self
+    }
+
+    /// With another status, of an answer that was no problem document.
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
+        self.0.status = status;
         self
     }
 
     /// With the fields that are wrong.
     #[must_use]
     pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors = errors;
+        self.0.errors = errors;
         self
     }
 
@@ -196,19 +216,13 @@ impl Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// A problem, to be shown.
-    Problem(Box<Problem>),
+    Problem(Problem),
     /// Nobody reads stdout any more: a read is over, and that is no error.
     StdoutClosed,
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self::Problem(Box::new(problem))
-    }
-}
-
-impl From<Box<Problem>> for Failure {
-    fn from(problem: Box<Problem>) -> Self {
         Self::Problem(problem)
     }
 }

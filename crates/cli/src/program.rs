@@ -19,7 +19,7 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 
 /// Runs the program.
 #[must_use]
-pub fn run(arguments: Vec<OsString>, environment: Environment) -> Exit {
+pub fn run(arguments: &[OsString], environment: Environment) -> Exit {
     match args::parse(arguments.iter().cloned()) {
         Ok(cli) => {
             let ui = context::ui(&cli.global, &environment);
@@ -27,8 +27,8 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> Exit {
             conclude(done, &ui)
         }
         Err(error) => {
-            let ui = plain(&arguments, &environment);
-            conclude(unparsed(&error, &arguments, &ui), &ui)
+            let ui = plain(arguments, &environment);
+            conclude(unparsed(&error, arguments, &ui), &ui)
         }
     }
 }

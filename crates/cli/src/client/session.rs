@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
             match timeout_at(deadline, answer.bytes()).await {
                 Ok(Ok(bytes)) => return Ok(bytes),
                 Ok(Err(SendError::Lost(why) | SendError::NotSent(why))) => {
-                    self.lost(call, &why, &mut attempt).await?
+                    self.lost(call, &why, &mut attempt).await?;
                 }
                 Err(_) => return Err(no_answer(call, "the deadline passed").into()),
             }
@@ -158,9 +158,8 @@ impl<'a> Session<'a> {
     ) -> Result<()> {
         let (status, after) = (answer.status, answer.retry_after());
         let bytes = answer.bytes().await.unwrap_or_default();
-        let problem = serde_json::from_slice(&bytes).unwrap_or_else(|_| Problem {
-            status: status.as_u16(),
-            ..Problem::new(Code::Internal, format!("the server answered {status}"))
+        let problem: Problem = serde_json::from_slice(&bytes).unwrap_or_else(|_| {
+            Problem::new(Code::Internal, format!("the server answered {status}")).status(status.as_u16())
         });
         let is_owner_leaving = status == StatusCode::SERVICE_UNAVAILABLE
             && self.context.server.is_none()
@@ -274,7 +273,7 @@ impl<'a> Session<'a> {
                 self.owner = Some(owner);
             }
             Err(problem) if problem.is(Code::Unavailable) && Instant::now() < patience => {
-                sleep(look_again()?).await
+                sleep(look_again()?).await;
             }
             Err(problem) => return Err(problem.into()),
         }

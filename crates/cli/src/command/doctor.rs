@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dormouse_filesystem::Sled;
 use serde::Serialize;
 use serde_json::json;
 
@@ -14,6 +15,7 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::{Table, Ui};
 use crate::owner::lock::{self, Holder};
+use crate::owner::store;
 use crate::owner::token::ControlToken;
 use crate::place::{self, Refusal};
 use crate::problem::{Problem, Result};
@@ -65,11 +67,9 @@ impl Check {
         }
     }
 
-    fn refused(check: &'static str, problem: Problem) -> Self {
-        let fix = problem
-            .hint
-            .unwrap_or_else(|| "see dormouse help config".to_owned());
-        Self::fail(check, problem.detail, fix)
+    fn refused(check: &'static str, problem: &Problem) -> Self {
+        let fix = problem.hint.as_deref().unwrap_or("see dormouse help config");
+        Self::fail(check, problem.detail.as_str(), fix)
     }
 }
 
@@ -87,9 +87,10 @@ pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -
                     .map(|w| Check::warn("config", w.clone(), "unset it")),
             );
             look_at_folders(&context, &mut checks);
+            look_at_store(&context, &mut checks);
             look_at_owner(&context, &mut checks).await;
         }
-        Err(problem) => checks.push(Check::refused("config", problem)),
+        Err(problem) => checks.push(Check::refused("config", &problem)),
     }
     look_at_isolation(&mut checks);
     print(ui, &checks)
@@ -97,7 +98,7 @@ pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -
 
 fn look_at_folders(context: &Context, checks: &mut Vec<Check>) {
     if let Err(problem) = context.places.check_socket() {
-        checks.push(Check::refused("socket", problem));
+        checks.push(Check::refused("socket", &problem));
     }
     for folder in context.places.folders() {
         checks.push(match place::check_folder(folder) {
@@ -109,7 +110,7 @@ fn look_at_folders(context: &Context, checks: &mut Vec<Check>) {
                     folder.display()
                 ),
             ),
-            Err(refusal) => Check::refused("folder", refusal.into()),
+            Err(refusal) => Check::refused("folder", &refusal.into()),
         });
     }
 }
@@ -127,19 +128,35 @@ fn writable(folder: &Path) -> Check {
     }
 }
 
+/// Whether this build can open what is there. Opening it would write, so only its marks are read.
+fn look_at_store(context: &Context, checks: &mut Vec<Check>) {
+    let place = &context.places.store;
+    checks.push(match Sled::inspect(place) {
+        Ok(true) => Check::ok("store", place.display().to_string()),
+        Ok(false) => Check::ok(
+            "store",
+            format!(
+                "{} is empty; the first command that needs a store makes it",
+                place.display()
+            ),
+        ),
+        Err(error) => Check::refused("store", &store::refused(&error)),
+    });
+}
+
 async fn look_at_owner(context: &Context, checks: &mut Vec<Check>) {
     let places = &context.places;
     let holder = lock::holder(&places.lock);
     match holder {
         Holder::Nobody if places.lock.exists() => {
-            checks.push(Check::ok("owner", "nobody owns the store at the moment"))
+            checks.push(Check::ok("owner", "nobody owns the store at the moment"));
         }
         Holder::Nobody => checks.push(Check::ok(
             "owner",
             "there is no store yet; the first command that needs one makes it",
         )),
         Holder::Process(note) => checks.push(health(context, &note).await),
-        Holder::Unknown(problem) => checks.push(Check::refused("owner", problem)),
+        Holder::Unknown(problem) => checks.push(Check::refused("owner", &problem)),
     }
     match ControlToken::read(&places.token) {
         Ok(_) => checks.push(Check::ok("token", places.token.display().to_string())),
@@ -149,7 +166,7 @@ async fn look_at_owner(context: &Context, checks: &mut Vec<Check>) {
             refusal.to_string(),
             "remove the file; the next owner makes a new one",
         )),
-        Err(refusal) => checks.push(Check::refused("token", refusal.into())),
+        Err(refusal) => checks.push(Check::refused("token", &refusal.into())),
     }
 }
 

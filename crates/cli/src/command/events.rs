@@ -1,6 +1,5 @@
 //! `events tail`.
 
-use bytes::Bytes;
 use dormouse_engine::event::EventAt;
 use serde::Deserialize;
 

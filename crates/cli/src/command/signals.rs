@@ -49,7 +49,7 @@ async fn arrives(signal: &mut Option<Signal>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Waits until a command is asked to stop, and says how it then ends.

@@ -102,7 +102,7 @@ impl Source<'_> {
             let at = name.span().start;
             match value.get_ref() {
                 DeValue::Table(below) if depth < DEPTH_MAX => {
-                    self.walk(below, &path, depth + 1, found, issues)
+                    self.walk(below, &path, depth + 1, found, issues);
                 }
                 _ => match text_of(value) {
                     Some(value) => found.push(Found {

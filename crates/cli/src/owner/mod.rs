@@ -5,7 +5,7 @@ pub mod peer;
 pub mod phase;
 mod serve;
 pub mod socket;
-mod store;
+pub(crate) mod store;
 pub mod token;
 
 use std::sync::Arc;

@@ -96,7 +96,7 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
 }
 
 /// A store that was not opened, with the one thing to do.
-fn refused(error: &OpenError) -> Problem {
+pub(crate) fn refused(error: &OpenError) -> Problem {
     let detail = error.to_string();
     match error {
         OpenError::InUse { .. } => {

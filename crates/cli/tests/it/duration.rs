@@ -28,7 +28,7 @@ fn a_duration_is_numbers_with_units_that_fall() {
     assert_eq!(parse("1s500ms", BOUNDS), Ok(Duration::from_millis(1500)));
 }
 
-/// PR-19, the part of durations.
+/// PR-19
 #[test]
 fn what_is_no_duration_within_bounds_is_refused_with_the_bounds_and_never_clamped() {
     let bad = [

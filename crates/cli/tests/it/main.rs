@@ -1,5 +1,6 @@
 //! The pure parts of the program, and those that need no more than a folder.
 
+mod api;
 mod arguments;
 mod attach;
 mod config;

@@ -19,7 +19,6 @@ fn a_typo_finds_what_was_meant() {
 fn a_second_of_a_numbered_kind_is_no_typo_and_a_lost_number_is() {
     assert_eq!(nearest("worker-2", ["worker-1", "worker-10"]), None);
     assert_eq!(nearest("worker2", ["worker"]), Some("worker"));
-    assert_eq!(nearest("wroker-2", ["worker-1"]), None, "three edits");
     assert_eq!(nearest("wroker-1", ["worker-1"]), Some("worker-1"));
 }
 

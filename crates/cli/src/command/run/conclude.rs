@@ -1,0 +1,86 @@
+//! The end of a run: its document, what went wrong, the status line, the exit code.
+
+use bytes::Bytes;
+use dormouse_engine::outcome::{FailReason, Outcome};
+
+use crate::api::RunView;
+use crate::args::{ExitBy, Run};
+use crate::command::runs::said;
+use crate::context::Context;
+use crate::duration::took;
+use crate::exit::Exit;
+use crate::output::Format;
+use crate::problem::{Code, Failure, Problem, Result};
+
+/// The document, what went wrong, the status line, the exit code.
+pub(super) fn conclude(context: &Context, arguments: &Run, (body, run): &(Bytes, RunView)) -> Result<Exit> {
+    let ui = &context.ui;
+    let outcome = run.outcome.as_ref().expect("it was waited for");
+    if ui.format != Format::Text {
+        match ui.line(body) {
+            Err(Failure::StdoutClosed) | Ok(()) => {}
+            failed => failed?,
+        }
+    } else if let Some(problem) = trouble(outcome, run) {
+        ui.problem(&problem);
+    }
+    let time = run
+        .facts
+        .as_ref()
+        .map(|facts| format!(" in {}", took(facts.clock_ms)))
+        .unwrap_or_default();
+    ui.note(&format!(
+        "{} {}{time}   more: dormouse runs show {}",
+        run.id,
+        said(outcome, run),
+        run.id
+    ));
+    Ok(match arguments.exit {
+        ExitBy::Outcome => Exit::of_outcome(outcome),
+        ExitBy::Worker => Exit::of_worker(run.facts.as_ref().and_then(|facts| facts.exit.as_ref())),
+    })
+}
+
+/// What went wrong, where it was not the worker itself that said so.
+fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
+    match outcome {
+        Outcome::Failed {
+            reason: FailReason::Exit | FailReason::Signal,
+            ..
+        } => None,
+        Outcome::Failed {
+            reason: FailReason::Spawn,
+            message,
+            ..
+        } => {
+            let hint = "give the program's whole path, or put it on the PATH that dormouse is started with; no shell is added";
+            Some(Problem::new(Code::Invalid, message.as_str()).hint(hint))
+        }
+        Outcome::Failed { message, .. } => Some(
+            Problem::new(Code::Internal, message.as_str()).hint(format!("see dormouse runs show {}", run.id)),
+        ),
+        Outcome::Timeout { .. } => {
+            let detail = format!("the worker was stopped: {}", said(outcome, run));
+            Some(
+                Problem::new(Code::State, detail)
+                    .hint("--timeout and --idle-timeout say how long a run may take"),
+            )
+        }
+        Outcome::Lost { .. } => {
+            let again = run
+                .task
+                .map(|task| format!("if it may be done again: dormouse task retry {task}"));
+            Some(
+                Problem::new(
+                    Code::State,
+                    "the owner of the run vanished; what the worker did is not known",
+                )
+                .hint(again.unwrap_or_else(|| format!("see dormouse runs show {}", run.id))),
+            )
+        }
+        Outcome::Success { .. }
+        | Outcome::Partial { .. }
+        | Outcome::Blocked { .. }
+        | Outcome::Cancelled { .. } => None,
+    }
+}

@@ -1,0 +1,168 @@
+//! From the arguments to a run that has begun: agent, task, run, each by its own request.
+
+use dormouse_engine::id::InvalidId;
+use dormouse_engine::{AgentName, PrefixedId, TaskId};
+use serde_json::json;
+
+use crate::api::{List, RunView, TaskView};
+use crate::args::Run;
+use crate::client::{Call, Session};
+use crate::command::signals::Signals;
+use crate::command::{listing, task};
+use crate::context::Context;
+use crate::nearest::nearest;
+use crate::output::Ui;
+use crate::problem::{Code, Failure, Problem, Result};
+
+/// The agent of a command that names none.
+const AGENT_DEFAULT: &str = "default";
+
+/// Makes what is missing and starts the run. None when it was called off twice before anything ran.
+pub(super) async fn begin(
+    session: &mut Session<'_>,
+    context: &Context,
+    arguments: &Run,
+    signals: &mut Signals,
+) -> Result<Option<(RunView, bool)>> {
+    let mut starting = std::pin::pin!(start(session, context, arguments));
+    let mut was_stopped = false;
+    // Ends with the run, or with the second signal.
+    loop {
+        tokio::select! {
+            started = &mut starting => return Ok(Some((started?, was_stopped))),
+            _ = signals.next() => {
+                if was_stopped {
+                    return Ok(None);
+                }
+                was_stopped = true;
+            }
+        }
+    }
+}
+
+async fn start(session: &mut Session<'_>, context: &Context, arguments: &Run) -> Result<RunView> {
+    let task = match (&arguments.words[..], &arguments.command[..]) {
+        ([id], []) => ready(session, id).await?,
+        ([], [_, ..]) => add(session, context, arguments).await?,
+        ([], []) => {
+            return Err(usage(
+                "run takes a command, or the id of a task",
+                "dormouse run --agent alice -- make check",
+            ));
+        }
+        (words, []) => {
+            let example = format!("dormouse run -- {}", words.join(" "));
+            return Err(usage("run takes one task; a command comes after --", &example));
+        }
+        (_, [_, ..]) => {
+            return Err(usage(
+                "run takes a command or the id of a task, not both",
+                "dormouse run -- make check",
+            ));
+        }
+    };
+    let body = session
+        .ask(&Call::post("/v1/runs", &json!({ "task": task })))
+        .await?;
+    listing::read(&body)
+}
+
+fn usage(why: &str, example: &str) -> Failure {
+    Problem::new(Code::Usage, why)
+        .hint(format!("write {example}"))
+        .into()
+}
+
+/// A task that is there already.
+async fn ready(session: &mut Session<'_>, word: &str) -> Result<String> {
+    match TaskId::given(word) {
+        Ok(_) => {}
+        Err(error @ InvalidId::OtherKind { .. }) => {
+            return Err(usage(&error.to_string(), "dormouse run tsk_…"));
+        }
+        Err(_) => {
+            let why = format!("'{word}' is no id of a task, and a command comes after --");
+            return Err(usage(&why, &format!("dormouse run -- {word}")));
+        }
+    }
+    let task: TaskView = listing::read(&session.ask(&Call::get(format!("/v1/tasks/{word}"))).await?)?;
+    if task.command.is_none() {
+        let detail = format!("task {} carries no command, so there is nothing to run", task.id);
+        return Err(Problem::new(Code::Invalid, detail)
+            .hint(format!("see dormouse task show {}", task.id))
+            .into());
+    }
+    Ok(task.id.to_string())
+}
+
+async fn add(session: &mut Session<'_>, context: &Context, arguments: &Run) -> Result<String> {
+    let command =
+        arguments
+            .surroundings
+            .command(&arguments.command, &context.config, &context.environment)?;
+    let agent = arguments
+        .agent
+        .clone()
+        .unwrap_or_else(|| AGENT_DEFAULT.parse().expect("it is a name"));
+    ensure_agent(session, &context.ui, &agent, arguments.no_create).await?;
+    let body = json!({ "agent": agent, "title": task::title_of(&arguments.command), "command": command });
+    let task: TaskView = listing::read(&session.ask(&Call::post("/v1/tasks", &body)).await?)?;
+    Ok(task.id.to_string())
+}
+
+/// An unknown agent is made, unless its name looks like a typo of a known one.
+async fn ensure_agent(session: &mut Session<'_>, ui: &Ui, agent: &AgentName, no_create: bool) -> Result<()> {
+    match session.ask(&Call::get(format!("/v1/agents/{agent}"))).await {
+        Ok(_) => return Ok(()),
+        Err(Failure::Problem(problem)) if problem.is(Code::NotFound) => {}
+        Err(failure) => return Err(failure),
+    }
+    let names = agents(session).await?;
+    let near = nearest(agent.as_str(), names.iter().map(AgentName::as_str));
+    if let Some(near) = near {
+        let detail = format!("there is no agent {agent}, and its name is close to {near}");
+        return Err(Problem::new(Code::NotFound, detail)
+            .hint(format!(
+                "use --agent {near}, or make it with dormouse agent add {agent}"
+            ))
+            .into());
+    }
+    if no_create {
+        return Err(Problem::new(
+            Code::NotFound,
+            format!("there is no agent {agent}, and --no-create was given"),
+        )
+        .hint(format!("make it with dormouse agent add {agent}"))
+        .into());
+    }
+    match session
+        .ask(&Call::post("/v1/agents", &json!({ "name": agent })))
+        .await
+    {
+        Ok(_) => ui.note(&format!("made agent {agent}")),
+        // Somebody else was as early.
+        Err(Failure::Problem(problem)) if problem.is(Code::Exists) => {}
+        Err(failure) => return Err(failure),
+    }
+    Ok(())
+}
+
+async fn agents(session: &mut Session<'_>) -> Result<Vec<AgentName>> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        name: AgentName,
+    }
+    let (mut names, mut cursor) = (Vec::new(), None);
+    // Ends with the last page.
+    loop {
+        let call = Call::get("/v1/agents")
+            .query("limit", Some(1000))
+            .query("cursor", cursor.take());
+        let page: List<Named> = listing::read(&session.ask(&call).await?)?;
+        names.extend(page.items.into_iter().map(|agent| agent.name));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(names);
+        }
+    }
+}

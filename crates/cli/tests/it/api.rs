@@ -1,0 +1,488 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use dormouse_cli::api::{BODY_BYTES_MAX, Caller, Guard, House, router};
+use dormouse_cli::owner::Role;
+use dormouse_cli::owner::peer::Verdict;
+use dormouse_cli::owner::phase::Phase;
+use dormouse_cli::owner::token::ControlToken;
+use dormouse_engine::supervisor::{Supervisor, SupervisorOptions};
+use dormouse_engine::{Engine, EngineOptions, Environment, Epoch, HostIdentity, Random, SystemClock};
+use dormouse_filesystem::{Memory, Namespace, Requirements, System};
+use dormouse_secrets::Scrubber;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+const ADMITTED: Option<Caller> = Some(Caller::Peer(Verdict::Admitted));
+
+/// A router over a store in memory, and what its gate compares with.
+struct Api {
+    router: Router,
+    token: ControlToken,
+    phase: watch::Sender<Phase>,
+}
+
+/// An answer.
+struct Got {
+    status: StatusCode,
+    headers: axum::http::HeaderMap,
+    bytes: Vec<u8>,
+}
+
+impl Got {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&self.bytes)))
+    }
+
+    fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Api {
+    async fn new(role: Role) -> Self {
+        let now = dormouse_cli::edge::now();
+        let random = Arc::new(Random::seeded(7));
+        let epoch = Epoch::make(now, &random);
+        let host = HostIdentity {
+            host: "here".to_owned(),
+            boot_id: "boot".to_owned(),
+            pid: 1,
+            epoch,
+        };
+        let environment = Environment {
+            clock: Arc::new(SystemClock),
+            random,
+            host,
+        };
+        let store = Arc::new(Memory::new(now));
+        let system = Namespace::<System>::open(store, &Requirements::volatile(), 7)
+            .await
+            .unwrap();
+        let engine = Engine::open(system, environment, EngineOptions::default());
+        let nowhere = PathBuf::from("/nonexistent");
+        let supervisor = Supervisor::new(
+            &engine,
+            SupervisorOptions {
+                keeper: nowhere.clone(),
+                workspaces: nowhere.clone(),
+                run_folders: nowhere,
+                path: String::new(),
+                user: String::new(),
+                lang: String::new(),
+                tz: String::new(),
+                isolation: None,
+                scrubber: Scrubber::empty(),
+            },
+        );
+        let (phase, seen) = watch::channel(Phase::Serving);
+        let token = ControlToken::make().unwrap();
+        let guard = Guard {
+            token: token.clone(),
+            phase: seen.clone(),
+        };
+        Self {
+            router: router(House::new(engine, supervisor, role, seen), guard),
+            token,
+            phase,
+        }
+    }
+
+    async fn send(&self, caller: Option<Caller>, mut request: Request<Body>) -> Got {
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller);
+        }
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        Got {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+        }
+    }
+
+    async fn get(&self, path: &str) -> Got {
+        self.send(
+            Some(Caller::Owner),
+            Request::get(path).body(Body::empty()).unwrap(),
+        )
+        .await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Got {
+        self.send(Some(Caller::Owner), post(path, body.to_string())).await
+    }
+}
+
+fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path)
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap()
+}
+
+fn health(bearer: Option<&str>) -> Request<Body> {
+    let mut request = Request::get("/v1/health");
+    if let Some(bearer) = bearer {
+        request = request.header("authorization", format!("Bearer {bearer}"));
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+/// The gate of PR-26. That a real peer is judged so is shown with real processes.
+#[tokio::test]
+async fn who_may_not_speak_is_answered_before_anything_else() {
+    let api = Api::new(Role::Visitor).await;
+    let right = api.token.expose();
+    let wrong = ControlToken::make().unwrap().expose();
+    for (caller, bearer, status, code) in [
+        (ADMITTED, Some(right.as_str()), 200, ""),
+        (ADMITTED, None, 401, "unauthorized"),
+        (ADMITTED, Some(wrong.as_str()), 401, "unauthorized"),
+        (ADMITTED, Some(""), 401, "unauthorized"),
+        (ADMITTED, Some(&right[..63]), 401, "unauthorized"),
+        (
+            Some(Caller::Peer(Verdict::OtherUser)),
+            Some(right.as_str()),
+            403,
+            "forbidden",
+        ),
+        (
+            Some(Caller::Peer(Verdict::Descendant)),
+            Some(right.as_str()),
+            403,
+            "forbidden",
+        ),
+        (
+            Some(Caller::Peer(Verdict::Untraceable)),
+            Some(right.as_str()),
+            403,
+            "forbidden",
+        ),
+        (None, Some(right.as_str()), 403, "forbidden"),
+        (Some(Caller::Owner), None, 200, ""),
+    ] {
+        let got = api.send(caller, health(bearer)).await;
+        assert_eq!(
+            (got.status.as_u16(), got.code().as_str()),
+            (status, code),
+            "{caller:?}"
+        );
+        assert!(!String::from_utf8_lossy(&got.bytes).contains(&right));
+    }
+    let unknown = Request::get("/nothing").body(Body::empty()).unwrap();
+    assert_eq!(
+        api.send(ADMITTED, unknown).await.status,
+        401,
+        "no route is told from another without a token"
+    );
+}
+
+#[tokio::test]
+async fn an_owner_that_leaves_answers_503_and_says_when_to_try_again() {
+    let api = Api::new(Role::Visitor).await;
+    api.phase.send_replace(Phase::Draining);
+    let got = api.send(ADMITTED, health(Some(&api.token.expose()))).await;
+    assert_eq!(got.status, 503);
+    assert!(got.headers.contains_key("retry-after"));
+    assert_eq!(
+        api.send(Some(Caller::Owner), health(None)).await.status,
+        200,
+        "its own command is still served"
+    );
+}
+
+#[tokio::test]
+async fn an_agent_is_made_once_and_found() {
+    let api = Api::new(Role::Visitor).await;
+    let made = api.post("/v1/agents", &json!({ "name": "alice" })).await;
+    assert_eq!(made.status, 201);
+    assert_eq!(
+        api.post("/v1/agents", &json!({ "name": "alice" })).await.code(),
+        "exists"
+    );
+    let found = api.get("/v1/agents/alice").await;
+    assert_eq!((found.status, found.bytes.clone()), (StatusCode::OK, made.bytes));
+    let version = found.json()["version"].to_string();
+    assert_eq!(found.headers["etag"], format!("\"{version}\"").as_str());
+    let list = api.get("/v1/agents").await.json();
+    assert_eq!(list["items"][0], found.json(), "a listed item is the item");
+    assert_eq!(list["next_cursor"], Value::Null);
+    assert_eq!(api.get("/v1/agents/bob").await.code(), "not_found");
+}
+
+#[tokio::test]
+async fn a_task_is_made_found_by_a_short_id_cancelled_and_tried_again() {
+    let api = Api::new(Role::Visitor).await;
+    let new = json!({ "agent": "alice", "title": "one", "command": { "argv": ["true"] } });
+    assert_eq!(
+        api.post("/v1/tasks", &new).await.code(),
+        "not_found",
+        "there is no agent"
+    );
+    api.post("/v1/agents", &json!({ "name": "alice" })).await;
+    let made = api.post("/v1/tasks", &new).await;
+    assert_eq!(made.status, 201);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(made.json()["state"], "ready");
+    let short = api.get(&format!("/v1/tasks/{}", &id[..20])).await;
+    assert_eq!(short.json()["id"], id);
+    let cancelled = api.post(&format!("/v1/tasks/{id}/cancel"), &json!({})).await;
+    assert_eq!(
+        (cancelled.status, cancelled.json()["state"].as_str().unwrap()),
+        (StatusCode::OK, "cancelled")
+    );
+    let again = api.post(&format!("/v1/tasks/{id}/retry"), &json!({})).await;
+    assert_eq!(again.json()["state"], "ready");
+    assert_eq!(
+        api.post(&format!("/v1/tasks/{id}/retry"), &json!({}))
+            .await
+            .code(),
+        "state"
+    );
+    let filtered = api.get("/v1/tasks?agent=alice&state=ready").await.json();
+    assert_eq!(filtered["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_owner_that_only_visits_runs_nothing() {
+    let api = Api::new(Role::Visitor).await;
+    let got = api
+        .post(
+            "/v1/runs",
+            &json!({ "task": "tsk_0198c0de7f3a7c11a2b3c4d5e6f70819" }),
+        )
+        .await;
+    assert_eq!((got.status.as_u16(), got.code().as_str()), (503, "unavailable"));
+}
+
+/// PR-44
+#[tokio::test]
+async fn a_page_has_bounds_and_a_cursor_its_list_and_inserts_cost_no_old_item() {
+    let api = Api::new(Role::Visitor).await;
+    for name in ["a", "b", "c", "d"] {
+        api.post("/v1/agents", &json!({ "name": name })).await;
+    }
+    for bad in ["limit=0", "limit=1001", "limit=x", "cursor=zzz", "nope=1"] {
+        assert_eq!(
+            api.get(&format!("/v1/agents?{bad}")).await.code(),
+            "bad_request",
+            "{bad}"
+        );
+    }
+    let (mut names, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = api.get(&format!("/v1/agents?limit=2{cursor}")).await.json();
+        names.extend(
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|agent| agent["name"].as_str().unwrap().to_owned()),
+        );
+        for new in ["aa", "e"] {
+            api.post("/v1/agents", &json!({ "name": new })).await;
+        }
+        let Some(next) = page["next_cursor"].as_str() else {
+            break;
+        };
+        assert_eq!(
+            api.get(&format!("/v1/tasks?cursor={next}")).await.code(),
+            "bad_request",
+            "a cursor of another list"
+        );
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(names, ["a", "b", "c", "d", "e"]);
+}
+
+/// PR-47
+#[tokio::test]
+async fn a_body_that_cannot_be_taken_is_refused_by_kind() {
+    let api = Api::new(Role::Visitor).await;
+    let deep = format!("{{\"name\":{}1{}}}", "[".repeat(65), "]".repeat(65));
+    let large = format!("{{\"name\":\"{}\"}}", "a".repeat(BODY_BYTES_MAX + 1 - 11));
+    assert_eq!(large.len(), BODY_BYTES_MAX + 1);
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> = large
+        .as_bytes()
+        .chunks(4096)
+        .map(|piece| Ok(piece.to_vec()))
+        .collect();
+    let chunked = post("/v1/agents", Body::from_stream(futures::stream::iter(pieces)));
+    assert_eq!(api.send(Some(Caller::Owner), chunked).await.status, 413);
+    for (body, status) in [
+        (large.as_bytes(), 413),
+        (deep.as_bytes(), 400),
+        (b"{\"name\":\"\xff\"}", 400),
+        (b"{\"name\":\"a\",\"name\":\"b\"}", 400),
+        (b"{\"name\":\"a\",\"naem\":1}", 400),
+        (b"{\"name\":\"a\"} x", 400),
+        (b"", 400),
+    ] {
+        let got = api
+            .send(Some(Caller::Owner), post("/v1/agents", body.to_vec()))
+            .await;
+        assert_eq!(
+            got.status,
+            status,
+            "{}",
+            String::from_utf8_lossy(&body[..body.len().min(60)])
+        );
+    }
+    let text = Request::post("/v1/agents")
+        .header("content-type", "text/plain")
+        .body(Body::from("{}"))
+        .unwrap();
+    assert_eq!(api.send(Some(Caller::Owner), text).await.status, 415);
+    let mut gzip = post("/v1/agents", "{}");
+    gzip.headers_mut()
+        .insert("content-encoding", "gzip".parse().unwrap());
+    assert_eq!(api.send(Some(Caller::Owner), gzip).await.status, 415);
+    assert!(
+        api.get("/v1/agents").await.json()["items"]
+            .as_array()
+            .unwrap()
+            .is_empty(),
+        "no row"
+    );
+}
+
+/// PR-15, at the HTTP API; there is no MCP, import or webhook yet.
+#[tokio::test]
+async fn hostile_ids_and_names_are_refused_and_make_no_row() {
+    let api = Api::new(Role::Visitor).await;
+    for bad in ["", "a/b", "..", "a\nb", "a\0b", "Alice", &"a".repeat(64)] {
+        let got = api.post("/v1/agents", &json!({ "name": bad })).await;
+        assert!(got.status.is_client_error(), "{bad:?}");
+    }
+    for bad in [
+        "%00",
+        "a%2Fb",
+        "..%2f..",
+        "%0a",
+        "run_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "tsk_0198C0DE7F3A7C11A2B3C4D5E6F70819",
+        "tsk_0",
+    ] {
+        let got = api.get(&format!("/v1/tasks/{bad}")).await;
+        assert_eq!(got.status, 400, "{bad}");
+    }
+    assert!(
+        api.get("/v1/agents").await.json()["items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn another_tenants_rows_are_not_found() {
+    let api = Api::new(Role::Visitor).await;
+    api.post("/v1/agents", &json!({ "name": "alice" })).await;
+    let of_other = |path: &str| {
+        Request::get(path)
+            .header("dormouse-tenant", "other")
+            .body(Body::empty())
+            .unwrap()
+    };
+    let hidden = api.send(Some(Caller::Owner), of_other("/v1/agents/alice")).await;
+    let missing = api.send(Some(Caller::Owner), of_other("/v1/agents/alicf")).await;
+    assert_eq!(
+        (hidden.status, missing.status),
+        (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND)
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&hidden.bytes).replace("alice", "alicf"),
+        String::from_utf8_lossy(&missing.bytes)
+    );
+    let bad = Request::get("/v1/agents")
+        .header("dormouse-tenant", "../x")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(api.send(Some(Caller::Owner), bad).await.status, 400);
+}
+
+#[tokio::test]
+async fn routes_and_methods_that_are_none_are_told_apart() {
+    let api = Api::new(Role::Visitor).await;
+    assert_eq!(api.get("/v1/nothing").await.code(), "no_route");
+    assert_eq!(api.get("/").await.code(), "no_route");
+    let delete = Request::delete("/v1/agents").body(Body::empty()).unwrap();
+    let got = api.send(Some(Caller::Owner), delete).await;
+    assert_eq!((got.status.as_u16(), got.code().as_str()), (405, "method"));
+    assert_eq!(got.headers["content-type"], "application/problem+json");
+}
+
+#[tokio::test]
+async fn events_are_read_from_a_position_once_and_in_order() {
+    let api = Api::new(Role::Visitor).await;
+    for name in ["a", "b", "c"] {
+        api.post("/v1/agents", &json!({ "name": name })).await;
+    }
+    let subjects = |list: &Value| -> Vec<String> {
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["subject"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        subjects(&api.get("/v1/events?from=0").await.json()),
+        ["agent:a", "agent:b", "agent:c"]
+    );
+    assert_eq!(
+        subjects(&api.get("/v1/events?from=2").await.json()),
+        ["agent:b", "agent:c"]
+    );
+    assert_eq!(
+        subjects(&api.get("/v1/events").await.json()),
+        ["agent:a", "agent:b", "agent:c"]
+    );
+    assert!(subjects(&api.get("/v1/events?from=0&type=task.*").await.json()).is_empty());
+    let first = api.get("/v1/events?from=0&limit=2").await.json();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    assert_eq!(
+        subjects(
+            &api.get(&format!("/v1/events?limit=2&cursor={cursor}"))
+                .await
+                .json()
+        ),
+        ["agent:c"]
+    );
+    assert_eq!(api.get("/v1/events?from=99").await.status, 410);
+}
+
+#[tokio::test]
+async fn a_stream_of_events_goes_on_and_ends_with_bye() {
+    let api = Api::new(Role::Visitor).await;
+    api.post("/v1/agents", &json!({ "name": "a" })).await;
+    let mut request = Request::get("/v1/events?from=0&follow=true")
+        .body(Body::empty())
+        .unwrap();
+    request.extensions_mut().insert(Caller::Owner);
+    let response = api.router.clone().oneshot(request).await.unwrap();
+    let mut lines = dormouse_cli::client::Lines::new(response.into_body());
+    let line: Value = serde_json::from_slice(&lines.next().await.unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (line["position"].as_u64(), line["subject"].as_str()),
+        (Some(1), Some("agent:a"))
+    );
+    api.post("/v1/agents", &json!({ "name": "b" })).await;
+    let line: Value = serde_json::from_slice(&lines.next().await.unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (line["position"].as_u64(), line["subject"].as_str()),
+        (Some(2), Some("agent:b"))
+    );
+    api.phase.send_replace(Phase::Draining);
+    let line: Value = serde_json::from_slice(&lines.next().await.unwrap().unwrap()).unwrap();
+    assert!(line.get("bye").is_some());
+    assert_eq!(lines.next().await, Ok(None));
+}
