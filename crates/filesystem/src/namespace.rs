@@ -364,7 +364,7 @@ impl Log {
 }
 
 fn compare(need: &Requirements, has: &Capabilities) -> Result<(), OpenError> {
-    fn one<C: Ord + fmt::Debug>(capability: &'static str, need: C, has: C) -> Result<(), OpenError> {
+    fn one<C: Copy + Ord + fmt::Debug>(capability: &'static str, need: C, has: C) -> Result<(), OpenError> {
         if has >= need {
             return Ok(());
         }

@@ -77,6 +77,7 @@ impl Watches {
     }
 
     /// Rings every watch that holds one of these keys (of records, or of logs).
+    #[expect(clippy::needless_pass_by_value, reason = "an iterator is cloned for each watch, never borrowed")]
     pub fn ring<'a>(&self, keys: impl Iterator<Item = &'a Key> + Clone) {
         let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         for cell in cells.values().filter_map(Weak::upgrade) {
