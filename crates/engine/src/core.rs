@@ -6,9 +6,11 @@ use std::time::Duration;
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use dormouse_filesystem::{CommitError, Deadline, Log, Namespace, RecordStore, Tenant, Version};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use crate::draft::{Draft, Verdict};
 use crate::run::{Companion, LiveRuns};
+use crate::task::Creations;
 use crate::{CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
 
 /// One tenant's part of the store, and what commands need beside it.
@@ -21,6 +23,9 @@ pub(crate) struct Core {
     pub(crate) environment: Environment,
     pub(crate) companions: Vec<Arc<dyn Companion>>,
     pub(crate) live: Arc<LiveRuns>,
+    pub(crate) creations: Creations,
+    /// The engine's own tasks, joined by its close.
+    pub(crate) background: TaskTracker,
     /// Whether no other process can write the store meanwhile.
     pub(crate) is_exclusive: bool,
 }

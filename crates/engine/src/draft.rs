@@ -72,6 +72,12 @@ impl Draft {
         &self.actor
     }
 
+    /// From here on, rows and events are of this command: one of several that share the commit.
+    pub(crate) fn act_for(&mut self, by: &Principal, op: OpId) {
+        self.actor.clone_from(by);
+        self.op = op;
+    }
+
     /// The batch, for records to stage their rows in.
     pub fn batch(&mut self) -> &mut ScopedBatch<Tenant> {
         &mut self.batch

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dormouse_filesystem::{Namespace, Records, System, capability::Reach};
+use tokio_util::task::TaskTracker;
 
 use crate::agent::Agents;
 use crate::core::Core;
 use crate::event::Events;
 use crate::run::{Companion, LiveRuns, Runs};
-use crate::task::Tasks;
+use crate::task::{Creations, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
 
@@ -41,6 +42,7 @@ struct Shared {
     environment: Environment,
     options: EngineOptions,
     live: Arc<LiveRuns>,
+    background: TaskTracker,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
 }
@@ -78,6 +80,7 @@ impl Engine {
             environment,
             options,
             live: Arc::default(),
+            background: TaskTracker::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
         }))
@@ -111,6 +114,8 @@ impl Engine {
             environment: shared.environment.clone(),
             companions: shared.options.companions.clone(),
             live: Arc::clone(&shared.live),
+            creations: Creations::default(),
+            background: shared.background.clone(),
             is_exclusive: shared.is_exclusive,
         });
         Tenant {
@@ -146,6 +151,13 @@ impl Engine {
 
     fn with_tenants<T>(&self, f: impl FnOnce(&mut HashMap<TenantId, Tenant>) -> T) -> T {
         f(&mut self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until what the engine does in the background has ended. To be called when nobody asks it for anything
+    /// any more, before its store is closed.
+    pub async fn close(&self) {
+        self.0.background.close();
+        self.0.background.wait().await;
     }
 
     /// The part of the store that belongs to the installation.

@@ -166,10 +166,14 @@ impl CommandError {
         }
     }
 
-    /// Whether it certainly was not done and may be tried again as it is, with jitter.
+    /// Whether it certainly was not done and may be tried again as it is, with jitter. A store that is closed stays so.
     #[must_use]
     pub fn is_congestion(&self) -> bool {
-        matches!(self, Self::Contended { .. } | Self::Unavailable(_))
+        match self {
+            Self::Contended { .. } => true,
+            Self::Unavailable(source) => !says_closed(&**source),
+            _ => false,
+        }
     }
 
     /// What was read changed meanwhile: the command is decided again.
@@ -188,6 +192,12 @@ impl CommandError {
             id: id.to_string(),
         }
     }
+}
+
+fn says_closed(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let read = source.downcast_ref::<ReadError>();
+    let commit = source.downcast_ref::<CommitError>();
+    matches!(read, Some(ReadError::Closed { .. })) || matches!(commit, Some(CommitError::Closed { .. }))
 }
 
 impl From<ReadError> for CommandError {

@@ -16,6 +16,12 @@ pub const RETRY_AT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub const TITLE_MAX: usize = 200;
 /// `tasks.body_max`: longest body, in bytes.
 pub const BODY_MAX: usize = 256 * 1024;
+/// `tasks.creations_max`: most creations of one commit.
+pub const CREATIONS_MAX: usize = 64;
+/// `tasks.creations_bytes_max`: most bytes of creations that share a commit.
+pub const CREATIONS_BYTES_MAX: usize = 256 * 1024;
+/// `tasks.creations_waiting_max`: most creations of a tenant that wait; more are told to come again.
+pub const CREATIONS_WAITING_MAX: usize = 1024;
 /// `tasks.metadata_max`: largest metadata, in bytes of JSON.
 pub const METADATA_MAX: usize = 16 * 1024;
 /// `tasks.metadata_depth_max`: deepest metadata.

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::numbers::{TaskNumbers, TheNumbers};
 use super::{Counters, Priority, Task, TaskFacts, TaskState, ready_or_wait};
-use crate::agent::{Agent, Agents};
+use crate::agent::Agent;
 use crate::command::CommandSpec;
 use crate::core::Core;
-use crate::draft::{Draft, Verdict};
+use crate::draft::Draft;
 use crate::event::Change;
 use crate::limits::{BODY_MAX, METADATA_DEPTH_MAX, METADATA_MAX, TITLE_MAX};
 use crate::{AgentName, CommandError, PrefixedId, TaskId};
@@ -61,6 +61,12 @@ impl NewTask {
             metadata: Map::new(),
             command: None,
         }
+    }
+
+    /// About how many bytes its row takes.
+    pub(super) fn bytes(&self) -> usize {
+        let json = serde_json::to_vec(&(&self.title, &self.body, &self.metadata, &self.command));
+        json.map_or(usize::MAX, |json| json.len())
     }
 
     /// Checks every field's bounds.
@@ -120,16 +126,15 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// Stages a new task: its number is the next, its agent must be there.
-pub(super) async fn create(
+/// Stages a new task of this number, and tells of it.
+pub(super) fn numbered(
     core: &Core,
-    agents: &Agents,
-    mut draft: Draft,
+    draft: &mut Draft,
+    agent: &Agent,
     new: &NewTask,
-) -> Result<Verdict<Task>, CommandError> {
-    let agent = agents.require(&mut draft, &new.assignee).await?;
-    let number = take_number(core, &mut draft).await?;
-    let task = made(core, &draft, &agent, new, number);
+    number: u64,
+) -> Result<Task, CommandError> {
+    let task = made(core, draft, agent, new, number);
     Records::<Task>::new(&core.space).stage_create(draft.batch(), &task)?;
     let change = Change::TaskCreated {
         number,
@@ -137,18 +142,20 @@ pub(super) async fn create(
         state: task.state.word().to_owned(),
     };
     draft.tell(&task.about(), &change)?;
-    Ok(Verdict::Commit(draft, task))
+    Ok(task)
 }
 
-async fn take_number(core: &Core, draft: &mut Draft) -> Result<u64, CommandError> {
+/// Takes the next so many numbers, and returns the first of them.
+pub(super) async fn take_numbers(core: &Core, draft: &mut Draft, count: u64) -> Result<u64, CommandError> {
     let rows = Records::<TaskNumbers>::new(&core.space);
     match rows.get(&TheNumbers).await? {
         None => {
-            rows.stage_create(draft.batch(), &TaskNumbers { next: 2 })?;
+            let next = 1 + count;
+            rows.stage_create(draft.batch(), &TaskNumbers { next })?;
             Ok(1)
         }
         Some(read) => {
-            let next = read.next + 1;
+            let next = read.next + count;
             rows.stage_replace(draft.batch(), &read, &TaskNumbers { next })
                 .await?;
             Ok(read.next)

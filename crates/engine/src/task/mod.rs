@@ -1,6 +1,7 @@
 //! Tasks: what is to be done, by which agent, and where it stands.
 
 mod change;
+mod combine;
 mod create;
 mod list;
 mod numbers;
@@ -21,6 +22,7 @@ pub use state::{TaskState, Wait};
 pub use table::{Gone, Lapse, TaskEvent, TaskFacts, decide, decide_delete, ready_or_wait};
 
 pub(crate) use change::{Cause, Moved, move_task};
+pub(crate) use combine::Creations;
 
 use crate::command::CommandSpec;
 use crate::event::About;

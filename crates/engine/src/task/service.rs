@@ -6,8 +6,7 @@ use dormouse_filesystem::{Cursor, Records, Versioned};
 use dormouse_secrets::Scrubbed;
 
 use super::change::Moved;
-use super::{Cause, NewTask, Task, TaskEvent, TaskFilter, TaskPage, create, move_task};
-use crate::agent::Agents;
+use super::{Cause, NewTask, Task, TaskEvent, TaskFilter, TaskPage, combine, move_task};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
@@ -20,7 +19,6 @@ use crate::{CommandError, Principal, TaskId};
 pub struct Tasks {
     core: Arc<Core>,
     rows: Records<Task>,
-    agents: Agents,
 }
 
 impl Tasks {
@@ -28,7 +26,6 @@ impl Tasks {
         Self {
             core: Arc::clone(core),
             rows: Records::new(&core.space),
-            agents: Agents::new(core),
         }
     }
 
@@ -38,11 +35,7 @@ impl Tasks {
     /// `NotFound` and `AgentDeleting` for its agent; `Invalid`, `TooLarge` for its fields.
     pub async fn create(&self, by: &Principal, new: NewTask) -> Result<Task, CommandError> {
         new.validate()?;
-        let new = &new;
-        let done = self
-            .core
-            .command(by, |draft| create::create(&self.core, &self.agents, draft, new));
-        Ok(done.await?.answer)
+        combine::create(&self.core, by, new).await
     }
 
     /// A task.

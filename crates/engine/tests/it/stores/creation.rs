@@ -14,6 +14,9 @@ use super::house::{House, name, operator};
 
 super::on_every_store! {
     concurrent_creations_are_numbered_without_gap_or_repeat_in_log_order;
+    creations_at_once_share_commits;
+    what_spoils_a_shared_commit_spoils_it_for_itself_alone;
+    a_caller_that_is_gone_makes_no_task_or_one;
     a_task_begins_where_it_is_told;
     what_is_out_of_bounds_is_refused_and_nothing_written;
     lists_go_newest_first_page_by_page;
@@ -39,6 +42,61 @@ async fn concurrent_creations_are_numbered_without_gap_or_repeat_in_log_order(ho
         .map(|event| event.data["number"].as_u64().unwrap())
         .collect();
     assert_eq!(logged, (1..=100).collect::<Vec<_>>());
+}
+
+async fn creations_at_once_share_commits(house: House) {
+    let alice = house.agent("alice").await;
+    let made = (0..200).map(|n| house.task(NewTask::new(alice.clone(), format!("sheep {n}"))));
+    let ids: Vec<TaskId> = join_all(made).await.into_iter().map(|task| task.id).collect();
+    let mut commits = BTreeSet::new();
+    for id in ids {
+        commits.insert(house.tenant.tasks.get(id).await.unwrap().version());
+    }
+    // The first alone or not, the others by 64.
+    assert!(commits.len() <= 5, "{} commits", commits.len());
+    house.engine.close().await;
+}
+
+/// Two bodies whose stored form is over the limit of a batch, and one for nobody, among good ones.
+async fn what_spoils_a_shared_commit_spoils_it_for_itself_alone(house: House) {
+    let alice = house.agent("alice").await;
+    let swollen = |title: &str| NewTask {
+        body: "\u{1}".repeat(200 * 1024),
+        ..NewTask::new(alice.clone(), title)
+    };
+    let new = [
+        NewTask::new(alice.clone(), "one"),
+        swollen("two"),
+        NewTask::new(name("nobody"), "three"),
+        NewTask::new(alice.clone(), "four"),
+        swollen("five"),
+        NewTask::new(alice.clone(), "six"),
+    ];
+    let by = operator();
+    let answers = join_all(new.map(|new| house.tenant.tasks.create(&by, new))).await;
+    let codes = answers
+        .iter()
+        .map(|answer| answer.as_ref().map_or_else(CommandError::code, |_| "made"));
+    let expected = ["made", "too_large", "not_found", "made", "too_large", "made"];
+    assert_eq!(codes.collect::<Vec<_>>(), expected);
+    assert_eq!(numbers(&house, &TaskFilter::default()).await, [3, 2, 1]);
+}
+
+async fn a_caller_that_is_gone_makes_no_task_or_one(house: House) {
+    let alice = house.agent("alice").await;
+    for n in 0..50 {
+        let new = NewTask::new(alice.clone(), format!("sheep {n}"));
+        let by = operator();
+        let create = house.tenant.tasks.create(&by, new);
+        // Polled once, then dropped.
+        drop(futures::poll!(Box::pin(create)));
+    }
+    let last = house.task(NewTask::new(alice, "the last")).await;
+    house.engine.close().await;
+    assert_eq!(
+        numbers(&house, &TaskFilter::default()).await,
+        (1..=last.number).rev().collect::<Vec<_>>()
+    );
 }
 
 async fn a_task_begins_where_it_is_told(house: House) {

@@ -1,6 +1,7 @@
 //! Agents, tasks, runs, leases and events, through their services, on every backend that runs without a server.
 
 mod agents;
+mod closing;
 mod creation;
 mod events;
 mod golden;

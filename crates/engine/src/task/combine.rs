@@ -1,0 +1,229 @@
+//! Creations share commits. Each writes the one row of numbers, so fighting for it would let one of them through per
+//! flush: those that come while a commit is in flight go together in the next. No delay is added.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dormouse_filesystem::{CommitError, Versioned};
+use tokio::sync::oneshot;
+
+use super::create::{numbered, take_numbers};
+use super::{NewTask, Task};
+use crate::agent::{Agent, Agents};
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
+use crate::limits::{CREATIONS_BYTES_MAX, CREATIONS_MAX, CREATIONS_WAITING_MAX};
+use crate::{AgentName, CommandError, OpId, PrefixedId, Principal};
+
+/// The creations of a tenant that wait for a commit.
+#[derive(Default)]
+pub(crate) struct Creations(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Creation>,
+    is_served: bool,
+}
+
+impl fmt::Debug for Creations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Creations({} wait)", self.with(|queue| queue.waiting.len()))
+    }
+}
+
+/// One creation, and where its answer is waited for.
+struct Creation {
+    by: Principal,
+    op: OpId,
+    new: NewTask,
+    answer: oneshot::Sender<Answer>,
+}
+
+type Answer = Result<Task, CommandError>;
+
+/// Makes a task, in a commit with the others that wait. A caller that is dropped while it waits makes none.
+pub(super) async fn create(core: &Arc<Core>, by: &Principal, new: NewTask) -> Answer {
+    let op = OpId::make(core.environment.clock.now(), &core.environment.random);
+    let (answer, answered) = oneshot::channel();
+    let by = by.clone();
+    enter(core, Creation { by, op, new, answer })?;
+    // Without an answer the process is ending: the commit may have been sent.
+    answered.await.unwrap_or_else(|_| Err(unknown(op)))
+}
+
+fn enter(core: &Arc<Core>, creation: Creation) -> Result<(), CommandError> {
+    let begins = core.creations.with(|queue| {
+        if queue.waiting.len() >= CREATIONS_WAITING_MAX {
+            return Err(CommandError::LOST_RACE);
+        }
+        queue.waiting.push_back(creation);
+        Ok(!std::mem::replace(&mut queue.is_served, true))
+    })?;
+    if begins {
+        core.background.spawn(serve(Arc::clone(core)));
+    }
+    Ok(())
+}
+
+/// Commits group after group. Ends when nobody waits.
+async fn serve(core: Arc<Core>) {
+    let cut_short = CutShort(&core.creations);
+    while let Some(group) = cut_short.0.next() {
+        answer(&core, group).await;
+    }
+    // Nobody serves any more, or already another does.
+    std::mem::forget(cut_short);
+}
+
+/// Serving that ends by a panic, or with the runtime: who waits still is told by the drop of its sender, and the next
+/// creation begins anew.
+struct CutShort<'c>(&'c Creations);
+
+impl Drop for CutShort<'_> {
+    fn drop(&mut self) {
+        self.0.with(|queue| *queue = Queue::default());
+    }
+}
+
+impl Creations {
+    fn with<T>(&self, f: impl FnOnce(&mut Queue) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The next group, in the order of arrival; none when nobody waits, and then nobody serves.
+    fn next(&self) -> Option<Vec<Creation>> {
+        self.with(|queue| {
+            let (mut group, mut bytes) = (Vec::new(), 0);
+            while let Some(creation) = queue.waiting.front() {
+                bytes = creation.new.bytes().saturating_add(bytes);
+                if !group.is_empty() && (group.len() == CREATIONS_MAX || bytes > CREATIONS_BYTES_MAX) {
+                    break;
+                }
+                group.extend(
+                    queue
+                        .waiting
+                        .pop_front()
+                        .filter(|creation| !creation.answer.is_closed()),
+                );
+            }
+            queue.is_served = !group.is_empty();
+            queue.is_served.then_some(group)
+        })
+    }
+}
+
+/// Commits a group and tells each its answer. One that spoils the commit of all is found by committing each alone.
+async fn answer(core: &Arc<Core>, group: Vec<Creation>) {
+    match commit(core, &group).await {
+        Ok(answers) => tell(group, answers),
+        Err(error) if group.len() == 1 => tell(group, vec![Err(error)]),
+        Err(
+            error @ (CommandError::Indeterminate { .. }
+            | CommandError::Unavailable(_)
+            | CommandError::Contended { .. }),
+        ) => {
+            let answers = group
+                .iter()
+                .map(|creation| Err(the_same(&error, creation.op)))
+                .collect();
+            tell(group, answers);
+        }
+        Err(_) => {
+            for creation in group {
+                let alone = [creation];
+                let answers = commit(core, &alone).await;
+                let answers = answers.unwrap_or_else(|error| vec![Err(error)]);
+                tell(alone, answers);
+            }
+        }
+    }
+}
+
+fn tell(group: impl IntoIterator<Item = Creation>, answers: Vec<Answer>) {
+    for (creation, answer) in group.into_iter().zip(answers) {
+        // Nobody waits any more: the task is there all the same.
+        drop(creation.answer.send(answer));
+    }
+}
+
+/// What befell the commit of all befell each.
+fn the_same(error: &CommandError, op: OpId) -> CommandError {
+    match error {
+        CommandError::Indeterminate { .. } => unknown(op),
+        CommandError::Contended { attempts } => CommandError::Contended { attempts: *attempts },
+        other => CommandError::Unavailable(other.to_string().into()),
+    }
+}
+
+fn unknown(op: OpId) -> CommandError {
+    CommandError::Indeterminate {
+        op: Some(op),
+        source: CommitError::Indeterminate { source: None },
+    }
+}
+
+async fn commit(core: &Arc<Core>, group: &[Creation]) -> Result<Vec<Answer>, CommandError> {
+    let by = Principal::engine();
+    let done = core.command(&by, |draft| staged(core, draft, group)).await?;
+    Ok(done.answer)
+}
+
+/// Stages a group. One whose agent is missing drops out alone.
+async fn staged(
+    core: &Arc<Core>,
+    mut draft: Draft,
+    group: &[Creation],
+) -> Result<Verdict<Vec<Answer>>, CommandError> {
+    let mut agents = Present::new(core);
+    let mut found = Vec::with_capacity(group.len());
+    for creation in group {
+        match agents.get(&mut draft, &creation.new.assignee).await {
+            Err(error) if error.is_congestion() => return Err(error),
+            agent => found.push(agent),
+        }
+    }
+    let made = found.iter().filter(|agent| agent.is_ok()).count();
+    if made == 0 {
+        let refused = found.into_iter().filter_map(|agent| agent.err().map(Err));
+        return Ok(Verdict::Nothing(refused.collect()));
+    }
+    let mut number = take_numbers(core, &mut draft, made as u64).await?;
+    let mut answers = Vec::with_capacity(group.len());
+    for (creation, agent) in group.iter().zip(found) {
+        answers.push(match agent {
+            Err(error) => Err(error),
+            Ok(agent) => {
+                draft.act_for(&creation.by, creation.op);
+                let task = numbered(core, &mut draft, &agent, &creation.new, number)?;
+                number += 1;
+                Ok(task)
+            }
+        });
+    }
+    Ok(Verdict::Commit(draft, answers))
+}
+
+/// The agents of a group: each is read and becomes a precondition once.
+struct Present {
+    agents: Agents,
+    read: HashMap<AgentName, Versioned<Agent>>,
+}
+
+impl Present {
+    fn new(core: &Arc<Core>) -> Self {
+        Self {
+            agents: Agents::new(core),
+            read: HashMap::new(),
+        }
+    }
+
+    async fn get(&mut self, draft: &mut Draft, name: &AgentName) -> Result<Versioned<Agent>, CommandError> {
+        if let Some(agent) = self.read.get(name) {
+            return Ok(agent.clone());
+        }
+        let agent = self.agents.require(draft, name).await?;
+        self.read.insert(name.clone(), agent.clone());
+        Ok(agent)
+    }
+}
