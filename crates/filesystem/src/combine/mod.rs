@@ -72,6 +72,12 @@ impl Store {
         }
     }
 
+    /// The store underneath, to share: its plain commits and the combiner's meet as those of two processes would.
+    #[must_use]
+    pub fn underneath(&self) -> &Arc<dyn RecordStore> {
+        &self.inner.store
+    }
+
     /// Changes one record by a function of what it is, as [`cas_update`](crate::cas_update), together with the others
     /// that are waiting to change it.
     ///
