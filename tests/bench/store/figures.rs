@@ -6,8 +6,10 @@ use crate::suite::{Samples, TASKS};
 
 const RATE: &str = "commits/s";
 const MILLISECONDS: &str = "ms";
-const REDB: &str = "redb";
-const SQLITE: &str = "SQLite (WAL, synchronous=FULL)";
+const PEERS: [(&str, &str); 2] = [
+    ("redb", "redb, durable at once"),
+    ("sqlite", "SQLite, WAL, synchronous=FULL"),
+];
 
 /// Holds what was measured against its targets.
 pub(crate) fn of(samples: &Samples) -> Vec<Figure> {
@@ -89,7 +91,7 @@ fn distinct(samples: &Samples) -> Vec<Figure> {
         .zip(targets)
         .map(|(n, target)| figure(n, (&format!("phys({n})"), physical(samples, n)), target));
     // Ahead of each from 64 tasks on; below, one commit a flush is what the disk allows anybody.
-    let peers = [REDB, SQLITE].into_iter().flat_map(|peer| {
+    let peers = PEERS.into_iter().flat_map(|(load, peer)| {
         let target = |n| {
             if n >= 64 {
                 Target::AtLeast(1.0)
@@ -97,7 +99,7 @@ fn distinct(samples: &Samples) -> Vec<Figure> {
                 Target::None
             }
         };
-        TASKS.map(|n| figure(n, (peer, samples.of(&format!("{peer} {n}"))), target(n)))
+        TASKS.map(|n| figure(n, (peer, samples.of(&format!("{load} {n}"))), target(n)))
     });
     limit.chain(peers).collect()
 }

@@ -10,8 +10,6 @@ use crate::load::{self, Load};
 
 /// A store that commits one record durably, from any thread.
 pub(crate) trait Peer: Send + Sync + 'static {
-    /// Its name and version.
-    fn name(&self) -> &'static str;
     /// Replaces one record and returns when it is on the disk.
     fn commit(&self, key: u64, value: &[u8]);
 }
@@ -49,10 +47,6 @@ struct Redb(redb::Database);
 const TABLE: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("bench");
 
 impl Peer for Redb {
-    fn name(&self) -> &'static str {
-        "redb"
-    }
-
     fn commit(&self, key: u64, value: &[u8]) {
         let mut write = self.0.begin_write().expect("redb begins");
         write
@@ -76,10 +70,6 @@ pub(crate) fn redb(folder: &Path) -> Arc<dyn Peer> {
 struct Sqlite(Mutex<rusqlite::Connection>);
 
 impl Peer for Sqlite {
-    fn name(&self) -> &'static str {
-        "SQLite (WAL, synchronous=FULL)"
-    }
-
     fn commit(&self, key: u64, value: &[u8]) {
         let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut statement = connection

@@ -42,7 +42,8 @@ struct Subjects {
     memory: Arc<dyn RecordStore>,
     sled: Arc<dyn RecordStore>,
     combined: Store,
-    peers: Vec<Arc<dyn Peer>>,
+    redb: Arc<dyn Peer>,
+    sqlite: Arc<dyn Peer>,
 }
 
 /// Measures everything [`ROUNDS`] times.
@@ -74,54 +75,99 @@ async fn open(folder: &Path) -> Subjects {
         memory: Arc::new(Memory::new(now)),
         combined: Store::new(Arc::clone(&sled), 0),
         sled,
-        peers: vec![peers::redb(folder), peers::sqlite(folder)],
+        redb: peers::redb(folder),
+        sqlite: peers::sqlite(folder),
     }
 }
 
-/// One round with so many tasks: every subject in turn, and again.
+/// What is measured, one after the other.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Flush,
+    MemoryDistinct,
+    MemoryHot,
+    SledDistinct,
+    SledHot,
+    SledCombined,
+    SledMutex,
+    Redb,
+    Sqlite,
+}
+
+const STEPS: [Step; 9] = [
+    Step::Flush,
+    Step::MemoryDistinct,
+    Step::SledDistinct,
+    Step::Redb,
+    Step::SledCombined,
+    Step::SledHot,
+    Step::MemoryHot,
+    Step::Sqlite,
+    Step::SledMutex,
+];
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Flush => "flush",
+            Self::MemoryDistinct => "memory distinct",
+            Self::MemoryHot => "memory hot",
+            Self::SledDistinct => "sled distinct",
+            Self::SledHot => "sled hot",
+            Self::SledCombined => "sled combined",
+            Self::SledMutex => "sled mutex",
+            Self::Redb => "redb",
+            Self::Sqlite => "sqlite",
+        }
+    }
+
+    async fn measure(self, subjects: &mut Subjects, tasks: usize) -> Load {
+        let Subjects {
+            disk,
+            memory,
+            sled,
+            combined,
+            redb,
+            sqlite,
+        } = subjects;
+        match self {
+            Self::Flush => disk.measure(tasks, SLICE).expect("the disk can be written"),
+            Self::MemoryDistinct => load::distinct(memory, tasks, MEMORY_SLICE).await,
+            Self::MemoryHot => load::hot(memory, tasks, MEMORY_SLICE).await,
+            Self::SledDistinct => load::distinct(sled, tasks, SLICE).await,
+            Self::SledHot => load::hot(sled, tasks, SLICE).await,
+            Self::SledCombined => load::hot_combined(combined, tasks, SLICE).await,
+            Self::SledMutex => load::hot_by_mutex(sled, tasks, SLICE).await,
+            Self::Redb => peers::measure(redb, tasks, SLICE),
+            Self::Sqlite => peers::measure(sqlite, tasks, SLICE),
+        }
+    }
+}
+
+/// One round with so many tasks: every step in turn, and again in another order, since many disks do a burst of flushes
+/// quicker than they go on.
 async fn measure(subjects: &mut Subjects, tasks: usize) -> BTreeMap<&'static str, Load> {
     let mut loads: BTreeMap<&'static str, Load> = BTreeMap::new();
+    let mut steps = STEPS;
     for _ in 0..SLICES {
-        let mut add = |name, load| loads.entry(name).or_default().add(load);
-        let flushed = subjects.disk.measure(tasks, SLICE);
-        add("flush", flushed.expect("the disk can be written"));
-        add(
-            "memory distinct",
-            load::distinct(&subjects.memory, tasks, MEMORY_SLICE).await,
-        );
-        add(
-            "memory hot",
-            load::hot(&subjects.memory, tasks, MEMORY_SLICE).await,
-        );
-        add(
-            "sled distinct",
-            load::distinct(&subjects.sled, tasks, SLICE).await,
-        );
-        add("sled hot", load::hot(&subjects.sled, tasks, SLICE).await);
-        add(
-            "sled combined",
-            load::hot_combined(&subjects.combined, tasks, SLICE).await,
-        );
-        add(
-            "sled mutex",
-            load::hot_by_mutex(&subjects.sled, tasks, SLICE).await,
-        );
-        for peer in &subjects.peers {
-            add(peer.name(), peers::measure(peer, tasks, SLICE));
+        for step in steps {
+            let load = step.measure(subjects, tasks).await;
+            loads.entry(step.name()).or_default().add(load);
         }
+        steps.rotate_left(STEPS.len() / SLICES);
     }
     loads
 }
 
 async fn measure_batches(store: &dyn RecordStore, samples: &mut Samples) {
-    const REPEATS: u32 = 8;
-    let (mut batch, mut singles) = (Duration::ZERO, Duration::ZERO);
+    const REPEATS: u32 = 16;
+    let [mut batch, mut one, mut twenty] = [Duration::ZERO; 3];
     for _ in 0..REPEATS {
         batch += load::batch_of_20(store).await;
-        singles += load::single_commits(store, 20).await;
+        one += load::single_commits(store, 1).await;
+        twenty += load::single_commits(store, 20).await;
     }
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3 / f64::from(REPEATS);
-    samples.push("batch", milliseconds(batch));
-    samples.push("20 commits", milliseconds(singles));
-    samples.push("one commit", milliseconds(singles / 20));
+    for (name, time) in [("batch", batch), ("one commit", one), ("20 commits", twenty)] {
+        samples.push(name, time.as_secs_f64() * 1e3 / f64::from(REPEATS));
+    }
 }

@@ -4,10 +4,7 @@ use super::Finding;
 use super::source::{Source, Token};
 
 /// Where the one loop and its combiner are.
-const THE_LOOP: &[&str] = &[
-    "crates/filesystem/src/update.rs",
-    "crates/filesystem/src/combiner",
-];
+const THE_LOOP: &[&str] = &["crates/filesystem/src/update", "crates/filesystem/src/combine"];
 
 /// Finds `loop` and `while` whose body both commits and speaks of a conflict. `for` is bounded by what it goes over:
 /// another candidate each time, not the same record again.

@@ -1,10 +1,13 @@
 //! No promise instead of code.
 
 use super::Finding;
-use super::source::{Source, places};
+use super::source::{Source, Token, places};
 
 /// Words in comments that say "later"; written apart, so that this file does not find itself.
 const MARKS: &[&str] = &[concat!("FIX", "ME"), concat!("XX", "X")];
+
+/// Files with an ignored function that is no test but the program that the tests beside it start.
+const PROGRAMS: &[&str] = &["crates/engine/tests/it/worker_crash.rs"];
 
 /// Every promise.
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
@@ -16,11 +19,9 @@ fn of_source(source: &Source) -> Vec<Finding> {
         .iter()
         .flat_map(|promise| places(&source.all, promise))
         .map(|line| Finding::at(source, line, "code that is only promised"));
-    let ignored = source
-        .all
-        .windows(3)
-        .filter(|window| window[0].text == "#" && window[1].text == "[" && window[2].text == "ignore")
-        .map(|window| Finding::at(source, window[0].line, "a test that nobody runs"));
+    let ignored = ignored_in(source)
+        .skip(usize::from(source.is_in(PROGRAMS)))
+        .map(|line| Finding::at(source, line, "a test that nobody runs"));
     let marks = source
         .text
         .lines()
@@ -28,6 +29,20 @@ fn of_source(source: &Source) -> Vec<Finding> {
         .filter(|(_, line)| MARKS.iter().any(|mark| line.contains(mark)))
         .map(|(at, _)| Finding::at(source, at + 1, "a mark of something left undone"));
     promises.chain(ignored).chain(marks).collect()
+}
+
+fn ignored_in(source: &Source) -> impl Iterator<Item = usize> {
+    let is_ignore = |window: &&[Token]| {
+        ["#", "[", "ignore"]
+            .iter()
+            .zip(*window)
+            .all(|(sign, token)| token.text == *sign)
+    };
+    source
+        .all
+        .windows(3)
+        .filter(is_ignore)
+        .map(|window| window[0].line)
 }
 
 #[cfg(test)]
@@ -54,6 +69,13 @@ mod tests {
         check_one("fn a() { unimplemented!(\"b\") }", &[1]);
         check_one("#[test]\n#[ignore = \"slow\"]\nfn a() {}", &[2]);
         check_one(&format!("// {}: b\nfn a() {{}}", MARKS[0]), &[1]);
+    }
+
+    #[test]
+    fn one_ignored_program_of_other_tests_is_no_promise() {
+        let ignored = "#[test]\n#[ignore = \"a program\"]\nfn a() {}\n";
+        let count = |text: &str| check(&[Source::parse(PROGRAMS[0], text).unwrap()]).len();
+        assert_eq!((count(ignored), count(&ignored.repeat(2))), (0, 1));
     }
 
     #[test]
