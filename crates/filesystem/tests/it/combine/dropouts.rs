@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use dormouse_filesystem::update::DEADLINE;
 use dormouse_filesystem::{CommitError, Store, UpdateError};
 use futures::future::{BoxFuture, FutureExt, join_all};
 
@@ -119,4 +120,18 @@ async fn the_first_are_expired(place: usize) {
     );
     assert!(scripted.batches().len() <= 2);
     at_rest(&store).await;
+}
+
+/// A caller that does not look while its time runs out is not applied late.
+#[tokio::test(start_paused = true)]
+async fn an_expired_member_is_not_applied_though_its_caller_did_not_look() {
+    let (_, store) = combined(Scripted::default().commits([Some(Fault::Hang)]));
+    let blocker = in_flight(&store).await;
+    let late = entered(&store, Does::Adds('a')).await;
+    tokio::time::sleep(DEADLINE + Duration::from_secs(1)).await;
+    at_rest(&store).await;
+    let late = late.await;
+    assert!(matches!(late, Err(UpdateError::Deadline)), "{late:?}");
+    assert!(blocker.await.is_err());
+    assert_eq!(stored(&store).await, "");
 }

@@ -293,3 +293,49 @@ async fn a_member_over_a_limit_is_refused_alone() {
     assert_eq!(other.unwrap().outcome, "");
     assert_eq!(stored(&store).await, "a");
 }
+
+/// Who waits for the next round goes before who waits behind it.
+#[tokio::test(start_paused = true)]
+async fn order_holds_over_rounds() {
+    let (scripted, store) = combined(Scripted::default().commits([Some(Fault::Slow(SLOW))]));
+    let blocker = in_flight(&store).await;
+    let mut group = Vec::new();
+    for does in [
+        Does::AddsIfAbsent('a', "b/none"),
+        Does::AddsIfAbsent('b', "b/none"),
+        Does::Adds('c'),
+        Does::Adds('d'),
+    ] {
+        group.push(entered(&store, does).await);
+    }
+    for answer in join_all(group).await {
+        answer.unwrap();
+    }
+    blocker.await.unwrap();
+    assert_eq!(
+        (stored(&store).await.as_str(), scripted.batches().len()),
+        ("_abcd", 3)
+    );
+}
+
+/// A member behind one that deletes finds nothing, and what it creates stands.
+#[tokio::test(start_paused = true)]
+async fn a_deletion_in_a_group_is_seen_behind_it() {
+    let (scripted, store) = combined(Scripted::default().commits([Some(Fault::Slow(SLOW))]));
+    let blocker = in_flight(&store).await;
+    let mut group = Vec::new();
+    for does in [Does::Adds('x'), Does::Deletes, Does::Adds('a'), Does::Adds('b')] {
+        group.push(entered(&store, does).await);
+    }
+    let before: Vec<String> = join_all(group)
+        .await
+        .into_iter()
+        .map(|answer| answer.unwrap().outcome)
+        .collect();
+    blocker.await.unwrap();
+    assert_eq!(before, ["_", "_x", "", "a"]);
+    assert_eq!(
+        (stored(&store).await.as_str(), scripted.batches().len()),
+        ("ab", 2)
+    );
+}

@@ -53,6 +53,9 @@ pub(crate) enum Does {
     Panics,
     /// Adds, with a further write that can never hold.
     AddsInVain(char),
+    /// Adds, if this further record is absent.
+    AddsIfAbsent(char, &'static str),
+    Deletes,
     /// Adds, and creates this further record.
     AddsBeside(char, &'static str),
 }
@@ -75,6 +78,11 @@ pub(crate) fn change(does: Does, entry: Option<&Entry>) -> Result<(Change, Strin
             more.check(Key::parse("never/there").unwrap(), Expected::At(Version::new(7)));
             adds(letter).with(more)
         }
+        Does::AddsIfAbsent(letter, beside) => {
+            more.check(Key::parse(beside).unwrap(), Expected::Absent);
+            adds(letter).with(more)
+        }
+        Does::Deletes => Change::delete(),
         Does::AddsBeside(letter, beside) => {
             more.put(
                 Key::parse(beside).unwrap(),
