@@ -27,6 +27,7 @@ mod store;
 pub mod update;
 mod version;
 mod watch;
+pub mod workspace;
 
 #[cfg(feature = "sled")]
 pub use self::sled::{Sled, SledOptions};

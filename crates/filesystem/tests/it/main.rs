@@ -15,3 +15,4 @@ mod sim_files;
 #[cfg(feature = "sled")]
 mod sled;
 mod update;
+mod workspace;
