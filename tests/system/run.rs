@@ -189,6 +189,40 @@ fn ctrl_c_cancels_and_ends_the_tree() {
     assert_eq!(home.items("runs list")[0]["outcome"]["kind"], "cancelled");
 }
 
+/// PR-5, by the clock of the machine.
+#[test]
+fn ctrl_c_asks_first_and_kills_when_it_is_pressed_again() {
+    let home = Home::new();
+    let asked = "trap 'echo asked; exit 0' TERM INT; echo ready; while :; do sleep 0.01; done";
+    let mut running = home.start(["run", "--agent", "alice", "--", "sh", "-c", asked]);
+    assert_eq!(running.line(), "ready");
+    running.signal(Signal::INT);
+    assert_eq!(running.line(), "asked");
+    assert_eq!(running.wait(), Some(130));
+
+    let deaf = "trap '' TERM INT; echo ready; while :; do sleep 0.01; done";
+    let mut running = home.start(["run", "--agent", "alice", "--grace", "5m", "--", "sh", "-c", deaf]);
+    assert_eq!(running.line(), "ready");
+    running.signal(Signal::INT);
+    crate::wait::until("the run stops", || {
+        let runs = home.items("runs list");
+        runs.iter().any(|run| run["state"] == "stopping").then_some(())
+    });
+    running.signal(Signal::INT);
+    assert_eq!(running.wait(), Some(130));
+
+    let outcomes: Vec<_> = home
+        .items("runs list")
+        .iter()
+        .map(|run| run["outcome"]["kind"].clone())
+        .collect();
+    assert_eq!(outcomes, ["cancelled", "cancelled"]);
+    let ends = crate::events::kinds(&home)
+        .into_iter()
+        .filter(|kind| kind == "run.ended");
+    assert_eq!(ends.count(), 2, "one terminal outcome each");
+}
+
 #[test]
 fn a_worker_gets_none_of_our_environment() {
     let home = Home::new();
