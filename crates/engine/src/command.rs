@@ -191,7 +191,9 @@ impl CommandSpec {
         check_clock("grace_ms", self.grace_ms, Duration::ZERO, GRACE_MAX)?;
         match (&self.cwd, &self.stdin) {
             (Some(cwd), _) if !cwd.is_absolute() => Err(InvalidCommand::NotAbsolute { field: "cwd" }),
-            (_, Stdin::File(file)) if !file.is_absolute() => Err(InvalidCommand::NotAbsolute { field: "stdin" }),
+            (_, Stdin::File(file)) if !file.is_absolute() => {
+                Err(InvalidCommand::NotAbsolute { field: "stdin" })
+            }
             _ => Ok(()),
         }
     }
@@ -200,7 +202,11 @@ impl CommandSpec {
         if self.argv.iter().any(|a| a.contains('\0')) {
             return Err(InvalidCommand::Nul { field: "argv" });
         }
-        if self.env.iter().any(|(k, v)| k.contains(['\0', '=']) || v.contains('\0')) {
+        if self
+            .env
+            .iter()
+            .any(|(k, v)| k.contains(['\0', '=']) || v.contains('\0'))
+        {
             return Err(InvalidCommand::Nul { field: "env" });
         }
         Ok(())
@@ -209,5 +215,14 @@ impl CommandSpec {
 
 fn check_clock(field: &'static str, found: u64, min: Duration, max: Duration) -> Result<(), InvalidCommand> {
     let [min, max] = [min, max].map(|d| u64::try_from(d.as_millis()).expect("bounds are days at most"));
-    if (min..=max).contains(&found) { Ok(()) } else { Err(InvalidCommand::Clock { field, found, min, max }) }
+    if (min..=max).contains(&found) {
+        Ok(())
+    } else {
+        Err(InvalidCommand::Clock {
+            field,
+            found,
+            min,
+            max,
+        })
+    }
 }

@@ -207,7 +207,7 @@ impl From<ReadError> for CommandError {
             ReadError::Corrupt { .. } => Self::Corrupt(error.into()),
             ReadError::TooNew { .. } => Self::TooNew(error.into()),
             ReadError::Invalid { reason } => Self::invalid("request", reason),
-            ReadError::Unsupported { .. } => Self::Unsupported(error.into()),
+            ReadError::Unsupported { .. } | ReadError::Unrouted { .. } => Self::Unsupported(error.into()),
         }
     }
 }
@@ -225,7 +225,9 @@ impl From<CommitError> for CommandError {
                 source: error,
             },
             CommitError::TooLarge { limit } => Self::TooLarge { limit },
-            CommitError::Invalid { .. } | CommitError::Unsupported { .. } => Self::Unsupported(error.into()),
+            CommitError::Invalid { .. } | CommitError::Unsupported { .. } | CommitError::Unrouted { .. } => {
+                Self::Unsupported(error.into())
+            }
             CommitError::Corrupt { .. } => Self::Corrupt(error.into()),
         }
     }

@@ -91,9 +91,9 @@ async fn lease_of(parts: &Parts) -> Option<Versioned<Lease>> {
 /// used again.
 async fn launch_folder_gone(parts: &Parts) {
     let folder = super::launch::run_folder(parts);
-    if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
-        if error.kind() != std::io::ErrorKind::NotFound {
-            tracing::warn!(run = %parts.claimed.run.id, %error, "the run's folder was not removed");
-        }
+    if let Err(error) = tokio::fs::remove_dir_all(&folder).await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(run = %parts.claimed.run.id, %error, "the run's folder was not removed");
     }
 }

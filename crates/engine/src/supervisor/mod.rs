@@ -141,10 +141,10 @@ impl Supervisor {
 
     /// Attempts at one task share their session.
     async fn session_of(&self, tenant: &Tenant, last_run: Option<RunId>) -> Result<SessionId, CommandError> {
-        if let Some(last) = last_run {
-            if let Some(session) = tenant.runs.get(last).await?.run.session {
-                return Ok(session);
-            }
+        if let Some(last) = last_run
+            && let Some(session) = tenant.runs.get(last).await?.run.session
+        {
+            return Ok(session);
         }
         let environment = self.0.engine.environment();
         Ok(SessionId::make(environment.clock.now(), &environment.random))

@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 
 use crate::recovery::{OrphanFate, Orphans};
-use crate::run::{Process, ProcessMark};
+use crate::run::Process;
 use crate::worker::orphans::{self, Swept};
-use crate::worker::{Boot, ProcessId, ProcessRow};
 
 /// The processes of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,7 +13,7 @@ pub struct SystemOrphans;
 #[async_trait]
 impl Orphans for SystemOrphans {
     async fn end(&self, process: &Process) -> OrphanFate {
-        match orphans::end(&row(process)).await {
+        match orphans::end(&process.row()).await {
             Ok(Swept::Gone | Swept::Elsewhere) => OrphanFate::Gone,
             Ok(Swept::Killed(_)) => OrphanFate::Killed,
             Err(error) => {
@@ -22,21 +21,5 @@ impl Orphans for SystemOrphans {
                 OrphanFate::Alive
             }
         }
-    }
-}
-
-fn row(process: &Process) -> ProcessRow {
-    let id = |mark: ProcessMark| ProcessId {
-        pid: mark.pid,
-        start_time: mark.start_time,
-    };
-    ProcessRow {
-        boot: Boot {
-            host: process.host.clone(),
-            boot_id: process.boot_id.clone(),
-        },
-        keeper: id(process.keeper),
-        worker: process.worker.map(id),
-        run: process.run.to_string(),
     }
 }

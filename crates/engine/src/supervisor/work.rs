@@ -12,11 +12,11 @@ use super::launch::{Unlaunchable, launch};
 use crate::CommandError;
 use crate::command::CommandSpec;
 use crate::outcome::CancelledBy;
-use crate::run::{Process, ProcessMark, Started, StopReason};
+use crate::run::{Process, Started, StopReason};
 use crate::transcript::Channel;
 use crate::worker::classify::Stopped;
 use crate::worker::clocks::{ClockLimits, Clocks, Expired};
-use crate::worker::{self, Gone, Live, LiveEvent, Output, Prepared, ProcessRow, Stop};
+use crate::worker::{self, Gone, Live, LiveEvent, Output, Prepared, Stop};
 
 /// How often the tree's processor time is looked at: silence with work is no idleness.
 const CPU_SAMPLE: Duration = Duration::from_secs(5);
@@ -45,7 +45,10 @@ pub(super) async fn work(parts: &Parts, self_stop: &Notify) -> Worked {
     match parts
         .tenant
         .runs
-        .started(&parts.claimed, Some(&row(parts, prepared.row())))
+        .started(
+            &parts.claimed,
+            Some(&Process::new(parts.claimed.run.id, prepared.row())),
+        )
         .await
     {
         Ok(Started::Go) => {}
@@ -131,10 +134,10 @@ impl<'a> Hand<'a> {
         self.spawns = 1;
         let row = prepared.row().clone();
         let gone = self.before_stop(self_stop, prepared.go()).await;
-        if let Err(Seen::Unstarted(Unstarted::Stopped)) = gone {
-            if let Err(error) = worker::orphans::end(&row).await {
-                tracing::error!(run = %self.parts.claimed.run.id, %error, "a worker stopped at its start still lives");
-            }
+        if let Err(Seen::Unstarted(Unstarted::Stopped)) = gone
+            && let Err(error) = worker::orphans::end(&row).await
+        {
+            tracing::error!(run = %self.parts.claimed.run.id, %error, "a worker stopped at its start still lives");
         }
         gone
     }
@@ -249,16 +252,15 @@ impl<'a> Hand<'a> {
         });
         // The signal goes first, so that a slow store delays no stop. Whoever stopped it by a command has recorded
         // it already; then this writes nothing.
-        if let Some(reason) = cause.reason() {
-            if let Err(error) = self
+        if let Some(reason) = cause.reason()
+            && let Err(error) = self
                 .parts
                 .tenant
                 .runs
                 .stopping(&self.parts.claimed, &reason)
                 .await
-            {
-                tracing::warn!(run = %self.parts.claimed.run.id, %error, "the stop was not recorded");
-            }
+        {
+            tracing::warn!(run = %self.parts.claimed.run.id, %error, "the stop was not recorded");
         }
         self.stop = Some(cause);
     }
@@ -316,19 +318,5 @@ impl Cause {
             }),
             Self::Clock(expired) => Stopped::Clock(*expired),
         }
-    }
-}
-
-fn row(parts: &Parts, row: &ProcessRow) -> Process {
-    let mark = |id: worker::ProcessId| ProcessMark {
-        pid: id.pid,
-        start_time: id.start_time,
-    };
-    Process {
-        run: parts.claimed.run.id,
-        host: row.boot.host.clone(),
-        boot_id: row.boot.boot_id.clone(),
-        keeper: mark(row.keeper),
-        worker: row.worker.map(mark),
     }
 }

@@ -67,9 +67,7 @@ impl Follower {
                     }
                 },
             }
-            if seen.has_ended {
-                self.live = None;
-            } else if progress.changed().await.is_err() {
+            if seen.has_ended || progress.changed().await.is_err() {
                 self.live = None;
             }
         }

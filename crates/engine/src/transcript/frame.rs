@@ -76,7 +76,7 @@ impl Frame {
     }
 
     /// What is left of it from an offset on; none when it lies wholly before.
-    pub(super) fn from_offset(&self, offset: u64) -> Option<Self> {
+    pub(super) fn rest_from(&self, offset: u64) -> Option<Self> {
         if self.end() <= offset {
             return None;
         }
@@ -153,12 +153,12 @@ mod tests {
     #[test]
     fn the_rest_of_a_frame_begins_at_the_offset_asked() {
         let whole = frame(10, b"abcdef");
-        assert_eq!(whole.from_offset(0), Some(whole.clone()));
+        assert_eq!(whole.rest_from(0), Some(whole.clone()));
         assert_eq!(
-            whole.from_offset(13).map(|f| (f.offset, f.bytes)),
+            whole.rest_from(13).map(|f| (f.offset, f.bytes)),
             Some((13, Bytes::from_static(b"def")))
         );
-        assert_eq!(whole.from_offset(16), None);
+        assert_eq!(whole.rest_from(16), None);
     }
 
     proptest! {

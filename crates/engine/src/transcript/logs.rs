@@ -95,7 +95,7 @@ impl Reader {
                     .filter_map(|entry| decode(&entry.entry))
                     .flatten()
                     .collect();
-                let frames: Vec<Frame> = frames.iter().filter_map(|f| f.from_offset(self.offset)).collect();
+                let frames: Vec<Frame> = frames.iter().filter_map(|f| f.rest_from(self.offset)).collect();
                 if let Some(last) = frames.last() {
                     self.offset = last.end();
                     return Ok(Some(frames));

@@ -93,7 +93,7 @@ impl Shared {
             state
                 .pending
                 .iter()
-                .filter_map(|frame| frame.from_offset(offset))
+                .filter_map(|frame| frame.rest_from(offset))
                 .collect(),
         )
     }
