@@ -150,6 +150,11 @@ impl House {
         self.0.supervisor.shutdown().await;
     }
 
+    /// Waits for what the engine does in the background, once nobody asks it for anything any more.
+    pub(crate) async fn rest(&self) {
+        self.0.engine.close().await;
+    }
+
     /// Kills every worker at once.
     pub(crate) fn kill_all(&self) {
         self.0.supervisor.kill_all();

@@ -121,6 +121,7 @@ impl Owner {
         phase.send_replace(Phase::Draining);
         // Ends by its own bound. A panic of it is ours, and was printed.
         let _ = server.await;
+        house.rest().await;
         tracing::debug!("leaving: closing the store");
         let closed = store.close(Deadline::after(CLOSE_MAX)).await;
         // The store has a lock of its own, which goes with its last handle: ours is freed after it, or the next owner
