@@ -1,6 +1,5 @@
 //! `/v1/agents`.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::AgentName;
@@ -8,7 +7,7 @@ use dormouse_engine::agent::AgentConfig;
 use serde::Deserialize;
 
 use super::Paging;
-use super::body::{self, Json, List, Parameters};
+use super::body::{self, Json, List, Named, Parameters};
 use super::house::Asker;
 use super::refusal::{self, Answered};
 use super::view::AgentView;
@@ -51,7 +50,7 @@ pub(super) async fn list(asker: Asker, Parameters(paging): Parameters<Paging>) -
     ))
 }
 
-pub(super) async fn get(asker: Asker, Path(name): Path<String>) -> Answered {
+pub(super) async fn get(asker: Asker, Named(name): Named) -> Answered {
     let name = name.parse().map_err(dormouse_engine::CommandError::from)?;
     show(&asker, &name, StatusCode::OK).await
 }

@@ -83,5 +83,8 @@ fn follow(house: &House, asker: &Asker, after: Position, kind: Glob) -> Response
         };
         std::future::ready(line)
     });
+    // Where it begins, so that a reader that is cut before the first event that fits goes on from here.
+    let begin = stream::line(&serde_json::json!({ "from": after.get() + 1 }));
+    let lines = futures::stream::iter([Ok(begin)]).chain(lines);
     body::lines(stream::until_draining(lines, house.phase()))
 }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use futures::Stream;
 use serde::Deserialize;
 
 use super::Paging;
-use super::body::{self, Json, List, Parameters};
+use super::body::{self, Json, List, Named, Parameters};
 use super::house::{Asker, House};
 use super::refusal::{self, Answered};
 use super::stream;
@@ -92,7 +92,7 @@ pub(super) struct Look {
 pub(super) async fn get(
     State(house): State<House>,
     asker: Asker,
-    Path(id): Path<String>,
+    Named(id): Named,
     Parameters(look): Parameters<Look>,
 ) -> Answered {
     let id = asker.tenant.runs.resolve(&id).await?;
@@ -114,7 +114,7 @@ pub(super) struct Cancel {
 pub(super) async fn cancel(
     State(house): State<House>,
     asker: Asker,
-    Path(id): Path<String>,
+    Named(id): Named,
     Json(cancel): Json<Cancel>,
 ) -> Answered {
     let id = asker.tenant.runs.resolve(&id).await?;
@@ -149,7 +149,7 @@ pub(super) struct Log {
 pub(super) async fn log(
     State(house): State<House>,
     asker: Asker,
-    Path(id): Path<String>,
+    Named(id): Named,
     Parameters(log): Parameters<Log>,
 ) -> Answered {
     let id = asker.tenant.runs.resolve(&id).await?;

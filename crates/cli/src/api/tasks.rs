@@ -1,6 +1,6 @@
 //! `/v1/tasks`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::command::CommandSpec;
@@ -9,7 +9,7 @@ use dormouse_engine::{AgentName, TaskId};
 use serde::Deserialize;
 
 use super::Paging;
-use super::body::{self, Json, List, Parameters};
+use super::body::{self, Json, List, Named, Parameters};
 use super::house::{Asker, House};
 use super::refusal::{self, Answered};
 use super::view::TaskView;
@@ -77,7 +77,7 @@ pub(super) async fn list(asker: Asker, Parameters(filter): Parameters<Filter>) -
     ))
 }
 
-pub(super) async fn get(asker: Asker, Path(id): Path<String>) -> Answered {
+pub(super) async fn get(asker: Asker, Named(id): Named) -> Answered {
     let id = asker.tenant.tasks.resolve(&id).await?;
     show(&asker, id, StatusCode::OK).await
 }
@@ -92,7 +92,7 @@ pub(super) struct Cancel {
 pub(super) async fn cancel(
     State(house): State<House>,
     asker: Asker,
-    Path(id): Path<String>,
+    Named(id): Named,
     Json(cancel): Json<Cancel>,
 ) -> Answered {
     let tasks = &asker.tenant.tasks;
@@ -124,7 +124,7 @@ pub(super) struct Retry {
     fresh: bool,
 }
 
-pub(super) async fn retry(asker: Asker, Path(id): Path<String>, Json(retry): Json<Retry>) -> Answered {
+pub(super) async fn retry(asker: Asker, Named(id): Named, Json(retry): Json<Retry>) -> Answered {
     let tasks = &asker.tenant.tasks;
     let id = tasks.resolve(&id).await?;
     tasks

@@ -178,7 +178,7 @@ pub struct Run {
     /// The id of a ready task, instead of a command
     #[arg(value_name = "TASK")]
     pub words: Vec<String>,
-    /// The command and its arguments; no shell is added
+    /// The command and its arguments, looked for on the PATH that dormouse has; no shell is added
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }

@@ -37,7 +37,7 @@ pub struct Surroundings {
     /// A further variable of its environment; credentials are refused
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub variables: Vec<String>,
-    /// Its working folder; the agent's workspace if nothing is said
+    /// Its working folder, inside the agent's workspace; that workspace if nothing is said
     #[arg(long, value_name = "FOLDER")]
     pub cwd: Option<PathBuf>,
     /// What it reads: null, or a file

@@ -2,10 +2,12 @@
 
 mod call;
 mod lines;
+mod rounds;
 mod route;
 mod session;
 
 pub use call::Call;
-pub use lines::Lines;
+pub use lines::{Cut, Lines};
+pub use rounds::Rounds;
 pub use route::{Answer, Client, SendError, Server};
 pub use session::Session;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::listing;
 use crate::api::List;
 use crate::args::Events;
-use crate::client::{Call, Lines, Session};
+use crate::client::{Call, Lines, Rounds, Session};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::visible;
@@ -21,6 +21,9 @@ const PAGE: u16 = 1000;
 #[serde(untagged)]
 enum Line {
     Event(Box<EventAt>),
+    Begin {
+        from: u64,
+    },
     Problem {
         problem: Problem,
     },
@@ -81,6 +84,7 @@ async fn up_to_now(
 /// Every event from there on, over owners that leave: none twice, none left out.
 async fn go_on(session: &mut Session<'_>, ui: &Ui, from: Option<u64>, kind: Option<String>) -> Result<Exit> {
     let mut next = from;
+    let mut rounds = Rounds::default();
     // Runs until somebody stops it.
     loop {
         let call = Call::get("/v1/events")
@@ -99,7 +103,9 @@ async fn go_on(session: &mut Session<'_>, ui: &Ui, from: Option<u64>, kind: Opti
                 Line::Event(event) => {
                     print(ui, &line)?;
                     next = Some(event.position.get() + 1);
+                    rounds.went_on();
                 }
+                Line::Begin { from } => next = Some(next.unwrap_or(from)),
                 Line::Problem { problem } => return Err(problem.into()),
                 Line::Bye { .. } => break false,
             }
@@ -110,6 +116,7 @@ async fn go_on(session: &mut Session<'_>, ui: &Ui, from: Option<u64>, kind: Opti
             session.make_room().await?;
         }
         session.look_again();
+        rounds.next().await?;
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::listing;
 use crate::api::ChunkView;
 use crate::args::Logs;
-use crate::client::{Call, Lines, Session};
+use crate::client::{Call, Lines, Rounds, Session};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::Format;
@@ -43,6 +43,7 @@ pub(super) async fn feed(
     sink: &mut impl Sink,
 ) -> Result<()> {
     let mut offset = from;
+    let mut rounds = Rounds::default();
     // Ends with the log, or with an owner that can neither be found nor become.
     loop {
         let call = Call::get(format!("/v1/runs/{run}/log"))
@@ -59,13 +60,15 @@ pub(super) async fn feed(
             match listing::read(&line)? {
                 Line::Chunk(chunk) => {
                     sink.take(&chunk, &line)?;
-                    offset = chunk.offset + chunk.bytes().len() as u64;
+                    offset = chunk.end();
+                    rounds.went_on();
                 }
                 Line::Problem { problem } => return Err(problem.into()),
                 Line::Bye { .. } => break,
             }
         }
         session.look_again();
+        rounds.next().await?;
     }
 }
 
@@ -152,7 +155,7 @@ impl Sink for Printer<'_> {
                 chunk.offset - self.end
             ));
         }
-        self.end = chunk.offset + bytes.len() as u64;
+        self.end = chunk.end();
         if self.is_raw {
             return self.ui.bytes(&bytes);
         }

@@ -40,7 +40,11 @@ pub(crate) async fn with_store(command: Command, context: &Context) -> Result<Ex
             }
         }
     };
-    let closed = session.close().await;
+    let closed = tokio::select! {
+        closed = session.close() => closed,
+        // Who asks again while we leave does not want to wait: what was acknowledged is durable.
+        exit = signals::first() => return Ok(exit),
+    };
     match (done, closed) {
         (Ok(exit), Ok(())) => Ok(exit),
         (Ok(_), Err(failure)) => Err(failure),

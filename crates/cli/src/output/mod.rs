@@ -187,12 +187,8 @@ impl Ui {
             self.label("error:", AnsiColor::Red),
             visible::one_line(&problem.detail)
         ));
-        if problem.errors.len() > 1
-            || problem
-                .errors
-                .iter()
-                .any(|e| !problem.detail.contains(&e.message))
-        {
+        // One is told by the problem itself.
+        if problem.errors.len() > 1 {
             for error in &problem.errors {
                 self.stderr_line(&format!(
                     "  {}: {}",

@@ -370,6 +370,7 @@ async fn hostile_ids_and_names_are_refused_and_make_no_row() {
         "run_0198c0de7f3a7c11a2b3c4d5e6f70819",
         "tsk_0198C0DE7F3A7C11A2B3C4D5E6F70819",
         "tsk_0",
+        "%ff",
     ] {
         let got = api.get(&format!("/v1/tasks/{bad}")).await;
         assert_eq!(got.status, 400, "{bad}");
@@ -470,6 +471,8 @@ async fn a_stream_of_events_goes_on_and_ends_with_bye() {
     request.extensions_mut().insert(Caller::Owner);
     let response = api.router.clone().oneshot(request).await.unwrap();
     let mut lines = dormouse_cli::client::Lines::new(response.into_body());
+    let line: Value = serde_json::from_slice(&lines.next().await.unwrap().unwrap()).unwrap();
+    assert_eq!(line, json!({ "from": 1 }));
     let line: Value = serde_json::from_slice(&lines.next().await.unwrap().unwrap()).unwrap();
     assert_eq!(
         (line["position"].as_u64(), line["subject"].as_str()),

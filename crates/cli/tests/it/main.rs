@@ -1,5 +1,8 @@
 //! The pure parts of the program, and those that need no more than a folder.
 
+// Helpers of tests are tests: what they unwrap is the assertion.
+#![allow(clippy::unwrap_used)]
+
 mod api;
 mod arguments;
 mod attach;

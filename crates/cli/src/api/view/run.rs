@@ -96,6 +96,12 @@ impl ChunkView {
         }
     }
 
+    /// The offset behind its last byte.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset + self.bytes().len() as u64
+    }
+
     /// The bytes that were printed.
     #[must_use]
     pub fn bytes(&self) -> Bytes {

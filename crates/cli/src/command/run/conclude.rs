@@ -53,7 +53,7 @@ fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
             message,
             ..
         } => {
-            let hint = "give the program's whole path, or put it on the PATH that dormouse is started with; no shell is added";
+            let hint = "dormouse run --help says where programs are looked for and which folders are taken";
             Some(Problem::new(Code::Invalid, message.as_str()).hint(hint))
         }
         Outcome::Failed { message, .. } => Some(

@@ -13,12 +13,21 @@ pub(super) struct Streams<'a> {
     ui: &'a Ui,
     out: Cleaner,
     err: Cleaner,
+    /// The offset behind what was printed.
+    end: u64,
     /// Whether somebody still reads our stdout. The run goes on without: its output is kept.
     is_read: bool,
 }
 
 impl Sink for Streams<'_> {
     fn take(&mut self, chunk: &ChunkView, line: &Bytes) -> Result<()> {
+        if chunk.offset > self.end {
+            let lost = chunk.offset - self.end;
+            self.ui.warning(&format!(
+                "{lost} bytes of output came faster than they could be kept, and are left out"
+            ));
+        }
+        self.end = chunk.end();
         match self.ui.format {
             Format::Json => {}
             Format::Jsonl => {
@@ -39,6 +48,7 @@ impl<'a> Streams<'a> {
             ui,
             out: Cleaner::default(),
             err: Cleaner::default(),
+            end: 0,
             is_read: true,
         }
     }
