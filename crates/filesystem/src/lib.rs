@@ -20,6 +20,8 @@ mod log;
 mod memory;
 mod namespace;
 mod page;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod records;
 #[cfg(feature = "sled")]
 mod sled;
@@ -31,6 +33,8 @@ pub mod workspace;
 
 #[cfg(feature = "sled")]
 pub use self::sled::{Sled, SledOptions};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{Postgres, PostgresOptions};
 pub use batch::{
     Append, BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Check, Committed, Deadline, Delete, Entry,
     Expected, KIND_MAX, LOG_ENTRY_MAX, Lane, Put, RecordKind, VALUE_MAX,

@@ -22,26 +22,48 @@ pub enum Hint {
 /// A stream of hints. Dropping it ends it.
 #[derive(Debug)]
 pub struct Watch {
-    cell: Arc<Cell>,
+    /// One, or those of the stores that a router asks.
+    cells: Vec<Arc<Cell>>,
 }
 
 #[derive(Debug)]
 struct Cell {
     prefix: Prefix,
     changed: Notify,
+    missed: std::sync::atomic::AtomicBool,
     closed: std::sync::atomic::AtomicBool,
 }
 
 impl Watch {
     /// Waits for the next hint; none once the store is closed.
     pub async fn next(&mut self) -> Option<Hint> {
-        self.cell.changed.notified().await;
-        if self.cell.closed.load(std::sync::atomic::Ordering::Acquire) {
-            // The permit is put back, so that every later call returns at once too.
-            self.cell.changed.notify_one();
-            return None;
+        // Ends with a hint, or with the last store that was not closed.
+        loop {
+            let rung = self.cells.iter().map(|cell| Box::pin(cell.changed.notified()));
+            let ((), at, _) = futures::future::select_all(rung).await;
+            let cell = &self.cells[at];
+            if !cell.closed.load(std::sync::atomic::Ordering::Acquire) {
+                let is_missed = cell.missed.swap(false, std::sync::atomic::Ordering::AcqRel);
+                return Some(if is_missed { Hint::Missed } else { Hint::Changed });
+            }
+            if self.cells.len() == 1 {
+                // The permit is put back, so that every later call returns at once too.
+                cell.changed.notify_one();
+                return None;
+            }
+            self.cells.swap_remove(at);
         }
-        Some(Hint::Changed)
+    }
+
+    /// One watch of what several see. It ends when all of them have.
+    ///
+    /// # Panics
+    /// When there is none to merge.
+    #[must_use]
+    pub fn merged(watches: impl IntoIterator<Item = Self>) -> Self {
+        let cells: Vec<_> = watches.into_iter().flat_map(|watch| watch.cells).collect();
+        assert!(!cells.is_empty(), "a watch is of one store at least");
+        Self { cells }
     }
 }
 
@@ -69,21 +91,34 @@ impl Watches {
         let cell = Arc::new(Cell {
             prefix: prefix.clone(),
             changed: Notify::new(),
+            missed: std::sync::atomic::AtomicBool::new(false),
             closed: std::sync::atomic::AtomicBool::new(false),
         });
         let serial = self.serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         cells.insert(serial, Arc::downgrade(&cell));
-        Ok(Watch { cell })
+        Ok(Watch { cells: vec![cell] })
     }
 
     /// Rings every watch that holds one of these keys (of records, or of logs).
-    #[expect(clippy::needless_pass_by_value, reason = "an iterator is cloned for each watch, never borrowed")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an iterator is cloned for each watch, never borrowed"
+    )]
     pub fn ring<'a>(&self, keys: impl Iterator<Item = &'a Key> + Clone) {
         let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         for cell in cells.values().filter_map(Weak::upgrade) {
             if keys.clone().any(|key| cell.prefix.holds(key)) {
                 cell.changed.notify_one();
             }
+        }
+    }
+
+    /// Tells every watch that changes may have gone unseen: its holders rescan.
+    pub fn miss(&self) {
+        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        for cell in cells.values().filter_map(Weak::upgrade) {
+            cell.missed.store(true, std::sync::atomic::Ordering::Release);
+            cell.changed.notify_one();
         }
     }
 

@@ -8,6 +8,8 @@ mod combine;
 mod commit_log;
 mod follow;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod records;
 mod scripted;
 #[cfg(feature = "sled")]

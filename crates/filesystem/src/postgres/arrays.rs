@@ -1,0 +1,149 @@
+//! Batches as the arrays that the statements take.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::types::ToSql;
+
+use super::sql::Shape;
+use crate::{Batch, Expected};
+
+/// The rows of records to be locked, in key order, and what is expected of each.
+#[derive(Debug, Default)]
+pub(super) struct Locks<'a> {
+    pub(super) keys: Vec<&'a str>,
+    pub(super) writes: Vec<bool>,
+    /// The version; 0 for absent, which is no commit's.
+    pub(super) expected: Vec<i64>,
+    /// Those expected absent: a row must be there to hold the lock.
+    pub(super) absent: Vec<&'a str>,
+}
+
+impl<'a> Locks<'a> {
+    /// Of batches none of which writes what another names; a key may be checked by several.
+    pub(super) fn of(batches: &[&'a Batch]) -> Self {
+        let mut rows: BTreeMap<&str, (bool, Expected)> = BTreeMap::new();
+        let mut absent: Vec<&str> = Vec::new();
+        for batch in batches {
+            let checks = batch.checks.len();
+            for (at, (key, expected)) in batch.keys().enumerate() {
+                rows.insert(key.stored(), (at >= checks, expected));
+                if expected == Expected::Absent {
+                    absent.push(key.stored());
+                }
+            }
+        }
+        absent.sort_unstable();
+        absent.dedup();
+        let mut locks = Self {
+            absent,
+            ..Self::default()
+        };
+        for (key, (writes, expected)) in rows {
+            locks.keys.push(key);
+            locks.writes.push(writes);
+            locks.expected.push(match expected {
+                Expected::Absent => 0,
+                // No commit has so high a number; so high an expectation never holds.
+                Expected::At(version) if version.get() == 0 => -1,
+                Expected::At(version) => i64::try_from(version.get()).unwrap_or(-1),
+            });
+        }
+        locks
+    }
+
+    pub(super) fn has_records(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    pub(super) fn has_absent(&self) -> bool {
+        !self.absent.is_empty()
+    }
+}
+
+/// What is written, each with the place of its commit, counted from 1.
+#[derive(Debug, Default)]
+pub(super) struct Writes<'a> {
+    commits: i32,
+    put_keys: Vec<&'a str>,
+    put_kinds: Vec<&'a str>,
+    put_values: Vec<&'a [u8]>,
+    put_crcs: Vec<i64>,
+    put_commits: Vec<i32>,
+    delete_keys: Vec<&'a str>,
+    delete_commits: Vec<i32>,
+    append_streams: Vec<&'a str>,
+    append_values: Vec<&'a [u8]>,
+    append_commits: Vec<i32>,
+    /// The logs appended to, in their order.
+    pub(super) logs: Vec<&'a str>,
+}
+
+impl<'a> Writes<'a> {
+    pub(super) fn of(batches: &[&'a Batch]) -> Self {
+        let mut writes = Self::default();
+        for batch in batches {
+            writes.commits += 1;
+            writes.add(batch);
+        }
+        writes.logs = writes.append_streams.clone();
+        writes.logs.sort_unstable();
+        writes.logs.dedup();
+        writes
+    }
+
+    fn add(&mut self, batch: &'a Batch) {
+        for put in &batch.puts {
+            self.put_keys.push(put.key.stored());
+            self.put_kinds.push(put.kind.as_str());
+            self.put_values.push(&put.value);
+            self.put_crcs
+                .push(checksum(put.key.stored(), put.kind.as_str(), &put.value));
+            self.put_commits.push(self.commits);
+        }
+        for delete in &batch.deletes {
+            self.delete_keys.push(delete.key.stored());
+            self.delete_commits.push(self.commits);
+        }
+        for append in &batch.appends {
+            self.append_streams.push(append.log.key().stored());
+            self.append_values.push(&append.entry);
+            self.append_commits.push(self.commits);
+        }
+    }
+
+    pub(super) fn has_logs(&self) -> bool {
+        !self.logs.is_empty()
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        Shape {
+            puts: !self.put_keys.is_empty(),
+            deletes: !self.delete_keys.is_empty(),
+            appends: self.has_logs(),
+        }
+    }
+
+    /// In the order of [`Sql::write`](super::sql::Sql::write).
+    pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.commits,
+            &self.put_keys,
+            &self.put_kinds,
+            &self.put_values,
+            &self.put_crcs,
+            &self.put_commits,
+            &self.delete_keys,
+            &self.delete_commits,
+            &self.append_streams,
+            &self.append_values,
+            &self.append_commits,
+        ]
+    }
+}
+
+/// Of key, kind and value: a row moved, changed or cut is found out.
+pub(super) fn checksum(key: &str, kind: &str, value: &[u8]) -> i64 {
+    let named = crc32c::crc32c_append(crc32c::crc32c(key.as_bytes()), b"\0");
+    let kinded = crc32c::crc32c_append(crc32c::crc32c_append(named, kind.as_bytes()), b"\0");
+    i64::from(crc32c::crc32c_append(kinded, value))
+}

@@ -1,0 +1,98 @@
+//! What a commit touches, so that two of this process that would wait for one another in the server do so here.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{Batch, Key};
+
+/// A record or a log: names of two spaces.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Name {
+    Record(Key),
+    Log(Key),
+}
+
+/// The names of one commit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Claims {
+    writes: Vec<Key>,
+    checks: Vec<Key>,
+    logs: Vec<Key>,
+}
+
+impl Claims {
+    pub(super) fn of(batch: &Batch) -> Self {
+        let puts = batch.puts.iter().map(|put| put.key.clone());
+        let deletes = batch.deletes.iter().map(|delete| delete.key.clone());
+        let mut logs: Vec<Key> = batch
+            .appends
+            .iter()
+            .map(|append| append.log.key().clone())
+            .collect();
+        logs.sort_unstable();
+        logs.dedup();
+        Self {
+            writes: puts.chain(deletes).collect(),
+            checks: batch.checks.iter().map(|check| check.key.clone()).collect(),
+            logs,
+        }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = Name> + '_ {
+        let records = self.writes.iter().chain(&self.checks).cloned().map(Name::Record);
+        records.chain(self.logs.iter().cloned().map(Name::Log))
+    }
+
+    /// Keys of records and logs that the commit changes.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &Key> + Clone {
+        self.writes.iter().chain(&self.logs)
+    }
+}
+
+/// What is being written and checked.
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    written: HashSet<Key>,
+    checked: HashMap<Key, usize>,
+    logs: HashMap<Key, usize>,
+}
+
+impl Flight {
+    pub(super) fn enter(&mut self, claims: &Claims) {
+        self.written.extend(claims.writes.iter().cloned());
+        for key in &claims.checks {
+            *self.checked.entry(key.clone()).or_default() += 1;
+        }
+        for log in &claims.logs {
+            *self.logs.entry(log.clone()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn leave(&mut self, claims: &Claims) {
+        for key in &claims.writes {
+            self.written.remove(key);
+        }
+        for (counts, keys) in [
+            (&mut self.checked, &claims.checks),
+            (&mut self.logs, &claims.logs),
+        ] {
+            for key in keys {
+                let count = counts.get_mut(key).expect("what leaves has entered");
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(key);
+                }
+            }
+        }
+    }
+
+    /// Whether a commit would wait for none of these in the server.
+    pub(super) fn admits(&self, claims: &Claims) -> bool {
+        self.admits_beside(claims) && claims.logs.iter().all(|log| !self.logs.contains_key(log))
+    }
+
+    /// Whether a commit can share a transaction with these: of one log they may.
+    pub(super) fn admits_beside(&self, claims: &Claims) -> bool {
+        let is_free = |key| !self.written.contains(key) && !self.checked.contains_key(key);
+        claims.writes.iter().all(is_free) && claims.checks.iter().all(|key| !self.written.contains(key))
+    }
+}

@@ -1,0 +1,268 @@
+//! Reads: each is one statement, and so one read point.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use tokio_postgres::Row;
+
+use super::arrays::checksum;
+use super::failure::unread;
+use super::shared::Shared;
+use crate::filling::{Filling, entry_bytes, logged_bytes};
+use crate::{
+    Entry, Item, Key, Listed, LogError, LogHead, Logged, Order, PAGE_BYTES_MAX, Page, Position, Predecessor,
+    Prefix, ReadError, RecordKind, Stream, Version, Want,
+};
+
+/// Above every stored key, whose bytes end with `z`.
+const HIGHEST: &str = "~";
+
+pub(super) async fn get(shared: &Shared, key: &Key) -> Result<Option<Entry>, ReadError> {
+    let rows = shared.rows(&shared.sql.get, &[&key.stored()]).await?;
+    rows.first().map(|row| entry(row)?.ok_or_corrupt(key)).transpose()
+}
+
+pub(super) async fn get_many(shared: &Shared, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut asked: Vec<&str> = keys.iter().map(Key::stored).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let rows = shared.rows(&shared.sql.get_many, &[&asked]).await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let key: String = row.try_get(0).map_err(unread)?;
+        found.insert(key, row);
+    }
+    let read = |key: &Key| {
+        let row = found.get(key.stored());
+        row.map(|row| entry(row)?.ok_or_corrupt(key)).transpose()
+    };
+    keys.iter().map(read).collect()
+}
+
+/// The versions of these keys, at one read point; keys without a record are left out.
+pub(super) async fn versions(shared: &Shared, keys: &[&str]) -> Result<HashMap<String, Version>, ReadError> {
+    let rows = shared.rows(&shared.sql.versions, &[&keys]).await?;
+    let version = |row: &Row| Ok((row.try_get(0).map_err(unread)?, version(row, 1)?));
+    rows.iter().map(version).collect()
+}
+
+pub(super) async fn list(shared: &Shared, page: &Page) -> Result<Listed, ReadError> {
+    let mut filling = Filling::of(page.limit)?;
+    let (start, end) = page.prefix.range();
+    let (mut low, mut high) = (start, end.unwrap_or_else(|| HIGHEST.to_owned()));
+    match (page.order, page.after.as_ref().map(Key::stored)) {
+        (Order::Up, Some(after)) if after > low.as_str() => after.clone_into(&mut low),
+        (Order::Down, Some(after)) if after < high.as_str() => after.clone_into(&mut high),
+        (Order::Up | Order::Down, _) => {}
+    }
+    if low >= high {
+        return Ok(Listed::default());
+    }
+    let sql = shared
+        .sql
+        .list(page.order == Order::Down, page.want == Want::Entries);
+    let limit = i64::try_from(page.limit).expect("a limit is small") + 1;
+    let rows = shared.rows(&sql, &[&low, &high, &limit]).await?;
+    let mut listed = Listed::default();
+    for row in &rows {
+        let taken = match page.want {
+            Want::Keys => Some(key_item(row)?),
+            Want::Entries => entry_item(row)?,
+        };
+        match taken {
+            Some((item, bytes)) if filling.takes(bytes) => listed.items.push(item),
+            Some(_) | None => {
+                listed.next = listed.items.last().map(|item| item.key().clone());
+                break;
+            }
+        }
+    }
+    Ok(listed)
+}
+
+fn key_item(row: &Row) -> Result<(Item, usize), ReadError> {
+    let key = key(row)?;
+    let bytes = key.stored().len();
+    let version = version(row, 1)?;
+    Ok((Item::Key { key, version }, bytes))
+}
+
+/// None when the value did not fit the page and so was not read.
+fn entry_item(row: &Row) -> Result<Option<(Item, usize)>, ReadError> {
+    Ok(match entry(row)? {
+        Stored::Sound(entry) => {
+            let bytes = entry_bytes(&entry);
+            Some((Item::Entry(entry), bytes))
+        }
+        Stored::Corrupt { bytes } => Some((Item::Corrupt { key: key(row)? }, bytes)),
+        Stored::NotRead => None,
+    })
+}
+
+enum Stored {
+    Sound(Entry),
+    /// Its checksum or its kind is wrong.
+    Corrupt {
+        bytes: usize,
+    },
+    NotRead,
+}
+
+impl Stored {
+    fn ok_or_corrupt(self, key: &Key) -> Result<Entry, ReadError> {
+        match self {
+            Self::Sound(entry) => Ok(entry),
+            Self::Corrupt { .. } | Self::NotRead => Err(ReadError::Corrupt { key: key.clone() }),
+        }
+    }
+}
+
+/// Key, version, kind, checksum, value.
+fn entry(row: &Row) -> Result<Stored, ReadError> {
+    let key = key(row)?;
+    let kind: Option<&str> = row.try_get(2).map_err(unread)?;
+    let crc: Option<i64> = row.try_get(3).map_err(unread)?;
+    let Some(value) = row.try_get::<_, Option<&[u8]>>(4).map_err(unread)? else {
+        return Ok(Stored::NotRead);
+    };
+    let named = kind.and_then(RecordKind::parse);
+    Ok(match named {
+        Some(kind) if crc == Some(checksum(key.stored(), kind.as_str(), value)) => Stored::Sound(Entry {
+            version: version(row, 1)?,
+            value: Bytes::copy_from_slice(value),
+            key,
+            kind,
+        }),
+        Some(_) | None => Stored::Corrupt {
+            bytes: key.stored().len() + kind.map_or(0, str::len) + value.len(),
+        },
+    })
+}
+
+/// Somebody else's row in our table has a name that is none: there is no key to call it by.
+fn key(row: &Row) -> Result<Key, ReadError> {
+    let stored: &str = row.try_get(0).map_err(unread)?;
+    Key::from_stored(stored).map_err(|error| ReadError::Unavailable {
+        reason: "a row with a name that is none",
+        source: Some(Box::new(error)),
+    })
+}
+
+pub(super) async fn tail(
+    shared: &Shared,
+    log: &Stream,
+    after: Position,
+    limit: usize,
+) -> Result<Vec<Logged>, LogError> {
+    let mut filling = Filling::of(limit)?;
+    let from = i64::try_from(after.get()).unwrap_or(i64::MAX);
+    let most = i64::try_from(limit).expect("a limit is small");
+    let rows = shared
+        .rows(&shared.sql.tail, &[&log.key().stored(), &from, &most])
+        .await?;
+    let (first, next) = match rows.first() {
+        Some(row) => (position(row, 0)?, position(row, 1)?),
+        None => (Position::FIRST, Position::FIRST),
+    };
+    if after >= next || after.next() < first {
+        return Err(LogError::ReplayGap { first, next });
+    }
+    let mut tail = Vec::new();
+    for row in &rows {
+        match logged(row)? {
+            Some(logged) if filling.takes(logged_bytes(&logged)) => tail.push(logged),
+            Some(_) | None => break,
+        }
+    }
+    Ok(tail)
+}
+
+/// None behind the end, and where the value did not fit the tail.
+fn logged(row: &Row) -> Result<Option<Logged>, ReadError> {
+    let value: Option<&[u8]> = row.try_get(4).map_err(unread)?;
+    let Some(value) = value else { return Ok(None) };
+    Ok(Some(Logged {
+        position: position(row, 2)?,
+        version: version(row, 3)?,
+        entry: Bytes::copy_from_slice(value),
+    }))
+}
+
+pub(super) async fn head(shared: &Shared, log: &Stream) -> Result<LogHead, ReadError> {
+    let rows = shared.rows(&shared.sql.head, &[&log.key().stored()]).await?;
+    rows.first().map_or(Ok(LogHead::NONE), log_head)
+}
+
+pub(super) async fn heads(
+    shared: &Shared,
+    under: &Prefix,
+    after: Option<&Stream>,
+    limit: usize,
+) -> Result<Vec<(Stream, LogHead)>, ReadError> {
+    let mut filling = Filling::of(limit)?;
+    let (mut low, high) = under.range();
+    let high = high.unwrap_or_else(|| HIGHEST.to_owned());
+    if let Some(after) = after
+        .map(|after| after.key().stored())
+        .filter(|after| *after > low.as_str())
+    {
+        after.clone_into(&mut low);
+    }
+    if low >= high {
+        return Ok(Vec::new());
+    }
+    let most = i64::try_from(limit).expect("a limit is small");
+    let rows = shared.rows(&shared.sql.heads, &[&low, &high, &most]).await?;
+    let mut heads = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let name = key(row)?;
+        if !filling.takes(name.stored().len()) {
+            break;
+        }
+        heads.push((Stream::new(name), log_head(row)?));
+    }
+    Ok(heads)
+}
+
+/// Stream, incarnation, first, next, bytes, predecessor.
+fn log_head(row: &Row) -> Result<LogHead, ReadError> {
+    let bytes: i64 = row.try_get(4).map_err(unread)?;
+    let predecessor: Option<i64> = row.try_get(5).map_err(unread)?;
+    let ended: Option<i64> = row.try_get(6).map_err(unread)?;
+    Ok(LogHead {
+        incarnation: Some(version(row, 1)?),
+        first: position(row, 2)?,
+        next: position(row, 3)?,
+        bytes: bytes.unsigned_abs(),
+        predecessor: predecessor.zip(ended).map(|(incarnation, next)| Predecessor {
+            incarnation: Version::new(incarnation.unsigned_abs()),
+            next: Position::new(next.unsigned_abs()),
+        }),
+    })
+}
+
+pub(super) async fn bytes(shared: &Shared) -> Result<u64, ReadError> {
+    let rows = shared.rows(&shared.sql.bytes, &[]).await?;
+    let bytes: Option<i64> = rows
+        .first()
+        .map(|row| row.try_get(0))
+        .transpose()
+        .map_err(unread)?;
+    Ok(bytes.unwrap_or(0).unsigned_abs())
+}
+
+fn version(row: &Row, at: usize) -> Result<Version, ReadError> {
+    let number: i64 = row.try_get(at).map_err(unread)?;
+    Ok(Version::new(number.unsigned_abs()))
+}
+
+pub(super) fn position(row: &Row, at: usize) -> Result<Position, ReadError> {
+    let number: i64 = row.try_get(at).map_err(unread)?;
+    Ok(Position::new(number.unsigned_abs()))
+}
+
+// The statements have the page's bytes in their text.
+const _: () = assert!(PAGE_BYTES_MAX == 1_048_576);

@@ -1,0 +1,219 @@
+//! The statements. All are prepared once a connection, and all walk an index.
+
+/// The texts, with the schema's name in them.
+#[derive(Debug)]
+pub(super) struct Sql {
+    schema: String,
+    /// Rows for keys expected absent that never were: `$1` keys, in order.
+    pub(super) place: String,
+    /// Locks rows in the order of `$1` keys, those of `$2` to be written; tells key, version, whether it is there.
+    pub(super) lock: String,
+    /// Fails with `division_by_zero` unless keys `$1` are at versions `$2` (0: absent).
+    pub(super) guard: String,
+    /// Rows for logs that never were: `$1` streams, in order.
+    pub(super) place_logs: String,
+    /// Locks the rows of logs `$1`, in that order; tells stream and next position.
+    pub(super) lock_logs: String,
+    pub(super) get: String,
+    pub(super) get_many: String,
+    pub(super) versions: String,
+    pub(super) tail: String,
+    pub(super) head: String,
+    pub(super) heads: String,
+    pub(super) truncate_lock: String,
+    pub(super) truncate: String,
+    pub(super) prune: String,
+    pub(super) bytes: String,
+}
+
+/// The transaction's number: with it, what became of a commit whose answer was lost can be asked.
+pub(super) const TRANSACTION: &str = "SELECT pg_current_xact_id()::text";
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+/// What became of a transaction.
+pub(super) const STATUS: &str = "SELECT pg_xact_status($1::text::xid8)";
+
+/// Which parts a write has. A part that is not there costs nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) puts: bool,
+    pub(super) deletes: bool,
+    pub(super) appends: bool,
+}
+
+impl Sql {
+    pub(super) fn of(schema: &str) -> Self {
+        let named = |text: &str| text.replace("{s}", &format!("\"{schema}\""));
+        Self {
+            place: named(PLACE),
+            lock: named(LOCK),
+            guard: named(GUARD),
+            place_logs: named(PLACE_LOGS),
+            lock_logs: named(LOCK_LOGS),
+            get: named(GET),
+            get_many: named(GET_MANY),
+            versions: named(VERSIONS),
+            tail: named(TAIL),
+            head: named(HEAD),
+            heads: named(HEADS),
+            truncate_lock: named(TRUNCATE_LOCK),
+            truncate: named(TRUNCATE),
+            prune: named(PRUNE),
+            bytes: named(BYTES),
+            schema: schema.to_owned(),
+        }
+    }
+
+    /// Numbers `$1` commits and writes them: what they put (`$2` to `$6`), remove (`$7`, `$8`), append (`$9` to
+    /// `$11`). Tells for each its version and the transaction's number.
+    ///
+    /// The numbers are drawn here, under every lock, so they rise with each key and each log. They are the
+    /// sequence's; only where that is behind (its values are cached, it was restored) they follow what is there.
+    pub(super) fn write(&self, shape: Shape) -> String {
+        let mut text = WRITE.to_owned();
+        for (is_there, part) in [
+            (shape.puts, WRITE_PUTS),
+            (shape.deletes, WRITE_DELETES),
+            (shape.appends, WRITE_APPENDS),
+        ] {
+            if is_there {
+                text.push_str(part);
+            }
+        }
+        text.push_str(WRITE_END);
+        let old = |is_there: bool, query: &str| {
+            if is_there {
+                query.to_owned()
+            } else {
+                "0".to_owned()
+            }
+        };
+        text.replace("{puts}", &old(shape.puts, OLD_PUTS))
+            .replace("{deletes}", &old(shape.deletes, OLD_DELETES))
+            .replace("{logs}", &old(shape.appends, OLD_LOGS))
+            .replace("{s}", &format!("\"{}\"", self.schema))
+    }
+
+    /// One page: keys within `$1` and `$2`, `$3` rows at most.
+    pub(super) fn list(&self, is_down: bool, with_values: bool) -> String {
+        let text = if with_values { LIST_ENTRIES } else { LIST_KEYS };
+        text.replace("{order}", if is_down { "DESC" } else { "ASC" })
+            .replace("{s}", &format!("\"{}\"", self.schema))
+    }
+}
+
+const PLACE: &str = "INSERT INTO {s}.dormouse_record (key, version, removed) \
+    SELECT key, 0, now() FROM unnest($1::text[]) AS asked (key) ON CONFLICT (key) DO NOTHING";
+
+/// The lateral halves are evaluated row by row in the order of the array, whatever the plan.
+const LOCK: &str = "SELECT asked.key, coalesce(w.version, c.version), coalesce(w.live, c.live) \
+    FROM unnest($1::text[], $2::boolean[]) WITH ORDINALITY AS asked (key, writes, ord) \
+    LEFT JOIN LATERAL (SELECT version, removed IS NULL AS live FROM {s}.dormouse_record r \
+        WHERE r.key = asked.key AND asked.writes FOR UPDATE) w ON true \
+    LEFT JOIN LATERAL (SELECT version, removed IS NULL AS live FROM {s}.dormouse_record r \
+        WHERE r.key = asked.key AND NOT asked.writes FOR SHARE) c ON true";
+
+/// An expectation of absence wants a row without a value: a row that is not there holds no lock.
+const GUARD: &str = "SELECT 1 / CASE WHEN EXISTS (SELECT 1 \
+    FROM unnest($1::text[], $2::bigint[]) AS asked (key, at) \
+    LEFT JOIN {s}.dormouse_record r ON r.key = asked.key \
+    WHERE CASE WHEN r.key IS NULL THEN true WHEN asked.at = 0 THEN r.removed IS NULL \
+        ELSE r.removed IS NOT NULL OR r.version <> asked.at END) THEN 0 ELSE 1 END";
+
+const PLACE_LOGS: &str = "INSERT INTO {s}.dormouse_log (stream, incarnation, first, next, bytes, last) \
+    SELECT stream, 0, 1, 1, 0, 0 FROM unnest($1::text[]) AS asked (stream) ON CONFLICT (stream) DO NOTHING";
+
+const LOCK_LOGS: &str = "SELECT asked.stream, l.next \
+    FROM unnest($1::text[]) WITH ORDINALITY AS asked (stream, ord) \
+    LEFT JOIN LATERAL (SELECT next FROM {s}.dormouse_log l WHERE l.stream = asked.stream FOR UPDATE) l ON true";
+
+const OLD_PUTS: &str = "(SELECT max(version) FROM {s}.dormouse_record WHERE key = ANY ($2::text[]))";
+const OLD_DELETES: &str = "(SELECT max(version) FROM {s}.dormouse_record WHERE key = ANY ($7::text[]))";
+const OLD_LOGS: &str = "(SELECT max(last) FROM {s}.dormouse_log WHERE stream = ANY ($9::text[]))";
+
+/// Parameters of parts that are left out have their types named here, so that every shape takes the same eleven.
+const WRITE: &str = "WITH given AS (SELECT $2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::int[], \
+        $7::text[], $8::int[], $9::text[], $10::bytea[], $11::int[]), \
+    base AS MATERIALIZED (SELECT greatest((SELECT floor FROM {s}.dormouse_meta), {puts}, {deletes}, {logs}) AS at), \
+    numbered AS MATERIALIZED (SELECT n, greatest(nextval('{s}.dormouse_version'), base.at + n) AS version \
+        FROM base, generate_series(1, $1::int) AS n)";
+
+const WRITE_PUTS: &str = ", put AS (UPDATE {s}.dormouse_record r \
+    SET version = v.version, kind = p.kind, value = p.value, crc = p.crc, removed = NULL \
+    FROM unnest($2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::int[]) AS p (key, kind, value, crc, n) \
+    JOIN numbered v ON v.n = p.n WHERE r.key = p.key)";
+
+const WRITE_DELETES: &str = ", gone AS (UPDATE {s}.dormouse_record r \
+    SET version = v.version, kind = NULL, value = NULL, crc = NULL, removed = now() \
+    FROM unnest($7::text[], $8::int[]) AS d (key, n) JOIN numbered v ON v.n = d.n WHERE r.key = d.key)";
+
+const WRITE_APPENDS: &str = ", appended AS MATERIALIZED (SELECT a.stream, a.value, v.version, \
+        l.next - 1 + row_number() OVER (PARTITION BY a.stream ORDER BY a.ord) AS position \
+        FROM unnest($9::text[], $10::bytea[], $11::int[]) WITH ORDINALITY AS a (stream, value, n, ord) \
+        JOIN numbered v ON v.n = a.n JOIN {s}.dormouse_log l ON l.stream = a.stream), \
+    entered AS (INSERT INTO {s}.dormouse_log_entry (stream, position, value, version) \
+        SELECT stream, position, value, version FROM appended), \
+    moved AS (UPDATE {s}.dormouse_log l SET next = l.next + m.count, bytes = l.bytes + m.bytes, last = m.last, \
+        incarnation = CASE WHEN l.incarnation = 0 THEN m.begun ELSE l.incarnation END \
+        FROM (SELECT stream, count(*) AS count, sum(octet_length(value)) AS bytes, max(version) AS last, \
+            min(version) AS begun FROM appended GROUP BY stream) m WHERE l.stream = m.stream)";
+
+const WRITE_END: &str = " SELECT version, pg_current_xact_id()::text FROM numbered ORDER BY n";
+
+const GET: &str = "SELECT key, version, kind, crc, value FROM {s}.dormouse_record \
+    WHERE key = $1 AND removed IS NULL";
+const GET_MANY: &str = "SELECT key, version, kind, crc, value FROM {s}.dormouse_record \
+    WHERE key = ANY ($1::text[]) AND removed IS NULL";
+const VERSIONS: &str = "SELECT key, version FROM {s}.dormouse_record \
+    WHERE key = ANY ($1::text[]) AND removed IS NULL";
+
+const LIST_KEYS: &str = "SELECT key, version FROM {s}.dormouse_record \
+    WHERE removed IS NULL AND key > $1 AND key < $2 ORDER BY key {order} LIMIT $3";
+
+/// A value past the page's bytes is not read; that of the first row always is.
+const LIST_ENTRIES: &str = "SELECT key, version, kind, crc, \
+        CASE WHEN n = 1 OR run <= 1048576 THEN value END AS value \
+    FROM (SELECT key, version, kind, crc, value, row_number() OVER page AS n, sum(weight) OVER page AS run \
+        FROM (SELECT key, version, kind, crc, value, \
+                octet_length(key) + octet_length(kind) + octet_length(value) AS weight \
+            FROM {s}.dormouse_record WHERE removed IS NULL AND key > $1 AND key < $2 \
+            ORDER BY key {order} LIMIT $3) taken \
+        WINDOW page AS (ORDER BY key {order} ROWS UNBOUNDED PRECEDING)) weighed \
+    ORDER BY key {order}";
+
+const TAIL: &str = "SELECT l.first, l.next, e.position, e.version, e.value FROM {s}.dormouse_log l \
+    LEFT JOIN LATERAL (SELECT position, version, CASE WHEN n = 1 OR run <= 1048576 THEN value END AS value \
+        FROM (SELECT position, version, value, row_number() OVER page AS n, sum(weight) OVER page AS run \
+            FROM (SELECT position, version, value, greatest(octet_length(value), 1) AS weight \
+                FROM {s}.dormouse_log_entry WHERE stream = $1 AND position > $2 \
+                ORDER BY position LIMIT $3) taken \
+            WINDOW page AS (ORDER BY position ROWS UNBOUNDED PRECEDING)) weighed) e ON true \
+    WHERE l.stream = $1 ORDER BY e.position";
+
+const HEAD: &str = "SELECT stream, incarnation, first, next, bytes, predecessor, predecessor_next \
+    FROM {s}.dormouse_log WHERE stream = $1";
+const HEADS: &str = "SELECT stream, incarnation, first, next, bytes, predecessor, predecessor_next \
+    FROM {s}.dormouse_log WHERE stream > $1 AND stream < $2 ORDER BY stream LIMIT $3";
+
+const TRUNCATE_LOCK: &str = "SELECT first, next FROM {s}.dormouse_log WHERE stream = $1 FOR UPDATE";
+
+/// One step, under the lock of the statement before. Nothing happens beyond `next`.
+const TRUNCATE: &str = "WITH step AS MATERIALIZED (SELECT least($2::bigint, first + 1000) AS until \
+        FROM {s}.dormouse_log WHERE stream = $1 AND $2::bigint > first AND $2::bigint <= next), \
+    gone AS (DELETE FROM {s}.dormouse_log_entry e USING step \
+        WHERE e.stream = $1 AND e.position < step.until RETURNING octet_length(e.value) AS n) \
+    UPDATE {s}.dormouse_log l SET first = step.until, bytes = l.bytes - (SELECT coalesce(sum(n), 0) FROM gone) \
+    FROM step WHERE l.stream = $1 RETURNING l.first";
+
+/// The number of a row that goes lives on in the floor.
+const PRUNE: &str = "WITH old AS MATERIALIZED (SELECT key FROM {s}.dormouse_record \
+        WHERE removed IS NOT NULL AND removed < now() - make_interval(secs => $1) \
+        ORDER BY removed LIMIT 1000 FOR UPDATE SKIP LOCKED), \
+    gone AS (DELETE FROM {s}.dormouse_record r USING old WHERE r.key = old.key RETURNING r.version), \
+    raised AS (UPDATE {s}.dormouse_meta SET floor = greatest(floor, (SELECT max(version) FROM gone)) \
+        WHERE EXISTS (SELECT 1 FROM gone)) \
+    SELECT count(*) FROM gone";
+
+const BYTES: &str = "SELECT (pg_total_relation_size('{s}.dormouse_record') \
+    + pg_total_relation_size('{s}.dormouse_log') + pg_total_relation_size('{s}.dormouse_log_entry'))::bigint";
