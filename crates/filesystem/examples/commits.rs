@@ -18,6 +18,7 @@ use dormouse_filesystem::{Batch, Deadline, Expected, Key, Lane, RecordKind, Reco
 
 const RECORD_BYTES: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(30);
+const TASKS: [usize; 4] = [1, 8, 64, 256];
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -27,7 +28,7 @@ fn main() {
     let time = Duration::from_secs(seconds);
     for flush in [Duration::ZERO, Duration::from_millis(2)] {
         println!("flush of the disk plus {flush:?}");
-        for tasks in [1, 8, 64, 256] {
+        for tasks in TASKS {
             let (physical, bare) = physical(folder.path(), tasks, flush);
             let runtime = tokio::runtime::Runtime::new().unwrap();
             let mut measured = runtime.block_on(measure(folder.path(), tasks, time, flush));
@@ -196,7 +197,7 @@ impl LogFile for SlowFile {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
+    fn bytes(&self) -> io::Result<u64> {
+        self.file.bytes()
     }
 }

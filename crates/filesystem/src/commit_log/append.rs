@@ -97,7 +97,7 @@ impl Appender {
             Some(tail) => Some(Current {
                 file: Arc::clone(&tail.file),
                 end: u64::from(tail.offset),
-                filled: tail.file.len()?.max(u64::from(tail.offset)),
+                filled: tail.file.bytes()?.max(u64::from(tail.offset)),
                 capacity: options.segment_bytes,
             }),
             None => None,
@@ -219,7 +219,7 @@ impl Appender {
         file.sync()?;
         self.files.rename(spare::TEMPORARY, &name)?;
         self.files.sync_folder("log")?;
-        let filled = file.len()?;
+        let filled = file.bytes()?;
         self.reader.add(header.segment, name, Some(Arc::clone(&file)));
         self.segment = header.segment;
         self.current = Some(Current {

@@ -67,11 +67,11 @@ pub trait LogFile: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// What the system says. What was written may then be lost, and a second sync that succeeds proves nothing.
     fn sync(&self) -> io::Result<()>;
-    /// The file's length.
+    /// How long the file is.
     ///
     /// # Errors
     /// What the system says.
-    fn len(&self) -> io::Result<u64>;
+    fn bytes(&self) -> io::Result<u64>;
 }
 
 /// The files of a real folder, reached beneath a handle of it.
@@ -172,7 +172,7 @@ impl LogFile for File {
         self.sync_data()
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn bytes(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 }

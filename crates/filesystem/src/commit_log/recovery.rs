@@ -238,7 +238,7 @@ fn verify_whole(
 ) -> Result<(), RecoveryError> {
     let file = files.open(&segment.path())?;
     let mut scanner = scanner(&*file, seed, segment, HEADER_BYTES as u64)?;
-    while let Scan::Frame(..) = scanner.next()? {}
+    while let Scan::Frame(..) = scanner.advance()? {}
     if scanner.version() == last_version {
         Ok(())
     } else {
@@ -256,7 +256,7 @@ fn verify_last(
     let file = files.open(&segment.path())?;
     let mut scanner = scanner(&*file, seed, segment, start)?;
     let is_bad = loop {
-        match scanner.next()? {
+        match scanner.advance()? {
             Scan::Frame(..) => {}
             Scan::End => break false,
             Scan::Bad => break true,
@@ -344,7 +344,7 @@ impl Recovered {
         };
         let mut scanner = scanner(&*file, self.seed, segment, start).map_err(RecoveryError::from)?;
         loop {
-            match scanner.next().map_err(RecoveryError::from)? {
+            match scanner.advance().map_err(RecoveryError::from)? {
                 Scan::Frame(place, frame) => visit(place, &frame)?,
                 Scan::End => return Ok(()),
                 Scan::Bad => return Err(segment.damaged(scanner.at()).into()),

@@ -64,7 +64,7 @@ impl<'a> Scanner<'a> {
             file,
             segment,
             seed,
-            end: file.len()?,
+            end: file.bytes()?,
             at,
             version,
             window: Vec::new(),
@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// What the file layer says.
-    pub fn next(&mut self) -> io::Result<Scan<'_>> {
+    pub fn advance(&mut self) -> io::Result<Scan<'_>> {
         let at = self.at;
         let Some(len) = self.len_at(at)? else {
             return Ok(Scan::Bad);
@@ -173,7 +173,7 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         let left = usize::try_from(self.end - at).unwrap_or(usize::MAX);
-        self.window.resize(len.max(WINDOW_BYTES).min(left), 0);
+        self.window = vec![0; len.max(WINDOW_BYTES).min(left)];
         self.window_at = at;
         let read = self.file.read_at(&mut self.window, at)?;
         self.window.truncate(read);

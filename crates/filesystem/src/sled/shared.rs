@@ -112,7 +112,7 @@ impl Shared {
     pub(super) fn bytes(&self) -> u64 {
         let segments = self.reader.names().into_iter();
         let log: u64 = segments
-            .filter_map(|(number, _)| self.reader.file(number).ok()??.len().ok())
+            .filter_map(|(number, _)| self.reader.file(number).ok()??.bytes().ok())
             .sum();
         log + self.with_index(Index::bytes).unwrap_or(0)
     }

@@ -386,7 +386,7 @@ impl LogFile for SimFile {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn bytes(&self) -> io::Result<u64> {
         Ok(self.files.disk().contents[self.content].live.len() as u64)
     }
 }
