@@ -6,6 +6,7 @@
 
 mod bench;
 mod crash;
+mod postgres;
 mod shell;
 mod stopwatch;
 mod tally;

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::shell::{self, Ran};
 use crate::stopwatch::{Stopwatch, Took};
 use crate::tally::Tally;
-use crate::{tidy, workspace};
+use crate::{postgres, tidy, workspace};
 
 /// What to leave out.
 #[derive(Debug, Args)]
@@ -193,7 +193,16 @@ fn tests(place: Place) -> Report {
     };
     let mut command = command(place, runner(place));
     command.env("DORMOUSE_TEST_PROGRAM", program);
-    Report::tests(&run_said(command))
+    let server = postgres::Server::for_tests();
+    if let Ok(Some(server)) = &server {
+        command.env(postgres::VARIABLE, server.url());
+    }
+    let report = Report::tests(&run_said(command));
+    if let Err(why) = server {
+        // Behind the tests, where it is read. Under CI=true they failed for it.
+        eprintln!("SKIPPED: every test of the PostgreSQL backend: {why}");
+    }
+    report
 }
 
 fn runner(place: Place) -> &'static [&'static str] {

@@ -36,7 +36,15 @@ const ABSENCES: &[Absence] = &[
         rule: "only cli and tests choose a backend",
         within: &["crates/state", "crates/secrets", "crates/engine"],
         except: &[],
-        patterns: &["Sled", "SledOptions", "sled", "Memory::new", "filesystem::Memory"],
+        patterns: &[
+            "Sled",
+            "SledOptions",
+            "sled",
+            "Postgres",
+            "PostgresOptions",
+            "Memory::new",
+            "filesystem::Memory",
+        ],
         words: &[],
     },
     Absence {
@@ -174,6 +182,7 @@ mod tests {
             "use dormouse_filesystem::Sled;",
             &[backend],
         );
+        check_one("crates/secrets/src/a.rs", "use f::PostgresOptions;", &[backend]);
         check_one(
             "crates/secrets/src/a.rs",
             "fn a() { Memory::new(now) }",
