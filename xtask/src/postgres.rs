@@ -16,10 +16,10 @@ use std::time::Duration;
 
 /// Names the server that the tests use.
 pub(crate) const VARIABLE: &str = "DORMOUSE_TEST_POSTGRES";
-/// How often a port that somebody else took first is tried again with another.
-const PORTS_MAX: u32 = 5;
+/// How often a server is tried to be started.
+const TRIES_MAX: u32 = 3;
 /// How often a server that starts is asked whether it is there.
-const ASKED_MAX: u32 = 600;
+const ASKED_MAX: u32 = 400;
 const ASK_EVERY: Duration = Duration::from_millis(50);
 const USER: &str = "dormouse";
 /// Where distributions put the server's programs, beside `PATH`.
@@ -62,7 +62,7 @@ impl Server {
                 install().and_then(|()| find_programs().ok_or("it was installed and is not found".into()))?
             }
         };
-        let server = Self::start(&programs)?;
+        let server = Self::start_somewhere(&programs)?;
         println!(
             "the PostgreSQL backend is tested on a private server made from {}",
             programs.display()
@@ -75,15 +75,25 @@ impl Server {
         &self.url
     }
 
+    /// Somebody else may take a port first: each try has another, and another folder.
+    fn start_somewhere(programs: &Path) -> Result<Self, String> {
+        let mut tried = Self::start(programs);
+        for _ in 1..TRIES_MAX {
+            if tried.is_ok() {
+                break;
+            }
+            tried = Self::start(programs);
+        }
+        tried
+    }
+
     fn start(programs: &Path) -> Result<Self, String> {
         let owner = Owner::find()?;
         let folder = owner
             .folder()
             .map_err(|error| format!("no folder for a server: {error}"))?;
-        let started = initialise(programs, &folder, &owner).and_then(|password| {
-            let tried = (0..PORTS_MAX).map(|_| Self::listen(programs, &folder, &owner, &password));
-            tried.reduce(Result::or).expect("there is a first")
-        });
+        let initialised = initialise(programs, &folder, &owner);
+        let started = initialised.and_then(|password| Self::listen(programs, &folder, &owner, &password));
         if started.is_err() {
             drop(fs::remove_dir_all(&folder));
         }
@@ -298,7 +308,7 @@ mod tests {
             eprintln!("SKIPPED: no PostgreSQL server's programs are on this machine");
             return;
         };
-        let server = Server::start(&programs).unwrap();
+        let server = Server::start_somewhere(&programs).unwrap();
         let port: u16 = server.url().rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
         assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
         drop(server);
