@@ -15,18 +15,15 @@ pub(super) struct Streams<'a> {
     err: Cleaner,
     /// The offset behind what was printed.
     end: u64,
+    /// Bytes that were not among what came.
+    left_out: u64,
     /// Whether somebody still reads our stdout. The run goes on without: its output is kept.
     is_read: bool,
 }
 
 impl Sink for Streams<'_> {
     fn take(&mut self, chunk: &ChunkView, line: &Bytes) -> Result<()> {
-        if chunk.offset > self.end {
-            let lost = chunk.offset - self.end;
-            self.ui.warning(&format!(
-                "{lost} bytes of output came faster than they could be kept, and are left out"
-            ));
-        }
+        self.left_out += chunk.offset.saturating_sub(self.end);
         self.end = chunk.end();
         match self.ui.format {
             Format::Json => {}
@@ -49,6 +46,7 @@ impl<'a> Streams<'a> {
             out: Cleaner::default(),
             err: Cleaner::default(),
             end: 0,
+            left_out: 0,
             is_read: true,
         }
     }
@@ -83,9 +81,15 @@ impl<'a> Streams<'a> {
         }
     }
 
-    /// What was kept of characters that were not whole.
+    /// The end: what was kept of characters that were not whole, and what was never seen.
     pub(super) fn finish(mut self) {
         let _ = self.ui.bytes(self.out.finish().as_bytes());
         self.ui.stderr_bytes(self.err.finish().as_bytes());
+        if self.left_out > 0 {
+            let left_out = self.left_out;
+            self.ui.warning(&format!(
+                "{left_out} bytes of output came faster than they could be kept, and are left out"
+            ));
+        }
     }
 }
