@@ -46,6 +46,12 @@ pub enum ReadError {
         /// What it lacks.
         capability: &'static str,
     },
+    /// A [`Router`](crate::Router) has no store there. Mount one, or correct the request.
+    #[error("no store is mounted at {place}")]
+    Unrouted {
+        /// The key or prefix asked for.
+        place: String,
+    },
     /// The store is shut down. Reopen it.
     #[error("the store is closed: {reason}")]
     Closed {
@@ -122,6 +128,12 @@ pub enum CommitError {
     Unsupported {
         /// What it lacks.
         capability: &'static str,
+    },
+    /// Not done: a [`Router`](crate::Router) has no store there. Mount one, or correct the batch.
+    #[error("no store is mounted at {place}")]
+    Unrouted {
+        /// The first key or log without one.
+        place: String,
     },
     /// Not done: a record of the batch is damaged. An operator decides.
     #[error("the record {key} is damaged; its bytes are kept")]

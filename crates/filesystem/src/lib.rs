@@ -23,6 +23,7 @@ mod page;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
+mod router;
 #[cfg(feature = "sled")]
 mod sled;
 mod store;
@@ -30,11 +31,12 @@ pub mod update;
 mod version;
 mod watch;
 pub mod workspace;
+pub mod wrapper;
 
-#[cfg(feature = "sled")]
-pub use self::sled::{Sled, SledOptions};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Postgres, PostgresOptions};
+#[cfg(feature = "sled")]
+pub use self::sled::{Sled, SledOptions};
 pub use batch::{
     Append, BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Check, Committed, Deadline, Delete, Entry,
     Expected, KIND_MAX, LOG_ENTRY_MAX, Lane, Put, RecordKind, VALUE_MAX,
@@ -55,6 +57,7 @@ pub use records::{
     Class, Cursor, Found, FoundSystem, Index, IndexEntry, IndexScope, IndexValue, Issue, Query, Record,
     RecordError, RecordId, Records, SystemIndex, Versioned, WriteOnce,
 };
+pub use router::{MountError, Router};
 pub use store::RecordStore;
 pub use update::{Change, Retry, UpdateError, Updated, cas_update};
 pub use version::{Position, Version};

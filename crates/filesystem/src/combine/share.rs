@@ -53,6 +53,7 @@ impl Tell for ReadError {
             Self::Unsupported { capability } => {
                 (Self::Unsupported { capability }, Self::Unsupported { capability })
             }
+            Self::Unrouted { place } => (Self::Unrouted { place: place.clone() }, Self::Unrouted { place }),
             Self::Closed { reason } => (Self::Closed { reason }, Self::Closed { reason }),
         }
     }
@@ -88,6 +89,7 @@ impl Tell for CommitError {
                 (Self::Unsupported { capability }, Self::Unsupported { capability })
             }
             Self::Corrupt { key } => (Self::Corrupt { key: key.clone() }, Self::Corrupt { key }),
+            Self::Unrouted { place } => (Self::Unrouted { place: place.clone() }, Self::Unrouted { place }),
             Self::Closed { reason } => (Self::Closed { reason }, Self::Closed { reason }),
         }
     }

@@ -11,6 +11,7 @@ mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
+mod router;
 mod scripted;
 #[cfg(feature = "sled")]
 mod sim_files;
@@ -18,3 +19,4 @@ mod sim_files;
 mod sled;
 mod update;
 mod workspace;
+mod wrappers;

@@ -1,0 +1,243 @@
+//! Tracing what a store is asked for: a span and a duration per operation, by class, size and outcome; no keys.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
+use super::histogram::{Counting, Histogram};
+use super::{Operation, Outcome};
+use crate::{
+    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Health, Key, Lane, Listed,
+    LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
+};
+
+/// A store whose operations are traced and timed.
+///
+/// Each is a span `store` at level debug with the fields `operation`, `items` and `bytes` (what was asked with, or
+/// given back), `lane` (of commits: its class), `outcome` and `us`. What a span holds, nobody's key is among it. How
+/// long they took is kept as a [`Histogram`] each.
+#[derive(Debug)]
+pub struct Traced<S> {
+    inner: S,
+    took: [Counting; Operation::ALL.len()],
+    outcomes: [[AtomicU64; Outcome::ALL.len()]; Operation::ALL.len()],
+}
+
+impl<S: RecordStore> Traced<S> {
+    /// Wraps a store.
+    pub fn new(inner: S) -> Self {
+        Self {
+            inner,
+            took: Default::default(),
+            outcomes: Default::default(),
+        }
+    }
+
+    /// How long this operation took, each time, whatever its outcome.
+    #[must_use]
+    pub fn took(&self, operation: Operation) -> Histogram {
+        self.took[operation as usize].read()
+    }
+
+    /// How often this operation ended so.
+    #[must_use]
+    pub fn ended(&self, operation: Operation, outcome: Outcome) -> u64 {
+        self.outcomes[operation as usize][outcome as usize].load(Ordering::Relaxed)
+    }
+
+    /// The store inside.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    fn begin(&self, operation: Operation) -> Running<'_, S> {
+        let span = tracing::debug_span!(
+            "store",
+            operation = operation.name(),
+            lane = Empty,
+            items = Empty,
+            bytes = Empty,
+            outcome = Empty,
+            us = Empty,
+        );
+        Running {
+            traced: self,
+            operation,
+            span,
+            begun: Instant::now(),
+            outcome: Outcome::Dropped,
+        }
+    }
+}
+
+/// One operation under way. It is counted when it ends, also when its future is dropped.
+struct Running<'a, S> {
+    traced: &'a Traced<S>,
+    operation: Operation,
+    span: Span,
+    begun: Instant,
+    outcome: Outcome,
+}
+
+impl<S> Running<'_, S> {
+    fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    fn sizes(&self, items: usize, bytes: usize) {
+        self.span.record("items", items).record("bytes", bytes);
+    }
+
+    fn ended<T, E>(mut self, answer: Result<T, E>) -> Result<T, E>
+    where
+        for<'b> Outcome: From<&'b E>,
+    {
+        self.outcome = Outcome::of(&answer);
+        answer
+    }
+}
+
+impl<S> Drop for Running<'_, S> {
+    fn drop(&mut self) {
+        let took = self.begun.elapsed();
+        let (traced, operation) = (self.traced, self.operation as usize);
+        traced.took[operation].add(took);
+        traced.outcomes[operation][self.outcome as usize].fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.span
+            .record("outcome", self.outcome.name())
+            .record("us", micros);
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: RecordStore> RecordStore for Traced<S> {
+    fn capabilities(&self, at: &Prefix) -> Capabilities {
+        self.inner.capabilities(at)
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
+        let running = self.begin(Operation::Get);
+        let answer = self.inner.get(key).instrument(running.span()).await;
+        if let Ok(entry) = &answer {
+            running.sizes(
+                usize::from(entry.is_some()),
+                entry.as_ref().map_or(0, |e| e.value.len()),
+            );
+        }
+        running.ended(answer)
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
+        let running = self.begin(Operation::GetMany);
+        let answer = self.inner.get_many(keys).instrument(running.span()).await;
+        if let Ok(entries) = &answer {
+            let found = entries.iter().flatten();
+            running.sizes(found.clone().count(), found.map(|e| e.value.len()).sum());
+        }
+        running.ended(answer)
+    }
+
+    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
+        let running = self.begin(Operation::List);
+        let answer = self.inner.list(page).instrument(running.span()).await;
+        if let Ok(listed) = &answer {
+            let bytes = listed.items.iter().map(|item| match item {
+                crate::Item::Entry(entry) => entry.value.len(),
+                crate::Item::Key { .. } | crate::Item::Corrupt { .. } => 0,
+            });
+            running.sizes(listed.items.len(), bytes.sum());
+        }
+        running.ended(answer)
+    }
+
+    async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
+        let running = self.begin(Operation::Commit);
+        running.sizes(batch.operations(), batch.bytes());
+        let lane = match &batch.lane {
+            Lane::System => "system",
+            Lane::Tenant(_) => "tenant",
+        };
+        running.span.record("lane", lane);
+        let answer = self
+            .inner
+            .commit(batch, deadline)
+            .instrument(running.span())
+            .await;
+        running.ended(answer)
+    }
+
+    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
+        let running = self.begin(Operation::Tail);
+        let answer = self
+            .inner
+            .tail(log, after, limit)
+            .instrument(running.span())
+            .await;
+        if let Ok(entries) = &answer {
+            running.sizes(entries.len(), entries.iter().map(|e| e.entry.len()).sum());
+        }
+        running.ended(answer)
+    }
+
+    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
+        let running = self.begin(Operation::Head);
+        let answer = self.inner.head(log).instrument(running.span()).await;
+        running.ended(answer)
+    }
+
+    async fn heads(
+        &self,
+        under: &Prefix,
+        after: Option<&Stream>,
+        limit: usize,
+    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
+        let running = self.begin(Operation::Heads);
+        let answer = self
+            .inner
+            .heads(under, after, limit)
+            .instrument(running.span())
+            .await;
+        if let Ok(heads) = &answer {
+            running.sizes(heads.len(), 0);
+        }
+        running.ended(answer)
+    }
+
+    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
+        let running = self.begin(Operation::Truncate);
+        let answer = self.inner.truncate(log, before).instrument(running.span()).await;
+        running.ended(answer)
+    }
+
+    async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
+        let running = self.begin(Operation::Watch);
+        let answer = self.inner.watch(prefix).instrument(running.span()).await;
+        running.ended(answer)
+    }
+
+    async fn health(&self) -> Health {
+        let mut running = self.begin(Operation::Health);
+        let health = self.inner.health().instrument(running.span()).await;
+        running.outcome = Outcome::Done;
+        health
+    }
+
+    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
+        let running = self.begin(Operation::Close);
+        let answer = self.inner.close(deadline).instrument(running.span()).await;
+        running.ended(answer)
+    }
+}
+
+impl<S: RecordStore> fmt::Display for Traced<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "traced {}", self.inner)
+    }
+}
