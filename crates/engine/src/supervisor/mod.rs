@@ -172,9 +172,10 @@ impl Supervisor {
         let supervisor = self.clone();
         self.0.owners.spawn(async move {
             let end = attempt::own(parts).await;
-            sender.send_replace(Some(end));
             supervisor.lock().remove(&run);
             supervisor.0.count.send_modify(|count| *count -= 1);
+            // Last: who waited for the end finds the run gone from the live ones.
+            sender.send_replace(Some(end));
         });
         run
     }
