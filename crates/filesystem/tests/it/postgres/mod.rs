@@ -3,7 +3,11 @@
 //! `DORMOUSE_TEST_POSTGRES` is the url of a server whose user may make schemas; `cargo xtask test` starts one. Every
 //! test has a schema of its own.
 
+mod cuts;
+mod opening;
 mod place;
+mod proxy;
+mod trouble;
 
 use std::sync::Arc;
 

@@ -24,6 +24,16 @@ pub(super) fn url() -> String {
     std::env::var(VARIABLE).unwrap()
 }
 
+/// Runs a test on several threads.
+pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test)
+}
+
 /// A connection beside the store, to look at and to disturb what it does.
 pub(super) async fn beside(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
@@ -63,22 +73,62 @@ impl Place {
     }
 }
 
-/// On a thread of its own: the test's runtime may be the one that ends.
 impl Drop for Place {
     fn drop(&mut self) {
-        let removed = std::thread::scope(|scope| {
-            let removing = || {
-                tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap()
-                    .block_on(self.remove());
-            };
-            scope.spawn(removing).join()
-        });
-        assert!(
-            removed.is_ok() || std::thread::panicking(),
-            "the schema was not removed"
-        );
+        finish(self.remove());
     }
+}
+
+/// A database that nobody else uses, for what is told of whole databases only.
+pub(super) struct Database {
+    name: String,
+}
+
+impl Database {
+    pub(super) async fn make() -> Self {
+        let name = format!("test_{:016x}", SysRng.try_next_u64().unwrap());
+        let sql = format!("CREATE DATABASE \"{name}\"");
+        beside(&url()).await.batch_execute(&sql).await.unwrap();
+        Self { name }
+    }
+
+    pub(super) fn url(&self) -> String {
+        let url = url();
+        let (server, _) = url.rsplit_once('/').unwrap();
+        format!("{server}/{}", self.name)
+    }
+
+    pub(super) async fn set(&self, setting: &str, value: &str) {
+        let sql = format!("ALTER DATABASE \"{}\" SET {setting} = {value}", self.name);
+        beside(&url()).await.batch_execute(&sql).await.unwrap();
+    }
+
+    async fn remove(&self) {
+        let sql = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.name);
+        beside(&url()).await.batch_execute(&sql).await.unwrap();
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        finish(self.remove());
+    }
+}
+
+/// On a thread of its own: the test's runtime may be the one that ends.
+fn finish(removal: impl Future<Output = ()> + Send) {
+    let removed = std::thread::scope(|scope| {
+        let removing = || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap()
+                .block_on(removal);
+        };
+        scope.spawn(removing).join()
+    });
+    assert!(
+        removed.is_ok() || std::thread::panicking(),
+        "something was not removed"
+    );
 }

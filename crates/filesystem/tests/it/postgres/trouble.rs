@@ -1,0 +1,304 @@
+//! Locks held by others, pools that run dry, rows that were changed by hand, numbers that went back.
+
+use std::time::Duration;
+
+use dormouse_filesystem::{
+    Batch, BusyCause, CommitError, Deadline, Expected, Hint, Item, Key, Lane, Page, Postgres,
+    PostgresOptions, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt, Version,
+};
+use futures::future::join_all;
+use tokio::time::{Instant, timeout};
+
+use super::place::{Database, NOW, Place, beside, is_here, run, url};
+
+const KIND: RecordKind = RecordKind::of("test");
+
+fn key(name: &str) -> Key {
+    Key::parse(name).unwrap()
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(10))
+}
+
+fn put(name: &str) -> Batch {
+    let mut batch = Batch::new(Lane::System);
+    batch.put(key(name), Expected::Absent, KIND, "");
+    batch
+}
+
+/// FS-65
+#[test]
+fn locks_that_are_held_and_a_pool_that_runs_dry_are_busy_and_leave_nothing_open() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let defaults = PostgresOptions::new(NOW, 0);
+        assert!(defaults.checkout == Duration::from_secs(3) && defaults.lock_timeout < defaults.checkout);
+        let (database, place) = (Database::make().await, Place::default());
+        let options = PostgresOptions {
+            checkout: Duration::from_millis(300),
+            lock_timeout: Duration::from_millis(100),
+            ..place.options(NOW)
+        };
+        let store = Postgres::open(&database.url(), options).await.unwrap();
+        store.create(key("there"), KIND, "", soon()).await.unwrap();
+        let client = beside(&database.url()).await;
+        let held = format!(
+            "BEGIN; LOCK TABLE \"{}\".dormouse_record IN ACCESS EXCLUSIVE MODE",
+            place.schema
+        );
+        client.batch_execute(&held).await.unwrap();
+
+        let began = Instant::now();
+        let reads = join_all((0..100).map(|_| async {
+            let there = key("there");
+            store.get(&there).await
+        }));
+        let names: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let commits = join_all(names.iter().map(|name| store.commit(put(name), soon())));
+        let (reads, commits) = futures::join!(reads, commits);
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "long before their deadlines"
+        );
+        assert!(
+            reads
+                .iter()
+                .all(|read| matches!(read, Err(ReadError::Unavailable { .. })))
+        );
+        for commit in commits {
+            let is_busy = matches!(
+                commit,
+                Err(CommitError::Busy {
+                    cause: BusyCause::Contention
+                })
+            );
+            assert!(is_busy, "{commit:?}");
+        }
+        client.batch_execute("COMMIT").await.unwrap();
+
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                    AND state LIKE 'idle in transaction%'";
+        let left: i64 = client.query_one(open, &[]).await.unwrap().get(0);
+        assert_eq!(left, 0, "connections left in a transaction");
+        for name in &names {
+            store.commit(put(name), soon()).await.unwrap();
+        }
+        drop(store);
+    });
+}
+
+/// FS-65, its first part: a lock that is let go in time is waited for, and its wait tried again.
+#[test]
+fn a_lock_that_is_let_go_is_had() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let place = Place::default();
+        let options = PostgresOptions {
+            lock_timeout: Duration::from_millis(50),
+            ..place.options(NOW)
+        };
+        let store = Postgres::open(&url(), options).await.unwrap();
+        let version = store.create(key("a"), KIND, "", soon()).await.unwrap();
+        let client = beside(&url()).await;
+        let held = format!(
+            "BEGIN; SELECT * FROM \"{}\".dormouse_record FOR UPDATE",
+            place.schema
+        );
+        client.batch_execute(&held).await.unwrap();
+        let replaced = store.replace(key("a"), version, KIND, "new", soon());
+        let let_go = async {
+            tokio::time::sleep(Duration::from_millis(120)).await;
+            client.batch_execute("ROLLBACK").await.unwrap();
+        };
+        let (replaced, ()) = futures::join!(replaced, let_go);
+        assert!(replaced.unwrap() > version);
+    });
+}
+
+/// FS-10, with a server that does not answer in time.
+#[test]
+fn a_deadline_in_the_queue_is_busy_and_under_way_is_unknown() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let place = Place::default();
+        let store = place.open(NOW).await;
+        let version = store.create(key("a"), KIND, "", soon()).await.unwrap();
+        let client = beside(&url()).await;
+        let held = format!(
+            "BEGIN; SELECT * FROM \"{}\".dormouse_record FOR UPDATE",
+            place.schema
+        );
+        client.batch_execute(&held).await.unwrap();
+        let short = || Deadline::after(Duration::from_millis(300));
+        let first = store.replace(key("a"), version, KIND, "first", short());
+        let second = store.replace(key("a"), version, KIND, "second", short());
+        let (first, second) = futures::join!(first, second);
+        assert!(
+            matches!(first, Err(CommitError::Indeterminate { .. })),
+            "{first:?}"
+        );
+        let is_late = matches!(
+            second,
+            Err(CommitError::Busy {
+                cause: BusyCause::Deadline
+            })
+        );
+        assert!(is_late, "{second:?}");
+        client.batch_execute("ROLLBACK").await.unwrap();
+        // The identical batch again, so that the first is settled either way.
+        drop(store.replace(key("a"), version, KIND, "first", soon()).await);
+        let found = store.get(&key("a")).await.unwrap().unwrap();
+        assert_eq!(&*found.value, b"first", "the second was never done late");
+    });
+}
+
+/// FS-67
+#[test]
+fn a_record_made_again_is_newer_though_the_sequence_went_back_and_its_row_was_pruned() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let place = Place::default();
+        let options = PostgresOptions {
+            tombstones: Duration::ZERO,
+            ..place.options(NOW)
+        };
+        let store = Postgres::open(&url(), options).await.unwrap();
+        let client = beside(&url()).await;
+        let back = format!("SELECT setval('\"{}\".dormouse_version', 1)", place.schema);
+        let created = store.create(key("a"), KIND, "", soon()).await.unwrap();
+        client.batch_execute(&back).await.unwrap();
+        let deleted = store.delete(key("a"), created, soon()).await.unwrap();
+        client.batch_execute(&back).await.unwrap();
+        let again = store.create(key("a"), KIND, "", soon()).await.unwrap();
+        assert!(
+            created < deleted && deleted < again,
+            "{created} {deleted} {again}"
+        );
+
+        let gone = store.delete(key("a"), again, soon()).await.unwrap();
+        prune(&store).await;
+        let rows = format!(
+            "SELECT count(*) FROM \"{}\".dormouse_record WHERE key = 'a'",
+            place.schema
+        );
+        let patience = Instant::now() + Duration::from_secs(30);
+        while client.query_one(&rows, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            assert!(Instant::now() < patience, "the row was not pruned");
+            prune(&store).await;
+        }
+        client.batch_execute(&back).await.unwrap();
+        let anew = store.create(key("a"), KIND, "", soon()).await.unwrap();
+        assert!(anew > gone, "{anew} after {gone}");
+    });
+}
+
+/// Removes enough that old rows are looked for.
+async fn prune(store: &Postgres) {
+    let mut puts = Batch::new(Lane::System);
+    for n in 0..600 {
+        puts.put(key(&format!("many/{n}")), Expected::Absent, KIND, "");
+    }
+    let version: Version = store.commit(puts, soon()).await.unwrap().version.unwrap();
+    let mut deletes = Batch::new(Lane::System);
+    for n in 0..600 {
+        deletes.delete(key(&format!("many/{n}")), version);
+    }
+    store.commit(deletes, soon()).await.unwrap();
+}
+
+/// FS-18, but for its reads beside a million rows.
+#[test]
+fn a_row_changed_by_hand_is_corrupt_and_its_neighbours_are_sound() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let place = Place::default();
+        let store = place.open(NOW).await;
+        for n in 0..10 {
+            store
+                .create(key(&format!("p/{n}")), KIND, n.to_string(), soon())
+                .await
+                .unwrap();
+        }
+        let sql = format!(
+            "UPDATE \"{}\".dormouse_record SET value = 'x' WHERE key = 'p!4'",
+            place.schema
+        );
+        beside(&url()).await.batch_execute(&sql).await.unwrap();
+        let listed = store.list(&Page::of(Prefix::parse("p").unwrap())).await.unwrap();
+        assert_eq!(listed.items.len(), 10);
+        for (n, item) in listed.items.iter().enumerate() {
+            match item {
+                Item::Entry(entry) => assert_eq!(&*entry.value, n.to_string().as_bytes()),
+                Item::Corrupt { key } => assert_eq!((n, key.to_string().as_str()), (4, "p/4")),
+                Item::Key { .. } => panic!("entries were wanted"),
+            }
+        }
+        assert!(matches!(
+            store.get(&key("p/4")).await,
+            Err(ReadError::Corrupt { .. })
+        ));
+        let three = store.get(&key("p/3")).await.unwrap().unwrap();
+        store
+            .replace(key("p/3"), three.version, KIND, "new", soon())
+            .await
+            .unwrap();
+    });
+}
+
+/// What one process changes, another is told; a connection that was lost is told as missed.
+#[test]
+fn hints_reach_other_processes_and_a_lost_connection_is_told() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let (database, place) = (Database::make().await, Place::default());
+        let open = || async { Postgres::open(&database.url(), place.options(NOW)).await.unwrap() };
+        let (writer, reader) = (open().await, open().await);
+        let mut watch = reader.watch(&Prefix::parse("p").unwrap()).await.unwrap();
+        let mut other = reader.watch(&Prefix::parse("q").unwrap()).await.unwrap();
+        let patience = Duration::from_secs(30);
+        writer.create(key("p/a"), KIND, "", soon()).await.unwrap();
+        assert_eq!(
+            timeout(patience, watch.next()).await.unwrap(),
+            Some(Hint::Changed)
+        );
+        assert_eq!(
+            futures::FutureExt::now_or_never(other.next()),
+            None,
+            "another place"
+        );
+
+        let client = beside(&database.url()).await;
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        client.batch_execute(cut).await.unwrap();
+        assert_eq!(timeout(patience, watch.next()).await.unwrap(), Some(Hint::Missed));
+        // Reads and commits go on; whatever is changed from here on is hinted at, sooner or later, or missed.
+        let patience = Instant::now() + patience;
+        for n in 0.. {
+            assert!(Instant::now() < patience, "nothing is hinted at any more");
+            writer
+                .create(key(&format!("p/b/{n}")), KIND, "", soon())
+                .await
+                .unwrap();
+            if timeout(Duration::from_millis(100), watch.next()).await == Ok(Some(Hint::Changed)) {
+                break;
+            }
+        }
+        for store in [writer, reader] {
+            store.close(soon()).await.unwrap();
+        }
+    });
+}
