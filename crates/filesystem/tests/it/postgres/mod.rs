@@ -6,6 +6,7 @@
 mod cuts;
 mod opening;
 mod place;
+mod processes;
 mod proxy;
 mod trouble;
 

@@ -120,6 +120,57 @@ fn a_lock_that_is_let_go_is_had() {
     });
 }
 
+/// FS-65, of 40P01: whoever the server picks to break a deadlock was not done, and is tried again.
+#[test]
+fn a_deadlock_that_the_server_breaks_is_tried_again() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let (database, place) = (Database::make().await, Place::default());
+        let options = PostgresOptions {
+            // Longer than the server takes to look for deadlocks.
+            lock_timeout: Duration::from_secs(5),
+            ..place.options(NOW)
+        };
+        let store = Postgres::open(&database.url(), options).await.unwrap();
+        let mut both = put("a");
+        both.put(key("b"), Expected::Absent, KIND, "");
+        let version = store.commit(both, soon()).await.unwrap().version.unwrap();
+        let client = beside(&database.url()).await;
+        let row = |key| {
+            let schema = &place.schema;
+            format!("SELECT 1 FROM \"{schema}\".dormouse_record WHERE key = '{key}' FOR UPDATE")
+        };
+        client
+            .batch_execute(&format!("BEGIN; {}", row("b")))
+            .await
+            .unwrap();
+        let mut replaced = Batch::new(Lane::System);
+        for name in ["a", "b"] {
+            replaced.put(key(name), Expected::At(version), KIND, "new");
+        }
+        let replaced = store.commit(replaced, soon());
+        let other_way = async {
+            // The store holds the one and waits for the other.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            client
+                .batch_execute(&format!("{}; ROLLBACK", row("a")))
+                .await
+                .unwrap();
+        };
+        let (replaced, ()) = futures::join!(replaced, other_way);
+        assert!(replaced.unwrap().version > Some(version));
+        drop(store);
+        let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        let patience = Instant::now() + Duration::from_secs(30);
+        while client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            assert!(Instant::now() < patience, "there was no deadlock");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+}
+
 /// FS-10, with a server that does not answer in time.
 #[test]
 fn a_deadline_in_the_queue_is_busy_and_under_way_is_unknown() {
