@@ -89,6 +89,10 @@ fn edge(name: &str, may_know: &[&str], dependency: &Dependency) -> Option<Findin
             "must not need tokio: it does no input and output",
         ));
     }
+    // What only tests need is not in what is shipped.
+    if dependency.kind == DependencyKind::Development {
+        return None;
+    }
     let (_, keepers) = RESERVED.iter().find(|(library, _)| *library == other)?;
     (!keepers.contains(&name)).then(|| {
         Finding::new(
@@ -134,7 +138,8 @@ mod tests {
     #[test]
     fn the_edge_keeps_its_libraries_for_itself() {
         check_edge("dormouse-engine", "clap", "normal", false, false);
-        check_edge("dormouse-engine", "axum", "dev", false, false);
+        check_edge("dormouse-engine", "axum", "build", false, false);
+        check_edge("dormouse-filesystem", "tracing-subscriber", "dev", false, true);
         check_edge("dormouse-cli", "axum", "normal", false, true);
         check_edge("dormouse-engine", "sled", "normal", true, false);
         check_edge("dormouse-engine", "tokio", "normal", false, true);
