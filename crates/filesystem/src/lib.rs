@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+pub mod blob;
 pub mod capability;
 mod combine;
 #[cfg(feature = "sled")]
@@ -8,6 +9,7 @@ mod combine;
 pub mod commit_log;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod digest;
 mod error;
 mod ext;
 mod filling;
@@ -43,6 +45,7 @@ pub use batch::{
 };
 pub use capability::Capabilities;
 pub use combine::{COMBINE_MAX, COMBINE_QUEUE_MAX, COMBINE_WAITING_MAX, Store};
+pub use digest::Digest;
 pub use error::{BusyCause, CloseError, CommitError, Failed, LogError, OpenError, ReadError, Source};
 pub use ext::{FOLLOW_RECHECK, RecordStoreExt, follow};
 pub use health::{Health, State};

@@ -53,10 +53,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+pub use crate::Digest;
 pub use error::WorkspaceError;
 pub use list::{FileKind, FilesListed, ListedFile};
 pub use path::WorkspacePath;
-pub use read::{Digest, FileRead};
+pub use read::FileRead;
 
 use place::{Place, Root};
 use usage::{Total, Usage};

@@ -8,46 +8,9 @@ use std::os::unix::fs::MetadataExt;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rustix::fs::OFlags;
-use sha2::{Digest as _, Sha256};
 
 use super::place::{Place, Target};
-use super::{FILE_MAX, WorkspaceError, WorkspacePath};
-
-/// The SHA-256 of a file's bytes: what a replacement or removal says it has read.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// The digest of these bytes.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-
-    /// A digest read back from where it was written down.
-    #[must_use]
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Digest({self})")
-    }
-}
+use super::{Digest, FILE_MAX, WorkspaceError, WorkspacePath};
 
 /// A file as it was read.
 #[derive(Clone, PartialEq, Eq)]
