@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::handshake::handshake;
 use crate::{
-    Batch, Capabilities, CommitError, Committed, Deadline, Lane, LogError, LogHead, Logged, OpenError,
+    Batch, Capabilities, CommitError, Committed, Deadline, Key, Lane, LogError, LogHead, Logged, OpenError,
     Position, Prefix, ReadError, RecordStore, Segment, Stream, Watch, capability,
 };
 
@@ -303,6 +303,12 @@ impl<S: Scope> ScopedBatch<S> {
     pub(crate) fn of(&mut self, root: &Prefix) -> &mut Batch {
         self.is_foreign |= self.root != *root;
         &mut self.batch
+    }
+
+    /// As [`of`](Self::of), for a record that was read: one of another namespace makes the whole batch `Invalid`.
+    pub(crate) fn of_read(&mut self, root: &Prefix, read: &Key) -> &mut Batch {
+        self.is_foreign |= !root.holds(read);
+        self.of(root)
     }
 }
 

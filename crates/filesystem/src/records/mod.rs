@@ -229,7 +229,7 @@ impl<R: Record> Records<R> {
         let gone: Vec<Key> = old.difference(&new).cloned().collect();
         let removed = self.versions_of(&gone).await?;
         let value = stored::encode(record, self.namespace.name())?;
-        let batch = batch.of(self.namespace.root());
+        let batch = batch.of_read(self.namespace.root(), &read.key);
         batch.put(read.key.clone(), Expected::At(read.version), R::KIND, value);
         for (key, version) in removed {
             batch.delete(key, version);
@@ -251,7 +251,7 @@ impl<R: Record> Records<R> {
     ) -> Result<(), RecordError> {
         let gone: Vec<Key> = self.index_keys(&read.record)?.into_iter().collect();
         let removed = self.versions_of(&gone).await?;
-        let batch = batch.of(self.namespace.root());
+        let batch = batch.of_read(self.namespace.root(), &read.key);
         batch.delete(read.key.clone(), read.version);
         for (key, version) in removed {
             batch.delete(key, version);
@@ -262,7 +262,7 @@ impl<R: Record> Records<R> {
     /// Adds the expectation that it was not written since.
     pub fn stage_check(&self, batch: &mut ScopedBatch<R::Scope>, read: &Versioned<R>) {
         batch
-            .of(self.namespace.root())
+            .of_read(self.namespace.root(), &read.key)
             .check(read.key.clone(), Expected::At(read.version));
     }
 

@@ -9,6 +9,7 @@ mod combine;
 mod commit_log;
 mod follow;
 mod memory;
+mod namespaces;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;

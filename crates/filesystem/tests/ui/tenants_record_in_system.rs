@@ -1,0 +1,36 @@
+//! A record says where it lives; elsewhere there is no place for it.
+use dormouse_filesystem::{Class, Index, IndexEntry, Namespace, Record, RecordKind, Records, Segment, System, Tenant};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Note {
+    id: Segment,
+}
+
+impl Record for Note {
+    type Scope = Tenant;
+    type Id = Segment;
+    const KIND: RecordKind = RecordKind::of("note");
+    const SCHEMA: u32 = 1;
+    const CLASS: Class = Class::Authority;
+    const INDEXES: &'static [Index] = &[];
+
+    fn id(&self) -> Segment {
+        self.id.clone()
+    }
+
+    fn index_entries(&self) -> Vec<IndexEntry> {
+        Vec::new()
+    }
+}
+
+fn opened(system: &Namespace<System>) {
+    let notes: Records<Note> = Records::new(system);
+}
+
+fn staged(notes: &Records<Note>, system: &Namespace<System>, note: &Note) {
+    let mut batch = system.batch();
+    notes.stage_create(&mut batch, note);
+}
+
+fn main() {}
