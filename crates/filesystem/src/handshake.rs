@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Batch, CommitError, Committed, Deadline, Expected, Key, Lane, LogError, OpenError, Position, Prefix,
-    RecordKind, RecordStore, Segment, Stream, Version,
+    Batch, CommitError, Committed, Deadline, Expected, Key, Lane, LogError, OpenError, PAGE_MAX, Position,
+    Prefix, RecordKind, RecordStore, Segment, Stream, Version,
 };
 
 const KIND: RecordKind = RecordKind::of("handshake");
@@ -83,7 +83,9 @@ impl<'a> Probe<'a> {
             .map_err(unavailable)?;
         let untouched =
             matches!(&found[..], [Some(entry), None] if entry.version == second && &entry.value[..] == b"2");
-        require(untouched, "a refused batch changes nothing")
+        require(untouched, "a refused batch changes nothing")?;
+        let keeps_kind = found.iter().flatten().all(|entry| entry.kind == KIND);
+        require(keeps_kind, "a record keeps its kind")
     }
 
     async fn never_reuses_a_version(&self, second: Version) -> Result<(), OpenError> {
@@ -103,8 +105,31 @@ impl<'a> Probe<'a> {
         let appended = self.commit(last).await?;
         let position = |c: &Committed| c.positions.first().map(|(_, position)| *position);
         let (one, two) = (position(&created), position(&appended));
-        require(one.is_some() && two > one, "positions rise")?;
-        self.forget(two.unwrap_or(Position::FIRST).next()).await
+        let (Some(one), Some(two)) = (one, two) else {
+            return Err(OpenError::Broken {
+                promise: "an append has a position",
+            });
+        };
+        require(one >= Position::FIRST && two > one, "positions rise")?;
+        self.skips_no_position(one, two).await?;
+        self.forget(two.next()).await
+    }
+
+    /// Another opener may have appended between the two, or truncated; no position is missing all the same.
+    async fn skips_no_position(&self, one: Position, two: Position) -> Result<(), OpenError> {
+        let before = Position::new(one.get() - 1);
+        let entries = match self.store.tail(&self.log, before, PAGE_MAX).await {
+            Ok(entries) => entries,
+            Err(LogError::ReplayGap { .. }) => return Ok(()),
+            Err(error) => return Err(unavailable(error)),
+        };
+        let is_contiguous = entries
+            .iter()
+            .zip(one.get()..)
+            .all(|(entry, position)| entry.position.get() == position);
+        let between = usize::try_from(two.get() - one.get()).unwrap_or(usize::MAX);
+        let is_whole = entries.len() > between.min(PAGE_MAX - 1);
+        require(is_contiguous && is_whole, "no position is skipped")
     }
 
     /// Another opener may have truncated further meanwhile, which is as good.

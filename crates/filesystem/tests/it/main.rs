@@ -8,6 +8,7 @@ mod combine;
 #[cfg(feature = "sled")]
 mod commit_log;
 mod follow;
+mod liars;
 mod memory;
 mod namespaces;
 #[cfg(feature = "postgres")]
