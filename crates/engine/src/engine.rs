@@ -98,6 +98,13 @@ impl Engine {
         Ok(self.handle(id))
     }
 
+    /// A tenant's services for reading: nothing is made or kept for a name that has no rows.
+    #[must_use]
+    pub fn tenant_unmade(&self, id: &TenantId) -> Tenant {
+        self.with_tenants(|tenants| tenants.get(id).cloned())
+            .unwrap_or_else(|| self.made(id))
+    }
+
     /// The services of a tenant that has rows already.
     pub(crate) fn handle(&self, id: &TenantId) -> Tenant {
         self.with_tenants(|tenants| tenants.entry(id.clone()).or_insert_with(|| self.made(id)).clone())

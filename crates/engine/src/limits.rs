@@ -40,6 +40,8 @@ pub const LEASE_RUNWAY: Duration = Duration::from_secs(15);
 /// `lease.stop_margin`: beyond a worker's grace, what killing, draining and the terminal commit may take.
 pub const STOP_MARGIN: Duration = Duration::from_secs(20);
 
+/// `commands.reason_max`: longest reason somebody gives, in bytes. It is part of events, where each byte may need six.
+pub const REASON_MAX: usize = 1024;
 /// `events.data_max`: largest data of an event, in bytes of JSON.
 pub const EVENT_DATA_MAX: usize = 16 * 1024;
 /// `events.page_max`: most events or rows of a page.

@@ -9,7 +9,7 @@ use super::{Agent, AgentConfig, AgentEvent, AgentState, decide};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
-use crate::limits::PAGE_MAX;
+use crate::limits::{PAGE_MAX, REASON_MAX};
 use crate::{AgentName, CommandError, Decision, Incarnation, Principal, Reason, Subject};
 
 /// One page of agents.
@@ -117,6 +117,7 @@ impl Agents {
         name: &AgentName,
         reason: Option<Scrubbed>,
     ) -> Result<Agent, CommandError> {
+        let reason = reason.map(|reason| reason.truncate_to(REASON_MAX));
         let change = Change::AgentPaused {
             reason: reason.clone(),
         };

@@ -82,6 +82,12 @@ impl LeaseGuard {
         self.times().beat.elapsed() >= LEASE_SELF_STOP
     }
 
+    /// How long until it has to, if no heartbeat is durable until then; zero when it has to now.
+    #[must_use]
+    pub fn stop_in(&self) -> Duration {
+        LEASE_SELF_STOP.saturating_sub(self.times().beat.elapsed())
+    }
+
     /// Whether enough is left to begin a side effect: [`LEASE_RUNWAY`]. If not, renew first.
     #[must_use]
     pub fn has_runway(&self) -> bool {

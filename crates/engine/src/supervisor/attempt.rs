@@ -1,23 +1,29 @@
 //! The owner task of one run: it holds the lease, the clocks and the writes, and ends the run on every exit.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dormouse_filesystem::{Records, Versioned};
+use dormouse_filesystem::{Records, ScopedBatch, Versioned};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::finish::{End, finish, observed_panic};
 use super::heart::{self, Pulseless};
-use super::work::{self, Worked};
+use super::work::{self, Signals, Worked};
 use super::{RunEnd, SupervisorOptions};
 use crate::lease::Lease;
 use crate::run::Claimed;
-use crate::transcript::{Transcript, TranscriptEnd};
+use crate::transcript::Transcript;
+use crate::worker::{ProcessRow, orphans};
 use crate::{Clock, Tenant};
 
 /// How long the outcome waits for the rest of the transcript.
 const TRANSCRIPT_MAX: Duration = Duration::from_secs(10);
+/// How often the lease of a transcript is asked for, while the store does not answer.
+const LEASE_READS_MAX: u32 = 30;
+/// The delay between two such reads.
+const LEASE_READ_DELAY: Duration = Duration::from_secs(1);
 
 /// What an owner task owns.
 pub(super) struct Parts {
@@ -27,23 +33,28 @@ pub(super) struct Parts {
     pub(super) transcript: Transcript,
     pub(super) kill: Arc<Notify>,
     pub(super) clock: Arc<dyn Clock>,
+    /// The processes of the run, once there are any: what ends them when nothing else does.
+    pub(super) processes: OnceLock<ProcessRow>,
 }
 
 /// Runs the run to its end. The work is a task of its own, so that its panic is seen here and the run still ends.
 pub(super) async fn own(parts: Parts) -> RunEnd {
     let parts = Arc::new(parts);
     let mut writer = tokio::spawn(write_transcript(Arc::clone(&parts)));
-    let work = tokio::spawn(attend(Arc::clone(&parts)));
-    let end = work.await.unwrap_or_else(|panic| Some(observed_panic(&panic)));
-    parts.transcript.close();
-    let printed = match timeout(TRANSCRIPT_MAX, &mut writer).await {
-        Ok(printed) => printed.unwrap_or_default(),
-        // The outcome does not wait for a store that takes no output.
-        Err(_) => {
-            writer.abort();
-            TranscriptEnd::default()
+    let end = match tokio::spawn(attend(Arc::clone(&parts))).await {
+        Ok(end) => end,
+        Err(panic) => {
+            // Its worker was let go of, not waited for: no outcome is written while it lives.
+            end_processes(&parts).await;
+            Some(observed_panic(&panic))
         }
     };
+    parts.transcript.close();
+    // The outcome does not wait for a store that takes no output.
+    if timeout(TRANSCRIPT_MAX, &mut writer).await.is_err() {
+        writer.abort();
+    }
+    let printed = parts.transcript.end();
     let ended = match end {
         Some(end) => finish(&parts, end, printed).await,
         None => RunEnd::Unrecorded,
@@ -54,37 +65,53 @@ pub(super) async fn own(parts: Parts) -> RunEnd {
 
 /// The work, beside the heartbeat. None when the lease is another's: nothing more is written.
 async fn attend(parts: Arc<Parts>) -> Option<End> {
-    let self_stop = Notify::new();
+    let signals = Signals::default();
+    let mut work = pin!(work::work(&parts, &signals));
     tokio::select! {
-        worked = work::work(&parts, &self_stop) => match worked {
+        worked = &mut work => return match worked {
             Worked::Ended(end) => Some(*end),
             Worked::Fenced => None,
         },
-        // Leaving this scope drops the worker, and its keeper kills the tree.
-        Pulseless::Fenced = heart::beat(&parts, &self_stop) => None,
+        Pulseless::Fenced = heart::beat(&parts, &signals.self_stop) => {}
+    }
+    signals.fenced.notify_one();
+    work.await;
+    None
+}
+
+/// Ends whatever lives of the run, by its row.
+pub(super) async fn end_processes(parts: &Parts) {
+    let Some(row) = parts.processes.get() else { return };
+    if let Err(error) = orphans::end(row).await {
+        tracing::error!(run = %parts.claimed.run.id, %error, "processes of the run could not be ended");
     }
 }
 
 /// Makes the transcript durable under the lease. What is not written in time is counted as left out.
-async fn write_transcript(parts: Arc<Parts>) -> TranscriptEnd {
+async fn write_transcript(parts: Arc<Parts>) {
     let Some(lease) = lease_of(&parts).await else {
-        return TranscriptEnd::default();
+        return;
     };
     let leases = Records::<Lease>::new(parts.tenant.space());
-    let guard = |batch: &mut dormouse_filesystem::ScopedBatch<_>| leases.stage_check(batch, &lease);
-    match parts.transcript.write(parts.tenant.space(), guard).await {
-        Ok(end) => end,
-        Err(error) => {
-            tracing::warn!(run = %parts.claimed.run.id, %error, "the transcript was not written to its end");
-            TranscriptEnd::default()
-        }
+    let guard = |batch: &mut ScopedBatch<_>| leases.stage_check(batch, &lease);
+    if let Err(error) = parts.transcript.write(parts.tenant.space(), guard).await {
+        tracing::warn!(run = %parts.claimed.run.id, %error, "the transcript was not written to its end");
     }
 }
 
+/// The lease by which the transcript is written; none when it is another's, or cannot be read for long.
 async fn lease_of(parts: &Parts) -> Option<Versioned<Lease>> {
     let leases = Records::<Lease>::new(parts.tenant.space());
-    let read = leases.get(&parts.claimed.run.subject()).await.ok().flatten();
-    read.filter(|lease| lease.version() == parts.claimed.guard.token())
+    for _ in 0..LEASE_READS_MAX {
+        match leases.get(&parts.claimed.run.subject()).await {
+            Ok(read) => return read.filter(|lease| lease.version() == parts.claimed.guard.token()),
+            Err(error) => {
+                tracing::warn!(run = %parts.claimed.run.id, %error, "the lease of a transcript was not read");
+                sleep(LEASE_READ_DELAY).await;
+            }
+        }
+    }
+    None
 }
 
 /// The run's own folder goes with it. What cannot be removed is of no consequence to anybody: the name is never

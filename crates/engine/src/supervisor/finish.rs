@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::RunEnd;
 use super::attempt::Parts;
+use super::heart::is_renewed;
 use crate::CommandError;
 use crate::command::CommandSpec;
 use crate::outcome::{Facts, ResourceUsage};
@@ -90,6 +91,8 @@ pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> R
         match parts.tenant.runs.finish(&parts.claimed, &outcome, &facts).await {
             Ok(finished) => return RunEnd::Recorded(Box::new(finished)),
             // The same end again is answered as the first time, so an unknown answer is simply asked for again.
+            // The machine was asleep for longer than the lease lives: nobody else could take it meanwhile.
+            Err(CommandError::LeaseExpired { .. }) if is_renewed(parts).await => {}
             Err(error) if may_pass(&error) && !parts.claimed.guard.left().is_zero() => {
                 tracing::warn!(%run, %error, "the outcome was not written; it is tried again");
                 sleep(RETRY).await;

@@ -1,5 +1,6 @@
 //! The heartbeat of a run: its lease lives as long as its holder does.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -19,8 +20,15 @@ pub(super) enum Pulseless {
 }
 
 /// Renews the lease until it cannot be. Rings `self_stop` when no heartbeat was durable for too long: the work stops
-/// before anybody can take it over.
+/// before anybody can take it over, however long the store keeps an answer back.
 pub(super) async fn beat(parts: &Parts, self_stop: &Notify) -> Pulseless {
+    tokio::select! {
+        pulseless = renew_always(parts) => pulseless,
+        never = watch(parts, self_stop) => match never {},
+    }
+}
+
+async fn renew_always(parts: &Parts) -> Pulseless {
     let claimed = &parts.claimed;
     let mut delay = LEASE_HEARTBEAT;
     // Ends with the work it is raced against, or fenced.
@@ -37,8 +45,23 @@ pub(super) async fn beat(parts: &Parts, self_stop: &Notify) -> Pulseless {
                 RETRY
             }
         };
-        if claimed.guard.must_stop() {
-            self_stop.notify_one();
-        }
     }
+}
+
+/// Ends with the heart it is raced against.
+async fn watch(parts: &Parts, self_stop: &Notify) -> Infallible {
+    loop {
+        let left = parts.claimed.guard.stop_in();
+        if left.is_zero() {
+            self_stop.notify_one();
+            return std::future::pending().await;
+        }
+        sleep(left).await;
+    }
+}
+
+/// Whether a lease whose time is up could be renewed after all: in a store that nobody else can write, a machine that
+/// was asleep ends no run.
+pub(super) async fn is_renewed(parts: &Parts) -> bool {
+    parts.tenant.runs.heartbeat(&parts.claimed, None).await.is_ok()
 }

@@ -78,9 +78,11 @@ fn layers(command: &CommandSpec) -> Layers {
 }
 
 async fn make(workspace: PathBuf, run_folder: PathBuf) -> Result<(), SpawnError> {
-    let folder = run_folder.clone();
-    let made = tokio::task::spawn_blocking(move || create_folders(&workspace, &run_folder)).await;
-    let failed = |source| SpawnError::Folder { folder, source };
-    made.unwrap_or_else(|_| Err(std::io::Error::other("interrupted")))
-        .map_err(failed)
+    let made = tokio::task::spawn_blocking(move || {
+        create_folders(&workspace, &run_folder).map_err(|source| {
+            let folder = if workspace.is_dir() { run_folder } else { workspace };
+            SpawnError::Folder { folder, source }
+        })
+    });
+    made.await.expect("making folders does not panic")
 }

@@ -22,7 +22,8 @@ mod work;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dormouse_secrets::{Scrubbed, Scrubber};
 use tokio::sync::{Notify, watch};
@@ -70,6 +71,20 @@ struct Shared {
     /// How many owner tasks there are.
     count: watch::Sender<usize>,
     owners: TaskTracker,
+    is_leaving: AtomicBool,
+}
+
+/// The entry of a live run, taken out on every exit of its owner task.
+struct Books {
+    supervisor: Supervisor,
+    run: RunId,
+}
+
+impl Drop for Books {
+    fn drop(&mut self) {
+        self.supervisor.lock().remove(&self.run);
+        self.supervisor.0.count.send_modify(|count| *count -= 1);
+    }
 }
 
 /// What others need of a live run.
@@ -115,14 +130,27 @@ impl Supervisor {
             live: Mutex::default(),
             count,
             owners: TaskTracker::new(),
+            is_leaving: AtomicBool::new(false),
         }))
     }
 
-    /// Claims a ready task and begins to run its command. It goes on whoever asked.
+    /// Claims a ready task and begins to run its command. It goes on whoever asked, also when this future is dropped.
     ///
     /// # Errors
     /// As [`Runs::claim`](crate::run::Runs::claim); `Invalid` when the task has no command.
     pub async fn start(&self, tenant: &Tenant, by: &Principal, task: TaskId) -> Result<RunId, CommandError> {
+        let (supervisor, tenant, by) = (self.clone(), tenant.clone(), by.clone());
+        // A task of its own: a claim that is committed must not be left without its owner.
+        let started = self
+            .0
+            .owners
+            .spawn(async move { supervisor.claim(tenant, &by, task).await });
+        started
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    async fn claim(&self, tenant: Tenant, by: &Principal, task: TaskId) -> Result<RunId, CommandError> {
         let row = tenant.tasks.get(task).await?;
         if row.command.is_none() {
             return Err(CommandError::invalid(
@@ -130,13 +158,13 @@ impl Supervisor {
                 "the task has no command line to run",
             ));
         }
-        let session = self.session_of(tenant, row.last_run).await?;
+        let session = self.session_of(&tenant, row.last_run).await?;
         let options = ClaimOptions {
             run: None,
             session: Some(session),
         };
         let claimed = tenant.runs.claim(by, task, options).await?;
-        Ok(self.adopt(tenant.clone(), claimed))
+        Ok(self.adopt(tenant, claimed))
     }
 
     /// Attempts at one task share their session.
@@ -168,15 +196,21 @@ impl Supervisor {
             transcript,
             kill: live.kill,
             clock: Arc::clone(&self.0.engine.environment().clock),
+            processes: OnceLock::new(),
         };
-        let supervisor = self.clone();
+        let books = Books {
+            supervisor: self.clone(),
+            run,
+        };
         self.0.owners.spawn(async move {
             let end = attempt::own(parts).await;
-            supervisor.lock().remove(&run);
-            supervisor.0.count.send_modify(|count| *count -= 1);
-            // Last: who waited for the end finds the run gone from the live ones.
+            // First: who waited for the end finds the run no longer live.
+            drop(books);
             sender.send_replace(Some(end));
         });
+        if self.0.is_leaving.load(Ordering::Acquire) {
+            self.0.engine.live().tell(run, StopReason::Shutdown);
+        }
         run
     }
 
@@ -232,6 +266,12 @@ impl Supervisor {
         }
     }
 
+    /// Whether this process supervises this run.
+    #[must_use]
+    pub fn is_live(&self, run: RunId) -> bool {
+        self.live(run).is_some()
+    }
+
     /// How many runs this process supervises.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -246,6 +286,8 @@ impl Supervisor {
 
     /// Tells every run to stop because the process leaves, and waits until all have ended.
     pub async fn shutdown(&self) {
+        // Seen by every run that is adopted from here on; those before are among the ones told.
+        self.0.is_leaving.store(true, Ordering::Release);
         for run in self.runs() {
             self.0.engine.live().tell(run, StopReason::Shutdown);
         }

@@ -6,8 +6,9 @@ use dormouse_secrets::ScrubStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::attempt::Parts;
+use super::attempt::{Parts, end_processes};
 use super::finish::{Cause, End, Seen, Unstarted};
+use super::heart::is_renewed;
 use super::launch::{Unlaunchable, launch};
 use crate::CommandError;
 use crate::command::CommandSpec;
@@ -20,6 +21,8 @@ use crate::worker::{self, Gone, Live, LiveEvent, Output, Prepared, Stop};
 
 /// How often the tree's processor time is looked at: silence with work is no idleness.
 const CPU_SAMPLE: Duration = Duration::from_secs(5);
+/// How long after the kill the tree may need to empty: the keeper's five seconds, and as many for whoever is behind.
+const END_MARGIN: Duration = Duration::from_secs(10);
 
 /// What came of the work.
 pub(super) enum Worked {
@@ -29,58 +32,55 @@ pub(super) enum Worked {
     Fenced,
 }
 
+/// What the work hears of from the heart beside it.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    /// No heartbeat was durable for too long.
+    pub(super) self_stop: Notify,
+    /// The lease is another's.
+    pub(super) fenced: Notify,
+}
+
 /// Runs the claimed command. Dropped, its process tree is killed.
-pub(super) async fn work(parts: &Parts, self_stop: &Notify) -> Worked {
+pub(super) async fn work(parts: &Parts, signals: &Signals) -> Worked {
     let command = parts
         .claimed
         .task
         .command
         .clone()
         .expect("a task without command is not claimed for it");
-    let mut hand = Hand::new(parts, &command);
-    let prepared = match hand.prepare(self_stop).await {
-        Ok(prepared) => prepared,
-        Err(seen) => return hand.ended(seen),
+    let mut hand = Hand::new(parts, &command, signals);
+    let seen = match hand.spawn().await {
+        Ok(live) => Seen::Gone(hand.attend(live).await),
+        Err(seen) => seen,
     };
-    match parts
-        .tenant
-        .runs
-        .started(
-            &parts.claimed,
-            Some(&Process::new(parts.claimed.run.id, prepared.row())),
-        )
-        .await
-    {
-        Ok(Started::Go) => {}
-        Ok(Started::Stop(reason)) => {
-            hand.stop.get_or_insert_with(|| cause_of(&reason));
-            return hand.ended(Seen::Unstarted(Unstarted::Stopped));
+    hand.ended(seen)
+}
+
+/// Makes the processes durable before they may go. A lease whose time was up is renewed first where that can be.
+async fn started(parts: &Parts, process: &Process) -> Result<Started, CommandError> {
+    match parts.tenant.runs.started(&parts.claimed, Some(process)).await {
+        Err(CommandError::LeaseExpired { .. }) if is_renewed(parts).await => {
+            parts.tenant.runs.started(&parts.claimed, Some(process)).await
         }
-        Err(CommandError::Fenced { .. } | CommandError::LeaseExpired { .. }) => return Worked::Fenced,
-        Err(error) => {
-            tracing::warn!(run = %parts.claimed.run.id, %error, "the worker's processes could not be written down");
-            return hand.ended(Seen::Abandoned);
-        }
+        answered => answered,
     }
-    let isolation = prepared.isolation();
-    hand.isolation = isolation.to_string();
-    let live = match hand.go(prepared, self_stop).await {
-        Ok(live) => live,
-        Err(seen) => return hand.ended(seen),
-    };
-    let gone = hand.attend(live, self_stop).await;
-    hand.ended(Seen::Gone(gone))
 }
 
 /// What is known of the run while it goes on.
 struct Hand<'a> {
     parts: &'a Parts,
     command: &'a CommandSpec,
+    signals: &'a Signals,
     clocks: Clocks,
     claimed_at: Instant,
     stop: Option<Cause>,
     /// Its first process has left by itself in time: no clock stops it any more.
     has_left: bool,
+    /// The lease is another's: the worker is killed, and nothing is written.
+    is_fenced: bool,
+    /// When processes that were told to end, and did not, are ended by their row.
+    end_by: Option<Instant>,
     spawns: u32,
     isolation: String,
     stdout: Option<ScrubStream>,
@@ -88,7 +88,7 @@ struct Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
-    fn new(parts: &'a Parts, command: &'a CommandSpec) -> Self {
+    fn new(parts: &'a Parts, command: &'a CommandSpec, signals: &'a Signals) -> Self {
         let claimed_at = Instant::now();
         let limits = ClockLimits {
             wall: command.wall_clock(),
@@ -98,10 +98,13 @@ impl<'a> Hand<'a> {
         Self {
             parts,
             command,
+            signals,
             clocks: Clocks::new(limits, claimed_at),
             claimed_at,
             stop: None,
             has_left: false,
+            is_fenced: false,
+            end_by: None,
             spawns: 0,
             isolation: "off".to_owned(),
             stdout: Some(parts.options.scrubber.stream()),
@@ -110,6 +113,9 @@ impl<'a> Hand<'a> {
     }
 
     fn ended(self, seen: Seen) -> Worked {
+        if self.is_fenced {
+            return Worked::Fenced;
+        }
         Worked::Ended(Box::new(End {
             seen,
             stop: self.stop,
@@ -119,50 +125,74 @@ impl<'a> Hand<'a> {
         }))
     }
 
-    async fn prepare(&mut self, self_stop: &Notify) -> Result<Prepared, Seen> {
+    /// From the launch to a worker that runs, or why there is none.
+    async fn spawn(&mut self) -> Result<Live, Seen> {
+        let prepared = self.prepare().await?;
+        let _ = self.parts.processes.set(prepared.row().clone());
+        self.isolation = prepared.isolation().to_string();
+        match started(
+            self.parts,
+            &Process::new(self.parts.claimed.run.id, prepared.row()),
+        )
+        .await
+        {
+            Ok(Started::Go) => self.go(prepared).await,
+            Ok(Started::Stop(reason)) => {
+                self.stop.get_or_insert(Cause::Told(reason));
+                Err(Seen::Unstarted(Unstarted::Stopped))
+            }
+            Err(CommandError::Fenced { .. } | CommandError::LeaseExpired { .. }) => {
+                self.is_fenced = true;
+                Err(Seen::Abandoned)
+            }
+            Err(error) => {
+                let run = self.parts.claimed.run.id;
+                tracing::warn!(%run, %error, "the worker's processes could not be written down");
+                Err(Seen::Abandoned)
+            }
+        }
+    }
+
+    async fn prepare(&mut self) -> Result<Prepared, Seen> {
         let parts = self.parts;
         let launch = launch(parts, self.command).await.map_err(|error| match error {
             Unlaunchable::Environment(error) => Seen::Unstarted(Unstarted::Environment(error)),
             Unlaunchable::Spawn(error) => Seen::Unstarted(Unstarted::Spawn(error)),
         })?;
-        self.before_stop(self_stop, worker::prepare(&launch)).await
+        self.before_stop(worker::prepare(&launch)).await
     }
 
     /// A stop that comes while the worker is being started may come too late for it: then it is ended by its row, so
     /// that nothing of it lives once its outcome is written.
-    async fn go(&mut self, prepared: Prepared, self_stop: &Notify) -> Result<Live, Seen> {
+    async fn go(&mut self, prepared: Prepared) -> Result<Live, Seen> {
         self.spawns = 1;
-        let row = prepared.row().clone();
-        let gone = self.before_stop(self_stop, prepared.go()).await;
-        if let Err(Seen::Unstarted(Unstarted::Stopped)) = gone
-            && let Err(error) = worker::orphans::end(&row).await
-        {
-            tracing::error!(run = %self.parts.claimed.run.id, %error, "a worker stopped at its start still lives");
+        let gone = self.before_stop(prepared.go()).await;
+        if let Err(Seen::Unstarted(Unstarted::Stopped)) = gone {
+            end_processes(self.parts).await;
         }
         gone
     }
 
-    /// A step of the start, unless a stop comes first: then the step is dropped, and nothing runs.
+    /// A step of the start, unless a stop comes first: then the step is dropped.
     async fn before_stop<T>(
         &mut self,
-        self_stop: &Notify,
         step: impl Future<Output = Result<T, worker::SpawnError>>,
     ) -> Result<T, Seen> {
         tokio::select! {
-            done = step => done.map_err(|error| Seen::Unstarted(Unstarted::Spawn(error))),
-            cause = cause(self.parts, &self.clocks, self_stop) => {
-                self.stop = Some(cause);
-                Err(Seen::Unstarted(Unstarted::Stopped))
-            }
+            done = step => return done.map_err(|error| Seen::Unstarted(Unstarted::Spawn(error))),
+            cause = cause(self.parts, &self.clocks, self.signals) => self.stop = Some(cause),
+            () = self.signals.fenced.notified() => self.is_fenced = true,
         }
+        Err(Seen::Unstarted(Unstarted::Stopped))
     }
 
     /// From the start of the process to its empty tree. Events and stops are served as they come, in no fixed order,
     /// so a worker that never pauses for breath is stopped as well.
-    async fn attend(&mut self, mut live: Live, self_stop: &Notify) -> Option<Gone> {
+    async fn attend(&mut self, mut live: Live) -> Option<Gone> {
         let mut sample_at = Instant::now() + CPU_SAMPLE;
-        // Ends with the last event: an empty tree.
+        // Ends with the last event: an empty tree. A tree that does not empty is ended by its row, which empties it.
         loop {
+            let end_by = self.end_by.unwrap_or_else(Instant::now);
             tokio::select! {
                 event = live.next() => match event {
                     Some(LiveEvent::Gone(gone)) => {
@@ -172,14 +202,29 @@ impl<'a> Hand<'a> {
                     Some(event) => self.hear(event),
                     None => return None,
                 },
-                cause = cause(self.parts, &self.clocks, self_stop), if self.stop.is_none() && !self.has_left => self.begin_stop(&live, cause).await,
-                () = self.parts.kill.notified() => live.kill(),
+                cause = cause(self.parts, &self.clocks, self.signals), if self.stop.is_none() && !self.has_left => {
+                    self.begin_stop(&live, cause).await;
+                }
+                () = self.parts.kill.notified() => self.kill(&live),
+                () = self.signals.fenced.notified() => {
+                    self.is_fenced = true;
+                    self.kill(&live);
+                }
+                () = sleep_until(end_by), if self.end_by.is_some() => {
+                    self.end_by = None;
+                    end_processes(self.parts).await;
+                }
                 () = sleep_until(sample_at), if self.stop.is_none() && self.command.idle_timeout().is_some() => {
                     self.clocks.cpu(Instant::now(), live.cpu().await);
                     sample_at = Instant::now() + CPU_SAMPLE;
                 }
             }
         }
+    }
+
+    fn kill(&mut self, live: &Live) {
+        live.kill();
+        self.end_by = Some(Instant::now() + END_MARGIN);
     }
 
     fn hear(&mut self, event: LiveEvent) {
@@ -250,24 +295,31 @@ impl<'a> Hand<'a> {
             grace: self.command.grace(),
             ..Stop::default()
         });
+        self.end_by = Some(Instant::now() + self.command.grace() + END_MARGIN);
         // The signal goes first, so that a slow store delays no stop. Whoever stopped it by a command has recorded
         // it already; then this writes nothing.
-        if let Some(reason) = cause.reason()
-            && let Err(error) = self
-                .parts
-                .tenant
-                .runs
-                .stopping(&self.parts.claimed, &reason)
-                .await
-        {
-            tracing::warn!(run = %self.parts.claimed.run.id, %error, "the stop was not recorded");
+        if let Some(reason) = cause.reason() {
+            self.record(&reason).await;
         }
         self.stop = Some(cause);
+    }
+
+    async fn record(&self, reason: &StopReason) {
+        let (runs, claimed) = (&self.parts.tenant.runs, &self.parts.claimed);
+        let recorded = match runs.stopping(claimed, reason).await {
+            Err(CommandError::LeaseExpired { .. }) if is_renewed(self.parts).await => {
+                runs.stopping(claimed, reason).await
+            }
+            recorded => recorded,
+        };
+        if let Err(error) = recorded {
+            tracing::warn!(run = %claimed.run.id, %error, "the stop was not recorded");
+        }
     }
 }
 
 /// Waits for the first reason to stop: a command, a clock, or a heart that cannot beat.
-async fn cause(parts: &Parts, clocks: &Clocks, self_stop: &Notify) -> Cause {
+async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> Cause {
     let clock = async {
         // Ends when a clock has run out: progress moves the deadline.
         loop {
@@ -281,14 +333,10 @@ async fn cause(parts: &Parts, clocks: &Clocks, self_stop: &Notify) -> Cause {
         }
     };
     tokio::select! {
-        reason = parts.claimed.stop.stopped() => cause_of(&reason),
+        reason = parts.claimed.stop.stopped() => Cause::Told(reason),
         expired = clock => Cause::Clock(expired),
-        () = self_stop.notified() => Cause::SelfStop,
+        () = signals.self_stop.notified() => Cause::SelfStop,
     }
-}
-
-pub(super) fn cause_of(reason: &StopReason) -> Cause {
-    Cause::Told(reason.clone())
 }
 
 impl Cause {

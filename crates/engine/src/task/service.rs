@@ -10,7 +10,7 @@ use super::{Cause, NewTask, Task, TaskEvent, TaskFilter, TaskPage, combine, move
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
-use crate::outcome::OUTCOME_TEXT_MAX;
+use crate::limits::REASON_MAX;
 use crate::run::{StopReason, Stopped, stage_stop};
 use crate::{CommandError, Principal, TaskId};
 
@@ -84,7 +84,7 @@ impl Tasks {
         id: TaskId,
         reason: Option<Scrubbed>,
     ) -> Result<Task, CommandError> {
-        let reason = &reason.map(|reason| reason.truncate_to(OUTCOME_TEXT_MAX));
+        let reason = &reason.map(|reason| reason.truncate_to(REASON_MAX));
         let done = self.core.command(by, |mut draft| async move {
             let read = self.get(id).await?;
             let cause = Cause {

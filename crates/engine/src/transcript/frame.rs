@@ -1,6 +1,6 @@
 //! One piece of output, and its form in a log entry.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 
 /// Where a worker wrote it.
@@ -53,6 +53,8 @@ pub struct Frame {
 
 /// `channel u8 · at i64 milliseconds · offset u64 · length u32`, little endian, then the bytes.
 pub(super) const HEADER: usize = 1 + 8 + 8 + 4;
+/// Pieces are joined into frames of at most this many bytes.
+const JOINED_MAX: usize = 4 * 1024;
 
 impl Frame {
     /// The offset behind its last byte.
@@ -64,6 +66,20 @@ impl Frame {
     /// Bytes of its form in a chunk.
     pub(super) fn encoded_len(&self) -> usize {
         HEADER + self.bytes.len()
+    }
+
+    /// Whether another goes on where it ends, on the same channel at the same time, and both make a short frame.
+    pub(super) fn joins(&self, next: &Self) -> bool {
+        let goes_on = self.channel == next.channel && self.at == next.at && self.end() == next.offset;
+        goes_on && self.bytes.len() + next.bytes.len() <= JOINED_MAX
+    }
+
+    /// Lengthens it by the one that goes on where it ends.
+    pub(super) fn join(&mut self, next: &Self) {
+        let mut joined = BytesMut::with_capacity(self.bytes.len() + next.bytes.len());
+        joined.extend_from_slice(&self.bytes);
+        joined.extend_from_slice(&next.bytes);
+        self.bytes = joined.freeze();
     }
 
     pub(super) fn encode(&self, chunk: &mut Vec<u8>) {

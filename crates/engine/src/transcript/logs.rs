@@ -113,27 +113,40 @@ impl Reader {
 /// Which entries of the tail log lie where, so that it can be cut from the front.
 #[derive(Debug, Default)]
 pub(super) struct TailExtent {
-    entries: VecDeque<(Position, u64)>,
-    bytes: u64,
+    entries: VecDeque<TailEntry>,
+    stored: u64,
+}
+
+#[derive(Debug)]
+struct TailEntry {
+    position: Position,
+    /// Bytes of the entry.
+    stored: u64,
+    /// Bytes of output in it.
+    printed: u64,
 }
 
 impl TailExtent {
-    pub(super) fn add(&mut self, position: Position, bytes: u64) {
-        self.entries.push_back((position, bytes));
-        self.bytes += bytes;
+    pub(super) fn add(&mut self, position: Position, stored: u64, printed: u64) {
+        self.entries.push_back(TailEntry {
+            position,
+            stored,
+            printed,
+        });
+        self.stored += stored;
     }
 
-    /// The position before which to cut, and the bytes that go, once there is more than `max + slack`.
+    /// The position before which to cut, and the output that goes, once more than `max + slack` is stored.
     pub(super) fn cut(&mut self, max: u64, slack: u64) -> Option<(Position, u64)> {
-        if self.bytes <= max + slack {
+        if self.stored <= max + slack {
             return None;
         }
         let (mut gone, mut before) = (0, None);
-        while self.bytes > max {
-            let (position, bytes) = self.entries.pop_front()?;
-            self.bytes -= bytes;
-            gone += bytes;
-            before = Some(position.next());
+        while self.stored > max {
+            let entry = self.entries.pop_front()?;
+            self.stored -= entry.stored;
+            gone += entry.printed;
+            before = Some(entry.position.next());
         }
         before.map(|before| (before, gone))
     }

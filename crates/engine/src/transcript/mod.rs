@@ -18,9 +18,9 @@ pub use frame::{Channel, Frame};
 pub use logs::{Reader, TranscriptLogs};
 pub use writer::{Transcript, TranscriptEnd};
 
-/// Bytes kept of the beginning.
+/// Bytes kept of the beginning, as they are stored.
 pub const HEAD_MAX: u64 = 2 * 1024 * 1024;
-/// Bytes kept of the end.
+/// Bytes kept of the end, as they are stored.
 pub const TAIL_MAX: u64 = 6 * 1024 * 1024;
 /// The tail is cut in steps of this many bytes, so that cutting costs a commit a megabyte and not one a chunk.
 pub const TAIL_SLACK: u64 = 1024 * 1024;

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dormouse_filesystem::{CommitError, Namespace, Position, ScopedBatch, Segment, Tenant};
 use dormouse_secrets::ScrubbedBytes;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::follow::Follower;
 use super::frame::{Channel, Frame, HEADER};
@@ -52,7 +52,10 @@ pub(super) enum Pending {
 struct State {
     /// Taken and not yet durable, in order. Removed only after their commit.
     pending: VecDeque<Frame>,
+    /// Their size as they are stored.
     pending_bytes: usize,
+    /// How many of them, from the front, are being committed: those are not changed any more.
+    in_flight: usize,
     offset: u64,
     elided_bytes: u64,
     is_closed: bool,
@@ -118,22 +121,19 @@ impl Transcript {
     /// Takes output. It never waits: over [`PENDING_MAX`] bytes not yet durable it leaves out and counts.
     pub fn push(&self, at: Timestamp, channel: Channel, bytes: ScrubbedBytes) {
         let bytes = Bytes::from(bytes.into_vec());
+        let at = to_milliseconds(at);
         let mut state = self.shared.lock();
         let offset = state.offset;
         state.offset += bytes.len() as u64;
         if state.is_closed || state.pending_bytes + bytes.len() > PENDING_MAX {
             state.elided_bytes += bytes.len() as u64;
         } else {
-            state.pending_bytes += bytes.len();
-            add(
-                &mut state.pending,
-                Frame {
-                    offset,
-                    at,
-                    channel,
-                    bytes,
-                },
-            );
+            state.add(Frame {
+                offset,
+                at,
+                channel,
+                bytes,
+            });
         }
         let progress = Progress {
             offset: state.offset,
@@ -163,6 +163,23 @@ impl Transcript {
         Follower::live(self.clone(), offset)
     }
 
+    /// Nothing more is written, durable or not: followers learn that it has ended. What was not made durable is
+    /// counted as left out. The same answer however often it is asked.
+    pub fn end(&self) -> TranscriptEnd {
+        let mut state = self.shared.lock();
+        state.is_closed = true;
+        let undurable: u64 = state.pending.iter().map(|frame| frame.bytes.len() as u64).sum();
+        let end = TranscriptEnd {
+            bytes: state.offset,
+            elided_bytes: state.elided_bytes + undurable,
+        };
+        drop(state);
+        self.shared
+            .progress
+            .send_modify(|progress| progress.has_ended = true);
+        end
+    }
+
     /// Makes what is taken durable, until it is closed and nothing is pending. One task calls it, once.
     ///
     /// `guard` adds the holder's lease to each commit, so that a holder that was replaced writes nothing.
@@ -173,7 +190,7 @@ impl Transcript {
     where
         G: Fn(&mut ScopedBatch<Tenant>) + Send + Sync,
     {
-        let ended = EndsFollowers(&self.shared);
+        let ends = EndsFollowers(self);
         let mut writer = Writer {
             shared: &self.shared,
             tail: TailExtent::default(),
@@ -184,52 +201,58 @@ impl Transcript {
             guard(&mut batch);
             match writer.commit_pending(tenant, batch).await {
                 Ok(()) => writer.cut_tail().await,
-                Err(error) if error.is_congestion() => tokio::time::sleep(CHUNK_DELAY).await,
+                Err(error) if error.is_congestion() => sleep(CHUNK_DELAY).await,
                 Err(error) => return Err(error),
             }
         }
-        drop(ended);
-        let state = self.shared.lock();
-        Ok(TranscriptEnd {
-            bytes: state.offset,
-            elided_bytes: state.elided_bytes,
-        })
+        drop(ends);
+        Ok(self.end())
     }
 }
 
 /// On every exit of the writer the followers learn that nothing more comes.
-struct EndsFollowers<'a>(&'a Shared);
+struct EndsFollowers<'a>(&'a Transcript);
 
 impl Drop for EndsFollowers<'_> {
     fn drop(&mut self) {
-        self.0.lock().is_closed = true;
-        self.0.progress.send_modify(|progress| progress.has_ended = true);
+        self.0.end();
     }
 }
 
-/// Adds a frame, or lengthens the last one: a worker that prints byte by byte makes no frame a byte.
-fn add(pending: &mut VecDeque<Frame>, frame: Frame) {
-    const JOINED_MAX: usize = 4 * 1024;
-    if let Some(last) = pending.back_mut() {
-        let joins = last.channel == frame.channel && last.end() == frame.offset && last.at == frame.at;
-        if joins && last.bytes.len() + frame.bytes.len() <= JOINED_MAX {
-            let mut joined = BytesMut::from(&last.bytes[..]);
-            joined.extend_from_slice(&frame.bytes);
-            last.bytes = joined.freeze();
+impl State {
+    /// Adds a frame, or lengthens the last one, unless that is on its way to the store: a worker that prints byte by
+    /// byte makes no frame a byte.
+    fn add(&mut self, frame: Frame) {
+        let is_free = self.pending.len() > self.in_flight;
+        if let Some(last) = self.pending.back_mut().filter(|_| is_free)
+            && last.joins(&frame)
+        {
+            self.pending_bytes += frame.bytes.len();
+            last.join(&frame);
             return;
         }
+        let mut rest = frame;
+        while rest.encoded_len() > CHUNK_MAX {
+            let bytes = rest.bytes.split_to(CHUNK_MAX - HEADER);
+            let part = Frame {
+                bytes,
+                ..rest.clone()
+            };
+            rest.offset = part.end();
+            self.add_whole(part);
+        }
+        self.add_whole(rest);
     }
-    let mut rest = frame;
-    while rest.encoded_len() > CHUNK_MAX {
-        let bytes = rest.bytes.split_to(CHUNK_MAX - HEADER);
-        let part = Frame {
-            bytes,
-            ..rest.clone()
-        };
-        rest.offset = part.end();
-        pending.push_back(part);
+
+    fn add_whole(&mut self, frame: Frame) {
+        self.pending_bytes += frame.encoded_len();
+        self.pending.push_back(frame);
     }
-    pending.push_back(rest);
+}
+
+/// As it is stored: what is finer could not be read back.
+fn to_milliseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).expect("it is coarser, not further away")
 }
 
 struct Writer<'a> {
@@ -283,25 +306,30 @@ impl Writer<'_> {
         let frames = self.take();
         let (mut head_bytes, mut in_tail) = (self.head_bytes, Vec::new());
         for chunk in chunks(&frames) {
-            let bytes = chunk.iter().map(|frame| frame.bytes.len() as u64).sum::<u64>();
+            let printed = chunk.iter().map(|frame| frame.bytes.len() as u64).sum::<u64>();
             let mut entry = Vec::with_capacity(CHUNK_MAX);
             chunk.iter().for_each(|frame| frame.encode(&mut entry));
+            let stored = entry.len() as u64;
             if head_bytes < HEAD_MAX {
-                head_bytes += bytes;
+                head_bytes += stored;
                 batch.append(&self.shared.logs.head, entry);
             } else {
-                in_tail.push(bytes);
+                in_tail.push((stored, printed));
                 batch.append(&self.shared.logs.tail, entry);
             }
         }
-        let committed = tenant.commit(batch).await?;
+        let committed = tenant
+            .commit(batch)
+            .await
+            .inspect_err(|_| self.shared.lock().in_flight = 0)?;
         let first = committed
             .positions
             .iter()
             .find(|(log, _)| log == self.shared.logs.tail.stream());
         let first = first.map_or(Position::FIRST, |(_, position)| *position);
-        for (place, bytes) in in_tail.into_iter().enumerate() {
-            self.tail.add(Position::new(first.get() + place as u64), bytes);
+        for (place, (stored, printed)) in in_tail.into_iter().enumerate() {
+            self.tail
+                .add(Position::new(first.get() + place as u64), stored, printed);
         }
         self.head_bytes = head_bytes;
         self.forget(frames.len());
@@ -309,19 +337,26 @@ impl Writer<'_> {
     }
 
     fn take(&self) -> Vec<Frame> {
-        let state = self.shared.lock();
+        let mut state = self.shared.lock();
         let mut bytes = 0;
         let fits = |frame: &&Frame| {
             bytes += frame.encoded_len();
             bytes <= COMMIT_MAX
         };
-        state.pending.iter().take_while(fits).cloned().collect()
+        let taken: Vec<Frame> = state.pending.iter().take_while(fits).cloned().collect();
+        state.in_flight = taken.len();
+        taken
     }
 
     fn forget(&self, frames: usize) {
         let mut state = self.shared.lock();
-        let gone: usize = state.pending.drain(..frames).map(|frame| frame.bytes.len()).sum();
+        let gone: usize = state
+            .pending
+            .drain(..frames)
+            .map(|frame| frame.encoded_len())
+            .sum();
         state.pending_bytes -= gone;
+        state.in_flight = 0;
     }
 
     /// A tail that could not be cut is cut with the next chunk: it is only longer than it has to be.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use dormouse_engine::command::CommandSpec;
@@ -19,8 +20,20 @@ use dormouse_engine::{
 use dormouse_engine::{Clock, TenantId};
 use dormouse_filesystem::{Memory, Namespace, Position, RecordStore, Requirements, System};
 use dormouse_secrets::Scrubber;
+use jiff::{SignedDuration, Timestamp};
+
+/// The machine's clock, which a test can put forward: the machine was asleep.
+#[derive(Debug, Default)]
+struct Asleep(AtomicI64);
+
+impl Clock for Asleep {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
 
 struct Bed {
+    clock: Arc<Asleep>,
     store: Arc<dyn RecordStore>,
     folder: tempfile::TempDir,
 }
@@ -35,6 +48,7 @@ struct House {
 fn bed() -> Bed {
     let store = Arc::new(Memory::new(SystemClock.now()));
     Bed {
+        clock: Arc::default(),
         store,
         folder: tempfile::tempdir().unwrap(),
     }
@@ -77,7 +91,7 @@ impl Bed {
             epoch,
         };
         let environment = Environment {
-            clock: Arc::new(SystemClock),
+            clock: Arc::<Asleep>::clone(&self.clock),
             random,
             host,
         };
@@ -462,4 +476,94 @@ fn what_a_vanished_holder_left_is_ended_once_and_its_processes_are_gone() {
         );
         assert!(house.engine.recover(&SystemOrphans).await.unwrap().is_empty());
     });
+}
+
+/// The keepers of this process that own a worker with this word among its arguments.
+fn keeper_of(word: &str) -> Option<i32> {
+    let parent_of = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit(')')
+            .next()?
+            .split_whitespace()
+            .nth(1)?
+            .parse::<i32>()
+            .ok()
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let worker = pids.into_iter().find(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|b| *b == 0)
+            .any(|argument| argument == word.as_bytes())
+    })?;
+    std::iter::successors(Some(worker), |pid| parent_of(*pid)).find(|pid| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"__keeper\0"))
+    })
+}
+
+#[tokio::test]
+async fn a_keeper_that_stands_still_is_ended_by_its_row_after_the_stop() {
+    let house = bed().open_with_alice().await;
+    let mark = format!("32{}.5", std::process::id());
+    let run = house
+        .begin(CommandSpec {
+            grace_ms: 0,
+            ..sh(&format!("echo up; exec sleep {mark}"))
+        })
+        .await;
+    house.printed(run, "up").await;
+    let keeper = loop {
+        match keeper_of(&mark) {
+            Some(keeper) => break keeper,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let keeper = rustix::process::Pid::from_raw(keeper).unwrap();
+    rustix::process::kill_process(keeper, rustix::process::Signal::STOP).unwrap();
+    house
+        .supervisor
+        .cancel(&house.tenant, &operator(), run, Force::Cooperative, None)
+        .await
+        .unwrap();
+    let row = tokio::time::timeout(Duration::from_secs(40), house.ended(run))
+        .await
+        .expect("it does not wait for ever");
+    assert!(matches!(outcome(&row), Outcome::Cancelled { .. }), "{row:?}");
+    assert!(!is_running(&mark));
+}
+
+#[tokio::test]
+async fn a_start_whose_asker_goes_away_is_claimed_with_an_owner_or_not_at_all() {
+    let house = bed().open_with_alice().await;
+    for polls in 0..40_u32 {
+        let task = NewTask {
+            command: Some(sh("true")),
+            ..NewTask::new(alice(), "a task")
+        };
+        let task = house.tenant.tasks.create(&operator(), task).await.unwrap().id;
+        {
+            let asker = operator();
+            let mut start = std::pin::pin!(house.supervisor.start(&house.tenant, &asker, task));
+            for _ in 0..polls {
+                if futures::poll!(start.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        house.supervisor.shutdown().await;
+        let state = house.tenant.tasks.get(task).await.unwrap().state.clone();
+        assert_ne!(state, TaskState::Running, "after {polls} polls");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_was_asleep_longer_than_a_lease_lives_ends_no_run() {
+    let bed = bed();
+    let house = bed.open_with_alice().await;
+    let run = house.begin(sh("echo up; sleep 0.5")).await;
+    house.printed(run, "up").await;
+    bed.clock.0.store(3600, Ordering::Relaxed);
+    let row = house.ended(run).await;
+    assert!(matches!(outcome(&row), Outcome::Success { .. }), "{row:?}");
 }

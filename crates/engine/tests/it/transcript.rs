@@ -112,5 +112,48 @@ async fn a_store_that_takes_nothing_costs_bounded_memory_and_never_a_wait() {
     }
     transcript.close();
     let elided = spawn_writer(&transcript, &tenant).await.unwrap();
-    assert_eq!(elided, 3 * 1024 * 1024);
+    let kept = 64 * 64 * 1024 - elided;
+    assert!(
+        (960 * 1024..=1024 * 1024).contains(&kept),
+        "{kept} of at most 1 MiB waited"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_that_comes_while_a_chunk_is_on_its_way_is_neither_lost_nor_doubled() {
+    let (tenant, run) = (tenant().await, run());
+    let transcript = Transcript::new(&tenant, &run);
+    let writer = spawn_writer(&transcript, &tenant);
+    for round in 0..50_u32 {
+        for byte in 0..1000_u32 {
+            push(
+                &transcript,
+                Channel::Stdout,
+                &[u8::try_from((round * 7 + byte) % 251).unwrap()],
+            );
+            if byte % 97 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1000)).await;
+    }
+    transcript.close();
+    assert_eq!(writer.await.unwrap(), 0);
+    let expected: Vec<u8> = (0..50_u32)
+        .flat_map(|round| (0..1000_u32).map(move |byte| u8::try_from((round * 7 + byte) % 251).unwrap()))
+        .collect();
+    let (bytes, missing) = read(Follower::of_durable(&TranscriptLogs::of(&tenant, &run), 0), 0).await;
+    assert_eq!((bytes == expected, missing), (true, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transcript_that_was_never_written_ends_its_followers_and_counts_what_is_missing() {
+    let (tenant, run) = (tenant().await, run());
+    let transcript = Transcript::new(&tenant, &run);
+    let follower = transcript.follow_from(0);
+    push(&transcript, Channel::Stdout, b"lost");
+    let end = transcript.end();
+    assert_eq!((end.bytes, end.elided_bytes), (4, 4));
+    assert_eq!(transcript.end(), end);
+    assert_eq!(read(follower, 0).await.0, b"lost");
 }
