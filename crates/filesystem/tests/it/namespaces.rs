@@ -153,8 +153,8 @@ async fn an_entry_of_a_system_index_ends_in_its_own_tenant() {
     );
 }
 
-/// FS-48, but for an undeclared index, which is an error of the query and not of the compiler. The `.stderr` beside
-/// each is what the compiler says; `TRYBUILD=overwrite` writes them anew.
+/// All that the contract asks of the compiler but an undeclared index, which is an error of the query. The `.stderr`
+/// beside each is what the compiler says; `TRYBUILD=overwrite` writes them anew.
 #[test]
 fn the_wrong_use_of_a_namespace_does_not_compile() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
