@@ -46,7 +46,7 @@ impl SessionRow {
     pub fn session(&self, now: Timestamp) -> Result<Session, CommandError> {
         Session::restore(self.state.clone(), Options::default(), now).map_err(|error| match error {
             dormouse_state::RestoreError::TooNew { .. } => CommandError::TooNew(error.into()),
-            other => CommandError::Corrupt(other.into()),
+            corrupt @ dormouse_state::RestoreError::Corrupt { .. } => CommandError::Corrupt(corrupt.into()),
         })
     }
 
