@@ -29,7 +29,7 @@ pub enum Purpose {
 pub enum NoRoom {
     /// The disk is full, or only the reserve is left.
     NoSpace,
-    /// The file layer failed otherwise.
+    /// The file layer failed otherwise. A new segment may have been begun: the log must not be written any more.
     Failed(io::Error),
 }
 
@@ -217,9 +217,13 @@ impl Appender {
         let name = format!("log/{}", segment::name(floor));
         file.write_at(&header.encode(), 0)?;
         file.sync()?;
-        self.files.rename(spare::TEMPORARY, &name)?;
-        self.files.sync_folder("log")?;
         let filled = file.bytes()?;
+        // From here on the segment may be there: another try, even for want of space, would begin a second of its
+        // number. Only an opening decides.
+        self.files
+            .rename(spare::TEMPORARY, &name)
+            .and_then(|()| self.files.sync_folder("log"))
+            .map_err(NoRoom::Failed)?;
         self.reader.add(header.segment, name, Some(Arc::clone(&file)));
         self.segment = header.segment;
         self.current = Some(Current {

@@ -19,8 +19,22 @@ pub struct Plan {
     pub store: [u8; 16],
     /// The segment and offset of the first frame that is replayed; none for all of the log.
     pub from: Option<(u32, u32)>,
+    /// What is known to have been flushed; none where nothing is.
+    pub proved: Option<Proved>,
     /// Whether the store was closed: then the log ends where it says, and nothing is written anew.
     pub is_clean: bool,
+}
+
+/// How far a log is known to have been flushed: a checkpoint says so, which is written only behind that flush, in this
+/// boot or any before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proved {
+    /// The segment in which the next frame went.
+    pub segment: u32,
+    /// The offset of that frame.
+    pub offset: u32,
+    /// The last version before it.
+    pub version: u64,
 }
 
 /// Why a log was not recovered. Nothing was changed.
@@ -105,6 +119,9 @@ pub fn recover(files: &Arc<dyn FileLayer>, plan: Plan) -> Result<Recovered, Reco
         plan.is_clean = false;
         end = verify(&**files, seed, &segments, plan)?;
     }
+    if let Some(proved) = plan.proved {
+        check_proved(proved, &segments, end)?;
+    }
     for stray in strays {
         files.remove(&stray)?;
     }
@@ -144,6 +161,28 @@ pub fn recover(files: &Arc<dyn FileLayer>, plan: Plan) -> Result<Recovered, Reco
     Ok(recovered)
 }
 
+/// A log that ends before what had been flushed lost acknowledged bytes: that is no torn tail.
+fn check_proved(proved: Proved, segments: &[Segment], end: Option<End>) -> Result<(), RecoveryError> {
+    let Some((end, last)) = end.zip(segments.last()) else {
+        // A store without a commit has no segment yet; every other had one.
+        let is_unused = proved.segment == 1 && proved.offset as usize == HEADER_BYTES;
+        return if is_unused {
+            Ok(())
+        } else {
+            Err(RecoveryError::Damaged {
+                place: format!("log, where segment {} is missing", proved.segment),
+            })
+        };
+    };
+    let reached = (last.header.segment, end.offset);
+    let falls_short = reached < (proved.segment, u64::from(proved.offset));
+    // A clean end is not read up to: its place is what proves it.
+    if falls_short || (!end.is_clean && end.version < proved.version) {
+        return Err(last.damaged(end.offset));
+    }
+    Ok(())
+}
+
 /// Whether the log ends where a clean end said it does.
 fn ends_at(place: Option<(u32, u32)>, segments: &[Segment], end: Option<End>) -> bool {
     let found = end
@@ -176,9 +215,11 @@ fn find(files: &dyn FileLayer, store: [u8; 16]) -> Result<(Vec<Segment>, Vec<Str
             name: name.clone(),
             header,
         };
-        let follows = segments
-            .last()
-            .is_none_or(|s| s.header.segment + 1 == header.segment);
+        // Nothing removes a segment yet, so the first there is the first there ever was.
+        let follows = match segments.last() {
+            Some(before) => before.header.segment + 1 == header.segment,
+            None => header.segment == 1 && header.previous == 0,
+        };
         if header.floor != floor || header.store != store || !follows {
             return Err(segment.damaged(0));
         }
@@ -205,6 +246,7 @@ struct End {
     offset: u64,
     version: u64,
     is_torn: bool,
+    is_clean: bool,
 }
 
 /// Reads what will be replayed, and the last segment from its begin unless the end was clean.
@@ -274,6 +316,7 @@ fn verify_last(
             offset,
             version,
             is_torn: is_bad || rest == Rest::SameGroup,
+            is_clean,
         }),
     }
 }

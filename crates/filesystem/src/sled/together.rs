@@ -12,7 +12,7 @@ use super::tally::Tally;
 use crate::OpenError;
 use crate::commit_log::checkpoint::Checkpoint;
 use crate::commit_log::segment::HEADER_BYTES;
-use crate::commit_log::{FORMAT, FileLayer, Plan, Recovered, RecoveryError, is_same_boot, recover};
+use crate::commit_log::{FORMAT, FileLayer, Plan, Proved, Recovered, RecoveryError, is_same_boot, recover};
 
 /// The name of the index's folder.
 const INDEX: &str = "index";
@@ -61,6 +61,8 @@ struct Together<'a> {
     store: [u8; 16],
     index: PathBuf,
     cache_bytes: u64,
+    /// What the last checkpoint proves of the log, whether or not the index can be trusted.
+    proved: Option<Proved>,
 }
 
 /// Recovers the log, and makes the index equal to it.
@@ -69,13 +71,18 @@ pub(super) fn bring_together(
     files: &Arc<dyn FileLayer>,
     options: &SledOptions,
 ) -> Result<Opened, Failure> {
+    let checkpoint = Checkpoint::read(&**files)?.filter(|checkpoint| checkpoint.store == folder.store);
     let together = Together {
         files,
         store: folder.store,
         index: folder.path().join(INDEX),
         cache_bytes: options.cache_bytes,
+        proved: checkpoint.map(|c| Proved {
+            segment: c.segment,
+            offset: c.offset,
+            version: c.version,
+        }),
     };
-    let checkpoint = Checkpoint::read(&**files)?.filter(|checkpoint| checkpoint.store == folder.store);
     // After a restart of the machine without a clean end nobody knows what of the tree reached the disk.
     let trusted = checkpoint.filter(|c| c.clean || is_same_boot(c.boot, files.boot()));
     let opened = match trusted {
@@ -96,6 +103,7 @@ impl Together<'_> {
             Plan {
                 store: self.store,
                 from: Some((checkpoint.segment, checkpoint.offset)),
+                proved: self.proved,
                 is_clean: checkpoint.clean,
             },
         )?;
@@ -110,10 +118,6 @@ impl Together<'_> {
     /// The index that is there, replayed, if it can be believed; none when it cannot.
     fn keep(&self, checkpoint: Checkpoint, recovered: Recovered) -> Result<Option<Opened>, Failure> {
         let from = (checkpoint.segment, checkpoint.offset);
-        let tail = recovered.tail.as_ref().map(|tail| (tail.segment, tail.offset));
-        if from > tail.unwrap_or((1, u32::MAX)) {
-            return Ok(None);
-        }
         let index = Index::open(&self.index, self.store, self.cache_bytes)?;
         let last_version = recovered.last_version.max(checkpoint.version);
         // Behind its checkpoint it was rolled back, ahead of the log it knows what never was.
@@ -142,6 +146,7 @@ impl Together<'_> {
             Plan {
                 store: self.store,
                 from: None,
+                proved: self.proved,
                 is_clean: false,
             },
         )?;

@@ -278,6 +278,7 @@ impl Log {
         let plan = Plan {
             store: STORE,
             from: None,
+            proved: None,
             is_clean: false,
         };
         recover(&self.files, plan)

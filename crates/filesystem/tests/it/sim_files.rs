@@ -47,8 +47,18 @@ struct Disk {
     fuse: Option<u64>,
     /// Which sync of files fails, counted from now.
     failing_sync: Option<u64>,
+    /// Which step finds the disk full, and after how many more of its kind.
+    full_at: Option<(Step, u64)>,
     /// Bytes that all files together may have.
     capacity: Option<usize>,
+}
+
+/// A step at which a disk may turn out to be full, behind every check for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    SyncFile,
+    Rename,
+    SyncFolder,
 }
 
 /// How often the disk was asked for what.
@@ -138,6 +148,21 @@ impl Disk {
         }
     }
 
+    /// Answers that the disk is full, once, if this is the step that is to find it.
+    fn find_room(&mut self, step: Step) -> io::Result<()> {
+        match &mut self.full_at {
+            Some((at, 0)) if *at == step => {
+                self.full_at = None;
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            Some((at, left)) if *at == step => {
+                *left -= 1;
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn rename(&mut self, change: Renamed) {
         apply(&mut self.names, &change);
         self.renames.push(change);
@@ -176,12 +201,18 @@ impl SimFiles {
         }
         disk.fuse = None;
         disk.failing_sync = None;
+        disk.full_at = None;
         disk.boots += 1;
     }
 
     /// The sync of a file after this many more fails.
     pub(crate) fn fail_sync(&self, after: u64) {
         self.disk().failing_sync = Some(after);
+    }
+
+    /// The disk is full at this step, once, after so many more of its kind.
+    pub(crate) fn be_full_at(&self, step: Step, after: u64) {
+        self.disk().full_at = Some((step, after));
     }
 
     /// All files together may have this many bytes more than now; none: no bound.
@@ -304,6 +335,7 @@ impl FileLayer for SimFiles {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut disk = self.disk();
         disk.spend()?;
+        disk.find_room(Step::Rename)?;
         disk.rename(Renamed::Moved(from.to_owned(), to.to_owned()));
         Ok(())
     }
@@ -318,6 +350,7 @@ impl FileLayer for SimFiles {
     fn sync_folder(&self, _folder: &str) -> io::Result<()> {
         let mut disk = self.disk();
         disk.spend()?;
+        disk.find_room(Step::SyncFolder)?;
         disk.synced_names = disk.names.clone();
         disk.renames.clear();
         Ok(())
@@ -373,6 +406,7 @@ impl LogFile for SimFile {
         let mut disk = self.files.disk();
         disk.spend()?;
         disk.counts.syncs += 1;
+        disk.find_room(Step::SyncFile)?;
         match &mut disk.failing_sync {
             Some(0) => {
                 disk.failing_sync = None;

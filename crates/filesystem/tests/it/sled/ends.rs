@@ -1,5 +1,6 @@
 //! Every way a store can end, and what the next opening makes of it.
 
+use dormouse_filesystem::commit_log::FileLayer;
 use dormouse_filesystem::{
     BusyCause, CommitError, Expected, Item, OpenError, Page, Position, Prefix, ReadError, RecordStore, State,
 };
@@ -7,7 +8,7 @@ use dormouse_filesystem::{
 use super::kit::{
     Content, KIND, Place, commit, content, create, created, key, log, open_at, options, soon, try_content,
 };
-use crate::sim_files::SimFiles;
+use crate::sim_files::{SimFiles, Step};
 
 /// Writes of every kind, over several segments.
 async fn fill(store: &dormouse_filesystem::Sled) {
@@ -261,6 +262,49 @@ async fn a_full_disk_refuses_growth_lets_deletes_through_and_recovers() {
     }
 }
 
+/// A disk that is full only at a step behind the check for room: what was acknowledged is there when it is opened again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_full_at_any_step_of_a_new_segment_never_makes_the_store_unopenable() {
+    for step in [Step::SyncFile, Step::Rename, Step::SyncFolder] {
+        for after in 0..6 {
+            let what = format!("{step:?} after {after}");
+            let place = Place::new();
+            let mut options = options();
+            options.segment_bytes = 1024;
+            let files = std::sync::Arc::new(place.disk.clone());
+            let store = dormouse_filesystem::Sled::open_on(&place.path(), options, files)
+                .await
+                .unwrap();
+            created(&store, "first", "").await;
+            place.disk.be_full_at(step, after);
+            let mut acknowledged = vec![String::from("first")];
+            let mut refused = 0;
+            for n in 0..30 {
+                let name = format!("k{n:02}");
+                match commit(&store, create(&name, &"x".repeat(200))).await {
+                    Ok(_) => acknowledged.push(name),
+                    Err(
+                        CommitError::Busy {
+                            cause: BusyCause::NoSpace,
+                        }
+                        | CommitError::Indeterminate { .. }
+                        | CommitError::Closed { .. },
+                    ) => refused += 1,
+                    Err(error) => panic!("{what}: {error}"),
+                }
+            }
+            assert!(refused > 0 || after > 0, "{what}");
+            drop(store);
+            let store = place.try_open().await.expect(&what);
+            let shown = content(&store).await;
+            for name in &acknowledged {
+                assert!(shown.records.iter().any(|(n, ..)| n == name), "{what}: {name}");
+            }
+            created(&store, "more", "").await;
+        }
+    }
+}
+
 /// FS-18, but for the cost beside 10⁶ rows, which the bench measures.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_corrupt_row_of_ten_is_an_item_and_the_others_are_as_ever() {
@@ -341,4 +385,77 @@ async fn a_torn_last_group_is_told_in_health_and_damage_before_it_refuses_to_ope
     let refused = place.try_open().await;
     assert!(matches!(refused, Err(OpenError::Damaged { .. })), "{refused:?}");
     assert_eq!(place.disk.bytes(), bytes);
+}
+
+/// Opened and dropped once more, so that a checkpoint stands behind all that was committed.
+async fn proved_up_to_its_end() -> Place {
+    let place = Place::new();
+    let store = place.open().await;
+    created(&store, "a", "").await;
+    created(&store, "b", "").await;
+    drop(store);
+    drop(place.open().await);
+    place
+}
+
+async fn is_refused_untouched(place: &Place, what: &str) {
+    let bytes = place.disk.bytes();
+    let refused = place.try_open().await;
+    assert!(
+        matches!(refused, Err(OpenError::Damaged { .. })),
+        "{what}: {refused:?}"
+    );
+    assert_eq!(place.disk.bytes(), bytes, "{what}: nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_group_that_a_checkpoint_proves_is_damaged_and_never_torn() {
+    let place = proved_up_to_its_end().await;
+    let segment = place.disk.segments().pop().unwrap();
+    place.disk.damage(&segment, |bytes| {
+        let needle = b"btest";
+        let at = bytes.windows(needle.len()).position(|w| w == needle).unwrap();
+        bytes[at] ^= 1;
+    });
+    is_refused_untouched(&place, "in this boot").await;
+    place.disk.cut_power(1);
+    is_refused_untouched(&place, "in the next boot").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_segments_is_refused_whether_it_was_closed_or_not() {
+    for is_closed in [true, false] {
+        let place = Place::new();
+        let store = place.open().await;
+        fill(&store).await;
+        if is_closed {
+            store.close(soon()).await.unwrap();
+        }
+        drop(store);
+        if !is_closed {
+            drop(place.open().await);
+        }
+        let segments = place.disk.segments();
+        assert!(segments.len() > 2, "{segments:?}");
+        let newest = segments.last().unwrap().clone();
+        let checkpoint = String::from("checkpoint");
+        let lost = [
+            vec![newest],
+            vec![segments[0].clone(), checkpoint],
+            vec![segments[1].clone()],
+            segments.clone(),
+        ];
+        for names in lost {
+            let disk = place.disk.fork();
+            for name in &names {
+                disk.remove(name).unwrap();
+            }
+            let damaged = Place {
+                folder: tempfile::tempdir().unwrap(),
+                disk,
+            };
+            copy(&place.path(), &damaged.path());
+            is_refused_untouched(&damaged, &format!("closed {is_closed}, lost {names:?}")).await;
+        }
+    }
 }
