@@ -81,7 +81,27 @@ impl Home {
         let stderr = BufReader::new(child.stderr.take().expect("standard error is a pipe"));
         Running {
             child,
-            stdout,
+            stdout: Some(stdout),
+            stderr,
+        }
+    }
+
+    /// As [`Home::start`], with its standard output on this file.
+    pub(crate) fn start_onto<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        stdout: std::fs::File,
+    ) -> Running {
+        let mut command = self.command(arguments);
+        let mut child = command
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stderr = BufReader::new(child.stderr.take().expect("standard error is a pipe"));
+        Running {
+            child,
+            stdout: None,
             stderr,
         }
     }
@@ -172,7 +192,7 @@ impl Ran {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    stdout: Option<BufReader<ChildStdout>>,
     stderr: BufReader<ChildStderr>,
 }
 
@@ -180,7 +200,8 @@ impl Running {
     /// The next line that it prints.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        self.stdout.read_line(&mut line).expect("the pipe can be read");
+        let stdout = self.stdout.as_mut().expect("standard output is a pipe");
+        stdout.read_line(&mut line).expect("the pipe can be read");
         line.trim_end().to_owned()
     }
 

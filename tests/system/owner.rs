@@ -54,6 +54,62 @@ fn an_owner_stays_for_its_guest_says_so_and_leaves_with_it() {
     assert_eq!(owner.wait(), Some(0));
 }
 
+#[test]
+fn an_owner_whose_output_cannot_be_written_keeps_its_run_and_its_guest_and_exits_1() {
+    let home = Home::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let until_told = "echo waiting; while [ ! -e go ]; do sleep 0.01; done; echo went";
+    let arguments = ["run", "--agent", "alice", "--", "sh", "-c", until_told];
+    let mut owner = home.start_onto(arguments, full);
+    owner.until_said("the run goes on");
+    let mut guest = home.start(["run", "--agent", "bob", "--", "sh", "-c", until_told]);
+    assert_eq!(guest.line(), "waiting");
+    std::fs::write(home.workspace("alice").join("go"), "").unwrap();
+    owner.until_said("staying until it ends");
+    std::fs::write(home.workspace("bob").join("go"), "").unwrap();
+    assert_eq!(guest.line(), "went");
+    assert_eq!(guest.wait(), Some(0));
+    assert_eq!(owner.wait(), Some(1));
+    for run in home.items("runs list") {
+        assert_eq!(run["outcome"]["kind"], "success", "{run:#}");
+    }
+    let run = home.items("runs list --agent alice")[0]["id"].clone();
+    let kept = home.type_line(&format!("runs logs {}", run.as_str().unwrap()));
+    assert_eq!(kept.stdout, "waiting\nwent\n");
+}
+
+#[test]
+fn an_owner_whose_program_was_removed_still_runs_what_it_is_asked_to() {
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("dormouse");
+    std::fs::copy(crate::program::program(), &old).unwrap();
+    let sleep = unique_sleep();
+    let mut command = std::process::Command::new(&old);
+    let of_home = home.command(["run", "--agent", "alice", "--", "sleep", &sleep]);
+    command
+        .args(of_home.get_args())
+        .env_clear()
+        .envs(
+            of_home
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stderr(std::process::Stdio::null());
+    let mut owner = command.spawn().unwrap();
+    until_count(&sleep, 2);
+    std::fs::remove_file(&old).unwrap();
+    let guest = home.dormouse(["run", "--agent", "bob", "--", "echo", "from the guest"]);
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&owner),
+        rustix::process::Signal::INT,
+    )
+    .unwrap();
+    owner.wait().unwrap();
+    guest.exits(0);
+    assert_eq!(guest.stdout, "from the guest\n");
+}
+
 /// PR-23
 #[test]
 fn two_dozen_commands_at_once_on_an_empty_store_all_succeed() {

@@ -6,8 +6,11 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use dormouse_engine::run::{RunRow, RunState};
 use dormouse_engine::supervisor::{Force, Supervisor};
+use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::Follower;
-use dormouse_engine::{Channel, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId};
+use dormouse_engine::{
+    Channel, CommandError, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId,
+};
 use dormouse_filesystem::Health;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -20,6 +23,15 @@ pub const TENANT_DEFAULT: &str = "default";
 
 /// Starts of runs that may be under way at once.
 const STARTS_MAX: u32 = 512;
+
+/// What a run is started of.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// A task that is there.
+    Task(TaskId),
+    /// A task that is made first.
+    New(Box<NewTask>),
+}
 
 /// What handlers work with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -81,23 +93,39 @@ impl House {
         self.0.supervisor.idle().await;
     }
 
-    /// Claims a ready task and starts its worker.
+    /// Claims a task and starts its worker, having made the task if it is a new one. It goes on whoever asked: who
+    /// leaves waits for it.
     ///
     /// Only who supervises takes runs. Another owner is told that it is in the way.
-    pub(super) async fn start(&self, asker: &Asker, task: TaskId) -> Result<RunId, Problem> {
+    pub(super) async fn start(&self, asker: &Asker, start: Start) -> Result<RunId, Problem> {
         if self.0.role != Role::Supervisor {
             self.0.wanted.notify_one();
             return Err(unavailable(
                 "the owner of the store runs nothing: it only reads or writes rows, and makes room",
             ));
         }
+        let (house, asker) = (self.clone(), asker.clone());
+        let started = tokio::spawn(async move { house.start_through(&asker, start).await }).await;
+        started
+            .map_err(|panic| Problem::new(Code::Internal, format!("the start was not finished: {panic}")))?
+    }
+
+    async fn start_through(&self, asker: &Asker, start: Start) -> Result<RunId, Problem> {
         let permit = self.0.starts.acquire().await;
         let _permit = permit.map_err(|_| unavailable("the owner of the store is leaving"))?;
-        Ok(self
-            .0
-            .supervisor
-            .start(&asker.tenant, &asker.principal, task)
-            .await?)
+        let (tasks, by) = (&asker.tenant.tasks, &asker.principal);
+        let (task, is_new) = match start {
+            Start::Task(task) => (task, false),
+            Start::New(new) => (tasks.create(by, *new).await?.id, true),
+        };
+        let started = self.0.supervisor.start(&asker.tenant, by, task).await;
+        // Whether it was claimed is not known then, and calling it off would end the run.
+        let is_unknown = matches!(started, Err(CommandError::Indeterminate { .. }));
+        if started.is_err() && is_new && !is_unknown {
+            // Nobody asked for a task that waits. If this does not succeed either, it is one.
+            let _ = tasks.cancel(by, task, None).await;
+        }
+        Ok(started?)
     }
 
     /// Stops a run by calling its task off: an attempt that somebody stopped is not tried again.
@@ -197,9 +225,12 @@ impl FromRequestParts<House> for Asker {
             name: "control".to_owned(),
             channel: Channel::Cli,
         };
-        Ok(Self {
-            principal,
-            tenant: house.engine().tenant(&id).await?,
-        })
+        // Reading makes nothing.
+        let tenant = if parts.method.is_safe() {
+            house.engine().tenant_unmade(&id)
+        } else {
+            house.engine().tenant(&id).await?
+        };
+        Ok(Self { principal, tenant })
     }
 }

@@ -7,8 +7,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
+use dormouse_engine::command::CommandSpec;
 use dormouse_engine::run::{OutcomeKind, RunFilter};
 use dormouse_engine::supervisor::Force;
+use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::{Followed, Follower, TranscriptLogs};
 use dormouse_engine::{AgentName, CommandError, RunId};
 use dormouse_filesystem::Segment;
@@ -17,7 +19,7 @@ use serde::Deserialize;
 
 use super::Paging;
 use super::body::{self, Json, List, Named, Parameters};
-use super::house::{Asker, House};
+use super::house::{Asker, House, Start};
 use super::refusal::{self, Answered};
 use super::stream;
 use super::view::{ChunkView, RunView};
@@ -26,15 +28,31 @@ use crate::problem::{Code, Problem};
 /// Longest wait for the end of a run in one request.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
+/// A task that is there, or what a new one is made of.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    task: String,
+    task: Option<String>,
+    agent: Option<AgentName>,
+    title: Option<String>,
+    command: Option<CommandSpec>,
 }
 
 pub(super) async fn create(State(house): State<House>, asker: Asker, Json(wanted): Json<Wanted>) -> Answered {
-    let task = asker.tenant.tasks.resolve(&wanted.task).await?;
-    let run = house.start(&asker, task).await?;
+    let start = match (wanted.task, wanted.agent, wanted.title, wanted.command) {
+        (Some(task), None, None, None) => Start::Task(asker.tenant.tasks.resolve(&task).await?),
+        (None, Some(agent), Some(title), Some(command)) => Start::New(Box::new(NewTask {
+            command: Some(command),
+            ..NewTask::new(agent, title)
+        })),
+        _ => {
+            return Err(Problem::new(
+                Code::BadRequest,
+                "task, or agent, title and command of a new one: one of the two is taken",
+            ));
+        }
+    };
+    let run = house.start(&asker, start).await?;
     show(&asker, run, StatusCode::CREATED).await
 }
 
@@ -96,11 +114,27 @@ pub(super) async fn get(
     Parameters(look): Parameters<Look>,
 ) -> Answered {
     let id = asker.tenant.runs.resolve(&id).await?;
-    if look.wait {
-        // Its end or the time: in both cases the row says how it is.
-        let _ = tokio::time::timeout(WAIT_MAX, house.ended(id)).await;
+    if look.wait && tokio::time::timeout(WAIT_MAX, house.ended(id)).await.is_ok() {
+        return show_ended(&asker, id).await;
     }
     show(&asker, id, StatusCode::OK).await
+}
+
+/// A run that nobody here is at any more. Its row has the outcome, unless the store did not take it.
+async fn show_ended(asker: &Asker, id: RunId) -> Answered {
+    let row = asker.tenant.runs.get(id).await?;
+    if row.outcome.is_none() {
+        let detail =
+            format!("how run {id} ended is not known: nobody is at it, and its end was not recorded");
+        return Err(Problem::new(Code::Unknown, detail).hint(format!(
+            "the next owner of the store ends it: once this one has left, see dormouse runs show {id}"
+        )));
+    }
+    Ok(body::item(
+        StatusCode::OK,
+        row.run.version().get(),
+        &RunView::of(&row),
+    ))
 }
 
 #[derive(Debug, Default, Deserialize)]

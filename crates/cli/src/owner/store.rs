@@ -1,6 +1,6 @@
 //! Opening the store and the engine on it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dormouse_engine::recovery::Recovery;
@@ -67,12 +67,7 @@ fn environment() -> Result<Environment, Problem> {
 
 /// What runs workers. They get of our environment their search path, user, language and zone, and nothing else.
 pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Supervisor, Problem> {
-    let keeper = std::env::current_exe().map_err(|error| {
-        Problem::new(
-            Code::Internal,
-            format!("it is not known where dormouse itself is: {error}"),
-        )
-    })?;
+    let keeper = this_program()?;
     let text = |name: &str| context.environment.get(name).and_then(|value| value.to_str());
     let or = |names: &[&str], default: &str| {
         names
@@ -93,6 +88,20 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         scrubber: Scrubber::empty(),
     };
     Ok(Supervisor::new(engine, options))
+}
+
+/// What starts this very build again. On Linux that is not its path: an upgrade puts another build there, or nothing.
+fn this_program() -> Result<PathBuf, Problem> {
+    let itself = PathBuf::from("/proc/self/exe");
+    if cfg!(target_os = "linux") && itself.exists() {
+        return Ok(itself);
+    }
+    std::env::current_exe().map_err(|error| {
+        Problem::new(
+            Code::Internal,
+            format!("it is not known where dormouse itself is: {error}"),
+        )
+    })
 }
 
 /// A store that was not opened, with the one thing to do.

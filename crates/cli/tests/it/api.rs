@@ -9,9 +9,13 @@ use dormouse_cli::owner::Role;
 use dormouse_cli::owner::peer::Verdict;
 use dormouse_cli::owner::phase::Phase;
 use dormouse_cli::owner::token::ControlToken;
+use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions};
-use dormouse_engine::{Engine, EngineOptions, Environment, Epoch, HostIdentity, Random, SystemClock};
-use dormouse_filesystem::{Memory, Namespace, Requirements, System};
+use dormouse_engine::{
+    Channel, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind, Random,
+    SystemClock, TenantRow,
+};
+use dormouse_filesystem::{Memory, Namespace, Records, Requirements, System};
 use dormouse_secrets::Scrubber;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -22,6 +26,7 @@ const ADMITTED: Option<Caller> = Some(Caller::Peer(Verdict::Admitted));
 
 /// A router over a store in memory, and what its gate compares with.
 struct Api {
+    engine: Engine,
     router: Router,
     token: ControlToken,
     phase: watch::Sender<Phase>,
@@ -88,7 +93,8 @@ impl Api {
             phase: seen.clone(),
         };
         Self {
-            router: router(House::new(engine, supervisor, role, seen), guard),
+            router: router(House::new(engine.clone(), supervisor, role, seen), guard),
+            engine,
             token,
             phase,
         }
@@ -264,6 +270,69 @@ async fn an_owner_that_only_visits_runs_nothing() {
 }
 
 /// PR-44
+#[tokio::test]
+async fn who_waits_for_a_run_that_nobody_is_at_is_told_that_its_end_is_not_known() {
+    let api = Api::new(Role::Supervisor).await;
+    api.post("/v1/agents", &json!({ "name": "alice" })).await;
+    let task = json!({ "agent": "alice", "title": "t", "command": { "argv": ["true"] } });
+    let task = api.post("/v1/tasks", &task).await.json();
+    // As when the store took the claim and, being full, not the end.
+    let by = Principal {
+        kind: PrincipalKind::System,
+        name: "test".to_owned(),
+        channel: Channel::Cli,
+    };
+    let tenant = api.engine.tenant(&"default".parse().unwrap()).await.unwrap();
+    let id = task["id"].as_str().unwrap().parse().unwrap();
+    let claimed = tenant.runs.claim(&by, id, ClaimOptions::default()).await.unwrap();
+    let run = format!("/v1/runs/{}", claimed.run.id);
+    let got = api.get(&run).await;
+    assert_eq!(got.status, StatusCode::OK);
+    let got = api.get(&format!("{run}?wait=true")).await;
+    assert_eq!((got.status.as_u16(), got.code().as_str()), (504, "unknown"));
+}
+
+#[tokio::test]
+async fn a_run_is_made_of_a_task_or_of_what_a_task_is_made_of() {
+    let api = Api::new(Role::Supervisor).await;
+    let new = json!({ "agent": "alice", "title": "t", "command": { "argv": ["true"] } });
+    let mixed =
+        json!({ "task": "tsk_0198c0de", "agent": "alice", "title": "t", "command": { "argv": ["true"] } });
+    for wanted in [json!({}), json!({ "agent": "alice", "title": "t" }), mixed] {
+        assert_eq!(
+            api.post("/v1/runs", &wanted).await.code(),
+            "bad_request",
+            "{wanted}"
+        );
+    }
+    assert_eq!(
+        api.post("/v1/runs", &new).await.code(),
+        "not_found",
+        "no such agent"
+    );
+    let tasks = api.get("/v1/tasks").await.json();
+    assert_eq!(tasks["items"], json!([]), "nothing is left of a refused one");
+}
+
+#[tokio::test]
+async fn reading_under_a_name_that_is_no_tenant_makes_none() {
+    let api = Api::new(Role::Visitor).await;
+    let request = Request::get("/v1/tasks").header("dormouse-tenant", "nobody");
+    let got = api
+        .send(Some(Caller::Owner), request.body(Body::empty()).unwrap())
+        .await;
+    assert_eq!(got.status, StatusCode::OK);
+    let rows = Records::<TenantRow>::new(api.engine.system());
+    let nobody = "nobody".parse().unwrap();
+    assert!(rows.get(&nobody).await.unwrap().is_none());
+    let mut request = post("/v1/agents", json!({ "name": "alice" }).to_string());
+    request
+        .headers_mut()
+        .insert("dormouse-tenant", "nobody".parse().unwrap());
+    api.send(Some(Caller::Owner), request).await;
+    assert!(rows.get(&nobody).await.unwrap().is_some(), "a write makes it");
+}
+
 #[tokio::test]
 async fn a_page_has_bounds_and_a_cursor_its_list_and_inserts_cost_no_old_item() {
     let api = Api::new(Role::Visitor).await;

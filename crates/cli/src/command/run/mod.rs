@@ -8,6 +8,7 @@ mod streams;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::conclude::conclude;
 use self::start::begin;
@@ -21,11 +22,18 @@ use crate::client::{Call, Session};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::Ui;
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 
+/// An owner of the store stays for its guests whatever its own run came to.
 pub(super) async fn run(session: &mut Session<'_>, context: &Context, arguments: &Run) -> Result<Exit> {
+    let done = attempt(session, context, arguments).await;
+    stay_for_guests(session, &context.ui).await;
+    done
+}
+
+async fn attempt(session: &mut Session<'_>, context: &Context, arguments: &Run) -> Result<Exit> {
     let mut signals = Signals::listen();
-    let Some((run, was_stopped)) = begin(session, context, arguments, &mut signals).await? else {
+    let Some((run, asked)) = begin(session, context, arguments, &mut signals).await? else {
         return Ok(Exit::Cancelled);
     };
     let stopper = Stopper {
@@ -33,28 +41,32 @@ pub(super) async fn run(session: &mut Session<'_>, context: &Context, arguments:
         clients: session.clients(),
         house: session.owner().map(|o| o.house().clone()),
     };
-    let stopping = stopper.spawn(signals, was_stopped);
-    let followed = follow(session, &context.ui, &run).await;
-    let ended = match followed {
-        Ok(()) => ended(session, &run).await,
-        Err(failure) => Err(failure),
+    let mut stopping = AbortOnDropHandle::new(tokio::spawn(stopper.work(signals, asked)));
+    let watched = async {
+        let unprinted = follow(session, &context.ui, &run).await?;
+        Result::Ok((ended(session, &run).await?, unprinted))
     };
-    stopping.abort();
-    let exit = conclude(context, arguments, &ended?)?;
-    stay_for_guests(session, &context.ui).await;
-    Ok(exit)
+    let (ended, unprinted) = tokio::select! {
+        watched = watched => watched?,
+        _ = &mut stopping => return Ok(Exit::Cancelled),
+    };
+    let exit = conclude(context, arguments, &ended)?;
+    match unprinted {
+        None => Ok(exit),
+        Some(problem) => Err(problem.into()),
+    }
 }
 
-async fn follow(session: &mut Session<'_>, ui: &Ui, run: &RunView) -> Result<()> {
+/// Prints what the run prints. Gives what kept it from being printed.
+async fn follow(session: &mut Session<'_>, ui: &Ui, run: &RunView) -> Result<Option<Problem>> {
     let mut streams = Streams::new(ui);
     logs::feed(session, &run.id.to_string(), 0, true, &mut streams).await?;
-    streams.finish();
-    Ok(())
+    Ok(streams.finish())
 }
 
 /// The run with its outcome.
 async fn ended(session: &mut Session<'_>, run: &RunView) -> Result<(Bytes, RunView)> {
-    // Ends with the run: each request waits for it, and its clocks bound it.
+    // Ends with the run: each request waits for it, its clocks bound it, and one that ended unrecorded is refused.
     loop {
         let body = session
             .ask(&Call::get(format!("/v1/runs/{}", run.id)).query("wait", Some(true)))

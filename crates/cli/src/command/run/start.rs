@@ -1,8 +1,10 @@
-//! From the arguments to a run that has begun: agent, task, run, each by its own request.
+//! From the arguments to a run that has begun: the agent, then task and run by one request.
+
+use std::cell::Cell;
 
 use dormouse_engine::id::InvalidId;
 use dormouse_engine::{AgentName, PrefixedId, TaskId};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::{List, RunView, TaskView};
 use crate::args::Run;
@@ -17,33 +19,40 @@ use crate::problem::{Code, Failure, Problem, Result};
 /// The agent of a command that names none.
 const AGENT_DEFAULT: &str = "default";
 
-/// Makes what is missing and starts the run. None when it was called off twice before anything ran.
+/// Makes what is missing and starts the run. With it comes how often it was called off meanwhile: once is heeded when
+/// it has begun, and so is a second time once the request was sent. None when nothing was sent, or nobody waits longer.
 pub(super) async fn begin(
     session: &mut Session<'_>,
     context: &Context,
     arguments: &Run,
     signals: &mut Signals,
-) -> Result<Option<(RunView, bool)>> {
-    let mut starting = std::pin::pin!(start(session, context, arguments));
-    let mut was_stopped = false;
-    // Ends with the run, or with the second signal.
+) -> Result<Option<(RunView, u32)>> {
+    let is_sent = Cell::new(false);
+    let mut starting = std::pin::pin!(start(session, context, arguments, &is_sent));
+    let mut asked = 0;
+    // Ends with the run, or with the signal that waits no longer.
     loop {
         tokio::select! {
-            started = &mut starting => return Ok(Some((started?, was_stopped))),
+            started = &mut starting => return Ok(Some((started?, asked))),
             _ = signals.next() => {
-                if was_stopped {
+                asked += 1;
+                if asked > 2 || (asked > 1 && !is_sent.get()) {
                     return Ok(None);
                 }
-                was_stopped = true;
             }
         }
     }
 }
 
-async fn start(session: &mut Session<'_>, context: &Context, arguments: &Run) -> Result<RunView> {
-    let task = match (&arguments.words[..], &arguments.command[..]) {
-        ([id], []) => ready(session, id).await?,
-        ([], [_, ..]) => add(session, context, arguments).await?,
+async fn start(
+    session: &mut Session<'_>,
+    context: &Context,
+    arguments: &Run,
+    is_sent: &Cell<bool>,
+) -> Result<RunView> {
+    let wanted = match (&arguments.words[..], &arguments.command[..]) {
+        ([id], []) => json!({ "task": ready(session, id).await? }),
+        ([], [_, ..]) => new(session, context, arguments).await?,
         ([], []) => {
             return Err(usage(
                 "run takes a command, or the id of a task",
@@ -61,10 +70,8 @@ async fn start(session: &mut Session<'_>, context: &Context, arguments: &Run) ->
             ));
         }
     };
-    let body = session
-        .ask(&Call::post("/v1/runs", &json!({ "task": task })))
-        .await?;
-    listing::read(&body)
+    is_sent.set(true);
+    listing::read(&session.ask(&Call::post("/v1/runs", &wanted)).await?)
 }
 
 fn usage(why: &str, example: &str) -> Failure {
@@ -92,10 +99,20 @@ async fn ready(session: &mut Session<'_>, word: &str) -> Result<String> {
             .hint(format!("see dormouse task show {}", task.id))
             .into());
     }
+    if matches!(task.state.as_str(), "failed" | "quarantined" | "cancelled") {
+        let detail = format!(
+            "task {} is {}, and only a ready one can be run",
+            task.id, task.state
+        );
+        return Err(Problem::new(Code::State, detail)
+            .hint(format!("make it ready with dormouse task retry {}", task.id))
+            .into());
+    }
     Ok(task.id.to_string())
 }
 
-async fn add(session: &mut Session<'_>, context: &Context, arguments: &Run) -> Result<String> {
+/// A task that is made and started by one request, so that nothing is left of it when we are killed between.
+async fn new(session: &mut Session<'_>, context: &Context, arguments: &Run) -> Result<Value> {
     let command =
         arguments
             .surroundings
@@ -105,9 +122,7 @@ async fn add(session: &mut Session<'_>, context: &Context, arguments: &Run) -> R
         .clone()
         .unwrap_or_else(|| AGENT_DEFAULT.parse().expect("it is a name"));
     ensure_agent(session, &context.ui, &agent, arguments.no_create).await?;
-    let body = json!({ "agent": agent, "title": task::title_of(&arguments.command), "command": command });
-    let task: TaskView = listing::read(&session.ask(&Call::post("/v1/tasks", &body)).await?)?;
-    Ok(task.id.to_string())
+    Ok(json!({ "agent": agent, "title": task::title_of(&arguments.command), "command": command }))
 }
 
 /// An unknown agent is made, unless its name looks like a typo of a known one.

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::api::House;
 use crate::client::{Call, Client, Session};
 use crate::command::signals::{Asked, Signals};
 use crate::output::Ui;
 
+/// How long one request to cancel may take.
+const CANCEL_MAX: Duration = Duration::from_secs(5);
 /// How long an ended run may take to leave the books of its supervisor.
 const BOOKS: Duration = Duration::from_millis(200);
 
@@ -22,42 +24,43 @@ pub(super) struct Stopper {
 }
 
 impl Stopper {
-    pub(super) fn spawn(self, mut signals: Signals, was_stopped: bool) -> JoinHandle<()> {
-        tokio::spawn(async move {
-            if was_stopped {
-                self.cancel(false).await;
-            }
-            let mut asked = u32::from(was_stopped);
-            // Ends with the run: it is aborted then.
-            loop {
-                let signal = signals.next().await;
-                asked += 1;
-                match (signal, &self.house) {
-                    (Asked::Terminate, Some(house)) if asked == 1 => drop(tokio::spawn({
-                        let house = house.clone();
-                        async move { house.stop().await }
-                    })),
-                    (Asked::Terminate, Some(house)) => house.kill_all(),
-                    (Asked::Interrupt | Asked::Terminate, _) => self.cancel(asked > 1).await,
+    /// Answers what asks the process to stop; `asked` says how often it was asked before. Ends when it is asked a
+    /// third time: who asks so often does not want to wait.
+    pub(super) async fn work(self, mut signals: Signals, mut asked: u32) {
+        if asked > 0 {
+            self.cancel(asked > 1).await;
+        }
+        let mut leaving = JoinSet::new();
+        // Ends with the third signal, or with the run: it is aborted then.
+        loop {
+            let signal = signals.next().await;
+            asked += 1;
+            match (asked, signal, &self.house) {
+                (1, Asked::Terminate, Some(house)) => {
+                    let house = house.clone();
+                    leaving.spawn(async move { house.stop().await });
                 }
+                (2, Asked::Terminate, Some(house)) => house.kill_all(),
+                (1 | 2, Asked::Interrupt | Asked::Terminate, _) => self.cancel(asked > 1).await,
+                _ => return,
             }
-        })
+        }
     }
 
     async fn cancel(&self, force: bool) {
         let client = self.clients.borrow().clone();
         let Some(client) = client else { return };
-        // It may have ended meanwhile; then there is nothing to stop.
-        let _ = client
-            .send(&Call::post(
-                format!("/v1/runs/{}/cancel", self.run),
-                &json!({ "force": force }),
-            ))
-            .await;
+        let call = Call::post(
+            format!("/v1/runs/{}/cancel", self.run),
+            &json!({ "force": force }),
+        );
+        // It may have ended meanwhile; then there is nothing to stop. Who does not answer is not waited for: the next
+        // signal has to be heard.
+        let _ = tokio::time::timeout(CANCEL_MAX, client.send(&call)).await;
     }
 }
 
-/// The owner of the store does not leave while others' runs are at work in it.
+/// The owner of the store does not leave while runs are at work in it.
 pub(super) async fn stay_for_guests(session: &Session<'_>, ui: &Ui) {
     let Some(owner) = session.owner() else { return };
     let house = owner.house();
@@ -65,9 +68,9 @@ pub(super) async fn stay_for_guests(session: &Session<'_>, ui: &Ui) {
     let _ = tokio::time::timeout(BOOKS, house.idle()).await;
     match house.live_count() {
         0 => {}
-        1 => ui.note("1 run of another command is at work here: staying until it ends; Ctrl-C stops it"),
+        1 => ui.note("1 run is at work here: staying until it ends; Ctrl-C stops it"),
         live => ui.note(&format!(
-            "{live} runs of other commands are at work here: staying until they end; Ctrl-C stops them"
+            "{live} runs are at work here: staying until they end; Ctrl-C stops them"
         )),
     }
     let mut signals = Signals::listen();

@@ -6,7 +6,7 @@ use crate::api::ChunkView;
 use crate::command::logs::Sink;
 use crate::output::visible::Cleaner;
 use crate::output::{Format, Ui};
-use crate::problem::{Failure, Result};
+use crate::problem::{Failure, Problem, Result};
 
 /// The worker's two streams, on ours.
 pub(super) struct Streams<'a> {
@@ -17,8 +17,8 @@ pub(super) struct Streams<'a> {
     end: u64,
     /// Bytes that were not among what came.
     left_out: u64,
-    /// Whether somebody still reads our stdout. The run goes on without: its output is kept.
-    is_read: bool,
+    /// Why nothing goes to our stdout any more. The run goes on without: its output is kept.
+    unprinted: Option<Failure>,
 }
 
 impl Sink for Streams<'_> {
@@ -27,12 +27,16 @@ impl Sink for Streams<'_> {
         self.end = chunk.end();
         match self.ui.format {
             Format::Json => {}
-            Format::Jsonl => {
-                let printed = self.ui.line(line);
-                self.printed(printed)?;
-            }
+            Format::Jsonl => self.stdout(|ui, _| ui.line(line)),
             Format::Text if chunk.channel == "stderr" => self.stderr(&chunk.bytes()),
-            Format::Text => self.stdout(&chunk.bytes())?,
+            Format::Text => self.stdout(|ui, out| {
+                let bytes = chunk.bytes();
+                if ui.is_terminal {
+                    ui.bytes(out.clean(&bytes).as_bytes())
+                } else {
+                    ui.bytes(&bytes)
+                }
+            }),
         }
         Ok(())
     }
@@ -47,17 +51,24 @@ impl<'a> Streams<'a> {
             err: Cleaner::default(),
             end: 0,
             left_out: 0,
-            is_read: true,
+            unprinted: None,
         }
     }
 
-    fn stdout(&mut self, bytes: &[u8]) -> Result<()> {
-        let printed = if self.ui.is_terminal {
-            self.ui.bytes(self.out.clean(bytes).as_bytes())
-        } else {
-            self.ui.bytes(bytes)
-        };
-        self.printed(printed)
+    /// Prints, unless that went wrong before: after a gap the rest would mislead.
+    fn stdout(&mut self, print: impl FnOnce(&Ui, &mut Cleaner) -> Result<()>) {
+        if self.unprinted.is_some() {
+            return;
+        }
+        if let Err(failure) = print(self.ui, &mut self.out) {
+            let why = match &failure {
+                Failure::StdoutClosed => "nobody reads stdout any more",
+                Failure::Problem(_) => "stdout cannot be written any more",
+            };
+            self.ui
+                .note(&format!("{why}; the run goes on, and its output is kept"));
+            self.unprinted = Some(failure);
+        }
     }
 
     fn stderr(&mut self, bytes: &[u8]) {
@@ -68,28 +79,20 @@ impl<'a> Streams<'a> {
         }
     }
 
-    fn printed(&mut self, printed: Result<()>) -> Result<()> {
-        match printed {
-            Err(Failure::StdoutClosed) => {
-                if std::mem::take(&mut self.is_read) {
-                    self.ui
-                        .note("nobody reads stdout any more; the run goes on, and its output is kept");
-                }
-                Ok(())
-            }
-            printed => printed,
-        }
-    }
-
-    /// The end: what was kept of characters that were not whole, and what was never seen.
-    pub(super) fn finish(mut self) {
-        let _ = self.ui.bytes(self.out.finish().as_bytes());
+    /// The end: what was kept of characters that were not whole, and what was never seen. Gives why stdout could not
+    /// be written; that nobody read it is no error.
+    pub(super) fn finish(mut self) -> Option<Problem> {
+        self.stdout(|ui, out| ui.bytes(out.finish().as_bytes()));
         self.ui.stderr_bytes(self.err.finish().as_bytes());
         if self.left_out > 0 {
             let left_out = self.left_out;
             self.ui.warning(&format!(
                 "{left_out} bytes of output came faster than they could be kept, and are left out"
             ));
+        }
+        match self.unprinted {
+            Some(Failure::Problem(problem)) => Some(problem),
+            Some(Failure::StdoutClosed) | None => None,
         }
     }
 }
