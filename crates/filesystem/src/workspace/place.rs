@@ -164,7 +164,11 @@ impl Target<'_> {
         let file = beneath::name(&self.folder, name, flags, rustix::fs::Mode::empty()).map_err(failed)?;
         let file = File::from(file);
         let metadata = file.metadata().map_err(failed)?;
-        self.check_type(FileType::from_raw_mode(metadata.mode()))?;
+        if !metadata.is_file() {
+            return Err(WorkspaceError::NotAFile {
+                path: self.path.shown(),
+            });
+        }
         Ok(file)
     }
 

@@ -8,8 +8,9 @@ use dormouse_filesystem::capability::{Atomicity, Durability};
 use dormouse_filesystem::contract::{Harness, suite};
 use dormouse_filesystem::wrapper::{Counted, Operation};
 use dormouse_filesystem::{
-    Batch, Capabilities, CommitError, Deadline, Expected, Key, Lane, LogError, Memory, MountError, Order,
-    Page, Position, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt, Router, State, Stream, Want,
+    Batch, Capabilities, CommitError, Deadline, Expected, Key, Lane, LogError, Memory, MountError, Namespace,
+    OpenError, Order, Page, Position, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt,
+    Requirements, Router, State, Stream, System, Want,
 };
 use jiff::{Timestamp, ToSpan};
 
@@ -297,6 +298,28 @@ fn a_prefix_promises_what_every_mount_below_it_does() {
         assert_eq!(router.capabilities(&prefix(at)), promised, "{at}");
     }
     assert_eq!(all.durability, Durability::Volatile);
+}
+
+#[tokio::test]
+async fn a_place_of_tenants_that_promises_less_is_refused_at_open() {
+    let less = Capabilities {
+        atomicity: Atomicity::Record,
+        ..Memory::new(NOW).capabilities(&Prefix::root())
+    };
+    for at in ["t", "t/acme"] {
+        let memory: Arc<dyn RecordStore> = Arc::new(Memory::new(NOW));
+        let weak: Arc<dyn RecordStore> = Arc::new(Scripted::declaring(less));
+        let router = Arc::new(Router::new([(Prefix::root(), memory), (prefix(at), weak)]).unwrap());
+        let opened = Namespace::<System>::open(router, &Requirements::volatile(), 7).await;
+        let lacks = matches!(
+            opened,
+            Err(OpenError::Lacks {
+                capability: "atomicity",
+                ..
+            })
+        );
+        assert!(lacks, "{at}: {opened:?}");
+    }
 }
 
 #[tokio::test]

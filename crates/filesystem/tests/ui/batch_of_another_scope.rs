@@ -1,9 +1,8 @@
 //! A batch is of one namespace's scope.
-use dormouse_filesystem::{Agent, Namespace, Tenant};
+use dormouse_filesystem::{Agent, Namespace, ScopedBatch, Tenant};
 
-async fn committed(tenant: Namespace<Tenant>, agent: Namespace<Agent>) {
-    let batch = agent.batch();
-    let _ = tenant.commit(batch).await;
+fn batch(agent: Namespace<Agent>) -> ScopedBatch<Tenant> {
+    agent.batch()
 }
 
 fn main() {}

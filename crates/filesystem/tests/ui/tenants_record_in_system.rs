@@ -1,5 +1,7 @@
 //! A record says where it lives; elsewhere there is no place for it.
-use dormouse_filesystem::{Class, Index, IndexEntry, Namespace, Record, RecordKind, Records, Segment, System, Tenant};
+use dormouse_filesystem::{
+    Class, Index, IndexEntry, Namespace, Record, RecordError, RecordKind, Records, ScopedBatch, Segment, System, Tenant,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,9 +30,8 @@ fn opened(system: &Namespace<System>) {
     let notes: Records<Note> = Records::new(system);
 }
 
-fn staged(notes: &Records<Note>, system: &Namespace<System>, note: &Note) {
-    let mut batch = system.batch();
-    notes.stage_create(&mut batch, note);
+fn staged() -> fn(&Records<Note>, &mut ScopedBatch<System>, &Note) -> Result<(), RecordError> {
+    Records::stage_create
 }
 
 fn main() {}
