@@ -46,8 +46,8 @@ impl Folder {
                 reason: format!("it is on {name}, where a lock or a flush does not mean what it says"),
             });
         }
-        check_format(path)?;
-        make(path).map_err(|error| refused(path, &error))?;
+        let is_made = check_format(path)?.is_some();
+        make(path, is_made).map_err(|error| refused(path, &error))?;
         let lock = take_lock(path, opener)?;
         // Only now is it certain that nobody else is making it.
         let store = match check_format(path)? {
@@ -92,42 +92,72 @@ fn foreign(path: &Path, reason: impl Into<String>) -> OpenError {
     }
 }
 
-/// The folder and its `log`, mode 0700, with the entry in the parent synced.
-fn make(path: &Path) -> io::Result<()> {
-    let is_new = !path.exists();
+/// The folder and its `log`, mode 0700. Until a store is made in it the way down to it is synced too.
+fn make(path: &Path, is_made: bool) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path.join("log"))?;
-    if is_new && let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        File::open(parent)?.sync_all()?;
+    if is_made {
+        return File::open(path)?.sync_all();
     }
-    File::open(path)?.sync_all()
+    for folder in way_down_to(path)? {
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            // Not a folder that this user could have made anything in.
+            Err(error) if is_beyond_reach(&error) => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
+/// A folder and those above it on its filesystem: an earlier opening that was killed may have made any of them.
+fn way_down_to(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let absolute = std::path::absolute(path)?;
+    let device = std::fs::metadata(&absolute)?.dev();
+    let is_here = |folder: &&Path| std::fs::metadata(folder).is_ok_and(|m| m.dev() == device);
+    Ok(absolute
+        .ancestors()
+        .take_while(is_here)
+        .map(Path::to_owned)
+        .collect())
+}
+
+fn is_beyond_reach(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// The id of the store that is there; none in a folder that is missing, empty or only begun.
 pub(super) fn check_format(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
     match read_text(&path.join("FORMAT")) {
         Ok(text) => parse_format(path, &text).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => check_unused(path).map(|()| None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check_unused(path),
         Err(error) => Err(refused(path, &error)),
     }
 }
 
-fn check_unused(path: &Path) -> Result<(), OpenError> {
+/// None for a folder without a store; what it is, where another process made it in just this moment.
+fn check_unused(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
     let names = match std::fs::read_dir(path) {
         Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refused(path, &error)),
     };
     for name in names {
         let name = name.map_err(|error| refused(path, &error))?.file_name();
         if !BEGUN.iter().any(|begun| name == *begun) {
-            return Err(foreign(path, "it holds other files and no FORMAT"));
+            // FORMAT comes before anything else of a store: there by now, it was being made.
+            return match read_text(&path.join("FORMAT")) {
+                Ok(text) => parse_format(path, &text).map(Some),
+                Err(_) => Err(foreign(path, "it holds other files and no FORMAT")),
+            };
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn parse_format(path: &Path, text: &str) -> Result<[u8; 16], OpenError> {
@@ -226,4 +256,28 @@ fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(TEXT_MAX).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_down_to_a_new_folder_is_every_folder_above_it_on_its_disk() {
+        let folder = tempfile::tempdir().expect("a folder is made");
+        let path = folder.path().join("a/b/store");
+        make(&path, false).expect("a store's folder is made");
+        let way = way_down_to(&path).expect("it is there");
+        let made = [
+            path.as_path(),
+            &folder.path().join("a/b"),
+            &folder.path().join("a"),
+            folder.path(),
+        ];
+        assert_eq!(way[..4], made);
+        assert!(
+            way_down_to(Path::new("src")).expect("it is there").len() > 1,
+            "a relative one too"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use dormouse_filesystem::{
-    CommitError, Namespace, OpenError, Prefix, RecordStore, Requirements, System, capability,
+    CommitError, Namespace, OpenError, Prefix, RecordStore, Requirements, Sled, System, capability,
 };
 
 use super::kit::{commit, content, create, created, open_at, soon};
@@ -174,4 +174,23 @@ async fn a_lock_file_that_was_replaced_closes_the_store() {
     let refused = commit(&store, create("b", "")).await;
     assert!(matches!(refused, Err(CommitError::Closed { .. })), "{refused:?}");
     assert_eq!(content(&store).await.records.len(), 1);
+}
+
+/// A folder whose store is being made this moment belongs to somebody: it is in use, never foreign.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_being_made_is_in_use_and_never_foreign() {
+    for round in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let looked = path.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            // Ends once the other has made it.
+            while !Sled::inspect(&looked).expect("never foreign") {}
+        });
+        let made = tokio::join!(open_at(&path), open_at(&path));
+        let is_fine =
+            |opened: &Result<Sled, OpenError>| matches!(opened, Ok(_) | Err(OpenError::InUse { .. }));
+        assert!(is_fine(&made.0) && is_fine(&made.1), "round {round}: {made:?}");
+        looking.await.unwrap();
+    }
 }
