@@ -1,7 +1,7 @@
 //! Hints: something under a prefix changed. Get, list and tail are the truth.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
@@ -70,17 +70,29 @@ impl Watch {
 /// The watches of one store, for its backend to ring after a commit is durable.
 #[derive(Debug, Default)]
 pub struct Watches {
-    cells: Mutex<HashMap<u64, Weak<Cell>>>,
+    inner: Mutex<Inner>,
     serial: std::sync::atomic::AtomicU64,
 }
 
+#[derive(Debug, Default)]
+struct Inner {
+    cells: HashMap<u64, Weak<Cell>>,
+    is_closed: bool,
+}
+
 impl Watches {
-    /// Begins a watch.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a watch. One begun after the close ends at once.
     ///
     /// # Errors
     /// `Unavailable` over [`WATCHES_MAX`].
     pub fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
-        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner();
+        let is_closed = inner.is_closed;
+        let cells = &mut inner.cells;
         cells.retain(|_, cell| cell.strong_count() > 0);
         if cells.len() >= WATCHES_MAX {
             return Err(ReadError::Unavailable {
@@ -92,8 +104,12 @@ impl Watches {
             prefix: prefix.clone(),
             changed: Notify::new(),
             missed: std::sync::atomic::AtomicBool::new(false),
-            closed: std::sync::atomic::AtomicBool::new(false),
+            closed: std::sync::atomic::AtomicBool::new(is_closed),
         });
+        if is_closed {
+            // Nobody will ring it any more: it ends at once.
+            cell.changed.notify_one();
+        }
         let serial = self.serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         cells.insert(serial, Arc::downgrade(&cell));
         Ok(Watch { cells: vec![cell] })
@@ -105,8 +121,8 @@ impl Watches {
         reason = "an iterator is cloned for each watch, never borrowed"
     )]
     pub fn ring<'a>(&self, keys: impl Iterator<Item = &'a Key> + Clone) {
-        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        for cell in cells.values().filter_map(Weak::upgrade) {
+        let inner = self.inner();
+        for cell in inner.cells.values().filter_map(Weak::upgrade) {
             if keys.clone().any(|key| cell.prefix.holds(key)) {
                 cell.changed.notify_one();
             }
@@ -115,17 +131,18 @@ impl Watches {
 
     /// Tells every watch that changes may have gone unseen: its holders rescan.
     pub fn miss(&self) {
-        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        for cell in cells.values().filter_map(Weak::upgrade) {
+        let inner = self.inner();
+        for cell in inner.cells.values().filter_map(Weak::upgrade) {
             cell.missed.store(true, std::sync::atomic::Ordering::Release);
             cell.changed.notify_one();
         }
     }
 
-    /// Ends every watch.
+    /// Ends every watch, and every later one.
     pub fn close(&self) {
-        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        for cell in cells.values().filter_map(Weak::upgrade) {
+        let mut inner = self.inner();
+        inner.is_closed = true;
+        for cell in inner.cells.values().filter_map(Weak::upgrade) {
             cell.closed.store(true, std::sync::atomic::Ordering::Release);
             cell.changed.notify_one();
         }

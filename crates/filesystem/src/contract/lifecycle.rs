@@ -118,4 +118,7 @@ pub async fn a_closed_store_takes_no_write_and_still_reads<H: Harness>(harness: 
         .await
         .expect("a closed store's watches end");
     assert_eq!(watch.next().await, None);
+    let mut late = store.watch(&prefix("")).await.expect("watches are declared");
+    let ended = tokio::time::timeout(super::kit::PATIENCE, late.next()).await;
+    assert_eq!(ended, Ok(None), "a watch begun after the close ends at once");
 }
