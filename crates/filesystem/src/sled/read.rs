@@ -130,17 +130,19 @@ pub(super) fn list(shared: &Shared, page: &Page) -> Result<Listed, ReadError> {
     let next = spots.last().filter(|_| has_more).map(|(key, _)| key.clone());
     let mut fetch = Fetch::of(shared);
     let items = spots.into_iter().map(|(key, spot)| match page.want {
-        Want::Keys => Item::Key {
+        Want::Keys => Ok(Item::Key {
             key,
             version: Version::new(spot.version),
-        },
+        }),
         Want::Entries => match fetch.entry(&key, &spot) {
-            Ok(entry) => Item::Entry(entry),
-            Err(Unfetched::Corrupt | Unfetched::Io(_)) => Item::Corrupt { key },
+            Ok(entry) => Ok(Item::Entry(entry)),
+            Err(Unfetched::Corrupt) => Ok(Item::Corrupt { key }),
+            // A disk that did not answer says nothing about the row.
+            Err(why @ Unfetched::Io(_)) => Err(unread(&key, why)),
         },
     });
     Ok(Listed {
-        items: items.collect(),
+        items: items.collect::<Result<_, _>>()?,
         next,
     })
 }

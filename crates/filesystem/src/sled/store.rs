@@ -7,7 +7,6 @@ use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
 use super::Sled;
-use super::committer::SHUT_DOWN;
 use super::queue::Ending;
 use super::read;
 use super::shared::Shared;
@@ -18,7 +17,10 @@ use crate::{
     Stream, Watch, capability,
 };
 
-const ENDED: CommitError = CommitError::Closed { reason: SHUT_DOWN };
+/// What was taken to be written and never answered: the committer failed with it in its hands.
+fn unanswered() -> CommitError {
+    CommitError::Indeterminate { source: None }
+}
 
 impl Sled {
     /// Runs a read on a reader thread. One that is no longer wanted ends by itself, and counts until then.
@@ -54,7 +56,7 @@ impl Sled {
         let bytes = log.key().stored().len();
         let work = Work::Truncate(Truncate { log, before }, answer);
         self.shared.queue.submit(&Lane::System, None, bytes, work)?;
-        let truncated = answered.await.map_err(|_| LogError::Commit(ENDED))??;
+        let truncated = answered.await.map_err(|_| LogError::Commit(unanswered()))??;
         Ok(truncated.first)
     }
 }
@@ -141,7 +143,7 @@ impl RecordStore for Sled {
         match answer {
             Ok(answer) => {
                 ticket.is_answered = true;
-                answer.unwrap_or(Err(ENDED))
+                answer.unwrap_or_else(|_| Err(unanswered()))
             }
             Err(_) if ticket.withdraw() => Err(busy_deadline()),
             // It was taken: to be answered in a moment, or to be lost sight of.

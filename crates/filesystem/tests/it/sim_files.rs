@@ -49,6 +49,10 @@ struct Disk {
     failing_sync: Option<u64>,
     /// Which step finds the disk full, and after how many more of its kind.
     full_at: Option<(Step, u64)>,
+    /// Whether no byte is read.
+    is_deaf: bool,
+    /// Whether the next sync of a file panics.
+    panics: bool,
     /// Bytes that all files together may have.
     capacity: Option<usize>,
 }
@@ -208,6 +212,16 @@ impl SimFiles {
     /// The sync of a file after this many more fails.
     pub(crate) fn fail_sync(&self, after: u64) {
         self.disk().failing_sync = Some(after);
+    }
+
+    /// Whether reads fail.
+    pub(crate) fn fail_reads(&self, fails: bool) {
+        self.disk().is_deaf = fails;
+    }
+
+    /// The next sync of a file panics.
+    pub(crate) fn panic_in_sync(&self) {
+        self.disk().panics = true;
     }
 
     /// The disk is full at this step, once, after so many more of its kind.
@@ -378,6 +392,9 @@ impl LogFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut disk = self.files.disk();
         disk.counts.reads += 1;
+        if disk.is_deaf {
+            return Err(io::Error::other("the disk does not answer"));
+        }
         let live = &disk.contents[self.content].live;
         let rest = live.get(usize::try_from(offset).unwrap()..).unwrap_or(&[]);
         let read = rest.len().min(buffer.len());
@@ -406,6 +423,10 @@ impl LogFile for SimFile {
         let mut disk = self.files.disk();
         disk.spend()?;
         disk.counts.syncs += 1;
+        if std::mem::take(&mut disk.panics) {
+            drop(disk);
+            panic!("in a sync");
+        }
         disk.find_room(Step::SyncFile)?;
         match &mut disk.failing_sync {
             Some(0) => {

@@ -459,3 +459,32 @@ async fn a_log_that_lost_segments_is_refused_whether_it_was_closed_or_not() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_committer_that_dies_with_a_commit_in_its_hands_leaves_it_unknown() {
+    let place = Place::new();
+    let store = place.open().await;
+    created(&store, "before", "").await;
+    place.disk.panic_in_sync();
+    let lost = commit(&store, create("lost", "")).await;
+    assert!(matches!(lost, Err(CommitError::Indeterminate { .. })), "{lost:?}");
+    let refused = commit(&store, create("after", "")).await;
+    assert!(matches!(refused, Err(CommitError::Closed { .. })), "{refused:?}");
+    drop(store);
+    let shown = content(&place.open().await).await;
+    let names: Vec<&str> = shown.records.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["before", "lost"], "it had reached the disk after all");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_does_not_answer_is_no_corruption() {
+    let place = Place::new();
+    let store = place.open().await;
+    created(&store, "a", "").await;
+    place.disk.fail_reads(true);
+    let listed = store.list(&Page::of(Prefix::root())).await;
+    assert!(matches!(listed, Err(ReadError::Unavailable { .. })), "{listed:?}");
+    place.disk.fail_reads(false);
+    let listed = store.list(&Page::of(Prefix::root())).await.unwrap();
+    assert!(matches!(listed.items[..], [Item::Entry(_)]), "{listed:?}");
+}
