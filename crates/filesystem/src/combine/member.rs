@@ -19,8 +19,8 @@ pub(super) trait Member: Send {
     /// It is not on its way any more, and may go again.
     fn release(&mut self);
 
-    /// Runs its function on the record as those before it leave it.
-    fn apply(&mut self, current: Option<&Entry>) -> Applied;
+    /// Runs its function on the record as those before it leave it: what is stored, or what may never come to be.
+    fn apply(&mut self, current: Option<&Entry>, is_stored: bool) -> Applied;
 
     /// Tells its caller how it ended.
     fn answer(self: Box<Self>, ending: Ending);
@@ -86,6 +86,8 @@ impl Place {
 pub(super) struct Waiting<E, T, F> {
     f: F,
     ran: Option<Result<T, E>>,
+    /// Whether it ran on what is stored, and not on what its neighbours would make of it.
+    saw_stored: bool,
     place: Arc<Place>,
     deadline: Instant,
     reply: Option<oneshot::Sender<Reply<E, T, F>>>,
@@ -104,6 +106,7 @@ pub(super) fn member<E, T, F>(f: F, deadline: Instant) -> (Waiting<E, T, F>, Tic
     let waiting = Waiting {
         f,
         ran: None,
+        saw_stored: false,
         place: Arc::clone(&place),
         deadline,
         reply: Some(sender),
@@ -179,7 +182,8 @@ where
         self.place.moves(ON_ITS_WAY, QUEUED);
     }
 
-    fn apply(&mut self, current: Option<&Entry>) -> Applied {
+    fn apply(&mut self, current: Option<&Entry>, is_stored: bool) -> Applied {
+        self.saw_stored = is_stored;
         let f = &mut self.f;
         // What a panicked function leaves behind is dropped with it: it never runs again.
         match catch_unwind(AssertUnwindSafe(|| f(current))) {
@@ -207,8 +211,9 @@ where
                 }
                 return;
             }
-            // A refusal wrote nothing, however the others ended.
-            (_, Some(Err(refusal))) => Err(UpdateError::Apply(refusal)),
+            // A refusal wrote nothing. But what it refused must have come to be.
+            (Ending::Stored { .. }, Some(Err(refusal))) => Err(UpdateError::Apply(refusal)),
+            (_, Some(Err(refusal))) if self.saw_stored => Err(UpdateError::Apply(refusal)),
             (Ending::Stored { entry, committed }, Some(Ok(outcome))) => Ok(Updated {
                 outcome,
                 entry,

@@ -142,7 +142,7 @@ impl Forming<'_> {
         if !member.claim() {
             return None;
         }
-        match member.apply(self.current.as_ref()) {
+        match member.apply(self.current.as_ref(), self.round.step.is_nothing()) {
             Applied::Panicked => None,
             Applied::Refused => {
                 self.take(member, Vec::new(), Vec::new(), false);

@@ -135,3 +135,23 @@ async fn an_expired_member_is_not_applied_though_its_caller_did_not_look() {
     assert!(blocker.await.is_err());
     assert_eq!(stored(&store).await, "");
 }
+
+/// A refusal is of what its function saw. What a neighbour of its group would have made of the record, and perhaps did
+/// not, is no reason to tell it as done.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_judged_on_what_may_never_have_been_is_as_unknown_as_its_group() {
+    let script = Scripted::default().every_commit(Fault::Slow(SLOW));
+    let (_, store) = combined(script.commits([Some(Fault::Slow(SLOW)), Some(Fault::LostBefore)]));
+    let blocker = in_flight(&store).await;
+    let saw_stored = entered(&store, Does::Refuses).await;
+    let writes = entered(&store, Does::Adds('a')).await;
+    let saw_its_neighbour = entered(&store, Does::Refuses).await;
+    blocker.await.unwrap();
+    let unknown =
+        |answer: &Answer| matches!(answer, Err(UpdateError::Write(CommitError::Indeterminate { .. })));
+    let (first, second, third) = tokio::join!(saw_stored, writes, saw_its_neighbour);
+    assert!(matches!(first, Err(UpdateError::Apply("refused"))), "{first:?}");
+    assert!(unknown(&second), "{second:?}");
+    assert!(unknown(&third), "{third:?}");
+    at_rest(&store).await;
+}
