@@ -53,7 +53,7 @@ pub use key::{InvalidName, KEY_MAX, Key, ORDERED_MAX, Prefix, SEGMENT_MAX, SEGME
 pub use log::{LogHead, Logged, Predecessor};
 pub use memory::Memory;
 pub use namespace::{
-    Agent, COMMIT_DEADLINE, Log, Namespace, Requirements, Scope, ScopedBatch, System, Tenant,
+    Agent, COMMIT_DEADLINE, LOG_NAME_MAX, Log, Namespace, Requirements, Scope, ScopedBatch, System, Tenant,
 };
 pub use page::{GET_MANY_MAX, Item, Listed, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Want};
 pub use records::{

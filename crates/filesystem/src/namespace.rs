@@ -16,6 +16,10 @@ use crate::{
 /// How long a commit may take when its caller names no deadline.
 pub const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Longest name of a [log](Namespace::log) in its namespace, in bytes, separators included: below the longest names
+/// of a tenant and an agent it still fits a key.
+pub const LOG_NAME_MAX: usize = 240;
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -210,14 +214,19 @@ impl<S: Scope> Namespace<S> {
     /// A log of this namespace, whether or not it has entries yet.
     ///
     /// # Panics
-    /// When the name has more than 8 segments.
+    /// When the name has more than 8 segments, or more than [`LOG_NAME_MAX`] bytes printed.
     #[must_use]
     pub fn log(&self, name: &[Segment]) -> Log {
         assert!(name.len() <= 8, "a log's name has at most 8 segments");
+        let bytes: usize = name.iter().map(|segment| segment.as_str().len() + 1).sum();
+        assert!(
+            bytes <= LOG_NAME_MAX + 1,
+            "a log's name has at most {LOG_NAME_MAX} bytes"
+        );
         let key = self
             .at(&["l"])
             .key(name)
-            .expect("a root, `l` and 8 segments fit a key");
+            .expect("the longest root, `l` and such a name fit a key");
         Log {
             store: Arc::clone(&self.store),
             stream: Stream::new(key),

@@ -259,9 +259,7 @@ impl<R: Record> Records<R> {
             match row {
                 Ok(Some(row)) if self.is_found_by(&row, key) => found.rows.push(row),
                 Ok(_) => {}
-                Err(RecordError::Invalid(issue)) => found.issues.push(issue),
-                Err(RecordError::Read(ReadError::Corrupt { key })) => found.issues.push(damaged::<R>(&key)),
-                Err(other) => return Err(other),
+                Err(other) => found.issues.push(issue_of::<R>(other)?),
             }
         }
         Ok(())
@@ -291,6 +289,26 @@ fn unnamed<R: Record>(key: &Key) -> Issue {
         id: key.to_string(),
         field: "id".to_owned(),
         cause,
+    }
+}
+
+/// What is wrong with one row, which must not hide its neighbours; any other error is of the whole page.
+fn issue_of<R: Record>(error: RecordError) -> Result<Issue, RecordError> {
+    let of = |id: String, field: &str, cause: &str| Issue {
+        kind: R::KIND,
+        id,
+        field: field.to_owned(),
+        cause: cause.to_owned(),
+    };
+    match error {
+        RecordError::Invalid(issue) => Ok(issue),
+        RecordError::Misplaced { id, .. } => Ok(of(id, "record", "holds the record of another place")),
+        RecordError::TooNew { id, found, known, .. } => {
+            let cause = format!("has schema {found}, this build knows up to {known}; upgrade dormouse");
+            Ok(of(id, "schema", &cause))
+        }
+        RecordError::Read(ReadError::Corrupt { key }) => Ok(damaged::<R>(&key)),
+        other => Err(other),
     }
 }
 

@@ -150,32 +150,37 @@ impl<R: Record> Records<R> {
     /// Creates it in a commit of its own.
     ///
     /// # Errors
-    /// `Exists` when there is one of this id.
+    /// `Exists` when there is one of this id; `Commit(Conflict)` when only an index entry stands in the way.
     pub async fn create(&self, record: &R) -> Result<Versioned<R>, RecordError> {
         let mut batch = self.namespace.batch();
         self.stage_create(&mut batch, record)?;
+        let row = self.row(&record.id())?;
         match self.namespace.commit(batch).await {
             Ok(committed) => self.written(record, committed.version),
-            Err(CommitError::Conflict { .. }) => Err(RecordError::Exists {
-                kind: R::KIND,
-                id: record.id().to_string(),
-            }),
+            Err(CommitError::Conflict { failed }) if failed.iter().any(|failed| failed.key == row) => {
+                Err(RecordError::Exists {
+                    kind: R::KIND,
+                    id: record.id().to_string(),
+                })
+            }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Replaces what was read, in a commit of its own. Equal records write nothing.
+    /// Replaces what was read, in a commit of its own. Equal records write nothing, but are checked.
     ///
     /// # Errors
     /// `Commit(Conflict)` when it was written since.
     pub async fn replace(&self, read: &Versioned<R>, record: &R) -> Result<Versioned<R>, RecordError> {
         let mut batch = self.namespace.batch();
         self.stage_replace(&mut batch, read, record).await?;
-        if !batch.writes() {
-            return Ok(read.clone());
-        }
+        let writes = batch.writes();
         let committed = self.namespace.commit(batch).await?;
-        self.written(record, committed.version)
+        if writes {
+            self.written(record, committed.version)
+        } else {
+            Ok(read.clone())
+        }
     }
 
     /// Removes what was read, in a commit of its own.

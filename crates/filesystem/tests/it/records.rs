@@ -341,3 +341,74 @@ async fn a_row_of_another_place_or_with_unknown_fields_is_never_read_laxly() {
         );
     }
 }
+
+#[tokio::test]
+async fn rows_that_cannot_be_believed_are_issues_and_hide_no_neighbour() {
+    let system = system().await;
+    let notes = Records::<Note>::new(&system.tenant(&segment("acme")));
+    for id in ["a", "b", "c", "d"] {
+        notes.create(&note(id, "red", 1)).await.unwrap();
+    }
+    let row = r#"{"kind":"note","schema":2,"id":"ID","scope":"acme","value":{"id":"ID","colour":"red","rank":1,"due":null}}"#;
+    let misplaced = row.replace("ID", "b").replace("acme", "bolt");
+    let newer = row.replace("ID", "c").replace(r#""schema":2"#, r#""schema":3"#);
+    for (id, value) in [("b", misplaced), ("c", newer)] {
+        let key = Key::parse(&format!("t/acme/r/note/{id}")).unwrap();
+        let at = system.store().get(&key).await.unwrap().unwrap().version;
+        let mut batch = Batch::new(Lane::System);
+        batch.put(key, Expected::At(at), RecordKind::of("note"), value);
+        let soon = Deadline::after(std::time::Duration::from_secs(1));
+        system.store().commit(batch, soon).await.unwrap();
+    }
+    let found = notes.find(&Query::of("colour")).await.unwrap();
+    assert_eq!(ids(&found.rows), ["a", "d"]);
+    let issues: Vec<String> = found.issues.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        issues,
+        [
+            "note b: record: holds the record of another place",
+            "note c: schema: has schema 3, this build knows up to 2; upgrade dormouse",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_equal_replacement_of_a_stale_read_is_a_conflict() {
+    let notes = notes().await;
+    let stale = notes.create(&note("a", "red", 1)).await.unwrap();
+    let same = notes.replace(&stale, &note("a", "red", 1)).await.unwrap();
+    assert_eq!(same.version(), stale.version(), "an equal one writes nothing");
+    notes.replace(&stale, &note("a", "blue", 1)).await.unwrap();
+    let refused = notes.replace(&stale, &note("a", "red", 1)).await;
+    assert!(
+        matches!(refused, Err(RecordError::Commit(CommitError::Conflict { .. }))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_creation_that_meets_only_an_index_entry_is_a_conflict_and_no_record_exists() {
+    let system = system().await;
+    let notes = Records::<Note>::new(&system.tenant(&segment("acme")));
+    let made = notes.create(&note("a", "red", 1)).await.unwrap();
+    let mut batch = Batch::new(Lane::System);
+    batch.delete(Key::parse("t/acme/r/note/a").unwrap(), made.version());
+    let soon = Deadline::after(std::time::Duration::from_secs(1));
+    system.store().commit(batch, soon).await.unwrap();
+    let refused = notes.create(&note("a", "red", 1)).await;
+    assert!(
+        matches!(refused, Err(RecordError::Commit(CommitError::Conflict { .. }))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_longest_name_of_a_log_fits_below_the_longest_tenant_and_agent() {
+    let longest = segment(&"x".repeat(dormouse_filesystem::SEGMENT_MAX));
+    let agent = system().await.tenant(&longest).agent(&longest);
+    let half = segment(&"y".repeat(dormouse_filesystem::LOG_NAME_MAX / 2 - 1));
+    let log = agent.log(&[half.clone(), half, segment("z")][..2]);
+    assert_eq!(log.head().await.unwrap(), dormouse_filesystem::LogHead::NONE);
+    let eight = vec![segment(&"y".repeat(29)); 8];
+    agent.log(&eight);
+}
