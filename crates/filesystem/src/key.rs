@@ -63,7 +63,8 @@ impl Segment {
 
     /// Any bytes, in an encoding that keeps their order (lower-case base32hex).
     ///
-    /// Over [`ORDERED_MAX`] bytes the first 40 and a digest are kept: still ordered by those 40, still distinct.
+    /// Over [`ORDERED_MAX`] bytes the first 40 and a digest are kept: still ordered by those 40, still distinct. Beside
+    /// shorter input with the same 40 it sorts first.
     #[must_use]
     pub fn ordered(bytes: &[u8]) -> Self {
         let mut encoding = data_encoding::BASE32HEX_NOPAD.encode(bytes).to_ascii_lowercase();

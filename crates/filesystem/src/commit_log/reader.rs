@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::frame::{Frame, Seed};
+use super::frame::{FRAME_MAX, Frame, Seed};
 use super::{FileLayer, LogFile, Place};
 
 /// Most segments kept open for reading; beyond it the oldest is closed and opened again at need.
@@ -59,6 +59,10 @@ impl Reader {
         let Some(file) = self.file(place.segment)? else {
             return Ok(false);
         };
+        if place.len as usize > FRAME_MAX {
+            // No frame has such a length: nothing is allocated for it.
+            return Ok(false);
+        }
         buffer.resize(place.len as usize, 0);
         Ok(file.read_at(buffer, u64::from(place.offset))? == buffer.len())
     }

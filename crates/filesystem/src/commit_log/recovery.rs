@@ -140,7 +140,7 @@ pub fn recover(files: &Arc<dyn FileLayer>, plan: Plan) -> Result<Recovered, Reco
         recovered.last_version = end.version;
         recovered.highest = end.version.max(last.header.floor.saturating_sub(1));
         if !plan.is_clean {
-            write_anew(&**files, last, end.offset)?;
+            write_anew(&**files, seed, last, end)?;
         }
         if end.is_torn {
             recovered.notices.push(format!(
@@ -268,7 +268,8 @@ fn verify(
         .from
         .filter(|(number, _)| plan.is_clean && *number == last.header.segment)
         .map_or(HEADER_BYTES as u64, |(_, offset)| u64::from(offset));
-    verify_last(files, seed, last, start, plan.is_clean).map(Some)
+    let file = files.open(&last.path())?;
+    verify_last(&*file, seed, last, start, plan.is_clean).map(Some)
 }
 
 /// A segment that another follows: all its groups had been flushed.
@@ -289,14 +290,13 @@ fn verify_whole(
 }
 
 fn verify_last(
-    files: &dyn FileLayer,
+    file: &dyn LogFile,
     seed: Seed,
     segment: &Segment,
     start: u64,
     is_clean: bool,
 ) -> Result<End, RecoveryError> {
-    let file = files.open(&segment.path())?;
-    let mut scanner = scanner(&*file, seed, segment, start)?;
+    let mut scanner = scanner(file, seed, segment, start)?;
     let is_bad = loop {
         match scanner.advance()? {
             Scan::Frame(..) => {}
@@ -326,8 +326,10 @@ fn scanner<'a>(file: &'a dyn LogFile, seed: Seed, segment: &Segment, at: u64) ->
     Scanner::new(file, header.segment, seed, at, header.previous)
 }
 
-/// Writes a segment anew up to where it ends, and syncs it: the page cache may show bytes the disk lacks.
-fn write_anew(files: &dyn FileLayer, segment: &Segment, end: u64) -> io::Result<()> {
+/// Writes a segment anew up to where it ends, and syncs it: the page cache may show bytes the disk lacks. The copy is
+/// verified before it takes the segment's place: it was read a second time, perhaps as something else.
+fn write_anew(files: &dyn FileLayer, seed: Seed, segment: &Segment, whole: End) -> Result<(), RecoveryError> {
+    let end = whole.offset;
     let old = files.open(&segment.path())?;
     let new = files.create(ANEW)?;
     let mut piece = vec![0; COPY_BYTES];
@@ -345,8 +347,16 @@ fn write_anew(files: &dyn FileLayer, segment: &Segment, end: u64) -> io::Result<
         at += read as u64;
     }
     new.sync()?;
+    let copied = verify_last(&*new, seed, segment, HEADER_BYTES as u64, false)?;
+    let mut header = [0; HEADER_BYTES];
+    let read = new.read_at(&mut header, 0)?;
+    let has_header = SegmentHeader::decode(&header[..read]) == Ok(segment.header);
+    if !has_header || (copied.offset, copied.version) != (end, whole.version) {
+        return Err(segment.damaged(copied.offset));
+    }
     files.rename(ANEW, &segment.path())?;
-    files.sync_folder("log")
+    files.sync_folder("log")?;
+    Ok(())
 }
 
 impl Recovered {

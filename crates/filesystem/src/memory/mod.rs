@@ -142,7 +142,10 @@ impl RecordStore for Memory {
     async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
         let mut inner = self.inner();
         inner.check_open()?;
-        inner.content.truncate(log, before)
+        let first = inner.content.truncate(log, before)?;
+        drop(inner);
+        self.watches.ring([log.key()].into_iter());
+        Ok(first)
     }
 
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {

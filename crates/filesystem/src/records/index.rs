@@ -80,7 +80,7 @@ impl IndexValue {
         Self::number(u64::try_from(at.as_nanosecond()).unwrap_or(0))
     }
 
-    /// Any bytes, in order of their first 64.
+    /// Any bytes, in order of their first 40; up to 64 of them in full order among themselves.
     #[must_use]
     pub fn bytes(bytes: &[u8]) -> Self {
         Self(Segment::ordered(bytes))

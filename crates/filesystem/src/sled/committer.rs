@@ -24,6 +24,8 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// The part of a flush's time that may go by while those just told come back.
 const GATHER_PART: u32 = 8;
+/// And never more than this, whatever a flush took.
+const GATHER_MAX: Duration = Duration::from_millis(2);
 
 const FLUSH_FAILED: &str = "a flush failed; opening it again decides what was written";
 const LOCK_LOST: &str = "its lock file was replaced";
@@ -114,7 +116,8 @@ impl Committer {
     /// It ends as soon as as many wait as were told or came meanwhile, and in any case within a small part of what a
     /// flush takes: it is no timer, and one caller alone never waits for another.
     fn gather(&self, callers: usize) {
-        self.shared.queue.gather(callers, self.flush_time / GATHER_PART);
+        let at_most = (self.flush_time / GATHER_PART).min(GATHER_MAX);
+        self.shared.queue.gather(callers, at_most);
     }
 
     /// Commits a group; tells how many came while it was written.
@@ -133,6 +136,11 @@ impl Committer {
         let flushed = self.flush();
         let came_meanwhile = self.shared.queue.waiting();
         match flushed {
+            // Somebody may have opened it meanwhile, with or without what was written just now.
+            Ok(()) if !self.shared.holds_lock() => {
+                self.without_lock(Vec::new());
+                indeterminate(answers, LOCK_LOST);
+            }
             Ok(()) => self.publish(answers),
             Err(error) => self.lost(answers, &error),
         }

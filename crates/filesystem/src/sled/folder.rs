@@ -1,8 +1,8 @@
 //! The store's folder: whose it is, whether it may hold a store, and who has it open.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -99,6 +99,7 @@ fn make(path: &Path, is_made: bool) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path.join("log"))?;
+    close_to_others(path)?;
     if is_made {
         return File::open(path)?.sync_all();
     }
@@ -108,6 +109,15 @@ fn make(path: &Path, is_made: bool) -> io::Result<()> {
             Err(error) if is_beyond_reach(&error) => {}
             synced => synced?,
         }
+    }
+    Ok(())
+}
+
+/// A folder that was there with another mode is closed to all but its owner.
+pub(super) fn close_to_others(folder: &Path) -> io::Result<()> {
+    let mode = std::fs::metadata(folder)?.mode();
+    if mode & 0o077 != 0 {
+        std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     }
     Ok(())
 }

@@ -2,14 +2,16 @@
 //!
 //! Only the committer writes it, after the flush. Every call into sled is guarded: a panic of it is an error.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::ops::Bound;
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use sled::{Db, IVec, Tree};
 
+use super::folder::close_to_others;
 use super::spot::{Head, Spot};
 use crate::Order;
 
@@ -69,6 +71,11 @@ impl Walk<'_> {
 impl Index {
     /// Opens or makes the trees of a store.
     pub(super) fn open(path: &Path, store: [u8; 16], cache_bytes: u64) -> Result<Self, IndexError> {
+        // Sled makes folders and files for everyone to read: the folder above them is closed first.
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            Ok(()) | Err(_) => close_to_others(path)?,
+        }
         guarded(|| {
             let db = sled::Config::new()
                 .path(path)

@@ -410,5 +410,8 @@ async fn the_longest_name_of_a_log_fits_below_the_longest_tenant_and_agent() {
     let log = agent.log(&[half.clone(), half, segment("z")][..2]);
     assert_eq!(log.head().await.unwrap(), dormouse_filesystem::LogHead::NONE);
     let eight = vec![segment(&"y".repeat(29)); 8];
-    agent.log(&eight);
+    assert_eq!(
+        agent.log(&eight).head().await.unwrap(),
+        dormouse_filesystem::LogHead::NONE
+    );
 }

@@ -8,7 +8,7 @@ use dormouse_filesystem::{
     CommitError, Namespace, OpenError, Prefix, RecordStore, Requirements, Sled, System, capability,
 };
 
-use super::kit::{commit, content, create, created, open_at, soon};
+use super::kit::{Place, commit, content, create, created, open_at, soon};
 
 /// Every file below a folder with its bytes.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -193,4 +193,39 @@ async fn a_folder_that_is_being_made_is_in_use_and_never_foreign() {
         assert!(is_fine(&made.0) && is_fine(&made.1), "round {round}: {made:?}");
         looking.await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_was_open_to_others_is_closed_to_them_with_its_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    drop(open_at(&path).await.unwrap());
+    for folder in [path.clone(), path.join("index"), path.join("log")] {
+        let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_lost_while_a_group_is_flushed_leaves_the_group_unknown() {
+    let place = Place::new();
+    let store = std::sync::Arc::new(place.open().await);
+    created(&store, "a", "").await;
+    place.disk.shut_gate();
+    let committing = tokio::spawn({
+        let store = std::sync::Arc::clone(&store);
+        async move { commit(&store, create("b", "")).await }
+    });
+    let disk = place.disk.clone();
+    tokio::task::spawn_blocking(move || disk.await_held())
+        .await
+        .unwrap();
+    std::fs::remove_file(place.path().join("LOCK")).unwrap();
+    std::fs::write(place.path().join("LOCK"), "pid=1\n").unwrap();
+    place.disk.open_gate();
+    let lost = committing.await.unwrap();
+    assert!(matches!(lost, Err(CommitError::Indeterminate { .. })), "{lost:?}");
+    assert_eq!(content(&*store).await.records.len(), 1, "it is not shown");
 }
