@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::types::ToSql;
 
 use super::sql::Shape;
-use crate::{Batch, Expected};
+use crate::{Batch, Expected, Version};
 
 /// The rows of records to be locked, in key order, and what is expected of each.
 #[derive(Debug, Default)]
@@ -43,9 +43,7 @@ impl<'a> Locks<'a> {
             locks.writes.push(writes);
             locks.expected.push(match expected {
                 Expected::Absent => 0,
-                // No commit has so high a number; so high an expectation never holds.
-                Expected::At(version) if version.get() == 0 => -1,
-                Expected::At(version) => i64::try_from(version.get()).unwrap_or(-1),
+                Expected::At(version) => at(version),
             });
         }
         locks
@@ -138,6 +136,14 @@ impl<'a> Writes<'a> {
             &self.append_values,
             &self.append_commits,
         ]
+    }
+}
+
+/// A version as the server's number; what is no commit's is a number that never was.
+pub(super) fn at(version: Version) -> i64 {
+    match i64::try_from(version.get()) {
+        Ok(number) if number > 0 => number,
+        Ok(_) | Err(_) => -1,
     }
 }
 

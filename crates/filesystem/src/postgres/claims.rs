@@ -1,6 +1,6 @@
 //! What a commit touches, so that two of this process that would wait for one another in the server do so here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::{Batch, Key};
 
@@ -51,14 +51,19 @@ impl Claims {
 /// What is being written and checked.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
-    written: HashSet<Key>,
+    /// Each with the number of the entry, so that one write is told from the next.
+    written: HashMap<Key, u64>,
+    entered: u64,
     checked: HashMap<Key, usize>,
     logs: HashMap<Key, usize>,
 }
 
 impl Flight {
     pub(super) fn enter(&mut self, claims: &Claims) {
-        self.written.extend(claims.writes.iter().cloned());
+        self.entered += 1;
+        let entry = self.entered;
+        self.written
+            .extend(claims.writes.iter().map(|key| (key.clone(), entry)));
         for key in &claims.checks {
             *self.checked.entry(key.clone()).or_default() += 1;
         }
@@ -85,6 +90,11 @@ impl Flight {
         }
     }
 
+    /// Which write of this record is under way.
+    pub(super) fn write_of(&self, key: &Key) -> Option<u64> {
+        self.written.get(key).copied()
+    }
+
     /// Whether a commit would wait for none of these in the server.
     pub(super) fn admits(&self, claims: &Claims) -> bool {
         self.admits_beside(claims) && claims.logs.iter().all(|log| !self.logs.contains_key(log))
@@ -92,7 +102,7 @@ impl Flight {
 
     /// Whether a commit can share a transaction with these: of one log they may.
     pub(super) fn admits_beside(&self, claims: &Claims) -> bool {
-        let is_free = |key| !self.written.contains(key) && !self.checked.contains_key(key);
-        claims.writes.iter().all(is_free) && claims.checks.iter().all(|key| !self.written.contains(key))
+        let is_free = |key| !self.written.contains_key(key) && !self.checked.contains_key(key);
+        claims.writes.iter().all(is_free) && claims.checks.iter().all(|key| !self.written.contains_key(key))
     }
 }

@@ -9,12 +9,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::claims::Claims;
 use super::failure::NotDone;
 use super::fate::{Fate, fate};
-use super::prune;
 use super::queue::{Answer, Group, Waiting};
 use super::session::Session;
 use super::shared::Shared;
 use super::transaction::{Ended, grouped, lone};
-use crate::{BusyCause, CommitError, Committed, Source};
+use super::{prune, read};
+use crate::judge::judge;
+use crate::{BusyCause, CommitError, Committed, Key, Source};
 
 /// Most tries of one transaction.
 const ATTEMPTS_MAX: u32 = 6;
@@ -56,15 +57,21 @@ struct Release {
     claims: Vec<Claims>,
 }
 
+impl Release {
+    fn now(&mut self) {
+        self.shared.queue.release(self.claims.drain(..));
+    }
+}
+
 impl Drop for Release {
     fn drop(&mut self) {
-        self.shared.queue.release(self.claims.iter());
+        self.now();
     }
 }
 
 /// One group to its end. Congestion is tried again within the deadlines.
 async fn run(shared: Arc<Shared>, mut group: Group) {
-    let release = Release {
+    let mut release = Release {
         shared: Arc::clone(&shared),
         claims: group
             .commits
@@ -74,8 +81,8 @@ async fn run(shared: Arc<Shared>, mut group: Group) {
     };
     let mut why = NotDone::Congestion;
     for attempt in 1..=ATTEMPTS_MAX {
-        match try_once(&shared, group).await {
-            Tried::Answered => return,
+        match try_once(&shared, group, &mut release).await {
+            Tried::Answered(lost) => return tell_lost(&shared, lost).await,
             Tried::NotDone(waiting, reason) => (group, why) = (waiting, reason),
         }
         if attempt < ATTEMPTS_MAX {
@@ -83,18 +90,18 @@ async fn run(shared: Arc<Shared>, mut group: Group) {
         }
     }
     refuse(group, why);
-    drop(release);
 }
 
 enum Tried {
-    Answered,
+    /// And these lost to it while it was under way.
+    Answered(Vec<Waiting>),
     NotDone(Group, NotDone),
 }
 
-async fn try_once(shared: &Arc<Shared>, mut group: Group) -> Tried {
+async fn try_once(shared: &Arc<Shared>, mut group: Group, release: &mut Release) -> Tried {
     answer_late(&mut group);
     if group.commits.is_empty() {
-        return Tried::Answered;
+        return Tried::Answered(Vec::new());
     }
     let mut held = match shared.checkout().await {
         Ok(held) => held,
@@ -104,16 +111,14 @@ async fn try_once(shared: &Arc<Shared>, mut group: Group) -> Tried {
     group.commits.retain(|waiting| waiting.ticket.send());
     let Some(last) = group.commits.iter().map(|waiting| waiting.deadline).max() else {
         held.give_back();
-        return Tried::Answered;
+        return Tried::Answered(Vec::new());
     };
-    shared.flushes.fetch_add(1, Ordering::Relaxed);
     let identity = held.session().identity.clone();
     let transaction = transact(held.session(), shared, &group.commits);
     match timeout_at(last + GRACE, transaction).await {
         Ok(Ended::Answered(answers)) => {
             held.give_back();
-            finish(shared, group, answers);
-            Tried::Answered
+            Tried::Answered(finish(shared, group, answers, release))
         }
         Ok(Ended::NotDone(why)) => {
             held.give_back();
@@ -122,10 +127,7 @@ async fn try_once(shared: &Arc<Shared>, mut group: Group) -> Tried {
         Ok(Ended::Lost(lost)) => {
             drop(held);
             match fate(shared, lost, identity, last).await {
-                Fate::Done(answers) => {
-                    finish(shared, group, answers);
-                    Tried::Answered
-                }
+                Fate::Done(answers) => Tried::Answered(finish(shared, group, answers, release)),
                 Fate::NotDone => not_done(group, NotDone::Unavailable(None)),
                 Fate::Unknown(source) => lose(group, source),
             }
@@ -162,7 +164,7 @@ async fn transact(session: &mut Session, shared: &Shared, group: &[Waiting]) -> 
 }
 
 /// Publishes what was done, then acknowledges it.
-fn finish(shared: &Shared, group: Group, answers: Vec<Answer>) {
+fn finish(shared: &Shared, group: Group, answers: Vec<Answer>, release: &mut Release) -> Vec<Waiting> {
     let mut settled = group.settled();
     for (waiting, answer) in group.commits.iter().zip(&answers) {
         let Ok(Committed {
@@ -180,10 +182,43 @@ fn finish(shared: &Shared, group: Group, answers: Vec<Answer>) {
         shared.pending.add(waiting.claims.changed());
         settled.add(waiting, *version);
     }
+    if answers.iter().any(Result::is_ok) {
+        shared.flushes.fetch_add(1, Ordering::Relaxed);
+    }
+    let lost = shared.queue.settle(&settled);
+    // Readers that waited for this write come first: its writer would win against them for ever.
+    release.now();
     for (waiting, answer) in group.commits.into_iter().zip(answers) {
         waiting.answer(answer);
     }
-    shared.queue.settle(&settled);
+    lost
+}
+
+/// Each expects a version that is past, of one record. One read tells all what is there instead.
+async fn tell_lost(shared: &Shared, lost: Vec<Waiting>) {
+    if lost.is_empty() {
+        return;
+    }
+    let mut keys: Vec<Key> = lost
+        .iter()
+        .flat_map(|waiting| waiting.batch.keys().map(|(key, _)| key.clone()))
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let names: Vec<&str> = keys.iter().map(Key::stored).collect();
+    let versions = read::versions(shared, &names).await;
+    for waiting in lost {
+        let judged = versions
+            .as_ref()
+            .map(|versions| judge(&waiting.batch, |key| versions.get(key.stored()).copied()));
+        waiting.answer(match judged {
+            Ok(Err(conflict)) => Err(conflict),
+            // It was not sent, so it was not done.
+            Ok(Ok(())) | Err(_) => Err(CommitError::Busy {
+                cause: BusyCause::Contention,
+            }),
+        });
+    }
 }
 
 fn lose(group: Group, source: Option<Source>) -> Tried {
@@ -193,7 +228,7 @@ fn lose(group: Group, source: Option<Source>) -> Tried {
             source: source.take(),
         }));
     }
-    Tried::Answered
+    Tried::Answered(Vec::new())
 }
 
 fn refuse(group: Group, why: NotDone) {

@@ -22,6 +22,7 @@ mod read;
 mod schema;
 mod session;
 mod shared;
+mod single;
 mod sql;
 mod store;
 mod tls;

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::claims::{Claims, Flight};
 use crate::{Batch, BusyCause, CommitError, Committed, Expected, Failed, Key, Lane, Version};
@@ -97,8 +98,8 @@ impl Ticket {
     }
 }
 
-/// What a transaction did to its keys: commits that were waiting for it and expect an older version are refused at
-/// once, since they lost to it. Those that came later may know more, and ask the server.
+/// What a transaction did to its keys: commits that wait and expect an older version have lost to it, and need no
+/// transaction of their own to be told.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     /// The version of each key, and whether there is a record.
@@ -145,6 +146,8 @@ pub(super) struct Queue {
     inner: Mutex<Inner>,
     /// Something may be taken.
     pub(super) changed: Notify,
+    /// A transaction is over.
+    released: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -241,16 +244,17 @@ impl Queue {
         }
     }
 
-    /// Refuses those who lost to a transaction that is over.
-    pub(super) fn settle(&self, settled: &Settled) {
+    /// Refuses those who lost to a transaction that is over, and takes out those who came while it was under way:
+    /// they lost too, but to which version only the server can tell by now.
+    pub(super) fn settle(&self, settled: &Settled) -> Vec<Waiting> {
         let mut inner = self.inner();
         if settled.keys.is_empty() || inner.commits == 0 {
-            return;
+            return Vec::new();
         }
         let mut lost = Vec::new();
         for waiters in inner.lanes.values_mut() {
             for waiting in std::mem::take(&mut waiters.waiting) {
-                if waiting.serial < settled.before && waiting.conflict(settled).is_some() {
+                if waiting.conflict(settled).is_some() {
                     lost.push(waiting);
                 } else {
                     waiters.waiting.push_back(waiting);
@@ -261,21 +265,44 @@ impl Queue {
         inner.bytes -= lost.iter().map(|waiting| waiting.bytes).sum::<usize>();
         inner.forget_empty();
         drop(inner);
+        let (lost, later): (Vec<_>, Vec<_>) = lost
+            .into_iter()
+            .partition(|waiting| waiting.serial < settled.before);
         for waiting in lost {
             let conflict = waiting.conflict(settled).expect("it was found to conflict");
             waiting.answer(Err(conflict));
         }
+        later
     }
 
     /// The transaction of these commits is over.
-    pub(super) fn release<'a>(&self, claims: impl Iterator<Item = &'a Claims>) {
+    pub(super) fn release(&self, claims: impl Iterator<Item = Claims>) {
         let mut inner = self.inner();
         for claims in claims {
-            inner.flight.leave(claims);
+            inner.flight.leave(&claims);
             inner.under_way -= 1;
         }
         drop(inner);
+        self.released.notify_waiters();
         self.changed.notify_one();
+    }
+
+    /// Waits for the write of this record that is under way now, if there is one, but no longer than this.
+    pub(super) async fn written(&self, key: &Key, longest: Duration) {
+        let write_of = || self.inner().flight.write_of(key);
+        let Some(write) = write_of() else { return };
+        let wait = async {
+            // Ends with the write.
+            loop {
+                let released = self.released.notified();
+                if write_of() != Some(write) {
+                    return;
+                }
+                released.await;
+            }
+        };
+        // Whether it was over in time makes no difference.
+        drop(timeout(longest, wait).await);
     }
 
     /// Refuses commits from now on. What waits is still done.
@@ -430,7 +457,7 @@ mod tests {
     }
 
     fn submit(queue: &Queue, batch: Batch) -> Arc<Ticket> {
-        let deadline = crate::Deadline::after(std::time::Duration::from_secs(10)).instant();
+        let deadline = crate::Deadline::after(Duration::from_secs(10)).instant();
         queue.submit(batch, deadline).unwrap().0
     }
 
@@ -448,7 +475,7 @@ mod tests {
         let first = queue.take().commits;
         assert_eq!(names(&first), ["hot", "cold"]);
         assert!(queue.take().commits.is_empty(), "the key is under way");
-        queue.release(first.iter().map(|w| &w.claims));
+        queue.release(first.iter().map(|w| w.claims.clone()));
         assert_eq!(names(&queue.take().commits), ["hot"]);
         assert_eq!(queue.unanswered(), 1);
     }
@@ -462,7 +489,7 @@ mod tests {
             submit(&queue, append("log"));
         }
         assert!(queue.take().commits.is_empty());
-        queue.release(first.iter().map(|w| &w.claims));
+        queue.release(first.iter().map(|w| w.claims.clone()));
         assert_eq!(queue.take().commits.len(), GROUP_MAX);
     }
 
@@ -479,7 +506,7 @@ mod tests {
             queue.take().commits.is_empty(),
             "the one behind would overtake it"
         );
-        queue.release(first.iter().map(|w| &w.claims));
+        queue.release(first.iter().map(|w| w.claims.clone()));
         assert_eq!(names(&queue.take().commits), ["hot"]);
     }
 
@@ -513,7 +540,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waited_for_a_newer_version_is_refused_without_asking_the_server() {
+    async fn who_lost_while_waiting_needs_no_transaction_to_be_told() {
         let queue = Queue::default();
         let at = |version| {
             let mut batch = Batch::new(Lane::System);
@@ -525,14 +552,14 @@ mod tests {
             );
             batch
         };
-        let deadline = crate::Deadline::after(std::time::Duration::from_secs(10)).instant();
+        let deadline = crate::Deadline::after(Duration::from_secs(10)).instant();
         submit(&queue, at(4));
         let (_, waited) = queue.submit(at(4), deadline).unwrap();
         let group = queue.take();
         submit(&queue, at(4));
         let mut settled = group.settled();
         settled.add(&group.commits[0], Version::new(5));
-        queue.settle(&settled);
+        let later = queue.settle(&settled);
         let Ok(Err(CommitError::Conflict { failed })) = waited.await else {
             panic!("it lost")
         };
@@ -540,6 +567,6 @@ mod tests {
             (&failed[0].key, failed[0].actual),
             (&key("hot"), Some(Version::new(5)))
         );
-        assert_eq!(queue.waiting(), 1, "who came later asks");
+        assert_eq!((queue.waiting(), later.len()), (0, 1), "who came later lost too");
     }
 }

@@ -1,6 +1,7 @@
 //! Reads: each is one statement, and so one read point.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_postgres::Row;
@@ -17,7 +18,13 @@ use crate::{
 /// Above every stored key, whose bytes end with `z`.
 const HIGHEST: &str = "~";
 
+/// Longest a read waits for this process's own write of the same record.
+const WRITE_WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// Of a record that this process is just writing, what is read now would be past when it arrives: whoever decides on
+/// it would lose, again and again, to a writer that knows its own last version. So the read comes behind the write.
 pub(super) async fn get(shared: &Shared, key: &Key) -> Result<Option<Entry>, ReadError> {
+    shared.queue.written(key, WRITE_WAIT_MAX).await;
     let rows = shared.rows(&shared.sql.get, &[&key.stored()]).await?;
     rows.first().map(|row| entry(row)?.ok_or_corrupt(key)).transpose()
 }

@@ -14,6 +14,10 @@ pub(super) struct Sql {
     pub(super) place_logs: String,
     /// Locks the rows of logs `$1`, in that order; tells stream and next position.
     pub(super) lock_logs: String,
+    /// One record alone, `$1` key, `$2` kind, `$3` value, `$4` checksum: where there is none, or (`replace`) at `$5`.
+    /// No row: the expectation did not hold.
+    pub(super) create: String,
+    pub(super) replace: String,
     pub(super) get: String,
     pub(super) get_many: String,
     pub(super) versions: String,
@@ -51,6 +55,8 @@ impl Sql {
             guard: named(GUARD),
             place_logs: named(PLACE_LOGS),
             lock_logs: named(LOCK_LOGS),
+            create: named(CREATE),
+            replace: named(REPLACE),
             get: named(GET),
             get_many: named(GET_MANY),
             versions: named(VERSIONS),
@@ -160,6 +166,16 @@ const WRITE_APPENDS: &str = ", appended AS MATERIALIZED (SELECT a.stream, a.valu
             min(version) AS begun FROM appended GROUP BY stream) m WHERE l.stream = m.stream)";
 
 const WRITE_END: &str = " SELECT version, pg_current_xact_id()::text FROM numbered ORDER BY n";
+
+const CREATE: &str = "INSERT INTO {s}.dormouse_record AS r (key, kind, value, crc, version) \
+    SELECT $1, $2, $3, $4, greatest(nextval('{s}.dormouse_version'), floor + 1) FROM {s}.dormouse_meta \
+    ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, value = excluded.value, crc = excluded.crc, \
+        removed = NULL, version = greatest(excluded.version, r.version + 1) WHERE r.removed IS NOT NULL \
+    RETURNING version, pg_current_xact_id()::text";
+const REPLACE: &str = "UPDATE {s}.dormouse_record SET kind = $2, value = $3, crc = $4, \
+        version = greatest(nextval('{s}.dormouse_version'), version + 1, \
+            (SELECT floor + 1 FROM {s}.dormouse_meta)) \
+    WHERE key = $1 AND version = $5 AND removed IS NULL RETURNING version, pg_current_xact_id()::text";
 
 const GET: &str = "SELECT key, version, kind, crc, value FROM {s}.dormouse_record \
     WHERE key = $1 AND removed IS NULL";

@@ -12,6 +12,7 @@ use super::arrays::{Locks, Writes};
 use super::failure::{NotDone, is_certain_at_commit};
 use super::queue::Answer;
 use super::session::Session;
+use super::single;
 use super::sql::{BEGIN, COMMIT, ROLLBACK, Sql, TRANSACTION};
 use crate::judge::judge;
 use crate::{Batch, CommitError, Committed, Key, Position, Stream, Version};
@@ -65,6 +66,10 @@ async fn prepared(
 
 /// One commit that writes, in one exchange.
 pub(super) async fn lone(session: &mut Session, sql: &Sql, batch: &Batch) -> Ended {
+    let is_put = batch.checks.is_empty() && batch.deletes.is_empty() && batch.appends.is_empty();
+    if let ([put], true) = (batch.puts.as_slice(), is_put) {
+        return single::put(session, sql, batch, put).await;
+    }
     let locks = Locks::of(std::slice::from_ref(&batch));
     let writes = Writes::of(std::slice::from_ref(&batch));
     let statements = async {
@@ -237,12 +242,12 @@ async fn write(session: &mut Session, sql: &Sql, batches: &[&Batch]) -> Ended {
 
 /// The statements of an exchange, looked at in the order in which they were sent: the first that failed says why.
 #[derive(Debug, Default)]
-struct Steps {
+pub(super) struct Steps {
     first: Option<Error>,
 }
 
 impl Steps {
-    fn pass<T>(&mut self, step: Result<T, Error>) -> Option<T> {
+    pub(super) fn pass<T>(&mut self, step: Result<T, Error>) -> Option<T> {
         match step {
             Ok(rows) => Some(rows),
             Err(error) => {
@@ -252,8 +257,13 @@ impl Steps {
         }
     }
 
+    /// Whether every statement until now was answered well.
+    pub(super) fn is_sound(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// What the exchange came to, once its `COMMIT` was answered or not.
-    fn end(
+    pub(super) fn end(
         self,
         committed: Result<(), Error>,
         written: Option<&[Row]>,
@@ -358,6 +368,6 @@ fn answers(batches: &[&Batch], logs: &[Row], written: &[Row]) -> Option<Vec<Answ
     (answers.len() == batches.len()).then_some(answers)
 }
 
-fn number(version: i64) -> Version {
+pub(super) fn number(version: i64) -> Version {
     Version::new(version.unsigned_abs())
 }

@@ -52,7 +52,7 @@ struct Seen {
     wrote: bool,
 }
 
-/// FS-64; FS-12 and FS-19 between processes.
+/// FS-64
 #[test]
 fn four_processes_lose_nothing_and_keep_one_order() {
     if !is_here() {
