@@ -1,6 +1,6 @@
 //! The process that the crash test kills: it commits as fast as it can and says what was acknowledged.
 //!
-//! `crash-child STORE SEED`, on standard output one [`Report`] a line, each after what it says is certain.
+//! `crash-child BACKEND STORE SEED`, on standard output one [`Report`] a line, each after what it says is certain.
 #![allow(clippy::print_stdout, reason = "the pipe to the parent")]
 
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::{Deadline, RecordStore, Retry};
-use dormouse_tests::store;
+use dormouse_tests::store::{self, Backend};
 use dormouse_tests::workload::{self, FIGHTERS, Held, Names, Report, WRITERS};
 use tokio::task::JoinSet;
 
@@ -19,12 +19,12 @@ const COMMIT_DEADLINE: Duration = Duration::from_secs(60);
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, folder, seed] = arguments.as_slice() else {
-        panic!("usage: crash-child STORE SEED");
+    let [_, backend, folder, seed] = arguments.as_slice() else {
+        panic!("usage: crash-child BACKEND STORE SEED");
     };
     let seed = seed.parse().expect("a seed is a number");
-    let store: Arc<dyn RecordStore> =
-        Arc::new(store::open(Path::new(folder)).await.expect("the store opens"));
+    let backend = Backend::parse(backend).expect("the backend is sled or local");
+    let store = backend.open(Path::new(folder)).await.expect("the store opens");
     let mut found = Vec::new();
     for writer in 0..WRITERS {
         found.push(Writer::find(Arc::clone(&store), seed, writer).await);

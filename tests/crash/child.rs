@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use dormouse_tests::store::Backend;
 use dormouse_tests::workload::Report;
 
 /// A child that needs longer to open its store hangs.
@@ -21,8 +22,9 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    pub(crate) fn start(store: &Path, seed: u64) -> Self {
+    pub(crate) fn start(backend: Backend, store: &Path, seed: u64) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_crash-child"))
+            .arg(backend.name())
             .arg(store)
             .arg(seed.to_string())
             .stdin(Stdio::null())

@@ -10,6 +10,7 @@ mod verify;
 use std::time::Duration;
 
 use dormouse_tests::seed;
+use dormouse_tests::store::Backend;
 use rand::RngExt;
 
 use child::Child;
@@ -25,6 +26,16 @@ const UNSEEN_EVERY: u32 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_outlives_kill_9() {
+    outlives_kill_9(Backend::Sled).await;
+}
+
+/// FS-61: the kills come while files are written behind the log, and anywhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_outlives_kill_9_as_files_too() {
+    outlives_kill_9(Backend::Local).await;
+}
+
+async fn outlives_kill_9(backend: Backend) {
     let rounds = rounds();
     let seed = seed::from_environment("DORMOUSE_CRASH_SEED");
     println!("DORMOUSE_CRASH_SEED={seed} DORMOUSE_CRASH_ROUNDS={rounds}");
@@ -38,7 +49,7 @@ async fn what_was_acknowledged_outlives_kill_9() {
         let mut random = seed::part(seed, round);
         let is_early = random.random_ratio(1, EARLY_EVERY);
         let alive = random.random_range(Duration::ZERO..ALIVE_MAX);
-        let child = Child::start(&path, seed);
+        let child = Child::start(backend, &path, seed);
         let reports = if is_early {
             child.kill_after(alive / 3)
         } else {
@@ -47,7 +58,7 @@ async fn what_was_acknowledged_outlives_kill_9() {
         };
         ledger.take(&reports);
         if round == rounds || !random.random_ratio(1, UNSEEN_EVERY) {
-            verify::check(&path, seed, &mut ledger, End::of(round)).await;
+            verify::check(backend, &path, seed, &mut ledger, End::of(round)).await;
         }
     }
     folder.disable_cleanup(false);

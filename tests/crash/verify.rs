@@ -4,18 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse_filesystem::{Deadline, Entry, LogHead, PAGE_MAX, Position, RecordStore};
-use dormouse_tests::store;
+use dormouse_tests::store::Backend;
 use dormouse_tests::workload::{self, Counts, Names, Part, hot_key};
 
 use crate::ledger::{Ledger, Line};
 
 /// Reads every record and every new log entry. What is there is certain from now on.
-pub(crate) async fn check(folder: &Path, seed: u64, ledger: &mut Ledger, end: End) {
-    let store = store::open(folder).await.expect("the store opens after kill -9");
+pub(crate) async fn check(backend: Backend, folder: &Path, seed: u64, ledger: &mut Ledger, end: End) {
+    let store = backend.open(folder).await.expect("the store opens after kill -9");
     for writer in 0..workload::WRITERS {
-        check_writer(&store, seed, writer, ledger).await;
+        check_writer(&*store, seed, writer, ledger).await;
     }
-    check_hot(&store, ledger).await;
+    check_hot(&*store, ledger).await;
     if end == End::Clean {
         let closed = store.close(Deadline::after(Duration::from_secs(10))).await;
         closed.expect("an idle store closes");

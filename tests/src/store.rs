@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::path::Path;
+use std::sync::Arc;
 
 use dormouse_filesystem::{
-    Change, CommitError, Entry, OpenError, RecordStore, Retry, Sled, SledOptions, UpdateError, Version,
-    cas_update,
+    Change, CommitError, Entry, Local, LocalOptions, OpenError, RecordStore, Retry, Sled, SledOptions,
+    UpdateError, Version, cas_update,
 };
 
 use crate::workload::{Counts, KIND, hot_key};
@@ -14,7 +15,57 @@ use crate::workload::{Counts, KIND, hot_key};
 pub const SEGMENT_BYTES: u64 = 256 * 1024;
 const RESERVE_BYTES: u64 = 1024 * 1024;
 
-/// Opens the store in this folder.
+/// A backend with a folder of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The embedded default.
+    Sled,
+    /// One readable file per record.
+    Local,
+}
+
+impl Backend {
+    /// Its name, as the child is told it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Local => "local",
+        }
+    }
+
+    /// The backend of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Sled, Self::Local]
+            .into_iter()
+            .find(|backend| backend.name() == name)
+    }
+
+    /// Opens the store of this backend in a folder.
+    ///
+    /// # Errors
+    /// As [`Sled::open`] and [`Local::open`].
+    pub async fn open(self, folder: &Path) -> Result<Arc<dyn RecordStore>, OpenError> {
+        Ok(match self {
+            Self::Sled => Arc::new(open(folder).await?),
+            Self::Local => Arc::new(open_local(folder).await?),
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge: here the time comes from")]
+async fn open_local(folder: &Path) -> Result<Local, OpenError> {
+    let options = LocalOptions {
+        segment_bytes: SEGMENT_BYTES,
+        reserve_bytes: RESERVE_BYTES,
+        program: "the crash test".to_owned(),
+        ..LocalOptions::new(jiff::Timestamp::now())
+    };
+    Local::open(folder, options).await
+}
+
+/// Opens the sled store in this folder.
 ///
 /// # Errors
 /// As [`Sled::open`].

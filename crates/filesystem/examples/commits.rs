@@ -169,6 +169,14 @@ impl FileLayer for Slow {
         self.files.remove(name)
     }
 
+    fn make_folder(&self, folder: &str) -> io::Result<bool> {
+        self.files.make_folder(folder)
+    }
+
+    fn remove_folder(&self, folder: &str) -> io::Result<()> {
+        self.files.remove_folder(folder)
+    }
+
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         self.files.sync_folder(folder)
     }

@@ -4,12 +4,14 @@ mod batch;
 pub mod blob;
 pub mod capability;
 mod combine;
-#[cfg(feature = "sled")]
+#[cfg(any(feature = "sled", feature = "local"))]
 #[doc(hidden)]
 pub mod commit_log;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod digest;
+#[cfg(any(feature = "sled", feature = "local"))]
+mod embedded;
 mod error;
 mod ext;
 mod filling;
@@ -18,6 +20,8 @@ mod health;
 mod holders;
 mod judge;
 mod key;
+#[cfg(feature = "local")]
+mod local;
 mod log;
 mod memory;
 mod namespace;
@@ -35,6 +39,8 @@ mod watch;
 pub mod workspace;
 pub mod wrapper;
 
+#[cfg(feature = "local")]
+pub use self::local::{LOCAL_RECORDS_MAX, Local, LocalOptions, Repair, Repaired};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "sled")]

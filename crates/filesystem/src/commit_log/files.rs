@@ -36,6 +36,16 @@ pub trait FileLayer: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// What the system says.
     fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes a folder, mode 0700, in one that exists; false when there is one already.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn make_folder(&self, folder: &str) -> io::Result<bool>;
+    /// Removes a folder that is empty.
+    ///
+    /// # Errors
+    /// What the system says; one of a folder that is not empty.
+    fn remove_folder(&self, folder: &str) -> io::Result<()>;
     /// Makes the names in a folder durable.
     ///
     /// # Errors
@@ -134,6 +144,19 @@ impl FileLayer for StdFiles {
     fn remove(&self, name: &str) -> io::Result<()> {
         let flags = rustix::fs::AtFlags::empty();
         Ok(rustix::fs::unlinkat(&self.folder, name, flags)?)
+    }
+
+    fn make_folder(&self, folder: &str) -> io::Result<bool> {
+        match rustix::fs::mkdirat(&self.folder, folder, Mode::RWXU) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn remove_folder(&self, folder: &str) -> io::Result<()> {
+        let flags = rustix::fs::AtFlags::REMOVEDIR;
+        Ok(rustix::fs::unlinkat(&self.folder, folder, flags)?)
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {

@@ -20,7 +20,7 @@ pub use append::{Appender, AppenderOptions, NoRoom, Purpose};
 pub(crate) use files::is_same_boot;
 pub use files::{FileLayer, LogFile, StdFiles};
 pub use reader::Reader;
-pub use recovery::{Plan, Proved, Recovered, RecoveryError, Tail, recover};
+pub use recovery::{Begins, Plan, Proved, Recovered, RecoveryError, Tail, recover};
 pub use scan::{Place, Rest, Scan, Scanner};
 
 /// The format of segments, frames and the checkpoint that this build writes, and the newest it reads.

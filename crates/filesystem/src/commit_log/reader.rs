@@ -41,6 +41,12 @@ impl Reader {
         segments.insert(segment, Segment { name, file });
     }
 
+    /// Forgets a segment that goes.
+    pub fn remove(&self, segment: u32) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        segments.remove(&segment);
+    }
+
     /// The numbers and names of the segments known, oldest first.
     #[must_use]
     pub fn names(&self) -> Vec<(u32, String)> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::checkpoint::Checkpoint;
 use super::frame::{ALIGNMENT, Frame, Seed};
 use super::segment::{self, HEADER_BYTES, SegmentHeader, Unreadable};
 use super::{FORMAT, FileLayer, LogFile, Place, Reader, Rest, Scan, Scanner};
@@ -21,8 +22,30 @@ pub struct Plan {
     pub from: Option<(u32, u32)>,
     /// What is known to have been flushed; none where nothing is.
     pub proved: Option<Proved>,
+    /// Which segment the log begins with.
+    pub begins: Begins,
     /// Whether the store was closed: then the log ends where it says, and nothing is written anew.
     pub is_clean: bool,
+}
+
+impl Plan {
+    /// Whether a log may begin with a segment. Without a checkpoint nobody knows what was removed.
+    fn may_begin_with(&self, header: &SegmentHeader) -> bool {
+        match (self.begins, self.from) {
+            (Begins::AtFirst, _) => header.segment == 1 && header.previous == 0,
+            (Begins::AtReplayed, Some((segment, _))) => header.segment <= segment,
+            (Begins::AtReplayed, None) => true,
+        }
+    }
+}
+
+/// Which segment a log begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// The first there ever was: nothing removes a segment.
+    AtFirst,
+    /// Any up to the first one that is replayed: those before it were removed.
+    AtReplayed,
 }
 
 /// How far a log is known to have been flushed: a checkpoint says so, which is written only behind that flush, in this
@@ -35,6 +58,18 @@ pub struct Proved {
     pub offset: u32,
     /// The last version before it.
     pub version: u64,
+}
+
+impl Proved {
+    /// What a checkpoint proves.
+    #[must_use]
+    pub fn of(checkpoint: Checkpoint) -> Self {
+        Self {
+            segment: checkpoint.segment,
+            offset: checkpoint.offset,
+            version: checkpoint.version,
+        }
+    }
 }
 
 /// Why a log was not recovered. Nothing was changed.
@@ -111,7 +146,7 @@ impl Segment {
 /// [`RecoveryError`]; nothing was changed.
 pub fn recover(files: &Arc<dyn FileLayer>, plan: Plan) -> Result<Recovered, RecoveryError> {
     let seed = Seed::of(plan.store);
-    let (segments, strays) = find(&**files, plan.store)?;
+    let (segments, strays) = find(&**files, plan)?;
     let mut plan = plan;
     let mut end = verify(&**files, seed, &segments, plan)?;
     if plan.is_clean && !ends_at(plan.from, &segments, end) {
@@ -197,7 +232,7 @@ fn ends_at(place: Option<(u32, u32)>, segments: &[Segment], end: Option<End>) ->
 }
 
 /// The segments, oldest first, with their headers held against each other; and temporary files.
-fn find(files: &dyn FileLayer, store: [u8; 16]) -> Result<(Vec<Segment>, Vec<String>), RecoveryError> {
+fn find(files: &dyn FileLayer, plan: Plan) -> Result<(Vec<Segment>, Vec<String>), RecoveryError> {
     let names = files.names("log")?;
     let strays = names
         .iter()
@@ -215,12 +250,11 @@ fn find(files: &dyn FileLayer, store: [u8; 16]) -> Result<(Vec<Segment>, Vec<Str
             name: name.clone(),
             header,
         };
-        // Nothing removes a segment yet, so the first there is the first there ever was.
         let follows = match segments.last() {
             Some(before) => before.header.segment + 1 == header.segment,
-            None => header.segment == 1 && header.previous == 0,
+            None => plan.may_begin_with(&header),
         };
-        if header.floor != floor || header.store != store || !follows {
+        if header.floor != floor || header.store != plan.store || !follows {
             return Err(segment.damaged(0));
         }
         segments.push(segment);

@@ -11,28 +11,23 @@ use std::path::{Path, PathBuf};
 
 use sled::{Db, IVec, Tree};
 
-use super::folder::close_to_others;
-use super::spot::{Head, Spot};
-use crate::Order;
+use crate::commit_log::Reader;
+use crate::embedded::fetch::LogFetch;
+use crate::embedded::folder::close_to_others;
+use crate::embedded::index::{self, IndexError, Settled, Spotted, Walk};
+use crate::embedded::shared::Shared;
+use crate::embedded::spot::{Head, Spot};
+use crate::{Batch, CommitError, Order, Stream};
 
 /// Format of the trees. Another one is removed and rebuilt.
 const FORMAT: u32 = 1;
 /// Between a stream and a position: below every byte of a stream's name.
 const ENTRY_SEPARATOR: u8 = 0;
 
-/// Why the index did not answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum IndexError {
-    #[error(transparent)]
-    Sled(#[from] sled::Error),
-    #[error("sled panicked")]
-    Panicked,
-    #[error("the index holds what was never written to it")]
-    Garbled,
-    #[error("the index has another format or belongs to another store")]
-    Other,
-    #[error(transparent)]
-    Io(#[from] io::Error),
+impl From<sled::Error> for IndexError {
+    fn from(error: sled::Error) -> Self {
+        Self::Failed(Box::new(error))
+    }
 }
 
 /// The trees.
@@ -49,23 +44,6 @@ pub(super) struct Index {
 /// Runs something of sled's. What a panic leaves behind is not used again: the store closes.
 fn guarded<T>(call: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(IndexError::Panicked))
-}
-
-/// What a range of keys begins and ends with, and how it is walked.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Walk<'a> {
-    pub(super) low: Bound<&'a [u8]>,
-    pub(super) high: Bound<&'a [u8]>,
-    pub(super) order: Order,
-}
-
-impl Walk<'_> {
-    fn is_nothing(&self) -> bool {
-        match (self.low, self.high) {
-            (Bound::Included(low) | Bound::Excluded(low), Bound::Excluded(high)) => low >= high,
-            _ => false,
-        }
-    }
 }
 
 impl Index {
@@ -128,46 +106,70 @@ impl Index {
         })
     }
 
-    /// Says that changes up to this version follow. Before them, so that a tree ahead of its log is known by it.
-    pub(super) fn begin(&self, version: u64) -> Result<(), IndexError> {
+    /// Makes all of it durable: the tree's buffers, then the files beneath it.
+    pub(super) fn sync(&self) -> Result<(), IndexError> {
+        guarded(|| {
+            self.db.flush()?;
+            Ok(())
+        })?;
+        sync_files(&self.path)?;
+        Ok(())
+    }
+}
+
+impl Spotted for Spot {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn weight(&self) -> usize {
+        self.weight as usize
+    }
+}
+
+impl index::Index for Index {
+    type Spot = Spot;
+    type Beside = ();
+    type Fetch<'a> = LogFetch<'a>;
+    const BACKEND: &'static str = "sled";
+
+    fn begin(&mut self, version: u64) -> Result<(), IndexError> {
         guarded(|| {
             self.meta.insert("version", &version.to_le_bytes())?;
             Ok(())
         })
     }
 
-    /// Where a record lies.
-    pub(super) fn record(&self, key: &str) -> Result<Option<Spot>, IndexError> {
+    fn record(&self, key: &str) -> Result<Option<Spot>, IndexError> {
         guarded(|| self.records.get(key)?.map(|found| spot(&found)).transpose())
     }
 
-    pub(super) fn put_record(&self, key: &str, spot: &Spot) -> Result<(), IndexError> {
+    fn put_record(&mut self, key: &str, spot: &Spot) -> Result<(), IndexError> {
         guarded(|| {
             self.records.insert(key, spot.encode().as_slice())?;
             Ok(())
         })
     }
 
-    pub(super) fn remove_record(&self, key: &str) -> Result<(), IndexError> {
+    fn remove_record(&mut self, key: &str) -> Result<(), IndexError> {
         guarded(|| {
             self.records.remove(key)?;
             Ok(())
         })
     }
 
-    /// A log's head.
-    pub(super) fn head(&self, log: &str) -> Result<Option<Head>, IndexError> {
+    fn head(&self, log: &str) -> Result<Option<Head>, IndexError> {
         guarded(|| self.heads.get(log)?.map(|found| head(&found)).transpose())
     }
 
-    pub(super) fn put_head(&self, log: &str, head: &Head) -> Result<(), IndexError> {
+    fn put_head(&mut self, log: &str, head: &Head) -> Result<(), IndexError> {
         guarded(|| {
             self.heads.insert(log, head.encode().as_slice())?;
             Ok(())
         })
     }
 
-    pub(super) fn put_entry(&self, log: &str, position: u64, spot: &Spot) -> Result<(), IndexError> {
+    fn put_entry(&mut self, log: &str, position: u64, spot: &Spot) -> Result<(), IndexError> {
         guarded(|| {
             self.entries
                 .insert(entry_key(log, position), spot.encode().as_slice())?;
@@ -175,15 +177,14 @@ impl Index {
         })
     }
 
-    pub(super) fn remove_entry(&self, log: &str, position: u64) -> Result<(), IndexError> {
+    fn remove_entry(&mut self, log: &str, position: u64) -> Result<(), IndexError> {
         guarded(|| {
             self.entries.remove(entry_key(log, position))?;
             Ok(())
         })
     }
 
-    /// Shows records in order until told to stop.
-    pub(super) fn walk_records(
+    fn walk_records(
         &self,
         walk: Walk<'_>,
         mut visit: impl FnMut(&str, Spot) -> bool,
@@ -195,8 +196,7 @@ impl Index {
         })
     }
 
-    /// Shows logs' heads in order until told to stop.
-    pub(super) fn walk_heads(
+    fn walk_heads(
         &self,
         walk: Walk<'_>,
         mut visit: impl FnMut(&str, Head) -> bool,
@@ -208,8 +208,7 @@ impl Index {
         })
     }
 
-    /// Shows a log's entries from one position to before another, in order, until told to stop.
-    pub(super) fn walk_entries(
+    fn walk_entries(
         &self,
         log: &str,
         from: u64,
@@ -230,13 +229,8 @@ impl Index {
         })
     }
 
-    /// Shows the log and position of every entry of every log.
-    pub(super) fn walk_all_entries(&self, mut visit: impl FnMut(&str, u64)) -> Result<(), IndexError> {
-        let all = Walk {
-            low: Bound::Unbounded,
-            high: Bound::Unbounded,
-            order: Order::Up,
-        };
+    fn walk_all_entries(&self, mut visit: impl FnMut(&str, u64)) -> Result<(), IndexError> {
+        let all = Walk::ALL;
         guarded(|| {
             each(&self.entries, all, |key, _| {
                 let (log, position) = key.split_last_chunk().ok_or(IndexError::Garbled)?;
@@ -247,19 +241,33 @@ impl Index {
         })
     }
 
-    /// Makes all of it durable: the tree's buffers, then the files beneath it.
-    pub(super) fn sync(&self) -> Result<(), IndexError> {
-        guarded(|| {
-            self.db.flush()?;
-            Ok(())
-        })?;
-        sync_files(&self.path)?;
+    fn bytes(&self) -> Result<u64, IndexError> {
+        guarded(|| Ok(self.db.size_on_disk()?))
+    }
+
+    fn admits(&self, _batch: &Batch, _growth: i64) -> Result<(), CommitError> {
         Ok(())
     }
 
-    /// Bytes on disk.
-    pub(super) fn bytes(&self) -> Result<u64, IndexError> {
-        guarded(|| Ok(self.db.size_on_disk()?))
+    fn admits_truncation(&self, _log: &Stream) -> Result<(), CommitError> {
+        Ok(())
+    }
+
+    fn fetch(shared: &Shared<Self>) -> LogFetch<'_> {
+        let reader: &Reader = &shared.reader;
+        LogFetch::of(reader)
+    }
+
+    fn settle(shared: &Shared<Self>) -> io::Result<Settled> {
+        shared
+            .with_index(Self::sync)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Settled::All)
+    }
+
+    /// Values lie in the log, so all of it is needed.
+    fn checkpointed(_shared: &Shared<Self>, _segment: u32) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -4,40 +4,17 @@
 //! and only then shows, hints and acknowledges it. Reads look up the index at one point and read the log, on a few
 //! reader threads. `docs/FORMAT.md` draws the bytes.
 
-mod apply;
-mod committer;
-mod decide;
-mod filesystem;
-mod folder;
 mod index;
-mod open;
-mod queue;
-mod read;
-mod shared;
-mod spot;
-mod store;
-mod tally;
 mod together;
-mod work;
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::path::Path;
+use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
-
-use self::queue::Ending;
-use self::shared::Shared;
+use self::index::Index;
 use crate::OpenError;
-use crate::capability::Durability;
 use crate::commit_log::FileLayer;
-
-/// Most threads that read at once.
-const READERS_MAX: usize = 4;
-/// Longest segment: offsets in it are 32 bits.
-const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-const MIB: u64 = 1024 * 1024;
+use crate::embedded::index::Index as _;
+use crate::embedded::{self, Embedded, MIB, Options, embedded_store, folder};
 
 /// How a sled store is opened.
 #[derive(Debug, Clone)]
@@ -89,14 +66,9 @@ impl SledOptions {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Sled {
-    path: PathBuf,
-    shared: Arc<Shared>,
-    durability: Durability,
-    readers: Arc<Semaphore>,
-    has_ended: watch::Receiver<bool>,
-    committer: Mutex<Option<JoinHandle<()>>>,
-}
+pub struct Sled(Embedded<Index>);
+
+embedded_store!(Sled);
 
 impl Sled {
     /// Looks whether a folder holds a store that this build can open; false where there is none yet. Changes
@@ -105,7 +77,7 @@ impl Sled {
     /// # Errors
     /// `TooNew`, `Foreign`, `Refused`, as [`open`](Self::open) would say.
     pub fn inspect(path: &Path) -> Result<bool, OpenError> {
-        folder::check_format(path).map(|id| id.is_some())
+        folder::check_format(path, Index::BACKEND).map(|id| id.is_some())
     }
 
     /// Opens the store in a folder, making it if there is nothing.
@@ -135,67 +107,16 @@ impl Sled {
         options: SledOptions,
         files: Option<Arc<dyn FileLayer>>,
     ) -> Result<Self, OpenError> {
-        if !(1..=SEGMENT_BYTES_MAX).contains(&options.segment_bytes) {
-            return Err(OpenError::Refused {
-                path: path.display().to_string(),
-                reason: "a segment has 1 byte to 1 GiB".to_owned(),
-            });
-        }
-        let path = path.to_owned();
-        let opening = tokio::task::spawn_blocking(move || open::open(&path, &options, files));
-        opening.await.unwrap_or_else(|error| {
-            Err(OpenError::Unavailable {
-                reason: "opening it failed".to_owned(),
-                source: Some(Box::new(error)),
-            })
-        })
-    }
-
-    fn of(
-        path: &Path,
-        shared: Arc<Shared>,
-        durability: Durability,
-        has_ended: watch::Receiver<bool>,
-        committer: JoinHandle<()>,
-    ) -> Self {
-        Self {
-            path: path.to_owned(),
-            shared,
-            durability,
-            readers: Arc::new(Semaphore::new(READERS_MAX)),
-            has_ended,
-            committer: Mutex::new(Some(committer)),
-        }
-    }
-
-    fn join(&self) {
-        let committer = self
-            .committer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(committer) = committer {
-            // Its panics are caught within.
-            drop(committer.join());
-        }
-    }
-}
-
-impl Drop for Sled {
-    fn drop(&mut self) {
-        self.shared.queue.end(Ending::Dropped);
-        self.join();
-    }
-}
-
-impl fmt::Debug for Sled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sled({:?})", self.shared.state())
-    }
-}
-
-impl fmt::Display for Sled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sled:{}", self.path.display())
+        let cache_bytes = options.cache_bytes;
+        let options = Options {
+            now: options.now,
+            program: options.program,
+            segment_bytes: options.segment_bytes,
+            reserve_bytes: options.reserve_bytes,
+        };
+        let opened = embedded::open(path, options, files, move |folder, files| {
+            together::bring_together(folder, files, cache_bytes)
+        });
+        opened.await.map(Self)
     }
 }

@@ -4,56 +4,18 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::SledOptions;
-use super::apply::{Mode, apply};
-use super::folder::Folder;
-use super::index::{Index, IndexError};
-use super::tally::Tally;
-use crate::OpenError;
+use super::index::Index;
 use crate::commit_log::checkpoint::Checkpoint;
 use crate::commit_log::segment::HEADER_BYTES;
-use crate::commit_log::{FORMAT, FileLayer, Plan, Proved, Recovered, RecoveryError, is_same_boot, recover};
+use crate::commit_log::{Begins, FileLayer, Plan, Proved, Recovered, is_same_boot, recover};
+use crate::embedded::apply::{Mode, apply};
+use crate::embedded::folder::Folder;
+use crate::embedded::index::Index as _;
+use crate::embedded::opened::{Failure, Opened};
+use crate::embedded::tally::Tally;
 
 /// The name of the index's folder.
 const INDEX: &str = "index";
-
-/// Why a store's log and index were not brought together.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-impl From<Failure> for OpenError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Recovery(RecoveryError::Damaged { place }) => Self::Damaged { place },
-            Failure::Recovery(RecoveryError::TooNew { found }) => Self::TooNew { found, known: FORMAT },
-            Failure::Recovery(RecoveryError::Io(error)) | Failure::Io(error) => Self::Unavailable {
-                reason: "its log was not read or written".to_owned(),
-                source: Some(Box::new(error)),
-            },
-            Failure::Index(error) => Self::Unavailable {
-                reason: "its index was not made".to_owned(),
-                source: Some(Box::new(error)),
-            },
-        }
-    }
-}
-
-/// A log and its index, equal.
-pub(super) struct Opened {
-    pub(super) recovered: Recovered,
-    pub(super) index: Index,
-    pub(super) tally: Tally,
-    /// The version of the last frame in the log.
-    pub(super) last_version: u64,
-    pub(super) notices: Vec<String>,
-}
 
 /// What bringing together works on.
 struct Together<'a> {
@@ -69,19 +31,15 @@ struct Together<'a> {
 pub(super) fn bring_together(
     folder: &Folder,
     files: &Arc<dyn FileLayer>,
-    options: &SledOptions,
-) -> Result<Opened, Failure> {
+    cache_bytes: u64,
+) -> Result<Opened<Index>, Failure> {
     let checkpoint = Checkpoint::read(&**files)?.filter(|checkpoint| checkpoint.store == folder.store);
     let together = Together {
         files,
         store: folder.store,
         index: folder.path().join(INDEX),
-        cache_bytes: options.cache_bytes,
-        proved: checkpoint.map(|c| Proved {
-            segment: c.segment,
-            offset: c.offset,
-            version: c.version,
-        }),
+        cache_bytes,
+        proved: checkpoint.map(Proved::of),
     };
     // After a restart of the machine without a clean end nobody knows what of the tree reached the disk.
     let trusted = checkpoint.filter(|c| c.clean || is_same_boot(c.boot, files.boot()));
@@ -97,13 +55,14 @@ pub(super) fn bring_together(
 }
 
 impl Together<'_> {
-    fn keep_or_rebuild(&self, checkpoint: Checkpoint) -> Result<Opened, Failure> {
+    fn keep_or_rebuild(&self, checkpoint: Checkpoint) -> Result<Opened<Index>, Failure> {
         let recovered = recover(
             self.files,
             Plan {
                 store: self.store,
                 from: Some((checkpoint.segment, checkpoint.offset)),
                 proved: self.proved,
+                begins: Begins::AtFirst,
                 is_clean: checkpoint.clean,
             },
         )?;
@@ -116,9 +75,9 @@ impl Together<'_> {
     }
 
     /// The index that is there, replayed, if it can be believed; none when it cannot.
-    fn keep(&self, checkpoint: Checkpoint, recovered: Recovered) -> Result<Option<Opened>, Failure> {
+    fn keep(&self, checkpoint: Checkpoint, recovered: Recovered) -> Result<Option<Opened<Index>>, Failure> {
         let from = (checkpoint.segment, checkpoint.offset);
-        let index = Index::open(&self.index, self.store, self.cache_bytes)?;
+        let mut index = Index::open(&self.index, self.store, self.cache_bytes)?;
         let last_version = recovered.last_version.max(checkpoint.version);
         // Behind its checkpoint it was rolled back, ahead of the log it knows what never was.
         if !(checkpoint.version..=last_version).contains(&index.version()?) {
@@ -128,25 +87,27 @@ impl Together<'_> {
             items: checkpoint.items,
             digest: checkpoint.digest,
         };
-        let tally = replay(&recovered, Some(from), &index, tally)?;
+        let tally = replay(&recovered, Some(from), &mut index, tally)?;
         let opened = Opened {
             notices: recovered.notices.clone(),
             recovered,
             index,
             tally,
             last_version,
+            is_behind: false,
         };
         Ok((Tally::of(&opened.index)? == tally).then_some(opened))
     }
 
     /// Removes the index and builds it from the whole log, all of which is verified before anything is removed.
-    fn rebuild(&self, mut notices: Vec<String>) -> Result<Opened, Failure> {
+    fn rebuild(&self, mut notices: Vec<String>) -> Result<Opened<Index>, Failure> {
         let recovered = recover(
             self.files,
             Plan {
                 store: self.store,
                 from: None,
                 proved: self.proved,
+                begins: Begins::AtFirst,
                 is_clean: false,
             },
         )?;
@@ -154,8 +115,8 @@ impl Together<'_> {
         // Killed in between, the half-built tree must not pass for a whole one.
         Checkpoint::remove(&**self.files)?;
         Index::remove(&self.index)?;
-        let index = Index::open(&self.index, self.store, self.cache_bytes)?;
-        let tally = replay(&recovered, None, &index, Tally::default())?;
+        let mut index = Index::open(&self.index, self.store, self.cache_bytes)?;
+        let tally = replay(&recovered, None, &mut index, Tally::default())?;
         if recovered.tail.is_some() {
             notices.push("the index was rebuilt from the whole log".to_owned());
         }
@@ -164,12 +125,13 @@ impl Together<'_> {
             recovered,
             index,
             tally,
+            is_behind: false,
             notices,
         })
     }
 
     /// Says that the store is open: an end without a close is known by it.
-    fn begin(&self, opened: &Opened) -> io::Result<()> {
+    fn begin(&self, opened: &Opened<Index>) -> io::Result<()> {
         let tail = opened.recovered.tail.as_ref();
         let (segment, offset) = tail.map_or((1, HEADER_BYTES as u32), |t| (t.segment, t.offset));
         let checkpoint = Checkpoint {
@@ -190,7 +152,7 @@ impl Together<'_> {
 fn replay(
     recovered: &Recovered,
     from: Option<(u32, u32)>,
-    index: &Index,
+    index: &mut Index,
     mut tally: Tally,
 ) -> Result<Tally, Failure> {
     index.begin(recovered.last_version.max(index.version()?))?;

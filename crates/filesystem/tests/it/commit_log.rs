@@ -7,7 +7,7 @@ use dormouse_filesystem::commit_log::checkpoint::Checkpoint;
 use dormouse_filesystem::commit_log::frame::{Frame, Header, Operation, Seed, aligned, encode};
 use dormouse_filesystem::commit_log::segment::{self, SegmentHeader, Unreadable};
 use dormouse_filesystem::commit_log::{
-    Appender, AppenderOptions, FileLayer, Plan, Purpose, Recovered, RecoveryError, recover,
+    Appender, AppenderOptions, Begins, FileLayer, Plan, Purpose, Recovered, RecoveryError, recover,
 };
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use rand::rngs::StdRng;
@@ -279,6 +279,7 @@ impl Log {
             store: STORE,
             from: None,
             proved: None,
+            begins: Begins::AtFirst,
             is_clean: false,
         };
         recover(&self.files, plan)

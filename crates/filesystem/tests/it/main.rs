@@ -5,10 +5,12 @@
 
 mod blob;
 mod combine;
-#[cfg(feature = "sled")]
+#[cfg(any(feature = "sled", feature = "local"))]
 mod commit_log;
 mod follow;
 mod liars;
+#[cfg(feature = "local")]
+mod local;
 mod memory;
 mod namespaces;
 #[cfg(feature = "postgres")]
@@ -16,7 +18,7 @@ mod postgres;
 mod records;
 mod router;
 mod scripted;
-#[cfg(feature = "sled")]
+#[cfg(any(feature = "sled", feature = "local"))]
 mod sim_files;
 #[cfg(feature = "sled")]
 mod sled;

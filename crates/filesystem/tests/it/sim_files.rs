@@ -343,7 +343,8 @@ impl FileLayer for SimFiles {
             .names
             .keys()
             .filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/'));
-        Ok(below.map(str::to_owned).collect())
+        let direct = below.map(|name| name.split('/').next().unwrap_or(name).to_owned());
+        Ok(direct.collect::<BTreeSet<String>>().into_iter().collect())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -359,6 +360,15 @@ impl FileLayer for SimFiles {
         disk.spend()?;
         disk.rename(Renamed::Removed(name.to_owned()));
         Ok(())
+    }
+
+    /// A folder is there as long as something is in it.
+    fn make_folder(&self, _folder: &str) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn remove_folder(&self, _folder: &str) -> io::Result<()> {
+        Err(io::ErrorKind::DirectoryNotEmpty.into())
     }
 
     fn sync_folder(&self, _folder: &str) -> io::Result<()> {

@@ -5,19 +5,19 @@ use crate::{LogHead, Position, Version};
 
 /// Where an item lies in the log, and what a page needs to know of it without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Spot {
+pub(crate) struct Spot {
     /// Its frame.
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// The operation's offset in the frame.
-    pub(super) at: u32,
+    pub(crate) at: u32,
     /// Bytes of kind and value, or of the log entry.
-    pub(super) weight: u32,
+    pub(crate) weight: u32,
     /// The commit that wrote it.
-    pub(super) version: u64,
+    pub(crate) version: u64,
 }
 
 impl Spot {
-    pub(super) fn encode(&self) -> [u8; 28] {
+    pub(crate) fn encode(&self) -> [u8; 28] {
         let mut bytes = [0; 28];
         bytes[0..4].copy_from_slice(&self.place.segment.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.place.offset.to_le_bytes());
@@ -28,7 +28,7 @@ impl Spot {
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; 28] = bytes.try_into().ok()?;
         let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         Some(Self {
@@ -46,17 +46,17 @@ impl Spot {
 
 /// A log's head, and the commit that last changed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) incarnation: u64,
-    pub(super) first: u64,
-    pub(super) next: u64,
-    pub(super) bytes: u64,
-    pub(super) version: u64,
+pub(crate) struct Head {
+    pub(crate) incarnation: u64,
+    pub(crate) first: u64,
+    pub(crate) next: u64,
+    pub(crate) bytes: u64,
+    pub(crate) version: u64,
 }
 
 impl Head {
     /// Of a log whose first append is in this commit.
-    pub(super) fn begun(version: u64) -> Self {
+    pub(crate) fn begun(version: u64) -> Self {
         Self {
             incarnation: version,
             first: Position::FIRST.get(),
@@ -66,7 +66,7 @@ impl Head {
         }
     }
 
-    pub(super) fn encode(&self) -> [u8; 40] {
+    pub(crate) fn encode(&self) -> [u8; 40] {
         let mut bytes = [0; 40];
         let numbers = [self.incarnation, self.first, self.next, self.bytes, self.version];
         for (field, number) in bytes.chunks_exact_mut(8).zip(numbers) {
@@ -75,7 +75,7 @@ impl Head {
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; 40] = bytes.try_into().ok()?;
         let number = |at: usize| {
             let field = bytes.iter().skip(at * 8).take(8).rev();

@@ -12,9 +12,9 @@ use super::work::Work;
 use crate::{BusyCause, CommitError, Lane};
 
 /// Most commits waiting.
-pub(super) const COMMIT_QUEUE_MAX: usize = 4096;
+pub(crate) const COMMIT_QUEUE_MAX: usize = 4096;
 /// Most bytes of commits waiting.
-pub(super) const COMMIT_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const COMMIT_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most commits of a group.
 const GROUP_MAX: usize = 512;
 /// Most bytes of a group; one commit more may pass it.
@@ -26,16 +26,16 @@ const QUANTUM_BYTES: usize = 4 * 1024;
 
 /// Something to be written, and until when.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     serial: u64,
-    pub(super) deadline: Option<Instant>,
-    pub(super) bytes: usize,
-    pub(super) work: Work,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) bytes: usize,
+    pub(crate) work: Work,
 }
 
 /// What the committer finds.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Work, in the order in which it is judged.
     Group(Vec<Waiting>),
     /// Nothing for the time it would wait.
@@ -46,7 +46,7 @@ pub(super) enum Next {
 
 /// How a queue ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// What waits is still written, and the end made clean.
     Clean,
     /// The store was dropped: as if the process had died.
@@ -55,7 +55,7 @@ pub(super) enum Ending {
 
 /// The queue between callers and the committer.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     inner: Mutex<Inner>,
     arrived: Condvar,
     /// How many commits wait, to be looked at without the lock.
@@ -91,7 +91,7 @@ impl Queue {
     ///
     /// # Errors
     /// `Busy` when the queue is full, `Closed`.
-    pub(super) fn submit(
+    pub(crate) fn submit(
         &self,
         lane: &Lane,
         deadline: Option<Instant>,
@@ -110,7 +110,7 @@ impl Queue {
     }
 
     /// Takes work back, if it still waits: then it is certain that it is never written.
-    pub(super) fn withdraw(&self, lane: &Lane, serial: u64) -> bool {
+    pub(crate) fn withdraw(&self, lane: &Lane, serial: u64) -> bool {
         let mut inner = self.inner();
         let is_withdrawn = inner.withdraw(lane, serial);
         self.length.store(inner.commits, Ordering::Relaxed);
@@ -120,7 +120,7 @@ impl Queue {
     /// The next group, waiting for one; at most for the time given.
     ///
     /// It takes what is there. There is no timer and no minimum.
-    pub(super) fn next(&self, idle: Option<Duration>) -> Next {
+    pub(crate) fn next(&self, idle: Option<Duration>) -> Next {
         let mut inner = self.inner();
         inner.in_flight = 0;
         loop {
@@ -154,7 +154,7 @@ impl Queue {
     }
 
     /// Waits until this many commits wait, at most this long.
-    pub(super) fn gather(&self, commits: usize, at_most: Duration) {
+    pub(crate) fn gather(&self, commits: usize, at_most: Duration) {
         let mut inner = self.inner();
         inner.wakes_at = commits;
         let waited = self.arrived.wait_timeout_while(inner, at_most, |inner| {
@@ -164,18 +164,18 @@ impl Queue {
     }
 
     /// How many commits wait.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.length.load(Ordering::Relaxed)
     }
 
     /// How many commits have no answer yet.
-    pub(super) fn unanswered(&self) -> usize {
+    pub(crate) fn unanswered(&self) -> usize {
         let inner = self.inner();
         inner.commits + inner.in_flight
     }
 
     /// Refuses what comes from now on, and lets the committer end.
-    pub(super) fn end(&self, ending: Ending) {
+    pub(crate) fn end(&self, ending: Ending) {
         let mut inner = self.inner();
         inner.closed.get_or_insert(SHUT_DOWN);
         inner.ending = Some(ending);
@@ -184,7 +184,7 @@ impl Queue {
     }
 
     /// Refuses what comes from now on, and hands back what waits.
-    pub(super) fn refuse(&self, reason: &'static str) -> Vec<Waiting> {
+    pub(crate) fn refuse(&self, reason: &'static str) -> Vec<Waiting> {
         let mut inner = self.inner();
         inner.closed = Some(reason);
         self.length.store(0, Ordering::Relaxed);

@@ -1,19 +1,16 @@
 //! What the index must hold, told by the log alone: how many items, and a digest of which.
 //!
-//! Sled recovers from damage to its file by forgetting, without a word. So every opening compares what the tree holds
-//! with what the log says it must.
+//! Sled recovers from damage to its file by forgetting, without a word, and people remove files. So every opening
+//! compares what there is with what the log says there must be.
 
-use std::ops::Bound;
-
-use super::index::{Index, IndexError, Walk};
-use crate::Order;
+use super::index::{Index, IndexError, Spotted, Walk};
 use crate::commit_log::frame::{Frame, Operation};
 
 /// Records and log entries, and the exclusive or of their fingerprints and of those of the logs' ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Tally {
-    pub(super) items: u64,
-    pub(super) digest: u64,
+pub(crate) struct Tally {
+    pub(crate) items: u64,
+    pub(crate) digest: u64,
 }
 
 /// What a fingerprint is of, so that no two things have one.
@@ -25,16 +22,9 @@ enum Of {
     Next,
 }
 
-/// All of a tree, in order.
-const ALL: Walk<'static> = Walk {
-    low: Bound::Unbounded,
-    high: Bound::Unbounded,
-    order: Order::Up,
-};
-
 impl Tally {
     /// Counts what a frame changes.
-    pub(super) fn count(&mut self, frame: &Frame<'_>) {
+    pub(crate) fn count(&mut self, frame: &Frame<'_>) {
         let version = frame.header().version;
         for (_, operation) in frame.operations() {
             match operation {
@@ -60,13 +50,16 @@ impl Tally {
     }
 
     /// Counts what an index holds. It takes about a second for a million items.
-    pub(super) fn of(index: &Index) -> Result<Self, IndexError> {
+    pub(crate) fn of<I: Index>(index: &I) -> Result<Self, IndexError> {
         let mut tally = Self::default();
-        index.walk_records(ALL, |key, spot| {
-            tally.add(Of::Record, key, spot.version);
+        index.walk_records(Walk::ALL, |key, spot| {
+            // One that cannot be read counts as none: repair makes it anew.
+            if spot.version() > 0 {
+                tally.add(Of::Record, key, spot.version());
+            }
             true
         })?;
-        index.walk_heads(ALL, |log, head| {
+        index.walk_heads(Walk::ALL, |log, head| {
             tally.turn_end(Of::First, log, head.first);
             tally.turn_end(Of::Next, log, head.next);
             true

@@ -2,38 +2,40 @@
 
 use std::collections::HashMap;
 
-use super::index::{Index, IndexError};
+use super::index::{Index, IndexError, Spotted};
 use super::spot::Head;
 use super::work::{Truncate, Truncated};
 use crate::commit_log::Place;
 use crate::commit_log::frame::{self, Header, Operation, Seed};
 use crate::judge::judge;
-use crate::{Batch, CommitError, Committed, Key, LogError, Position, Stream, Version};
+use crate::{Batch, CommitError, Committed, Expected, Key, LogError, Position, Stream, Version};
 
 /// Most entries that one step of a truncation drops: a long one is many commits, so that others go between.
 const TRUNCATE_STEP: u64 = 256;
 
 /// The group being formed: its frames, and the state as it will be after them.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(crate) struct Group {
     seed: Seed,
     segment: u32,
     /// Where in the segment its first frame goes.
     begin: u32,
     next: u64,
     /// Its frames, aligned: what is written.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Where each of its frames will lie.
-    pub(super) places: Vec<Place>,
+    pub(crate) places: Vec<Place>,
     /// The keys of records and logs it changes, for hints.
-    pub(super) changed: Vec<Key>,
+    pub(crate) changed: Vec<Key>,
     versions: HashMap<Key, Option<u64>>,
     heads: HashMap<Stream, Head>,
+    /// How many records it adds.
+    growth: i64,
 }
 
 /// Why a batch has no verdict.
 #[derive(Debug)]
-pub(super) enum Undecided {
+pub(crate) enum Undecided {
     /// It was judged and does not hold.
     Refused(CommitError),
     /// The log has no such head to drop.
@@ -49,7 +51,7 @@ impl From<IndexError> for Undecided {
 }
 
 impl Group {
-    pub(super) fn new(seed: Seed) -> Self {
+    pub(crate) fn new(seed: Seed) -> Self {
         Self {
             seed,
             segment: 0,
@@ -60,11 +62,12 @@ impl Group {
             changed: Vec::new(),
             versions: HashMap::new(),
             heads: HashMap::new(),
+            growth: 0,
         }
     }
 
     /// An empty group again, that goes to this place; its first commit has this version.
-    pub(super) fn begin(&mut self, (segment, offset): (u32, u32), next: u64) {
+    pub(crate) fn begin(&mut self, (segment, offset): (u32, u32), next: u64) {
         self.segment = segment;
         self.begin = offset;
         self.next = next;
@@ -73,15 +76,17 @@ impl Group {
         self.changed.clear();
         self.versions.clear();
         self.heads.clear();
+        self.growth = 0;
     }
 
     /// The version of the next commit.
-    pub(super) fn next_version(&self) -> u64 {
+    pub(crate) fn next_version(&self) -> u64 {
         self.next
     }
 
     /// Judges a batch and, if it holds, adds it to the group.
-    pub(super) fn commit(&mut self, index: &Index, batch: &Batch) -> Result<Committed, Undecided> {
+    pub(crate) fn commit<I: Index>(&mut self, index: &I, batch: &Batch) -> Result<Committed, Undecided> {
+        index.admits(batch, self.growth).map_err(Undecided::Refused)?;
         self.judge(index, batch)?;
         if !batch.writes() {
             return Ok(Committed {
@@ -93,10 +98,12 @@ impl Group {
         let positions = self.positions(index, batch, version)?;
         self.encode(operations(batch, &positions));
         for put in &batch.puts {
+            self.growth += i64::from(put.expected == Expected::Absent);
             self.versions.insert(put.key.clone(), Some(version));
             self.changed.push(put.key.clone());
         }
         for delete in &batch.deletes {
+            self.growth -= 1;
             self.versions.insert(delete.key.clone(), None);
             self.changed.push(delete.key.clone());
         }
@@ -106,7 +113,7 @@ impl Group {
         })
     }
 
-    fn judge(&self, index: &Index, batch: &Batch) -> Result<(), Undecided> {
+    fn judge<I: Index>(&self, index: &I, batch: &Batch) -> Result<(), Undecided> {
         let mut failure = None;
         let judged = judge(batch, |key| match self.version_of(index, key) {
             Ok(version) => version.map(Version::new),
@@ -121,14 +128,14 @@ impl Group {
         }
     }
 
-    fn version_of(&self, index: &Index, key: &Key) -> Result<Option<u64>, IndexError> {
+    fn version_of<I: Index>(&self, index: &I, key: &Key) -> Result<Option<u64>, IndexError> {
         match self.versions.get(key) {
             Some(version) => Ok(*version),
-            None => Ok(index.record(key.stored())?.map(|spot| spot.version)),
+            None => Ok(index.record(key.stored())?.map(|spot| spot.version())),
         }
     }
 
-    fn head_of(&self, index: &Index, log: &Stream) -> Result<Option<Head>, IndexError> {
+    fn head_of<I: Index>(&self, index: &I, log: &Stream) -> Result<Option<Head>, IndexError> {
         match self.heads.get(log) {
             Some(head) => Ok(Some(*head)),
             None => index.head(log.key().stored()),
@@ -136,7 +143,12 @@ impl Group {
     }
 
     /// The position of each append, in the batch's order.
-    fn positions(&mut self, index: &Index, batch: &Batch, version: u64) -> Result<Vec<u64>, IndexError> {
+    fn positions<I: Index>(
+        &mut self,
+        index: &I,
+        batch: &Batch,
+        version: u64,
+    ) -> Result<Vec<u64>, IndexError> {
         let mut positions = Vec::with_capacity(batch.appends.len());
         for append in &batch.appends {
             let known = self.head_of(index, &append.log)?;
@@ -151,8 +163,13 @@ impl Group {
     }
 
     /// Adds one step of a truncation. What was appended in this very group waits for a later step.
-    pub(super) fn truncate(&mut self, index: &Index, truncate: &Truncate) -> Result<Truncated, Undecided> {
+    pub(crate) fn truncate<I: Index>(
+        &mut self,
+        index: &I,
+        truncate: &Truncate,
+    ) -> Result<Truncated, Undecided> {
         let Truncate { log, before } = truncate;
+        index.admits_truncation(log).map_err(Undecided::Refused)?;
         let known = self.head_of(index, log)?;
         let mut head = known.unwrap_or(Head::begun(0));
         if before.get() > head.next {
@@ -166,7 +183,7 @@ impl Group {
         if end > head.first {
             let mut bytes = 0;
             index.walk_entries(log.key().stored(), head.first, end, |_, spot| {
-                bytes += u64::from(spot.weight);
+                bytes += spot.weight() as u64;
                 true
             })?;
             let log_name = log.key().stored();
@@ -204,7 +221,7 @@ impl Group {
     }
 
     /// The frames encoded, with their places.
-    pub(super) fn frames(&self) -> impl Iterator<Item = (Place, frame::Frame<'_>)> {
+    pub(crate) fn frames(&self) -> impl Iterator<Item = (Place, frame::Frame<'_>)> {
         self.places.iter().map(|place| {
             let start = (place.offset - self.begin) as usize;
             let bytes = &self.bytes[start..start + place.len as usize];
@@ -227,8 +244,8 @@ fn operations<'a>(batch: &'a Batch, positions: &'a [u64]) -> impl Iterator<Item 
     let puts = batch.puts.iter().map(|put| Operation::Put {
         key: put.key.stored(),
         was: match put.expected {
-            crate::Expected::Absent => 0,
-            crate::Expected::At(version) => version.get(),
+            Expected::Absent => 0,
+            Expected::At(version) => version.get(),
         },
         kind: put.kind.as_str(),
         value: &put.value,

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
-use super::Sled;
-use super::queue::Ending;
+use super::Embedded;
+use super::index::Index;
+use super::queue::{Ending, Queue};
 use super::read;
 use super::shared::Shared;
 use super::work::{Truncate, Work};
@@ -22,9 +23,12 @@ fn unanswered() -> CommitError {
     CommitError::Indeterminate { source: None }
 }
 
-impl Sled {
+impl<I: Index> Embedded<I> {
     /// Runs a read on a reader thread. One that is no longer wanted ends by itself, and counts until then.
-    async fn read<T, E>(&self, read: impl FnOnce(&Shared) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub(crate) async fn read<T, E>(
+        &self,
+        read: impl FnOnce(&Shared<I>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<ReadError> + Send + 'static,
@@ -63,7 +67,7 @@ impl Sled {
 
 /// A commit that waits: withdrawn when its caller goes away.
 struct Ticket<'a> {
-    shared: &'a Shared,
+    queue: &'a Queue,
     lane: Lane,
     serial: u64,
     is_answered: bool,
@@ -73,7 +77,7 @@ impl Ticket<'_> {
     /// Takes the commit back; false when it was taken to be written, or answered.
     fn withdraw(&mut self) -> bool {
         self.is_answered = true;
-        self.shared.queue.withdraw(&self.lane, self.serial)
+        self.queue.withdraw(&self.lane, self.serial)
     }
 }
 
@@ -87,7 +91,7 @@ impl Drop for Ticket<'_> {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl RecordStore for Sled {
+impl<I: Index> RecordStore for Embedded<I> {
     fn capabilities(&self, _at: &Prefix) -> Capabilities {
         Capabilities {
             atomicity: capability::Atomicity::Batch,
@@ -134,7 +138,7 @@ impl RecordStore for Sled {
             .queue
             .submit(&lane, Some(deadline.instant()), bytes, work)?;
         let mut ticket = Ticket {
-            shared: &self.shared,
+            queue: &self.shared.queue,
             lane,
             serial,
             is_answered: false,

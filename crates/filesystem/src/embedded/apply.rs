@@ -1,13 +1,13 @@
 //! Applying a frame to the index: the same for a commit just flushed and for one replayed at opening.
 
-use super::index::{Index, IndexError};
+use super::index::{Index, IndexError, Spotted};
 use super::spot::{Head, Spot};
 use crate::commit_log::Place;
 use crate::commit_log::frame::{Frame, Operation};
 
 /// Whether a frame may have been applied before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// It was judged against this index, which does not have it.
     Live,
     /// The index may have it, or even what came after it: older never replaces newer.
@@ -15,10 +15,14 @@ pub(super) enum Mode {
 }
 
 /// Applies all of a frame. In replay it may be applied any number of times.
-pub(super) fn apply(index: &Index, place: Place, frame: &Frame<'_>, mode: Mode) -> Result<(), IndexError> {
+pub(crate) fn apply<I: Index>(
+    index: &mut I,
+    place: Place,
+    frame: &Frame<'_>,
+    mode: Mode,
+) -> Result<(), IndexError> {
     let version = frame.header().version;
     let mut heads = Heads {
-        index,
         version,
         changed: Vec::new(),
     };
@@ -41,7 +45,8 @@ pub(super) fn apply(index: &Index, place: Place, frame: &Frame<'_>, mode: Mode) 
                 }
             }
             Operation::Append { log, position, entry } => {
-                if let Some(head) = heads.of(log)? {
+                // A head that is further already has it, whatever version it was found with.
+                if let Some(head) = heads.of(index, log)?.filter(|head| head.next <= position) {
                     head.next = position + 1;
                     head.bytes += entry.len() as u64;
                     index.put_entry(log, position, &spot(entry.len()))?;
@@ -50,7 +55,7 @@ pub(super) fn apply(index: &Index, place: Place, frame: &Frame<'_>, mode: Mode) 
             Operation::Truncate {
                 log, before, bytes, ..
             } => {
-                if let Some(head) = heads.of(log)? {
+                if let Some(head) = heads.of(index, log)?.filter(|head| head.first < before) {
                     let first = std::mem::replace(&mut head.first, before);
                     head.bytes = head.bytes.saturating_sub(bytes);
                     for position in first..before {
@@ -60,30 +65,29 @@ pub(super) fn apply(index: &Index, place: Place, frame: &Frame<'_>, mode: Mode) 
             }
         }
     }
-    heads.write()
+    heads.write(index)
 }
 
-fn is_newer(index: &Index, key: &str, version: u64, mode: Mode) -> Result<bool, IndexError> {
+fn is_newer<I: Index>(index: &I, key: &str, version: u64, mode: Mode) -> Result<bool, IndexError> {
     Ok(match mode {
         Mode::Live => true,
-        Mode::Replay => index.record(key)?.is_none_or(|found| found.version < version),
+        Mode::Replay => index.record(key)?.is_none_or(|found| found.version() < version),
     })
 }
 
 /// The heads a frame changes. They are written last: a head that has the frame's version says that all is there.
 struct Heads<'a> {
-    index: &'a Index,
     version: u64,
     changed: Vec<(&'a str, Option<Head>)>,
 }
 
 impl<'a> Heads<'a> {
     /// The head to change; none when the index has this frame already.
-    fn of(&mut self, log: &'a str) -> Result<Option<&mut Head>, IndexError> {
+    fn of<I: Index>(&mut self, index: &I, log: &'a str) -> Result<Option<&mut Head>, IndexError> {
         let at = match self.changed.iter().position(|(known, _)| *known == log) {
             Some(at) => at,
             None => {
-                let found = self.index.head(log)?.unwrap_or(Head::begun(self.version));
+                let found = index.head(log)?.unwrap_or(Head::begun(self.version));
                 let has_it = found.version >= self.version;
                 self.changed.push((log, (!has_it).then_some(found)));
                 self.changed.len() - 1
@@ -92,11 +96,11 @@ impl<'a> Heads<'a> {
         Ok(self.changed[at].1.as_mut())
     }
 
-    fn write(self) -> Result<(), IndexError> {
+    fn write<I: Index>(self, index: &mut I) -> Result<(), IndexError> {
         for (log, head) in self.changed {
             if let Some(head) = head {
                 let version = self.version;
-                self.index.put_head(log, &Head { version, ..head })?;
+                index.put_head(log, &Head { version, ..head })?;
             }
         }
         Ok(())

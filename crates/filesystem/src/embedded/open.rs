@@ -2,37 +2,73 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::committer::Committer;
 use super::filesystem::Kind;
 use super::folder::{Folder, Opener};
+use super::index::Index;
+use super::opened::{Failure, Opened};
 use super::shared::Shared;
-use super::together::{Failure, bring_together};
-use super::{Sled, SledOptions};
+use super::{Embedded, READERS_MAX};
 use crate::capability::Durability;
 use crate::commit_log::{Appender, AppenderOptions, FileLayer, StdFiles};
 use crate::{OpenError, Version};
 
-/// Opens a store. Blocking.
-pub(super) fn open(
+/// Longest segment: offsets in it are 32 bits.
+const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// How an embedded store is opened, whichever it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) now: jiff::Timestamp,
+    pub(crate) program: String,
+    pub(crate) segment_bytes: u64,
+    pub(crate) reserve_bytes: u64,
+}
+
+/// Opens a store, on a thread that may block. `together` makes its log and what stands behind it equal.
+pub(crate) async fn open<I: Index>(
     path: &Path,
-    options: &SledOptions,
+    options: Options,
     files: Option<Arc<dyn FileLayer>>,
-) -> Result<Sled, OpenError> {
+    together: impl FnOnce(&Folder, &Arc<dyn FileLayer>) -> Result<Opened<I>, Failure> + Send + 'static,
+) -> Result<Embedded<I>, OpenError> {
+    if !(1..=SEGMENT_BYTES_MAX).contains(&options.segment_bytes) {
+        return Err(OpenError::Refused {
+            path: path.display().to_string(),
+            reason: "a segment has 1 byte to 1 GiB".to_owned(),
+        });
+    }
+    let path = path.to_owned();
+    let opening = tokio::task::spawn_blocking(move || open_blocking(&path, &options, files, together));
+    opening.await.unwrap_or_else(|error| {
+        Err(OpenError::Unavailable {
+            reason: "opening it failed".to_owned(),
+            source: Some(Box::new(error)),
+        })
+    })
+}
+
+fn open_blocking<I: Index>(
+    path: &Path,
+    options: &Options,
+    files: Option<Arc<dyn FileLayer>>,
+    together: impl FnOnce(&Folder, &Arc<dyn FileLayer>) -> Result<Opened<I>, Failure>,
+) -> Result<Embedded<I>, OpenError> {
     let opener = Opener {
         program: options.program.clone(),
         now: options.now,
     };
-    let folder = Folder::open(path, &opener)?;
+    let folder = Folder::open(path, I::BACKEND, &opener)?;
     let files = match files {
         Some(files) => files,
         None => Arc::new(StdFiles::new(path).map_err(Failure::Io)?),
     };
-    let mut opened = bring_together(&folder, &files, options)?;
+    let mut opened = together(&folder, &files)?;
     let next = opened.recovered.highest.max(opened.last_version) + 1;
     let next = next.max(Version::floor(options.now).get());
     let store = folder.store;
@@ -58,14 +94,29 @@ pub(super) fn open(
             .push("the store lies in memory (tmpfs): it does not survive the machine".to_owned());
     }
     let reader = Arc::clone(&opened.recovered.reader);
-    let shared = Arc::new(Shared::new(folder, files, reader, opened.index, opened.notices));
-    let committer = Committer::new(Arc::clone(&shared), appender, store, next, opened.tally);
+    let shared = Shared::new(folder, files, reader, opened.index, opened.notices);
+    let shared = Arc::new(shared);
+    let committer = Committer::new(
+        Arc::clone(&shared),
+        appender,
+        store,
+        next,
+        opened.tally,
+        opened.is_behind,
+    );
     let (ended, has_ended) = watch::channel(false);
     let thread = spawn(committer, ended).map_err(Failure::Io)?;
-    Ok(Sled::of(path, shared, durability, has_ended, thread))
+    Ok(Embedded {
+        path: path.to_owned(),
+        shared,
+        durability,
+        readers: Arc::new(Semaphore::new(READERS_MAX)),
+        has_ended,
+        committer: Mutex::new(Some(thread)),
+    })
 }
 
-fn spawn(committer: Committer, ended: watch::Sender<bool>) -> io::Result<JoinHandle<()>> {
+fn spawn<I: Index>(committer: Committer<I>, ended: watch::Sender<bool>) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Handle::current();
     std::thread::Builder::new()
         .name("dormouse-committer".to_owned())

@@ -1,144 +1,51 @@
-//! Reading: places from the index at one read point, then values from the log. Blocking; run on a reader thread.
+//! Reading: places from the index at one read point, then values from where they lie. Blocking; run on a reader thread.
 
 use std::ops::Bound;
 
-use bytes::Bytes;
-
-use super::index::Walk;
+use super::fetch::{Fetch, Unfetched};
+use super::index::{Index, Spotted, Walk};
 use super::shared::Shared;
-use super::spot::{Head, Spot};
-use crate::commit_log::Place;
-use crate::commit_log::frame::{Frame, Operation};
+use super::spot::Head;
 use crate::filling::Filling;
 use crate::{
-    Entry, Item, Key, Listed, LogError, LogHead, Logged, Order, Page, Position, Prefix, ReadError,
-    RecordKind, Stream, Version, Want,
+    Entry, Item, Key, Listed, LogError, LogHead, Logged, Order, Page, Position, Prefix, ReadError, Stream,
+    Version, Want,
 };
 
-/// Reads frames, keeping the last: neighbours in a page often lie in one.
-struct Fetch<'a> {
-    shared: &'a Shared,
-    buffer: Vec<u8>,
-    loaded: Option<Place>,
-}
-
-/// Why an item was not fetched.
-enum Unfetched {
-    Corrupt,
-    Io(std::io::Error),
-}
-
-impl<'a> Fetch<'a> {
-    fn of(shared: &'a Shared) -> Self {
-        Self {
-            shared,
-            buffer: Vec::new(),
-            loaded: None,
-        }
-    }
-
-    /// The operation at a spot, if its frame, checksum and version are what the index says.
-    fn operation(&mut self, spot: &Spot) -> Result<Operation<'_>, Unfetched> {
-        self.load(spot.place)?;
-        let frame = Frame::verified(&self.buffer).ok_or(Unfetched::Corrupt)?;
-        if frame.header().version != spot.version {
-            return Err(Unfetched::Corrupt);
-        }
-        frame.operation(spot.at as usize).ok_or(Unfetched::Corrupt)
-    }
-
-    fn load(&mut self, place: Place) -> Result<(), Unfetched> {
-        if self.loaded == Some(place) {
-            return Ok(());
-        }
-        self.loaded = None;
-        let reader = &self.shared.reader;
-        let is_there = reader.read(place, &mut self.buffer).map_err(Unfetched::Io)?;
-        if !is_there || reader.verify(place, &self.buffer).is_none() {
-            return Err(Unfetched::Corrupt);
-        }
-        self.loaded = Some(place);
-        Ok(())
-    }
-
-    fn entry(&mut self, key: &Key, spot: &Spot) -> Result<Entry, Unfetched> {
-        match self.operation(spot)? {
-            Operation::Put {
-                key: found,
-                kind,
-                value,
-                ..
-            } if found == key.stored() => Ok(Entry {
-                key: key.clone(),
-                value: Bytes::copy_from_slice(value),
-                version: Version::new(spot.version),
-                kind: RecordKind::parse(kind).ok_or(Unfetched::Corrupt)?,
-            }),
-            _ => Err(Unfetched::Corrupt),
-        }
-    }
-
-    fn logged(&mut self, log: &Stream, at: u64, spot: &Spot) -> Result<Logged, Unfetched> {
-        match self.operation(spot)? {
-            Operation::Append {
-                log: found,
-                position,
-                entry,
-            } if found == log.key().stored() && position == at => Ok(Logged {
-                position: Position::new(position),
-                version: Version::new(spot.version),
-                entry: Bytes::copy_from_slice(entry),
-            }),
-            _ => Err(Unfetched::Corrupt),
-        }
-    }
-}
-
-fn unread(key: &Key, why: Unfetched) -> ReadError {
-    match why {
-        Unfetched::Corrupt => ReadError::Corrupt { key: key.clone() },
-        Unfetched::Io(error) => ReadError::Unavailable {
-            reason: "reading the log",
-            source: Some(Box::new(error)),
-        },
-    }
-}
-
-pub(super) fn get(shared: &Shared, key: &Key) -> Result<Option<Entry>, ReadError> {
+pub(crate) fn get<I: Index>(shared: &Shared<I>, key: &Key) -> Result<Option<Entry>, ReadError> {
+    let mut fetch = I::fetch(shared);
     let Some(spot) = shared.with_index(|index| index.record(key.stored()))? else {
         return Ok(None);
     };
-    let entry = Fetch::of(shared)
-        .entry(key, &spot)
-        .map_err(|why| unread(key, why))?;
-    Ok(Some(entry))
+    fetch.entry(key, &spot).map(Some).map_err(|why| why.of(key))
 }
 
-pub(super) fn get_many(shared: &Shared, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
-    let spots: Vec<Option<Spot>> =
+pub(crate) fn get_many<I: Index>(shared: &Shared<I>, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
+    let mut fetch = I::fetch(shared);
+    let spots: Vec<Option<I::Spot>> =
         shared.with_index(|index| keys.iter().map(|key| index.record(key.stored())).collect())?;
-    let mut fetch = Fetch::of(shared);
     let found = keys.iter().zip(spots).map(|(key, spot)| {
-        let entry = spot.map(|spot| fetch.entry(key, &spot).map_err(|why| unread(key, why)));
+        let entry = spot.map(|spot| fetch.entry(key, &spot).map_err(|why| why.of(key)));
         entry.transpose()
     });
     found.collect()
 }
 
-pub(super) fn list(shared: &Shared, page: &Page) -> Result<Listed, ReadError> {
+pub(crate) fn list<I: Index>(shared: &Shared<I>, page: &Page) -> Result<Listed, ReadError> {
+    let mut fetch = I::fetch(shared);
     let (spots, has_more) = find(shared, page)?;
     let next = spots.last().filter(|_| has_more).map(|(key, _)| key.clone());
-    let mut fetch = Fetch::of(shared);
     let items = spots.into_iter().map(|(key, spot)| match page.want {
+        Want::Keys if spot.version() == 0 => Ok(Item::Corrupt { key }),
         Want::Keys => Ok(Item::Key {
             key,
-            version: Version::new(spot.version),
+            version: Version::new(spot.version()),
         }),
         Want::Entries => match fetch.entry(&key, &spot) {
             Ok(entry) => Ok(Item::Entry(entry)),
             Err(Unfetched::Corrupt) => Ok(Item::Corrupt { key }),
             // A disk that did not answer says nothing about the row.
-            Err(why @ Unfetched::Io(_)) => Err(unread(&key, why)),
+            Err(why @ Unfetched::Io(_)) => Err(why.of(&key)),
         },
     });
     Ok(Listed {
@@ -147,8 +54,10 @@ pub(super) fn list(shared: &Shared, page: &Page) -> Result<Listed, ReadError> {
     })
 }
 
-/// The page's keys and places, and whether more follow.
-fn find(shared: &Shared, page: &Page) -> Result<(Vec<(Key, Spot)>, bool), ReadError> {
+/// The keys of a page with where their records lie, and whether more follow.
+type Spots<S> = (Vec<(Key, S)>, bool);
+
+fn find<I: Index>(shared: &Shared<I>, page: &Page) -> Result<Spots<I::Spot>, ReadError> {
     let mut filling = Filling::of(page.limit)?;
     let (start, end) = page.prefix.range();
     let walk = walk(&start, end.as_deref(), page.after.as_ref(), page.order);
@@ -161,7 +70,7 @@ fn find(shared: &Shared, page: &Page) -> Result<(Vec<(Key, Spot)>, bool), ReadEr
                 return true;
             };
             let weight = match page.want {
-                Want::Entries => stored.len() + spot.weight as usize,
+                Want::Entries => stored.len() + spot.weight(),
                 Want::Keys => stored.len(),
             };
             has_more = !filling.takes(weight);
@@ -187,13 +96,13 @@ fn walk<'a>(start: &'a str, end: Option<&'a str>, after: Option<&'a Key>, order:
     Walk { low, high, order }
 }
 
-pub(super) fn head(shared: &Shared, log: &Stream) -> Result<LogHead, ReadError> {
+pub(crate) fn head<I: Index>(shared: &Shared<I>, log: &Stream) -> Result<LogHead, ReadError> {
     let head = shared.with_index(|index| index.head(log.key().stored()))?;
     Ok(head.map_or(LogHead::NONE, LogHead::from))
 }
 
-pub(super) fn heads(
-    shared: &Shared,
+pub(crate) fn heads<I: Index>(
+    shared: &Shared<I>,
     under: &Prefix,
     after: Option<&Stream>,
     limit: usize,
@@ -214,20 +123,21 @@ pub(super) fn heads(
     Ok(found)
 }
 
-pub(super) fn tail(
-    shared: &Shared,
+pub(crate) fn tail<I: Index>(
+    shared: &Shared<I>,
     log: &Stream,
     after: Position,
     limit: usize,
 ) -> Result<Vec<Logged>, LogError> {
     let mut filling = Filling::of(limit)?;
+    let mut fetch = I::fetch(shared);
     let stored = log.key().stored();
     let mut spots = Vec::new();
     let head = shared.with_index(|index| {
         let head = index.head(stored)?;
         if let Some(head) = head.filter(|head| is_among(head, after)) {
             index.walk_entries(stored, after.get() + 1, head.next, |position, spot| {
-                let takes = filling.takes(spot.weight as usize);
+                let takes = filling.takes(spot.weight());
                 if takes {
                     spots.push((position, spot));
                 }
@@ -243,10 +153,9 @@ pub(super) fn tail(
             next: Position::new(head.next),
         });
     }
-    let mut fetch = Fetch::of(shared);
     let entries = spots.into_iter().map(|(position, spot)| {
         let logged = fetch.logged(log, position, &spot);
-        logged.map_err(|why| LogError::Read(unread(log.key(), why)))
+        logged.map_err(|why| LogError::Read(why.of(log.key())))
     });
     entries.collect()
 }

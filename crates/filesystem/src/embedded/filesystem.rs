@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// What a flush means on a filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// It survives the loss of power.
     Durable,
     /// It lies in memory: it survives the process only.
@@ -15,7 +15,7 @@ pub(super) enum Kind {
 }
 
 /// The kind of the filesystem that holds a path, or would: of its nearest ancestor that exists.
-pub(super) fn kind_of(path: &Path) -> io::Result<Kind> {
+pub(crate) fn kind_of(path: &Path) -> io::Result<Kind> {
     let absolute = std::path::absolute(path)?;
     let there = absolute.ancestors().find(|ancestor| ancestor.exists());
     magic_of(there.unwrap_or(Path::new("/"))).map(of_magic)

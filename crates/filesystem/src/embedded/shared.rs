@@ -11,31 +11,35 @@ use crate::commit_log::{FileLayer, Reader};
 use crate::{CommitError, ReadError, State, Watches};
 
 /// Why an index that failed closes the store.
-pub(super) const INDEX_FAILED: &str = "its index failed; opening it again rebuilds it";
+pub(crate) const INDEX_FAILED: &str = "its index failed; opening it again rebuilds it";
+
+/// Most notices kept; what comes later is in the log of the program.
+const NOTICES_MAX: usize = 100;
 
 /// One open store.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) queue: Queue,
-    pub(super) watches: Watches,
-    pub(super) reader: Arc<Reader>,
-    pub(super) files: Arc<dyn FileLayer>,
+pub(crate) struct Shared<I: Index> {
+    pub(crate) queue: Queue,
+    pub(crate) watches: Watches,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) files: Arc<dyn FileLayer>,
+    pub(crate) beside: I::Beside,
     /// Written by the committer for a whole group at once, so that what a reader sees under it is one read point.
     /// It outlives a close, since reads go on; it is dropped before the folder and its lock.
-    index: RwLock<Index>,
+    index: RwLock<I>,
     folder: Folder,
     state: Mutex<State>,
     notices: Mutex<Vec<String>>,
-    pub(super) commits: AtomicU64,
-    pub(super) flushes: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) flushes: AtomicU64,
 }
 
-impl Shared {
-    pub(super) fn new(
+impl<I: Index> Shared<I> {
+    pub(crate) fn new(
         folder: Folder,
         files: Arc<dyn FileLayer>,
         reader: Arc<Reader>,
-        index: Index,
+        index: I,
         notices: Vec<String>,
     ) -> Self {
         Self {
@@ -43,6 +47,7 @@ impl Shared {
             watches: Watches::default(),
             reader,
             files,
+            beside: I::Beside::default(),
             index: RwLock::new(index),
             folder,
             state: Mutex::new(State::Open),
@@ -53,9 +58,9 @@ impl Shared {
     }
 
     /// Reads the index at one point.
-    pub(super) fn with_index<T>(
+    pub(crate) fn with_index<T>(
         &self,
-        read: impl FnOnce(&Index) -> Result<T, IndexError>,
+        read: impl FnOnce(&I) -> Result<T, IndexError>,
     ) -> Result<T, ReadError> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         read(&index).map_err(|error| {
@@ -65,23 +70,23 @@ impl Shared {
     }
 
     /// Changes the index as a whole: no reader sees a part.
-    pub(super) fn change_index(
+    pub(crate) fn change_index(
         &self,
-        change: impl FnOnce(&Index) -> Result<(), IndexError>,
+        change: impl FnOnce(&mut I) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
-        let index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        change(&index)
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut index)
     }
 
     /// The index cannot be believed any more: the store closes, and the next opening rebuilds it.
-    pub(super) fn index_failed(&self, error: &IndexError) {
+    pub(crate) fn index_failed(&self, error: &IndexError) {
         tracing::error!(%error, "the index of the store failed; the store is closed");
         drop(Checkpoint::remove(&*self.files));
         self.refuse_writes(INDEX_FAILED);
     }
 
     /// Refuses writes from now on. Reads go on.
-    pub(super) fn refuse_writes(&self, reason: &'static str) {
+    pub(crate) fn refuse_writes(&self, reason: &'static str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if *state == State::Open {
             *state = State::Closed { reason };
@@ -93,31 +98,39 @@ impl Shared {
     }
 
     /// Whether the store's lock is still its own.
-    pub(super) fn holds_lock(&self) -> bool {
+    pub(crate) fn holds_lock(&self) -> bool {
         self.folder.holds_lock()
     }
 
-    pub(super) fn state(&self) -> State {
+    /// Something an operator should know.
+    pub(crate) fn notice(&self, notice: String) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.len() < NOTICES_MAX {
+            notices.push(notice);
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn notices(&self) -> Vec<String> {
+    pub(crate) fn notices(&self) -> Vec<String> {
         self.notices
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Bytes of the log and the index on disk, as far as they can be told.
-    pub(super) fn bytes(&self) -> u64 {
+    /// Bytes of the log and of what stands behind it on disk, as far as they can be told.
+    pub(crate) fn bytes(&self) -> u64 {
         let segments = self.reader.names().into_iter();
         let log: u64 = segments
             .filter_map(|(number, _)| self.reader.file(number).ok()??.bytes().ok())
             .sum();
-        log + self.with_index(Index::bytes).unwrap_or(0)
+        log + self.with_index(I::bytes).unwrap_or(0)
     }
 
-    pub(super) fn count(&self, counter: &AtomicU64) -> u64 {
+    pub(crate) fn count(&self, counter: &AtomicU64) -> u64 {
         counter.load(Ordering::Relaxed)
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::apply::{Mode, apply};
 use super::decide::{Group, Undecided};
+use super::index::{Index, Settled};
 use super::queue::{Ending, Next, Waiting};
 use super::shared::{INDEX_FAILED, Shared};
 use super::tally::Tally;
@@ -30,20 +31,22 @@ const GATHER_MAX: Duration = Duration::from_millis(2);
 const FLUSH_FAILED: &str = "a flush failed; opening it again decides what was written";
 const LOCK_LOST: &str = "its lock file was replaced";
 const COMMITTER_FAILED: &str = "its committer failed";
-pub(super) const SHUT_DOWN: &str = "it was shut down";
+pub(crate) const SHUT_DOWN: &str = "it was shut down";
 
 /// The one writer of an open store.
 #[derive(Debug)]
-pub(super) struct Committer {
-    shared: Arc<Shared>,
+pub(crate) struct Committer<I: Index> {
+    shared: Arc<Shared<I>>,
     appender: Appender,
     store: [u8; 16],
     /// The version of the next commit.
     next: u64,
     tally: Tally,
     group: Group,
-    /// Whether something was written since the last checkpoint.
+    /// Whether something was written since the last checkpoint, or since the round under way began.
     is_behind: bool,
+    /// The round under way: its checkpoint, once all that was there when it began is durable behind the log.
+    round: Option<Checkpoint>,
     /// What the last flush took.
     flush_time: Duration,
 }
@@ -61,13 +64,14 @@ enum Answer {
     ),
 }
 
-impl Committer {
-    pub(super) fn new(
-        shared: Arc<Shared>,
+impl<I: Index> Committer<I> {
+    pub(crate) fn new(
+        shared: Arc<Shared<I>>,
         appender: Appender,
         store: [u8; 16],
         next: u64,
         tally: Tally,
+        is_behind: bool,
     ) -> Self {
         let group = Group::new(appender.seed());
         Self {
@@ -77,13 +81,14 @@ impl Committer {
             next,
             tally,
             group,
-            is_behind: false,
+            is_behind,
+            round: None,
             flush_time: Duration::ZERO,
         }
     }
 
     /// Runs until the queue ends. A panic in it closes the store and leaves the process alive.
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let ran = catch_unwind(AssertUnwindSafe(|| self.work()));
         if ran.is_err() {
@@ -96,17 +101,28 @@ impl Committer {
     /// Ends when the queue does.
     fn work(&mut self) {
         loop {
-            let idle = self.is_behind.then_some(IDLE);
-            match self.shared.queue.next(idle) {
+            match self.shared.queue.next(self.idle()) {
                 Next::Group(waiting) => {
                     let told = waiting.len();
                     let came_meanwhile = self.commit(waiting);
-                    self.gather(told + came_meanwhile);
+                    if self.round.is_some() {
+                        self.settle();
+                    } else {
+                        self.gather(told + came_meanwhile);
+                    }
                 }
-                Next::Idle => self.checkpoint(false),
-                Next::Closed(Ending::Clean) => return self.checkpoint(true),
+                Next::Idle => self.settle(),
+                Next::Closed(Ending::Clean) => return self.end(),
                 Next::Closed(Ending::Dropped) => return,
             }
+        }
+    }
+
+    /// How long it waits for work before it makes what was written durable behind the log; none when it is.
+    fn idle(&self) -> Option<Duration> {
+        match self.round {
+            Some(_) => Some(Duration::ZERO),
+            None => self.is_behind.then_some(IDLE),
         }
     }
 
@@ -173,8 +189,12 @@ impl Committer {
     }
 
     fn make_room(&mut self, bytes: u64, purpose: Purpose) -> Result<(), NoRoom> {
-        if bytes > 0 && self.appender.make_room(bytes, self.next, purpose)? && self.is_behind {
-            self.checkpoint(false);
+        if bytes > 0
+            && self.appender.make_room(bytes, self.next, purpose)?
+            && self.is_behind
+            && self.round.is_none()
+        {
+            self.settle();
         }
         Ok(())
     }
@@ -286,26 +306,66 @@ impl Committer {
         indeterminate(answers, &error.to_string());
     }
 
-    /// Makes the index durable, then says so.
-    fn checkpoint(&mut self, is_clean: bool) {
-        self.is_behind = false;
+    /// Takes one step of making what was written durable behind the log; behind the last one says so.
+    ///
+    /// A round covers what is there when it begins. What comes meanwhile is the next round's, so each one ends.
+    fn settle(&mut self) {
         // After a failure the log may hold what the index lacks: the last checkpoint is the one that is true.
         if self.shared.state() != State::Open {
+            self.is_behind = false;
+            self.round = None;
             return;
         }
-        if let Err(error) = self.try_checkpoint(is_clean) {
+        if self.round.is_none() {
+            self.round = Some(self.checkpoint());
+            self.is_behind = false;
+        }
+        if let Err(error) = self.try_settle() {
             // The checkpoint before this one still holds; the next opening replays more.
             tracing::warn!(%error, "no checkpoint of the store was made");
+            self.round = None;
         }
     }
 
-    fn try_checkpoint(&self, is_clean: bool) -> io::Result<()> {
-        self.shared
-            .with_index(super::index::Index::sync)
-            .map_err(|error| io::Error::other(error.to_string()))?;
-        let (segment, offset) = self.appender.next_place();
+    fn try_settle(&mut self) -> io::Result<()> {
+        if I::settle(&self.shared)? == Settled::All
+            && let Some(checkpoint) = self.round.take()
+        {
+            checkpoint.write(&*self.shared.files)?;
+            I::checkpointed(&self.shared, checkpoint.segment)?;
+        }
+        Ok(())
+    }
+
+    /// Makes all of it durable, and says that the end was clean.
+    fn end(&mut self) {
+        if self.shared.state() != State::Open {
+            return;
+        }
+        if let Err(error) = self.try_end() {
+            tracing::warn!(%error, "the store was closed without a checkpoint");
+        }
+    }
+
+    /// Ends: nothing is committed any more, so a round under way and one more are all there are.
+    fn try_end(&mut self) -> io::Result<()> {
+        if self.round.take().is_some() {
+            while I::settle(&self.shared)? == Settled::Part {}
+        }
+        while I::settle(&self.shared)? == Settled::Part {}
         let checkpoint = Checkpoint {
-            clean: is_clean,
+            clean: true,
+            ..self.checkpoint()
+        };
+        checkpoint.write(&*self.shared.files)?;
+        I::checkpointed(&self.shared, checkpoint.segment)
+    }
+
+    /// What is true once all that is written now is durable behind the log.
+    fn checkpoint(&self) -> Checkpoint {
+        let (segment, offset) = self.appender.next_place();
+        Checkpoint {
+            clean: false,
             store: self.store,
             boot: self.shared.files.boot(),
             version: self.appender.version(),
@@ -313,8 +373,7 @@ impl Committer {
             offset,
             items: self.tally.items,
             digest: self.tally.digest,
-        };
-        checkpoint.write(&*self.shared.files)
+        }
     }
 }
 

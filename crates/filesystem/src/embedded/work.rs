@@ -6,7 +6,7 @@ use crate::{Batch, CommitError, Committed, LogError, Position, Stream};
 
 /// Something to be written.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(crate) enum Work {
     /// A batch.
     Commit(Batch, oneshot::Sender<Result<Committed, CommitError>>),
     /// One step of dropping the head of a log.
@@ -15,20 +15,20 @@ pub(super) enum Work {
 
 /// Which head of which log.
 #[derive(Debug)]
-pub(super) struct Truncate {
-    pub(super) log: Stream,
-    pub(super) before: Position,
+pub(crate) struct Truncate {
+    pub(crate) log: Stream,
+    pub(crate) before: Position,
 }
 
 /// How far a truncation has come.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Truncated {
-    pub(super) first: Position,
+pub(crate) struct Truncated {
+    pub(crate) first: Position,
 }
 
 impl Work {
     /// Answers something that was not done. The caller may be gone.
-    pub(super) fn refuse(self, error: CommitError) {
+    pub(crate) fn refuse(self, error: CommitError) {
         match self {
             Self::Commit(_, answer) => drop(answer.send(Err(error))),
             Self::Truncate(_, answer) => drop(answer.send(Err(error.into()))),
@@ -36,7 +36,7 @@ impl Work {
     }
 
     /// Whether it only gives space back, and so may use the reserve.
-    pub(super) fn is_reclaim(&self) -> bool {
+    pub(crate) fn is_reclaim(&self) -> bool {
         match self {
             Self::Commit(batch, _) => batch.puts.is_empty() && batch.appends.is_empty(),
             Self::Truncate(..) => true,
@@ -44,7 +44,7 @@ impl Work {
     }
 
     /// The most bytes it can take in the log.
-    pub(super) fn encoded_max(&self) -> usize {
+    pub(crate) fn encoded_max(&self) -> usize {
         use crate::commit_log::frame::{ALIGNMENT, HEADER_BYTES};
         const OPERATION_BYTES: usize = 32;
         match self {

@@ -12,7 +12,6 @@ use crate::OpenError;
 
 /// The format of a store's folder that this build makes, and the newest it opens.
 const FORMAT: u32 = 1;
-const BACKEND: &str = "sled";
 /// What a folder may hold before its FORMAT was written: an earlier opening was killed there.
 const BEGUN: [&str; 3] = ["LOCK", "FORMAT.tmp", "log"];
 /// Longest FORMAT or LOCK that is read.
@@ -20,25 +19,25 @@ const TEXT_MAX: u64 = 4096;
 
 /// A store's folder, held by this process until it is dropped.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     lock: File,
-    pub(super) store: [u8; 16],
-    pub(super) kind: Kind,
+    pub(crate) store: [u8; 16],
+    pub(crate) kind: Kind,
 }
 
 /// Who opens it, for those who find it taken.
 #[derive(Debug, Clone)]
-pub(super) struct Opener {
-    pub(super) program: String,
-    pub(super) now: jiff::Timestamp,
+pub(crate) struct Opener {
+    pub(crate) program: String,
+    pub(crate) now: jiff::Timestamp,
 }
 
 impl Folder {
     /// Makes or opens a store's folder and takes its lock.
     ///
     /// Whatever is refused is refused before anything in it is touched.
-    pub(super) fn open(path: &Path, opener: &Opener) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path, backend: &str, opener: &Opener) -> Result<Self, OpenError> {
         let kind = filesystem::kind_of(path).map_err(|error| refused(path, &error))?;
         if let Kind::Refused(name) = kind {
             return Err(OpenError::Refused {
@@ -46,13 +45,13 @@ impl Folder {
                 reason: format!("it is on {name}, where a lock or a flush does not mean what it says"),
             });
         }
-        let is_made = check_format(path)?.is_some();
+        let is_made = check_format(path, backend)?.is_some();
         make(path, is_made).map_err(|error| refused(path, &error))?;
         let lock = take_lock(path, opener)?;
         // Only now is it certain that nobody else is making it.
-        let store = match check_format(path)? {
+        let store = match check_format(path, backend)? {
             Some(store) => store,
-            None => write_format(path, opener.now).map_err(|error| refused(path, &error))?,
+            None => write_format(path, backend, opener.now).map_err(|error| refused(path, &error))?,
         };
         Ok(Self {
             path: path.to_owned(),
@@ -63,13 +62,13 @@ impl Folder {
     }
 
     /// Whether the lock file in the folder is still the one that is held: one that was replaced protects nothing.
-    pub(super) fn holds_lock(&self) -> bool {
+    pub(crate) fn holds_lock(&self) -> bool {
         let held = self.lock.metadata().map(|m| (m.dev(), m.ino()));
         let there = std::fs::metadata(self.path.join("LOCK")).map(|m| (m.dev(), m.ino()));
         matches!((held, there), (Ok(held), Ok(there)) if held == there)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -114,7 +113,7 @@ fn make(path: &Path, is_made: bool) -> io::Result<()> {
 }
 
 /// A folder that was there with another mode is closed to all but its owner.
-pub(super) fn close_to_others(folder: &Path) -> io::Result<()> {
+pub(crate) fn close_to_others(folder: &Path) -> io::Result<()> {
     let mode = std::fs::metadata(folder)?.mode();
     if mode & 0o077 != 0 {
         std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
@@ -142,16 +141,16 @@ fn is_beyond_reach(error: &io::Error) -> bool {
 }
 
 /// The id of the store that is there; none in a folder that is missing, empty or only begun.
-pub(super) fn check_format(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
+pub(crate) fn check_format(path: &Path, backend: &str) -> Result<Option<[u8; 16]>, OpenError> {
     match read_text(&path.join("FORMAT")) {
-        Ok(text) => parse_format(path, &text).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => check_unused(path),
+        Ok(text) => parse_format(path, backend, &text).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check_unused(path, backend),
         Err(error) => Err(refused(path, &error)),
     }
 }
 
 /// None for a folder without a store; what it is, where another process made it in just this moment.
-fn check_unused(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
+fn check_unused(path: &Path, backend: &str) -> Result<Option<[u8; 16]>, OpenError> {
     let names = match std::fs::read_dir(path) {
         Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -162,7 +161,7 @@ fn check_unused(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
         if !BEGUN.iter().any(|begun| name == *begun) {
             // FORMAT comes before anything else of a store: there by now, it was being made.
             return match read_text(&path.join("FORMAT")) {
-                Ok(text) => parse_format(path, &text).map(Some),
+                Ok(text) => parse_format(path, backend, &text).map(Some),
                 Err(_) => Err(foreign(path, "it holds other files and no FORMAT")),
             };
         }
@@ -170,7 +169,7 @@ fn check_unused(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
     Ok(None)
 }
 
-fn parse_format(path: &Path, text: &str) -> Result<[u8; 16], OpenError> {
+fn parse_format(path: &Path, backend: &str, text: &str) -> Result<[u8; 16], OpenError> {
     let mut lines = text.lines();
     let format = lines.next().and_then(|line| line.strip_prefix("dormouse-store/"));
     let Some(found) = format.and_then(|number| number.parse::<u32>().ok()) else {
@@ -184,18 +183,17 @@ fn parse_format(path: &Path, text: &str) -> Result<[u8; 16], OpenError> {
             .clone()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
     };
-    match field("backend") {
-        Some(BACKEND) => {}
-        Some(_) | None => return Err(foreign(path, "its FORMAT names another backend")),
+    if field("backend") != Some(backend) {
+        return Err(foreign(path, "its FORMAT names another backend"));
     }
     let id = field("id").and_then(|id| uuid::Uuid::try_parse(id).ok());
     id.map(uuid::Uuid::into_bytes)
         .ok_or_else(|| foreign(path, "its FORMAT names no store id"))
 }
 
-fn write_format(path: &Path, now: jiff::Timestamp) -> io::Result<[u8; 16]> {
+fn write_format(path: &Path, backend: &str, now: jiff::Timestamp) -> io::Result<[u8; 16]> {
     let id = new_store_id(now)?;
-    let text = format!("dormouse-store/{FORMAT}\nbackend={BACKEND}\nid={}\n", id.simple());
+    let text = format!("dormouse-store/{FORMAT}\nbackend={backend}\nid={}\n", id.simple());
     let temporary = path.join("FORMAT.tmp");
     let mut options = OpenOptions::new();
     let mut file = options

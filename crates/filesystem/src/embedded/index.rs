@@ -1,0 +1,129 @@
+//! What an embedded store knows of its items: the versions of records, the ends of logs, and where the bytes lie.
+
+use std::fmt;
+use std::io;
+use std::ops::Bound;
+
+use super::fetch::Fetch;
+use super::shared::Shared;
+use super::spot::{Head, Spot};
+use crate::{Batch, CommitError, Order, Source, Stream};
+
+/// Why an index did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IndexError {
+    #[error(transparent)]
+    Failed(Source),
+    #[error("the index panicked")]
+    Panicked,
+    #[error("the index holds what was never written to it")]
+    Garbled,
+    #[error("the index has another format or belongs to another store")]
+    Other,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What a range of keys begins and ends with, and how it is walked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk<'a> {
+    pub(crate) low: Bound<&'a [u8]>,
+    pub(crate) high: Bound<&'a [u8]>,
+    pub(crate) order: Order,
+}
+
+impl Walk<'_> {
+    /// All of it, in order.
+    pub(crate) const ALL: Walk<'static> = Walk {
+        low: Bound::Unbounded,
+        high: Bound::Unbounded,
+        order: Order::Up,
+    };
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        match (self.low, self.high) {
+            (Bound::Included(low) | Bound::Excluded(low), Bound::Excluded(high)) => low >= high,
+            _ => false,
+        }
+    }
+}
+
+/// What is known of an item without reading it.
+pub(crate) trait Spotted: Copy + Send {
+    /// The commit that wrote it; 0 when that cannot be told.
+    fn version(&self) -> u64;
+    /// Bytes of kind and value, or of the log entry.
+    fn weight(&self) -> usize;
+}
+
+/// Whether all of what is to be made durable is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// All that was there when the round began.
+    All,
+    /// There is more to do.
+    Part,
+}
+
+/// What stands behind the commit log, as far as backends differ in it.
+///
+/// Only the committer changes it, behind the flush. Keys and streams are in their stored form.
+pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
+    /// Where an item lies.
+    type Spot: Spotted;
+    /// What readers need beside the log.
+    type Beside: fmt::Debug + Default + Send + Sync + 'static;
+    /// Reads items. While it lives, what was found after it was made can be read.
+    type Fetch<'a>: Fetch<Self::Spot>;
+    /// The backend's name in `FORMAT` and in a store's address.
+    const BACKEND: &'static str;
+
+    /// Where a record lies.
+    fn record(&self, key: &str) -> Result<Option<Self::Spot>, IndexError>;
+    /// A record lies there in the log now.
+    fn put_record(&mut self, key: &str, spot: &Spot) -> Result<(), IndexError>;
+    /// A record is no more.
+    fn remove_record(&mut self, key: &str) -> Result<(), IndexError>;
+    /// A log's head.
+    fn head(&self, log: &str) -> Result<Option<Head>, IndexError>;
+    /// A log has this head now.
+    fn put_head(&mut self, log: &str, head: &Head) -> Result<(), IndexError>;
+    /// A log's entry lies there in the commit log now.
+    fn put_entry(&mut self, log: &str, position: u64, spot: &Spot) -> Result<(), IndexError>;
+    /// A log's entry is no more.
+    fn remove_entry(&mut self, log: &str, position: u64) -> Result<(), IndexError>;
+    /// Shows records in order until told to stop.
+    fn walk_records(
+        &self,
+        walk: Walk<'_>,
+        visit: impl FnMut(&str, Self::Spot) -> bool,
+    ) -> Result<(), IndexError>;
+    /// Shows logs' heads in order until told to stop.
+    fn walk_heads(&self, walk: Walk<'_>, visit: impl FnMut(&str, Head) -> bool) -> Result<(), IndexError>;
+    /// Shows a log's entries from one position to before another, in order, until told to stop.
+    fn walk_entries(
+        &self,
+        log: &str,
+        from: u64,
+        to: u64,
+        visit: impl FnMut(u64, Self::Spot) -> bool,
+    ) -> Result<(), IndexError>;
+    /// Shows the log and position of every entry of every log.
+    fn walk_all_entries(&self, visit: impl FnMut(&str, u64)) -> Result<(), IndexError>;
+    /// Says that changes up to this version follow.
+    fn begin(&mut self, version: u64) -> Result<(), IndexError>;
+    /// Bytes on disk behind the log.
+    fn bytes(&self) -> Result<u64, IndexError>;
+
+    /// Whether it takes a batch, beside what the batch expects. `growth` is how many records the group added so far.
+    fn admits(&self, batch: &Batch, growth: i64) -> Result<(), CommitError>;
+    /// Whether it takes a truncation of this log.
+    fn admits_truncation(&self, log: &Stream) -> Result<(), CommitError>;
+
+    /// Begins to read.
+    fn fetch(shared: &Shared<Self>) -> Self::Fetch<'_>;
+    /// Makes what the log holds durable behind it, or a part of it.
+    fn settle(shared: &Shared<Self>) -> io::Result<Settled>;
+    /// The checkpoint says now that the log is not needed before this segment.
+    fn checkpointed(shared: &Shared<Self>, segment: u32) -> io::Result<()>;
+}

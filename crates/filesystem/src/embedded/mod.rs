@@ -1,0 +1,176 @@
+//! What the embedded backends share: the queue, the committer, the readers, the folder and its lock.
+//!
+//! A commit goes to the queue; the committer, one thread, judges a group of them, writes it to the log, flushes once,
+//! and only then shows, hints and acknowledges it. Reads look up the index at one point, then read where the items
+//! lie, on a few reader threads. What stands behind the log is the [`Index`](index::Index)'s: there backends differ.
+
+pub(crate) mod apply;
+mod committer;
+mod decide;
+pub(crate) mod fetch;
+pub(crate) mod filesystem;
+pub(crate) mod folder;
+pub(crate) mod index;
+mod open;
+pub(crate) mod opened;
+mod queue;
+mod read;
+pub(crate) mod shared;
+pub(crate) mod spot;
+mod store;
+pub(crate) mod tally;
+mod work;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{Semaphore, watch};
+
+use self::index::Index;
+pub(crate) use self::open::{Options, open};
+use self::queue::Ending;
+use self::shared::Shared;
+use crate::capability::Durability;
+
+/// Most threads that read at once.
+const READERS_MAX: usize = 4;
+/// Bytes.
+pub(crate) const MIB: u64 = 1024 * 1024;
+
+/// An open store.
+///
+/// Dropped without a close it ends as if the process had died. The drop waits for a flush that is under way.
+pub(crate) struct Embedded<I: Index> {
+    path: PathBuf,
+    shared: Arc<Shared<I>>,
+    durability: Durability,
+    readers: Arc<Semaphore>,
+    has_ended: watch::Receiver<bool>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<I: Index> Embedded<I> {
+    fn join(&self) {
+        let committer = self
+            .committer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(committer) = committer {
+            // Its panics are caught within.
+            drop(committer.join());
+        }
+    }
+}
+
+impl<I: Index> Drop for Embedded<I> {
+    fn drop(&mut self) {
+        self.shared.queue.end(Ending::Dropped);
+        self.join();
+    }
+}
+
+impl<I: Index> fmt::Debug for Embedded<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.state().fmt(f)
+    }
+}
+
+impl<I: Index> fmt::Display for Embedded<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", I::BACKEND, self.path.display())
+    }
+}
+
+/// Makes a public type of one field, an [`Embedded`], a record store.
+macro_rules! embedded_store {
+    ($store:ident) => {
+        #[async_trait::async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl crate::RecordStore for $store {
+            fn capabilities(&self, at: &crate::Prefix) -> crate::Capabilities {
+                self.0.capabilities(at)
+            }
+
+            async fn get(&self, key: &crate::Key) -> Result<Option<crate::Entry>, crate::ReadError> {
+                self.0.get(key).await
+            }
+
+            async fn get_many(
+                &self,
+                keys: &[crate::Key],
+            ) -> Result<Vec<Option<crate::Entry>>, crate::ReadError> {
+                self.0.get_many(keys).await
+            }
+
+            async fn list(&self, page: &crate::Page) -> Result<crate::Listed, crate::ReadError> {
+                self.0.list(page).await
+            }
+
+            async fn commit(
+                &self,
+                batch: crate::Batch,
+                deadline: crate::Deadline,
+            ) -> Result<crate::Committed, crate::CommitError> {
+                self.0.commit(batch, deadline).await
+            }
+
+            async fn tail(
+                &self,
+                log: &crate::Stream,
+                after: crate::Position,
+                limit: usize,
+            ) -> Result<Vec<crate::Logged>, crate::LogError> {
+                self.0.tail(log, after, limit).await
+            }
+
+            async fn head(&self, log: &crate::Stream) -> Result<crate::LogHead, crate::LogError> {
+                self.0.head(log).await
+            }
+
+            async fn heads(
+                &self,
+                under: &crate::Prefix,
+                after: Option<&crate::Stream>,
+                limit: usize,
+            ) -> Result<Vec<(crate::Stream, crate::LogHead)>, crate::LogError> {
+                self.0.heads(under, after, limit).await
+            }
+
+            async fn truncate(
+                &self,
+                log: &crate::Stream,
+                before: crate::Position,
+            ) -> Result<crate::Position, crate::LogError> {
+                self.0.truncate(log, before).await
+            }
+
+            async fn watch(&self, prefix: &crate::Prefix) -> Result<crate::Watch, crate::ReadError> {
+                self.0.watch(prefix).await
+            }
+
+            async fn health(&self) -> crate::Health {
+                self.0.health().await
+            }
+
+            async fn close(&self, deadline: crate::Deadline) -> Result<(), crate::CloseError> {
+                self.0.close(deadline).await
+            }
+        }
+
+        impl std::fmt::Debug for $store {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!(stringify!($store), "({:?})"), self.0)
+            }
+        }
+
+        impl std::fmt::Display for $store {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+pub(crate) use embedded_store;
