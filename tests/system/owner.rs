@@ -110,6 +110,32 @@ fn an_owner_whose_program_was_removed_still_runs_what_it_is_asked_to() {
     assert_eq!(guest.stdout, "from the guest\n");
 }
 
+#[test]
+fn a_reader_that_takes_its_time_keeps_nobody_from_the_store() {
+    let home = Home::new();
+    // More than is printed without a look at the store again, at a pace that leaves nothing out.
+    let much = "for i in $(seq 15); do yes 0123456789abcde | head -c 96000; sleep 0.1; done";
+    home.dormouse(["run", "--agent", "alice", "--", "sh", "-c", much])
+        .exits(0);
+    let id = home.items("runs list")[0]["id"].as_str().unwrap().to_owned();
+    let whole = home.type_line(&format!("runs logs {id}")).stdout.len();
+    assert!(whole > 1024 * 1024, "{whole}");
+    let mut slow = home.start(["runs", "logs", &id]);
+    // It has begun, and now waits for us.
+    assert_eq!(slow.line(), "0123456789abcde");
+    home.type_line("run --agent bob -- true").exits(0);
+    let mut bytes = 16;
+    loop {
+        let line = slow.line();
+        if line.is_empty() {
+            break;
+        }
+        bytes += line.len() + 1;
+    }
+    assert_eq!(bytes, whole, "it goes on where it was");
+    assert_eq!(slow.wait(), Some(0));
+}
+
 /// PR-23
 #[test]
 fn two_dozen_commands_at_once_on_an_empty_store_all_succeed() {

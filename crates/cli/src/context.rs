@@ -100,5 +100,6 @@ pub fn ui(global: &Global, environment: &Environment) -> Ui {
         is_terminal,
         is_stderr_terminal,
         is_coloured: output::is_coloured(global.color, no_color, force, is_stderr_terminal),
+        held: None,
     }
 }

@@ -81,6 +81,7 @@ fn plain(arguments: &[OsString], environment: &Environment) -> Ui {
                 .is_some_and(|value| value != "0"),
             is_stderr_terminal,
         ),
+        held: None,
     }
 }
 
@@ -121,7 +122,7 @@ fn refuse_inside_a_run(environment: &Environment) -> Result<()> {
         Code::Forbidden,
         "this is inside a run, where only --version, help, completions and man work",
     )
-    .hint("a worker reports through descriptor 3 (DORMOUSE_REPORT_FD)")
+    .hint("use dormouse outside of runs; what a worker prints and its exit code are its report")
     .into())
 }
 

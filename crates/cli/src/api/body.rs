@@ -62,9 +62,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, state).await;
-        query
-            .map(|Query(query)| Self(query))
-            .map_err(|error| Problem::new(Code::BadRequest, error.body_text()))
+        query.map(|Query(query)| Self(query)).map_err(|error| {
+            // Its own text says which parameter it is about.
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            Problem::new(Code::BadRequest, cause.unwrap_or_else(|| error.body_text()))
+        })
     }
 }
 

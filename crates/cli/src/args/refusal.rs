@@ -11,7 +11,10 @@ use crate::problem::{Code, Problem};
 #[must_use]
 pub fn problem_of(error: &Error, arguments: &[OsString]) -> Problem {
     let rendered = error.render().to_string();
-    let first = rendered.lines().next().unwrap_or_default();
+    // An argument may hold line feeds: the text ends where clap's own paragraphs begin.
+    let ends = ["\n\nUsage: ", "\n\nFor more information", "\n\n  tip: ", "\n  "];
+    let end = ends.iter().filter_map(|end| rendered.find(end)).min();
+    let first = rendered[..end.unwrap_or(rendered.len())].trim_end();
     let mut detail = first.strip_prefix("error: ").unwrap_or(first).to_owned();
     // Clap lists what is missing on lines of their own.
     let missing: Vec<&str> = rendered

@@ -76,21 +76,29 @@ impl Surroundings {
         if let Some(cwd) = &cwd
             && !cwd.is_dir()
         {
-            return Err(refused("--cwd", &format!("{} is not a folder", cwd.display())));
+            return Err(refused("--cwd", &format!("{} is not a folder", cwd.display()))
+                .hint("name a folder inside the agent's workspace, or leave --cwd out"));
         }
         spec.cwd = cwd;
         for variable in &self.variables {
             let variable = Variable::parse(variable).map_err(|why| {
                 Problem::new(Code::Usage, why).hint("keep credentials out of command lines; the worker's own login is found in its state folder")
             })?;
+            if spec.env.contains_key(&variable.name) {
+                return Err(
+                    refused("--env", &format!("{} is given twice", variable.name)).hint("give it once")
+                );
+            }
             spec.env.insert(variable.name, variable.value);
         }
         spec.stdin = self.stdin(environment)?;
         if self.repeatable {
             spec.effects = Effects::Repeatable;
         }
-        spec.validate()
-            .map_err(|error| Problem::new(Code::Usage, error.to_string()))?;
+        spec.validate().map_err(|error| {
+            Problem::new(Code::Usage, error.to_string())
+                .hint("write a command after --, as in dormouse run -- make check")
+        })?;
         Ok(spec)
     }
 

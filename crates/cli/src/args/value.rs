@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::task::TaskState;
+use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::{PrefixedId, RunId, TaskId};
 
 use crate::config::table::{CLOCK, GRACE};
@@ -149,6 +150,12 @@ impl Variable {
             return Err(format!(
                 "--env {name}: a variable of that name looks like a credential"
             ));
+        }
+        match name_class(name) {
+            NameClass::Free => {}
+            class @ (NameClass::Ours | NameClass::LoadsCode) => {
+                return Err(format!("--env {name}: nobody may set it, {class}"));
+            }
         }
         Ok(Self {
             name: name.to_owned(),

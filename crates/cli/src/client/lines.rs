@@ -28,6 +28,11 @@ impl Lines {
         }
     }
 
+    /// Reads no more: the next line is none.
+    pub fn close(&mut self) {
+        *self = Self::new(Body::empty());
+    }
+
     /// The next line, without its line feed; none at the end. Dropping the future loses nothing.
     ///
     /// # Errors

@@ -6,13 +6,15 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::call::Call;
+use super::lines::Lines;
 use super::route::{Answer, Client, SendError, Server};
 use crate::attach::{LockFound, SocketFound, Step, decide};
 use crate::context::Context;
 use crate::edge;
+use crate::output::Ui;
 use crate::owner::lock::{Attempt, OwnerLock};
 use crate::owner::token::ControlToken;
 use crate::owner::{Owner, Role};
@@ -25,6 +27,8 @@ const LOOK_AGAIN_MAX_MS: u64 = 60;
 /// The wait before a second try; it doubles, and the real one is random up to it.
 const DELAY: Duration = Duration::from_millis(100);
 
+/// How long the owner of a store waits for who reads its stdout.
+const READER_MAX: Duration = Duration::from_millis(100);
 /// How long who made room waits before it looks for the next owner.
 const MAKE_ROOM: Duration = Duration::from_millis(200);
 
@@ -89,6 +93,28 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Writes what was held back for stdout. An owner whose reader is slow leaves the store first: others need it.
+    /// What is being read from the store ends then.
+    ///
+    /// # Errors
+    /// Of stdout, or what could not be flushed.
+    pub async fn deliver(&mut self, ui: &Ui, reading: Option<&mut Lines>) -> Result<()> {
+        let Some(held) = ui.held.as_ref().filter(|held| !held.is_empty()) else {
+            return Ok(());
+        };
+        let mut written = std::pin::pin!(held.written());
+        if self.owner.is_some() {
+            if let Ok(written) = timeout(READER_MAX, &mut written).await {
+                return written;
+            }
+            if let Some(reading) = reading {
+                reading.close();
+            }
+            self.make_room().await?;
+        }
+        written.await
+    }
+
     /// The whole body of a good answer.
     ///
     /// # Errors
@@ -125,7 +151,7 @@ impl<'a> Session<'a> {
             match sent {
                 Ok(Ok(answer)) if answer.status.is_success() => return Ok(answer),
                 Ok(Ok(answer)) => self.refused(answer, &mut attempt, patience, deadline).await?,
-                Ok(Err(SendError::NotSent(why))) => self.not_sent(&why, &mut attempt).await?,
+                Ok(Err(SendError::NotSent(why))) => self.not_sent(&why, &mut attempt, patience).await?,
                 Ok(Err(SendError::Lost(why))) => self.lost(call, &why, &mut attempt).await?,
                 Err(_) => return Err(no_answer(call, "the deadline passed").into()),
             }
@@ -184,9 +210,16 @@ impl<'a> Session<'a> {
     }
 
     /// Nothing arrived: the owner has left, or the server cannot be reached.
-    async fn not_sent(&mut self, why: &str, attempt: &mut u32) -> Result<()> {
+    async fn not_sent(&mut self, why: &str, attempt: &mut u32, patience: Instant) -> Result<()> {
         if self.context.server.is_none() {
+            if Instant::now() >= patience {
+                let detail = format!("the owner of the store hangs up: {why}");
+                return Err(Problem::new(Code::Unavailable, detail)
+                    .hint("see dormouse doctor; client.attach_timeout says how long a command waits")
+                    .into());
+            }
             self.client.send_replace(None);
+            sleep(look_again()?).await;
             return Ok(());
         }
         if *attempt == ATTEMPTS_MAX {

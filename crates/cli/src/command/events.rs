@@ -70,6 +70,7 @@ async fn up_to_now(
             page.items
                 .iter()
                 .try_for_each(|item| print(ui, item.get().as_bytes()))?;
+            session.deliver(ui, None).await?;
         }
         if cursor.is_none() {
             break;
@@ -104,6 +105,7 @@ async fn go_on(session: &mut Session<'_>, ui: &Ui, from: Option<u64>, kind: Opti
                     print(ui, &line)?;
                     next = Some(event.position.get() + 1);
                     rounds.went_on();
+                    session.deliver(ui, Some(&mut lines)).await?;
                 }
                 Line::Begin { from } => next = Some(next.unwrap_or(from)),
                 Line::Problem { problem } => return Err(problem.into()),

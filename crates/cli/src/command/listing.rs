@@ -67,6 +67,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
                 }
             }
         }
+        session.deliver(ui, None).await?;
         cursor = list.next_cursor;
         if cursor.is_none() || !page.all {
             break;
@@ -77,6 +78,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
         Format::Text => ui.table(&table)?,
         Format::Jsonl => {}
     }
+    session.deliver(ui, None).await?;
     if let (Format::Text, Some(cursor)) = (ui.format, cursor) {
         ui.note(&format!("there are more: --all, or --cursor {cursor}"));
     }

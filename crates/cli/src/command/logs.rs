@@ -9,9 +9,8 @@ use crate::args::Logs;
 use crate::client::{Call, Lines, Rounds, Session};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::Format;
-use crate::output::Ui;
 use crate::output::visible::Cleaner;
+use crate::output::{Format, Held, Ui};
 use crate::problem::{Code, Problem, Result};
 
 /// A line of a log, or why there are no more.
@@ -37,6 +36,7 @@ pub(super) trait Sink {
 /// Gives a sink every piece from an offset on. With `follow` it goes on until the run ends, over owners that leave.
 pub(super) async fn feed(
     session: &mut Session<'_>,
+    ui: &Ui,
     run: &str,
     from: u64,
     follow: bool,
@@ -50,22 +50,34 @@ pub(super) async fn feed(
             .query("from", Some(offset))
             .query("follow", Some(follow));
         let mut lines = Lines::new(session.open(&call).await?.body);
-        // Ends with the body. A cut one is asked for again, from behind the last whole piece.
-        loop {
+        // Ends with the body, or when so much is to be printed that a reader may take its time. What is cut is asked for
+        // again, from behind the last whole piece.
+        let is_full = loop {
             let line = match lines.next().await {
                 Ok(Some(line)) => line,
                 Ok(None) => return Ok(()),
-                Err(_) => break,
+                Err(_) => break false,
             };
             match listing::read(&line)? {
                 Line::Chunk(chunk) => {
                     sink.take(&chunk, &line)?;
                     offset = chunk.end();
                     rounds.went_on();
+                    if session.owner().is_none() {
+                        session.deliver(ui, None).await?;
+                    } else if ui.held.as_ref().is_some_and(Held::is_full) {
+                        break true;
+                    }
                 }
                 Line::Problem { problem } => return Err(problem.into()),
-                Line::Bye { .. } => break,
+                Line::Bye { .. } => break false,
             }
+        };
+        // It reads from the store, which an owner may leave now.
+        drop(lines);
+        session.deliver(ui, None).await?;
+        if is_full {
+            continue;
         }
         session.look_again();
         rounds.next().await?;
@@ -94,6 +106,7 @@ pub(super) async fn logs(session: &mut Session<'_>, context: &Context, arguments
     };
     feed(
         session,
+        ui,
         &arguments.id,
         arguments.from,
         arguments.follow,
@@ -116,6 +129,7 @@ async fn whole(session: &mut Session<'_>, ui: &Ui, arguments: &Logs) -> Result<E
     let mut collected = Collected(Vec::new());
     feed(
         session,
+        ui,
         &arguments.id,
         arguments.from,
         arguments.follow,

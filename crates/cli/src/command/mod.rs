@@ -25,21 +25,29 @@ use crate::problem::Result;
 
 /// A command that needs the store. Whatever it ends with, an owner leaves properly.
 pub(crate) async fn with_store(command: Command, context: &Context) -> Result<Exit> {
-    let role = if matches!(command, Command::Run(_)) {
-        Role::Supervisor
-    } else {
-        Role::Visitor
-    };
-    let mut session = Session::new(context, role);
-    let done = match command {
-        Command::Run(arguments) => run::run(&mut session, context, &arguments).await,
-        other => {
-            tokio::select! {
-                done = visit(&mut session, context, other) => done,
-                exit = signals::first() => Ok(exit),
-            }
+    match command {
+        Command::Run(arguments) => {
+            let mut session = Session::new(context, Role::Supervisor);
+            let done = run::run(&mut session, context, &arguments).await;
+            leave(session, done).await
         }
-    };
+        other => {
+            let context = Context {
+                ui: context.ui.clone().holding(),
+                ..context.clone()
+            };
+            let mut session = Session::new(&context, Role::Visitor);
+            let done = tokio::select! {
+                done = visit(&mut session, &context, other) => done,
+                exit = signals::first() => Ok(exit),
+            };
+            let left = leave(session, done).await;
+            print(&context, left).await
+        }
+    }
+}
+
+async fn leave(session: Session<'_>, done: Result<Exit>) -> Result<Exit> {
     let closed = tokio::select! {
         closed = session.close() => closed,
         // Who asks again while we leave does not want to wait: what was acknowledged is durable.
@@ -50,6 +58,18 @@ pub(crate) async fn with_store(command: Command, context: &Context) -> Result<Ex
         (Ok(_), Err(failure)) => Err(failure),
         (Err(failure), _) => Err(failure),
     }
+}
+
+/// What was held back while the store was needed.
+async fn print(context: &Context, done: Result<Exit>) -> Result<Exit> {
+    let Some(held) = context.ui.held.as_ref().filter(|held| !held.is_empty()) else {
+        return done;
+    };
+    let written = tokio::select! {
+        written = held.written() => written,
+        exit = signals::first() => return Ok(exit),
+    };
+    done.and_then(|exit| written.map(|()| exit))
 }
 
 async fn visit(session: &mut Session<'_>, context: &Context, command: Command) -> Result<Exit> {

@@ -59,6 +59,7 @@ async fn add(session: &mut Session<'_>, context: &Context, arguments: &TaskAdd) 
         Format::Text => context.ui.line(task.id.to_string())?,
         Format::Json | Format::Jsonl => context.ui.line(&body)?,
     }
+    session.deliver(&context.ui, None).await?;
     context
         .ui
         .note(&format!("nobody runs it by itself yet: dormouse run {}", task.id));

@@ -1,5 +1,6 @@
 //! What the program prints. stdout carries data only; everything else goes to stderr. Nothing else prints.
 
+mod held;
 mod table;
 pub mod visible;
 mod when;
@@ -9,6 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
+pub use held::Held;
 pub use table::Table;
 pub use when::TimeStyle;
 
@@ -65,6 +67,8 @@ pub struct Ui {
     pub is_stderr_terminal: bool,
     /// Whether stderr is coloured.
     pub is_coloured: bool,
+    /// What is held back for stdout, where it is held back.
+    pub held: Option<Held>,
 }
 
 /// Whether stdout and stderr are terminals.
@@ -89,11 +93,25 @@ fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
 }
 
 impl Ui {
+    /// The same, but what it prints on stdout is held back until [`Held::written`]: who owns the store must not wait
+    /// for a reader.
+    #[must_use]
+    pub fn holding(self) -> Self {
+        Self {
+            held: Some(Held::default()),
+            ..self
+        }
+    }
+
     /// Bytes on stdout, as they are.
     ///
     /// # Errors
     /// [`Failure::StdoutClosed`], or what the system says.
     pub fn bytes(&self, bytes: &[u8]) -> Result<()> {
+        if let Some(held) = &self.held {
+            held.take(bytes);
+            return Ok(());
+        }
         write(&mut io::stdout().lock(), bytes)
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_engine::recovery::Recovery;
+use dormouse_engine::run::OutcomeKind;
 use dormouse_filesystem::{Deadline, RecordStore};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -143,8 +144,9 @@ impl Owner {
 fn tell(recovery: &Recovery, ui: &Ui) {
     for ended in &recovery.ended {
         let run = ended.finished.run.id;
+        let how = OutcomeKind::of(&ended.finished.outcome.outcome).word();
         ui.note(&format!(
-            "recovered: run {run} is Lost, its former owner vanished; see dormouse runs show {run}"
+            "recovered: run {run} ended as {how} when its former owner vanished; see dormouse runs show {run}"
         ));
     }
     for left in &recovery.left {

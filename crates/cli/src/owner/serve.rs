@@ -26,6 +26,8 @@ use crate::problem::{Code, Problem};
 
 /// How long a client may take to send its head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one may take that is refused in any case.
+const REFUSED_HEAD_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long a leaving owner waits for a client that had connected and was not accepted yet.
 const BACKLOG_WAIT: Duration = Duration::from_millis(20);
 /// How long a leaving owner waits for the first request of a client that has connected.
@@ -94,6 +96,7 @@ async fn converse(stream: UnixStream, router: Router, mut phase: watch::Receiver
         Ok(credentials) => peer::judge(credentials.uid(), credentials.pid()),
         Err(_) => peer::Verdict::Untraceable,
     };
+    let is_admitted = verdict == peer::Verdict::Admitted;
     let (begun, mut has_begun) = watch::channel(false);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         begun.send_replace(true);
@@ -103,7 +106,13 @@ async fn converse(stream: UnixStream, router: Router, mut phase: watch::Receiver
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        // Who is refused anyway gets one answer, and holds no connection.
+        .keep_alive(is_admitted)
+        .header_read_timeout(if is_admitted {
+            HEAD_TIMEOUT
+        } else {
+            REFUSED_HEAD_TIMEOUT
+        })
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

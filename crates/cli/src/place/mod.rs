@@ -109,8 +109,10 @@ pub struct StorePlaces {
 }
 
 impl StorePlaces {
-    /// The folders an owner needs, outermost first.
+    /// The folders an owner needs, outermost first, each once.
     pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        // Where the system gives no folder for it, what is of this run time only lies in the state folder.
+        let runtime = (self.runtime != self.state).then_some(&self.runtime);
         [
             Some(&self.data),
             Some(&self.store),
@@ -119,7 +121,7 @@ impl StorePlaces {
             Some(&self.state),
         ]
         .into_iter()
-        .chain([self.runtime_root.as_ref(), Some(&self.runtime), Some(&self.runs)])
+        .chain([self.runtime_root.as_ref(), runtime, Some(&self.runs)])
         .flatten()
         .map(PathBuf::as_path)
     }

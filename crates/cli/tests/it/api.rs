@@ -293,6 +293,14 @@ async fn who_waits_for_a_run_that_nobody_is_at_is_told_that_its_end_is_not_known
 }
 
 #[tokio::test]
+async fn a_parameter_that_cannot_be_read_is_named() {
+    let api = Api::new(Role::Visitor).await;
+    let got = api.get("/v1/tasks?limit=abc").await.json();
+    let detail = got["detail"].as_str().unwrap();
+    assert!(detail.starts_with("limit: "), "{detail}");
+}
+
+#[tokio::test]
 async fn a_run_is_made_of_a_task_or_of_what_a_task_is_made_of() {
     let api = Api::new(Role::Supervisor).await;
     let new = json!({ "agent": "alice", "title": "t", "command": { "argv": ["true"] } });

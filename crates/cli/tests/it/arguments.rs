@@ -92,12 +92,30 @@ fn a_variable_that_looks_like_a_credential_is_refused_and_its_value_is_nowhere()
         let refused = Variable::parse(&format!("{name}=hunter2")).expect_err(name);
         assert!(!refused.contains("hunter2"), "{refused}");
     }
-    for fine in ["RUST_LOG=debug", "CI=1", "MONKEY=1", "AUTHOR=me", "EMPTY="] {
+    for fine in ["RUST_LOG=debug", "CITY=1", "MONKEY=1", "AUTHOR=me", "EMPTY="] {
         assert!(Variable::parse(fine).is_ok(), "{fine}");
     }
     for bad in ["", "=x", "1A=x", "A-B=x", "NOVALUE"] {
         assert!(Variable::parse(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_variable_that_the_engine_sets_or_that_loads_code_is_refused() {
+    for name in ["LD_PRELOAD", "HOME", "PATH", "DORMOUSE_RUN", "NODE_OPTIONS"] {
+        let refused = Variable::parse(&format!("{name}=/x")).expect_err(name);
+        assert!(refused.contains(name), "{refused}");
+    }
+}
+
+#[test]
+fn a_line_feed_in_an_argument_cuts_no_error() {
+    let (detail, _) = refused(&["run", "--timeout", "1\nweek", "--", "true"]);
+    assert!(
+        detail.contains("week") && detail.contains("--timeout"),
+        "{detail}"
+    );
+    assert!(!detail.contains("For more information"), "{detail}");
 }
 
 #[test]

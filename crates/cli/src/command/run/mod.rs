@@ -60,7 +60,7 @@ async fn attempt(session: &mut Session<'_>, context: &Context, arguments: &Run) 
 /// Prints what the run prints. Gives what kept it from being printed.
 async fn follow(session: &mut Session<'_>, ui: &Ui, run: &RunView) -> Result<Option<Problem>> {
     let mut streams = Streams::new(ui);
-    logs::feed(session, &run.id.to_string(), 0, true, &mut streams).await?;
+    logs::feed(session, ui, &run.id.to_string(), 0, true, &mut streams).await?;
     Ok(streams.finish())
 }
 
