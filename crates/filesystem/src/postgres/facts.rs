@@ -71,10 +71,10 @@ mod tests {
             ("read-only", |f| f.read_only = Some("on".into())),
             ("fsync off", |f| f.fsync = Some("off".into())),
             ("full_page_writes off", |f| {
-                f.full_page_writes = Some("off".into())
+                f.full_page_writes = Some("off".into());
             }),
             ("synchronous_commit off", |f| {
-                f.synchronous_commit = Some("off".into())
+                f.synchronous_commit = Some("off".into());
             }),
         ];
         assert_eq!(sound().fault(), None);

@@ -10,6 +10,7 @@ pub(super) const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 const VARIABLE: &str = "DORMOUSE_TEST_POSTGRES";
 
 /// Whether there is a server. Without one the tests say so, and fail where that must not be.
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 pub(super) fn is_here() -> bool {
     let is_here = std::env::var_os(VARIABLE).is_some();
     if !is_here {
