@@ -209,6 +209,7 @@ fn boot_id() -> [u8; 16] {
 }
 
 /// Whether two boots are known to be the same.
+#[cfg(feature = "sled")]
 pub(crate) fn is_same_boot(a: [u8; 16], b: [u8; 16]) -> bool {
     a == b && a != [0; 16]
 }

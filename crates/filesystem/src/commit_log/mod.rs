@@ -17,6 +17,7 @@ pub mod segment;
 mod spare;
 
 pub use append::{Appender, AppenderOptions, NoRoom, Purpose};
+#[cfg(feature = "sled")]
 pub(crate) use files::is_same_boot;
 pub use files::{FileLayer, LogFile, StdFiles};
 pub use reader::Reader;

@@ -68,6 +68,7 @@ impl Folder {
         matches!((held, there), (Ok(held), Ok(there)) if held == there)
     }
 
+    #[cfg(feature = "sled")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

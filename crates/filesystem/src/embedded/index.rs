@@ -7,17 +7,22 @@ use std::ops::Bound;
 use super::fetch::Fetch;
 use super::shared::Shared;
 use super::spot::{Head, Spot};
-use crate::{Batch, CommitError, Order, Source, Stream};
+#[cfg(feature = "sled")]
+use crate::Source;
+use crate::{Batch, CommitError, Order, Stream};
 
 /// Why an index did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IndexError {
+    #[cfg(feature = "sled")]
     #[error(transparent)]
     Failed(Source),
+    #[cfg(feature = "sled")]
     #[error("the index panicked")]
     Panicked,
     #[error("the index holds what was never written to it")]
     Garbled,
+    #[cfg(feature = "sled")]
     #[error("the index has another format or belongs to another store")]
     Other,
     #[error(transparent)]

@@ -13,7 +13,8 @@ use crate::{CommitError, ReadError, State, Watches};
 /// Why an index that failed closes the store.
 pub(crate) const INDEX_FAILED: &str = "its index failed; opening it again rebuilds it";
 
-/// Most notices kept; what comes later is in the log of the program.
+/// Most notices kept.
+#[cfg(feature = "local")]
 const NOTICES_MAX: usize = 100;
 
 /// One open store.
@@ -23,6 +24,10 @@ pub(crate) struct Shared<I: Index> {
     pub(crate) watches: Watches,
     pub(crate) reader: Arc<Reader>,
     pub(crate) files: Arc<dyn FileLayer>,
+    #[cfg_attr(
+        not(feature = "local"),
+        expect(dead_code, reason = "sled needs nothing beside")
+    )]
     pub(crate) beside: I::Beside,
     /// Written by the committer for a whole group at once, so that what a reader sees under it is one read point.
     /// It outlives a close, since reads go on; it is dropped before the folder and its lock.
@@ -103,6 +108,7 @@ impl<I: Index> Shared<I> {
     }
 
     /// Something an operator should know.
+    #[cfg(feature = "local")]
     pub(crate) fn notice(&self, notice: String) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         if notices.len() < NOTICES_MAX {

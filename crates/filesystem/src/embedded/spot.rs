@@ -17,6 +17,7 @@ pub(crate) struct Spot {
 }
 
 impl Spot {
+    #[cfg(feature = "sled")]
     pub(crate) fn encode(&self) -> [u8; 28] {
         let mut bytes = [0; 28];
         bytes[0..4].copy_from_slice(&self.place.segment.to_le_bytes());
@@ -28,6 +29,7 @@ impl Spot {
         bytes
     }
 
+    #[cfg(feature = "sled")]
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; 28] = bytes.try_into().ok()?;
         let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
@@ -66,6 +68,7 @@ impl Head {
         }
     }
 
+    #[cfg(feature = "sled")]
     pub(crate) fn encode(&self) -> [u8; 40] {
         let mut bytes = [0; 40];
         let numbers = [self.incarnation, self.first, self.next, self.bytes, self.version];
@@ -75,6 +78,7 @@ impl Head {
         bytes
     }
 
+    #[cfg(feature = "sled")]
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; 40] = bytes.try_into().ok()?;
         let number = |at: usize| {
@@ -103,7 +107,7 @@ impl From<Head> for LogHead {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sled"))]
 mod tests {
     use super::*;
 
