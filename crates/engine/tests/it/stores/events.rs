@@ -1,6 +1,7 @@
 //! The event log: read in commit order, followed without gap or repeat.
 
 use dormouse_engine::CommandError;
+use dormouse_engine::limits::REASON_MAX;
 use dormouse_engine::task::NewTask;
 use dormouse_filesystem::Position;
 use dormouse_secrets::Scrubbed;
@@ -13,7 +14,7 @@ super::on_every_store! {
     a_position_that_is_not_there_is_a_gap;
     a_follower_sees_each_event_once_while_others_write;
     an_event_says_who_did_what_to_what;
-    what_does_not_fit_an_event_is_refused_with_its_change;
+    a_reason_of_any_length_is_cut_so_that_it_fits_its_event;
 }
 
 async fn events_are_read_page_by_page_in_order(house: House) {
@@ -97,14 +98,25 @@ async fn an_event_says_who_did_what_to_what(house: House) {
     assert_eq!(printed["data"], data);
 }
 
-async fn what_does_not_fit_an_event_is_refused_with_its_change(house: House) {
+/// Control characters are the worst: each is six bytes of JSON.
+async fn a_reason_of_any_length_is_cut_so_that_it_fits_its_event(house: House) {
     let alice = house.agent("alice").await;
-    let essay: &'static str = Box::leak("no ".repeat(6 * 1024).into_boxed_str());
+    let essay: &'static str = Box::leak("\u{1}".repeat(12 * 1024).into_boxed_str());
     let agents = &house.tenant.agents;
-    let refused = agents
+    let paused = agents
         .pause(&operator(), &alice, Some(Scrubbed::constant(essay)))
         .await
-        .unwrap_err();
-    assert_eq!(refused.code(), "too_large");
-    assert_eq!(agents.get(&alice).await.unwrap().state.word(), "active");
+        .unwrap();
+    assert_eq!(paused.paused_reason.unwrap().len(), REASON_MAX);
+    assert_eq!(
+        house
+            .tenant
+            .events
+            .read_after(Position::FIRST, 1)
+            .await
+            .unwrap()
+            .events
+            .len(),
+        1
+    );
 }
