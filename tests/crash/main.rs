@@ -1,6 +1,11 @@
 //! A child commits and acknowledges, the parent kills it at a random moment, reopens, and looks.
 //!
 //! `DORMOUSE_CRASH_ROUNDS` (200) and `DORMOUSE_CRASH_SEED` (random, printed) say how often and from where.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests"
+)]
 
 mod child;
 mod ledger;

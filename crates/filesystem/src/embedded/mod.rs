@@ -2,7 +2,7 @@
 //!
 //! A commit goes to the queue; the committer, one thread, judges a group of them, writes it to the log, flushes once,
 //! and only then shows, hints and acknowledges it. Reads look up the index at one point, then read where the items
-//! lie, on a few reader threads. What stands behind the log is the [`Index`](index::Index)'s: there backends differ.
+//! lie, on a few reader threads. What stands behind the log is the [`Index`]'s: there backends differ.
 
 pub(crate) mod apply;
 mod committer;
