@@ -9,7 +9,7 @@ use super::Harness;
 use super::kit::{KIND, batch, create, delete, fresh_seed, key, log, value, version};
 use crate::{Change, Entry, Position, RecordStore, Retry, UpdateError, Updated, cas_update};
 
-/// FS-12, in one process: no store of this build is written by two.
+/// FS-12 in part: in one process, and who loses every attempt asks again.
 pub async fn sixteen_tasks_lose_no_increment<H: Harness>(harness: H) {
     let store = harness.open().await;
     let retry = Arc::new(Retry::seeded(fresh_seed()));
@@ -18,8 +18,10 @@ pub async fn sixteen_tasks_lose_no_increment<H: Harness>(harness: H) {
         let (store, retry) = (Arc::clone(&store), Arc::clone(&retry));
         tasks.spawn(async move {
             for _ in 0..100 {
-                let updated = cas_update(&*store, &key("counter"), &retry, increment).await;
-                updated.expect("32 attempts are enough for 16 tasks");
+                // On a loaded machine 32 attempts may all lose; that nothing was done is then certain, and said.
+                while let Err(error) = cas_update(&*store, &key("counter"), &retry, increment).await {
+                    assert!(matches!(error, UpdateError::Contended { .. }), "{error}");
+                }
             }
         });
     }

@@ -340,10 +340,8 @@ fn hints_reach_other_processes_and_a_lost_connection_is_told() {
         let patience = Instant::now() + patience;
         for n in 0.. {
             assert!(Instant::now() < patience, "nothing is hinted at any more");
-            writer
-                .create(key(&format!("p/b/{n}")), KIND, "", soon())
-                .await
-                .unwrap();
+            // The first may meet a connection that was cut too: not done or unknown, as it says.
+            let _ = writer.create(key(&format!("p/b/{n}")), KIND, "", soon()).await;
             if timeout(Duration::from_millis(100), watch.next()).await == Ok(Some(Hint::Changed)) {
                 break;
             }
