@@ -22,11 +22,16 @@ impl Tally {
     /// The tests in these lines of nextest's or libtest's output; a run that is not ok counts at least one failure,
     /// and so does one that is ok and ran nothing: a test that was not run proves nothing.
     pub(crate) fn of_tests<'a>(lines: impl IntoIterator<Item = &'a str>, is_ok: bool) -> Self {
-        let mut tally = Self::default();
+        let (mut summed, mut told) = (None, Self::default());
         for line in lines {
             let line = without_colour(line);
-            tally += nextest(&line).or_else(|| libtest(&line)).unwrap_or_default();
+            if let Some(summary) = nextest(&line) {
+                *summed.get_or_insert_with(Self::default) += summary;
+            }
+            told += libtest(&line).unwrap_or_default();
         }
+        // Where nextest sums up, what libtest says is the output of single tests: of those tried again too.
+        let mut tally = summed.unwrap_or(told);
         let is_silent = tally.passed == 0;
         if tally.failed == 0 && (!is_ok || is_silent) {
             tally.failed = 1;
@@ -101,6 +106,20 @@ fn without_colour(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_passed_when_it_was_tried_again_has_passed() {
+        let flaky = "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 9 filtered out";
+        check(
+            &[
+                flaky,
+                "Summary [ 1.2s] 10 tests run: 10 passed (1 flaky), 0 skipped",
+            ],
+            true,
+            10,
+            0,
+        );
+    }
 
     #[track_caller]
     fn check(lines: &[&str], is_ok: bool, passed: usize, failed: usize) {
