@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Finding;
 use super::source::Source;
 
-/// The list of cases that no test proves yet: `FS-12 why`, one a line.
+/// The list of cases that no test proves yet: `PREFIX-NUMBER why`, one a line.
 const OPEN: &str = "docs/contract/OPEN.txt";
 
 /// A page of the contract, and what its cases are called.
@@ -34,7 +34,7 @@ pub(super) fn check(root: &Path, sources: &[Source]) -> Vec<Finding> {
     compare(&required, &named, &open)
 }
 
-/// `FS-12`, ordered by page and number.
+/// A prefix and a number, ordered by page and number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Case {
     prefix: String,
@@ -73,7 +73,7 @@ fn cases_of_page(prefix: &str, page: &str) -> Vec<Case> {
     cases
 }
 
-/// Every `FS-12` in a text, on word boundaries.
+/// Every case in a text, on word boundaries.
 fn named_in(text: &str) -> Vec<Case> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'))
         .filter_map(Case::parse)

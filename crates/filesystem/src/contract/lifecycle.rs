@@ -6,7 +6,7 @@ use super::kit::{
 };
 use crate::{CommitError, LogError, LogHead, Position, State};
 
-/// FS-3, but for restored stores: nothing restores one yet.
+/// Case 3 of filesystem.md but for restored stores: nothing restores one yet.
 pub async fn an_old_version_is_never_valid_again<H: Harness>(harness: H) {
     let store = harness.open().await;
     let mut seen = vec![create(&*store, "a", "0").await];

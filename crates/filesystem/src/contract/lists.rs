@@ -39,7 +39,7 @@ pub async fn order_is_by_segment_up_and_down<H: Harness>(harness: H) {
     }
 }
 
-/// FS-15, but for export: nothing exports yet.
+/// Case 15 of filesystem.md but for export: nothing exports yet.
 pub async fn a_prefix_ends_at_its_segment<H: Harness>(harness: H) {
     let store = harness.open().await;
     for path in [

@@ -9,7 +9,7 @@ use super::Harness;
 use super::kit::{KIND, batch, create, delete, fresh_seed, key, log, value, version};
 use crate::{Change, Entry, Position, RecordStore, Retry, UpdateError, Updated, cas_update};
 
-/// FS-12 in part: in one process, and who loses every attempt asks again.
+/// Case 12 of filesystem.md in part: in one process, and who loses every attempt asks again.
 pub async fn sixteen_tasks_lose_no_increment<H: Harness>(harness: H) {
     let store = harness.open().await;
     let retry = Arc::new(Retry::seeded(fresh_seed()));

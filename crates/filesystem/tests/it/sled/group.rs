@@ -144,7 +144,7 @@ async fn in_a_group_a_rejected_batch_fails_alone_and_the_second_sees_the_first()
     assert_eq!(positions, [3, 4], "positions of the rejected are not used up");
 }
 
-/// FS-40, but for the time of one task alone, which the bench measures.
+/// Case 40 of filesystem.md but for the time of one task alone, which the bench measures.
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_tasks_share_flushes_sixteen_to_one() {
     let place = Place::new();
@@ -172,7 +172,7 @@ async fn sixty_four_tasks_share_flushes_sixteen_to_one() {
     assert!(commits > 16 * flushes, "{commits} commits in {flushes} flushes");
 }
 
-/// FS-41, but for the times, which the bench measures.
+/// Case 41 of filesystem.md but for the times, which the bench measures.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flooding_lane_does_not_keep_another_out_of_the_next_group() {
     let Held { place, store, first } = held().await;
