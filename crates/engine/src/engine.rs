@@ -117,7 +117,7 @@ impl Engine {
             tenant: id.clone(),
             events: space.log(&[crate::id::segment("events")]),
             space,
-            store: Arc::clone(shared.system.store()),
+            store: Arc::clone(shared.system.store().underneath()),
             environment: shared.environment.clone(),
             companions: shared.options.companions.clone(),
             live: Arc::clone(&shared.live),

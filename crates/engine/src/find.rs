@@ -5,8 +5,9 @@ use dormouse_filesystem::{IndexValue, Query, Record, Records};
 use crate::id::{Given, segment};
 use crate::{CommandError, PrefixedId};
 
-/// The id that is meant. Records looked up so have an index `id` without values, whose entries go on with the id.
-pub(crate) async fn resolve<R>(rows: &Records<R>, given: &str) -> Result<R::Id, CommandError>
+/// The id that is meant. `by_id` is an index without values, whose entries go on with
+/// the id.
+pub(crate) async fn resolve<R>(rows: &Records<R>, by_id: R::Index, given: &str) -> Result<R::Id, CommandError>
 where
     R: Record,
     R::Id: PrefixedId,
@@ -18,7 +19,7 @@ where
     let from = segment(short.as_str());
     // `g` follows the last digit, so this is the end of all ids that begin so.
     let to = segment(&format!("{}g", short.as_str()));
-    let query = Query::of("id")
+    let query = Query::of(by_id)
         .range(Some(IndexValue::segment(from)), Some(IndexValue::segment(to)))
         .limit(2);
     let found = rows.find(&query).await?.rows;

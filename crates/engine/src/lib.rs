@@ -37,4 +37,4 @@ pub use id::{EventId, GateId, Incarnation, LeaseId, OpId, PrefixedId, RunId, Ses
 pub use name::{AgentName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};
 pub use subject::Subject;
-pub use tenant::{TenantRow, TenantState};
+pub use tenant::{TenantIndex, TenantRow, TenantState};

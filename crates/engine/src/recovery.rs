@@ -7,13 +7,13 @@ use std::collections::HashSet;
 use std::fmt;
 
 use async_trait::async_trait;
-use dormouse_filesystem::{Query, Record, Records, Segment, SystemIndex};
+use dormouse_filesystem::{Owned, Query, Record, Records, SystemIndex};
 use jiff::SignedDuration;
 
 use crate::engine::{Engine, Tenant};
-use crate::lease::{Held, Lease, held};
+use crate::lease::{Held, Lease, LeaseIndex, held};
 use crate::limits::{LEASE_SKEW, PAGE_MAX};
-use crate::run::{Finished, Lapsed, Process, lapse};
+use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
 use crate::{CommandError, Reason, RunId, Subject, TenantId};
 
 /// What became of a process tree that outlived its supervisor.
@@ -94,7 +94,7 @@ impl Engine {
     pub async fn recover(&self, orphans: &dyn Orphans) -> Result<Recovery, CommandError> {
         let mut recovery = Recovery::default();
         let alive = self.end_orphans(orphans, &mut recovery).await?;
-        for (tenant, subject) in self.found::<Lease>("deadline").await? {
+        for (tenant, subject) in self.found::<Lease>(LeaseIndex::Deadline).await? {
             let tenant = self.handle(&tenant);
             match self.recover_lease(&tenant, &subject, &alive).await {
                 Ok(Some(finished)) => recovery.ended.push(Recovered {
@@ -119,7 +119,7 @@ impl Engine {
         recovery: &mut Recovery,
     ) -> Result<HashSet<RunId>, CommandError> {
         let mut alive = HashSet::new();
-        for (tenant, run) in self.found::<Process>("host").await? {
+        for (tenant, run) in self.found::<Process>(ProcessIndex::Host).await? {
             let core = self.handle(&tenant).core;
             let process = match Records::<Process>::new(&core.space).get(&run).await {
                 Ok(Some(process)) => process,
@@ -191,13 +191,13 @@ impl Engine {
     }
 
     /// Everything a system index holds.
-    async fn found<R: Record>(&self, index: &'static str) -> Result<Vec<(TenantId, R::Id)>, CommandError> {
+    async fn found<R: Record>(&self, index: R::Index) -> Result<Vec<(TenantId, R::Id)>, CommandError> {
         let rows = SystemIndex::<R>::new(self.system());
         let (mut found, mut after) = (Vec::new(), None);
         // Ends with the last page.
         loop {
             let page = rows.find(&Query::of(index).after(after).limit(PAGE_MAX)).await?;
-            let named = |(tenant, id): (Segment, R::Id)| Some((tenant.as_str().parse().ok()?, id));
+            let named = |row: Owned<R::Id>| Some((row.owner.first()?.as_str().parse().ok()?, row.id));
             found.extend(page.rows.into_iter().filter_map(named));
             after = page.next;
             if after.is_none() {

@@ -1,6 +1,6 @@
 //! Tenants: rows in system scope, so that they are found without looking into each.
 
-use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, System};
+use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, System, indexes};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -32,22 +32,30 @@ pub struct TenantRow {
     pub op: OpId,
 }
 
+indexes! {
+    /// What finds tenants.
+    pub enum TenantIndex {
+        /// By state.
+        State = own "state",
+    }
+}
+
 impl Record for TenantRow {
     type Scope = System;
     type Id = TenantId;
+    type Index = TenantIndex;
     const KIND: RecordKind = RecordKind::of("tenant");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[Index::own("state")];
 
     fn id(&self) -> TenantId {
         self.name.clone()
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<TenantIndex>> {
         let state = match self.state {
             TenantState::Active => "active",
         };
-        vec![IndexEntry::new("state", [IndexValue::name(state)])]
+        vec![IndexEntry::new(TenantIndex::State, [IndexValue::name(state)])]
     }
 }

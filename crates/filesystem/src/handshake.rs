@@ -5,45 +5,97 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Batch, CommitError, Committed, Deadline, Expected, Key, Lane, LogError, OpenError, PAGE_MAX, Position,
-    Prefix, RecordKind, RecordStore, Segment, Stream, Version,
+    Batch, CommitError, Committed, Deadline, Expected, Item, Key, Lane, LogError, OpenError, Opener, Order,
+    PAGE_MAX, Page, Position, Prefix, ReadError, RecordKind, RecordStore, Segment, Stream, Version, Want,
 };
 
 const KIND: RecordKind = RecordKind::of("handshake");
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Proves compare-and-swap, atomic batches, rising versions and log positions; leaves nothing.
-pub(crate) async fn handshake(store: &dyn RecordStore, root: &Prefix, seed: u64) -> Result<(), OpenError> {
-    let probe = Probe::new(store, root, seed);
+///
+/// Its keys are `x/handshake/<milliseconds>/<seed>/…`, so that what a killed opener left tells its age.
+pub(crate) async fn handshake(
+    store: &dyn RecordStore,
+    root: &Prefix,
+    opener: Opener,
+) -> Result<(), OpenError> {
+    let probe = Probe::new(store, root, opener);
     let first = probe.creates_once().await?;
     let second = probe.replaces_at_its_version_only(first).await?;
     probe.splits_no_batch(second).await?;
-    probe.never_reuses_a_version(second).await
+    probe.never_reuses_a_version(second).await?;
+    probe.forget_the_killed(opener).await
 }
 
 struct Probe<'a> {
     store: &'a dyn RecordStore,
+    place: Prefix,
     key: Key,
     beside: Key,
     log: Stream,
 }
 
 impl<'a> Probe<'a> {
-    fn new(store: &'a dyn RecordStore, root: &Prefix, seed: u64) -> Self {
+    fn new(store: &'a dyn RecordStore, root: &Prefix, opener: Opener) -> Self {
         let name = |text: &str| Segment::parse(text).expect("fixed names are legal");
         let place = root
             .child(&name("x"))
             .and_then(|p| p.child(&name("handshake")))
             .expect("four segments fit");
-        let own = Segment::number(seed);
-        let key = |text: &str| place.key([&own, &name(text)]).expect("five segments fit");
+        let (at, own) = (
+            Segment::number(milliseconds(opener)),
+            Segment::number(opener.seed),
+        );
+        let key = |text: &str| place.key([&at, &own, &name(text)]).expect("six segments fit");
         let log = Stream::new(place.key([&name("log")]).expect("four segments fit"));
         Self {
             store,
+            place: place.clone(),
             key: key("a"),
             beside: key("b"),
             log,
         }
+    }
+
+    /// Removes what openers left that were killed in their handshake. One that another opener removed is gone as well.
+    async fn forget_the_killed(&self, opener: Opener) -> Result<(), OpenError> {
+        let rest_max = u64::try_from(Opener::REST_MAX.as_millis()).expect("an hour is short");
+        let Some(end) = milliseconds(opener).checked_sub(rest_max) else {
+            return Ok(());
+        };
+        let page = Page {
+            prefix: self.place.clone(),
+            after: None,
+            order: Order::Up,
+            want: Want::Keys,
+            limit: PAGE_MAX,
+        };
+        let end = self
+            .place
+            .key([&Segment::number(end)])
+            .expect("four segments fit");
+        let found = match self.store.list(&page).await {
+            Ok(found) => found,
+            // Whether it must list is the requirements' to say.
+            Err(ReadError::Unsupported { .. }) => return Ok(()),
+            Err(error) => return Err(unavailable(error)),
+        };
+        let left = found.items.into_iter().take_while(|item| *item.key() < end);
+        // What is damaged stays for the operator.
+        let left = left.filter_map(|item| match item {
+            Item::Key { key, version } => Some((key, version)),
+            Item::Entry(_) | Item::Corrupt { .. } => None,
+        });
+        for (key, version) in left {
+            let mut batch = Batch::new(Lane::System);
+            batch.delete(key, version);
+            match self.store.commit(batch, Deadline::after(DEADLINE)).await {
+                Ok(_) | Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(unavailable(error)),
+            }
+        }
+        Ok(())
     }
 
     fn put(&self, expected: Expected, value: &'static str) -> Batch {
@@ -170,6 +222,11 @@ impl<'a> Probe<'a> {
             Err(other) => Err(unavailable(other)),
         }
     }
+}
+
+/// Milliseconds since 1970; an earlier time counts as 1970.
+fn milliseconds(opener: Opener) -> u64 {
+    u64::try_from(opener.now.as_millisecond()).unwrap_or(0)
 }
 
 fn require(holds: bool, promise: &'static str) -> Result<(), OpenError> {

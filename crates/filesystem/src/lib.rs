@@ -59,12 +59,13 @@ pub use key::{InvalidName, KEY_MAX, Key, ORDERED_MAX, Prefix, SEGMENT_MAX, SEGME
 pub use log::{LogHead, Logged, Predecessor};
 pub use memory::Memory;
 pub use namespace::{
-    Agent, COMMIT_DEADLINE, LOG_NAME_MAX, Log, Namespace, Requirements, Scope, ScopedBatch, System, Tenant,
+    Agent, COMMIT_DEADLINE, LOG_NAME_MAX, Log, Namespace, Opener, Requirements, Scope, ScopedBatch, System,
+    Tenant,
 };
 pub use page::{GET_MANY_MAX, Item, Listed, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Want};
 pub use records::{
-    Class, Cursor, Found, FoundSystem, Index, IndexEntry, IndexScope, IndexValue, Issue, Query, Record,
-    RecordError, RecordId, Records, SystemIndex, Versioned, WriteOnce,
+    Changed, Class, Cursor, Found, FoundSystem, IndexEntry, IndexScope, IndexValue, Indexes, Issue,
+    NoIndexes, Owned, Query, Record, RecordError, RecordId, Records, SystemIndex, Versioned, WriteOnce,
 };
 pub use router::{MountError, Router};
 pub use store::RecordStore;

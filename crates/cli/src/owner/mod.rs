@@ -8,12 +8,11 @@ pub mod socket;
 pub(crate) mod store;
 pub mod token;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::run::OutcomeKind;
-use dormouse_filesystem::{Deadline, RecordStore};
+use dormouse_filesystem::{Deadline, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -45,7 +44,7 @@ pub enum Role {
 pub struct Owner {
     house: House,
     client: Client,
-    store: Arc<dyn RecordStore>,
+    store: Store,
     phase: watch::Sender<Phase>,
     server: JoinHandle<()>,
     // Last: freed when everything else is over.
@@ -63,7 +62,7 @@ impl Owner {
         tracing::debug!("owning: opening the store");
         let (engine, recovery) = store::open(&places.store).await?;
         tell(&recovery, &context.ui);
-        let store = Arc::clone(engine.system().store());
+        let store = engine.system().store().clone();
         let (phase, seen) = watch::channel(Phase::Starting);
         let supervisor = store::supervisor(&engine, context)?;
         if let Err(error) = supervisor.sweep_folders().await {

@@ -8,7 +8,9 @@ use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
 use dormouse_engine::{Engine, EngineOptions, Environment, Epoch, HostIdentity, Random, SystemClock};
-use dormouse_filesystem::{Namespace, OpenError, RecordStore, Requirements, Sled, SledOptions, System};
+use dormouse_filesystem::{
+    Namespace, OpenError, Opener, RecordStore, Requirements, Sled, SledOptions, System,
+};
 use dormouse_secrets::Scrubber;
 
 use crate::context::Context;
@@ -26,7 +28,7 @@ pub(super) async fn open(place: &Path) -> Result<(Engine, Recovery), Problem> {
     };
     let store: Arc<dyn RecordStore> = Arc::new(Sled::open(place, options).await.map_err(|e| refused(&e))?);
     let seed = edge::random_number()?;
-    let system = Namespace::<System>::open(store, &Requirements::embedded(), seed)
+    let system = Namespace::<System>::open(store, &Requirements::embedded(), Opener::at(edge::now(), seed))
         .await
         .map_err(|e| refused(&e))?;
     let options = EngineOptions {

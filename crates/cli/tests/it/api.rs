@@ -15,7 +15,7 @@ use dormouse_engine::{
     Channel, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind, Random,
     SystemClock, TenantRow,
 };
-use dormouse_filesystem::{Memory, Namespace, Records, Requirements, System};
+use dormouse_filesystem::{Memory, Namespace, Opener, Records, Requirements, System};
 use dormouse_secrets::Scrubber;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -67,9 +67,13 @@ impl Api {
             host,
         };
         let store = Arc::new(Memory::new(now));
-        let system = Namespace::<System>::open(store, &Requirements::volatile(), 7)
-            .await
-            .unwrap();
+        let system = Namespace::<System>::open(
+            store,
+            &Requirements::volatile(),
+            Opener::at(jiff::Timestamp::UNIX_EPOCH, 7),
+        )
+        .await
+        .unwrap();
         let engine = Engine::open(system, environment, EngineOptions::default());
         let nowhere = PathBuf::from("/nonexistent");
         let supervisor = Supervisor::new(

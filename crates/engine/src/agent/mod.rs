@@ -3,7 +3,7 @@
 mod service;
 mod table;
 
-use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, Tenant};
+use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -111,22 +111,32 @@ impl Agent {
     }
 }
 
+indexes! {
+    /// What finds agents.
+    pub enum AgentIndex {
+        /// By name.
+        Name = own "name",
+        /// By state.
+        State = own "state",
+    }
+}
+
 impl Record for Agent {
     type Scope = Tenant;
     type Id = AgentName;
+    type Index = AgentIndex;
     const KIND: RecordKind = RecordKind::of("agent");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[Index::own("name"), Index::own("state")];
 
     fn id(&self) -> AgentName {
         self.name.clone()
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<AgentIndex>> {
         vec![
-            IndexEntry::new("name", []),
-            IndexEntry::new("state", [IndexValue::name(self.state.word())]),
+            IndexEntry::new(AgentIndex::Name, []),
+            IndexEntry::new(AgentIndex::State, [IndexValue::name(self.state.word())]),
         ]
     }
 }

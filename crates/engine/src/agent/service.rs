@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dormouse_filesystem::{Cursor, Issue, Query, Records, Versioned};
 use dormouse_secrets::Scrubbed;
 
-use super::{Agent, AgentConfig, AgentEvent, AgentState, decide};
+use super::{Agent, AgentConfig, AgentEvent, AgentIndex, AgentState, decide};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
@@ -184,7 +184,7 @@ impl Agents {
     /// # Errors
     /// `CursorScope`, `Invalid` for a limit that is not 1 to 1,000.
     pub async fn list(&self, after: Option<Cursor>, limit: usize) -> Result<AgentPage, CommandError> {
-        let query = Query::of("name").after(after).limit(limit);
+        let query = Query::of(AgentIndex::Name).after(after).limit(limit);
         let mut found = self.rows.find(&query).await?;
         found.rows.retain(|agent| agent.state != AgentState::Deleted);
         Ok(AgentPage {

@@ -6,7 +6,7 @@
 mod guard;
 mod table;
 
-use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, Tenant};
+use dormouse_filesystem::{Class, IndexEntry, IndexValue, NoIndexes, Record, RecordKind, Tenant, indexes};
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -47,20 +47,31 @@ pub struct Lease {
     pub op: OpId,
 }
 
+indexes! {
+    /// What finds leases.
+    pub enum LeaseIndex {
+        /// By when they end, over all tenants.
+        Deadline = system "deadline",
+    }
+}
+
 impl Record for Lease {
     type Scope = Tenant;
     type Id = Subject;
+    type Index = LeaseIndex;
     const KIND: RecordKind = RecordKind::of("lease");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[Index::system("deadline")];
 
     fn id(&self) -> Subject {
         self.subject.clone()
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
-        vec![IndexEntry::new("deadline", [IndexValue::instant(self.deadline)])]
+    fn index_entries(&self) -> Vec<IndexEntry<LeaseIndex>> {
+        vec![IndexEntry::new(
+            LeaseIndex::Deadline,
+            [IndexValue::instant(self.deadline)],
+        )]
     }
 }
 
@@ -97,16 +108,16 @@ pub struct Progress {
 impl Record for Heartbeat {
     type Scope = Tenant;
     type Id = Subject;
+    type Index = NoIndexes;
     const KIND: RecordKind = RecordKind::of("heartbeat");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[];
 
     fn id(&self) -> Subject {
         self.subject.clone()
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<NoIndexes>> {
         Vec::new()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dormouse_filesystem::{Cursor, IndexValue, Issue, Order, Query, Records, Versioned, WriteOnce};
 
-use super::{OutcomeKind, OutcomeRow, Run};
+use super::{OutcomeIndex, OutcomeKind, OutcomeRow, Run, RunIndex};
 use crate::core::Core;
 use crate::{AgentName, CommandError, RunId, TaskId};
 
@@ -49,9 +49,9 @@ pub(super) async fn list(
     limit: usize,
 ) -> Result<RunPage, CommandError> {
     let query = match filter {
-        RunFilter::All => Query::of("id"),
-        RunFilter::Agent(agent) => Query::of("agent").equals([IndexValue::segment(agent.segment())]),
-        RunFilter::Task(task) => Query::of("task").equals([IndexValue::name(&task.to_string())]),
+        RunFilter::All => Query::of(RunIndex::Id),
+        RunFilter::Agent(agent) => Query::of(RunIndex::Agent).equals([IndexValue::segment(agent.segment())]),
+        RunFilter::Task(task) => Query::of(RunIndex::Task).equals([IndexValue::name(&task.to_string())]),
         RunFilter::Outcome(kind) => return ended(core, *kind, after, limit).await,
     };
     let query = query.order(Order::Down).after(after).limit(limit);
@@ -72,7 +72,7 @@ async fn ended(
     after: Option<Cursor>,
     limit: usize,
 ) -> Result<RunPage, CommandError> {
-    let query = Query::of("kind").equals([IndexValue::name(kind.word())]);
+    let query = Query::of(OutcomeIndex::Kind).equals([IndexValue::name(kind.word())]);
     let query = query.order(Order::Down).after(after).limit(limit);
     let found = WriteOnce::<OutcomeRow>::new(&core.space).find(&query).await?;
     let ids: Vec<RunId> = found.rows.iter().map(|outcome| outcome.run).collect();

@@ -16,7 +16,7 @@ mod state;
 mod stop;
 mod table;
 
-use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, Tenant};
+use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +28,8 @@ pub use kind::OutcomeKind;
 pub(crate) use lapse::{Lapsed, lapse};
 pub use list::{RunFilter, RunPage, RunRow};
 pub use live::{LiveRuns, StopSignal};
-pub use outcome::OutcomeRow;
-pub use process::{Process, ProcessMark};
+pub use outcome::{OutcomeIndex, OutcomeRow};
+pub use process::{Process, ProcessIndex, ProcessMark};
 pub use service::Runs;
 pub use start::Started;
 pub use state::{Checkpoint, RunState, RunWait, StopReason};
@@ -97,36 +97,48 @@ impl Run {
     }
 }
 
+indexes! {
+    /// What finds runs.
+    pub enum RunIndex {
+        /// By id, so in the order they began.
+        Id = own "id",
+        /// By task and attempt.
+        Task = own "task",
+        /// By agent and when they began.
+        Agent = own "agent",
+        /// Those that have not ended: by agent.
+        Live = own "live",
+    }
+}
+
 impl Record for Run {
     type Scope = Tenant;
     type Id = RunId;
+    type Index = RunIndex;
     const KIND: RecordKind = RecordKind::of("run");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[
-        Index::own("id"),
-        Index::own("task"),
-        Index::own("agent"),
-        Index::own("live"),
-    ];
 
     fn id(&self) -> RunId {
         self.id
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<RunIndex>> {
         let agent = IndexValue::segment(self.agent.segment());
         let mut entries = vec![
-            IndexEntry::new("id", []),
-            IndexEntry::new("agent", [agent.clone(), IndexValue::instant(self.started_at)]),
+            IndexEntry::new(RunIndex::Id, []),
+            IndexEntry::new(
+                RunIndex::Agent,
+                [agent.clone(), IndexValue::instant(self.started_at)],
+            ),
         ];
         if let Some(task) = self.task {
             let task = IndexValue::name(&task.to_string());
             let attempt = IndexValue::number(u64::from(self.attempt));
-            entries.push(IndexEntry::new("task", [task, attempt]));
+            entries.push(IndexEntry::new(RunIndex::Task, [task, attempt]));
         }
         if self.state != RunState::Ended {
-            entries.push(IndexEntry::new("live", [agent]));
+            entries.push(IndexEntry::new(RunIndex::Live, [agent]));
         }
         entries
     }

@@ -1,6 +1,6 @@
 //! The terminal record of a run: written once, in the commit that ends the run.
 
-use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, Tenant};
+use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,22 +27,30 @@ pub struct OutcomeRow {
     pub op: OpId,
 }
 
+indexes! {
+    /// What finds outcomes.
+    pub enum OutcomeIndex {
+        /// By kind and when they came.
+        Kind = own "kind",
+    }
+}
+
 impl Record for OutcomeRow {
     type Scope = Tenant;
     type Id = RunId;
+    type Index = OutcomeIndex;
     const KIND: RecordKind = RecordKind::of("outcome");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[Index::own("kind")];
 
     fn id(&self) -> RunId {
         self.run
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<OutcomeIndex>> {
         let kind = IndexValue::name(OutcomeKind::of(&self.outcome).word());
         vec![IndexEntry::new(
-            "kind",
+            OutcomeIndex::Kind,
             [kind, IndexValue::instant(self.ended_at)],
         )]
     }

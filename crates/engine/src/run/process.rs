@@ -1,6 +1,6 @@
 //! The processes that carry a run: written before any of them may go, so that a later start finds and ends them.
 
-use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, Tenant};
+use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
 use serde::{Deserialize, Serialize};
 
 use crate::RunId;
@@ -79,19 +79,30 @@ impl Process {
     }
 }
 
+indexes! {
+    /// What finds processes.
+    pub enum ProcessIndex {
+        /// By the machine they run on, over all tenants.
+        Host = system "host",
+    }
+}
+
 impl Record for Process {
     type Scope = Tenant;
     type Id = RunId;
+    type Index = ProcessIndex;
     const KIND: RecordKind = RecordKind::of("process");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[Index::system("host")];
 
     fn id(&self) -> RunId {
         self.run
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
-        vec![IndexEntry::new("host", [IndexValue::bytes(self.host.as_bytes())])]
+    fn index_entries(&self) -> Vec<IndexEntry<ProcessIndex>> {
+        vec![IndexEntry::new(
+            ProcessIndex::Host,
+            [IndexValue::bytes(self.host.as_bytes())],
+        )]
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dormouse_filesystem::{Cursor, Records, Versioned, WriteOnce};
 
 use super::{
-    ClaimOptions, Claimed, Finished, OutcomeRow, Process, Pulse, Run, RunEvent, RunFilter, RunPage, RunRow,
-    Started, StopReason, Stopped, claim, finish, heartbeat, list, stage_stop, start,
+    ClaimOptions, Claimed, Finished, OutcomeRow, Process, Pulse, Run, RunEvent, RunFilter, RunIndex, RunPage,
+    RunRow, Started, StopReason, Stopped, claim, finish, heartbeat, list, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -123,7 +123,7 @@ impl Runs {
     /// # Errors
     /// `InvalidId`; `NotFound` and `Ambiguous` for a short form. A whole id is not looked up.
     pub async fn resolve(&self, given: &str) -> Result<RunId, CommandError> {
-        resolve(&Records::<Run>::new(&self.core.space), given).await
+        resolve(&Records::<Run>::new(&self.core.space), RunIndex::Id, given).await
     }
 
     /// One page of runs.

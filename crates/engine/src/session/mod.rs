@@ -6,8 +6,8 @@
 mod follow;
 
 use dormouse_filesystem::{
-    Class, Cursor, Index, IndexEntry, IndexValue, Namespace, Query, Record, RecordKind, Records, Tenant,
-    Versioned,
+    Class, Cursor, IndexEntry, IndexValue, Namespace, Query, Record, RecordKind, Records, Tenant, Versioned,
+    indexes,
 };
 use dormouse_state::{Display, Options, Session, Snapshot};
 use jiff::Timestamp;
@@ -63,22 +63,30 @@ impl SessionRow {
     }
 }
 
+indexes! {
+    /// What finds sessions.
+    pub enum SessionIndex {
+        /// By agent and when they were made.
+        Agent = own "agent",
+    }
+}
+
 impl Record for SessionRow {
     type Scope = Tenant;
     type Id = SessionId;
+    type Index = SessionIndex;
     const KIND: RecordKind = RecordKind::of("session");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[Index::own("agent")];
 
     fn id(&self) -> SessionId {
         self.id
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<SessionIndex>> {
         let agent = IndexValue::segment(self.agent.segment());
         vec![IndexEntry::new(
-            "agent",
+            SessionIndex::Agent,
             [agent, IndexValue::instant(self.created_at)],
         )]
     }
@@ -105,7 +113,7 @@ pub async fn list(
     after: Option<Cursor>,
     limit: usize,
 ) -> Result<(Vec<Versioned<SessionRow>>, Option<Cursor>), CommandError> {
-    let query = Query::of("agent")
+    let query = Query::of(SessionIndex::Agent)
         .equals([IndexValue::segment(agent.segment())])
         .after(after)
         .limit(limit);

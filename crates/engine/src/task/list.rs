@@ -2,7 +2,7 @@
 
 use dormouse_filesystem::{Cursor, IndexValue, Issue, Order, Query, Versioned};
 
-use super::{Task, TaskState};
+use super::{Task, TaskIndex, TaskState};
 use crate::{AgentName, CommandError};
 
 /// Which tasks are wanted; all of them by default.
@@ -27,17 +27,17 @@ pub struct TaskPage {
 
 impl TaskFilter {
     /// The one index that answers it.
-    pub(super) fn query(&self) -> Result<Query, CommandError> {
+    pub(super) fn query(&self) -> Result<Query<TaskIndex>, CommandError> {
         let assignee = self
             .assignee
             .as_ref()
             .map(|name| IndexValue::segment(name.segment()));
         let state = self.state.as_deref().map(state_value).transpose()?;
         let query = match (assignee, state) {
-            (None, None) => Query::of("number"),
-            (Some(assignee), None) => Query::of("assignee").equals([assignee]),
-            (None, Some(state)) => Query::of("state").equals([state]),
-            (Some(assignee), Some(state)) => Query::of("assignee_state").equals([assignee, state]),
+            (None, None) => Query::of(TaskIndex::Number),
+            (Some(assignee), None) => Query::of(TaskIndex::Assignee).equals([assignee]),
+            (None, Some(state)) => Query::of(TaskIndex::State).equals([state]),
+            (Some(assignee), Some(state)) => Query::of(TaskIndex::AssigneeState).equals([assignee, state]),
         };
         Ok(query.order(Order::Down))
     }

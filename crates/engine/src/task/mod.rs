@@ -10,7 +10,7 @@ mod settle;
 mod state;
 mod table;
 
-use dormouse_filesystem::{Class, Index, IndexEntry, IndexValue, Record, RecordKind, Tenant};
+use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -160,54 +160,67 @@ impl Task {
     }
 }
 
+indexes! {
+    /// What finds tasks.
+    pub enum TaskIndex {
+        /// By the beginning of their id.
+        Id = own "id",
+        /// By number, so in the order they were made.
+        Number = own "number",
+        /// Those that are ready: by assignee, priority, number.
+        Ready = own "ready",
+        /// By state and number.
+        State = own "state",
+        /// By assignee and number.
+        Assignee = own "assignee",
+        /// By assignee, state and when they changed last.
+        AssigneeState = own "assignee_state",
+        /// By owner and number.
+        Owner = own "owner",
+        /// Those that wait for a time, over all tenants.
+        Due = system "due",
+    }
+}
+
 impl Record for Task {
     type Scope = Tenant;
     type Id = TaskId;
+    type Index = TaskIndex;
     const KIND: RecordKind = RecordKind::of("task");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[
-        Index::own("id"),
-        Index::own("number"),
-        Index::own("ready"),
-        Index::own("state"),
-        Index::own("assignee"),
-        Index::own("assignee_state"),
-        Index::own("owner"),
-        Index::system("due"),
-    ];
 
     fn id(&self) -> TaskId {
         self.id
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<TaskIndex>> {
         let number = IndexValue::number(self.number);
         let assignee = IndexValue::segment(self.assignee.segment());
         let state = IndexValue::name(self.state.word());
         let mut entries = vec![
-            IndexEntry::new("id", []),
-            IndexEntry::new("number", [number.clone()]),
-            IndexEntry::new("state", [state.clone(), number.clone()]),
-            IndexEntry::new("assignee", [assignee.clone(), number.clone()]),
+            IndexEntry::new(TaskIndex::Id, []),
+            IndexEntry::new(TaskIndex::Number, [number.clone()]),
+            IndexEntry::new(TaskIndex::State, [state.clone(), number.clone()]),
+            IndexEntry::new(TaskIndex::Assignee, [assignee.clone(), number.clone()]),
             IndexEntry::new(
-                "assignee_state",
+                TaskIndex::AssigneeState,
                 [assignee.clone(), state, IndexValue::instant(self.updated_at)],
             ),
         ];
         if let Some(owner) = &self.owner {
             let owner = IndexValue::segment(owner.segment());
-            entries.push(IndexEntry::new("owner", [owner, number.clone()]));
+            entries.push(IndexEntry::new(TaskIndex::Owner, [owner, number.clone()]));
         }
         if self.state == TaskState::Ready {
             let rank = IndexValue::number(self.priority.rank());
-            entries.push(IndexEntry::new("ready", [assignee, rank, number]));
+            entries.push(IndexEntry::new(TaskIndex::Ready, [assignee, rank, number]));
         }
         if let TaskState::Waiting {
             on: Wait::Until { until },
         } = self.state
         {
-            entries.push(IndexEntry::new("due", [IndexValue::instant(until)]));
+            entries.push(IndexEntry::new(TaskIndex::Due, [IndexValue::instant(until)]));
         }
         entries
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dormouse_filesystem::{Class, Index, IndexEntry, Record, RecordId, RecordKind, Segment, Tenant};
+use dormouse_filesystem::{Class, IndexEntry, NoIndexes, Record, RecordId, RecordKind, Segment, Tenant};
 use serde::{Deserialize, Serialize};
 
 /// Names the one row there is.
@@ -36,16 +36,16 @@ pub(crate) struct TaskNumbers {
 impl Record for TaskNumbers {
     type Scope = Tenant;
     type Id = TheNumbers;
+    type Index = NoIndexes;
     const KIND: RecordKind = RecordKind::of("task_numbers");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[];
 
     fn id(&self) -> TheNumbers {
         TheNumbers
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<NoIndexes>> {
         Vec::new()
     }
 }

@@ -6,7 +6,7 @@ use dormouse_filesystem::{Cursor, Records, Versioned};
 use dormouse_secrets::Scrubbed;
 
 use super::change::Moved;
-use super::{Cause, NewTask, Task, TaskEvent, TaskFilter, TaskPage, combine, move_task};
+use super::{Cause, NewTask, Task, TaskEvent, TaskFilter, TaskIndex, TaskPage, combine, move_task};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
@@ -52,7 +52,7 @@ impl Tasks {
     /// # Errors
     /// `InvalidId`; `NotFound` and `Ambiguous` for a short form. A whole id is not looked up.
     pub async fn resolve(&self, given: &str) -> Result<TaskId, CommandError> {
-        resolve(&self.rows, given).await
+        resolve(&self.rows, TaskIndex::Id, given).await
     }
 
     /// One page of tasks.

@@ -18,7 +18,7 @@ use dormouse_engine::{
     Random, RunId, SystemClock, Tenant,
 };
 use dormouse_engine::{Clock, TenantId};
-use dormouse_filesystem::{Memory, Namespace, Position, RecordStore, Requirements, System};
+use dormouse_filesystem::{Memory, Namespace, Opener, Position, RecordStore, Requirements, System};
 use dormouse_secrets::Scrubber;
 use jiff::{SignedDuration, Timestamp};
 
@@ -78,7 +78,7 @@ impl Bed {
         let system = Namespace::<System>::open(
             Arc::clone(&self.store),
             &Requirements::volatile(),
-            random.number(),
+            Opener::at(Timestamp::UNIX_EPOCH, random.number()),
         )
         .await
         .unwrap();

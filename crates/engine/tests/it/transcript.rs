@@ -5,15 +5,19 @@ use std::sync::Arc;
 use dormouse_engine::transcript::{
     Channel, Followed, Follower, HEAD_MAX, TAIL_MAX, Transcript, TranscriptLogs,
 };
-use dormouse_filesystem::{Memory, Namespace, Requirements, Segment, System, Tenant};
+use dormouse_filesystem::{Memory, Namespace, Opener, Requirements, Segment, System, Tenant};
 use dormouse_secrets::Scrubber;
 use jiff::Timestamp;
 
 async fn tenant() -> Namespace<Tenant> {
     let store = Arc::new(Memory::new(Timestamp::UNIX_EPOCH));
-    let system = Namespace::<System>::open(store, &Requirements::volatile(), 1)
-        .await
-        .unwrap();
+    let system = Namespace::<System>::open(
+        store,
+        &Requirements::volatile(),
+        Opener::at(Timestamp::UNIX_EPOCH, 1),
+    )
+    .await
+    .unwrap();
     system.tenant(&Segment::parse("default").unwrap())
 }
 

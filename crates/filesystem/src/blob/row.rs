@@ -8,15 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use super::BlobId;
 use crate::namespace::Scope;
-use crate::{Class, Digest, Index, IndexEntry, IndexValue, Record, RecordKind};
+use crate::{Class, Digest, IndexEntry, IndexValue, Indexes, NoIndexes, Record, RecordKind, indexes};
 
-/// The index by which a sweep finds rows.
-pub(super) const UNTIL: &str = "until";
+indexes! {
+    /// By what a sweep finds rows.
+    pub(super) enum SweepIndex {
+        /// By when they are due.
+        Until = own "until",
+    }
+}
 
 /// Where a blob is in its life.
 pub(super) trait Phase: fmt::Debug + Send + Sync + 'static {
+    type Index: Indexes;
     const KIND: RecordKind;
-    const INDEXES: &'static [Index];
 }
 
 /// Written or being written, and nobody's.
@@ -32,18 +37,18 @@ pub(super) enum Attached {}
 pub(super) enum Removed {}
 
 impl Phase for Staged {
+    type Index = SweepIndex;
     const KIND: RecordKind = RecordKind::of("blob_staged");
-    const INDEXES: &'static [Index] = &[Index::own(UNTIL)];
 }
 
 impl Phase for Attached {
+    type Index = NoIndexes;
     const KIND: RecordKind = RecordKind::of("blob");
-    const INDEXES: &'static [Index] = &[];
 }
 
 impl Phase for Removed {
+    type Index = SweepIndex;
     const KIND: RecordKind = RecordKind::of("blob_removed");
-    const INDEXES: &'static [Index] = &[Index::own(UNTIL)];
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,19 +103,19 @@ impl<S, P> fmt::Debug for Row<S, P> {
 impl<S: Scope, P: Phase> Record for Row<S, P> {
     type Scope = S;
     type Id = BlobId;
+    type Index = P::Index;
     const KIND: RecordKind = P::KIND;
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = P::INDEXES;
 
     fn id(&self) -> BlobId {
         self.id
     }
 
     /// What is removed has no time to wait for: it is found as of the beginning.
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<P::Index>> {
         let until = IndexValue::instant(self.staged_until.unwrap_or(Timestamp::UNIX_EPOCH));
-        let entry = |index: &Index| IndexEntry::new(index.name, [until.clone()]);
-        P::INDEXES.iter().map(entry).collect()
+        let entry = |index: &P::Index| IndexEntry::new(*index, [until.clone()]);
+        P::Index::ALL.iter().map(entry).collect()
     }
 }

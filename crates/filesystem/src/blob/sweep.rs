@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::row::{Phase, Removed, Row, Staged, UNTIL};
+use super::row::{Phase, Removed, Row, Staged, SweepIndex};
 use super::{BlobError, BlobId, Blobs, chunk};
 use crate::namespace::Scope;
 use crate::{
@@ -92,12 +92,12 @@ impl<S: Scope> Blobs<S> {
 }
 
 /// Rows that are due at a time, the longest due first, and whether there are more.
-async fn due<S: Scope, P: Phase>(
+async fn due<S: Scope, P: Phase<Index = SweepIndex>>(
     rows: &Records<Row<S, P>>,
     now: Timestamp,
     limit: usize,
 ) -> Result<(Vec<Versioned<Row<S, P>>>, bool), BlobError> {
-    let query = Query::of(UNTIL)
+    let query = Query::of(SweepIndex::Until)
         .range(None, Some(IndexValue::instant(now)))
         .limit(limit);
     let found = rows.find(&query).await?;

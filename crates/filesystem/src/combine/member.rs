@@ -55,7 +55,7 @@ pub(super) enum Ending {
     Write(CommitError),
     /// Others were first, each time.
     Contended { attempts: u32 },
-    /// What it writes beside the record stands in its neighbours' way: it goes on by itself.
+    /// What it writes beside the record stands in its neighbours' way, or has to be read first: it goes on by itself.
     Alone,
 }
 

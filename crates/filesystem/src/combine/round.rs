@@ -62,6 +62,7 @@ impl Round {
                 step: Step {
                     own: OwnStep::Unchanged,
                     more: Batch::default(),
+                    gone: Vec::new(),
                 },
                 left: Vec::new(),
             },
@@ -146,6 +147,12 @@ impl Forming<'_> {
             Applied::Panicked => None,
             Applied::Refused => {
                 self.take(member, Vec::new(), Vec::new(), false);
+                None
+            }
+            // It has more to read before it can be written; its neighbours do not wait for that.
+            Applied::Step(step) if !step.gone.is_empty() => {
+                member.release();
+                member.answer(Ending::Alone);
                 None
             }
             Applied::Step(step) => {

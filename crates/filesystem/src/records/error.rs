@@ -2,7 +2,7 @@
 
 use crate::{CommitError, ReadError, RecordKind};
 
-use super::Record;
+use super::{IndexScope, Record};
 
 /// One row that cannot be believed, and why. Its bytes are never part of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,13 +52,15 @@ pub enum RecordError {
         /// The id.
         id: String,
     },
-    /// No such index is declared: nothing is ever scanned silently.
-    #[error("{kind} has no index {index}")]
+    /// The index is declared, but its entries are elsewhere: nothing is ever scanned silently.
+    #[error("{kind} has no index {index} in {scope} scope")]
     NoIndex {
         /// The kind.
         kind: RecordKind,
         /// The index asked for.
-        index: String,
+        index: &'static str,
+        /// Where it was asked for.
+        scope: IndexScope,
     },
     /// The cursor is of another query.
     #[error("the cursor belongs to another query")]

@@ -5,16 +5,15 @@ use std::fmt;
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
 
-use super::index::{declared, own_prefix};
-use super::{IndexScope, IndexValue, Issue, Record, RecordError, RecordId, Records, Versioned, index};
-use crate::{
-    GET_MANY_MAX, Key, Listed, Order, PAGE_MAX, Page, Prefix, ReadError, RecordStore, Segment, Want,
+use super::{
+    IndexScope, IndexValue, Indexes, Issue, Record, RecordError, RecordId, Records, Versioned, index,
 };
+use crate::{GET_MANY_MAX, Key, Listed, Order, PAGE_MAX, Page, Prefix, ReadError, RecordStore, Want};
 
 /// A question to one index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
-    pub(super) index: &'static str,
+pub struct Query<I: Indexes> {
+    pub(super) index: I,
     pub(super) equals: Vec<IndexValue>,
     pub(super) from: Option<IndexValue>,
     pub(super) to: Option<IndexValue>,
@@ -23,10 +22,10 @@ pub struct Query {
     pub(super) limit: usize,
 }
 
-impl Query {
+impl<I: Indexes> Query<I> {
     /// Everything the index holds, ascending, 100 a page.
     #[must_use]
-    pub fn of(index: &'static str) -> Self {
+    pub fn of(index: I) -> Self {
         Self {
             index,
             equals: Vec::new(),
@@ -220,15 +219,9 @@ impl<R: Record> Records<R> {
     /// One page of the records an index of their own namespace finds.
     ///
     /// # Errors
-    /// `NoIndex` for one not declared there, `CursorScope` for another query's cursor, `Read` as any list.
-    pub async fn find(&self, query: &Query) -> Result<Found<R>, RecordError> {
-        if declared::<R>(query.index)?.scope != IndexScope::Own {
-            return Err(RecordError::NoIndex {
-                kind: R::KIND,
-                index: query.index.to_owned(),
-            });
-        }
-        let prefix = own_prefix::<R>(self.namespace(), query.index);
+    /// `NoIndex` for one declared in system scope, `CursorScope` for another query's cursor, `Read` as any list.
+    pub async fn find(&self, query: &Query<R::Index>) -> Result<Found<R>, RecordError> {
+        let prefix = index::prefix_in::<R>(query.index, IndexScope::Own, self.namespace().root())?;
         let (keys, next) = query.keys(self.namespace().backend(), &prefix).await?;
         let mut found = Found {
             rows: Vec::with_capacity(keys.len()),
@@ -325,10 +318,4 @@ fn damaged<R: Record>(key: &Key) -> Issue {
 /// Ids have a fixed number of segments per type, but values come before them: the longest suffix that reads back wins.
 fn id_of<R: Record>(tail: &[&str]) -> Option<R::Id> {
     (0..tail.len()).find_map(|from| R::Id::from_segments(&tail[from..]))
-}
-
-/// The tenant and the id at the end of a system index key.
-pub(super) fn owner_and_id<R: Record>(tail: &[&str]) -> Option<(Segment, R::Id)> {
-    let owner_before = |from: usize| from.checked_sub(1).and_then(|at| Segment::parse(tail[at]).ok());
-    (1..tail.len()).find_map(|from| Some((owner_before(from)?, R::Id::from_segments(&tail[from..])?)))
 }

@@ -1,5 +1,7 @@
 //! Index entries: keys without a value, derived from a record and written in its batches.
 
+use std::fmt;
+
 use super::{Record, RecordError, RecordId};
 use crate::namespace::{Namespace, fixed};
 use crate::{Key, Prefix, Segment};
@@ -9,37 +11,85 @@ use crate::{Key, Prefix, Segment};
 pub enum IndexScope {
     /// The record's own.
     Own,
-    /// The system's: for what must be found without listing tenants. An entry ends in the tenant and the id.
+    /// The system's: for what must be found without listing tenants. An entry ends in its owner's names, the tenant's
+    /// and then the agent's, and the id.
     System,
 }
 
-/// An index a record declares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Index {
-    /// Its name in keys.
-    pub name: &'static str,
-    /// Where its entries are.
-    pub scope: IndexScope,
+impl fmt::Display for IndexScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own => "its own",
+            Self::System => "system",
+        })
+    }
 }
 
-impl Index {
-    /// An index in the record's own namespace.
-    #[must_use]
-    pub const fn own(name: &'static str) -> Self {
-        Self {
-            name,
-            scope: IndexScope::Own,
-        }
+/// The indexes of a record: one value for each, so that one that is not declared cannot be named.
+///
+/// [`indexes!`](crate::indexes) makes the type; a record without any uses [`NoIndexes`].
+pub trait Indexes: Copy + Eq + Ord + fmt::Debug + Send + Sync + 'static {
+    /// Every one of them.
+    const ALL: &'static [Self];
+    /// Its name in keys.
+    fn name(self) -> &'static str;
+    /// Where its entries are.
+    fn scope(self) -> IndexScope;
+}
+
+/// The indexes of a record that has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoIndexes {}
+
+impl Indexes for NoIndexes {
+    const ALL: &'static [Self] = &[];
+
+    fn name(self) -> &'static str {
+        match self {}
     }
 
-    /// An index in the system's namespace.
-    #[must_use]
-    pub const fn system(name: &'static str) -> Self {
-        Self {
-            name,
-            scope: IndexScope::System,
-        }
+    fn scope(self) -> IndexScope {
+        match self {}
     }
+}
+
+/// Declares the indexes of a record: an enum of [`Indexes`](crate::Indexes), each `own` or `system` with its name in
+/// keys.
+///
+/// ```
+/// dormouse_filesystem::indexes! {
+///     /// Where notes are found.
+///     pub enum NoteIndex {
+///         /// By colour.
+///         Colour = own "colour",
+///         /// By when they are due, over all tenants.
+///         Due = system "due",
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! indexes {
+    ($(#[$about:meta])* $seen:vis enum $name:ident {
+        $($(#[$doc:meta])* $index:ident = $scope:ident $text:literal),+ $(,)?
+    }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        $seen enum $name { $($(#[$doc])* $index),+ }
+
+        impl $crate::Indexes for $name {
+            const ALL: &'static [Self] = &[$(Self::$index),+];
+
+            fn name(self) -> &'static str {
+                match self { $(Self::$index => $text),+ }
+            }
+
+            fn scope(self) -> $crate::IndexScope {
+                match self { $(Self::$index => $crate::indexes!(@scope $scope)),+ }
+            }
+        }
+    };
+    (@scope own) => { $crate::IndexScope::Own };
+    (@scope system) => { $crate::IndexScope::System };
 }
 
 /// One value of an index entry, in an encoding that keeps order.
@@ -93,17 +143,17 @@ impl IndexValue {
 
 /// Where one index finds a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexEntry {
-    /// The index, one of [`Record::INDEXES`].
-    pub index: &'static str,
+pub struct IndexEntry<I: Indexes> {
+    /// The index.
+    pub index: I,
     /// Its values, at most 6.
     pub values: Vec<IndexValue>,
 }
 
-impl IndexEntry {
+impl<I: Indexes> IndexEntry<I> {
     /// An entry of this index.
     #[must_use]
-    pub fn new(index: &'static str, values: impl IntoIterator<Item = IndexValue>) -> Self {
+    pub fn new(index: I, values: impl IntoIterator<Item = IndexValue>) -> Self {
         Self {
             index,
             values: values.into_iter().collect(),
@@ -111,50 +161,41 @@ impl IndexEntry {
     }
 }
 
-pub(crate) fn declared<R: Record>(name: &str) -> Result<Index, RecordError> {
-    R::INDEXES
-        .iter()
-        .find(|index| index.name == name)
-        .copied()
-        .ok_or_else(|| RecordError::NoIndex {
+/// Where the entries of one index are, for an index of this scope.
+pub(crate) fn prefix_in<R: Record>(
+    index: R::Index,
+    scope: IndexScope,
+    own: &Prefix,
+) -> Result<Prefix, RecordError> {
+    if index.scope() != scope {
+        return Err(RecordError::NoIndex {
             kind: R::KIND,
-            index: name.to_owned(),
-        })
+            index: index.name(),
+            scope,
+        });
+    }
+    let kind = R::KIND;
+    let names = ["i", kind.as_str(), index.name()];
+    let prefix = names
+        .iter()
+        .try_fold(own.clone(), |prefix, name| prefix.child(&Segment::parse(name)?));
+    prefix.map_err(|cause| RecordError::invalid::<R>(index.name(), "index", &cause.to_string()))
 }
 
-/// Where the entries of one index are: the record's own namespace.
-pub(crate) fn own_prefix<R: Record>(namespace: &Namespace<R::Scope>, name: &str) -> Prefix {
-    namespace.at(&["i", R::KIND.as_str(), name])
-}
-
-/// Where the entries of one index are: the system's namespace. The one sealed way out of a tenant's.
-pub(crate) fn system_prefix<R: Record>(name: &str) -> Prefix {
-    fixed(&["s", "i", R::KIND.as_str(), name])
-}
-
+/// Where the entries of one index are: the record's own namespace, or the system's, the one sealed way out of a
+/// tenant's. There an entry ends in its owner's names and its id.
 pub(crate) fn key_of<R: Record>(
     namespace: &Namespace<R::Scope>,
-    entry: &IndexEntry,
+    entry: &IndexEntry<R::Index>,
     id: &R::Id,
 ) -> Result<Key, RecordError> {
-    let index = declared::<R>(entry.index)?;
-    let values = entry.values.iter().map(IndexValue::as_segment).cloned();
-    let (prefix, segments) = match index.scope {
-        IndexScope::Own => (
-            own_prefix::<R>(namespace, index.name),
-            values.chain(id.segments()).collect::<Vec<_>>(),
-        ),
-        IndexScope::System => {
-            let owner = namespace
-                .name()
-                .map(|name| Segment::parse(name).expect("a root is made of segments"));
-            (
-                system_prefix::<R>(index.name),
-                values.chain(owner).chain(id.segments()).collect(),
-            )
-        }
+    let scope = entry.index.scope();
+    let (root, owner) = match scope {
+        IndexScope::Own => (namespace.root().clone(), Vec::new()),
+        IndexScope::System => (fixed(&["s"]), namespace.owner()),
     };
-    prefix
-        .key(&segments)
-        .map_err(|cause| RecordError::invalid::<R>(&id.to_string(), index.name, &cause.to_string()))
+    let values = entry.values.iter().map(IndexValue::as_segment).cloned();
+    let segments: Vec<Segment> = values.chain(owner).chain(id.segments()).collect();
+    let key = prefix_in::<R>(entry.index, scope, &root)?.key(&segments);
+    key.map_err(|cause| RecordError::invalid::<R>(&id.to_string(), entry.index.name(), &cause.to_string()))
 }

@@ -6,6 +6,7 @@ mod index;
 mod record;
 mod stored;
 mod system_index;
+mod update;
 mod write_once;
 
 use std::collections::BTreeSet;
@@ -17,9 +18,10 @@ use bytes::Bytes;
 
 pub use error::{Issue, RecordError};
 pub use find::{Cursor, Found, Query};
-pub use index::{Index, IndexEntry, IndexScope, IndexValue};
+pub use index::{IndexEntry, IndexScope, IndexValue, Indexes, NoIndexes};
 pub use record::{Class, Record, RecordId};
-pub use system_index::{FoundSystem, SystemIndex};
+pub use system_index::{FoundSystem, Owned, SystemIndex};
+pub use update::Changed;
 pub use write_once::WriteOnce;
 
 use crate::namespace::{Namespace, ScopedBatch};
@@ -66,6 +68,8 @@ impl<R: fmt::Debug> fmt::Debug for Versioned<R> {
 /// The records of one kind in one namespace. Cloning is cheap.
 pub struct Records<R: Record> {
     namespace: Namespace<R::Scope>,
+    /// Whose they are, as each row says too.
+    owner: Option<String>,
     rows: Prefix,
     record: PhantomData<fn() -> R>,
 }
@@ -74,6 +78,7 @@ impl<R: Record> Clone for Records<R> {
     fn clone(&self) -> Self {
         Self {
             namespace: self.namespace.clone(),
+            owner: self.owner.clone(),
             rows: self.rows.clone(),
             record: PhantomData,
         }
@@ -93,6 +98,7 @@ impl<R: Record> Records<R> {
         let rows = namespace.at(&["r", R::KIND.as_str()]);
         Self {
             namespace: namespace.clone(),
+            owner: namespace.owner_name(),
             rows,
             record: PhantomData,
         }
@@ -111,7 +117,7 @@ impl<R: Record> Records<R> {
     pub async fn get(&self, id: &R::Id) -> Result<Option<Versioned<R>>, RecordError> {
         let entry = self.namespace.backend().get(&self.row(id)?).await?;
         entry
-            .map(|entry| stored::decode(&entry, id, self.namespace.name()))
+            .map(|entry| stored::decode(&entry, id, self.owner.as_deref()))
             .transpose()
     }
 
@@ -141,7 +147,7 @@ impl<R: Record> Records<R> {
         let entries = self.namespace.backend().get_many(&keys).await?;
         let decoded = |(entry, id): (Option<Entry>, &R::Id)| {
             entry
-                .map(|entry| stored::decode(&entry, id, self.namespace.name()))
+                .map(|entry| stored::decode(&entry, id, self.owner.as_deref()))
                 .transpose()
         };
         Ok(entries.into_iter().zip(ids).map(decoded).collect())
@@ -200,7 +206,7 @@ impl<R: Record> Records<R> {
     /// `Invalid` when it cannot be encoded or its id makes no key.
     pub fn stage_create(&self, batch: &mut ScopedBatch<R::Scope>, record: &R) -> Result<(), RecordError> {
         let entries = self.index_keys(record)?;
-        let value = stored::encode(record, self.namespace.name())?;
+        let value = stored::encode(record, self.owner.as_deref())?;
         let batch = batch.of(self.namespace.root());
         batch.put(self.row(&record.id())?, Expected::Absent, R::KIND, value);
         for key in entries {
@@ -219,13 +225,7 @@ impl<R: Record> Records<R> {
         read: &Versioned<R>,
         record: &R,
     ) -> Result<(), RecordError> {
-        if record.id() != read.id() {
-            return Err(RecordError::invalid::<R>(
-                &read.id().to_string(),
-                "id",
-                "a replacement keeps its id",
-            ));
-        }
+        keeps_id::<R>(&read.record, record)?;
         if *record == read.record {
             self.stage_check(batch, read);
             return Ok(());
@@ -233,7 +233,7 @@ impl<R: Record> Records<R> {
         let (old, new) = (self.index_keys(&read.record)?, self.index_keys(record)?);
         let gone: Vec<Key> = old.difference(&new).cloned().collect();
         let removed = self.versions_of(&gone).await?;
-        let value = stored::encode(record, self.namespace.name())?;
+        let value = stored::encode(record, self.owner.as_deref())?;
         let batch = batch.of_read(self.namespace.root(), &read.key);
         batch.put(read.key.clone(), Expected::At(read.version), R::KIND, value);
         for (key, version) in removed {
@@ -323,4 +323,12 @@ impl<R: Record> Records<R> {
         }
         Ok(found)
     }
+}
+
+fn keeps_id<R: Record>(read: &R, record: &R) -> Result<(), RecordError> {
+    if record.id() == read.id() {
+        return Ok(());
+    }
+    let id = read.id().to_string();
+    Err(RecordError::invalid::<R>(&id, "id", "a replacement keeps its id"))
 }

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Index, IndexEntry};
+use super::{IndexEntry, Indexes};
 use crate::namespace::Scope;
 use crate::{RecordKind, Segment};
 
@@ -50,20 +50,20 @@ pub trait Record:
     type Scope: Scope;
     /// What names it.
     type Id: RecordId;
+    /// What finds it; [`NoIndexes`](super::NoIndexes) for none.
+    type Index: Indexes;
     /// What it is, in keys and beside its bytes.
     const KIND: RecordKind;
     /// The number of its form, raised by every change an older build could not read.
     const SCHEMA: u32;
     /// What happens to a row that cannot be believed.
     const CLASS: Class;
-    /// The indexes its entries may name.
-    const INDEXES: &'static [Index];
 
     /// What names it.
     fn id(&self) -> Self::Id;
 
     /// Where its indexes find it, derived from its fields alone.
-    fn index_entries(&self) -> Vec<IndexEntry>;
+    fn index_entries(&self) -> Vec<IndexEntry<Self::Index>>;
 
     /// Brings an older form up by one schema; none when that form is not known.
     #[must_use]

@@ -17,14 +17,27 @@ struct Written<'a, R> {
     value: &'a R,
 }
 
+/// What every form has, whichever build wrote it: a newer one may have more fields.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Read {
+struct Head {
     kind: String,
     schema: u32,
     id: String,
     #[serde(default)]
     scope: Option<String>,
+}
+
+/// All there is in the forms this build knows.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    #[serde(rename = "kind")]
+    _kind: String,
+    schema: u32,
+    #[serde(rename = "id")]
+    _id: String,
+    #[serde(default, rename = "scope")]
+    _scope: Option<String>,
     value: Value,
 }
 
@@ -54,21 +67,22 @@ pub(super) fn decode<R: Record>(
         return Err(invalid("kind", "is of another kind"));
     }
     // serde's text names fields and types; a value it quotes is cut off, since it may be anything.
-    let read: Read = serde_json::from_slice(&entry.value).map_err(|e| invalid("record", &place_of(&e)))?;
-    if read.kind != R::KIND.as_str() || read.id != name || read.scope.as_deref() != scope {
+    let head: Head = serde_json::from_slice(&entry.value).map_err(|e| invalid("record", &place_of(&e)))?;
+    if head.kind != R::KIND.as_str() || head.id != name || head.scope.as_deref() != scope {
         return Err(RecordError::Misplaced {
             kind: R::KIND,
             id: name,
         });
     }
-    if read.schema > R::SCHEMA {
+    if head.schema > R::SCHEMA {
         return Err(RecordError::TooNew {
             kind: R::KIND,
             id: name,
-            found: read.schema,
+            found: head.schema,
             known: R::SCHEMA,
         });
     }
+    let read: Read = serde_json::from_slice(&entry.value).map_err(|e| invalid("record", &place_of(&e)))?;
     let value = (read.schema..R::SCHEMA)
         .try_fold(read.value, |value, from| R::upgrade(from, value))
         .ok_or_else(|| invalid("schema", "has a form this build cannot upgrade"))?;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::find::{owner_and_id, tail_of};
-use super::index::{declared, system_prefix};
-use super::{Cursor, IndexScope, Query, Record, RecordError};
+use super::find::tail_of;
+use super::index::prefix_in;
+use super::{Cursor, IndexScope, Query, Record, RecordError, RecordId};
 use crate::Segment;
-use crate::namespace::{Namespace, System};
+use crate::namespace::{Namespace, Scope, System};
 
 /// The system-scope indexes of one kind. Only the system's namespace reads them.
 pub struct SystemIndex<R: Record> {
@@ -21,11 +21,20 @@ impl<R: Record> fmt::Debug for SystemIndex<R> {
     }
 }
 
+/// A record found by a system index. It may be gone by the time it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned<Id> {
+    /// Whose it is: nobody's of the system's own records, the tenant, or the tenant and the agent.
+    pub owner: Vec<Segment>,
+    /// Which.
+    pub id: Id,
+}
+
 /// One page of what a system index found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundSystem<Id> {
-    /// Whose record, and which. It may be gone by the time it is read.
-    pub rows: Vec<(Segment, Id)>,
+    /// Whose records, and which.
+    pub rows: Vec<Owned<Id>>,
     /// For the next page; none only at the end.
     pub next: Option<Cursor>,
 }
@@ -40,23 +49,28 @@ impl<R: Record> SystemIndex<R> {
         }
     }
 
-    /// One page of tenants and ids.
+    /// One page of owners and ids.
     ///
     /// # Errors
-    /// `NoIndex` for one not declared in system scope; else as [`Records::find`](super::Records::find).
-    pub async fn find(&self, query: &Query) -> Result<FoundSystem<R::Id>, RecordError> {
-        if declared::<R>(query.index)?.scope != IndexScope::System {
-            return Err(RecordError::NoIndex {
-                kind: R::KIND,
-                index: query.index.to_owned(),
-            });
-        }
-        let prefix = system_prefix::<R>(query.index);
+    /// `NoIndex` for one declared in the record's own scope; else as [`Records::find`](super::Records::find).
+    pub async fn find(&self, query: &Query<R::Index>) -> Result<FoundSystem<R::Id>, RecordError> {
+        let prefix = prefix_in::<R>(query.index, IndexScope::System, self.system.root())?;
         let (keys, next) = query.keys(self.system.backend(), &prefix).await?;
         let rows = keys
             .iter()
-            .filter_map(|key| owner_and_id::<R>(&tail_of(key, &prefix)))
+            .filter_map(|key| owned::<R>(&tail_of(key, &prefix)))
             .collect();
         Ok(FoundSystem { rows, next })
     }
+}
+
+/// The owner and the id at the end of a system index key, behind the values: the longest id that reads back wins.
+fn owned<R: Record>(tail: &[&str]) -> Option<Owned<R::Id>> {
+    let names = R::Scope::OWNER_SEGMENTS;
+    (names..tail.len()).find_map(|from| {
+        let id = R::Id::from_segments(&tail[from..])?;
+        let owner = tail[from - names..from].iter().map(|name| Segment::parse(name));
+        let owner = owner.collect::<Result<_, _>>().ok()?;
+        Some(Owned { owner, id })
+    })
 }

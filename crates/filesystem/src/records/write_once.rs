@@ -40,7 +40,7 @@ impl<R: Record> WriteOnce<R> {
     ///
     /// # Errors
     /// As [`Records::find`].
-    pub async fn find(&self, query: &super::Query) -> Result<super::Found<R>, RecordError> {
+    pub async fn find(&self, query: &super::Query<R::Index>) -> Result<super::Found<R>, RecordError> {
         self.0.find(query).await
     }
 

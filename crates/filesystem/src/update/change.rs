@@ -13,6 +13,7 @@ pub struct Change {
     own: Own,
     is_rewrite: bool,
     more: Batch,
+    gone: Vec<Key>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,6 +47,7 @@ impl Change {
             own,
             is_rewrite: false,
             more: Batch::default(),
+            gone: Vec::new(),
         }
     }
 
@@ -58,6 +60,13 @@ impl Change {
         self.more.puts.extend(more.puts);
         self.more.deletes.extend(more.deletes);
         self.more.appends.extend(more.appends);
+        self
+    }
+
+    /// Removes these in the same batch, at the versions they have when the batch is made; those that are gone already
+    /// are as good. For keys that nothing writes but batches of this record.
+    pub(crate) fn removing(mut self, keys: Vec<Key>) -> Self {
+        self.gone = keys;
         self
     }
 
@@ -83,7 +92,11 @@ impl Change {
             }
             (Own::Put(kind, value), _) => OwnStep::Put(kind, value),
         };
-        Step { own, more: self.more }
+        Step {
+            own,
+            more: self.more,
+            gone: self.gone,
+        }
     }
 }
 
@@ -92,6 +105,8 @@ impl Change {
 pub(crate) struct Step {
     pub(crate) own: OwnStep,
     pub(crate) more: Batch,
+    /// To be removed at versions that are yet to be read.
+    pub(crate) gone: Vec<Key>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,7 +118,7 @@ pub(crate) enum OwnStep {
 
 impl Step {
     pub(crate) fn is_nothing(&self) -> bool {
-        matches!(self.own, OwnStep::Unchanged) && self.more.operations() == 0
+        matches!(self.own, OwnStep::Unchanged) && self.more.operations() == 0 && self.gone.is_empty()
     }
 
     /// The one batch of this step over the entry that was read.

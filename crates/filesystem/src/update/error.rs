@@ -1,6 +1,6 @@
 //! Why an update has no answer of its own.
 
-use crate::{CommitError, ReadError};
+use crate::{CommitError, ReadError, RecordError};
 
 /// An update that did not come to an end. Nothing was done, unless it says `Indeterminate`.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +8,12 @@ pub enum UpdateError<E> {
     /// Not done: the caller's own refusal.
     #[error("the update was refused by what it computes")]
     Apply(#[source] E),
+    /// Not done: what is stored is not such a record, or is of a newer build; it is untouched. An operator decides.
+    #[error(transparent)]
+    Decode(Box<RecordError>),
+    /// Not done: what the update computed makes no such record.
+    #[error(transparent)]
+    Encode(Box<RecordError>),
     /// Not done: others were first, each time. Try later; if this is usual, the record is too hot.
     #[error("the record was changed by others {attempts} times in a row; nothing was written")]
     Contended {

@@ -11,7 +11,7 @@ pub(crate) use self::change::{OwnStep, Step};
 pub use self::error::UpdateError;
 pub use self::retry::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN, Retry};
 use crate::capability::{Atomicity, Logs};
-use crate::{Capabilities, CommitError, Deadline, Entry, Key, Lane, ReadError, RecordStore};
+use crate::{Capabilities, CommitError, Deadline, Entry, GET_MANY_MAX, Key, Lane, ReadError, RecordStore};
 
 /// Changes one record by a function of what it is.
 ///
@@ -119,7 +119,10 @@ impl Update<'_> {
             Err(lost) => return Ok(Err(lost)),
         };
         let (change, outcome) = f(read.as_ref()).map_err(UpdateError::Apply)?;
-        let step = change.against(read.as_ref());
+        let mut step = change.against(read.as_ref());
+        if let Err(lost) = self.resolve(&mut step).await? {
+            return Ok(Err(lost));
+        }
         if step.is_nothing() {
             return Ok(Ok(Updated {
                 outcome,
@@ -128,6 +131,24 @@ impl Update<'_> {
             }));
         }
         self.write(&step, read, outcome).await
+    }
+
+    /// Reads at which versions there is what the step removes beside the record.
+    async fn resolve<E>(&self, step: &mut Step) -> Result<Result<(), Lost>, UpdateError<E>> {
+        let gone = std::mem::take(&mut step.gone);
+        for part in gone.chunks(GET_MANY_MAX) {
+            let answer = timeout_at(self.deadline, self.store.get_many(part)).await;
+            match answer.map_err(|_| UpdateError::Deadline)? {
+                Ok(found) => {
+                    for entry in found.into_iter().flatten() {
+                        step.more.delete(entry.key, entry.version);
+                    }
+                }
+                Err(error @ ReadError::Unavailable { .. }) => return Ok(Err(Lost::Read(error))),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Ok(()))
     }
 
     async fn read<E>(&self) -> Result<Result<Option<Entry>, Lost>, UpdateError<E>> {

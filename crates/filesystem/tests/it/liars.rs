@@ -13,9 +13,9 @@ use dormouse_filesystem::capability::{
 use dormouse_filesystem::wrapper::{Counted, Operation};
 use dormouse_filesystem::{
     Batch, Capabilities, Change, CloseError, CommitError, Committed, Deadline, Entry, Expected, Failed,
-    Health, Key, Lane, Listed, LogError, LogHead, Logged, Memory, Namespace, OpenError, Page, Position,
-    Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt, Requirements, Retry, Stream, System,
-    UpdateError, Version, Watch, cas_update,
+    Health, Key, Lane, Listed, LogError, LogHead, Logged, Memory, Namespace, OpenError, Opener, Page,
+    Position, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt, Requirements, Retry, Stream,
+    System, UpdateError, Version, Watch, cas_update,
 };
 
 use crate::scripted::Scripted;
@@ -251,7 +251,7 @@ fn memory() -> Memory {
 }
 
 async fn open(store: impl RecordStore, need: &Requirements) -> Result<Namespace<System>, OpenError> {
-    Namespace::<System>::open(Arc::new(store), need, 7).await
+    Namespace::<System>::open(Arc::new(store), need, Opener::at(jiff::Timestamp::UNIX_EPOCH, 7)).await
 }
 
 /// FS-25
@@ -531,7 +531,14 @@ async fn openers_at_once_refuse_no_good_store_and_leave_nothing() {
     let store: Arc<dyn RecordStore> = Arc::new(memory());
     let openers = (0..64).map(|seed| {
         let store = Arc::clone(&store);
-        tokio::spawn(async move { Namespace::<System>::open(store, &Requirements::volatile(), seed).await })
+        tokio::spawn(async move {
+            Namespace::<System>::open(
+                store,
+                &Requirements::volatile(),
+                Opener::at(jiff::Timestamp::UNIX_EPOCH, seed),
+            )
+            .await
+        })
     });
     for opened in futures::future::join_all(openers).await {
         opened.unwrap().expect("the store is good");

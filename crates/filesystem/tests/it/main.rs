@@ -15,6 +15,7 @@ mod memory;
 mod namespaces;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod record_updates;
 mod records;
 mod router;
 mod scripted;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use dormouse_filesystem::{
-    Batch, Class, CommitError, Deadline, Expected, Index, IndexEntry, IndexValue, Key, Lane, Memory,
-    Namespace, Order, Query, Record, RecordError, RecordKind, RecordStore, Records, Requirements, Segment,
-    System, SystemIndex, Tenant,
+    Batch, Class, CommitError, Deadline, Expected, IndexEntry, IndexValue, Key, Lane, Memory, Namespace,
+    Opener, Order, Owned, Query, Record, RecordError, RecordKind, RecordStore, Records, Requirements,
+    Segment, System, SystemIndex, Tenant, indexes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,21 +18,28 @@ struct Note {
     due: Option<u64>,
 }
 
+indexes! {
+    enum NoteIndex {
+        Colour = own "colour",
+        Due = system "due",
+    }
+}
+
 impl Record for Note {
     type Scope = Tenant;
     type Id = Segment;
+    type Index = NoteIndex;
     const KIND: RecordKind = RecordKind::of("note");
     const SCHEMA: u32 = 2;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[Index::own("colour"), Index::system("due")];
 
     fn id(&self) -> Segment {
         self.id.clone()
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<NoteIndex>> {
         let colour = IndexEntry::new(
-            "colour",
+            NoteIndex::Colour,
             [
                 IndexValue::bytes(self.colour.as_bytes()),
                 IndexValue::number(self.rank),
@@ -40,7 +47,7 @@ impl Record for Note {
         );
         let due = self
             .due
-            .map(|due| IndexEntry::new("due", [IndexValue::number(due)]));
+            .map(|due| IndexEntry::new(NoteIndex::Due, [IndexValue::number(due)]));
         std::iter::once(colour).chain(due).collect()
     }
 
@@ -67,9 +74,13 @@ fn note(id: &str, colour: &str, rank: u64) -> Note {
 
 async fn system() -> Namespace<System> {
     let store: Arc<dyn RecordStore> = Arc::new(Memory::new(jiff::Timestamp::UNIX_EPOCH));
-    Namespace::<System>::open(store, &Requirements::volatile(), 7)
-        .await
-        .unwrap()
+    Namespace::<System>::open(
+        store,
+        &Requirements::volatile(),
+        Opener::at(jiff::Timestamp::UNIX_EPOCH, 7),
+    )
+    .await
+    .unwrap()
 }
 
 async fn notes() -> Records<Note> {
@@ -90,9 +101,13 @@ async fn the_handshake_leaves_no_record_behind() {
 #[tokio::test]
 async fn a_store_that_promises_less_is_refused_by_name() {
     let store: Arc<dyn RecordStore> = Arc::new(Memory::new(jiff::Timestamp::UNIX_EPOCH));
-    let refused = Namespace::<System>::open(store, &Requirements::embedded(), 7)
-        .await
-        .unwrap_err();
+    let refused = Namespace::<System>::open(
+        store,
+        &Requirements::embedded(),
+        Opener::at(jiff::Timestamp::UNIX_EPOCH, 7),
+    )
+    .await
+    .unwrap_err();
     assert_eq!(
         refused.to_string(),
         "the store lacks durability: it has Volatile, PowerLoss is needed"
@@ -113,7 +128,7 @@ async fn a_replacement_moves_its_index_entries_in_the_same_commit() {
     let notes = notes().await;
     let read = notes.create(&note("a", "red", 1)).await.unwrap();
     let read = notes.replace(&read, &note("a", "blue", 1)).await.unwrap();
-    let of = |colour: &str| Query::of("colour").equals([IndexValue::bytes(colour.as_bytes())]);
+    let of = |colour: &str| Query::of(NoteIndex::Colour).equals([IndexValue::bytes(colour.as_bytes())]);
     assert!(notes.find(&of("red")).await.unwrap().rows.is_empty());
     assert_eq!(ids(&notes.find(&of("blue")).await.unwrap().rows), ["a"]);
     notes.remove(&read).await.unwrap();
@@ -153,7 +168,7 @@ async fn pages_of_an_index_repeat_nothing_and_skip_nothing_in_either_order() {
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
             let red = [IndexValue::bytes(b"red")];
-            let page = Query::of("colour")
+            let page = Query::of(NoteIndex::Colour)
                 .equals(red)
                 .order(order)
                 .after(cursor)
@@ -184,7 +199,7 @@ async fn a_range_begins_at_its_lower_and_ends_before_its_upper_bound() {
     }
     for order in [Order::Up, Order::Down] {
         let range = (Some(IndexValue::number(3)), Some(IndexValue::number(6)));
-        let query = Query::of("colour")
+        let query = Query::of(NoteIndex::Colour)
             .equals([IndexValue::bytes(b"red")])
             .range(range.0, range.1)
             .order(order);
@@ -210,14 +225,10 @@ async fn a_cursor_of_another_query_is_refused() {
             .await
             .unwrap();
     }
-    let of = |colour: &[u8]| Query::of("colour").equals([IndexValue::bytes(colour)]);
+    let of = |colour: &[u8]| Query::of(NoteIndex::Colour).equals([IndexValue::bytes(colour)]);
     let cursor = notes.find(&of(b"red").limit(1)).await.unwrap().next;
     let refused = notes.find(&of(b"blue").after(cursor)).await.unwrap_err();
     assert!(matches!(refused, RecordError::CursorScope));
-    assert!(matches!(
-        notes.find(&Query::of("none")).await.unwrap_err(),
-        RecordError::NoIndex { .. }
-    ));
 }
 
 #[tokio::test]
@@ -234,16 +245,17 @@ async fn a_system_index_names_tenant_and_id_and_only_the_system_reads_it() {
             .unwrap();
     }
     let found = SystemIndex::<Note>::new(&system)
-        .find(&Query::of("due"))
+        .find(&Query::of(NoteIndex::Due))
         .await
         .unwrap();
-    assert_eq!(
-        found.rows,
-        [(segment("acme"), segment("a")), (segment("bolt"), segment("a"))]
-    );
+    let of = |tenant: &str| Owned {
+        owner: vec![segment(tenant)],
+        id: segment("a"),
+    };
+    assert_eq!(found.rows, [of("acme"), of("bolt")]);
     let notes = Records::<Note>::new(&system.tenant(&segment("acme")));
     assert!(matches!(
-        notes.find(&Query::of("due")).await.unwrap_err(),
+        notes.find(&Query::of(NoteIndex::Due)).await.unwrap_err(),
         RecordError::NoIndex { .. }
     ));
 }
@@ -360,7 +372,7 @@ async fn rows_that_cannot_be_believed_are_issues_and_hide_no_neighbour() {
         let soon = Deadline::after(std::time::Duration::from_secs(1));
         system.store().commit(batch, soon).await.unwrap();
     }
-    let found = notes.find(&Query::of("colour")).await.unwrap();
+    let found = notes.find(&Query::of(NoteIndex::Colour)).await.unwrap();
     assert_eq!(ids(&found.rows), ["a", "d"]);
     let issues: Vec<String> = found.issues.iter().map(ToString::to_string).collect();
     assert_eq!(

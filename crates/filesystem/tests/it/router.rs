@@ -9,7 +9,7 @@ use dormouse_filesystem::contract::{Harness, suite};
 use dormouse_filesystem::wrapper::{Counted, Operation};
 use dormouse_filesystem::{
     Batch, Capabilities, CommitError, Deadline, Expected, Key, Lane, LogError, Memory, MountError, Namespace,
-    OpenError, Order, Page, Position, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt,
+    OpenError, Opener, Order, Page, Position, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt,
     Requirements, Router, State, Stream, System, Want,
 };
 use jiff::{Timestamp, ToSpan};
@@ -310,7 +310,12 @@ async fn a_place_of_tenants_that_promises_less_is_refused_at_open() {
         let memory: Arc<dyn RecordStore> = Arc::new(Memory::new(NOW));
         let weak: Arc<dyn RecordStore> = Arc::new(Scripted::declaring(less));
         let router = Arc::new(Router::new([(Prefix::root(), memory), (prefix(at), weak)]).unwrap());
-        let opened = Namespace::<System>::open(router, &Requirements::volatile(), 7).await;
+        let opened = Namespace::<System>::open(
+            router,
+            &Requirements::volatile(),
+            Opener::at(Timestamp::UNIX_EPOCH, 7),
+        )
+        .await;
         let lacks = matches!(
             opened,
             Err(OpenError::Lacks {

@@ -1,6 +1,6 @@
 //! A record says where it lives; elsewhere there is no place for it.
 use dormouse_filesystem::{
-    Class, Index, IndexEntry, Namespace, Record, RecordError, RecordKind, Records, ScopedBatch, Segment, System, Tenant,
+    Class, IndexEntry, Namespace, NoIndexes, Record, RecordError, RecordKind, Records, ScopedBatch, Segment, System, Tenant,
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,16 +12,16 @@ struct Note {
 impl Record for Note {
     type Scope = Tenant;
     type Id = Segment;
+    type Index = NoIndexes;
     const KIND: RecordKind = RecordKind::of("note");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[];
 
     fn id(&self) -> Segment {
         self.id.clone()
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
+    fn index_entries(&self) -> Vec<IndexEntry<NoIndexes>> {
         Vec::new()
     }
 }

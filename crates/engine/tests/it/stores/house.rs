@@ -15,7 +15,7 @@ use dormouse_engine::{
     TenantId,
 };
 use dormouse_filesystem::{
-    Deadline, Memory, Namespace, Position, RecordStore, Requirements, Sled, SledOptions, System,
+    Deadline, Memory, Namespace, Opener, Position, RecordStore, Requirements, Sled, SledOptions, System,
 };
 use dormouse_secrets::Scrubbed;
 use jiff::{SignedDuration, Timestamp};
@@ -192,7 +192,7 @@ async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>) -> Engine 
     static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     let seed = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let need = Requirements::volatile();
-    let system = Namespace::<System>::open(Arc::clone(store), &need, seed)
+    let system = Namespace::<System>::open(Arc::clone(store), &need, Opener::at(Timestamp::UNIX_EPOCH, seed))
         .await
         .unwrap();
     let random = Arc::new(Random::seeded(seed));

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use dormouse_filesystem::blob::{BlobId, Blobs, CHUNK_BYTES};
 use dormouse_filesystem::{
-    Class, Deadline, Index, IndexEntry, Namespace, OpenError, Query, Record, RecordKind, RecordStore,
-    Records, Requirements, Segment, Sled, SledOptions, System, Tenant, Versioned,
+    Class, Deadline, IndexEntry, Namespace, OpenError, Opener, Query, Record, RecordKind, RecordStore,
+    Records, Requirements, Segment, Sled, SledOptions, System, Tenant, Versioned, indexes,
 };
 use jiff::ToSpan;
 use rand::{RngExt, SeedableRng};
@@ -31,20 +31,26 @@ struct Owner {
     size: u64,
 }
 
+indexes! {
+    enum OwnerIndex {
+        All = own "all",
+    }
+}
+
 impl Record for Owner {
     type Scope = Tenant;
     type Id = Segment;
+    type Index = OwnerIndex;
     const KIND: RecordKind = RecordKind::of("owner");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
-    const INDEXES: &'static [Index] = &[Index::own("all")];
 
     fn id(&self) -> Segment {
         self.id.clone()
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry> {
-        vec![IndexEntry::new("all", [])]
+    fn index_entries(&self) -> Vec<IndexEntry<OwnerIndex>> {
+        vec![IndexEntry::new(OwnerIndex::All, [])]
     }
 }
 
@@ -58,9 +64,13 @@ async fn open(folder: &Path) -> (Arc<Sled>, Namespace<Tenant>) {
     let store = Arc::new(opened.unwrap());
     let shared: Arc<dyn RecordStore> = Arc::new(Arc::clone(&store));
     let need = Requirements::volatile();
-    let system = Namespace::<System>::open(shared, &need, std::process::id().into())
-        .await
-        .unwrap();
+    let system = Namespace::<System>::open(
+        shared,
+        &need,
+        Opener::at(jiff::Timestamp::UNIX_EPOCH, std::process::id().into()),
+    )
+    .await
+    .unwrap();
     (store, system.tenant(&Segment::parse("acme").unwrap()))
 }
 
@@ -178,7 +188,7 @@ async fn a_blob_is_whole_or_missing_wherever_the_process_was_killed() {
 async fn whole(folder: &Path, sweeps: bool) {
     let (store, tenant) = open(folder).await;
     let (blobs, owners) = (Blobs::new(&tenant), Records::<Owner>::new(&tenant));
-    let found = owners.find(&Query::of("all")).await.unwrap();
+    let found = owners.find(&Query::of(OwnerIndex::All)).await.unwrap();
     assert_eq!(found.issues, []);
     let mut chunks = BTreeSet::new();
     for owner in &found.rows {

@@ -12,8 +12,8 @@ use dormouse_filesystem::blob::{
 };
 use dormouse_filesystem::wrapper::Counted;
 use dormouse_filesystem::{
-    Batch, CommitError, Committed, Deadline, Digest, Expected, Item, Key, Lane, Memory, Namespace, Page,
-    Prefix, RecordKind, RecordStore, RecordStoreExt, Requirements, Segment, System, Tenant, Want,
+    Batch, CommitError, Committed, Deadline, Digest, Expected, Item, Key, Lane, Memory, Namespace, Opener,
+    Page, Prefix, RecordKind, RecordStore, RecordStoreExt, Requirements, Segment, System, Tenant, Want,
 };
 use futures::TryStreamExt;
 use jiff::{Timestamp, ToSpan};
@@ -25,9 +25,13 @@ type Store = Arc<Counted<Memory>>;
 async fn tenant() -> (Store, Namespace<Tenant>) {
     let store: Store = Arc::new(Counted::new(Memory::new(NOW)));
     let shared: Arc<dyn RecordStore> = Arc::new(Arc::clone(&store));
-    let system = Namespace::<System>::open(shared, &Requirements::volatile(), 7)
-        .await
-        .unwrap();
+    let system = Namespace::<System>::open(
+        shared,
+        &Requirements::volatile(),
+        Opener::at(Timestamp::UNIX_EPOCH, 7),
+    )
+    .await
+    .unwrap();
     (store, system.tenant(&Segment::parse("acme").unwrap()))
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use dormouse_filesystem::{
-    CommitError, Namespace, OpenError, Prefix, RecordStore, Requirements, Sled, System, capability,
+    CommitError, Namespace, OpenError, Opener, Prefix, RecordStore, Requirements, Sled, System, capability,
 };
 
 use super::kit::{Place, commit, content, create, created, open_at, soon};
@@ -137,7 +137,12 @@ async fn in_memory_it_promises_less_and_is_refused_to_those_who_need_more() {
     assert_eq!(durability, capability::Durability::ProcessCrash);
     assert_eq!(store.health().await.notices.len(), 1);
     let store: std::sync::Arc<dyn RecordStore> = std::sync::Arc::new(store);
-    let opened = Namespace::<System>::open(store, &Requirements::embedded(), 1).await;
+    let opened = Namespace::<System>::open(
+        store,
+        &Requirements::embedded(),
+        Opener::at(jiff::Timestamp::UNIX_EPOCH, 1),
+    )
+    .await;
     match opened {
         Err(OpenError::Lacks { .. }) => {}
         Err(error) => panic!("{error:?}"),
