@@ -67,6 +67,8 @@ pub struct Appender {
     /// The last version written.
     version: u64,
     spare: Spare,
+    /// Bytes of the segments that became whole since they were last asked for.
+    whole: Vec<(u32, u64)>,
 }
 
 /// The segment written to.
@@ -111,6 +113,7 @@ impl Appender {
             segment: tail.map_or(0, |tail| tail.segment),
             version,
             spare: Spare::default(),
+            whole: Vec::new(),
         })
     }
 
@@ -124,6 +127,22 @@ impl Appender {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Changes how long the segments are that are begun from now on.
+    pub fn set_segment_bytes(&mut self, bytes: u64) {
+        self.options.segment_bytes = bytes;
+    }
+
+    /// The segments that became whole since the last call, with their bytes.
+    pub fn take_whole(&mut self) -> Vec<(u32, u64)> {
+        std::mem::take(&mut self.whole)
+    }
+
+    /// Bytes of the segment written to and of the next one, zeros ahead included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.filled) + self.spare.bytes()
     }
 
     /// The segment and offset of the next frame. Steady from [`make_room`](Self::make_room) to
@@ -166,10 +185,11 @@ impl Appender {
         let Some(current) = self.current.as_ref().filter(|c| c.end + bytes > c.filled) else {
             return Ok(());
         };
+        let least = current.end + bytes;
         let step = current.end.clamp(FILL_STEP_MIN, FILL_STEP_MAX);
-        let target = (current.end + bytes).max(current.filled + step);
-        let target = target.min(current.capacity.max(current.end + bytes));
-        self.check_reserve(target - current.filled, purpose)?;
+        let target = least.max(current.filled + step).min(current.capacity.max(least));
+        let target =
+            current.filled + self.affordable(target - current.filled, least - current.filled, purpose)?;
         zero_fill(&*current.file, current.filled, target, &AtomicBool::new(false))?;
         current.file.sync()?;
         if let Some(current) = &mut self.current {
@@ -184,6 +204,15 @@ impl Appender {
                 Err(NoRoom::NoSpace)
             }
             Purpose::Growth | Purpose::Reclaim => Ok(()),
+        }
+    }
+
+    /// How many bytes to fill: what is wanted, or the least if the rest would be of the reserve.
+    fn affordable(&self, wanted: u64, least: u64, purpose: Purpose) -> Result<u64, NoRoom> {
+        match self.check_reserve(wanted, Purpose::Growth) {
+            Ok(()) => Ok(wanted),
+            Err(NoRoom::NoSpace) => self.check_reserve(least, purpose).map(|()| least),
+            Err(failed) => Err(failed),
         }
     }
 
@@ -207,8 +236,9 @@ impl Appender {
         let file = match self.spare.take() {
             Some(file) => file,
             None => {
-                let first = (end + bytes).max(FILL_STEP_MIN.min(self.options.segment_bytes));
-                self.check_reserve(first, purpose)?;
+                let least = end + bytes;
+                let wanted = least.max(FILL_STEP_MIN.min(self.options.segment_bytes));
+                let first = self.affordable(wanted, least, purpose)?;
                 let file = self.files.create(spare::TEMPORARY)?;
                 zero_fill(&*file, 0, first, &AtomicBool::new(false))?;
                 file
@@ -225,6 +255,9 @@ impl Appender {
             .and_then(|()| self.files.sync_folder("log"))
             .map_err(NoRoom::Failed)?;
         self.reader.add(header.segment, name, Some(Arc::clone(&file)));
+        if let Some(whole) = &self.current {
+            self.whole.push((self.segment, whole.filled));
+        }
         self.segment = header.segment;
         self.current = Some(Current {
             file,

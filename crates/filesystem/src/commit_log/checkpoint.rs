@@ -8,8 +8,8 @@ use super::{FORMAT, FileLayer};
 const MAGIC: &[u8; 8] = b"dormchk\n";
 const NAME: &str = "checkpoint";
 const TEMPORARY: &str = "checkpoint.tmp";
-const BYTES: usize = 84;
-const CRC_AT: usize = 80;
+const BYTES: usize = 104;
+const CRC_AT: usize = 100;
 
 /// Up to where of the log the index is whole, and how the store ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,12 @@ pub struct Checkpoint {
     pub items: u64,
     /// Exclusive or, over all of them and the ends of logs, of a hash of each.
     pub digest: u64,
+    /// Bytes of the operations that are live: what all of it takes in the log at least.
+    pub live: u64,
+    /// The first segment that is needed: those before it may be gone.
+    pub first: u32,
+    /// A sum of the index's files as a clean end left them; 0 where there is none.
+    pub index: u64,
 }
 
 impl Checkpoint {
@@ -47,6 +53,9 @@ impl Checkpoint {
         bytes[60..64].copy_from_slice(&self.offset.to_le_bytes());
         bytes[64..72].copy_from_slice(&self.items.to_le_bytes());
         bytes[72..80].copy_from_slice(&self.digest.to_le_bytes());
+        bytes[80..88].copy_from_slice(&self.live.to_le_bytes());
+        bytes[88..96].copy_from_slice(&self.index.to_le_bytes());
+        bytes[96..100].copy_from_slice(&self.first.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..CRC_AT]);
         bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -69,6 +78,9 @@ impl Checkpoint {
             offset: u32_at(bytes, 60)?,
             items: u64_at(bytes, 64)?,
             digest: u64_at(bytes, 72)?,
+            live: u64_at(bytes, 80)?,
+            index: u64_at(bytes, 88)?,
+            first: u32_at(bytes, 96)?,
         })
     }
 
@@ -87,16 +99,21 @@ impl Checkpoint {
         Ok(Self::decode(&bytes[..read]))
     }
 
-    /// Removes the checkpoint, if there is one, so that the index is rebuilt.
+    /// Says that the index is not to be believed, so that it is rebuilt. What was proved of the log stays so.
     ///
     /// # Errors
     /// What the file layer says.
-    pub fn remove(files: &dyn FileLayer) -> io::Result<()> {
-        match files.remove(NAME) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        files.sync_folder("")
+    pub fn distrust(files: &dyn FileLayer) -> io::Result<()> {
+        let Some(checkpoint) = Self::read(files)? else {
+            return Ok(());
+        };
+        // No boot has this id.
+        let distrusted = Self {
+            clean: false,
+            boot: [0; 16],
+            ..checkpoint
+        };
+        distrusted.write(files)
     }
 
     /// Replaces the checkpoint: temporary file, sync, rename, folder sync.

@@ -6,21 +6,25 @@
 //!
 //! This module is public for such tests. It is outside semver.
 
+mod anew;
 mod append;
 pub mod checkpoint;
 mod files;
 pub mod frame;
+mod operation;
 mod reader;
 mod recovery;
 mod scan;
 pub mod segment;
+mod segments;
 mod spare;
+mod verify;
 
 pub use append::{Appender, AppenderOptions, NoRoom, Purpose};
 #[cfg(feature = "sled")]
 pub(crate) use files::is_same_boot;
 pub use files::{FileLayer, LogFile, StdFiles};
-pub use reader::Reader;
+pub use reader::{Pin, Reader};
 pub use recovery::{Begins, Plan, Proved, Recovered, RecoveryError, Tail, recover};
 pub use scan::{Place, Rest, Scan, Scanner};
 

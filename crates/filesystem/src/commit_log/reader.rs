@@ -1,8 +1,8 @@
 //! Reading frames back, from any thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 use super::frame::{FRAME_MAX, Frame, Seed};
 use super::{FileLayer, LogFile, Place};
@@ -16,6 +16,35 @@ pub struct Reader {
     files: Arc<dyn FileLayer>,
     seed: Seed,
     segments: RwLock<BTreeMap<u32, Segment>>,
+    retired: Mutex<Retired>,
+}
+
+/// Segments that went, kept open for those who began to read before.
+#[derive(Debug, Default)]
+struct Retired {
+    /// Held by who reads now.
+    readers: Pin,
+    /// Oldest first; each with what those hold who may still read it.
+    segments: VecDeque<(u32, Arc<dyn LogFile>, Pin)>,
+}
+
+/// Keeps what is read from going while it is read: whoever looks for places in an index takes one first.
+#[derive(Debug, Clone, Default)]
+pub struct Pin(Arc<()>);
+
+impl Pin {
+    fn is_last(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
+impl Retired {
+    /// Lets go what nobody reads any more. Who began earlier may read all that went later.
+    fn release(&mut self) {
+        while self.segments.front().is_some_and(|(_, _, pin)| pin.is_last()) {
+            self.segments.pop_front();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -32,19 +61,47 @@ impl Reader {
             files,
             seed,
             segments: RwLock::default(),
+            retired: Mutex::default(),
         }
     }
 
     /// Makes a segment known, by its name in the store's folder.
     pub fn add(&self, segment: u32, name: String, file: Option<Arc<dyn LogFile>>) {
-        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
-        segments.insert(segment, Segment { name, file });
+        self.segments_mut().insert(segment, Segment { name, file });
     }
 
-    /// Forgets a segment that goes.
-    pub fn remove(&self, segment: u32) {
-        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
-        segments.remove(&segment);
+    /// Forgets a segment that goes. Those who read now still may read it.
+    ///
+    /// # Errors
+    /// What the file layer says; it is not forgotten then.
+    pub fn remove(&self, segment: u32) -> io::Result<()> {
+        let file = self.file(segment)?;
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        self.segments_mut().remove(&segment);
+        let readers = std::mem::take(&mut retired.readers);
+        if let Some(file) = file {
+            retired.segments.push_back((segment, file, readers));
+        }
+        retired.release();
+        Ok(())
+    }
+
+    /// Begins to read: what is there now can be read until the pin is dropped.
+    #[must_use]
+    pub fn pin(&self) -> Pin {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.release();
+        retired.readers.clone()
+    }
+
+    fn retired(&self, segment: u32) -> Option<Arc<dyn LogFile>> {
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = retired.segments.iter().find(|(number, ..)| *number == segment);
+        found.map(|(_, file, _)| Arc::clone(file))
+    }
+
+    fn segments_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<u32, Segment>> {
+        self.segments.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The numbers and names of the segments known, oldest first.
@@ -55,6 +112,12 @@ impl Reader {
             .iter()
             .map(|(number, s)| (*number, s.name.clone()))
             .collect()
+    }
+
+    /// The seed of frames' checksums.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.seed
     }
 
     /// Reads a frame's bytes into a buffer; false when it is not there.
@@ -79,14 +142,15 @@ impl Reader {
         Frame::decode(bytes, self.seed).filter(|frame| frame.header().segment == place.segment)
     }
 
-    /// An open segment; none for one that is not known.
+    /// An open segment; none for one that is not known, and was not when those began who read now.
     ///
     /// # Errors
     /// What the file layer says.
     pub fn file(&self, segment: u32) -> io::Result<Option<Arc<dyn LogFile>>> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = segments.get(&segment) else {
-            return Ok(None);
+            drop(segments);
+            return Ok(self.retired(segment));
         };
         if let Some(file) = &known.file {
             return Ok(Some(Arc::clone(file)));
@@ -98,7 +162,7 @@ impl Reader {
     }
 
     fn keep(&self, segment: u32, file: &Arc<dyn LogFile>) {
-        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let mut segments = self.segments_mut();
         if segments.values().filter(|s| s.file.is_some()).count() >= OPEN_MAX
             && let Some(oldest) = segments.values_mut().find(|s| s.file.is_some())
         {

@@ -3,10 +3,10 @@
 use std::io;
 
 use super::LogFile;
-use super::frame::{ALIGNMENT, Frame, HEADER_BYTES, Seed, aligned, claimed_len};
+use super::frame::{ALIGNMENT, Frame, HEADER_BYTES, Header, Seed, aligned, claimed_header, claimed_len};
 
-/// Bytes read ahead of what is asked for.
-const WINDOW_BYTES: usize = 1024 * 1024;
+/// Bytes read ahead of what is asked for, unless told otherwise.
+const WINDOW_BYTES: u64 = 1024 * 1024;
 
 /// Where a frame lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,7 @@ pub struct Scanner<'a> {
     version: u64,
     window: Vec<u8>,
     window_at: u64,
+    ahead: u64,
 }
 
 impl<'a> Scanner<'a> {
@@ -69,7 +70,13 @@ impl<'a> Scanner<'a> {
             version,
             window: Vec::new(),
             window_at: 0,
+            ahead: WINDOW_BYTES,
         })
+    }
+
+    /// How much is read at once.
+    pub fn read_ahead(&mut self, bytes: u64) {
+        self.ahead = bytes;
     }
 
     /// The offset of the next frame: after `End` or `Bad`, where the frames end.
@@ -124,23 +131,49 @@ impl<'a> Scanner<'a> {
     /// What the file layer says.
     pub fn rest_behind(&mut self, end: u64) -> io::Result<Rest> {
         let mut rest = Rest::Nothing;
-        let mut at = end + ALIGNMENT as u64;
-        while at < self.end {
-            let Some(len) = self.len_at(at)?.filter(|len| *len > 0) else {
-                at += ALIGNMENT as u64;
-                continue;
-            };
-            self.load(at, len)?;
+        let mut from = end + ALIGNMENT as u64;
+        while let Some((at, len)) = self.find(from)? {
             match self.frame_at(at, len) {
-                Some(frame) if group_offset(&frame) > end => return Ok(Rest::LaterGroup),
-                Some(_) => {
-                    rest = Rest::SameGroup;
-                    at += aligned(len) as u64;
-                }
-                None => at += ALIGNMENT as u64,
+                Some(frame) if group_offset(&frame.header()) > end => return Ok(Rest::LaterGroup),
+                Some(_) | None => rest = Rest::SameGroup,
             }
+            from = at + aligned(len) as u64;
         }
         Ok(rest)
+    }
+
+    /// The next frame that verifies, at or behind an offset: its offset and length.
+    ///
+    /// # Errors
+    /// What the file layer says.
+    pub fn find(&mut self, from: u64) -> io::Result<Option<(u64, usize)>> {
+        let mut at = from;
+        while at + HEADER_BYTES as u64 <= self.end {
+            if let Some(len) = self.len_at(at)?.filter(|len| *len > 0)
+                && self.claims_place(at)
+            {
+                self.load(at, len)?;
+                if self.frame_at(at, len).is_some() {
+                    return Ok(Some((at, len)));
+                }
+            }
+            at += ALIGNMENT as u64;
+        }
+        Ok(None)
+    }
+
+    /// Goes on at another offset, behind another version.
+    pub fn resume(&mut self, at: u64, version: u64) {
+        self.at = at;
+        self.version = version;
+    }
+
+    /// The version of the frame at an offset that [`find`](Self::find) gave.
+    #[must_use]
+    pub fn version_at(&self, at: u64) -> Option<u64> {
+        self.bytes(at, HEADER_BYTES)
+            .and_then(claimed_header)
+            .map(|header| header.version)
     }
 
     /// The length claimed at an offset: 0 at the end, none when it can be no frame.
@@ -153,13 +186,24 @@ impl<'a> Scanner<'a> {
         Ok(claimed.filter(|len| at + *len as u64 <= self.end))
     }
 
-    fn frame_at(&self, at: u64, len: usize) -> Option<Frame<'_>> {
-        let frame = Frame::decode(self.bytes(at, len)?, self.seed)?;
-        let header = frame.header();
-        let is_of_this_place = header.segment == self.segment
+    /// Whether what is loaded there says that it is a frame of this place. Cheap: nothing is summed.
+    fn claims_place(&self, at: u64) -> bool {
+        let header = self.bytes(at, HEADER_BYTES).and_then(claimed_header);
+        header.is_some_and(|header| self.is_of_place(&header, at))
+    }
+
+    fn is_of_place(&self, header: &Header, at: u64) -> bool {
+        header.segment == self.segment
             && header.group >> 32 == u64::from(self.segment)
-            && group_offset(&frame) <= at;
-        (is_of_this_place && frame.is_whole()).then_some(frame)
+            && group_offset(header) <= at
+    }
+
+    fn frame_at(&self, at: u64, len: usize) -> Option<Frame<'_>> {
+        if !self.claims_place(at) {
+            return None;
+        }
+        let frame = Frame::decode(self.bytes(at, len)?, self.seed)?;
+        frame.is_whole().then_some(frame)
     }
 
     fn bytes(&self, at: u64, len: usize) -> Option<&[u8]> {
@@ -172,8 +216,10 @@ impl<'a> Scanner<'a> {
         if self.bytes(at, len).is_some() {
             return Ok(());
         }
-        let left = usize::try_from(self.end - at).unwrap_or(usize::MAX);
-        self.window = vec![0; len.max(WINDOW_BYTES).min(left)];
+        let wanted = (len as u64).max(self.ahead).min(self.end - at);
+        let wanted = usize::try_from(wanted).expect("a window fits into memory");
+        self.window.clear();
+        self.window.resize(wanted, 0);
         self.window_at = at;
         let read = self.file.read_at(&mut self.window, at)?;
         self.window.truncate(read);
@@ -181,6 +227,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-fn group_offset(frame: &Frame<'_>) -> u64 {
-    frame.header().group & u64::from(u32::MAX)
+fn group_offset(header: &Header) -> u64 {
+    header.group & u64::from(u32::MAX)
 }

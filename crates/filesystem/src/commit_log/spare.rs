@@ -15,8 +15,15 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// A segment being filled, if any.
 #[derive(Debug, Default)]
 pub(super) struct Spare {
-    filling: Option<JoinHandle<io::Result<Arc<dyn LogFile>>>>,
+    filling: Option<Filling>,
     stop: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Filling {
+    files: Arc<dyn FileLayer>,
+    bytes: u64,
+    thread: JoinHandle<io::Result<Arc<dyn LogFile>>>,
 }
 
 impl Spare {
@@ -25,29 +32,51 @@ impl Spare {
         if self.filling.is_some() {
             return;
         }
-        let (files, stop) = (Arc::clone(files), Arc::clone(&self.stop));
-        let filling = std::thread::Builder::new()
+        let (filled, stop) = (Arc::clone(files), Arc::clone(&self.stop));
+        let thread = std::thread::Builder::new()
             .name("dormouse-spare".to_owned())
             .spawn(move || {
-                let file = files.create(TEMPORARY)?;
-                zero_fill(&*file, 0, bytes, &stop)?;
-                file.sync()?;
-                Ok(file)
+                let file = fill(&*filled, bytes, &stop);
+                if file.is_err() {
+                    // Half a segment is in the way of those who need its room.
+                    drop(filled.remove(TEMPORARY));
+                }
+                file
             });
         // Without a thread the segment is filled when it is begun: slower, not wrong.
-        self.filling = filling.ok();
+        self.filling = thread.ok().map(|thread| Filling {
+            files: Arc::clone(files),
+            bytes,
+            thread,
+        });
+    }
+
+    /// Bytes that it takes, or will.
+    pub(super) fn bytes(&self) -> u64 {
+        self.filling.as_ref().map_or(0, |filling| filling.bytes)
     }
 
     /// The filled file, waiting for it if need be; none when there is none, or it could not be filled.
     pub(super) fn take(&mut self) -> Option<Arc<dyn LogFile>> {
-        self.filling.take()?.join().ok()?.ok()
+        self.filling.take()?.thread.join().ok()?.ok()
     }
+}
+
+fn fill(files: &dyn FileLayer, bytes: u64, stop: &AtomicBool) -> io::Result<Arc<dyn LogFile>> {
+    let file = files.create(TEMPORARY)?;
+    zero_fill(&*file, 0, bytes, stop)?;
+    file.sync()?;
+    Ok(file)
 }
 
 impl Drop for Spare {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        drop(self.take());
+        if let Some(Filling { files, thread, .. }) = self.filling.take()
+            && matches!(thread.join(), Ok(Ok(_)))
+        {
+            drop(files.remove(TEMPORARY));
+        }
     }
 }
 

@@ -15,18 +15,22 @@ pub(crate) enum Mode {
 }
 
 /// Applies all of a frame. In replay it may be applied any number of times.
+///
+/// Returns by how many bytes what is live grew.
 pub(crate) fn apply<I: Index>(
     index: &mut I,
     place: Place,
     frame: &Frame<'_>,
     mode: Mode,
-) -> Result<(), IndexError> {
-    let version = frame.header().version;
+) -> Result<i64, IndexError> {
+    let of_frame = frame.header().version;
     let mut heads = Heads {
-        version,
+        version: of_frame,
         changed: Vec::new(),
     };
+    let mut grown = 0;
     for (at, operation) in frame.operations() {
+        let version = operation.version(of_frame);
         let spot = |weight: usize| Spot {
             place,
             at: u32::try_from(at).expect("a frame is at most FRAME_MAX"),
@@ -36,12 +40,19 @@ pub(crate) fn apply<I: Index>(
         match operation {
             Operation::Put { key, kind, value, .. } => {
                 if is_newer(index, key, version, mode)? {
-                    index.put_record(key, &spot(kind.len() + value.len()))?;
+                    grown += put_record(index, key, &spot(kind.len() + value.len()))?;
+                }
+            }
+            Operation::Moved { key, kind, value, .. } => {
+                // Of the same version too: it lies here now.
+                if is_newer(index, key, version + 1, mode)? {
+                    grown += put_record(index, key, &spot(kind.len() + value.len()))?;
                 }
             }
             Operation::Delete { key, .. } => {
                 if is_newer(index, key, version, mode)? {
-                    index.remove_record(key)?;
+                    let old = index.remove_record(key)?;
+                    grown -= old.map_or(0, |old| record_bytes(key, old.weight()));
                 }
             }
             Operation::Append { log, position, entry } => {
@@ -49,7 +60,14 @@ pub(crate) fn apply<I: Index>(
                 if let Some(head) = heads.of(index, log)?.filter(|head| head.next <= position) {
                     head.next = position + 1;
                     head.bytes += entry.len() as u64;
-                    index.put_entry(log, position, &spot(entry.len()))?;
+                    grown += put_entry(index, log, position, &spot(entry.len()))?;
+                }
+            }
+            Operation::MovedEntry {
+                log, position, entry, ..
+            } => {
+                if mode == Mode::Live || heads.keeps(index, log, position)? {
+                    grown += put_entry(index, log, position, &spot(entry.len()))?;
                 }
             }
             Operation::Truncate {
@@ -58,14 +76,72 @@ pub(crate) fn apply<I: Index>(
                 if let Some(head) = heads.of(index, log)?.filter(|head| head.first < before) {
                     let first = std::mem::replace(&mut head.first, before);
                     head.bytes = head.bytes.saturating_sub(bytes);
-                    for position in first..before {
-                        index.remove_entry(log, position)?;
-                    }
+                    grown -= remove_entries(index, log, first, before)?;
                 }
             }
+            Operation::Head {
+                log,
+                incarnation,
+                first,
+                next,
+                bytes,
+            } => {
+                if let Some(head) = heads.of(index, log)? {
+                    *head = Head {
+                        incarnation,
+                        first,
+                        next,
+                        bytes,
+                        version,
+                    };
+                }
+            }
+            Operation::Cleaned { .. } | Operation::Lost { .. } => {}
         }
     }
-    heads.write(index)
+    Ok(grown + heads.write(index)?)
+}
+
+/// Bytes of a record's operation in the log.
+pub(crate) fn record_bytes(key: &str, weight: usize) -> i64 {
+    (16 + key.len() + weight) as i64
+}
+
+/// Bytes of a log entry's operation.
+pub(crate) fn entry_bytes(log: &str, weight: usize) -> i64 {
+    (24 + log.len() + weight) as i64
+}
+
+/// Bytes of what keeps a log's ends.
+pub(crate) fn head_bytes(log: &str) -> i64 {
+    (40 + log.len()) as i64
+}
+
+fn put_record<I: Index>(index: &mut I, key: &str, spot: &Spot) -> Result<i64, IndexError> {
+    let old = index.put_record(key, spot)?;
+    let new = record_bytes(key, spot.weight as usize);
+    Ok(new - old.map_or(0, |old| record_bytes(key, old.weight())))
+}
+
+fn put_entry<I: Index>(index: &mut I, log: &str, position: u64, spot: &Spot) -> Result<i64, IndexError> {
+    let old = index.put_entry(log, position, spot)?;
+    let new = entry_bytes(log, spot.weight as usize);
+    Ok(new - old.map_or(0, |old| entry_bytes(log, old.weight())))
+}
+
+/// Removes the entries that are there: of a log whose first segments went, those before are not.
+fn remove_entries<I: Index>(index: &mut I, log: &str, first: u64, before: u64) -> Result<i64, IndexError> {
+    let mut found = Vec::new();
+    index.walk_entries(log, first, before, |position, spot| {
+        found.push((position, spot.weight()));
+        true
+    })?;
+    let mut removed = 0;
+    for (position, weight) in found {
+        index.remove_entry(log, position)?;
+        removed += entry_bytes(log, weight);
+    }
+    Ok(removed)
 }
 
 fn is_newer<I: Index>(index: &I, key: &str, version: u64, mode: Mode) -> Result<bool, IndexError> {
@@ -96,13 +172,25 @@ impl<'a> Heads<'a> {
         Ok(self.changed[at].1.as_mut())
     }
 
-    fn write<I: Index>(self, index: &mut I) -> Result<(), IndexError> {
+    /// Whether a log has an entry at a position, as far as its ends tell.
+    fn keeps<I: Index>(&self, index: &I, log: &str, position: u64) -> Result<bool, IndexError> {
+        let pending = self.changed.iter().find(|(known, _)| *known == log);
+        let head = match pending.and_then(|(_, head)| *head) {
+            Some(head) => Some(head),
+            None => index.head(log)?,
+        };
+        Ok(head.is_some_and(|head| (head.first..head.next).contains(&position)))
+    }
+
+    fn write<I: Index>(self, index: &mut I) -> Result<i64, IndexError> {
+        let mut grown = 0;
         for (log, head) in self.changed {
             if let Some(head) = head {
                 let version = self.version;
-                index.put_head(log, &Head { version, ..head })?;
+                let is_new = index.put_head(log, &Head { version, ..head })?;
+                grown += if is_new { head_bytes(log) } else { 0 };
             }
         }
-        Ok(())
+        Ok(grown)
     }
 }

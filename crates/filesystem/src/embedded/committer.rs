@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::answer::{Answer, indeterminate, refuse_closed};
 use super::apply::{Mode, apply};
+use super::audit::Audit;
+use super::cleaner::{Cleaner, Step, Unclean};
 use super::decide::{Group, Undecided};
-use super::index::{Index, Settled};
+use super::index::Index;
 use super::queue::{Ending, Next, Waiting};
 use super::shared::{INDEX_FAILED, Shared};
 use super::tally::Tally;
-use super::work::{Truncated, Work};
+use super::work::Work;
 use crate::commit_log::checkpoint::Checkpoint;
 use crate::commit_log::{Appender, NoRoom, Purpose};
-use crate::{BusyCause, CommitError, Committed, LogError, State};
+use crate::{BusyCause, CommitError};
 
 /// When writing has stopped for this long a checkpoint is made, once; then the committer sleeps without a timer.
 const IDLE: Duration = Duration::from_secs(1);
@@ -28,7 +30,7 @@ const GATHER_PART: u32 = 8;
 /// And never more than this, whatever a flush took.
 const GATHER_MAX: Duration = Duration::from_millis(2);
 
-const FLUSH_FAILED: &str = "a flush failed; opening it again decides what was written";
+pub(super) const FLUSH_FAILED: &str = "a flush failed; opening it again decides what was written";
 const LOCK_LOST: &str = "its lock file was replaced";
 const COMMITTER_FAILED: &str = "its committer failed";
 pub(crate) const SHUT_DOWN: &str = "it was shut down";
@@ -36,54 +38,57 @@ pub(crate) const SHUT_DOWN: &str = "it was shut down";
 /// The one writer of an open store.
 #[derive(Debug)]
 pub(crate) struct Committer<I: Index> {
-    shared: Arc<Shared<I>>,
-    appender: Appender,
-    store: [u8; 16],
+    pub(super) shared: Arc<Shared<I>>,
+    pub(super) appender: Appender,
+    pub(super) store: [u8; 16],
     /// The version of the next commit.
     next: u64,
-    tally: Tally,
+    pub(super) tally: Tally,
+    /// Bytes of the operations that are live.
+    pub(super) live: i64,
     group: Group,
     /// Whether something was written since the last checkpoint, or since the round under way began.
-    is_behind: bool,
+    pub(super) is_behind: bool,
     /// The round under way: its checkpoint, once all that was there when it began is durable behind the log.
-    round: Option<Checkpoint>,
+    pub(super) round: Option<Checkpoint>,
     /// What the last flush took.
     flush_time: Duration,
+    pub(super) cleaner: Option<Cleaner>,
+    pub(super) audit: Option<Audit>,
 }
 
-/// Something decided, and whom to tell once it is durable.
+/// What a committer begins with.
 #[derive(Debug)]
-enum Answer {
-    Commit(
-        oneshot::Sender<Result<Committed, CommitError>>,
-        Result<Committed, CommitError>,
-    ),
-    Truncate(
-        oneshot::Sender<Result<Truncated, LogError>>,
-        Result<Truncated, LogError>,
-    ),
+pub(crate) struct Begun {
+    pub(crate) appender: Appender,
+    pub(crate) store: [u8; 16],
+    /// The version of the first commit.
+    pub(crate) next: u64,
+    pub(crate) tally: Tally,
+    pub(crate) live: i64,
+    pub(crate) is_behind: bool,
+    /// None where nothing stays in the log.
+    pub(crate) cleaner: Option<Cleaner>,
+    /// None where the index is known to be what it must.
+    pub(crate) audit: Option<Audit>,
 }
 
 impl<I: Index> Committer<I> {
-    pub(crate) fn new(
-        shared: Arc<Shared<I>>,
-        appender: Appender,
-        store: [u8; 16],
-        next: u64,
-        tally: Tally,
-        is_behind: bool,
-    ) -> Self {
-        let group = Group::new(appender.seed());
+    pub(crate) fn new(shared: Arc<Shared<I>>, begun: Begun) -> Self {
+        let group = Group::new(begun.appender.seed());
         Self {
             shared,
-            appender,
-            store,
-            next,
-            tally,
+            appender: begun.appender,
+            store: begun.store,
+            next: begun.next,
+            tally: begun.tally,
+            live: begun.live,
             group,
-            is_behind,
+            is_behind: begun.is_behind,
             round: None,
             flush_time: Duration::ZERO,
+            cleaner: begun.cleaner,
+            audit: begun.audit,
         }
     }
 
@@ -105,12 +110,14 @@ impl<I: Index> Committer<I> {
                 Next::Group(waiting) => {
                     let told = waiting.len();
                     let came_meanwhile = self.commit(waiting);
+                    self.audit();
                     if self.round.is_some() {
                         self.settle();
                     } else {
                         self.gather(told + came_meanwhile);
                     }
                 }
+                Next::Idle if self.audit.is_some() => self.audit(),
                 Next::Idle => self.settle(),
                 Next::Closed(Ending::Clean) => return self.end(),
                 Next::Closed(Ending::Dropped) => return,
@@ -120,10 +127,10 @@ impl<I: Index> Committer<I> {
 
     /// How long it waits for work before it makes what was written durable behind the log; none when it is.
     fn idle(&self) -> Option<Duration> {
-        match self.round {
-            Some(_) => Some(Duration::ZERO),
-            None => self.is_behind.then_some(IDLE),
+        if self.round.is_some() || self.audit.is_some() {
+            return Some(Duration::ZERO);
         }
+        self.is_behind.then_some(IDLE)
     }
 
     /// Lets those just told come back with their next commit, so that callers who write one thing after the other
@@ -143,7 +150,9 @@ impl<I: Index> Committer<I> {
             return self.without_lock(works);
         }
         let works = self.with_room(works);
+        let step = self.clean(&works);
         self.group.begin(self.appender.next_place(), self.next);
+        let moved = step.as_ref().map_or(0, |step| self.group.move_again(&step.moves));
         let answers = self.decide(works);
         if self.group.places.is_empty() {
             self.acknowledge(answers);
@@ -157,7 +166,13 @@ impl<I: Index> Committer<I> {
                 self.without_lock(Vec::new());
                 indeterminate(answers, LOCK_LOST);
             }
-            Ok(()) => self.publish(answers),
+            Ok(()) => {
+                if let Some(cleaner) = &mut self.cleaner {
+                    cleaner.earn(self.group.bytes.len() - moved);
+                    step.into_iter().for_each(|step| cleaner.taken(step));
+                }
+                self.publish(answers);
+            }
             Err(error) => self.lost(answers, &error),
         }
         came_meanwhile
@@ -189,14 +204,62 @@ impl<I: Index> Committer<I> {
     }
 
     fn make_room(&mut self, bytes: u64, purpose: Purpose) -> Result<(), NoRoom> {
-        if bytes > 0
-            && self.appender.make_room(bytes, self.next, purpose)?
-            && self.is_behind
-            && self.round.is_none()
-        {
+        if bytes == 0 {
+            return Ok(());
+        }
+        if let Some(cleaner) = &self.cleaner {
+            self.appender
+                .set_segment_bytes(cleaner.segment_bytes(self.live()));
+        }
+        let has_rolled = self.appender.make_room(bytes, self.next, purpose)?;
+        if let Some(cleaner) = &mut self.cleaner {
+            cleaner.add(self.appender.take_whole());
+        }
+        if has_rolled && self.is_behind && self.round.is_none() {
             self.settle();
         }
         Ok(())
+    }
+
+    /// Bytes of what is live, as counted.
+    pub(super) fn live(&self) -> u64 {
+        u64::try_from(self.live).unwrap_or(0)
+    }
+
+    /// The cleaner's step in this group, with room for it beside what is to be committed. None when nothing is
+    /// committed: it works while commits come.
+    fn clean(&mut self, works: &[Work]) -> Option<Step> {
+        let cleaner = self.cleaner.as_ref()?;
+        let bytes = encoded_max(works);
+        if bytes == 0 {
+            return None;
+        }
+        let (live, open_bytes) = (self.live(), self.appender.bytes());
+        let step =
+            self.shared.with_index(
+                |index| match cleaner.step(&self.shared, index, live, open_bytes) {
+                    Ok(step) => Ok(step),
+                    Err(Unclean::Index(error)) => Err(error),
+                    Err(Unclean::Io(error)) => {
+                        tracing::warn!(%error, "a segment of the store could not be cleaned now");
+                        Ok(None)
+                    }
+                },
+            );
+        let step = step.ok().flatten()?;
+        if step.moves.is_empty() {
+            self.cleaner.as_mut()?.taken(step);
+            return None;
+        }
+        // It gives space back: it may use the reserve.
+        match self.make_room(bytes + step.encoded_max(), Purpose::Reclaim) {
+            Ok(()) => Some(step),
+            Err(NoRoom::NoSpace) => None,
+            Err(NoRoom::Failed(error)) => {
+                self.without_log(Vec::new(), &error);
+                None
+            }
+        }
     }
 
     /// Somebody replaced the lock file: another process may believe that it holds the store.
@@ -268,14 +331,20 @@ impl<I: Index> Committer<I> {
     /// The group is durable: now it is shown, hinted, and its callers are told.
     fn publish(&mut self, answers: Vec<Answer>) {
         let Self {
-            shared, group, tally, ..
+            shared,
+            group,
+            tally,
+            live,
+            audit,
+            ..
         } = self;
         let highest = group.next_version() - 1;
         let changed = shared.change_index(|index| {
             index.begin(highest)?;
             for (place, frame) in group.frames() {
-                apply(index, place, &frame, Mode::Live)?;
+                *live += apply(index, place, &frame, Mode::Live)?;
                 tally.count(&frame);
+                audit.iter_mut().for_each(|audit| audit.count(&frame));
             }
             Ok(())
         });
@@ -287,16 +356,11 @@ impl<I: Index> Committer<I> {
         self.acknowledge(answers);
     }
 
-    /// Tells the callers, who may be gone.
+    /// Tells the callers.
     fn acknowledge(&self, answers: Vec<Answer>) {
         let done = answers.iter().filter(|answer| answer.is_done()).count();
         self.shared.commits.fetch_add(done as u64, Ordering::Relaxed);
-        for answer in answers {
-            match answer {
-                Answer::Commit(to, answer) => drop(to.send(answer)),
-                Answer::Truncate(to, answer) => drop(to.send(answer)),
-            }
-        }
+        answers.into_iter().for_each(Answer::tell);
     }
 
     /// A flush that failed is never retried and believed: reopening decides what was written.
@@ -304,86 +368,6 @@ impl<I: Index> Committer<I> {
         tracing::error!(%error, "a flush of the store failed; it is closed for writing");
         self.shared.refuse_writes(FLUSH_FAILED);
         indeterminate(answers, &error.to_string());
-    }
-
-    /// Takes one step of making what was written durable behind the log; behind the last one says so.
-    ///
-    /// A round covers what is there when it begins. What comes meanwhile is the next round's, so each one ends.
-    fn settle(&mut self) {
-        // After a failure the log may hold what the index lacks: the last checkpoint is the one that is true.
-        if self.shared.state() != State::Open {
-            self.is_behind = false;
-            self.round = None;
-            return;
-        }
-        if self.round.is_none() {
-            self.round = Some(self.checkpoint());
-            self.is_behind = false;
-        }
-        if let Err(error) = self.try_settle() {
-            // The checkpoint before this one still holds; the next opening replays more.
-            tracing::warn!(%error, "no checkpoint of the store was made");
-            self.round = None;
-        }
-    }
-
-    fn try_settle(&mut self) -> io::Result<()> {
-        if I::settle(&self.shared)? == Settled::All
-            && let Some(checkpoint) = self.round.take()
-        {
-            checkpoint.write(&*self.shared.files)?;
-            I::checkpointed(&self.shared, checkpoint.segment)?;
-        }
-        Ok(())
-    }
-
-    /// Makes all of it durable, and says that the end was clean.
-    fn end(&mut self) {
-        if self.shared.state() != State::Open {
-            return;
-        }
-        if let Err(error) = self.try_end() {
-            tracing::warn!(%error, "the store was closed without a checkpoint");
-        }
-    }
-
-    /// Ends: nothing is committed any more, so a round under way and one more are all there are.
-    fn try_end(&mut self) -> io::Result<()> {
-        if self.round.take().is_some() {
-            while I::settle(&self.shared)? == Settled::Part {}
-        }
-        while I::settle(&self.shared)? == Settled::Part {}
-        let checkpoint = Checkpoint {
-            clean: true,
-            ..self.checkpoint()
-        };
-        checkpoint.write(&*self.shared.files)?;
-        I::checkpointed(&self.shared, checkpoint.segment)
-    }
-
-    /// What is true once all that is written now is durable behind the log.
-    fn checkpoint(&self) -> Checkpoint {
-        let (segment, offset) = self.appender.next_place();
-        Checkpoint {
-            clean: false,
-            store: self.store,
-            boot: self.shared.files.boot(),
-            version: self.appender.version(),
-            segment,
-            offset,
-            items: self.tally.items,
-            digest: self.tally.digest,
-        }
-    }
-}
-
-impl Answer {
-    /// Whether a commit was done, checks alone included.
-    fn is_done(&self) -> bool {
-        match self {
-            Self::Commit(_, answer) => answer.is_ok(),
-            Self::Truncate(..) => false,
-        }
     }
 }
 
@@ -408,29 +392,5 @@ fn encoded_max(works: &[Work]) -> u64 {
 fn refuse_busy(works: Vec<Work>, cause: BusyCause) {
     for work in works {
         work.refuse(CommitError::Busy { cause });
-    }
-}
-
-fn refuse_closed(answers: Vec<Answer>, reason: &'static str) {
-    for answer in answers {
-        match answer {
-            Answer::Commit(to, _) => drop(to.send(Err(CommitError::Closed { reason }))),
-            Answer::Truncate(to, _) => drop(to.send(Err(CommitError::Closed { reason }.into()))),
-        }
-    }
-}
-
-/// What was accepted may or may not be on disk. What was refused, or only checked, was judged against a state that may
-/// never come to be: it was not done.
-fn indeterminate(answers: Vec<Answer>, cause: &str) {
-    let lost = || CommitError::Indeterminate {
-        source: Some(cause.to_owned().into()),
-    };
-    for answer in answers {
-        match answer {
-            Answer::Commit(to, Ok(Committed { version: Some(_), .. })) => drop(to.send(Err(lost()))),
-            Answer::Truncate(to, Ok(_)) => drop(to.send(Err(lost().into()))),
-            Answer::Commit(..) | Answer::Truncate(..) => refuse_closed(vec![answer], FLUSH_FAILED),
-        }
     }
 }

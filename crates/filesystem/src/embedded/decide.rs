@@ -6,7 +6,7 @@ use super::index::{Index, IndexError, Spotted};
 use super::spot::Head;
 use super::work::{Truncate, Truncated};
 use crate::commit_log::Place;
-use crate::commit_log::frame::{self, Header, Operation, Seed};
+use crate::commit_log::frame::{self, Header, Operation, Packed, Seed};
 use crate::judge::judge;
 use crate::{Batch, CommitError, Committed, Expected, Key, LogError, Position, Stream, Version};
 
@@ -203,7 +203,20 @@ impl Group {
         })
     }
 
+    /// Adds what is written again, before anything else: what is committed in this group comes behind it.
+    ///
+    /// Returns how many bytes that takes.
+    pub(crate) fn move_again(&mut self, moves: &Packed) -> usize {
+        let before = self.bytes.len();
+        self.framed(|header, seed, out| frame::encode_packed(header, seed, moves, out));
+        self.bytes.len() - before
+    }
+
     fn encode<'a>(&mut self, operations: impl Iterator<Item = Operation<'a>>) {
+        self.framed(|header, seed, out| frame::encode(header, seed, operations, out));
+    }
+
+    fn framed(&mut self, encode: impl FnOnce(Header, Seed, &mut Vec<u8>) -> usize) {
         let offset = |bytes: usize| self.begin + u32::try_from(bytes).expect("a group is below 4 GiB");
         let header = Header {
             version: self.next,
@@ -211,7 +224,7 @@ impl Group {
             segment: self.segment,
         };
         let at = offset(self.bytes.len());
-        let len = frame::encode(header, self.seed, operations, &mut self.bytes);
+        let len = encode(header, self.seed, &mut self.bytes);
         self.places.push(Place {
             segment: self.segment,
             offset: at,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::spot::Spot;
 use crate::commit_log::frame::{Frame, Operation};
-use crate::commit_log::{Place, Reader};
+use crate::commit_log::{Pin, Place, Reader};
 use crate::{Entry, Key, Logged, Position, ReadError, RecordKind, Stream, Version};
 
 /// Why an item was not fetched.
@@ -46,6 +46,8 @@ pub(crate) struct LogFetch<'a> {
     reader: &'a Reader,
     buffer: Vec<u8>,
     loaded: Option<Place>,
+    /// Made before the index is looked at.
+    _pin: Pin,
 }
 
 impl<'a> LogFetch<'a> {
@@ -54,6 +56,7 @@ impl<'a> LogFetch<'a> {
             reader,
             buffer: Vec::new(),
             loaded: None,
+            _pin: reader.pin(),
         }
     }
 
@@ -61,10 +64,11 @@ impl<'a> LogFetch<'a> {
     fn operation(&mut self, spot: &Spot) -> Result<Operation<'_>, Unfetched> {
         self.load(spot.place)?;
         let frame = Frame::verified(&self.buffer).ok_or(Unfetched::Corrupt)?;
-        if frame.header().version != spot.version {
+        let operation = frame.operation(spot.at as usize).ok_or(Unfetched::Corrupt)?;
+        if operation.version(frame.header().version) != spot.version {
             return Err(Unfetched::Corrupt);
         }
-        frame.operation(spot.at as usize).ok_or(Unfetched::Corrupt)
+        Ok(operation)
     }
 
     fn load(&mut self, place: Place) -> Result<(), Unfetched> {
@@ -89,6 +93,12 @@ impl Fetch<Spot> for LogFetch<'_> {
                 kind,
                 value,
                 ..
+            }
+            | Operation::Moved {
+                key: found,
+                kind,
+                value,
+                ..
             } if found == key.stored() => Ok(Entry {
                 key: key.clone(),
                 value: Bytes::copy_from_slice(value),
@@ -105,6 +115,12 @@ impl Fetch<Spot> for LogFetch<'_> {
                 log: found,
                 position,
                 entry,
+            }
+            | Operation::MovedEntry {
+                log: found,
+                position,
+                entry,
+                ..
             } if found == log.key().stored() && position == at => Ok(Logged {
                 position: Position::new(position),
                 version: Version::new(spot.version),

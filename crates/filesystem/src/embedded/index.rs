@@ -22,6 +22,8 @@ pub(crate) enum IndexError {
     Panicked,
     #[error("the index holds what was never written to it")]
     Garbled,
+    #[error("the index does not hold what the log says")]
+    Unequal,
     #[cfg(feature = "sled")]
     #[error("the index has another format or belongs to another store")]
     Other,
@@ -59,6 +61,8 @@ pub(crate) trait Spotted: Copy + Send {
     fn version(&self) -> u64;
     /// Bytes of kind and value, or of the log entry.
     fn weight(&self) -> usize;
+    /// Where it lies in the commit log; none when it does not.
+    fn in_log(&self) -> Option<Spot>;
 }
 
 /// Whether all of what is to be made durable is.
@@ -80,21 +84,25 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
     type Beside: fmt::Debug + Default + Send + Sync + 'static;
     /// Reads items. While it lives, what was found after it was made can be read.
     type Fetch<'a>: Fetch<Self::Spot>;
+    /// Held while segments go.
+    type Changing<'a>;
     /// The backend's name in `FORMAT` and in a store's address.
     const BACKEND: &'static str;
 
     /// Where a record lies.
     fn record(&self, key: &str) -> Result<Option<Self::Spot>, IndexError>;
-    /// A record lies there in the log now.
-    fn put_record(&mut self, key: &str, spot: &Spot) -> Result<(), IndexError>;
-    /// A record is no more.
-    fn remove_record(&mut self, key: &str) -> Result<(), IndexError>;
+    /// A record lies there in the log now; where it lay.
+    fn put_record(&mut self, key: &str, spot: &Spot) -> Result<Option<Self::Spot>, IndexError>;
+    /// A record is no more; where it lay.
+    fn remove_record(&mut self, key: &str) -> Result<Option<Self::Spot>, IndexError>;
     /// A log's head.
     fn head(&self, log: &str) -> Result<Option<Head>, IndexError>;
-    /// A log has this head now.
-    fn put_head(&mut self, log: &str, head: &Head) -> Result<(), IndexError>;
-    /// A log's entry lies there in the commit log now.
-    fn put_entry(&mut self, log: &str, position: u64, spot: &Spot) -> Result<(), IndexError>;
+    /// A log has this head now; whether it had none.
+    fn put_head(&mut self, log: &str, head: &Head) -> Result<bool, IndexError>;
+    /// A log's entry lies there in the commit log now; where it lay.
+    fn put_entry(&mut self, log: &str, position: u64, spot: &Spot) -> Result<Option<Self::Spot>, IndexError>;
+    /// Where a log's entry lies.
+    fn entry(&self, log: &str, position: u64) -> Result<Option<Self::Spot>, IndexError>;
     /// A log's entry is no more.
     fn remove_entry(&mut self, log: &str, position: u64) -> Result<(), IndexError>;
     /// Shows records in order until told to stop.
@@ -113,8 +121,12 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
         to: u64,
         visit: impl FnMut(u64, Self::Spot) -> bool,
     ) -> Result<(), IndexError>;
-    /// Shows the log and position of every entry of every log.
-    fn walk_all_entries(&self, visit: impl FnMut(&str, u64)) -> Result<(), IndexError>;
+    /// Shows every entry of every log in order, behind one or from the first, until told to stop.
+    fn walk_all_entries(
+        &self,
+        after: Option<(&str, u64)>,
+        visit: impl FnMut(&str, u64, Self::Spot) -> bool,
+    ) -> Result<(), IndexError>;
     /// Says that changes up to this version follow.
     fn begin(&mut self, version: u64) -> Result<(), IndexError>;
     /// Bytes on disk behind the log.
@@ -129,6 +141,8 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
     fn fetch(shared: &Shared<Self>) -> Self::Fetch<'_>;
     /// Makes what the log holds durable behind it, or a part of it.
     fn settle(shared: &Shared<Self>) -> io::Result<Settled>;
-    /// The checkpoint says now that the log is not needed before this segment.
-    fn checkpointed(shared: &Shared<Self>, segment: u32) -> io::Result<()>;
+    /// A sum of what it has on disk, when nothing will change it any more; 0 for one that needs none.
+    fn sum(shared: &Shared<Self>) -> io::Result<u64>;
+    /// Waits until nobody reads what lies where segments go, and lets nobody.
+    fn change_files(beside: &Self::Beside) -> Self::Changing<'_>;
 }

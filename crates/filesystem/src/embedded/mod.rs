@@ -4,17 +4,22 @@
 //! and only then shows, hints and acknowledges it. Reads look up the index at one point, then read where the items
 //! lie, on a few reader threads. What stands behind the log is the [`Index`]'s: there backends differ.
 
+mod answer;
 pub(crate) mod apply;
+pub(crate) mod audit;
+pub(crate) mod cleaner;
 mod committer;
 mod decide;
 pub(crate) mod fetch;
 pub(crate) mod filesystem;
 pub(crate) mod folder;
+mod gone;
 pub(crate) mod index;
 mod open;
 pub(crate) mod opened;
 mod queue;
 mod read;
+mod settle;
 pub(crate) mod shared;
 pub(crate) mod spot;
 mod store;

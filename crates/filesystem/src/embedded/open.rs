@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::committer::Committer;
+use super::cleaner::{Cleaner, CleanerOptions};
+use super::committer::{Begun, Committer};
 use super::filesystem::Kind;
 use super::folder::{Folder, Opener};
 use super::index::Index;
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) program: String,
     pub(crate) segment_bytes: u64,
     pub(crate) reserve_bytes: u64,
+    /// The cleaner's share; none where nothing stays in the log.
+    pub(crate) cleaner_share: Option<u8>,
 }
 
 /// Opens a store, on a thread that may block. `together` makes its log and what stands behind it equal.
@@ -41,6 +44,15 @@ pub(crate) async fn open<I: Index>(
         return Err(OpenError::Refused {
             path: path.display().to_string(),
             reason: "a segment has 1 byte to 1 GiB".to_owned(),
+        });
+    }
+    if options
+        .cleaner_share
+        .is_some_and(|share| !(1..=99).contains(&share))
+    {
+        return Err(OpenError::Refused {
+            path: path.display().to_string(),
+            reason: "the cleaner's share is 1 to 99 percent".to_owned(),
         });
     }
     let path = path.to_owned();
@@ -94,16 +106,23 @@ fn open_blocking<I: Index>(
             .push("the store lies in memory (tmpfs): it does not survive the machine".to_owned());
     }
     let reader = Arc::clone(&opened.recovered.reader);
-    let shared = Shared::new(folder, files, reader, opened.index, opened.notices);
-    let shared = Arc::new(shared);
-    let committer = Committer::new(
-        Arc::clone(&shared),
+    let cleaner = match options.cleaner_share {
+        Some(share) => Some(cleaner(share, options.segment_bytes, &opened, &*files).map_err(Failure::Io)?),
+        None => None,
+    };
+    let begun = Begun {
         appender,
         store,
         next,
-        opened.tally,
-        opened.is_behind,
-    );
+        tally: opened.tally,
+        live: opened.live,
+        is_behind: opened.is_behind,
+        cleaner,
+        audit: opened.audit,
+    };
+    let shared = Shared::new(folder, files, reader, opened.index, opened.notices);
+    let shared = Arc::new(shared);
+    let committer = Committer::new(Arc::clone(&shared), begun);
     let (ended, has_ended) = watch::channel(false);
     let thread = spawn(committer, ended).map_err(Failure::Io)?;
     Ok(Embedded {
@@ -114,6 +133,23 @@ fn open_blocking<I: Index>(
         has_ended,
         committer: Mutex::new(Some(thread)),
     })
+}
+
+/// The cleaner of a log as it was found.
+fn cleaner<I: Index>(
+    share: u8,
+    segment_bytes: u64,
+    opened: &Opened<I>,
+    files: &dyn FileLayer,
+) -> io::Result<Cleaner> {
+    let options = CleanerOptions { share, segment_bytes };
+    let mut whole = Vec::new();
+    let mut names = opened.recovered.reader.names();
+    names.pop();
+    for (segment, name) in names {
+        whole.push((segment, files.open(&name)?.bytes()?));
+    }
+    Ok(Cleaner::new(options, whole, opened.recovered.needed))
 }
 
 fn spawn<I: Index>(committer: Committer<I>, ended: watch::Sender<bool>) -> io::Result<JoinHandle<()>> {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::audit::Audit;
 use super::index::IndexError;
 use super::tally::Tally;
 use crate::OpenError;
@@ -41,6 +42,10 @@ pub(crate) struct Opened<I> {
     pub(crate) recovered: Recovered,
     pub(crate) index: I,
     pub(crate) tally: Tally,
+    /// Bytes of the operations that are live.
+    pub(crate) live: i64,
+    /// What is still to be compared, behind the opening.
+    pub(crate) audit: Option<Audit>,
     /// The version of the last frame in the log.
     pub(crate) last_version: u64,
     /// Whether the log has what is not yet durable behind it.

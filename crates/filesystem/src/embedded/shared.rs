@@ -1,6 +1,6 @@
 //! What the handle, its readers and the committer share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::folder::Folder;
@@ -24,10 +24,6 @@ pub(crate) struct Shared<I: Index> {
     pub(crate) watches: Watches,
     pub(crate) reader: Arc<Reader>,
     pub(crate) files: Arc<dyn FileLayer>,
-    #[cfg_attr(
-        not(feature = "local"),
-        expect(dead_code, reason = "sled needs nothing beside")
-    )]
     pub(crate) beside: I::Beside,
     /// Written by the committer for a whole group at once, so that what a reader sees under it is one read point.
     /// It outlives a close, since reads go on; it is dropped before the folder and its lock.
@@ -35,6 +31,8 @@ pub(crate) struct Shared<I: Index> {
     folder: Folder,
     state: Mutex<State>,
     notices: Mutex<Vec<String>>,
+    /// How many read what was at one commit point: while there is one no segment goes.
+    pub(crate) exports: AtomicUsize,
     pub(crate) commits: AtomicU64,
     pub(crate) flushes: AtomicU64,
 }
@@ -57,6 +55,7 @@ impl<I: Index> Shared<I> {
             folder,
             state: Mutex::new(State::Open),
             notices: Mutex::new(notices),
+            exports: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
         }
@@ -86,7 +85,7 @@ impl<I: Index> Shared<I> {
     /// The index cannot be believed any more: the store closes, and the next opening rebuilds it.
     pub(crate) fn index_failed(&self, error: &IndexError) {
         tracing::error!(%error, "the index of the store failed; the store is closed");
-        drop(Checkpoint::remove(&*self.files));
+        drop(Checkpoint::distrust(&*self.files));
         self.refuse_writes(INDEX_FAILED);
     }
 

@@ -1,9 +1,11 @@
 //! What the index must hold, told by the log alone: how many items, and a digest of which.
 //!
-//! Sled recovers from damage to its file by forgetting, without a word, and people remove files. So every opening
-//! compares what there is with what the log says there must be.
+//! Sled recovers from damage to its file by forgetting, without a word, and people remove files. So what there is, is
+//! compared with what the log says there must be.
 
+use super::apply::{entry_bytes, head_bytes, record_bytes};
 use super::index::{Index, IndexError, Spotted, Walk};
+use super::spot::Head;
 use crate::commit_log::frame::{Frame, Operation};
 
 /// Records and log entries, and the exclusive or of their fingerprints and of those of the logs' ends.
@@ -14,80 +16,134 @@ pub(crate) struct Tally {
 }
 
 /// What a fingerprint is of, so that no two things have one.
-#[derive(Debug, Clone, Copy)]
-enum Of {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
     Record = 1,
     Entry,
     First,
     Next,
 }
 
+/// One thing that comes or goes, with its name and number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thing<'a> {
+    pub(crate) of: Of,
+    pub(crate) name: &'a str,
+    pub(crate) number: u64,
+}
+
 impl Tally {
     /// Counts what a frame changes.
     pub(crate) fn count(&mut self, frame: &Frame<'_>) {
+        self.count_where(frame, |_| true);
+    }
+
+    /// Counts what a frame changes of some things.
+    pub(crate) fn count_where(&mut self, frame: &Frame<'_>, counts: impl Fn(Thing<'_>) -> bool) {
         let version = frame.header().version;
+        let mut turn = |of, name, number, comes: bool| {
+            let thing = Thing { of, name, number };
+            if counts(thing) {
+                self.turn(thing, comes);
+            }
+        };
         for (_, operation) in frame.operations() {
             match operation {
                 Operation::Put { key, was, .. } => {
-                    self.drop_record(key, was);
-                    self.add(Of::Record, key, version);
+                    turn(Of::Record, key, was, false);
+                    turn(Of::Record, key, version, true);
                 }
-                Operation::Delete { key, was } => self.drop_record(key, was),
+                Operation::Delete { key, was } => turn(Of::Record, key, was, false),
                 Operation::Append { log, position, .. } => {
-                    self.add(Of::Entry, log, position);
-                    self.turn_end(Of::Next, log, position);
-                    self.turn_end(Of::Next, log, position + 1);
+                    turn(Of::Entry, log, position, true);
+                    turn(Of::Next, log, position, false);
+                    turn(Of::Next, log, position + 1, true);
                 }
                 Operation::Truncate {
                     log, first, before, ..
                 } => {
-                    (first..before).for_each(|position| self.drop(Of::Entry, log, position));
-                    self.turn_end(Of::First, log, first);
-                    self.turn_end(Of::First, log, before);
+                    (first..before).for_each(|position| turn(Of::Entry, log, position, false));
+                    turn(Of::First, log, first, false);
+                    turn(Of::First, log, before, true);
                 }
+                // Where things lie is not counted.
+                Operation::Moved { .. }
+                | Operation::MovedEntry { .. }
+                | Operation::Head { .. }
+                | Operation::Cleaned { .. }
+                | Operation::Lost { .. } => {}
             }
         }
     }
 
-    /// Counts what an index holds. It takes about a second for a million items.
-    pub(crate) fn of<I: Index>(index: &I) -> Result<Self, IndexError> {
-        let mut tally = Self::default();
+    /// Counts what an index holds, and the bytes of it that are live. It takes about a second for a million items.
+    pub(crate) fn of<I: Index>(index: &I) -> Result<(Self, i64), IndexError> {
+        let (mut tally, mut live) = (Self::default(), 0);
         index.walk_records(Walk::ALL, |key, spot| {
-            // One that cannot be read counts as none: repair makes it anew.
-            if spot.version() > 0 {
-                tally.add(Of::Record, key, spot.version());
-            }
+            tally.record(key, spot.version());
+            live += record_bytes(key, spot.weight());
             true
         })?;
         index.walk_heads(Walk::ALL, |log, head| {
-            tally.turn_end(Of::First, log, head.first);
-            tally.turn_end(Of::Next, log, head.next);
+            tally.head(log, &head);
+            live += head_bytes(log);
             true
         })?;
-        index.walk_all_entries(|log, position| tally.add(Of::Entry, log, position))?;
-        Ok(tally)
+        index.walk_all_entries(None, |log, position, spot| {
+            tally.entry(log, position);
+            live += entry_bytes(log, spot.weight());
+            true
+        })?;
+        Ok((tally, live))
     }
 
-    fn drop_record(&mut self, key: &str, was: u64) {
-        if was > 0 {
-            self.drop(Of::Record, key, was);
+    /// A record is there. One that cannot be read counts as none: repair makes it anew.
+    pub(crate) fn record(&mut self, key: &str, version: u64) {
+        let thing = Thing {
+            of: Of::Record,
+            name: key,
+            number: version,
+        };
+        self.turn(thing, true);
+    }
+
+    /// A log is there.
+    pub(crate) fn head(&mut self, log: &str, head: &Head) {
+        for (of, number) in [(Of::First, head.first), (Of::Next, head.next)] {
+            self.turn(
+                Thing {
+                    of,
+                    name: log,
+                    number,
+                },
+                true,
+            );
         }
     }
 
-    fn add(&mut self, of: Of, name: &str, number: u64) {
-        self.items = self.items.wrapping_add(1);
-        self.digest ^= fingerprint(of, name, number);
+    /// A log's entry is there.
+    pub(crate) fn entry(&mut self, log: &str, position: u64) {
+        let thing = Thing {
+            of: Of::Entry,
+            name: log,
+            number: position,
+        };
+        self.turn(thing, true);
     }
 
-    fn drop(&mut self, of: Of, name: &str, number: u64) {
-        self.items = self.items.wrapping_sub(1);
-        self.digest ^= fingerprint(of, name, number);
-    }
-
-    /// Adds the end of a log, or takes it away again. An end of 1 is where every log begins.
-    fn turn_end(&mut self, of: Of, log: &str, position: u64) {
-        if position > 1 {
-            self.digest ^= fingerprint(of, log, position);
+    fn turn(&mut self, thing: Thing<'_>, comes: bool) {
+        let counts = match thing.of {
+            Of::Record => thing.number > 0,
+            Of::Entry => true,
+            // An end of 1 is where every log begins.
+            Of::First | Of::Next => thing.number > 1,
+        };
+        if counts {
+            self.digest ^= fingerprint(thing.of, thing.name, thing.number);
+        }
+        if counts && matches!(thing.of, Of::Record | Of::Entry) {
+            let change = if comes { 1 } else { u64::MAX };
+            self.items = self.items.wrapping_add(change);
         }
     }
 }

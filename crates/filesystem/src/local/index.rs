@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockWriteGuard};
 
 use super::beside::Beside;
 use super::fetch::LocalFetch;
@@ -50,6 +50,13 @@ impl Spotted for Seat {
             Self::Damaged => 0,
         }
     }
+
+    fn in_log(&self) -> Option<Spot> {
+        match self {
+            Self::Log(spot) => Some(*spot),
+            Self::File { .. } | Self::Part { .. } | Self::Damaged => None,
+        }
+    }
 }
 
 /// A log.
@@ -74,10 +81,11 @@ pub(super) struct PartState {
 }
 
 impl LogState {
-    pub(super) fn put(&mut self, position: u64, seat: Seat) {
+    pub(super) fn put(&mut self, position: u64, seat: Seat) -> Option<Seat> {
         let old = self.entries.insert(position, seat);
         self.bytes += seat.weight() as u64;
         self.bytes -= old.map_or(0, |old| old.weight() as u64);
+        old
     }
 }
 
@@ -179,42 +187,47 @@ impl Index for LocalIndex {
     type Spot = Seat;
     type Beside = Beside;
     type Fetch<'a> = LocalFetch<'a>;
+    type Changing<'a> = RwLockWriteGuard<'a, ()>;
     const BACKEND: &'static str = "local";
 
     fn record(&self, key: &str) -> Result<Option<Seat>, IndexError> {
         Ok(self.records.get(key).copied())
     }
 
-    fn put_record(&mut self, key: &str, spot: &Spot) -> Result<(), IndexError> {
-        self.records.insert(key.to_owned(), Seat::Log(*spot));
+    fn put_record(&mut self, key: &str, spot: &Spot) -> Result<Option<Seat>, IndexError> {
         self.changed_records.insert(key.to_owned());
-        Ok(())
+        Ok(self.records.insert(key.to_owned(), Seat::Log(*spot)))
     }
 
-    fn remove_record(&mut self, key: &str) -> Result<(), IndexError> {
-        self.records.remove(key);
+    fn remove_record(&mut self, key: &str) -> Result<Option<Seat>, IndexError> {
         self.changed_records.insert(key.to_owned());
-        Ok(())
+        Ok(self.records.remove(key))
     }
 
     fn head(&self, log: &str) -> Result<Option<Head>, IndexError> {
         Ok(self.logs.get(log).and_then(|state| state.head))
     }
 
-    fn put_head(&mut self, log: &str, head: &Head) -> Result<(), IndexError> {
+    fn put_head(&mut self, log: &str, head: &Head) -> Result<bool, IndexError> {
         let state = self.log(log);
         // Counted here: what is found in files may be ahead of what is replayed.
-        state.head = Some(Head {
+        let old = state.head.replace(Head {
             bytes: state.bytes,
             ..*head
         });
         self.changed_logs.insert(log.to_owned());
-        Ok(())
+        Ok(old.is_none())
     }
 
-    fn put_entry(&mut self, log: &str, position: u64, spot: &Spot) -> Result<(), IndexError> {
-        self.log(log).put(position, Seat::Log(*spot));
-        Ok(())
+    fn put_entry(&mut self, log: &str, position: u64, spot: &Spot) -> Result<Option<Seat>, IndexError> {
+        Ok(self.log(log).put(position, Seat::Log(*spot)))
+    }
+
+    fn entry(&self, log: &str, position: u64) -> Result<Option<Seat>, IndexError> {
+        Ok(self
+            .logs
+            .get(log)
+            .and_then(|state| state.entries.get(&position).copied()))
     }
 
     fn remove_entry(&mut self, log: &str, position: u64) -> Result<(), IndexError> {
@@ -250,10 +263,17 @@ impl Index for LocalIndex {
         Ok(())
     }
 
-    fn walk_all_entries(&self, mut visit: impl FnMut(&str, u64)) -> Result<(), IndexError> {
+    fn walk_all_entries(
+        &self,
+        after: Option<(&str, u64)>,
+        mut visit: impl FnMut(&str, u64, Seat) -> bool,
+    ) -> Result<(), IndexError> {
         for (log, state) in &self.logs {
-            for position in state.entries.keys() {
-                visit(log, *position);
+            for (position, seat) in &state.entries {
+                let is_behind = after.is_none_or(|after| (log.as_str(), *position) > after);
+                if is_behind && !visit(log, *position, *seat) {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -314,8 +334,13 @@ impl Index for LocalIndex {
         settle::settle(shared)
     }
 
-    fn checkpointed(shared: &Shared<Self>, segment: u32) -> io::Result<()> {
-        settle::remove_segments(shared, segment)
+    /// Files are what it has.
+    fn sum(_shared: &Shared<Self>) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn change_files(beside: &Beside) -> RwLockWriteGuard<'_, ()> {
+        beside.change_files()
     }
 }
 

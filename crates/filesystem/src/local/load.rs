@@ -160,7 +160,9 @@ impl Loaded {
         // Between parts nothing is ever missing, unless somebody removed one.
         let gap = head.next..first;
         head.next = head.next.max(line.next);
-        gap.for_each(|position| state.put(position, Seat::Damaged));
+        for position in gap {
+            state.put(position, Seat::Damaged);
+        }
         for position in first..line.next {
             let slot = usize::try_from(position - first)
                 .ok()

@@ -123,6 +123,7 @@ impl Local {
             program: options.program,
             segment_bytes: options.segment_bytes,
             reserve_bytes: options.reserve_bytes,
+            cleaner_share: None,
         };
         let opened = embedded::open(path, options, files, together::bring_together);
         opened.await.map(Self)

@@ -209,21 +209,6 @@ fn remove_empty(shared: &Shared<LocalIndex>, round: &mut Round, folder: &str, to
     Ok(())
 }
 
-/// Removes the segments that the checkpoint no longer needs, oldest first: what is left is never with a gap.
-pub(super) fn remove_segments(shared: &Shared<LocalIndex>, needed: u32) -> io::Result<()> {
-    let mut names = shared.reader.names();
-    // The last one tells the high-water mark.
-    names.pop();
-    for (segment, name) in names.into_iter().filter(|(segment, _)| *segment < needed) {
-        let changing = shared.beside.change_files();
-        shared.reader.remove(segment);
-        shared.files.remove(&name)?;
-        drop(changing);
-        shared.files.sync_folder("log")?;
-    }
-    Ok(())
-}
-
 /// All bytes of a file; none when it is missing or longer than any of ours.
 pub(super) fn read_file(files: &dyn FileLayer, path: &str, max: usize) -> io::Result<Option<Vec<u8>>> {
     let file: Arc<dyn LogFile> = match files.open(path) {

@@ -46,9 +46,11 @@ pub(super) fn bring_together(
         if let Some(tally) = &mut expected {
             tally.count(frame);
         }
-        apply(&mut index, place, frame, Mode::Replay).map_err(Failure::from)
+        apply(&mut index, place, frame, Mode::Replay)
+            .map(drop)
+            .map_err(Failure::from)
     })?;
-    let tally = Tally::of(&index)?;
+    let (tally, live) = Tally::of(&index)?;
     if expected.is_some_and(|expected| expected != tally) {
         notices
             .push("records or logs were added, removed or edited by hand while the store was closed".into());
@@ -65,6 +67,8 @@ pub(super) fn bring_together(
         recovered,
         index,
         tally,
+        live,
+        audit: None,
         last_version,
         notices,
     })
@@ -87,6 +91,9 @@ fn begun(
         offset: HEADER_BYTES as u32,
         items: 0,
         digest: 0,
+        live: 0,
+        first: 1,
+        index: 0,
     };
     let last = checkpoint.map(|checkpoint| Checkpoint {
         clean: false,

@@ -125,12 +125,17 @@ impl Spotted for Spot {
     fn weight(&self) -> usize {
         self.weight as usize
     }
+
+    fn in_log(&self) -> Option<Spot> {
+        Some(*self)
+    }
 }
 
 impl index::Index for Index {
     type Spot = Spot;
     type Beside = ();
     type Fetch<'a> = LogFetch<'a>;
+    type Changing<'a> = ();
     const BACKEND: &'static str = "sled";
 
     fn begin(&mut self, version: u64) -> Result<(), IndexError> {
@@ -144,17 +149,17 @@ impl index::Index for Index {
         guarded(|| self.records.get(key)?.map(|found| spot(&found)).transpose())
     }
 
-    fn put_record(&mut self, key: &str, spot: &Spot) -> Result<(), IndexError> {
+    fn put_record(&mut self, key: &str, at: &Spot) -> Result<Option<Spot>, IndexError> {
         guarded(|| {
-            self.records.insert(key, spot.encode().as_slice())?;
-            Ok(())
+            let old = self.records.insert(key, at.encode().as_slice())?;
+            old.map(|old| spot(&old)).transpose()
         })
     }
 
-    fn remove_record(&mut self, key: &str) -> Result<(), IndexError> {
+    fn remove_record(&mut self, key: &str) -> Result<Option<Spot>, IndexError> {
         guarded(|| {
-            self.records.remove(key)?;
-            Ok(())
+            let old = self.records.remove(key)?;
+            old.map(|old| spot(&old)).transpose()
         })
     }
 
@@ -162,18 +167,22 @@ impl index::Index for Index {
         guarded(|| self.heads.get(log)?.map(|found| head(&found)).transpose())
     }
 
-    fn put_head(&mut self, log: &str, head: &Head) -> Result<(), IndexError> {
+    fn put_head(&mut self, log: &str, head: &Head) -> Result<bool, IndexError> {
+        guarded(|| Ok(self.heads.insert(log, head.encode().as_slice())?.is_none()))
+    }
+
+    fn put_entry(&mut self, log: &str, position: u64, at: &Spot) -> Result<Option<Spot>, IndexError> {
         guarded(|| {
-            self.heads.insert(log, head.encode().as_slice())?;
-            Ok(())
+            let key = entry_key(log, position);
+            let old = self.entries.insert(key, at.encode().as_slice())?;
+            old.map(|old| spot(&old)).transpose()
         })
     }
 
-    fn put_entry(&mut self, log: &str, position: u64, spot: &Spot) -> Result<(), IndexError> {
+    fn entry(&self, log: &str, position: u64) -> Result<Option<Spot>, IndexError> {
         guarded(|| {
-            self.entries
-                .insert(entry_key(log, position), spot.encode().as_slice())?;
-            Ok(())
+            let found = self.entries.get(entry_key(log, position))?;
+            found.map(|found| spot(&found)).transpose()
         })
     }
 
@@ -229,14 +238,21 @@ impl index::Index for Index {
         })
     }
 
-    fn walk_all_entries(&self, mut visit: impl FnMut(&str, u64)) -> Result<(), IndexError> {
-        let all = Walk::ALL;
+    fn walk_all_entries(
+        &self,
+        after: Option<(&str, u64)>,
+        mut visit: impl FnMut(&str, u64, Spot) -> bool,
+    ) -> Result<(), IndexError> {
+        let after = after.map(|(log, position)| entry_key(log, position));
+        let walk = Walk {
+            low: after.as_deref().map_or(Bound::Unbounded, Bound::Excluded),
+            ..Walk::ALL
+        };
         guarded(|| {
-            each(&self.entries, all, |key, _| {
+            each(&self.entries, walk, |key, value| {
                 let (log, position) = key.split_last_chunk().ok_or(IndexError::Garbled)?;
                 let log = log.strip_suffix(&[ENTRY_SEPARATOR]).ok_or(IndexError::Garbled)?;
-                visit(text(log)?, u64::from_be_bytes(*position));
-                Ok(true)
+                Ok(visit(text(log)?, u64::from_be_bytes(*position), spot(value)?))
             })
         })
     }
@@ -265,10 +281,15 @@ impl index::Index for Index {
         Ok(Settled::All)
     }
 
-    /// Values lie in the log, so all of it is needed.
-    fn checkpointed(_shared: &Shared<Self>, _segment: u32) -> io::Result<()> {
-        Ok(())
+    fn sum(shared: &Shared<Self>) -> io::Result<u64> {
+        let path = shared
+            .with_index(|index| Ok(index.path.clone()))
+            .map_err(io::Error::other)?;
+        super::sum::of(&path)
     }
+
+    /// Segments that go are kept open for who reads them.
+    fn change_files((): &()) {}
 }
 
 /// Sled's own flush reaches neither the device's cache nor the files' metadata.

@@ -5,6 +5,7 @@
 //! reader threads. `docs/FORMAT.md` draws the bytes.
 
 mod index;
+mod sum;
 mod together;
 
 use std::path::Path;
@@ -23,12 +24,15 @@ pub struct SledOptions {
     pub now: jiff::Timestamp,
     /// The program that opens it, for those who find it in use.
     pub program: String,
-    /// Bytes of a segment of the log, at most 1 GiB. 64 MiB.
+    /// Bytes of a segment of the log, at most 1 GiB; while less is live they are shorter, down to 16 MiB. 64 MiB.
     pub segment_bytes: u64,
     /// Bytes of the index kept in memory. 64 MiB.
     pub cache_bytes: u64,
     /// Bytes of the disk that only deletes and truncations may use. 64 MiB.
     pub reserve_bytes: u64,
+    /// How many of a hundred bytes written may be what is live and moves, so that the oldest segment of the log can
+    /// go. 1 to 99. 50.
+    pub cleaner_share: u8,
 }
 
 impl SledOptions {
@@ -41,6 +45,7 @@ impl SledOptions {
             segment_bytes: 64 * MIB,
             cache_bytes: 64 * MIB,
             reserve_bytes: 64 * MIB,
+            cleaner_share: 50,
         }
     }
 }
@@ -113,6 +118,7 @@ impl Sled {
             program: options.program,
             segment_bytes: options.segment_bytes,
             reserve_bytes: options.reserve_bytes,
+            cleaner_share: Some(options.cleaner_share),
         };
         let opened = embedded::open(path, options, files, move |folder, files| {
             together::bring_together(folder, files, cache_bytes)

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::index::Index;
+use super::sum;
 use crate::commit_log::checkpoint::Checkpoint;
+use crate::commit_log::frame::Operation;
 use crate::commit_log::segment::HEADER_BYTES;
 use crate::commit_log::{Begins, FileLayer, Plan, Proved, Recovered, is_same_boot, recover};
 use crate::embedded::apply::{Mode, apply};
+use crate::embedded::audit::{Audit, Counted};
 use crate::embedded::folder::Folder;
 use crate::embedded::index::Index as _;
 use crate::embedded::opened::{Failure, Opened};
@@ -16,6 +19,10 @@ use crate::embedded::tally::Tally;
 
 /// The name of the index's folder.
 const INDEX: &str = "index";
+
+/// Most items that are compared before an opening ends, whatever the end before: a tenth of a second. More are compared
+/// behind it.
+const COMPARED_AT_ONCE_MAX: u64 = 50_000;
 
 /// What bringing together works on.
 struct Together<'a> {
@@ -62,7 +69,7 @@ impl Together<'_> {
                 store: self.store,
                 from: Some((checkpoint.segment, checkpoint.offset)),
                 proved: self.proved,
-                begins: Begins::AtFirst,
+                begins: Begins::AtNeeded,
                 is_clean: checkpoint.clean,
             },
         )?;
@@ -76,27 +83,48 @@ impl Together<'_> {
 
     /// The index that is there, replayed, if it can be believed; none when it cannot.
     fn keep(&self, checkpoint: Checkpoint, recovered: Recovered) -> Result<Option<Opened<Index>>, Failure> {
-        let from = (checkpoint.segment, checkpoint.offset);
+        let is_as_left = recovered.is_clean
+            && checkpoint.index != 0
+            && sum::of(&self.index).is_ok_and(|sum| sum == checkpoint.index);
         let mut index = Index::open(&self.index, self.store, self.cache_bytes)?;
         let last_version = recovered.last_version.max(checkpoint.version);
         // Behind its checkpoint it was rolled back, ahead of the log it knows what never was.
         if !(checkpoint.version..=last_version).contains(&index.version()?) {
             return Ok(None);
         }
-        let tally = Tally {
-            items: checkpoint.items,
-            digest: checkpoint.digest,
+        let mut counted = Counted {
+            tally: Tally {
+                items: checkpoint.items,
+                digest: checkpoint.digest,
+            },
+            live: i64::try_from(checkpoint.live).unwrap_or(0),
         };
-        let tally = replay(&recovered, Some(from), &mut index, tally)?;
-        let opened = Opened {
+        if !recovered.is_clean {
+            let from = (checkpoint.segment, checkpoint.offset);
+            replay(&recovered, from, &mut index, &mut counted)?;
+        }
+        // After a clean end without a sum, a comparison had not come to its end; after one with another, somebody
+        // changed the files: they are believed only as a whole.
+        let was_changed = recovered.is_clean && checkpoint.index != 0 && !is_as_left;
+        let is_small = counted.tally.items <= COMPARED_AT_ONCE_MAX;
+        let is_proved = is_as_left || was_changed || is_small;
+        if is_proved && !is_as_left {
+            let (found, live) = Tally::of(&index)?;
+            if found != counted.tally {
+                return Ok(None);
+            }
+            counted.live = live;
+        }
+        Ok(Some(Opened {
             notices: recovered.notices.clone(),
             recovered,
             index,
-            tally,
+            tally: counted.tally,
+            live: counted.live,
+            audit: (!is_proved).then(Audit::new),
             last_version,
             is_behind: false,
-        };
-        Ok((Tally::of(&opened.index)? == tally).then_some(opened))
+        }))
     }
 
     /// Removes the index and builds it from the whole log, all of which is verified before anything is removed.
@@ -107,16 +135,16 @@ impl Together<'_> {
                 store: self.store,
                 from: None,
                 proved: self.proved,
-                begins: Begins::AtFirst,
+                begins: Begins::AtNeeded,
                 is_clean: false,
             },
         )?;
         notices.extend(recovered.notices.iter().cloned());
         // Killed in between, the half-built tree must not pass for a whole one.
-        Checkpoint::remove(&**self.files)?;
+        Checkpoint::distrust(&**self.files)?;
         Index::remove(&self.index)?;
         let mut index = Index::open(&self.index, self.store, self.cache_bytes)?;
-        let tally = replay(&recovered, None, &mut index, Tally::default())?;
+        let counted = build(&recovered, &mut index)?;
         if recovered.tail.is_some() {
             notices.push("the index was rebuilt from the whole log".to_owned());
         }
@@ -124,7 +152,9 @@ impl Together<'_> {
             last_version: recovered.last_version,
             recovered,
             index,
-            tally,
+            tally: counted.tally,
+            live: counted.live,
+            audit: None,
             is_behind: false,
             notices,
         })
@@ -143,6 +173,9 @@ impl Together<'_> {
             offset,
             items: opened.tally.items,
             digest: opened.tally.digest,
+            live: u64::try_from(opened.live).unwrap_or(0),
+            first: opened.recovered.needed,
+            index: 0,
         };
         checkpoint.write(&**self.files)
     }
@@ -151,14 +184,34 @@ impl Together<'_> {
 /// Applies what the log has from a place on, and counts it.
 fn replay(
     recovered: &Recovered,
-    from: Option<(u32, u32)>,
+    from: (u32, u32),
     index: &mut Index,
-    mut tally: Tally,
-) -> Result<Tally, Failure> {
+    counted: &mut Counted,
+) -> Result<(), Failure> {
     index.begin(recovered.last_version.max(index.version()?))?;
-    recovered.replay(from, |place, frame| {
+    recovered.replay(Some(from), |place, frame| {
+        counted.tally.count(frame);
+        counted.live += apply(index, place, frame, Mode::Replay)?;
+        Ok::<(), Failure>(())
+    })
+}
+
+/// Applies all of the log to an index that has nothing: what comes later holds.
+fn build(recovered: &Recovered, index: &mut Index) -> Result<Counted, Failure> {
+    index.begin(recovered.last_version)?;
+    let (mut tally, mut live) = (Tally::default(), 0);
+    let mut is_whole = recovered.is_from_the_first();
+    recovered.replay(None, |place, frame| {
+        is_whole &= !frame
+            .operations()
+            .any(|(_, o)| matches!(o, Operation::Lost { .. }));
         tally.count(frame);
-        apply(index, place, frame, Mode::Replay).map_err(Failure::from)
+        live += apply(index, place, frame, Mode::Live)?;
+        Ok::<(), Failure>(())
     })?;
-    Ok(tally)
+    if !is_whole {
+        // What was replaced is not all there to be counted off.
+        (tally, live) = Tally::of(index)?;
+    }
+    Ok(Counted { tally, live })
 }

@@ -129,6 +129,9 @@ fn a_segment_header_and_a_checkpoint_are_these_bytes() {
         offset: 3,
         items: 4,
         digest: 5,
+        live: 6,
+        first: 7,
+        index: 8,
     };
     let bytes = checkpoint.encode();
     let fields = concat!(
@@ -142,6 +145,9 @@ fn a_segment_header_and_a_checkpoint_are_these_bytes() {
         "03000000",
         "0400000000000000",
         "0500000000000000",
+        "0600000000000000",
+        "0800000000000000",
+        "07000000",
     );
     assert!(hex(&bytes).starts_with(fields), "{}", hex(&bytes));
     assert_eq!(Checkpoint::decode(&bytes), Some(checkpoint));
@@ -279,7 +285,7 @@ impl Log {
             store: STORE,
             from: None,
             proved: None,
-            begins: Begins::AtFirst,
+            begins: Begins::AtNeeded,
             is_clean: false,
         };
         recover(&self.files, plan)

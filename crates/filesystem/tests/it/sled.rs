@@ -1,5 +1,6 @@
 //! The sled backend against the contract, and what only an embedded store can do wrong.
 
+mod cleaner;
 mod ends;
 mod group;
 mod kit;
