@@ -120,7 +120,8 @@ macro_rules! contract_suite {
                 model:
                     a_random_history_is_the_models;
                 linear:
-                    histories_of_eight_tasks_are_linearizable;
+                    histories_of_eight_tasks_are_linearizable
+                    histories_under_faults_are_linearizable;
                 updates:
                     sixteen_tasks_lose_no_increment
                     a_change_of_nothing_writes_nothing

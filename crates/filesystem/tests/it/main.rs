@@ -9,6 +9,7 @@ mod combine;
 mod commit_log;
 mod follow;
 mod liars;
+mod linear;
 #[cfg(feature = "local")]
 mod local;
 mod memory;
