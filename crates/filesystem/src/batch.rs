@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::{CommitError, Key, Position, Segment, Stream, Version};
+use crate::{CommitError, Key, Position, Predecessor, Segment, Stream, Version};
 
-/// Most operations of a batch: checks, puts, deletes and appends together.
+/// Most operations of a batch: checks, puts, deletes, begins and appends together.
 pub const BATCH_OPERATIONS_MAX: usize = 1024;
 /// Most bytes of a batch: keys, values and log entries together.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
@@ -19,6 +19,8 @@ pub const VALUE_MAX: usize = 768 * 1024;
 pub const LOG_ENTRY_MAX: usize = 256 * 1024;
 /// Longest [`RecordKind`], in bytes.
 pub const KIND_MAX: usize = 63;
+/// No log begins behind this position: 2⁵², so that none ever ends behind 2⁵³.
+pub const LOG_FIRST_MAX: Position = Position::new(1 << 52);
 
 /// What a record is, written beside its bytes: `[a-z][a-z0-9_]{0,62}`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -167,6 +169,20 @@ impl fmt::Debug for Append {
     }
 }
 
+/// A log that begins where another one ended: one that is restored, or moved from another store.
+///
+/// The log must not exist, as with [`Expected::Absent`]: a [`Conflict`](CommitError::Conflict) names its key and its
+/// incarnation. What the same batch appends to it follows at `first`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begin {
+    /// The log.
+    pub log: Stream,
+    /// The position of its first entry, 1 to [`LOG_FIRST_MAX`].
+    pub first: Position,
+    /// The log it continues, whose cursors stay good up to where it ended; its numbers are 1 to before 2⁵³.
+    pub predecessor: Option<Predecessor>,
+}
+
 /// The fairness class of a commit. A namespace sets it, never a caller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Lane {
@@ -216,6 +232,8 @@ pub struct Batch {
     pub puts: Vec<Put>,
     /// Records removed.
     pub deletes: Vec<Delete>,
+    /// Logs begun, before anything is appended to them.
+    pub begins: Vec<Begin>,
     /// Log entries, in order.
     pub appends: Vec<Append>,
     /// Who it is for.
@@ -270,10 +288,30 @@ impl Batch {
         self
     }
 
+    /// Begins a log where another one ended.
+    pub fn begin(&mut self, log: Stream, first: Position, predecessor: Option<Predecessor>) -> &mut Self {
+        self.begins.push(Begin {
+            log,
+            first,
+            predecessor,
+        });
+        self
+    }
+
+    /// Adds all that another batch does, behind what this one does. Its lane is not used.
+    pub fn extend(&mut self, more: Self) -> &mut Self {
+        self.checks.extend(more.checks);
+        self.puts.extend(more.puts);
+        self.deletes.extend(more.deletes);
+        self.begins.extend(more.begins);
+        self.appends.extend(more.appends);
+        self
+    }
+
     /// How many operations it has.
     #[must_use]
     pub fn operations(&self) -> usize {
-        self.checks.len() + self.puts.len() + self.deletes.len() + self.appends.len()
+        self.checks.len() + self.puts.len() + self.deletes.len() + self.begins.len() + self.appends.len()
     }
 
     /// How many bytes count towards [`BATCH_BYTES_MAX`].
@@ -283,7 +321,8 @@ impl Batch {
             .checks
             .iter()
             .map(|c| c.key.stored().len())
-            .chain(self.deletes.iter().map(|d| d.key.stored().len()));
+            .chain(self.deletes.iter().map(|d| d.key.stored().len()))
+            .chain(self.begins.iter().map(|b| b.log.key().stored().len()));
         let puts = self
             .puts
             .iter()
@@ -298,13 +337,13 @@ impl Batch {
     /// Whether it writes anything; checks alone do not.
     #[must_use]
     pub fn writes(&self) -> bool {
-        !(self.puts.is_empty() && self.deletes.is_empty() && self.appends.is_empty())
+        self.is_repeatable() || !self.appends.is_empty()
     }
 
     /// Whether its own success breaks one of its preconditions, so that the identical batch applies at most once.
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
-        !(self.puts.is_empty() && self.deletes.is_empty())
+        !(self.puts.is_empty() && self.deletes.is_empty() && self.begins.is_empty())
     }
 
     /// What every backend refuses before any I/O.
@@ -336,14 +375,30 @@ impl Batch {
                 limit: "BATCH_BYTES_MAX",
             });
         }
-        let mut seen = HashSet::with_capacity(operations);
-        if self.keys().all(|(key, _)| seen.insert(key)) {
-            Ok(())
-        } else {
-            Err(CommitError::Invalid {
-                reason: "a key is named twice in the batch",
-            })
+        if !self.begins.iter().all(Begin::is_possible) {
+            return Err(CommitError::Invalid {
+                reason: "a log begins at a position from 1 to 2^52, behind one whose numbers are possible",
+            });
         }
+        let mut seen = HashSet::with_capacity(operations);
+        if !self.keys().all(|(key, _)| seen.insert(key)) {
+            return Err(CommitError::Invalid {
+                reason: "a key is named twice in the batch",
+            });
+        }
+        let mut begun = HashSet::with_capacity(self.begins.len());
+        if !self.begins.iter().all(|begin| begun.insert(&begin.log)) {
+            return Err(CommitError::Invalid {
+                reason: "a log is begun twice in the batch",
+            });
+        }
+        Ok(())
+    }
+
+    /// The keys of logs that it begins or appends to, as often as it names them.
+    pub fn logs(&self) -> impl Iterator<Item = &Stream> + '_ {
+        let begins = self.begins.iter().map(|begin| &begin.log);
+        begins.chain(self.appends.iter().map(|append| &append.log))
     }
 
     /// Every key with its expectation: checks, puts, deletes.
@@ -353,6 +408,17 @@ impl Batch {
         checks
             .chain(puts)
             .chain(self.deletes.iter().map(|d| (&d.key, Expected::At(d.at))))
+    }
+}
+
+impl Begin {
+    fn is_possible(&self) -> bool {
+        let is_number = |number: u64| (1..1 << 53).contains(&number);
+        let follows = |predecessor: &Predecessor| {
+            is_number(predecessor.incarnation.get()) && is_number(predecessor.next.get())
+        };
+        (Position::FIRST..=LOG_FIRST_MAX).contains(&self.first)
+            && self.predecessor.as_ref().is_none_or(follows)
     }
 }
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures::{Stream as FutureStream, TryStreamExt, stream};
 
 use crate::{
-    Batch, CommitError, Committed, Deadline, Expected, Item, Key, Lane, LogError, Logged, Order, PAGE_MAX,
-    Page, Position, Prefix, ReadError, RecordKind, RecordStore, Stream, Version, Want, Watch,
+    Batch, CommitError, Committed, Deadline, Expected, Item, Key, Lane, LogCursor, LogError, Logged, Order,
+    PAGE_MAX, Page, Position, Prefix, ReadError, RecordKind, RecordStore, Stream, Version, Want, Watch,
 };
 
 /// Hints may be lost: [`RecordStoreExt::follow`] looks again after this long without one.
@@ -125,6 +125,19 @@ pub trait RecordStoreExt: RecordStore {
             Ok(Some((stream::iter(listed.items.into_iter().map(Ok)), next)))
         })
         .try_flatten()
+    }
+
+    /// The position to read on after, for a reader that knows which log it has read: see [`LogHead::resume`].
+    ///
+    /// # Errors
+    /// `Incarnation`: another log has that name now, and what the reader knows of it is not true of it. `ReplayGap`
+    /// where there is no log. As any read.
+    fn resume(
+        &self,
+        log: &Stream,
+        cursor: LogCursor,
+    ) -> impl Future<Output = Result<Position, LogError>> + Send {
+        async move { self.head(log).await?.resume(cursor) }
     }
 
     /// Every entry of a log after a position, then each new one as it is committed.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
 use crate::{
-    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Health, Key, Listed, LogError,
-    LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
+    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Key, Listed,
+    LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
 };
 
 macro_rules! held {
@@ -62,6 +63,10 @@ macro_rules! held {
 
             async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
                 (**self).watch(prefix).await
+            }
+
+            fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+                (**self).export(prefix)
             }
 
             async fn health(&self) -> Health {

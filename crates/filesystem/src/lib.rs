@@ -13,6 +13,7 @@ mod digest;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod embedded;
 mod error;
+mod export;
 mod ext;
 mod filling;
 mod handshake;
@@ -46,17 +47,18 @@ pub use self::postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "sled")]
 pub use self::sled::{Sled, SledOptions};
 pub use batch::{
-    Append, BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Check, Committed, Deadline, Delete, Entry,
-    Expected, KIND_MAX, LOG_ENTRY_MAX, Lane, Put, RecordKind, VALUE_MAX,
+    Append, BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Begin, Check, Committed, Deadline, Delete, Entry,
+    Expected, KIND_MAX, LOG_ENTRY_MAX, LOG_FIRST_MAX, Lane, Put, RecordKind, VALUE_MAX,
 };
 pub use capability::Capabilities;
 pub use combine::{COMBINE_MAX, COMBINE_QUEUE_MAX, COMBINE_WAITING_MAX, Store};
 pub use digest::Digest;
 pub use error::{BusyCause, CloseError, CommitError, Failed, LogError, OpenError, ReadError, Source};
+pub use export::{ExportCounts, ExportPoint, Exported};
 pub use ext::{FOLLOW_RECHECK, RecordStoreExt, follow};
 pub use health::{Health, State};
 pub use key::{InvalidName, KEY_MAX, Key, ORDERED_MAX, Prefix, SEGMENT_MAX, SEGMENTS_MAX, Segment, Stream};
-pub use log::{LogHead, Logged, Predecessor};
+pub use log::{LogCursor, LogHead, Logged, Predecessor};
 pub use memory::Memory;
 pub use namespace::{
     Agent, COMMIT_DEADLINE, LOG_NAME_MAX, Log, Namespace, Opener, Requirements, Scope, ScopedBatch, System,

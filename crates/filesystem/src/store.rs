@@ -3,10 +3,11 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
 use crate::{
-    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Health, Key, Listed, LogError,
-    LogHead, Logged, Page, Position, Prefix, ReadError, Stream, Watch,
+    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Key, Listed,
+    LogError, LogHead, Logged, Page, Position, Prefix, ReadError, Stream, Watch,
 };
 
 /// Records changed only by compare-and-swap, and logs that commit with them.
@@ -53,6 +54,13 @@ pub trait RecordStore: fmt::Debug + fmt::Display + Send + Sync + 'static {
 
     /// Hints that something below a prefix changed. They have no data and may be spurious or lost.
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError>;
+
+    /// All that is below a prefix at one commit point, while writers go on: see [`Exported`] for the order.
+    ///
+    /// The point is taken, and the place for the one export at a time, when the stream is first polled; dropping it
+    /// ends the export. What is damaged is an error in its place, and the export goes on behind it but has no end.
+    /// Any other error is the last item.
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>>;
 
     /// How the store is.
     async fn health(&self) -> Health;

@@ -35,7 +35,7 @@ pub(super) type Members = Vec<Box<dyn Member>>;
 /// What one run came to.
 pub(super) enum Applied {
     /// This has to be committed; perhaps nothing.
-    Step(Step),
+    Step(Box<Step>),
     /// It refused; its caller is told once it is known what it refused.
     Refused,
     /// It panicked, and its caller has it.
@@ -189,7 +189,7 @@ where
         match catch_unwind(AssertUnwindSafe(|| f(current))) {
             Ok(Ok((change, outcome))) => {
                 self.ran = Some(Ok(outcome));
-                Applied::Step(change.against(current))
+                Applied::Step(Box::new(change.against(current)))
             }
             Ok(Err(refusal)) => {
                 self.ran = Some(Err(refusal));

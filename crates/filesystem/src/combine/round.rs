@@ -43,6 +43,8 @@ struct Forming<'a> {
     /// Bytes of what goes beside the record.
     bytes: usize,
     beside: HashSet<Key>,
+    /// The logs begun or appended to.
+    logs: HashSet<Stream>,
     entries: HashMap<Stream, u64>,
     round: Round,
 }
@@ -55,6 +57,7 @@ impl Round {
             current: read.clone(),
             bytes: 0,
             beside: HashSet::new(),
+            logs: HashSet::new(),
             entries: HashMap::new(),
             round: Self {
                 read,
@@ -165,7 +168,7 @@ impl Forming<'_> {
                     member.release();
                     return Some(member);
                 }
-                self.merge(member, step);
+                self.merge(member, *step);
                 None
             }
         }
@@ -193,20 +196,22 @@ impl Forming<'_> {
         operations <= BATCH_OPERATIONS_MAX
             && bytes <= BATCH_BYTES_MAX
             && step.more.keys().all(|(key, _)| !self.beside.contains(key))
+            // A log is begun before anything is appended to it, and by one member alone.
+            && step.more.begins.iter().all(|begin| !self.logs.contains(&begin.log))
     }
 
     fn merge(&mut self, member: Box<dyn Member>, step: Step) {
         let writes = !step.is_nothing();
-        let beside: Vec<Key> = step.more.keys().map(|(key, _)| key.clone()).collect();
+        let keys = step.more.keys().map(|(key, _)| key);
+        let begun = step.more.begins.iter().map(|begin| begin.log.key());
+        let beside: Vec<Key> = keys.chain(begun).cloned().collect();
         self.bytes += step.more.bytes();
         self.beside.extend(beside.iter().cloned());
+        self.logs.extend(step.more.logs().cloned());
         let appends = self.count(&step);
         self.take(member, beside, appends, writes);
         let more = &mut self.round.step.more;
-        more.checks.extend(step.more.checks);
-        more.puts.extend(step.more.puts);
-        more.deletes.extend(step.more.deletes);
-        more.appends.extend(step.more.appends);
+        more.extend(step.more);
         match step.own {
             OwnStep::Unchanged => {}
             OwnStep::Put(kind, value) => {

@@ -13,6 +13,7 @@
 //! them than it declares [`Capabilities`](crate::Capabilities) for is the store's defect.
 
 pub mod concurrency;
+pub mod exports;
 pub mod hints;
 mod kit;
 pub mod lifecycle;
@@ -111,6 +112,11 @@ macro_rules! contract_suite {
                     a_tail_ends_at_its_limits
                     a_log_keeps_the_suffix_it_is_truncated_to
                     a_head_tells_where_its_log_begins_and_ends;
+                exports:
+                    an_export_has_all_there_is
+                    an_export_ends_at_its_prefix
+                    an_export_is_of_one_commit_point
+                    one_export_goes_at_a_time;
                 hints:
                     a_change_is_hinted_at_once_it_can_be_read
                     a_waiting_reader_is_woken

@@ -1,5 +1,6 @@
 //! Deciding a group: each batch judged in order against durable state plus what the group accepted, and encoded.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::index::{Index, IndexError, Spotted};
@@ -87,6 +88,11 @@ impl Group {
     /// Judges a batch and, if it holds, adds it to the group.
     pub(crate) fn commit<I: Index>(&mut self, index: &I, batch: &Batch) -> Result<Committed, Undecided> {
         index.admits(batch, self.growth).map_err(Undecided::Refused)?;
+        if !batch.begins.is_empty() {
+            return Err(Undecided::Refused(CommitError::Unsupported {
+                capability: "begins",
+            }));
+        }
         self.judge(index, batch)?;
         if !batch.writes() {
             return Ok(Committed {
@@ -114,15 +120,20 @@ impl Group {
     }
 
     fn judge<I: Index>(&self, index: &I, batch: &Batch) -> Result<(), Undecided> {
-        let mut failure = None;
-        let judged = judge(batch, |key| match self.version_of(index, key) {
-            Ok(version) => version.map(Version::new),
+        let failure = Cell::new(None);
+        let or_fail = |found: Result<Option<u64>, IndexError>| match found {
+            Ok(number) => number.map(Version::new),
             Err(error) => {
-                failure = Some(error);
+                failure.set(Some(error));
                 None
             }
-        });
-        match failure {
+        };
+        let incarnation_of = |log: &Stream| {
+            let head = self.head_of(index, log);
+            or_fail(head.map(|head| head.map(|head| head.incarnation)))
+        };
+        let judged = judge(batch, |key| or_fail(self.version_of(index, key)), incarnation_of);
+        match failure.take() {
             Some(error) => Err(Undecided::Index(error)),
             None => judged.map_err(Undecided::Refused),
         }

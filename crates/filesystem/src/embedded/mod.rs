@@ -156,6 +156,13 @@ macro_rules! embedded_store {
                 self.0.watch(prefix).await
             }
 
+            fn export(
+                &self,
+                prefix: &crate::Prefix,
+            ) -> futures::stream::BoxStream<'static, Result<crate::Exported, crate::ReadError>> {
+                self.0.export(prefix)
+            }
+
             async fn health(&self) -> crate::Health {
                 self.0.health().await
             }

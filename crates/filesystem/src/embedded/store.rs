@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
@@ -13,9 +14,9 @@ use super::read;
 use super::shared::Shared;
 use super::work::{Truncate, Work};
 use crate::{
-    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, GET_MANY_MAX,
-    Health, Key, Lane, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore,
-    Stream, Watch, capability,
+    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported,
+    GET_MANY_MAX, Health, Key, Lane, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError,
+    RecordStore, Stream, Watch, capability,
 };
 
 /// What was taken to be written and never answered: the committer failed with it in its hands.
@@ -192,6 +193,10 @@ impl<I: Index> RecordStore for Embedded<I> {
 
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
         self.shared.watches.watch(prefix)
+    }
+
+    fn export(&self, _prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        crate::export::refused(ReadError::Unsupported { capability: "export" })
     }
 
     async fn health(&self) -> Health {

@@ -7,8 +7,8 @@ use super::log::{Log, check_after, check_before};
 use crate::filling::{Filling, entry_bytes};
 use crate::judge::judge;
 use crate::{
-    Append, Batch, CommitError, Committed, Entry, Item, Key, Listed, LogError, LogHead, Logged, Order, Page,
-    Position, Prefix, Put, ReadError, Stream, Version, Want,
+    Append, Batch, Begin, CommitError, Committed, Entry, Item, Key, Listed, LogError, LogHead, Logged, Order,
+    Page, Position, Prefix, Put, ReadError, Stream, Version, Want,
 };
 
 /// Records and logs in order, and the version of the next commit.
@@ -34,7 +34,8 @@ impl Content {
 
     /// Judges the batch and, if all of it holds, does all of it.
     pub(super) fn commit(&mut self, batch: Batch) -> Result<Committed, CommitError> {
-        judge(&batch, |key| self.records.get(key).map(|e| e.version))?;
+        let version_of = |key: &Key| self.records.get(key).map(|entry| entry.version);
+        judge(&batch, version_of, |log| self.head(log).incarnation)?;
         if !batch.writes() {
             return Ok(Committed {
                 version: None,
@@ -48,6 +49,15 @@ impl Content {
         }
         for put in batch.puts {
             self.put(put, version);
+        }
+        for begin in batch.begins {
+            let Begin {
+                log,
+                first,
+                predecessor,
+            } = begin;
+            self.logs
+                .insert(log.key().clone(), Log::begun_at(version, first, predecessor));
         }
         Ok(Committed {
             version: Some(version),
@@ -149,11 +159,40 @@ impl Content {
         Ok(self.head(log).first)
     }
 
+    /// All that is below a prefix, as it is now. Values are shared, not copied.
+    pub(super) fn below(&self, prefix: &Prefix) -> Taken {
+        let (start, end) = prefix.range();
+        let low = Bound::Included(start.as_str());
+        let high = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        Taken {
+            version: Version::new(self.next.get() - 1),
+            records: self
+                .records
+                .range::<str, _>((low, high))
+                .map(|(_, entry)| entry.clone())
+                .collect(),
+            logs: self
+                .logs
+                .range::<str, _>((low, high))
+                .map(|(name, log)| (Stream::new(name.clone()), log.clone()))
+                .collect(),
+        }
+    }
+
     /// Bytes of keys, kinds, values and log entries.
     pub(super) fn bytes(&self) -> u64 {
         let records: usize = self.records.values().map(entry_bytes).sum();
         records as u64 + self.logs.values().map(|log| log.head().bytes).sum::<u64>()
     }
+}
+
+/// What was there at one point.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// The highest version given out before it.
+    pub(super) version: Version,
+    pub(super) records: Vec<Entry>,
+    pub(super) logs: Vec<(Stream, Log)>,
 }
 
 /// An ordered map panics when asked for a range that ends before it begins.

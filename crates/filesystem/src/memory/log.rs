@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::filling::{Filling, logged_bytes};
-use crate::{LogError, LogHead, Logged, Position, Version};
+use crate::{LogError, LogHead, Logged, Position, Predecessor, Version};
 
 /// The entries kept, `first..next`, and where the log began.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Log {
     incarnation: Version,
+    predecessor: Option<Predecessor>,
     next: Position,
     bytes: u64,
     entries: VecDeque<Logged>,
@@ -19,9 +20,15 @@ pub(super) struct Log {
 impl Log {
     /// A log that this commit is the first to append to.
     pub(super) fn begun(incarnation: Version) -> Self {
+        Self::begun_at(incarnation, Position::FIRST, None)
+    }
+
+    /// A log that this commit begins where another one ended.
+    pub(super) fn begun_at(incarnation: Version, first: Position, predecessor: Option<Predecessor>) -> Self {
         Self {
             incarnation,
-            next: Position::FIRST,
+            predecessor,
+            next: first,
             bytes: 0,
             entries: VecDeque::new(),
         }
@@ -45,8 +52,17 @@ impl Log {
             first: self.entries.front().map_or(self.next, |e| e.position),
             next: self.next,
             bytes: self.bytes,
-            predecessor: None,
+            predecessor: self.predecessor,
         }
+    }
+
+    /// Those kept, from the earliest on.
+    pub(super) fn entries(&self) -> &VecDeque<Logged> {
+        &self.entries
+    }
+
+    pub(super) fn into_entries(self) -> impl Iterator<Item = Logged> {
+        self.entries.into_iter()
     }
 
     pub(super) fn tail(&self, after: Position, mut filling: Filling) -> Vec<Logged> {

@@ -4,18 +4,21 @@
 //! limits, errors and order as every backend.
 
 mod content;
+mod export;
 mod log;
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
 use self::content::Content;
+use crate::export::ExportSlot;
 use crate::{
-    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, GET_MANY_MAX,
-    Health, Key, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, State,
-    Stream, Version, Watch, Watches, capability,
+    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported,
+    GET_MANY_MAX, Health, Key, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError,
+    RecordStore, State, Stream, Version, Watch, Watches, capability,
 };
 
 /// A store in memory, for tests, for trying things out, and as the reference of what a store does.
@@ -27,8 +30,9 @@ use crate::{
 /// assert_eq!(store.capabilities(&Prefix::root()).durability, capability::Durability::Volatile);
 /// ```
 pub struct Memory {
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
     watches: Watches,
+    exports: ExportSlot,
 }
 
 #[derive(Debug)]
@@ -43,21 +47,26 @@ impl Memory {
     #[must_use]
     pub fn new(now: jiff::Timestamp) -> Self {
         Self {
-            inner: Mutex::new(Inner {
+            inner: Arc::new(Mutex::new(Inner {
                 // 0 is no commit's version, not even in 1970.
                 content: Content::from_floor(Version::floor(now).max(Version::new(1))),
                 state: State::Open,
                 commits: 0,
-            }),
+            })),
             watches: Watches::default(),
+            exports: ExportSlot::default(),
         }
     }
 
     /// The lock is held for one operation on the map, never across an await. What a panic under it left is whole:
     /// a batch is judged before the first change, and the changes themselves do not fail.
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Inner {
@@ -86,7 +95,7 @@ impl RecordStore for Memory {
             durability: capability::Durability::Volatile,
             listing: capability::Listing::Ordered,
             logs: capability::Logs::CommitOrdered,
-            export: capability::Export::None,
+            export: capability::Export::Snapshot,
             watch: capability::Watch::Local,
         }
     }
@@ -152,6 +161,10 @@ impl RecordStore for Memory {
         self.watches.watch(prefix)
     }
 
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        export::export(Arc::clone(&self.inner), self.exports.clone(), prefix.clone())
+    }
+
     async fn health(&self) -> Health {
         let inner = self.inner();
         Health {
@@ -177,7 +190,7 @@ impl RecordStore for Memory {
 fn written(batch: &Batch) -> Vec<Key> {
     let puts = batch.puts.iter().map(|p| &p.key);
     let deletes = batch.deletes.iter().map(|d| &d.key);
-    let logs = batch.appends.iter().map(|a| a.log.key());
+    let logs = batch.logs().map(Stream::key);
     puts.chain(deletes).chain(logs).cloned().collect()
 }
 

@@ -72,6 +72,8 @@ pub(super) struct Writes<'a> {
     append_streams: Vec<&'a str>,
     append_values: Vec<&'a [u8]>,
     append_commits: Vec<i32>,
+    /// The logs begun and not appended to.
+    empty_streams: Vec<&'a str>,
     /// The logs appended to, in their order.
     pub(super) logs: Vec<&'a str>,
 }
@@ -107,6 +109,9 @@ impl<'a> Writes<'a> {
             self.append_values.push(&append.entry);
             self.append_commits.push(self.commits);
         }
+        let is_empty = |log: &&crate::Stream| batch.appends.iter().all(|append| append.log != **log);
+        let begun = batch.begins.iter().map(|begin| &begin.log).filter(is_empty);
+        self.empty_streams.extend(begun.map(|log| log.key().stored()));
     }
 
     pub(super) fn has_logs(&self) -> bool {
@@ -118,6 +123,7 @@ impl<'a> Writes<'a> {
             puts: !self.put_keys.is_empty(),
             deletes: !self.delete_keys.is_empty(),
             appends: self.has_logs(),
+            begins: !self.empty_streams.is_empty(),
         }
     }
 
@@ -135,6 +141,7 @@ impl<'a> Writes<'a> {
             &self.append_streams,
             &self.append_values,
             &self.append_commits,
+            &self.empty_streams,
         ]
     }
 }

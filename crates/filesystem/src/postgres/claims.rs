@@ -17,23 +17,22 @@ pub(super) struct Claims {
     writes: Vec<Key>,
     checks: Vec<Key>,
     logs: Vec<Key>,
+    /// Whether it has a transaction to itself: one that begins logs.
+    pub(super) is_alone: bool,
 }
 
 impl Claims {
     pub(super) fn of(batch: &Batch) -> Self {
         let puts = batch.puts.iter().map(|put| put.key.clone());
         let deletes = batch.deletes.iter().map(|delete| delete.key.clone());
-        let mut logs: Vec<Key> = batch
-            .appends
-            .iter()
-            .map(|append| append.log.key().clone())
-            .collect();
+        let mut logs: Vec<Key> = batch.logs().map(|log| log.key().clone()).collect();
         logs.sort_unstable();
         logs.dedup();
         Self {
             writes: puts.chain(deletes).collect(),
             checks: batch.checks.iter().map(|check| check.key.clone()).collect(),
             logs,
+            is_alone: !batch.begins.is_empty(),
         }
     }
 

@@ -208,9 +208,13 @@ async fn tell_lost(shared: &Shared, lost: Vec<Waiting>) {
     let names: Vec<&str> = keys.iter().map(Key::stored).collect();
     let versions = read::versions(shared, &names).await;
     for waiting in lost {
-        let judged = versions
-            .as_ref()
-            .map(|versions| judge(&waiting.batch, |key| versions.get(key.stored()).copied()));
+        let judged = versions.as_ref().map(|versions| {
+            judge(
+                &waiting.batch,
+                |key| versions.get(key.stored()).copied(),
+                |_| None,
+            )
+        });
         waiting.answer(match judged {
             Ok(Err(conflict)) => Err(conflict),
             // It was not sent, so it was not done.

@@ -7,8 +7,10 @@
 
 mod address;
 mod arrays;
+mod begin;
 mod claims;
 mod committer;
+mod export;
 mod facts;
 mod failure;
 mod fate;

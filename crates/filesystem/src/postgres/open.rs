@@ -22,6 +22,7 @@ use super::shared::Shared;
 use super::sql::Sql;
 use super::tls::Tls;
 use super::{Postgres, committer, passfile};
+use crate::export::ExportSlot;
 use crate::{OpenError, Watches};
 
 /// Longest a new connection takes, its settings included.
@@ -46,7 +47,7 @@ pub(super) async fn open(url: &str, options: PostgresOptions) -> Result<Postgres
     let listening = Listening::begin(&listener, &meta.store)
         .await
         .map_err(|error| unreachable("nobody could listen for hints", error))?;
-    let shared = Arc::new(shared(connector, &options, &place)?);
+    let shared = Arc::new(shared(connector, &options, &place, &meta.store)?);
     Ok(start(
         shared,
         listener,
@@ -115,7 +116,12 @@ fn refusal(error: &Error) -> Option<&'static str> {
     }
 }
 
-fn shared(connector: Connector, options: &PostgresOptions, place: &str) -> Result<Shared, OpenError> {
+fn shared(
+    connector: Connector,
+    options: &PostgresOptions,
+    place: &str,
+    store: &str,
+) -> Result<Shared, OpenError> {
     let timeouts = Timeouts {
         wait: Some(options.checkout),
         create: Some(CREATE_MAX),
@@ -138,6 +144,8 @@ fn shared(connector: Connector, options: &PostgresOptions, place: &str) -> Resul
         watches: Watches::default(),
         pending: hints::Pending::default(),
         place: place.to_owned(),
+        store: id(store),
+        exports: ExportSlot::default(),
         tombstones: options.tombstones,
         transactions_max: options.pool.saturating_sub(1).max(1),
         jitter: Mutex::new(StdRng::seed_from_u64(options.seed)),
@@ -145,6 +153,12 @@ fn shared(connector: Connector, options: &PostgresOptions, place: &str) -> Resul
         flushes: AtomicU64::new(0),
         removed: AtomicUsize::new(0),
     })
+}
+
+/// An id as bytes; zeros for what is none.
+fn id(hex: &str) -> [u8; 16] {
+    let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).ok();
+    bytes.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
 }
 
 /// One task commits and hints: it ends when the queue is closed and done with, and what is pending is told.

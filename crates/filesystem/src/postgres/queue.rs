@@ -50,6 +50,9 @@ impl Waiting {
     /// Its own conflict, if it names one key alone and expects a version that is past.
     fn conflict(&self, settled: &Settled) -> Option<CommitError> {
         let mut keys = self.batch.keys();
+        if self.claims.is_alone {
+            return None;
+        }
         let (Some((key, Expected::At(expected))), None) = (keys.next(), keys.next()) else {
             return None;
         };
@@ -415,10 +418,13 @@ impl Forming {
         self.group.len() >= GROUP_MAX
             || self.bytes >= GROUP_BYTES_MAX
             || self.operations >= GROUP_OPERATIONS_MAX
+            || self.group.iter().any(|waiting| waiting.claims.is_alone)
     }
 
     fn may_take(&self, claims: &Claims, flight: &Flight) -> bool {
-        flight.admits(claims)
+        let is_apart = claims.is_alone && !self.group.is_empty();
+        !is_apart
+            && flight.admits(claims)
             && self.own.admits_beside(claims)
             && (self.passed.is_empty() || claims.names().all(|name| !self.passed.contains(&name)))
     }

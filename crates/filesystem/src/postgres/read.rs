@@ -57,7 +57,24 @@ pub(super) async fn versions(shared: &Shared, keys: &[&str]) -> Result<HashMap<S
 }
 
 pub(super) async fn list(shared: &Shared, page: &Page) -> Result<Listed, ReadError> {
-    let mut filling = Filling::of(page.limit)?;
+    page.validate()?;
+    let Some((low, high)) = bounds(page) else {
+        return Ok(Listed::default());
+    };
+    let sql = shared
+        .sql
+        .list(page.order == Order::Down, page.want == Want::Entries);
+    let rows = shared.rows(&sql, &[&low, &high, &asked(page)]).await?;
+    listed(&rows, page)
+}
+
+/// One row more than the page has, to know whether there is more.
+pub(super) fn asked(page: &Page) -> i64 {
+    i64::try_from(page.limit).expect("a limit is small") + 1
+}
+
+/// Between which keys a page lies; none for a page of nothing.
+pub(super) fn bounds(page: &Page) -> Option<(String, String)> {
     let (start, end) = page.prefix.range();
     let (mut low, mut high) = (start, end.unwrap_or_else(|| HIGHEST.to_owned()));
     match (page.order, page.after.as_ref().map(Key::stored)) {
@@ -65,16 +82,14 @@ pub(super) async fn list(shared: &Shared, page: &Page) -> Result<Listed, ReadErr
         (Order::Down, Some(after)) if after < high.as_str() => after.clone_into(&mut high),
         (Order::Up | Order::Down, _) => {}
     }
-    if low >= high {
-        return Ok(Listed::default());
-    }
-    let sql = shared
-        .sql
-        .list(page.order == Order::Down, page.want == Want::Entries);
-    let limit = i64::try_from(page.limit).expect("a limit is small") + 1;
-    let rows = shared.rows(&sql, &[&low, &high, &limit]).await?;
+    (low < high).then_some((low, high))
+}
+
+/// The page that these rows are.
+pub(super) fn listed(rows: &[Row], page: &Page) -> Result<Listed, ReadError> {
+    let mut filling = Filling::of(page.limit)?;
     let mut listed = Listed::default();
-    for row in &rows {
+    for row in rows {
         let taken = match page.want {
             Want::Keys => Some(key_item(row)?),
             Want::Entries => entry_item(row)?,
@@ -164,12 +179,18 @@ pub(super) async fn tail(
     after: Position,
     limit: usize,
 ) -> Result<Vec<Logged>, LogError> {
-    let mut filling = Filling::of(limit)?;
+    Filling::of(limit)?;
     let from = i64::try_from(after.get()).unwrap_or(i64::MAX);
     let most = i64::try_from(limit).expect("a limit is small");
     let rows = shared
         .rows(&shared.sql.tail, &[&log.key().stored(), &from, &most])
         .await?;
+    tailed(&rows, after, limit)
+}
+
+/// The tail that these rows are.
+pub(super) fn tailed(rows: &[Row], after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
+    let mut filling = Filling::of(limit)?;
     let (first, next) = match rows.first() {
         Some(row) => (position(row, 0)?, position(row, 1)?),
         None => (Position::FIRST, Position::FIRST),
@@ -178,7 +199,7 @@ pub(super) async fn tail(
         return Err(LogError::ReplayGap { first, next });
     }
     let mut tail = Vec::new();
-    for row in &rows {
+    for row in rows {
         match logged(row)? {
             Some(logged) if filling.takes(logged_bytes(&logged)) => tail.push(logged),
             Some(_) | None => break,
@@ -209,7 +230,17 @@ pub(super) async fn heads(
     after: Option<&Stream>,
     limit: usize,
 ) -> Result<Vec<(Stream, LogHead)>, ReadError> {
-    let mut filling = Filling::of(limit)?;
+    Filling::of(limit)?;
+    let Some((low, high)) = bounds_of_logs(under, after) else {
+        return Ok(Vec::new());
+    };
+    let most = i64::try_from(limit).expect("a limit is small");
+    let rows = shared.rows(&shared.sql.heads, &[&low, &high, &most]).await?;
+    heads_of(&rows, limit)
+}
+
+/// Between which names logs lie; none where there can be none.
+pub(super) fn bounds_of_logs(under: &Prefix, after: Option<&Stream>) -> Option<(String, String)> {
     let (mut low, high) = under.range();
     let high = high.unwrap_or_else(|| HIGHEST.to_owned());
     if let Some(after) = after
@@ -218,13 +249,14 @@ pub(super) async fn heads(
     {
         after.clone_into(&mut low);
     }
-    if low >= high {
-        return Ok(Vec::new());
-    }
-    let most = i64::try_from(limit).expect("a limit is small");
-    let rows = shared.rows(&shared.sql.heads, &[&low, &high, &most]).await?;
+    (low < high).then_some((low, high))
+}
+
+/// The heads that these rows are.
+pub(super) fn heads_of(rows: &[Row], limit: usize) -> Result<Vec<(Stream, LogHead)>, ReadError> {
+    let mut filling = Filling::of(limit)?;
     let mut heads = Vec::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         let name = key(row)?;
         if !filling.takes(name.stored().len()) {
             break;
@@ -261,7 +293,7 @@ pub(super) async fn bytes(shared: &Shared) -> Result<u64, ReadError> {
     Ok(bytes.unwrap_or(0).unsigned_abs())
 }
 
-fn version(row: &Row, at: usize) -> Result<Version, ReadError> {
+pub(super) fn version(row: &Row, at: usize) -> Result<Version, ReadError> {
     let number: i64 = row.try_get(at).map_err(unread)?;
     Ok(Version::new(number.unsigned_abs()))
 }

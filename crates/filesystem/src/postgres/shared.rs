@@ -17,6 +17,7 @@ use super::hints::Pending;
 use super::queue::Queue;
 use super::session::{Connector, Session, SessionError};
 use super::sql::Sql;
+use crate::export::ExportSlot;
 use crate::{ReadError, State, Watches};
 
 /// Longest a read waits for the server.
@@ -34,6 +35,9 @@ pub(super) struct Shared {
     pub(super) watches: Watches,
     pub(super) pending: Pending,
     pub(super) place: String,
+    /// The store's own id.
+    pub(super) store: [u8; 16],
+    pub(super) exports: ExportSlot,
     pub(super) tombstones: Duration,
     /// Most transactions at once: one connection is left to reads.
     pub(super) transactions_max: usize,

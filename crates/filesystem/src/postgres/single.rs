@@ -66,7 +66,7 @@ async fn refused(session: &mut Session, sql: &Sql, batch: &Batch, key: &str) -> 
         Ok(rows) => rows.first().and_then(|row| row.try_get(1).ok()).map(number),
         Err(error) => return Ended::NotDone(NotDone::of(error)),
     };
-    match judge(batch, |_| actual) {
+    match judge(batch, |_| actual, |_| None) {
         Err(conflict) => Ended::Answered(vec![Err(conflict)]),
         Ok(()) => Ended::NotDone(NotDone::Congestion),
     }

@@ -12,8 +12,10 @@ pub(super) struct Sql {
     pub(super) guard: String,
     /// Rows for logs that never were: `$1` streams, in order.
     pub(super) place_logs: String,
-    /// Locks the rows of logs `$1`, in that order; tells stream and next position.
+    /// Locks the rows of logs `$1`, in that order; tells stream, next position and incarnation (0: never was).
     pub(super) lock_logs: String,
+    /// Places logs `$1`, locked before, at positions `$2`, behind predecessors `$3` that ended at `$4`.
+    pub(super) begin_logs: String,
     /// One record alone, `$1` key, `$2` kind, `$3` value, `$4` checksum: where there is none, or (`replace`) at `$5`.
     /// No row: the expectation did not hold.
     pub(super) create: String,
@@ -28,6 +30,8 @@ pub(super) struct Sql {
     pub(super) truncate: String,
     pub(super) prune: String,
     pub(super) bytes: String,
+    /// The highest version there is.
+    pub(super) point: String,
 }
 
 /// The transaction's number: with it, what became of a commit whose answer was lost can be asked.
@@ -44,6 +48,7 @@ pub(super) struct Shape {
     pub(super) puts: bool,
     pub(super) deletes: bool,
     pub(super) appends: bool,
+    pub(super) begins: bool,
 }
 
 impl Sql {
@@ -55,6 +60,7 @@ impl Sql {
             guard: named(GUARD),
             place_logs: named(PLACE_LOGS),
             lock_logs: named(LOCK_LOGS),
+            begin_logs: named(BEGIN_LOGS),
             create: named(CREATE),
             replace: named(REPLACE),
             get: named(GET),
@@ -67,12 +73,13 @@ impl Sql {
             truncate: named(TRUNCATE),
             prune: named(PRUNE),
             bytes: named(BYTES),
+            point: named(POINT),
             schema: schema.to_owned(),
         }
     }
 
     /// Numbers `$1` commits and writes them: what they put (`$2` to `$6`), remove (`$7`, `$8`), append (`$9` to
-    /// `$11`). Tells for each its version and the transaction's number.
+    /// `$11`), begin without appending to it (`$12`). Tells for each its version and the transaction's number.
     ///
     /// The numbers are drawn here, under every lock, so they rise with each key and each log. They are the
     /// sequence's; only where that is behind (its values are cached, it was restored) they follow what is there.
@@ -82,6 +89,7 @@ impl Sql {
             (shape.puts, WRITE_PUTS),
             (shape.deletes, WRITE_DELETES),
             (shape.appends, WRITE_APPENDS),
+            (shape.begins, WRITE_BEGINS),
         ] {
             if is_there {
                 text.push_str(part);
@@ -130,17 +138,23 @@ const GUARD: &str = "SELECT 1 / CASE WHEN EXISTS (SELECT 1 \
 const PLACE_LOGS: &str = "INSERT INTO {s}.dormouse_log (stream, incarnation, first, next, bytes, last) \
     SELECT stream, 0, 1, 1, 0, 0 FROM unnest($1::text[]) AS asked (stream) ON CONFLICT (stream) DO NOTHING";
 
-const LOCK_LOGS: &str = "SELECT asked.stream, l.next \
+const LOCK_LOGS: &str = "SELECT asked.stream, l.next, l.incarnation \
     FROM unnest($1::text[]) WITH ORDINALITY AS asked (stream, ord) \
-    LEFT JOIN LATERAL (SELECT next FROM {s}.dormouse_log l WHERE l.stream = asked.stream FOR UPDATE) l ON true";
+    LEFT JOIN LATERAL (SELECT next, incarnation FROM {s}.dormouse_log l \
+        WHERE l.stream = asked.stream FOR UPDATE) l ON true";
+
+const BEGIN_LOGS: &str = "UPDATE {s}.dormouse_log l \
+    SET first = b.first, next = b.first, predecessor = b.incarnation, predecessor_next = b.ended \
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS b (stream, first, incarnation, ended) \
+    WHERE l.stream = b.stream";
 
 const OLD_PUTS: &str = "(SELECT max(version) FROM {s}.dormouse_record WHERE key = ANY ($2::text[]))";
 const OLD_DELETES: &str = "(SELECT max(version) FROM {s}.dormouse_record WHERE key = ANY ($7::text[]))";
 const OLD_LOGS: &str = "(SELECT max(last) FROM {s}.dormouse_log WHERE stream = ANY ($9::text[]))";
 
-/// Parameters of parts that are left out have their types named here, so that every shape takes the same eleven.
+/// Parameters of parts that are left out have their types named here, so that every shape takes the same twelve.
 const WRITE: &str = "WITH given AS (SELECT $2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::int[], \
-        $7::text[], $8::int[], $9::text[], $10::bytea[], $11::int[]), \
+        $7::text[], $8::int[], $9::text[], $10::bytea[], $11::int[], $12::text[]), \
     base AS MATERIALIZED (SELECT greatest((SELECT floor FROM {s}.dormouse_meta), {puts}, {deletes}, {logs}) AS at), \
     numbered AS MATERIALIZED (SELECT n, greatest(nextval('{s}.dormouse_version'), base.at + n) AS version \
         FROM base, generate_series(1, $1::int) AS n)";
@@ -164,6 +178,10 @@ const WRITE_APPENDS: &str = ", appended AS MATERIALIZED (SELECT a.stream, a.valu
         incarnation = CASE WHEN l.incarnation = 0 THEN m.begun ELSE l.incarnation END \
         FROM (SELECT stream, count(*) AS count, sum(octet_length(value)) AS bytes, max(version) AS last, \
             min(version) AS begun FROM appended GROUP BY stream) m WHERE l.stream = m.stream)";
+
+/// A commit that begins logs is alone in its transaction. Those it appends to get their incarnation there.
+const WRITE_BEGINS: &str = ", begun AS (UPDATE {s}.dormouse_log l SET incarnation = v.version, last = v.version \
+    FROM numbered v WHERE l.stream = ANY ($12::text[]))";
 
 const WRITE_END: &str = " SELECT version, pg_current_xact_id()::text FROM numbered ORDER BY n";
 
@@ -233,3 +251,6 @@ const PRUNE: &str = "WITH old AS MATERIALIZED (SELECT key FROM {s}.dormouse_reco
 
 const BYTES: &str = "SELECT (pg_total_relation_size('{s}.dormouse_record') \
     + pg_total_relation_size('{s}.dormouse_log') + pg_total_relation_size('{s}.dormouse_log_entry'))::bigint";
+
+const POINT: &str = "SELECT greatest((SELECT floor FROM {s}.dormouse_meta), \
+    (SELECT max(version) FROM {s}.dormouse_record), (SELECT max(last) FROM {s}.dormouse_log))";

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use tokio::time::timeout_at;
 
+use super::export::Exporting;
 use super::queue::Ticket;
 use super::shared::Shared;
 use super::{Postgres, SHUT_DOWN, read, truncate};
+use crate::export::paged;
 use crate::judge::judge;
 use crate::{
-    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, GET_MANY_MAX,
-    Health, Key, Lane, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore,
-    Stream, Watch, capability,
+    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported,
+    GET_MANY_MAX, Health, Key, Lane, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError,
+    RecordStore, Stream, Watch, capability,
 };
 
 /// A commit that waits: withdrawn when its caller goes away.
@@ -60,7 +63,7 @@ impl Postgres {
             }
             Err(_) => return Err(busy_deadline()),
         };
-        judge(batch, |key| versions.get(key.stored()).copied())?;
+        judge(batch, |key| versions.get(key.stored()).copied(), |_| None)?;
         Ok(Committed {
             version: None,
             positions: Vec::new(),
@@ -78,7 +81,7 @@ impl RecordStore for Postgres {
             durability: capability::Durability::PowerLoss,
             listing: capability::Listing::Ordered,
             logs: capability::Logs::CommitOrdered,
-            export: capability::Export::None,
+            export: capability::Export::Snapshot,
             watch: capability::Watch::Shared,
         }
     }
@@ -156,6 +159,10 @@ impl RecordStore for Postgres {
 
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
         self.shared.watches.watch(prefix)
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        paged(Exporting::begin(Arc::clone(&self.shared), prefix.clone()))
     }
 
     async fn health(&self) -> Health {

@@ -9,6 +9,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::arrays::{Locks, Writes};
+use super::begin::begin;
 use super::failure::{NotDone, is_certain_at_commit};
 use super::queue::Answer;
 use super::session::Session;
@@ -38,10 +39,10 @@ pub(super) struct Lost {
     pub(super) source: Option<Error>,
 }
 
-type Parameters<'a> = Vec<&'a (dyn ToSql + Sync)>;
+pub(super) type Parameters<'a> = Vec<&'a (dyn ToSql + Sync)>;
 
 /// One statement of an exchange; none where it is not needed.
-async fn rows(
+pub(super) async fn rows(
     session: &Session,
     statement: Option<tokio_postgres::Statement>,
     parameters: Parameters<'_>,
@@ -52,7 +53,7 @@ async fn rows(
     }
 }
 
-async fn prepared(
+pub(super) async fn prepared(
     session: &mut Session,
     is_needed: bool,
     sql: &str,
@@ -66,6 +67,9 @@ async fn prepared(
 
 /// One commit that writes, in one exchange.
 pub(super) async fn lone(session: &mut Session, sql: &Sql, batch: &Batch) -> Ended {
+    if !batch.begins.is_empty() {
+        return begin(session, sql, batch).await;
+    }
     let is_put = batch.checks.is_empty() && batch.deletes.is_empty() && batch.appends.is_empty();
     if let ([put], true) = (batch.puts.as_slice(), is_put) {
         return single::put(session, sql, batch, put).await;
@@ -108,7 +112,7 @@ pub(super) async fn lone(session: &mut Session, sql: &Sql, batch: &Batch) -> End
     let logs_locked = steps.pass(logs_locked);
     let written = steps.pass(written);
     let answers = match (&logs_locked, &written) {
-        (Some(logs), Some(written)) => answers(&[batch], logs, written),
+        (Some(logs), Some(written)) => next_of(logs).and_then(|next| answers(&[batch], next, written)),
         _ => None,
     };
     match steps.end(committed, written.as_deref(), answers) {
@@ -234,7 +238,7 @@ async fn write(session: &mut Session, sql: &Sql, batches: &[&Batch]) -> Ended {
     let logs_locked = steps.pass(logs_locked);
     let written = steps.pass(written);
     let answers = match (&logs_locked, &written) {
-        (Some(logs), Some(written)) => answers(batches, logs, written),
+        (Some(logs), Some(written)) => next_of(logs).and_then(|next| answers(batches, next, written)),
         _ => None,
     };
     steps.end(committed, written.as_deref(), answers)
@@ -243,7 +247,7 @@ async fn write(session: &mut Session, sql: &Sql, batches: &[&Batch]) -> Ended {
 /// The statements of an exchange, looked at in the order in which they were sent: the first that failed says why.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    first: Option<Error>,
+    pub(super) first: Option<Error>,
 }
 
 impl Steps {
@@ -300,7 +304,7 @@ impl Steps {
 
 /// The rows that were locked: a version where there is a record.
 #[derive(Debug)]
-struct Found(HashMap<String, Place>);
+pub(super) struct Found(HashMap<String, Place>);
 
 #[derive(Debug, Clone, Copy)]
 enum Place {
@@ -312,7 +316,7 @@ enum Place {
 }
 
 impl Found {
-    fn read(rows: &[Row]) -> Option<Self> {
+    pub(super) fn read(rows: &[Row]) -> Option<Self> {
         let read = |row: &Row| {
             let key: String = row.try_get(0).ok()?;
             let version: Option<i64> = row.try_get(1).ok()?;
@@ -329,26 +333,47 @@ impl Found {
 
     /// None when a row that has to hold a lock is not there.
     fn judge(&self, batch: &Batch) -> Option<Result<(), CommitError>> {
-        let at = |key: &Key| self.0.get(key.stored()).copied().unwrap_or(Place::Missing);
-        let is_unlocked =
-            |(key, expected)| expected == crate::Expected::Absent && matches!(at(key), Place::Missing);
-        if batch.keys().any(is_unlocked) {
+        if self.lacks_a_lock(batch) {
             return None;
         }
-        Some(judge(batch, |key| match at(key) {
+        // What begins logs is judged by itself.
+        Some(judge(batch, |key| self.version_of(key), |_| None))
+    }
+
+    fn at(&self, key: &Key) -> Place {
+        self.0.get(key.stored()).copied().unwrap_or(Place::Missing)
+    }
+
+    /// Whether a row that has to hold a lock is not there.
+    pub(super) fn lacks_a_lock(&self, batch: &Batch) -> bool {
+        let is_unlocked =
+            |(key, expected)| expected == crate::Expected::Absent && matches!(self.at(key), Place::Missing);
+        batch.keys().any(is_unlocked)
+    }
+
+    pub(super) fn version_of(&self, key: &Key) -> Option<Version> {
+        match self.at(key) {
             Place::At(version) => Some(version),
             Place::Absent | Place::Missing => None,
-        }))
+        }
     }
 }
 
-/// What each commit did: its version, and the first position in each log, counted from where the log was.
-fn answers(batches: &[&Batch], logs: &[Row], written: &[Row]) -> Option<Vec<Answer>> {
-    let mut next: HashMap<String, u64> = HashMap::new();
-    for row in logs {
+/// The next position of each log that was locked.
+pub(super) fn next_of(logs: &[Row]) -> Option<HashMap<String, u64>> {
+    let next = |row: &Row| {
         let position: i64 = row.try_get(1).ok()?;
-        next.insert(row.try_get(0).ok()?, position.unsigned_abs());
-    }
+        Some((row.try_get(0).ok()?, position.unsigned_abs()))
+    };
+    logs.iter().map(next).collect()
+}
+
+/// What each commit did: its version, and the first position in each log, counted from where the log was.
+pub(super) fn answers(
+    batches: &[&Batch],
+    mut next: HashMap<String, u64>,
+    written: &[Row],
+) -> Option<Vec<Answer>> {
     let mut answers = Vec::with_capacity(batches.len());
     for (batch, row) in batches.iter().zip(written) {
         let version = number(row.try_get(0).ok()?);

@@ -1,7 +1,7 @@
 //! Which mount it is.
 
 use super::{Mount, Router};
-use crate::{Batch, Capabilities, CommitError, Key, Prefix, ReadError, RecordStore, capability};
+use crate::{Batch, Capabilities, CommitError, Key, Prefix, ReadError, RecordStore, Stream, capability};
 
 impl Router {
     /// The mount a key lies in.
@@ -30,7 +30,7 @@ impl Router {
         let keys = batch
             .keys()
             .map(|(key, _)| key)
-            .chain(batch.appends.iter().map(|a| a.log.key()));
+            .chain(batch.logs().map(Stream::key));
         let mut found: Option<&Mount> = None;
         for key in keys {
             let mount = self.mount_of(key).ok_or_else(|| CommitError::Unrouted {

@@ -2,12 +2,15 @@
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use futures::stream::BoxStream;
 
 use super::Router;
 use super::route::narrower;
+use crate::export::refused;
 use crate::{
-    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, GET_MANY_MAX, Health, Key,
-    Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, State, Stream, Watch,
+    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, GET_MANY_MAX, Health,
+    Key, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, State, Stream,
+    Watch,
 };
 
 #[async_trait]
@@ -81,6 +84,19 @@ impl RecordStore for Router {
             watches.push(mount.store.watch(narrower(&mount.prefix, prefix)).await?);
         }
         Ok(Watch::merged(watches))
+    }
+
+    /// Over several mounts there is no one commit point.
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        match self.mounts_below(prefix) {
+            Ok(mounts) => match mounts.as_slice() {
+                [mount] => mount.store.export(narrower(&mount.prefix, prefix)),
+                _ => refused(ReadError::Unsupported {
+                    capability: "one commit point over several stores",
+                }),
+            },
+            Err(error) => refused(error),
+        }
     }
 
     async fn health(&self) -> Health {

@@ -56,10 +56,7 @@ impl Change {
     /// With more, a change that leaves the record as it is guards it: the batch checks that it still is so.
     #[must_use]
     pub fn with(mut self, more: Batch) -> Self {
-        self.more.checks.extend(more.checks);
-        self.more.puts.extend(more.puts);
-        self.more.deletes.extend(more.deletes);
-        self.more.appends.extend(more.appends);
+        self.more.extend(more);
         self
     }
 

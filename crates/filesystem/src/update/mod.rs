@@ -66,7 +66,7 @@ pub(crate) fn check_supported(has: &Capabilities, step: Option<&Step>) -> Result
         "compare-and-swap"
     } else if has.atomicity < Atomicity::Batch && more.is_some_and(|more| more.operations() > 0) {
         "batches"
-    } else if has.logs < Logs::CommitOrdered && more.is_some_and(|more| !more.appends.is_empty()) {
+    } else if has.logs < Logs::CommitOrdered && more.is_some_and(|more| more.logs().next().is_some()) {
         "logs"
     } else {
         return Ok(());

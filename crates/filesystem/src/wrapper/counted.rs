@@ -1,15 +1,18 @@
 //! Counting what a store is asked for: the proof that idle costs nothing, and that a bounded call stays bounded.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 
 use super::Operation;
 use crate::filling::{entry_bytes, logged_bytes};
 use crate::{
-    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Health, Item, Key, Listed,
-    LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
+    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Item, Key,
+    Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
 };
 
 /// What was asked of a store so far, done or not.
@@ -55,10 +58,24 @@ impl Counts {
 #[derive(Debug)]
 pub struct Counted<S> {
     inner: S,
+    cells: Arc<Cells>,
+}
+
+/// Shared with the exports under way, which outlive the call that began them.
+#[derive(Debug, Default)]
+struct Cells {
     operations: [AtomicU64; Operation::ALL.len()],
     items_read: AtomicU64,
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
+}
+
+impl Cells {
+    fn read(&self, sizes: impl Iterator<Item = usize>) {
+        let (items, bytes) = sizes.fold((0, 0), |(items, bytes), size| (items + 1, bytes + size as u64));
+        self.items_read.fetch_add(items, Ordering::Relaxed);
+        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 impl<S: RecordStore> Counted<S> {
@@ -66,21 +83,19 @@ impl<S: RecordStore> Counted<S> {
     pub fn new(inner: S) -> Self {
         Self {
             inner,
-            operations: Default::default(),
-            items_read: AtomicU64::new(0),
-            bytes_read: AtomicU64::new(0),
-            bytes_written: AtomicU64::new(0),
+            cells: Arc::default(),
         }
     }
 
     /// What was asked so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        let cells = &self.cells;
         Counts {
-            operations: std::array::from_fn(|at| self.operations[at].load(Ordering::Relaxed)),
-            items_read: self.items_read.load(Ordering::Relaxed),
-            bytes_read: self.bytes_read.load(Ordering::Relaxed),
-            bytes_written: self.bytes_written.load(Ordering::Relaxed),
+            operations: std::array::from_fn(|at| cells.operations[at].load(Ordering::Relaxed)),
+            items_read: cells.items_read.load(Ordering::Relaxed),
+            bytes_read: cells.bytes_read.load(Ordering::Relaxed),
+            bytes_written: cells.bytes_written.load(Ordering::Relaxed),
         }
     }
 
@@ -91,13 +106,21 @@ impl<S: RecordStore> Counted<S> {
     }
 
     fn asked(&self, operation: Operation) {
-        self.operations[operation as usize].fetch_add(1, Ordering::Relaxed);
+        self.cells.operations[operation as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     fn read(&self, sizes: impl Iterator<Item = usize>) {
-        let (items, bytes) = sizes.fold((0, 0), |(items, bytes), size| (items + 1, bytes + size as u64));
-        self.items_read.fetch_add(items, Ordering::Relaxed);
-        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+        self.cells.read(sizes);
+    }
+}
+
+/// What an item of an export is counted as; none for its point and its end.
+fn exported_bytes(item: &Exported) -> Option<usize> {
+    match item {
+        Exported::Record(entry) => Some(entry_bytes(entry)),
+        Exported::Log { log, .. } => Some(log.key().stored().len()),
+        Exported::Logged(logged) => Some(logged_bytes(logged)),
+        Exported::Point(_) | Exported::End(_) => None,
     }
 }
 
@@ -140,7 +163,7 @@ impl<S: RecordStore> RecordStore for Counted<S> {
         self.asked(Operation::Commit);
         let bytes = batch.bytes() as u64;
         let committed = self.inner.commit(batch, deadline).await?;
-        self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+        self.cells.bytes_written.fetch_add(bytes, Ordering::Relaxed);
         Ok(committed)
     }
 
@@ -178,6 +201,15 @@ impl<S: RecordStore> RecordStore for Counted<S> {
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
         self.asked(Operation::Watch);
         self.inner.watch(prefix).await
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        self.asked(Operation::Export);
+        let cells = Arc::clone(&self.cells);
+        let counted = self.inner.export(prefix).inspect(move |item| {
+            cells.read(item.iter().filter_map(exported_bytes));
+        });
+        counted.boxed()
     }
 
     async fn health(&self) -> Health {

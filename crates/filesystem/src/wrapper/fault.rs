@@ -3,16 +3,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::pending;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
+use futures::{StreamExt, future, stream};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Operation;
 use crate::{
-    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Failed,
+    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Failed,
     GET_MANY_MAX, Health, Item, Key, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError,
     RecordStore, Stream, Watch, Watches,
 };
@@ -40,8 +42,8 @@ pub enum FaultKind {
     LoseAfter,
     /// The watch that begins loses every hint but the end. Watches.
     LoseHints,
-    /// A read error: the record asked for is `Corrupt`, the first of many; one of a page in its place. Gets and
-    /// lists.
+    /// A read error: the record asked for is `Corrupt`, the first of many; one of a page or an export in its place.
+    /// Gets, lists and exports.
     Damage,
 }
 
@@ -56,7 +58,10 @@ impl FaultKind {
             Self::Conflict => operation == Operation::Commit,
             Self::LoseBefore | Self::LoseAfter => is_write,
             Self::LoseHints => operation == Operation::Watch,
-            Self::Damage => matches!(operation, Operation::Get | Operation::GetMany | Operation::List),
+            Self::Damage => matches!(
+                operation,
+                Operation::Get | Operation::GetMany | Operation::List | Operation::Export
+            ),
         }
     }
 }
@@ -81,7 +86,8 @@ impl FaultKind {
 /// ```
 pub struct Fault<S> {
     inner: S,
-    plan: Mutex<Plan>,
+    /// Shared with the exports under way, which outlive the call that began them.
+    plan: Arc<Mutex<Plan>>,
     /// Those that lose their hints.
     deaf: Watches,
 }
@@ -146,7 +152,7 @@ impl<S: RecordStore> Fault<S> {
     fn planned(inner: S, plan: Plan) -> Self {
         Self {
             inner,
-            plan: Mutex::new(plan),
+            plan: Arc::new(Mutex::new(plan)),
             deaf: Watches::default(),
         }
     }
@@ -192,15 +198,7 @@ impl<S: RecordStore> Fault<S> {
 
     /// What happens to this operation, once its delay is over and unless it hangs.
     async fn meet(&self, operation: Operation) -> Option<FaultKind> {
-        let fault = self.plan().take(operation)?;
-        match fault {
-            FaultKind::Delay(delay) => {
-                tokio::time::sleep(delay).await;
-                None
-            }
-            FaultKind::Hang => pending().await,
-            other => Some(other),
-        }
+        meet(&self.plan, operation).await
     }
 
     /// For an operation that is refused or damaged, or nothing.
@@ -234,6 +232,55 @@ impl<S: RecordStore> Fault<S> {
             CommitError::Conflict { failed }
         }
     }
+}
+
+async fn meet(plan: &Mutex<Plan>, operation: Operation) -> Option<FaultKind> {
+    let fault = plan
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take(operation)?;
+    match fault {
+        FaultKind::Delay(delay) => {
+            tokio::time::sleep(delay).await;
+            None
+        }
+        FaultKind::Hang => pending().await,
+        other => Some(other),
+    }
+}
+
+/// What an export comes to after its fault, if it met one.
+fn exported(
+    fault: Option<FaultKind>,
+    items: BoxStream<'static, Result<Exported, ReadError>>,
+) -> BoxStream<'static, Result<Exported, ReadError>> {
+    match fault {
+        Some(FaultKind::Refuse) => crate::export::refused(ReadError::Unavailable {
+            reason: SOURCE,
+            source: None,
+        }),
+        Some(FaultKind::Damage) => damaged(items),
+        _ => items,
+    }
+}
+
+/// Its first record cannot be read, so it has no end.
+fn damaged(
+    items: BoxStream<'static, Result<Exported, ReadError>>,
+) -> BoxStream<'static, Result<Exported, ReadError>> {
+    let mut is_damaged = false;
+    let damage = move |item| {
+        let item = match item {
+            Ok(Exported::Record(entry)) if !is_damaged => {
+                is_damaged = true;
+                Some(Err(ReadError::Corrupt { key: entry.key }))
+            }
+            Ok(Exported::End(_)) if is_damaged => None,
+            other => Some(other),
+        };
+        future::ready(item)
+    };
+    items.filter_map(damage).boxed()
 }
 
 fn busy() -> CommitError {
@@ -330,6 +377,13 @@ impl<S: RecordStore> RecordStore for Fault<S> {
             Some(FaultKind::LoseHints) => self.deaf.watch(prefix),
             _ => self.inner.watch(prefix).await,
         }
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        let (plan, items) = (Arc::clone(&self.plan), self.inner.export(prefix));
+        stream::once(async move { exported(meet(&plan, Operation::Export).await, items) })
+            .flatten()
+            .boxed()
     }
 
     async fn health(&self) -> Health {

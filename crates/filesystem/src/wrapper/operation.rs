@@ -32,6 +32,7 @@ classes! {
         Heads = "heads": "[`heads`](crate::RecordStore::heads).",
         Truncate = "truncate": "[`truncate`](crate::RecordStore::truncate).",
         Watch = "watch": "[`watch`](crate::RecordStore::watch).",
+        Export = "export": "[`export`](crate::RecordStore::export), from its first poll to its end.",
         Health = "health": "[`health`](crate::RecordStore::health).",
         Close = "close": "[`close`](crate::RecordStore::close).",
     }

@@ -1,9 +1,12 @@
 //! Tracing what a store is asked for: a span and a duration per operation, by class, size and outcome; no keys.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -11,8 +14,8 @@ use tracing::{Instrument, Span};
 use super::histogram::{Counting, Histogram};
 use super::{Operation, Outcome};
 use crate::{
-    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Health, Key, Lane, Listed,
-    LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
+    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Key, Lane,
+    Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
 };
 
 /// A store whose operations are traced and timed.
@@ -23,6 +26,12 @@ use crate::{
 #[derive(Debug)]
 pub struct Traced<S> {
     inner: S,
+    figures: Arc<Figures>,
+}
+
+/// Shared with what is under way: an export outlives the call that began it.
+#[derive(Debug, Default)]
+struct Figures {
     took: [Counting; Operation::ALL.len()],
     outcomes: [[AtomicU64; Outcome::ALL.len()]; Operation::ALL.len()],
 }
@@ -32,21 +41,20 @@ impl<S: RecordStore> Traced<S> {
     pub fn new(inner: S) -> Self {
         Self {
             inner,
-            took: Default::default(),
-            outcomes: Default::default(),
+            figures: Arc::default(),
         }
     }
 
     /// How long this operation took, each time, whatever its outcome.
     #[must_use]
     pub fn took(&self, operation: Operation) -> Histogram {
-        self.took[operation as usize].read()
+        self.figures.took[operation as usize].read()
     }
 
     /// How often this operation ended so.
     #[must_use]
     pub fn ended(&self, operation: Operation, outcome: Outcome) -> u64 {
-        self.outcomes[operation as usize][outcome as usize].load(Ordering::Relaxed)
+        self.figures.outcomes[operation as usize][outcome as usize].load(Ordering::Relaxed)
     }
 
     /// The store inside.
@@ -55,7 +63,22 @@ impl<S: RecordStore> Traced<S> {
         &self.inner
     }
 
-    fn begin(&self, operation: Operation) -> Running<'_, S> {
+    fn begin(&self, operation: Operation) -> Running {
+        Running::begin(Arc::clone(&self.figures), operation)
+    }
+}
+
+/// One operation under way. It is counted when it ends, also when its future is dropped.
+struct Running {
+    figures: Arc<Figures>,
+    operation: Operation,
+    span: Span,
+    begun: Instant,
+    outcome: Outcome,
+}
+
+impl Running {
+    fn begin(figures: Arc<Figures>, operation: Operation) -> Self {
         let span = tracing::debug_span!(
             "store",
             operation = operation.name(),
@@ -65,26 +88,15 @@ impl<S: RecordStore> Traced<S> {
             outcome = Empty,
             us = Empty,
         );
-        Running {
-            traced: self,
+        Self {
+            figures,
             operation,
             span,
             begun: Instant::now(),
             outcome: Outcome::Dropped,
         }
     }
-}
 
-/// One operation under way. It is counted when it ends, also when its future is dropped.
-struct Running<'a, S> {
-    traced: &'a Traced<S>,
-    operation: Operation,
-    span: Span,
-    begun: Instant,
-    outcome: Outcome,
-}
-
-impl<S> Running<'_, S> {
     fn span(&self) -> Span {
         self.span.clone()
     }
@@ -102,16 +114,65 @@ impl<S> Running<'_, S> {
     }
 }
 
-impl<S> Drop for Running<'_, S> {
+impl Drop for Running {
     fn drop(&mut self) {
         let took = self.begun.elapsed();
-        let (traced, operation) = (self.traced, self.operation as usize);
-        traced.took[operation].add(took);
-        traced.outcomes[operation][self.outcome as usize].fetch_add(1, Ordering::Relaxed);
+        let (figures, operation) = (&self.figures, self.operation as usize);
+        figures.took[operation].add(took);
+        figures.outcomes[operation][self.outcome as usize].fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.span
             .record("outcome", self.outcome.name())
             .record("us", micros);
+    }
+}
+
+/// An export under way, and how much of it there was.
+struct Exporting {
+    running: Running,
+    items: usize,
+    bytes: usize,
+}
+
+impl Exporting {
+    fn begin(figures: Arc<Figures>) -> Self {
+        Self {
+            running: Running::begin(figures, Operation::Export),
+            items: 0,
+            bytes: 0,
+        }
+    }
+
+    fn over(
+        mut self,
+        items: BoxStream<'static, Result<Exported, ReadError>>,
+    ) -> BoxStream<'static, Result<Exported, ReadError>> {
+        items.inspect(move |item| self.see(item)).boxed()
+    }
+
+    fn see(&mut self, item: &Result<Exported, ReadError>) {
+        let bytes = match item {
+            Ok(Exported::Record(entry)) => Some(entry.value.len()),
+            Ok(Exported::Logged(logged)) => Some(logged.entry.len()),
+            Ok(Exported::Log { .. }) => Some(0),
+            Ok(Exported::Point(_)) => None,
+            Ok(Exported::End(_)) => {
+                self.running.outcome = Outcome::Done;
+                None
+            }
+            Err(error) => {
+                self.running.outcome = error.into();
+                None
+            }
+        };
+        self.items += usize::from(bytes.is_some());
+        self.bytes += bytes.unwrap_or(0);
+    }
+}
+
+impl Drop for Exporting {
+    fn drop(&mut self) {
+        self.running.sizes(self.items, self.bytes);
     }
 }
 
@@ -220,6 +281,14 @@ impl<S: RecordStore> RecordStore for Traced<S> {
         let running = self.begin(Operation::Watch);
         let answer = self.inner.watch(prefix).instrument(running.span()).await;
         running.ended(answer)
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        let (figures, items) = (Arc::clone(&self.figures), self.inner.export(prefix));
+        // It begins when it is polled, as the export does.
+        stream::once(async move { Exporting::begin(figures).over(items) })
+            .flatten()
+            .boxed()
     }
 
     async fn health(&self) -> Health {

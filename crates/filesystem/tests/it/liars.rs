@@ -12,11 +12,12 @@ use dormouse_filesystem::capability::{
 };
 use dormouse_filesystem::wrapper::{Counted, Operation};
 use dormouse_filesystem::{
-    Batch, Capabilities, Change, CloseError, CommitError, Committed, Deadline, Entry, Expected, Failed,
-    Health, Key, Lane, Listed, LogError, LogHead, Logged, Memory, Namespace, OpenError, Opener, Page,
+    Batch, Capabilities, Change, CloseError, CommitError, Committed, Deadline, Entry, Expected, Exported,
+    Failed, Health, Key, Lane, Listed, LogError, LogHead, Logged, Memory, Namespace, OpenError, Opener, Page,
     Position, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt, Requirements, Retry, Stream,
     System, UpdateError, Version, Watch, cas_update,
 };
+use futures::stream::BoxStream;
 
 use crate::scripted::Scripted;
 
@@ -223,6 +224,10 @@ impl RecordStore for Liar {
 
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
         memory().watch(prefix).await
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        memory().export(prefix)
     }
 
     async fn health(&self) -> Health {
@@ -448,6 +453,10 @@ impl RecordStore for Bytes {
 
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
         self.inner.watch(prefix).await
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        self.inner.export(prefix)
     }
 
     async fn health(&self) -> Health {

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_filesystem::capability::{Atomicity, Durability};
+use dormouse_filesystem::capability::{Atomicity, Durability, Export};
 use dormouse_filesystem::contract::{Harness, suite};
 use dormouse_filesystem::wrapper::{Counted, Operation};
 use dormouse_filesystem::{
-    Batch, Capabilities, CommitError, Deadline, Expected, Key, Lane, LogError, Memory, MountError, Namespace,
-    OpenError, Opener, Order, Page, Position, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt,
-    Requirements, Router, State, Stream, System, Want,
+    Batch, Capabilities, CommitError, Deadline, Expected, Exported, Key, Lane, LogError, Memory, MountError,
+    Namespace, OpenError, Opener, Order, Page, Position, Prefix, ReadError, RecordKind, RecordStore,
+    RecordStoreExt, Requirements, Router, State, Stream, System, Want,
 };
+use futures::StreamExt;
 use jiff::{Timestamp, ToSpan};
 
 use crate::scripted::Scripted;
@@ -287,9 +288,14 @@ fn a_prefix_promises_what_every_mount_below_it_does() {
     let memory: Arc<dyn RecordStore> = Arc::new(Memory::new(NOW));
     let all = memory.capabilities(&Prefix::root());
     let router = Router::new([(Prefix::root(), memory), (prefix("a/b"), weak)]).unwrap();
+    // Over several stores there is no one commit point.
+    let several = Capabilities {
+        export: Export::None,
+        ..less
+    };
     for (at, promised) in [
-        ("", less),
-        ("a", less),
+        ("", several),
+        ("a", several),
         ("a/b", less),
         ("a/b/c", less),
         ("a/c", all),
@@ -298,6 +304,34 @@ fn a_prefix_promises_what_every_mount_below_it_does() {
         assert_eq!(router.capabilities(&prefix(at)), promised, "{at}");
     }
     assert_eq!(all.durability, Durability::Volatile);
+}
+
+#[tokio::test]
+async fn an_export_is_of_one_mount_or_refused() {
+    let memory = || -> Arc<dyn RecordStore> { Arc::new(Memory::new(NOW)) };
+    let router = Router::new([(prefix("t"), memory()), (prefix("t/busy"), memory())]).unwrap();
+    for path in ["t/quiet/a", "t/busy/a"] {
+        router.create(key(path), KIND, "", soon()).await.unwrap();
+    }
+    for path in ["t/quiet", "t/busy"] {
+        let items: Vec<_> = router.export(&prefix(path)).collect().await;
+        let records = items.iter().filter_map(|item| match item {
+            Ok(Exported::Record(entry)) => Some(entry.key.to_string()),
+            _ => None,
+        });
+        assert!(records.eq([format!("{path}/a")]), "{items:?}");
+        assert!(matches!(items.last(), Some(Ok(Exported::End(_)))));
+    }
+    let over_two = router.export(&prefix("t")).next().await;
+    assert!(
+        matches!(over_two, Some(Err(ReadError::Unsupported { .. }))),
+        "{over_two:?}"
+    );
+    let nowhere = router.export(&prefix("x")).next().await;
+    assert!(
+        matches!(nowhere, Some(Err(ReadError::Unrouted { .. }))),
+        "{nowhere:?}"
+    );
 }
 
 #[tokio::test]

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_filesystem::{
-    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Failed, Health, Key,
-    Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
-    Watches,
+    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Failed,
+    Health, Key, Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore,
+    Stream, Watch, Watches,
 };
+use futures::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
 /// What happens to one commit instead of its being done.
@@ -256,6 +257,10 @@ impl RecordStore for Scripted {
             Some(hints) => hints.watch(prefix),
             None => self.inner.watch(prefix).await,
         }
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        self.inner.export(prefix)
     }
 
     async fn health(&self) -> Health {

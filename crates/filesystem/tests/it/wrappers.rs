@@ -11,6 +11,7 @@ use dormouse_filesystem::{
     Batch, Change, CommitError, Deadline, Entry, Expected, Item, Key, Lane, Memory, Page, Position, Prefix,
     RecordKind, RecordStore, RecordStoreExt, Retry, Stream, UpdateError, Updated, cas_update,
 };
+use futures::StreamExt;
 use jiff::{Timestamp, ToSpan};
 
 const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
@@ -226,6 +227,11 @@ async fn call(store: &dyn RecordStore, operation: Operation) -> Outcome {
         Operation::Heads => class(&store.heads(&root, None, 1).await),
         Operation::Truncate => class(&store.truncate(&log, Position::new(2)).await),
         Operation::Watch => class(&store.watch(&root).await),
+        Operation::Export => {
+            let items: Vec<_> = store.export(&root).collect().await;
+            let failed = items.iter().find_map(|item| item.as_ref().err());
+            failed.map_or(Outcome::Done, Outcome::from)
+        }
         Operation::Health => {
             store.health().await;
             Outcome::Done
@@ -299,7 +305,7 @@ async fn a_fault_has_its_class_and_the_next_call_works() {
     }
     assert_eq!(
         met,
-        11 * 2 + 9 + 1 + 2 * 2 + 1 + 3,
+        12 * 2 + 10 + 1 + 2 * 2 + 1 + 4,
         "each kind at each operation it happens to"
     );
 }
