@@ -40,6 +40,8 @@ mod watch;
 pub mod workspace;
 pub mod wrapper;
 
+#[cfg(any(feature = "sled", feature = "local"))]
+pub use self::embedded::check::{Checked, Damage};
 #[cfg(feature = "local")]
 pub use self::local::{LOCAL_RECORDS_MAX, Local, LocalOptions, Repair, Repaired};
 #[cfg(feature = "postgres")]

@@ -11,6 +11,7 @@ mod append;
 pub mod checkpoint;
 mod files;
 pub mod frame;
+mod mend;
 mod operation;
 mod reader;
 mod recovery;
@@ -18,15 +19,18 @@ mod scan;
 pub mod segment;
 mod segments;
 mod spare;
+mod survey;
 mod verify;
 
 pub use append::{Appender, AppenderOptions, NoRoom, Purpose};
 #[cfg(feature = "sled")]
 pub(crate) use files::is_same_boot;
 pub use files::{FileLayer, LogFile, StdFiles};
+pub(crate) use mend::mend;
 pub use reader::{Pin, Reader};
 pub use recovery::{Begins, Plan, Proved, Recovered, RecoveryError, Tail, recover};
 pub use scan::{Place, Rest, Scan, Scanner};
+pub(crate) use survey::survey;
 
 /// The format of segments, frames and the checkpoint that this build writes, and the newest it reads.
 pub const FORMAT: u32 = 1;

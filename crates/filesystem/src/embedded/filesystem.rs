@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::capability::Durability;
+
 /// What a flush means on a filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -12,6 +14,16 @@ pub(crate) enum Kind {
     Memory,
     /// Locks or flushes of this one are not to be relied on.
     Refused(&'static str),
+}
+
+impl Kind {
+    /// What an acknowledged commit survives on it.
+    pub(crate) fn durability(self) -> Durability {
+        match self {
+            Self::Durable => Durability::PowerLoss,
+            Self::Memory | Self::Refused(_) => Durability::ProcessCrash,
+        }
+    }
 }
 
 /// The kind of the filesystem that holds a path, or would: of its nearest ancestor that exists.

@@ -11,7 +11,7 @@ use super::filesystem::{self, Kind};
 use crate::OpenError;
 
 /// The format of a store's folder that this build makes, and the newest it opens.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// What a folder may hold before its FORMAT was written: an earlier opening was killed there.
 const BEGUN: [&str; 3] = ["LOCK", "FORMAT.tmp", "log"];
 /// Longest FORMAT or LOCK that is read.
@@ -42,7 +42,7 @@ impl Folder {
         if let Kind::Refused(name) = kind {
             return Err(OpenError::Refused {
                 path: shown(path),
-                reason: format!("it is on {name}, where a lock or a flush does not mean what it says"),
+                reason: unreliable(name),
             });
         }
         let is_made = check_format(path, backend)?.is_some();
@@ -72,6 +72,11 @@ impl Folder {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Why a filesystem of this name can hold no store.
+pub(super) fn unreliable(name: &str) -> String {
+    format!("it is on {name}, where a lock or a flush does not mean what it says")
 }
 
 fn shown(path: &Path) -> String {

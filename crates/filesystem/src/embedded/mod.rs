@@ -7,6 +7,7 @@
 mod answer;
 pub(crate) mod apply;
 pub(crate) mod audit;
+pub(crate) mod check;
 pub(crate) mod cleaner;
 mod committer;
 mod decide;
@@ -27,17 +28,19 @@ pub(crate) mod tally;
 mod work;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, watch};
 
+use self::filesystem::Kind;
 use self::index::Index;
 pub(crate) use self::open::{Options, open};
 use self::queue::Ending;
 use self::shared::Shared;
 use crate::capability::Durability;
+use crate::{Capabilities, OpenError};
 
 /// Most threads that read at once.
 const READERS_MAX: usize = 4;
@@ -54,6 +57,21 @@ pub(crate) struct Embedded<I: Index> {
     readers: Arc<Semaphore>,
     has_ended: watch::Receiver<bool>,
     committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What a store in this folder would promise.
+///
+/// # Errors
+/// `Refused` for a filesystem that can hold none, or cannot be looked at.
+pub(crate) fn promised_in(path: &Path) -> Result<Capabilities, OpenError> {
+    let refused = |reason: String| OpenError::Refused {
+        path: path.display().to_string(),
+        reason,
+    };
+    match filesystem::kind_of(path).map_err(|error| refused(error.to_string()))? {
+        Kind::Refused(name) => Err(refused(folder::unreliable(name))),
+        kind => Ok(store::promised(kind.durability())),
+    }
 }
 
 impl<I: Index> Embedded<I> {

@@ -15,7 +15,6 @@ use super::index::Index;
 use super::opened::{Failure, Opened};
 use super::shared::Shared;
 use super::{Embedded, READERS_MAX};
-use crate::capability::Durability;
 use crate::commit_log::{Appender, AppenderOptions, FileLayer, StdFiles};
 use crate::{OpenError, Version};
 
@@ -96,10 +95,7 @@ fn open_blocking<I: Index>(
         opened.last_version,
     )
     .map_err(Failure::Io)?;
-    let durability = match folder.kind {
-        Kind::Durable => Durability::PowerLoss,
-        Kind::Memory | Kind::Refused(_) => Durability::ProcessCrash,
-    };
+    let durability = folder.kind.durability();
     if folder.kind == Kind::Memory {
         opened
             .notices

@@ -133,19 +133,30 @@ pub(crate) fn tail<I: Index>(
     let mut fetch = I::fetch(shared);
     let stored = log.key().stored();
     let mut spots = Vec::new();
+    let mut is_lost = false;
     let head = shared.with_index(|index| {
         let head = index.head(stored)?;
         if let Some(head) = head.filter(|head| is_among(head, after)) {
-            index.walk_entries(stored, after.get() + 1, head.next, |position, spot| {
-                let takes = filling.takes(spot.weight());
+            let mut next = after.get() + 1;
+            index.walk_entries(stored, next, head.next, |position, spot| {
+                // Nothing is passed over: an entry that is not there was lost, and is told when it is asked for.
+                let takes = position == next && filling.takes(spot.weight());
                 if takes {
                     spots.push((position, spot));
+                    next += 1;
                 }
                 takes
             })?;
+            is_lost = spots.is_empty() && next < head.next;
         }
         Ok(head)
     })?;
+    if is_lost {
+        return Err(ReadError::Corrupt {
+            key: log.key().clone(),
+        }
+        .into());
+    }
     let head = head.unwrap_or(Head::begun(0));
     if !is_among(&head, after) {
         return Err(LogError::ReplayGap {

@@ -90,19 +90,24 @@ impl Drop for Ticket<'_> {
     }
 }
 
+/// What an embedded store promises, on a filesystem that keeps this much.
+pub(super) fn promised(durability: capability::Durability) -> Capabilities {
+    Capabilities {
+        atomicity: capability::Atomicity::Batch,
+        reach: capability::Reach::Process,
+        durability,
+        listing: capability::Listing::Ordered,
+        logs: capability::Logs::CommitOrdered,
+        export: capability::Export::None,
+        watch: capability::Watch::Local,
+    }
+}
+
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<I: Index> RecordStore for Embedded<I> {
     fn capabilities(&self, _at: &Prefix) -> Capabilities {
-        Capabilities {
-            atomicity: capability::Atomicity::Batch,
-            reach: capability::Reach::Process,
-            durability: self.durability,
-            listing: capability::Listing::Ordered,
-            logs: capability::Logs::CommitOrdered,
-            export: capability::Export::None,
-            watch: capability::Watch::Local,
-        }
+        promised(self.durability)
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {

@@ -22,6 +22,8 @@ use self::index::LocalIndex;
 pub use self::repair::{Repair, Repaired};
 use crate::OpenError;
 use crate::commit_log::FileLayer;
+use crate::embedded::check::{Checked, Look, Then};
+use crate::embedded::folder::Opener;
 use crate::embedded::index::Index as _;
 use crate::embedded::{self, Embedded, MIB, Options, embedded_store, folder};
 
@@ -98,6 +100,38 @@ impl Local {
     /// that must not be cut; in each of these nothing was changed. `Unavailable` when the system failed.
     pub async fn open(path: &Path, options: LocalOptions) -> Result<Self, OpenError> {
         Self::open_with(path, options, None).await
+    }
+
+    /// Looks through the whole log of a store that nobody has open. Changes nothing but the text in `LOCK`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for `Damaged`, which is what it tells; `Refused` where there is no store.
+    pub async fn check_log(path: &Path, options: LocalOptions) -> Result<Checked, OpenError> {
+        Self::look(path, options, Then::Tell).await
+    }
+
+    /// Makes a store whose log is damaged open again: each segment with bytes that cannot be read is copied aside as it
+    /// is, then commits that cannot be read are cut out of it. All others stay. Files of records are
+    /// [`repair`](Self::repair)'s.
+    ///
+    /// # Errors
+    /// As [`check_log`](Self::check_log). Killed, it is begun again.
+    pub async fn repair_log(path: &Path, options: LocalOptions) -> Result<Checked, OpenError> {
+        Self::look(path, options, Then::Repair).await
+    }
+
+    async fn look(path: &Path, options: LocalOptions, then: Then) -> Result<Checked, OpenError> {
+        let look = Look {
+            path: path.to_owned(),
+            backend: LocalIndex::BACKEND,
+            opener: Opener {
+                program: options.program,
+                now: options.now,
+            },
+            needs_first: false,
+            then,
+        };
+        look.run().await
     }
 
     /// As [`open`](Self::open), with another file layer under log and records. For tests; outside semver.

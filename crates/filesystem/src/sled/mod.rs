@@ -14,6 +14,8 @@ use std::sync::Arc;
 use self::index::Index;
 use crate::OpenError;
 use crate::commit_log::FileLayer;
+use crate::embedded::check::{Checked, Look, Then};
+use crate::embedded::folder::Opener;
 use crate::embedded::index::Index as _;
 use crate::embedded::{self, Embedded, MIB, Options, embedded_store, folder};
 
@@ -92,6 +94,40 @@ impl Sled {
     /// that must not be cut; in each of these nothing was changed. `Unavailable` when the system failed.
     pub async fn open(path: &Path, options: SledOptions) -> Result<Self, OpenError> {
         Self::open_with(path, options, None).await
+    }
+
+    /// Looks through the whole log of a store that nobody has open. Changes nothing but the text in `LOCK`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for `Damaged`, which is what it tells; `Refused` where there is no store.
+    pub async fn check(path: &Path, options: SledOptions) -> Result<Checked, OpenError> {
+        Self::look(path, options, Then::Tell).await
+    }
+
+    /// Makes a store whose log is damaged open again: each segment with bytes that cannot be read is copied aside as it
+    /// is, then commits that cannot be read are cut out of it. All others stay.
+    ///
+    /// A record whose last commit is lost has the value before again, at its version, or is missing; a log has no
+    /// entries where they are lost, and reading one of those says `Corrupt`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check). Killed, it is begun again.
+    pub async fn repair(path: &Path, options: SledOptions) -> Result<Checked, OpenError> {
+        Self::look(path, options, Then::Repair).await
+    }
+
+    async fn look(path: &Path, options: SledOptions, then: Then) -> Result<Checked, OpenError> {
+        let look = Look {
+            path: path.to_owned(),
+            backend: Index::BACKEND,
+            opener: Opener {
+                program: options.program,
+                now: options.now,
+            },
+            needs_first: true,
+            then,
+        };
+        look.run().await
     }
 
     /// As [`open`](Self::open), with another file layer under the log. For tests; outside semver.

@@ -469,7 +469,7 @@ fn two_groups() -> (SimFiles, Shown, usize, usize) {
     (disk, commits, begin, end)
 }
 
-/// Case 56 of filesystem.md but for the repair, which is not in this build yet.
+/// FS-56, with the repair in `sled/repair.rs`.
 #[test]
 fn a_last_group_torn_at_any_byte_is_cut_and_reported() {
     let (disk, commits, begin, end) = two_groups();
@@ -500,7 +500,7 @@ fn a_last_group_torn_at_any_byte_is_cut_and_reported() {
     }
 }
 
-/// Case 56 of filesystem.md but for the repair, which is not in this build yet.
+/// FS-56, with the repair in `sled/repair.rs`.
 #[test]
 fn a_bad_byte_before_a_later_group_is_refused_and_nothing_changed() {
     let (disk, _, begin, _) = two_groups();

@@ -5,6 +5,7 @@ mod ends;
 mod group;
 mod kit;
 mod place;
+mod repair;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -139,7 +139,7 @@ fn live_bytes(known: &Known) -> usize {
     records.sum::<usize>() + entries.sum::<usize>()
 }
 
-/// FS-60, without kills, which the crash test has.
+/// Case 60 of filesystem.md, without kills.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_overwrites_of_all_stay_within_twice_what_is_live() {
     let place = Place::new();
