@@ -1,7 +1,7 @@
 //! A frame: one commit as bytes. Pure functions; no input makes them panic.
 
-pub use super::operation::Operation;
 use super::operation::operation_at;
+pub use super::operation::{Ended, Operation};
 
 /// Bytes before a frame's operations.
 pub const HEADER_BYTES: usize = 32;

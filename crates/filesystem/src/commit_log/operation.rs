@@ -6,11 +6,40 @@ const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const APPEND: u8 = 3;
 const TRUNCATE: u8 = 4;
+const BEGIN: u8 = 5;
 const MOVED: u8 = 6;
 const MOVED_ENTRY: u8 = 7;
 const HEAD: u8 = 8;
 const CLEANED: u8 = 9;
 const LOST: u8 = 10;
+
+/// A log that another one continues. Written as two zeros where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Its incarnation, which is never 0.
+    pub incarnation: u64,
+    /// The position behind its last.
+    pub next: u64,
+}
+
+impl Ended {
+    /// Bytes it takes.
+    pub(crate) const BYTES: usize = 16;
+
+    pub(crate) fn encode(ended: Option<Self>) -> [u8; Self::BYTES] {
+        let numbers = ended.map_or([0, 0], |ended| [ended.incarnation, ended.next]);
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(&numbers[0].to_le_bytes());
+        bytes[8..].copy_from_slice(&numbers[1].to_le_bytes());
+        bytes
+    }
+
+    /// None for bytes that are too few.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Option<Self>> {
+        let (incarnation, next) = (u64_at(bytes, 0)?, u64_at(bytes, 8)?);
+        Some((incarnation > 0).then_some(Self { incarnation, next }))
+    }
+}
 
 /// One change of a commit. Keys are in their stored form.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +82,15 @@ pub enum Operation<'a> {
         /// How many bytes of entries that drops.
         bytes: u64,
     },
+    /// A log that begins where another one ended.
+    Begin {
+        /// The log.
+        log: &'a str,
+        /// Its first position, and that of its first entry.
+        first: u64,
+        /// The log it continues.
+        predecessor: Option<Ended>,
+    },
     /// A record as it is, written again so that the segment it lay in can go.
     Moved {
         /// Its key.
@@ -87,6 +125,8 @@ pub enum Operation<'a> {
         next: u64,
         /// Bytes of its entries.
         bytes: u64,
+        /// The log it continues.
+        predecessor: Option<Ended>,
     },
     /// What is live of all segments up to this one was written again before this: they are not needed any more.
     Cleaned {
@@ -121,6 +161,7 @@ impl std::fmt::Debug for Operation<'_> {
                 before,
                 bytes,
             } => write!(f, "Truncate({log} {first} to {before}, {bytes} bytes)"),
+            Self::Begin { log, first, .. } => write!(f, "Begin({log} at {first})"),
             Self::Moved {
                 key,
                 version,
@@ -139,6 +180,7 @@ impl std::fmt::Debug for Operation<'_> {
                 first,
                 next,
                 bytes,
+                ..
             } => write!(f, "Head({log} {incarnation}, {first} to {next}, {bytes} bytes)"),
             Self::Cleaned { segment } => write!(f, "Cleaned({segment})"),
             Self::Lost { bytes } => write!(f, "Lost({bytes} bytes)"),
@@ -157,7 +199,8 @@ impl Operation<'_> {
             Self::Truncate { log, .. } => 32 + log.len(),
             Self::Moved { key, kind, value, .. } => 16 + key.len() + kind.len() + value.len(),
             Self::MovedEntry { log, entry, .. } => 24 + log.len() + entry.len(),
-            Self::Head { log, .. } => 40 + log.len(),
+            Self::Begin { log, .. } => 16 + Ended::BYTES + log.len(),
+            Self::Head { log, .. } => 40 + Ended::BYTES + log.len(),
             Self::Cleaned { .. } => 16,
             Self::Lost { bytes } => 16 + *bytes,
         }
@@ -172,6 +215,7 @@ impl Operation<'_> {
             | Self::Delete { .. }
             | Self::Append { .. }
             | Self::Truncate { .. }
+            | Self::Begin { .. }
             | Self::Head { .. }
             | Self::Cleaned { .. }
             | Self::Lost { .. } => of_frame,
@@ -211,6 +255,15 @@ impl Operation<'_> {
                 out.extend_from_slice(&bytes.to_le_bytes());
                 out.extend_from_slice(log.as_bytes());
             }
+            Self::Begin {
+                log,
+                first,
+                predecessor,
+            } => {
+                fixed(out, BEGIN, 0, log.len(), 0, first);
+                out.extend_from_slice(&Ended::encode(predecessor));
+                out.extend_from_slice(log.as_bytes());
+            }
             Self::Moved {
                 key,
                 version,
@@ -239,11 +292,13 @@ impl Operation<'_> {
                 first,
                 next,
                 bytes,
+                predecessor,
             } => {
                 fixed(out, HEAD, 0, log.len(), 0, incarnation);
                 for number in [first, next, bytes] {
                     out.extend_from_slice(&number.to_le_bytes());
                 }
+                out.extend_from_slice(&Ended::encode(predecessor));
                 out.extend_from_slice(log.as_bytes());
             }
             Self::Cleaned { segment } => fixed(out, CLEANED, 0, 0, 0, segment),
@@ -300,6 +355,11 @@ pub(super) fn operation_at(bytes: &[u8], at: usize) -> Option<Operation<'_>> {
             bytes: u64_at(take(&mut rest, 8)?, 0)?,
             log: text(&mut rest, key_len)?,
         },
+        BEGIN => Operation::Begin {
+            first: number,
+            predecessor: Ended::decode(take(&mut rest, Ended::BYTES)?)?,
+            log: text(&mut rest, key_len)?,
+        },
         MOVED => Operation::Moved {
             key: text(&mut rest, key_len)?,
             version: number,
@@ -317,6 +377,7 @@ pub(super) fn operation_at(bytes: &[u8], at: usize) -> Option<Operation<'_>> {
             first: u64_at(take(&mut rest, 8)?, 0)?,
             next: u64_at(take(&mut rest, 8)?, 0)?,
             bytes: u64_at(take(&mut rest, 8)?, 0)?,
+            predecessor: Ended::decode(take(&mut rest, Ended::BYTES)?)?,
             log: text(&mut rest, key_len)?,
         },
         CLEANED => Operation::Cleaned { segment: number },

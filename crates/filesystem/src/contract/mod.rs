@@ -12,6 +12,7 @@
 //! Every clause gets a fresh store. Outside semver: a release may add clauses, and a store that passes fewer of
 //! them than it declares [`Capabilities`](crate::Capabilities) for is the store's defect.
 
+pub mod begins;
 pub mod concurrency;
 pub mod exports;
 pub mod hints;
@@ -112,6 +113,12 @@ macro_rules! contract_suite {
                     a_tail_ends_at_its_limits
                     a_log_keeps_the_suffix_it_is_truncated_to
                     a_head_tells_where_its_log_begins_and_ends;
+                begins:
+                    a_log_begins_where_another_ended
+                    a_log_that_was_begun_outlasts_its_store
+                    a_log_that_is_there_is_not_begun
+                    a_begin_is_held_against_its_limits
+                    a_cursor_goes_on_in_its_log_and_in_its_successor;
                 exports:
                     an_export_has_all_there_is
                     an_export_ends_at_its_prefix

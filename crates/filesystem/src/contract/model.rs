@@ -8,7 +8,7 @@ use super::Harness;
 use super::kit::{KIND, batch, commit, fresh_seed, key, log, prefix, seeded};
 use crate::{
     Batch, CommitError, Expected, Failed, Item, Key, LogError, LogHead, Logged, Order, Page, Position,
-    RecordStore, Version, Want,
+    Predecessor, RecordStore, Version, Want,
 };
 
 const STEPS: usize = 300;
@@ -52,6 +52,9 @@ struct Model {
 #[derive(Default)]
 struct ModelLog {
     incarnation: Option<Version>,
+    predecessor: Option<Predecessor>,
+    /// The position before that of its first entry ever.
+    begin: u64,
     dropped: usize,
     entries: Vec<(Version, Vec<u8>)>,
 }
@@ -62,6 +65,10 @@ fn record_key(n: u64) -> Key {
 
 fn log_name(n: u64) -> crate::Stream {
     log(["r/a", "r/log", "s/log"][usize::try_from(n).expect("small")])
+}
+
+fn number_of(log: &crate::Stream) -> u64 {
+    (0..LOGS).find(|n| log_name(*n) == *log).expect("one of ours")
 }
 
 impl Model {
@@ -102,6 +109,13 @@ impl Model {
                 _ => {}
             }
         }
+        if random(6) == 0 {
+            let predecessor = (random(2) == 0).then(|| Predecessor {
+                incarnation: Version::new(random(1000) + 1),
+                next: Position::new(random(1000) + 1),
+            });
+            batch.begin(log_name(random(LOGS)), Position::new(random(50) + 1), predecessor);
+        }
         for _ in 0..random(3) {
             let entry = random(1 << 40).to_le_bytes();
             batch.append(log_name(random(LOGS)), entry.to_vec());
@@ -132,7 +146,14 @@ impl Model {
                 actual,
             })
         });
-        failed.collect()
+        let begun = batch.begins.iter().filter_map(|begin| {
+            let actual = self.logs.get(&number_of(&begin.log))?.incarnation?;
+            Some(Failed {
+                key: begin.log.key().clone(),
+                actual: Some(actual),
+            })
+        });
+        failed.chain(begun).collect()
     }
 
     fn apply(
@@ -155,11 +176,14 @@ impl Model {
             self.past.entry(put.key.clone()).or_default().push(version);
         }
         let mut expected: Vec<(crate::Stream, Position)> = Vec::new();
+        for begin in &batch.begins {
+            let model = self.logs.entry(number_of(&begin.log)).or_default();
+            model.incarnation = Some(version);
+            model.predecessor = begin.predecessor;
+            model.begin = begin.first.get() - 1;
+        }
         for append in &batch.appends {
-            let n = (0..LOGS)
-                .find(|n| log_name(*n) == append.log)
-                .expect("one of ours");
-            let model = self.logs.entry(n).or_default();
+            let model = self.logs.entry(number_of(&append.log)).or_default();
             model.incarnation.get_or_insert(version);
             if expected.iter().all(|(log, _)| *log != append.log) {
                 expected.push((append.log.clone(), model.head().next));
@@ -255,7 +279,7 @@ impl Model {
             Ok(first) => {
                 assert!(before <= head.next, "{at}: truncated before {before} of {head:?}");
                 assert_eq!(first, before, "{at}");
-                model.dropped = usize::try_from(before.get() - 1).expect("small");
+                model.dropped = usize::try_from(before.get() - 1 - model.begin).expect("small");
             }
             Err(LogError::ReplayGap { first, next }) => {
                 assert_eq!((first, next), (head.first, head.next), "{at}");
@@ -271,10 +295,10 @@ impl ModelLog {
         let kept = self.entries[self.dropped..].iter();
         LogHead {
             incarnation: self.incarnation,
-            first: Position::new(self.dropped as u64 + 1),
-            next: Position::new(self.entries.len() as u64 + 1),
+            first: Position::new(self.begin + self.dropped as u64 + 1),
+            next: Position::new(self.begin + self.entries.len() as u64 + 1),
             bytes: kept.map(|(_, entry)| entry.len() as u64).sum(),
-            predecessor: None,
+            predecessor: self.predecessor,
         }
     }
 
@@ -287,7 +311,7 @@ impl ModelLog {
     }
 
     fn at(&self, position: u64) -> Logged {
-        let (version, entry) = &self.entries[usize::try_from(position - 1).expect("small")];
+        let (version, entry) = &self.entries[usize::try_from(position - 1 - self.begin).expect("small")];
         Logged {
             position: Position::new(position),
             version: *version,

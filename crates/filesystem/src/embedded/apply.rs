@@ -63,6 +63,11 @@ pub(crate) fn apply<I: Index>(
                     grown += put_entry(index, log, position, &spot(entry.len()))?;
                 }
             }
+            Operation::Begin {
+                log,
+                first,
+                predecessor,
+            } => heads.begin(index, log, Head::begun_at(of_frame, first, predecessor))?,
             Operation::MovedEntry {
                 log, position, entry, ..
             } => {
@@ -85,9 +90,11 @@ pub(crate) fn apply<I: Index>(
                 first,
                 next,
                 bytes,
+                predecessor,
             } => {
                 if let Some(head) = heads.of(index, log)? {
                     *head = Head {
+                        predecessor,
                         incarnation,
                         first,
                         next,
@@ -114,7 +121,7 @@ pub(crate) fn entry_bytes(log: &str, weight: usize) -> i64 {
 
 /// Bytes of what keeps a log's ends.
 pub(crate) fn head_bytes(log: &str) -> i64 {
-    (40 + log.len()) as i64
+    (56 + log.len()) as i64
 }
 
 fn put_record<I: Index>(index: &mut I, key: &str, spot: &Spot) -> Result<i64, IndexError> {
@@ -170,6 +177,14 @@ impl<'a> Heads<'a> {
             }
         };
         Ok(self.changed[at].1.as_mut())
+    }
+
+    /// A log begins, unless the index has it already.
+    fn begin<I: Index>(&mut self, index: &I, log: &'a str, head: Head) -> Result<(), IndexError> {
+        if index.head(log)?.is_none() {
+            self.changed.push((log, Some(head)));
+        }
+        Ok(())
     }
 
     /// Whether a log has an entry at a position, as far as its ends tell.

@@ -269,7 +269,9 @@ impl Cleaner {
                         entry,
                     })
                 }
-                Operation::Truncate { log, .. } | Operation::Head { log, .. } => {
+                Operation::Truncate { log, .. }
+                | Operation::Begin { log, .. }
+                | Operation::Head { log, .. } => {
                     if !self.take_head(index, log, step)? {
                         return Ok(false);
                     }
@@ -306,6 +308,7 @@ impl Cleaner {
             first: head.first,
             next: head.next,
             bytes: head.bytes,
+            predecessor: head.predecessor,
         });
         Ok(true)
     }

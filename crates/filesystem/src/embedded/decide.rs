@@ -7,9 +7,9 @@ use super::index::{Index, IndexError, Spotted};
 use super::spot::Head;
 use super::work::{Truncate, Truncated};
 use crate::commit_log::Place;
-use crate::commit_log::frame::{self, Header, Operation, Packed, Seed};
+use crate::commit_log::frame::{self, Ended, Header, Operation, Packed, Seed};
 use crate::judge::judge;
-use crate::{Batch, CommitError, Committed, Expected, Key, LogError, Position, Stream, Version};
+use crate::{Batch, Begin, CommitError, Committed, Expected, Key, LogError, Position, Stream, Version};
 
 /// Most entries that one step of a truncation drops: a long one is many commits, so that others go between.
 const TRUNCATE_STEP: u64 = 256;
@@ -88,11 +88,6 @@ impl Group {
     /// Judges a batch and, if it holds, adds it to the group.
     pub(crate) fn commit<I: Index>(&mut self, index: &I, batch: &Batch) -> Result<Committed, Undecided> {
         index.admits(batch, self.growth).map_err(Undecided::Refused)?;
-        if !batch.begins.is_empty() {
-            return Err(Undecided::Refused(CommitError::Unsupported {
-                capability: "begins",
-            }));
-        }
         self.judge(index, batch)?;
         if !batch.writes() {
             return Ok(Committed {
@@ -160,6 +155,11 @@ impl Group {
         batch: &Batch,
         version: u64,
     ) -> Result<Vec<u64>, IndexError> {
+        for begin in &batch.begins {
+            let head = Head::begun_at(version, begin.first.get(), ended(begin));
+            self.heads.insert(begin.log.clone(), head);
+            self.changed.push(begin.log.key().clone());
+        }
         let mut positions = Vec::with_capacity(batch.appends.len());
         for append in &batch.appends {
             let known = self.head_of(index, &append.log)?;
@@ -278,6 +278,11 @@ fn operations<'a>(batch: &'a Batch, positions: &'a [u64]) -> impl Iterator<Item 
         key: delete.key.stored(),
         was: delete.at.get(),
     });
+    let begins = batch.begins.iter().map(|begin| Operation::Begin {
+        log: begin.log.key().stored(),
+        first: begin.first.get(),
+        predecessor: ended(begin),
+    });
     let appends = batch
         .appends
         .iter()
@@ -287,7 +292,14 @@ fn operations<'a>(batch: &'a Batch, positions: &'a [u64]) -> impl Iterator<Item 
             position: *position,
             entry: &append.entry,
         });
-    deletes.chain(puts).chain(appends)
+    deletes.chain(puts).chain(begins).chain(appends)
+}
+
+fn ended(begin: &Begin) -> Option<Ended> {
+    begin.predecessor.map(|predecessor| Ended {
+        incarnation: predecessor.incarnation.get(),
+        next: predecessor.next.get(),
+    })
 }
 
 /// The first position in each log, in the order in which the batch first names them.

@@ -1,7 +1,8 @@
 //! The values of the index, as bytes. Pure functions; no input makes them panic.
 
 use crate::commit_log::Place;
-use crate::{LogHead, Position, Version};
+use crate::commit_log::frame::Ended;
+use crate::{LogHead, Position, Predecessor, Version};
 
 /// Where an item lies in the log, and what a page needs to know of it without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,7 @@ pub(crate) struct Head {
     pub(crate) next: u64,
     pub(crate) bytes: u64,
     pub(crate) version: u64,
+    pub(crate) predecessor: Option<Ended>,
 }
 
 impl Head {
@@ -65,22 +67,34 @@ impl Head {
             next: Position::FIRST.get(),
             bytes: 0,
             version: 0,
+            predecessor: None,
+        }
+    }
+
+    /// Of a log that this commit begins where another one ended.
+    pub(crate) fn begun_at(version: u64, first: u64, predecessor: Option<Ended>) -> Self {
+        Self {
+            first,
+            next: first,
+            predecessor,
+            ..Self::begun(version)
         }
     }
 
     #[cfg(feature = "sled")]
-    pub(crate) fn encode(&self) -> [u8; 40] {
-        let mut bytes = [0; 40];
+    pub(crate) fn encode(&self) -> [u8; 56] {
+        let mut bytes = [0; 56];
         let numbers = [self.incarnation, self.first, self.next, self.bytes, self.version];
         for (field, number) in bytes.chunks_exact_mut(8).zip(numbers) {
             field.copy_from_slice(&number.to_le_bytes());
         }
+        bytes[40..].copy_from_slice(&Ended::encode(self.predecessor));
         bytes
     }
 
     #[cfg(feature = "sled")]
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; 40] = bytes.try_into().ok()?;
+        let bytes: &[u8; 56] = bytes.try_into().ok()?;
         let number = |at: usize| {
             let field = bytes.iter().skip(at * 8).take(8).rev();
             field.fold(0, |number, byte| number << 8 | u64::from(*byte))
@@ -91,6 +105,7 @@ impl Head {
             next: number(2),
             bytes: number(3),
             version: number(4),
+            predecessor: Ended::decode(&bytes[40..])?,
         })
     }
 }
@@ -102,7 +117,10 @@ impl From<Head> for LogHead {
             first: Position::new(head.first),
             next: Position::new(head.next),
             bytes: head.bytes,
-            predecessor: None,
+            predecessor: head.predecessor.map(|ended| Predecessor {
+                incarnation: Version::new(ended.incarnation),
+                next: Position::new(ended.next),
+            }),
         }
     }
 }
@@ -113,18 +131,20 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn spots_and_heads_read_back_as_written(n: [u64; 5], w: [u32; 5]) {
+        fn spots_and_heads_read_back_as_written(n: [u64; 7], w: [u32; 5]) {
             let place = Place { segment: w[0], offset: w[1], len: w[2] };
             let spot = Spot { place, at: w[3], weight: w[4], version: n[0] };
             proptest::prop_assert_eq!(Spot::decode(&spot.encode()), Some(spot));
-            let head = Head { incarnation: n[0], first: n[1], next: n[2], bytes: n[3], version: n[4] };
+            let predecessor = (n[5] > 0).then_some(Ended { incarnation: n[5], next: n[6] });
+            let [incarnation, first, next, bytes, version, ..] = n;
+            let head = Head { incarnation, first, next, bytes, version, predecessor };
             proptest::prop_assert_eq!(Head::decode(&head.encode()), Some(head));
         }
 
         #[test]
         fn other_bytes_are_refused(bytes: Vec<u8>) {
             proptest::prop_assert_eq!(Spot::decode(&bytes).is_some(), bytes.len() == 28);
-            proptest::prop_assert_eq!(Head::decode(&bytes).is_some(), bytes.len() == 40);
+            proptest::prop_assert_eq!(Head::decode(&bytes).is_some(), bytes.len() == 56);
         }
     }
 }

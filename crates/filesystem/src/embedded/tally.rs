@@ -66,6 +66,10 @@ impl Tally {
                     turn(Of::First, log, first, false);
                     turn(Of::First, log, before, true);
                 }
+                Operation::Begin { log, first, .. } => {
+                    turn(Of::First, log, first, true);
+                    turn(Of::Next, log, first, true);
+                }
                 // Where things lie is not counted.
                 Operation::Moved { .. }
                 | Operation::MovedEntry { .. }

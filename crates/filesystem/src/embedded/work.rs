@@ -38,7 +38,9 @@ impl Work {
     /// Whether it only gives space back, and so may use the reserve.
     pub(crate) fn is_reclaim(&self) -> bool {
         match self {
-            Self::Commit(batch, _) => batch.puts.is_empty() && batch.appends.is_empty(),
+            Self::Commit(batch, _) => {
+                batch.puts.is_empty() && batch.begins.is_empty() && batch.appends.is_empty()
+            }
             Self::Truncate(..) => true,
         }
     }

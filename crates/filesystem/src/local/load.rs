@@ -151,7 +151,8 @@ impl Loaded {
             }
         };
         let head = state.head.get_or_insert(Head {
-            incarnation: line.incarnation,
+            incarnation: line.of.incarnation,
+            predecessor: line.of.predecessor,
             first,
             next: first,
             bytes: 0,

@@ -11,6 +11,7 @@
 
 use super::record_file::{VERSION_END, hex, number};
 use crate::LOG_ENTRY_MAX;
+use crate::commit_log::frame::Ended;
 
 const MAGIC: &str = "dormouse-log/1";
 const LINE_MAX: usize = 192;
@@ -19,10 +20,18 @@ pub(super) const PART_BYTES: usize = 256 * 1024;
 /// No file of ours is longer: the entry that fills it may be the longest, and lines are short.
 pub(super) const FILE_MAX: usize = LINE_MAX + PART_BYTES + LOG_ENTRY_MAX + LINE_MAX;
 
+/// Which log a part is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Of {
+    pub(super) incarnation: u64,
+    /// The log it continues.
+    pub(super) predecessor: Option<Ended>,
+}
+
 /// What the first line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Line {
-    pub(super) incarnation: u64,
+    pub(super) of: Of,
     /// The position of its first entry.
     pub(super) first: u64,
     /// The position behind its last.
@@ -83,11 +92,15 @@ impl Part {
     }
 
     /// The file, and where the entries lie in it.
-    pub(super) fn encode(mut self, log: &str, incarnation: u64) -> (Vec<u8>, Vec<Slot>) {
+    pub(super) fn encode(mut self, log: &str, of: Of) -> (Vec<u8>, Vec<Slot>) {
         let (first, next) = (self.first, self.next());
-        let crc = checksum(log, [incarnation, first, next], &self.body);
+        let crc = checksum(log, of, [first, next], &self.body);
+        let predecessor = of.predecessor.map_or_else(String::new, |ended| {
+            format!(" predecessor={}:{}", ended.incarnation, ended.next)
+        });
         let line = format!(
-            "{MAGIC} incarnation={incarnation} first={first} next={next} len={} crc={crc:08x}\n",
+            "{MAGIC} incarnation={}{predecessor} first={first} next={next} len={} crc={crc:08x}\n",
+            of.incarnation,
             self.body.len()
         );
         let shift = u32::try_from(line.len()).expect("a line is short");
@@ -103,11 +116,19 @@ impl Part {
 /// Reads the first line; none when it is not one of ours.
 pub(super) fn line(bytes: &[u8]) -> Option<Line> {
     let mut rest = bytes;
-    let mut words = take_line(&mut rest)?.split(' ');
+    let mut words = take_line(&mut rest)?.split(' ').peekable();
     (words.next()? == MAGIC).then_some(())?;
+    let incarnation = number(words.next()?.strip_prefix("incarnation=")?)?;
+    let predecessor = match words.next_if(|word| word.starts_with("predecessor=")) {
+        Some(word) => Some(ended(word)?),
+        None => None,
+    };
     let mut field = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
     let line = Line {
-        incarnation: number(field("incarnation")?)?,
+        of: Of {
+            incarnation,
+            predecessor,
+        },
         first: number(field("first")?)?,
         next: number(field("next")?)?,
         body_len: usize::try_from(number(field("len")?)?).ok()?,
@@ -115,7 +136,7 @@ pub(super) fn line(bytes: &[u8]) -> Option<Line> {
         body_at: bytes.len() - rest.len(),
     };
     let is_possible = words.next().is_none()
-        && [line.incarnation, line.first, line.next]
+        && [incarnation, line.first, line.next]
             .iter()
             .all(|n| (1..VERSION_END).contains(n))
         && line.next - line.first.min(line.next) <= FILE_MAX as u64
@@ -127,7 +148,7 @@ pub(super) fn line(bytes: &[u8]) -> Option<Line> {
 pub(super) fn decode(log: &str, bytes: &[u8]) -> Option<(Line, Vec<Slot>)> {
     let line = line(bytes)?;
     let body = bytes.get(line.body_at..)?;
-    let crc = checksum(log, [line.incarnation, line.first, line.next], body);
+    let crc = checksum(log, line.of, [line.first, line.next], body);
     (body.len() == line.body_len && crc == line.crc).then_some(())?;
     let mut rest = body;
     let mut slots = Vec::new();
@@ -158,9 +179,22 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     Some(line)
 }
 
-fn checksum(log: &str, numbers: [u64; 3], body: &[u8]) -> u32 {
+/// `predecessor=<incarnation>:<next>`
+fn ended(word: &str) -> Option<Ended> {
+    let (incarnation, next) = word.strip_prefix("predecessor=")?.split_once(':')?;
+    let ended = Ended {
+        incarnation: number(incarnation)?,
+        next: number(next)?,
+    };
+    let is_number = |number: u64| (1..VERSION_END).contains(&number);
+    (is_number(ended.incarnation) && is_number(ended.next)).then_some(ended)
+}
+
+fn checksum(log: &str, of: Of, [first, next]: [u64; 2], body: &[u8]) -> u32 {
     let mut crc = crc32c::crc32c(log.as_bytes());
-    for number in numbers {
+    let predecessor = of.predecessor.map(|ended| [ended.incarnation, ended.next]);
+    let numbers = [of.incarnation, first, next];
+    for number in numbers.into_iter().chain(predecessor.into_iter().flatten()) {
         crc = crc32c::crc32c_append(crc, &number.to_le_bytes());
     }
     crc32c::crc32c_append(crc, body)
@@ -174,7 +208,31 @@ mod tests {
         let mut part = Part::new(4);
         part.push(1_876_000_000_000_000, b"hello");
         part.push(1_876_000_000_000_001, b"");
-        part.encode("a!b", 1_876_000_000_000_000)
+        part.encode("a!b", of(1_876_000_000_000_000))
+    }
+
+    fn of(incarnation: u64) -> Of {
+        Of {
+            incarnation,
+            predecessor: None,
+        }
+    }
+
+    /// Golden too: the first line of a log that continues another.
+    #[test]
+    fn a_part_tells_what_its_log_continues() {
+        let predecessor = Some(Ended {
+            incarnation: 17,
+            next: 4,
+        });
+        let of = Of {
+            predecessor,
+            ..of(1_876_000_000_000_000)
+        };
+        let (bytes, _) = Part::new(4).encode("a!b", of);
+        let golden = "dormouse-log/1 incarnation=1876000000000000 predecessor=17:4 first=4 next=4 len=0 crc=cf9a0135\n";
+        assert_eq!(String::from_utf8(bytes.clone()).unwrap(), golden);
+        assert_eq!(decode("a!b", &bytes).map(|(line, _)| line.of), Some(of));
     }
 
     /// The golden file: these bytes are format 1.
@@ -194,7 +252,7 @@ mod tests {
         let at = slots[0].at as usize;
         assert_eq!(&bytes[at..at + 5], b"hello");
         assert_eq!(decode("a", &bytes), None);
-        let (empty, _) = Part::new(9).encode("a", 1);
+        let (empty, _) = Part::new(9).encode("a", of(1));
         assert_eq!(
             decode("a", &empty).map(|(line, slots)| (line.next, slots.len())),
             Some((9, 0))

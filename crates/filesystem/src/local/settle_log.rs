@@ -4,7 +4,7 @@ use std::io;
 
 use super::beside::Round;
 use super::index::{LocalIndex, LogState, PartState, Seat};
-use super::part_file::{self, Part, Slot};
+use super::part_file::{self, Of, Part, Slot};
 use super::place;
 use super::settle::{change, read_file, read_index, unfetched, write_file};
 use crate::commit_log::FileLayer;
@@ -46,7 +46,7 @@ pub(super) fn write(shared: &Shared<LocalIndex>, log: &str, round: &mut Round) -
     }
     add_fresh(shared, log, &plan, &mut parts)?;
     for part in parts {
-        put(shared, round, log, plan.head.incarnation, part)?;
+        put(shared, round, log, of(&plan.head), part)?;
     }
     for first in &plan.obsolete {
         let _changing = shared.beside.change_files();
@@ -64,6 +64,13 @@ pub(super) fn write(shared: &Shared<LocalIndex>, log: &str, round: &mut Round) -
         return Ok(());
     }
     shared.files.sync_folder(&place::log(log))
+}
+
+fn of(head: &Head) -> Of {
+    Of {
+        incarnation: head.incarnation,
+        predecessor: head.predecessor,
+    }
 }
 
 fn plan(state: &LogState) -> Option<Plan> {
@@ -163,15 +170,9 @@ fn add_fresh(shared: &Shared<LocalIndex>, log: &str, plan: &Plan, parts: &mut Ve
 }
 
 /// Puts a part in its place. The folder is synced before the next one follows: parts never have a gap.
-fn put(
-    shared: &Shared<LocalIndex>,
-    round: &mut Round,
-    log: &str,
-    incarnation: u64,
-    part: Part,
-) -> io::Result<()> {
+fn put(shared: &Shared<LocalIndex>, round: &mut Round, log: &str, of: Of, part: Part) -> io::Result<()> {
     let (first, next) = (part.first, part.next());
-    let (bytes, slots) = part.encode(log, incarnation);
+    let (bytes, slots) = part.encode(log, of);
     let temporary = place::part_temporary(log, first);
     write_file(shared, round, &temporary, &bytes)?;
     let changing = shared.beside.change_files();

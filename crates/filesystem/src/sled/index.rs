@@ -20,7 +20,7 @@ use crate::embedded::spot::{Head, Spot};
 use crate::{Batch, CommitError, Order, Stream};
 
 /// Format of the trees. Another one is removed and rebuilt.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Between a stream and a position: below every byte of a stream's name.
 const ENTRY_SEPARATOR: u8 = 0;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dormouse_filesystem::commit_log::checkpoint::Checkpoint;
-use dormouse_filesystem::commit_log::frame::{Frame, Header, Operation, Seed, aligned, encode};
+use dormouse_filesystem::commit_log::frame::{Ended, Frame, Header, Operation, Seed, aligned, encode};
 use dormouse_filesystem::commit_log::segment::{self, SegmentHeader, Unreadable};
 use dormouse_filesystem::commit_log::{
     Appender, AppenderOptions, Begins, FileLayer, Plan, Purpose, Recovered, RecoveryError, recover,
@@ -56,14 +56,22 @@ fn a_frame_is_these_bytes() {
             before: 2,
             bytes: 9,
         },
+        Operation::Begin {
+            log: "l",
+            first: 4,
+            predecessor: Some(Ended {
+                incarnation: 7,
+                next: 5,
+            }),
+        },
     ];
     let expected = concat!(
-        "7d000000",
+        "9e000000",
         "CRCCRCCR",
         "0807060504030201",
         "3800000003000000",
         "03000000",
-        "04000000",
+        "05000000",
         "01040300",
         "02000000",
         "0500000000000000",
@@ -84,6 +92,12 @@ fn a_frame_is_these_bytes() {
         "0200000000000000",
         "0100000000000000",
         "0900000000000000",
+        "6c",
+        "05000100",
+        "00000000",
+        "0400000000000000",
+        "0700000000000000",
+        "0500000000000000",
         "6c",
     );
     let bytes = frame_of(HEADER, &operations);
@@ -178,6 +192,7 @@ enum Owned {
     Delete(String, u64),
     Append(String, u64, Vec<u8>),
     Truncate(String, u64, u64, u64),
+    Begin(String, u64, u64, u64),
 }
 
 impl Owned {
@@ -201,6 +216,14 @@ impl Owned {
                 before: *before,
                 bytes: *bytes,
             },
+            Self::Begin(log, first, incarnation, next) => Operation::Begin {
+                log,
+                first: *first,
+                predecessor: (*incarnation > 0).then_some(Ended {
+                    incarnation: *incarnation,
+                    next: *next,
+                }),
+            },
         }
     }
 }
@@ -213,6 +236,7 @@ fn operation() -> impl Strategy<Value = Owned> {
         (key(), any::<u64>()).prop_map(|(k, w)| Owned::Delete(k, w)),
         (key(), any::<u64>(), any::<Vec<u8>>()).prop_map(|(k, p, e)| Owned::Append(k, p, e)),
         (key(), any::<[u64; 3]>()).prop_map(|(k, [f, b, n])| Owned::Truncate(k, f, b, n)),
+        (key(), any::<[u64; 3]>()).prop_map(|(k, [f, i, n])| Owned::Begin(k, f, i, n)),
     ]
 }
 

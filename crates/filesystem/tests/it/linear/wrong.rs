@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use dormouse_filesystem::contract::linear::{RECORDS, Refusals, check, record};
 use dormouse_filesystem::{
-    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Expected, Health,
-    Key, Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore, Stream,
-    Watch,
+    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Expected, Exported,
+    Health, Key, Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore,
+    Stream, Watch,
 };
+use futures::stream::BoxStream;
 use rand::TryRng;
 
 /// Histories recorded before a wrong store is taken for a right one.
@@ -207,6 +208,10 @@ impl RecordStore for Mutant {
 
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
         self.inner.watch(prefix).await
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        self.inner.export(prefix)
     }
 
     async fn health(&self) -> Health {
