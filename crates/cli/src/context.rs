@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use axum::http::HeaderValue;
 use dormouse_engine::TenantId;
+use dormouse_filesystem::StoreUrl;
 
 use crate::args::Global;
 use crate::client::Server;
@@ -54,7 +55,7 @@ impl Context {
         let named = global.config.as_deref().map(|path| environment.absolute(path));
         Ok(Self {
             config_file: named.unwrap_or_else(|| places.config.clone()),
-            places: places.of_store(config.text("store.path").map(std::path::Path::new)),
+            places: places_of(&places, &config),
             token_file: global
                 .token_file
                 .as_deref()
@@ -76,6 +77,15 @@ impl Context {
                 .expect("a tenant's name has letters, digits and three marks"),
         )
     }
+}
+
+fn places_of(places: &Places, config: &Config) -> StorePlaces {
+    let url: Option<StoreUrl> = config
+        .text("store.url")
+        .map(|url| url.parse().expect("values are checked when they are set"));
+    let schema = config.text("store.schema").unwrap_or_default();
+    let data = config.text("store.path").map(std::path::Path::new);
+    places.of_store(data, url.as_ref(), schema)
 }
 
 /// How to print, by the flags, the environment and what the streams are.

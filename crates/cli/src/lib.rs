@@ -3,6 +3,7 @@
 pub mod api;
 pub mod args;
 pub mod attach;
+pub mod bytes;
 pub mod client;
 mod command;
 pub mod config;

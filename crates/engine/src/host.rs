@@ -21,6 +21,21 @@ impl Epoch {
     }
 }
 
+/// A place that one living process has at a time, such as a lock that the kernel frees with its holder.
+///
+/// In a store that several machines share it tells a holder that is certainly dead from one that is elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seat(String);
+
+impl Seat {
+    /// The place of this name, which is unlike that of any other place of any machine and boot.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+}
+
 /// The identity of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostIdentity {
@@ -32,10 +47,12 @@ pub struct HostIdentity {
     pub pid: u32,
     /// This opening of the store.
     pub epoch: Epoch,
+    /// What it has alone among all processes that live: its former holders are dead. None where nothing says so.
+    pub seat: Option<Seat>,
 }
 
 impl HostIdentity {
-    /// This process, in a new epoch.
+    /// This process, in a new epoch, without a seat.
     #[must_use]
     pub fn new(boot: Boot, pid: u32, now: Timestamp, random: &Random) -> Self {
         Self {
@@ -43,6 +60,7 @@ impl HostIdentity {
             boot_id: boot.boot_id,
             pid,
             epoch: Epoch::make(now, random),
+            seat: None,
         }
     }
 }

@@ -32,7 +32,7 @@ pub use decision::{Decision, Reason};
 pub use draft::Draft;
 pub use engine::{Engine, EngineOptions, Environment, Tenant};
 pub use error::CommandError;
-pub use host::{Epoch, HostIdentity};
+pub use host::{Epoch, HostIdentity, Seat};
 pub use id::{EventId, GateId, Incarnation, LeaseId, OpId, PrefixedId, RunId, SessionId, TaskId};
 pub use name::{AgentName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};

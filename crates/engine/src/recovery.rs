@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use dormouse_filesystem::{Owned, Query, Record, Records, SystemIndex};
 use jiff::SignedDuration;
 
+use crate::core::Core;
 use crate::engine::{Engine, Tenant};
 use crate::lease::{Held, Lease, LeaseIndex, held};
 use crate::limits::{LEASE_SKEW, PAGE_MAX};
@@ -82,11 +83,19 @@ impl Recovery {
     }
 }
 
+/// Why a lease is over.
+struct Over {
+    reason: Reason,
+    /// Whether its holder can do nothing more.
+    holder_is_dead: bool,
+}
+
 impl Engine {
     /// Ends what former processes left: to be called once, before anything is claimed.
     ///
-    /// In a store that is this process's alone every lease of another epoch is over. In a shared one those are that
-    /// have expired for longer than clocks may differ.
+    /// In a store that is this process's alone every lease of another epoch is over. In a shared one those are whose
+    /// holder had the [seat](crate::Seat) that this process has now, and those that have expired for longer than
+    /// clocks may differ; whoever holds another is left alone with its processes, also on this machine.
     ///
     /// # Errors
     /// When what is to be recovered cannot be listed. What goes wrong with one run is in the answer and keeps no other
@@ -131,6 +140,16 @@ impl Engine {
                     continue;
                 }
             };
+            match self.is_abandoned(&core, run).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    alive.insert(run);
+                    let (subject, why) = (Subject::Run(run), LeftBecause::Error(error));
+                    recovery.left.push(Left { tenant, subject, why });
+                    continue;
+                }
+            }
             match self.end_orphan(orphans, &process).await {
                 OrphanFate::Gone => {}
                 OrphanFate::Killed => recovery.killed.push(run),
@@ -138,6 +157,16 @@ impl Engine {
             }
         }
         Ok(alive)
+    }
+
+    /// Whether nobody supervises a run's processes any more. Another process of this machine may, where the store is
+    /// shared.
+    async fn is_abandoned(&self, core: &Core, run: RunId) -> Result<bool, CommandError> {
+        if self.is_exclusive() {
+            return Ok(true);
+        }
+        let held = held(core, &Subject::Run(run)).await?;
+        Ok(held.is_none_or(|held| self.over(&held).is_some()))
     }
 
     /// In another boot, or on another host, the numbers of the row are no processes of that run.
@@ -160,7 +189,7 @@ impl Engine {
         let (Some(held), Subject::Run(run)) = (held, subject) else {
             return Ok(None);
         };
-        let Some(reason) = self.is_over(&held) else {
+        let Some(over) = self.over(&held) else {
             return Ok(None);
         };
         if alive.contains(run) {
@@ -168,8 +197,8 @@ impl Engine {
         }
         let lapsed = Lapsed {
             lease: held.lease.id,
-            reason,
-            holder_is_dead: self.is_exclusive(),
+            reason: over.reason,
+            holder_is_dead: over.holder_is_dead,
         };
         lapse(&tenant.core, *run, lapsed)
             .await
@@ -177,17 +206,25 @@ impl Engine {
     }
 
     /// Why a lease is over, if it is.
-    fn is_over(&self, held: &Held) -> Option<Reason> {
+    fn over(&self, held: &Held) -> Option<Over> {
         let environment = self.environment();
-        if held.lease.holder.epoch == environment.host.epoch {
+        let (own, holder) = (&environment.host, &held.lease.holder);
+        if holder.epoch == own.epoch {
             return None;
         }
-        if self.is_exclusive() {
-            return Some(Reason::Fenced);
+        let has_its_seat = own.seat.is_some() && own.seat == holder.seat;
+        if self.is_exclusive() || has_its_seat {
+            return Some(Over {
+                reason: Reason::Fenced,
+                holder_is_dead: true,
+            });
         }
         let skew = SignedDuration::try_from(LEASE_SKEW).expect("seconds fit");
         let over = held.heartbeat.expires_at.checked_add(skew).ok()?;
-        (over <= environment.clock.now()).then_some(Reason::Expired)
+        (over <= environment.clock.now()).then_some(Over {
+            reason: Reason::Expired,
+            holder_is_dead: false,
+        })
     }
 
     /// Everything a system index holds.

@@ -185,6 +185,9 @@ pub enum LogError {
 /// A store that was not opened. Each variant names the one thing to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// Its url names no store. Correct it.
+    #[error("the store's url is refused: {0}")]
+    Url(#[from] crate::InvalidUrl),
     /// Another process holds it: talk to that process, or stop it.
     #[error("the store at {path} is in use by process {pid} ({program}); talk to it or stop it")]
     InUse {

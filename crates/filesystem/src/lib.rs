@@ -26,6 +26,7 @@ mod local;
 mod log;
 mod memory;
 mod namespace;
+mod open;
 mod page;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -66,6 +67,7 @@ pub use namespace::{
     Agent, COMMIT_DEADLINE, LOG_NAME_MAX, Log, Namespace, Opener, Requirements, Scope, ScopedBatch, System,
     Tenant,
 };
+pub use open::{Backend, Inspection, InvalidUrl, OpenOptions, StoreUrl, open};
 pub use page::{GET_MANY_MAX, Item, Listed, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Want};
 pub use records::{
     Changed, Class, Cursor, Found, FoundSystem, IndexEntry, IndexScope, IndexValue, Indexes, Issue,

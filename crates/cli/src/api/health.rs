@@ -3,7 +3,7 @@
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use dormouse_engine::worker::isolation;
-use dormouse_filesystem::State;
+use dormouse_filesystem::{Capabilities, State};
 use serde::{Deserialize, Serialize};
 
 use super::body;
@@ -24,6 +24,8 @@ pub struct HealthView {
     pub live_runs: usize,
     /// The store's backend.
     pub backend: String,
+    /// What the store promises.
+    pub capabilities: CapabilitiesView,
     /// How the store is, in a word.
     pub store: String,
     /// Bytes of the store.
@@ -32,6 +34,61 @@ pub struct HealthView {
     pub notices: Vec<String>,
     /// How workers are walled in.
     pub isolation: IsolationView,
+}
+
+/// What a store promises, each in a word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapabilitiesView {
+    /// How much one commit covers.
+    pub atomicity: String,
+    /// Who may write at once.
+    pub reach: String,
+    /// What an acknowledged commit survives.
+    pub durability: String,
+    /// How records are listed.
+    pub listing: String,
+    /// Which logs there are.
+    pub logs: String,
+    /// What can be taken out as a whole.
+    pub export: String,
+    /// Who is told of changes.
+    pub watch: String,
+}
+
+impl CapabilitiesView {
+    /// In words.
+    #[must_use]
+    pub fn of(capabilities: &Capabilities) -> Self {
+        fn word(capability: impl std::fmt::Debug) -> String {
+            let mut word = String::new();
+            for letter in format!("{capability:?}").chars() {
+                if letter.is_ascii_uppercase() && !word.is_empty() {
+                    word.push('_');
+                }
+                word.push(letter.to_ascii_lowercase());
+            }
+            word
+        }
+        Self {
+            atomicity: word(capabilities.atomicity),
+            reach: word(capabilities.reach),
+            durability: word(capabilities.durability),
+            listing: word(capabilities.listing),
+            logs: word(capabilities.logs),
+            export: word(capabilities.export),
+            watch: word(capabilities.watch),
+        }
+    }
+}
+
+impl std::fmt::Display for CapabilitiesView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "atomicity {}, reach {}, durability {}, listing {}, logs {}, export {}, watch {}",
+            self.atomicity, self.reach, self.durability, self.listing, self.logs, self.export, self.watch
+        )
+    }
 }
 
 /// How workers are walled in.
@@ -66,7 +123,8 @@ pub(super) async fn get(Shared(house): Shared<House>, _: Asker) -> Answered {
         pid: std::process::id(),
         supervises: house.role() == Role::Supervisor,
         live_runs: house.live_count(),
-        backend: "sled".to_owned(),
+        backend: house.backend().to_string(),
+        capabilities: CapabilitiesView::of(&house.capabilities()),
         store: match health.state {
             State::Open => "open".to_owned(),
             State::Closed { reason } => format!("closed: {reason}"),

@@ -11,7 +11,7 @@ use dormouse_engine::transcript::Follower;
 use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId,
 };
-use dormouse_filesystem::Health;
+use dormouse_filesystem::{Backend, Capabilities, Health};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::owner::Role;
@@ -43,6 +43,7 @@ struct Inner {
     supervisor: Supervisor,
     role: Role,
     phase: watch::Receiver<Phase>,
+    backend: Backend,
     /// A permit is held while a run is being started, so that who leaves can wait until none is; closed once we leave.
     starts: Semaphore,
     wanted: Notify,
@@ -51,13 +52,20 @@ struct Inner {
 impl House {
     /// Around an open engine.
     #[must_use]
-    pub fn new(engine: Engine, supervisor: Supervisor, role: Role, phase: watch::Receiver<Phase>) -> Self {
+    pub fn new(
+        engine: Engine,
+        supervisor: Supervisor,
+        role: Role,
+        phase: watch::Receiver<Phase>,
+        backend: Backend,
+    ) -> Self {
         let starts = Semaphore::new(STARTS_MAX as usize);
         Self(Arc::new(Inner {
             engine,
             supervisor,
             role,
             phase,
+            backend,
             starts,
             wanted: Notify::new(),
         }))
@@ -76,6 +84,17 @@ impl House {
     /// What the owner is there for.
     pub(super) fn role(&self) -> Role {
         self.0.role
+    }
+
+    /// What keeps the store.
+    pub(super) fn backend(&self) -> Backend {
+        self.0.backend
+    }
+
+    /// What the store promises.
+    pub(super) fn capabilities(&self) -> Capabilities {
+        let system = self.0.engine.system();
+        system.store().capabilities(system.root())
     }
 
     /// How the store is.

@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 pub use body::{BODY_BYTES_MAX, List};
 pub use gate::{Caller, Guard};
-pub use health::{HealthView, IsolationView};
+pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT};
 pub use view::{AgentView, ChunkView, RunView, TaskView};
 

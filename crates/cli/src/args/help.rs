@@ -188,6 +188,13 @@ fn config_topic() -> String {
             Kind::Server => "unix:/PATH or http://HOST:PORT".to_owned(),
             Kind::Duration(bounds) => bounds.to_string(),
             Kind::DurationOrOff(bounds) => format!("{bounds}, or off"),
+            Kind::Store => "sled:/PATH, file:/PATH, postgres://USER@HOST/DATABASE".to_owned(),
+            Kind::Postgres => "postgres://USER@HOST/DATABASE".to_owned(),
+            Kind::Bytes(bounds) => bounds.to_string(),
+            Kind::Number(min, max) => format!("{min} to {max}"),
+            Kind::Percent(min, max) => format!("{min}% to {max}%"),
+            Kind::Schema => "[a-z_][a-z0-9_]*".to_owned(),
+            Kind::Word(words) => words.join(" or "),
         };
         let default = key.default.unwrap_or("by the place");
         text.push_str(&format!(

@@ -20,24 +20,27 @@ pub(crate) fn config(command: &Config, context: &Context) -> Result<Exit> {
 
 fn paths(context: &Context) -> Result<Exit> {
     let places = &context.places;
+    let shown = |path: &std::path::Path| path.display().to_string();
+    // A store that is in no folder has a url, without its password.
+    let store = places
+        .store
+        .as_deref()
+        .map_or_else(|| places.url.to_string(), shown);
     let rows = [
-        ("config", &context.config_file),
-        ("store", &places.store),
-        ("workspaces", &places.workspaces),
-        ("state", &places.state),
-        ("lock", &places.lock),
-        ("token", &places.token),
-        ("socket", &places.socket),
+        ("config", shown(&context.config_file)),
+        ("store", store),
+        ("workspaces", shown(&places.workspaces)),
+        ("state", shown(&places.state)),
+        ("lock", shown(&places.lock)),
+        ("token", shown(&places.token)),
+        ("socket", shown(&places.socket)),
     ];
     let items = rows
         .iter()
-        .map(|(what, path)| json!({ "what": what, "path": path.display().to_string() }))
+        .map(|(what, path)| json!({ "what": what, "path": path }))
         .collect();
     let mut table = Table::new(&["what", "path"]);
-    table.rows = rows
-        .iter()
-        .map(|(what, path)| vec![(*what).to_owned(), path.display().to_string()])
-        .collect();
+    table.rows = rows.map(|(what, path)| vec![what.to_owned(), path]).into();
     listing::local(&context.ui, items, &table)
 }
 
@@ -49,8 +52,9 @@ fn list(context: &Context, with_origin: bool) -> Result<Exit> {
     });
     let mut items = Vec::new();
     for (key, setting) in context.config.settings() {
-        let mut row = vec![key.path.to_owned(), setting.value.clone()];
-        let mut item = json!({ "key": key.path, "value": setting.value });
+        let shown = key.shown(&setting.value);
+        let mut row = vec![key.path.to_owned(), shown.clone()];
+        let mut item = json!({ "key": key.path, "value": shown });
         if with_origin {
             row.push(setting.origin.to_string());
             item["origin"] = setting.origin.to_string().into();

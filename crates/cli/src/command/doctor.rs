@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use dormouse_filesystem::Sled;
 use serde::Serialize;
 use serde_json::json;
 
 use super::listing;
-use crate::api::{HealthView, IsolationView};
+use crate::api::{CapabilitiesView, HealthView, IsolationView};
 use crate::args::Global;
 use crate::client::{Call, Client, Server};
 use crate::context::Context;
@@ -87,7 +86,7 @@ pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -
                     .map(|w| Check::warn("config", w.clone(), "unset it")),
             );
             look_at_folders(&context, &mut checks);
-            look_at_store(&context, &mut checks);
+            look_at_store(&context, &mut checks).await;
             look_at_owner(&context, &mut checks).await;
         }
         Err(problem) => checks.push(Check::refused("config", &problem)),
@@ -128,19 +127,46 @@ fn writable(folder: &Path) -> Check {
     }
 }
 
-/// Whether this build can open what is there. Opening it would write, so only its marks are read.
-fn look_at_store(context: &Context, checks: &mut Vec<Check>) {
-    let place = &context.places.store;
-    checks.push(match Sled::inspect(place) {
-        Ok(true) => Check::ok("store", place.display().to_string()),
-        Ok(false) => Check::ok(
+/// What keeps the store, whether this build can open it, and what it promises. Opening it would write, so it is only
+/// looked at.
+async fn look_at_store(context: &Context, checks: &mut Vec<Check>) {
+    let url = &context.places.url;
+    let options = match store::options(context) {
+        Ok(options) => options,
+        Err(problem) => return checks.push(Check::refused("store", &problem)),
+    };
+    let found = match url.inspect(&options).await {
+        Ok(found) => found,
+        Err(error) => return checks.push(Check::refused("store", &store::refused(&error))),
+    };
+    let server = found
+        .server
+        .as_ref()
+        .map(|version| format!(", PostgreSQL {version}, schema {}", options.schema))
+        .unwrap_or_default();
+    checks.push(match (found.format, found.pending()) {
+        (None, _) => Check::ok(
             "store",
-            format!(
-                "{} is empty; the first command that needs a store makes it",
-                place.display()
-            ),
+            format!("{url}{server} is empty; the first command that needs a store makes it"),
         ),
-        Err(error) => Check::refused("store", &store::refused(&error)),
+        (Some(format), 0) => Check::ok(
+            "store",
+            format!("{url}{server}, format {format}, no migration pending"),
+        ),
+        (Some(format), pending) => Check::warn(
+            "store",
+            format!("{url}{server}, format {format}, {pending} migrations pending"),
+            "nothing is to be done: the next command that needs the store makes them",
+        ),
+    });
+    let promised = CapabilitiesView::of(&found.capabilities).to_string();
+    checks.push(match found.capabilities.satisfy(&store::needed(context)) {
+        Ok(()) => Check::ok("promises", promised),
+        Err(error) => {
+            let problem = store::lacking(&error, url);
+            let fix = problem.hint.as_deref().unwrap_or("see dormouse help config");
+            Check::fail("promises", format!("{promised}: {}", problem.detail), fix)
+        }
     });
 }
 
@@ -205,8 +231,8 @@ async fn health(context: &Context, holder: &str) -> Check {
             Check::ok(
                 "owner",
                 format!(
-                    "process {}, {} runs at work, store open{notices}",
-                    health.pid, health.live_runs
+                    "process {} (version {}), {} runs at work, {} store open{notices}",
+                    health.pid, health.version, health.live_runs, health.backend
                 ),
             )
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 pub use file::FILE_BYTES_MAX;
 use table::{Key, OTHER_VARIABLES, Scope, TABLE};
 
+use crate::bytes;
 use crate::duration;
 use crate::environment::Environment;
 use crate::nearest::nearest;
@@ -42,12 +43,19 @@ impl fmt::Display for Origin {
 }
 
 /// A value, as it was written, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// The value.
+    /// The value. It may hold a password: [`Key::shown`] makes of it what people may see.
     pub value: String,
     /// Where it was set.
     pub origin: Origin,
+}
+
+/// Without the value.
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Setting({})", self.origin)
+    }
 }
 
 /// One thing wrong with the configuration.
@@ -113,7 +121,8 @@ impl Config {
             read => read?,
         };
         for found in file::parse(path, &bytes, issues) {
-            match check(&found.path, &found.value, by) {
+            match check(&found.path, &found.value, by).and_then(|key| check_readers(key, &found.value, path))
+            {
                 Ok(key) => self.set(key, found.value, found.origin),
                 Err(message) => issues.push(Issue {
                     origin: found.origin,
@@ -177,6 +186,31 @@ impl Config {
         self.values.get(path).map(|setting| setting.value.as_str())
     }
 
+    /// An amount of bytes.
+    ///
+    /// # Panics
+    /// When the table has no such key with a default, which a test of the table rules out.
+    #[must_use]
+    pub fn bytes(&self, path: &str) -> u64 {
+        let everything = bytes::Bounds {
+            min: 0,
+            max: u64::MAX,
+        };
+        let value = self.text(path).expect("every amount has a default");
+        bytes::parse(value, everything).expect("values are checked when they are set")
+    }
+
+    /// A number, or a share of a hundred.
+    ///
+    /// # Panics
+    /// When the table has no such key with a default, which a test of the table rules out.
+    #[must_use]
+    pub fn number(&self, path: &str) -> u64 {
+        let value = self.text(path).expect("every number has a default");
+        let digits = value.trim_end_matches('%');
+        digits.parse().expect("values are checked when they are set")
+    }
+
     /// A duration; none where it is `off`.
     ///
     /// # Panics
@@ -202,7 +236,22 @@ fn check(path: &str, value: &str, by: Scope) -> Result<&'static Key, String> {
         return Err(format!("not to be set in a project's file ({PROJECT_FILE})"));
     }
     key.check(value)
-        .map_err(|message| format!("{value:?} is {message}"))?;
+        .map_err(|message| format!("{:?} is {message}", key.shown(value)))?;
+    Ok(key)
+}
+
+/// A password is not written where others read it.
+fn check_readers(key: &'static Key, value: &str, path: &Path) -> Result<&'static Key, String> {
+    use std::os::unix::fs::PermissionsExt;
+    let may_be_read =
+        || std::fs::metadata(path).map_or(true, |found| found.permissions().mode() & 0o077 != 0);
+    if key.holds_password(value) && may_be_read() {
+        return Err(format!(
+            "it holds a password, and others may read the file; chmod 600 {}, or leave the password to ~/.pgpass or {}",
+            path.display(),
+            key.variable()
+        ));
+    }
     Ok(key)
 }
 

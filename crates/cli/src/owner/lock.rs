@@ -2,11 +2,16 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use dormouse_engine::Seat;
+use dormouse_engine::worker::Boot;
+use sha2::{Digest, Sha256};
+
+use super::token::ControlToken;
 use crate::place::{Refusal, check_file};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// Most bytes of the note that a holder leaves.
 const NOTE_MAX: u64 = 256;
@@ -15,7 +20,7 @@ const NOTE_MAX: u64 = 256;
 #[derive(Debug)]
 pub struct OwnerLock {
     // Never unlinked: a second process could otherwise lock a file that a third no longer finds.
-    _file: File,
+    file: File,
 }
 
 /// What an attempt to take the lock found.
@@ -58,7 +63,38 @@ impl OwnerLock {
             file.write_all(note.as_bytes())
         };
         write(&mut file).map_err(refuse)?;
-        Ok(Attempt::Held(Self { _file: file }))
+        Ok(Attempt::Held(Self { file }))
+    }
+}
+
+impl OwnerLock {
+    /// The seat that whoever holds this lock has alone: by the token that was made with the store here, the file that
+    /// is locked, and the boot in which the kernel frees it with its holder. It tells nothing of the token.
+    ///
+    /// # Errors
+    /// When the file cannot be looked at.
+    pub fn seat(&self, token: &ControlToken, boot: &Boot) -> Result<Seat, Problem> {
+        let found = self.file.metadata().map_err(|error| {
+            Problem::new(
+                Code::Internal,
+                format!("the owner lock cannot be looked at: {error}"),
+            )
+        })?;
+        let mut digest = Sha256::new();
+        for part in [
+            "dormouse-seat",
+            &token.expose(),
+            &boot.host,
+            &boot.boot_id,
+            &found.dev().to_string(),
+            &found.ino().to_string(),
+        ] {
+            digest.update(part);
+            digest.update([0]);
+        }
+        Ok(Seat::new(
+            data_encoding::HEXLOWER.encode(&digest.finalize()[..16]),
+        ))
     }
 }
 

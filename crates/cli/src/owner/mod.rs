@@ -60,7 +60,7 @@ impl Owner {
         let places = &context.places;
         let token = ControlToken::ensure(&places.token)?;
         tracing::debug!("owning: opening the store");
-        let (engine, recovery) = store::open(&places.store).await?;
+        let (engine, recovery) = store::open(context, &lock, &token).await?;
         tell(&recovery, &context.ui);
         let store = engine.system().store().clone();
         let (phase, seen) = watch::channel(Phase::Starting);
@@ -68,7 +68,7 @@ impl Owner {
         if let Err(error) = supervisor.sweep_folders().await {
             tracing::warn!(%error, "the folders of former runs were not removed");
         }
-        let house = House::new(engine, supervisor, role, seen.clone());
+        let house = House::new(engine, supervisor, role, seen.clone(), places.url.backend());
         let router = api::router(
             house.clone(),
             Guard {

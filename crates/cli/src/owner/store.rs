@@ -7,40 +7,97 @@ use dormouse_engine::recovery::Recovery;
 use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
-use dormouse_engine::{Engine, EngineOptions, Environment, Epoch, HostIdentity, Random, SystemClock};
-use dormouse_filesystem::{
-    Namespace, OpenError, Opener, RecordStore, Requirements, Sled, SledOptions, System,
-};
+use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Random, SystemClock};
+use dormouse_filesystem::capability::Reach;
+use dormouse_filesystem::{Backend, Namespace, OpenError, OpenOptions, Requirements, StoreUrl, System};
 use dormouse_secrets::Scrubber;
 
 use crate::context::Context;
 use crate::edge;
 use crate::problem::{Code, Problem};
 
+use super::lock::OwnerLock;
+use super::token::ControlToken;
+
 /// Where programs are looked for when nobody says where.
 const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Opens the store at this place, making it where there is none, and ends what a former owner left running.
-pub(super) async fn open(place: &Path) -> Result<(Engine, Recovery), Problem> {
-    let options = SledOptions {
-        program: "dormouse".to_owned(),
-        ..SledOptions::new(edge::now())
-    };
-    let store: Arc<dyn RecordStore> = Arc::new(Sled::open(place, options).await.map_err(|e| refused(&e))?);
-    let seed = edge::random_number()?;
-    let system = Namespace::<System>::open(store, &Requirements::embedded(), Opener::at(edge::now(), seed))
+/// Opens the store of the settings, making it where there is none, and ends what a former owner left running.
+pub(super) async fn open(
+    context: &Context,
+    lock: &OwnerLock,
+    token: &ControlToken,
+) -> Result<(Engine, Recovery), Problem> {
+    let options = options(context)?;
+    let url = &context.places.url;
+    let store = url.open(&options).await.map_err(|error| refused(&error))?;
+    let need = needed(context);
+    let system = Namespace::<System>::open(store, &need, options.opener())
         .await
-        .map_err(|e| refused(&e))?;
+        .map_err(|error| lacking(&error, url))?;
     let options = EngineOptions {
         companions: vec![Arc::new(Sessions)],
     };
-    let engine = Engine::open(system, environment()?, options);
+    let engine = Engine::open(system, environment(lock, token)?, options);
     let recovery = engine.recover(&SystemOrphans).await?;
     Ok((engine, recovery))
 }
 
+/// What the program needs of its store.
+pub(crate) fn needed(context: &Context) -> Requirements {
+    let reach = match context.config.text("store.reach") {
+        Some("cluster") => Reach::Cluster,
+        _ => Reach::Process,
+    };
+    Requirements {
+        reach,
+        ..Requirements::embedded()
+    }
+}
+
+/// How the store is opened, by the settings.
+///
+/// # Errors
+/// Settings that do not go together, by the name of one of them.
+pub(crate) fn options(context: &Context) -> Result<OpenOptions, Problem> {
+    let config = &context.config;
+    let time = |path| config.duration(path).unwrap_or_default();
+    let path = |path| config.text(path).map(PathBuf::from);
+    let options = OpenOptions {
+        program: "dormouse".to_owned(),
+        cache_bytes: config.bytes("store.cache"),
+        segment_bytes: config.bytes("store.segment"),
+        reserve_bytes: config.bytes("store.reserve"),
+        cleaner_share: u8::try_from(config.number("store.cleaner_share")).unwrap_or(u8::MAX),
+        commit_deadline: time("store.commit_deadline"),
+        checkout: time("store.checkout"),
+        lock_timeout: time("store.lock_timeout"),
+        pool: usize::try_from(config.number("store.pool")).unwrap_or(usize::MAX),
+        notify_every: time("store.notify_every"),
+        tombstones: time("store.tombstones"),
+        schema: config.text("store.schema").unwrap_or_default().to_owned(),
+        listen_url: config.text("store.listen_url").map(str::to_owned),
+        root_certificates: path("store.tls"),
+        passfile: passfile(&context.environment),
+        ..OpenOptions::new(edge::now(), edge::random_number()?)
+    };
+    match options.fault() {
+        None => Ok(options),
+        Some(fault) => Err(Problem::new(Code::Config, format!("store.{fault}"))
+            .hint("see dormouse help config for every setting")),
+    }
+}
+
+/// Where libpq looks for passwords too.
+fn passfile(environment: &crate::environment::Environment) -> Option<PathBuf> {
+    match environment.get("PGPASSFILE") {
+        Some(file) => Some(environment.absolute(Path::new(file))),
+        None => Some(environment.folder_of("HOME")?.join(".pgpass")),
+    }
+}
+
 /// Time, randomness, and who this process is.
-fn environment() -> Result<Environment, Problem> {
+fn environment(lock: &OwnerLock, token: &ControlToken) -> Result<Environment, Problem> {
     let random = Random::from_system().map_err(|error| {
         Problem::new(
             Code::Internal,
@@ -53,12 +110,10 @@ fn environment() -> Result<Environment, Problem> {
             format!("it is not known which boot this is: {error}"),
         )
     })?;
-    let epoch = Epoch::make(edge::now(), &random);
+    let seat = Some(lock.seat(token, &boot)?);
     let host = HostIdentity {
-        host: boot.host,
-        boot_id: boot.boot_id,
-        pid: std::process::id(),
-        epoch,
+        seat,
+        ..HostIdentity::new(boot, std::process::id(), edge::now(), &random)
     };
     Ok(Environment {
         clock: Arc::new(SystemClock),
@@ -106,6 +161,28 @@ fn this_program() -> Result<PathBuf, Problem> {
     })
 }
 
+/// A store that promises too little, with what promises enough.
+pub(crate) fn lacking(error: &OpenError, url: &StoreUrl) -> Problem {
+    match (error, url.backend()) {
+        (OpenError::Lacks { .. }, Backend::Memory) => Problem::new(
+            Code::Config,
+            "memory: forgets every record when the command ends, so nothing could be supervised on it",
+        )
+        .hint("set store.url to sled:/PATH, file:/PATH or postgres://…, or unset it"),
+        (
+            OpenError::Lacks {
+                capability: "reach", ..
+            },
+            Backend::File | Backend::Sled,
+        ) => Problem::new(
+            Code::Config,
+            format!("{url} is for one machine, and store.reach asks for several"),
+        )
+        .hint("set store.url to postgres://…, or store.reach to process"),
+        _ => refused(error),
+    }
+}
+
 /// A store that was not opened, with the one thing to do.
 pub(crate) fn refused(error: &OpenError) -> Problem {
     let detail = error.to_string();
@@ -116,20 +193,25 @@ pub(crate) fn refused(error: &OpenError) -> Problem {
         OpenError::TooNew { .. } => {
             Problem::new(Code::TooNew, detail).hint("upgrade dormouse; nothing was changed")
         }
+        OpenError::Url(_) => Problem::new(Code::Config, detail).hint("correct store.url"),
         OpenError::Foreign { .. } => Problem::new(Code::Config, detail)
             .hint("name another place with store.path, or move that folder away"),
         OpenError::Refused { .. } | OpenError::Lacks { .. } => {
-            Problem::new(Code::Config, detail).hint("name another place with store.path")
+            Problem::new(Code::Config, detail).hint("name another place with store.path or store.url")
         }
-        OpenError::Damaged { .. } | OpenError::Broken { .. } => Problem::new(Code::Corrupt, detail)
-            .hint("restore a copy of the folder, or name another place with store.path"),
+        OpenError::Damaged { .. } => Problem::new(Code::Corrupt, detail).hint(
+            "look with dormouse store check; dormouse store check --repair moves the bytes aside first",
+        ),
+        OpenError::Broken { .. } => {
+            Problem::new(Code::Corrupt, detail).hint("name another place with store.path or store.url")
+        }
         OpenError::Unavailable { source, .. } => {
             let cause = source
                 .as_ref()
                 .map(|source| format!(": {source}"))
                 .unwrap_or_default();
             Problem::new(Code::Unavailable, format!("{detail}{cause}"))
-                .hint("look at the disk and the folder, then try again")
+                .hint("look at the disk and the folder, or the server and the way to it, then try again")
         }
     }
 }

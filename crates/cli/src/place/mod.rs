@@ -7,6 +7,7 @@ mod folder;
 
 use std::path::{Path, PathBuf};
 
+use dormouse_filesystem::{Backend, StoreUrl};
 use sha2::{Digest, Sha256};
 
 pub use folder::{Refusal, check_file, check_folder, ensure_folder, read_bounded, write_new_file};
@@ -55,18 +56,26 @@ impl Places {
         })
     }
 
-    /// What belongs to the store at this place.
+    /// What belongs to a store: the one at this url, or the embedded one below the data folder. A server has one per
+    /// schema.
     #[must_use]
-    pub fn of_store(&self, data: Option<&Path>) -> StorePlaces {
+    pub fn of_store(&self, data: Option<&Path>, url: Option<&StoreUrl>, schema: &str) -> StorePlaces {
         let data = data.unwrap_or(&self.data).to_owned();
-        let digest = digest(&data);
+        let own = StoreUrl::of_folder(Backend::Sled, &data.join("store"));
+        let url = url.unwrap_or(&own).clone();
+        let digest = if url == own {
+            digest(&[whole(&data).as_os_str().as_encoded_bytes()])
+        } else {
+            digest_of(&data, &url, schema)
+        };
         let state = self.state.join(&digest);
         let runtime = self
             .runtime
             .as_ref()
             .map_or_else(|| state.clone(), |runtime| runtime.join(&digest));
         StorePlaces {
-            store: data.join("store"),
+            store: url.folder().map(Path::to_owned),
+            url,
             workspaces: data.join("workspaces"),
             lock: state.join("owner.lock"),
             token: state.join("control.token"),
@@ -84,10 +93,12 @@ impl Places {
 /// Every path that belongs to one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorePlaces {
-    /// The data folder: store and workspaces.
+    /// The data folder: workspaces, and the store unless its url says otherwise.
     pub data: PathBuf,
-    /// The records.
-    pub store: PathBuf,
+    /// Where the records are.
+    pub url: StoreUrl,
+    /// The folder of the records, where they are in one.
+    pub store: Option<PathBuf>,
     /// One folder per tenant and agent.
     pub workspaces: PathBuf,
     /// The folder that holds the state folders of all stores.
@@ -115,7 +126,7 @@ impl StorePlaces {
         let runtime = (self.runtime != self.state).then_some(&self.runtime);
         [
             Some(&self.data),
-            Some(&self.store),
+            self.store.as_ref(),
             Some(&self.workspaces),
             Some(&self.state_root),
             Some(&self.state),
@@ -157,10 +168,37 @@ impl StorePlaces {
 }
 
 /// The store's name among others: two stores never share a lock, token or socket.
-fn digest(data: &Path) -> String {
-    let whole = std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
-    let digest = Sha256::digest(whole.as_os_str().as_encoded_bytes());
+fn digest(parts: &[&[u8]]) -> String {
+    let digest = Sha256::digest(parts.join(&0));
     data_encoding::HEXLOWER.encode(&digest[..8])
+}
+
+/// Of a store elsewhere, with the workspaces that are here: the url says which, whatever its password.
+fn digest_of(data: &Path, url: &StoreUrl, schema: &str) -> String {
+    let data = whole(data);
+    let data = data.as_os_str().as_encoded_bytes();
+    match url.folder().map(whole) {
+        Some(folder) => {
+            let scheme = url.backend().scheme().as_bytes();
+            digest(&[data, scheme, folder.as_os_str().as_encoded_bytes()])
+        }
+        None => digest(&[data, url.to_string().as_bytes(), schema.as_bytes()]),
+    }
+}
+
+/// A path without links, as far down as it is there.
+fn whole(path: &Path) -> PathBuf {
+    for above in path.ancestors() {
+        if let (Ok(whole), Ok(below)) = (std::fs::canonicalize(above), path.strip_prefix(above)) {
+            // Joined with nothing a path would end with a separator.
+            return if below.as_os_str().is_empty() {
+                whole
+            } else {
+                whole.join(below)
+            };
+        }
+    }
+    path.to_owned()
 }
 
 fn find_config(environment: &Environment) -> Result<PathBuf, Problem> {

@@ -15,7 +15,7 @@ use dormouse_engine::{
     Channel, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind, Random,
     SystemClock, TenantRow,
 };
-use dormouse_filesystem::{Memory, Namespace, Opener, Records, Requirements, System};
+use dormouse_filesystem::{Backend, Memory, Namespace, Opener, Records, Requirements, System};
 use dormouse_secrets::Scrubber;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -60,6 +60,7 @@ impl Api {
             boot_id: "boot".to_owned(),
             pid: 1,
             epoch,
+            seat: None,
         };
         let environment = Environment {
             clock: Arc::new(SystemClock),
@@ -97,7 +98,10 @@ impl Api {
             phase: seen.clone(),
         };
         Self {
-            router: router(House::new(engine.clone(), supervisor, role, seen), guard),
+            router: router(
+                House::new(engine.clone(), supervisor, role, seen, Backend::Memory),
+                guard,
+            ),
             engine,
             token,
             phase,

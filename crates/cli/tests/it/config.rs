@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dormouse_cli::config::table::{Key, TABLE};
+use dormouse_cli::config::table::{Key, Kind, TABLE};
 use dormouse_cli::config::{Config, FILE_BYTES_MAX, Origin};
 use dormouse_cli::environment::Environment;
 use dormouse_cli::problem::Problem;
@@ -150,7 +150,8 @@ fn every_error_is_reported_and_none_is_clamped() {
 /// PR-19
 #[test]
 fn every_duration_refuses_what_is_out_of_its_bounds() {
-    for key in TABLE.iter().filter(|key| key.default.is_some()) {
+    let is_duration = |key: &&Key| matches!(key.kind, Kind::Duration(_) | Kind::DurationOrOff(_));
+    for key in TABLE.iter().filter(is_duration) {
         for bad in ["-1s", "22265d", "NaN", "1 hour", "1", "1x", ""] {
             let refused = key.check(bad).expect_err(bad);
             assert!(refused.contains(" to "), "{}: {refused}", key.path);
@@ -163,10 +164,11 @@ fn every_duration_refuses_what_is_out_of_its_bounds() {
 fn every_key_can_be_set_and_listed_and_its_default_is_valid() {
     let mut file = String::new();
     for key in TABLE {
-        let value = key.default.unwrap_or(if key.path == "store.path" {
-            "/somewhere"
-        } else {
-            "http://127.0.0.1:1"
+        let value = key.default.unwrap_or(match key.kind {
+            Kind::Path => "/somewhere",
+            Kind::Store => "sled:/elsewhere",
+            Kind::Postgres => "postgres://u@localhost/d",
+            _ => "http://127.0.0.1:1",
         });
         assert_eq!(key.check(value), Ok(()), "{}", key.path);
         file.push_str(&format!("{} = \"{value}\"\n", key.path));
@@ -187,9 +189,21 @@ fn every_key_that_is_read_is_in_the_table() {
     let mut read = 0;
     for file in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
         let text: String = fs::read_to_string(&file).unwrap().split_whitespace().collect();
-        for call in ["config.duration(\"", "config.text(\""] {
+        for call in [
+            "config.duration(\"",
+            "config.text(\"",
+            "config.bytes(\"",
+            "config.number(\"",
+            "path(\"store.",
+            "time(\"store.",
+        ] {
             for rest in text.split(call).skip(1) {
                 let path = rest.split('"').next().unwrap();
+                let path = if call.ends_with("store.") {
+                    &format!("store.{path}")
+                } else {
+                    path
+                };
                 assert!(Key::find(path).is_some(), "{}: {path}", file.display());
                 read += 1;
             }
@@ -289,4 +303,71 @@ fn a_file_that_others_may_write_is_refused() {
     let place = Place::new("");
     fs::set_permissions(place.file(), fs::Permissions::from_mode(0o666)).unwrap();
     assert!(place.refused().hint.clone().unwrap().starts_with("chmod 600"));
+}
+
+/// PR-19
+#[test]
+fn every_number_and_amount_refuses_what_is_nothing_or_absurd() {
+    for key in TABLE {
+        let (zero, absurd) = match key.kind {
+            Kind::Bytes(_) => ("0MiB", "99999999TiB"),
+            Kind::Number(..) => ("0", "99999999999999999999999"),
+            Kind::Percent(..) => ("0%", "100%"),
+            _ => continue,
+        };
+        for bad in [zero, absurd, "-1", "NaN", "1.5", "1 MiB", "5e3", "", "half"] {
+            let refused = key.check(bad).expect_err(bad);
+            assert!(refused.contains(" to "), "{} {bad}: {refused}", key.path);
+        }
+    }
+}
+
+#[test]
+fn a_store_is_named_by_its_url_and_what_is_none_says_what_is() {
+    for (value, said) in [
+        ("sledd:/a", "did you mean sled:?"),
+        ("/var/lib/store", "none of memory:, file:, sled:, postgres:"),
+        ("sled:relative", "sled:/PATH is taken"),
+        ("file://host/a", "a folder follows file:"),
+    ] {
+        let refused = Place::new(&format!("store.url = \"{value}\"\n")).refused();
+        assert!(refused.detail.contains("store.url"), "{}", refused.detail);
+        assert!(refused.detail.contains(said), "{value}: {}", refused.detail);
+        assert_eq!(refused.exit().code(), 2);
+    }
+    for value in ["sled:/a", "file:/a", "memory:"] {
+        let config = Place::new(&format!("store.url = \"{value}\"\n")).load().unwrap();
+        assert_eq!(config.text("store.url"), Some(value));
+    }
+}
+
+#[test]
+fn a_project_does_not_choose_the_store() {
+    let refused = Place::new("").project("store.url = \"file:/a\"").refused();
+    assert!(refused.detail.contains("project"), "{}", refused.detail);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_password_is_taken_from_where_nobody_else_reads_it_and_shown_nowhere() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = "store.url = \"postgres://u:hunter2@localhost/d\"\nstore.listen_url = \"postgres://u:hunter2@localhost/e\"\n";
+    let place = Place::new(file);
+    let chmod = |mode| fs::set_permissions(place.file(), fs::Permissions::from_mode(mode)).unwrap();
+    chmod(0o644);
+    let refused = place.refused();
+    let said = format!("{refused:?}");
+    assert!(said.contains("chmod 600") && !said.contains("hunter2"), "{said}");
+    chmod(0o600);
+    let of_variable = Place::new("").variable("DORMOUSE_STORE_URL", "postgres://u:hunter2@localhost/d");
+    for config in [place.load().unwrap(), of_variable.load().unwrap()] {
+        assert!(config.text("store.url").unwrap().contains("hunter2"));
+        for (key, setting) in config.settings() {
+            assert!(!key.shown(&setting.value).contains("hunter2"), "{}", key.path);
+        }
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    }
+    let broken = Place::new("").variable("DORMOUSE_STORE_URL", "postgres:u:hunter2@localhost/d");
+    let said = format!("{:?}", broken.refused());
+    assert!(said.contains("store.url") && !said.contains("hunter2"), "{said}");
 }

@@ -21,9 +21,10 @@ fn dormouse_home_replaces_every_other_rule() {
         ("XDG_DATA_HOME", "/y"),
         ("STATE_DIRECTORY", "/z"),
     ]);
-    let store = found.of_store(None);
+    let store = found.of_store(None, None, "dormouse");
     assert_eq!(found.config, Path::new("/h/config/config.toml"));
-    assert_eq!(store.store, Path::new("/h/data/store"));
+    assert_eq!(store.store.as_deref(), Some(Path::new("/h/data/store")));
+    assert_eq!(store.url.to_string(), "sled:/h/data/store");
     assert!(store.lock.starts_with("/h/state") && store.token.starts_with("/h/state"));
     assert!(store.socket.starts_with("/h/run"));
 }
@@ -63,7 +64,9 @@ fn what_a_service_manager_gives_comes_before_xdg_and_that_before_home() {
     assert_eq!(home.state, Path::new("/home/me/.local/state/dormouse"));
     assert_eq!(home.runtime, None);
     assert!(
-        home.of_store(None).socket.starts_with(&home.state),
+        home.of_store(None, None, "dormouse")
+            .socket
+            .starts_with(&home.state),
         "never a shared tmp"
     );
 }
@@ -79,17 +82,51 @@ fn without_any_home_nothing_is_guessed() {
 fn two_stores_share_no_lock_token_or_socket() {
     let places = places(&[("DORMOUSE_HOME", "/h")]);
     let (one, other) = (
-        places.of_store(None),
-        places.of_store(Some(Path::new("/elsewhere"))),
+        places.of_store(None, None, "dormouse"),
+        places.of_store(Some(Path::new("/elsewhere")), None, "dormouse"),
     );
     assert!(one.lock != other.lock && one.token != other.token && one.socket != other.socket);
+}
+
+#[test]
+fn a_store_that_is_named_has_a_lock_of_its_own_wherever_it_is() {
+    let places = places(&[("DORMOUSE_HOME", "/h")]);
+    let lock = |url: &str, schema: &str| {
+        let url = url.parse().unwrap();
+        places.of_store(None, Some(&url), schema).lock
+    };
+    let urls = [
+        "sled:/h/data/store",
+        "file:/h/data/store",
+        "sled:/elsewhere",
+        "postgres://u@db/d",
+        "postgres://u@db/e",
+    ];
+    let mut locks: Vec<_> = urls.map(|url| lock(url, "dormouse")).into();
+    assert_eq!(
+        locks[0],
+        places.of_store(None, None, "dormouse").lock,
+        "the default by its name"
+    );
+    locks.push(lock("postgres://u@db/d", "another"));
+    let different: std::collections::HashSet<_> = locks.iter().collect();
+    assert_eq!(different.len(), locks.len());
+    assert_eq!(
+        lock("postgres://u:secret@db/d", "dormouse"),
+        lock("postgresql://u:other@db/d", "dormouse"),
+        "a password is no part of it"
+    );
+    let url = "postgres://u@db/d".parse().unwrap();
+    let on_server = places.of_store(None, Some(&url), "dormouse");
+    assert_eq!(on_server.store, None);
+    assert!(on_server.workspaces.starts_with("/h/data"));
 }
 
 #[test]
 fn a_socket_path_over_what_kernels_take_is_refused_by_name() {
     let long = format!("/{}", "x".repeat(SOCKET_PATH_MAX));
     let refused = places(&[("DORMOUSE_HOME", &long)])
-        .of_store(None)
+        .of_store(None, None, "dormouse")
         .check_socket()
         .expect_err("it is too long");
     assert!(refused.detail.contains("107"), "{}", refused.detail);

@@ -148,6 +148,7 @@ pub(crate) fn take(core: &Core, draft: &mut Draft, subject: &Subject) -> Result<
             host: host.host.clone(),
             process: host.pid,
             epoch: host.epoch,
+            seat: host.seat.clone(),
         },
         taken_at: draft.now(),
         deadline: expiry(draft.now()),

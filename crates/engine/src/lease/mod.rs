@@ -15,7 +15,7 @@ pub use guard::LeaseGuard;
 pub(crate) use guard::{Held, check, expiry, held, take};
 pub use table::{LeaseEvent, LeaseState, decide};
 
-use crate::{Epoch, LeaseId, OpId, Subject};
+use crate::{Epoch, LeaseId, OpId, Seat, Subject};
 
 /// Who holds a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Holder {
     pub process: u32,
     /// That process's opening of the store: the next one's differs.
     pub epoch: Epoch,
+    /// The place it had alone: whoever has it now knows that this holder is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seat: Option<Seat>,
 }
 
 /// A lease that is held. Its version is the fencing token.

@@ -89,6 +89,7 @@ impl Bed {
             boot_id: boot.boot_id,
             pid: std::process::id(),
             epoch,
+            seat: None,
         };
         let environment = Environment {
             clock: Arc::<Asleep>::clone(&self.clock),

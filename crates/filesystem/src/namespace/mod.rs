@@ -22,7 +22,7 @@ use crate::{
     Stream, Watch,
 };
 
-/// How long a commit may take when its caller names no deadline.
+/// How long a commit may take when neither its caller nor the [`Opener`] names a deadline.
 pub const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Longest name of a [log](Namespace::log) in its namespace, in bytes, separators included: below the longest names
@@ -43,6 +43,7 @@ pub struct Namespace<S: Scope> {
     store: Store,
     root: Prefix,
     lane: Lane,
+    commit_deadline: Duration,
     scope: PhantomData<fn() -> S>,
 }
 
@@ -52,6 +53,7 @@ impl<S: Scope> Clone for Namespace<S> {
             store: self.store.clone(),
             root: self.root.clone(),
             lane: self.lane.clone(),
+            commit_deadline: self.commit_deadline,
             scope: PhantomData,
         }
     }
@@ -85,6 +87,7 @@ impl Namespace<System> {
             store: Store::new(store, opener.seed),
             root,
             lane: Lane::System,
+            commit_deadline: opener.commit_deadline,
             scope: PhantomData,
         })
     }
@@ -97,6 +100,7 @@ impl Namespace<System> {
             store: self.store.clone(),
             root,
             lane: Lane::Tenant(id.clone()),
+            commit_deadline: self.commit_deadline,
             scope: PhantomData,
         }
     }
@@ -120,6 +124,7 @@ impl Namespace<Tenant> {
             store: self.store.clone(),
             root,
             lane: self.lane.clone(),
+            commit_deadline: self.commit_deadline,
             scope: PhantomData,
         }
     }
@@ -132,12 +137,12 @@ impl<S: Scope> Namespace<S> {
         ScopedBatch::new(self.lane.clone(), self.root.clone())
     }
 
-    /// Commits within [`COMMIT_DEADLINE`].
+    /// Commits within the deadline of its [`Opener`].
     ///
     /// # Errors
     /// As [`RecordStore::commit`]; `Invalid` when the batch was made for another namespace.
     pub async fn commit(&self, batch: ScopedBatch<S>) -> Result<Committed, CommitError> {
-        self.commit_by(batch, Deadline::after(COMMIT_DEADLINE)).await
+        self.commit_by(batch, Deadline::after(self.commit_deadline)).await
     }
 
     /// Commits before a deadline.

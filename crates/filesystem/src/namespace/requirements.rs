@@ -35,6 +35,16 @@ impl Requirements {
     }
 }
 
+impl Capabilities {
+    /// Whether what is promised is enough for what is needed.
+    ///
+    /// # Errors
+    /// `Lacks`, which names the first capability that is not.
+    pub fn satisfy(&self, need: &Requirements) -> Result<(), OpenError> {
+        compare(need, self)
+    }
+}
+
 /// Refuses a store that promises less than is needed.
 pub(super) fn compare(need: &Requirements, has: &Capabilities) -> Result<(), OpenError> {
     fn one<C: Copy + Ord + fmt::Debug>(capability: &'static str, need: C, has: C) -> Result<(), OpenError> {

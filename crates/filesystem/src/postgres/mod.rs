@@ -15,6 +15,7 @@ mod facts;
 mod failure;
 mod fate;
 mod hints;
+mod inspect;
 mod open;
 mod options;
 mod passfile;
@@ -75,6 +76,14 @@ impl Postgres {
     /// the schema holds; in each of these nothing was changed. `Unavailable` when the server does not answer.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
         open::open(url, options).await
+    }
+
+    /// Looks at a server and the schema of a store on it. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) would say, as far as it can be told without making or migrating anything.
+    pub async fn inspect(url: &str, options: PostgresOptions) -> Result<crate::Inspection, OpenError> {
+        inspect::inspect(url, options).await
     }
 }
 

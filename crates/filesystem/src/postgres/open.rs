@@ -58,7 +58,7 @@ pub(super) async fn open(url: &str, options: PostgresOptions) -> Result<Postgres
 }
 
 /// Reads the url, the password's file and the certificates.
-async fn connector(url: &str, options: &PostgresOptions) -> Result<Connector, OpenError> {
+pub(super) async fn connector(url: &str, options: &PostgresOptions) -> Result<Connector, OpenError> {
     let mut address = parse(url)?;
     if let (None, Some(path)) = (address.config.get_password(), &options.passfile)
         && let Some(password) = passfile::password(path, &address.config).await
@@ -78,7 +78,7 @@ async fn connector(url: &str, options: &PostgresOptions) -> Result<Connector, Op
 }
 
 /// A session, or why there is none, as well as can be told.
-async fn session(connector: &Connector) -> Result<Session, OpenError> {
+pub(super) async fn session(connector: &Connector) -> Result<Session, OpenError> {
     let error = match connector.session().await {
         Ok(session) => return Ok(session),
         Err(error) => error,

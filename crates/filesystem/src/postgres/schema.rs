@@ -92,7 +92,7 @@ pub(super) async fn migrate(
 }
 
 /// The schema's number; 0 where there is nothing.
-async fn found(client: &Client, schema: &str, place: &str) -> Result<i32, OpenError> {
+pub(super) async fn found(client: &Client, schema: &str, place: &str) -> Result<i32, OpenError> {
     let table = format!(r#""{schema}".dormouse_meta"#);
     let exists = client
         .query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&table])

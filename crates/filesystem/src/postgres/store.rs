@@ -71,19 +71,22 @@ impl Postgres {
     }
 }
 
+/// What every store on a server promises.
+pub(super) const PROMISED: Capabilities = Capabilities {
+    atomicity: capability::Atomicity::Batch,
+    reach: capability::Reach::Cluster,
+    durability: capability::Durability::PowerLoss,
+    listing: capability::Listing::Ordered,
+    logs: capability::Logs::CommitOrdered,
+    export: capability::Export::Snapshot,
+    watch: capability::Watch::Shared,
+};
+
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl RecordStore for Postgres {
     fn capabilities(&self, _at: &Prefix) -> Capabilities {
-        Capabilities {
-            atomicity: capability::Atomicity::Batch,
-            reach: capability::Reach::Cluster,
-            durability: capability::Durability::PowerLoss,
-            listing: capability::Listing::Ordered,
-            logs: capability::Logs::CommitOrdered,
-            export: capability::Export::Snapshot,
-            watch: capability::Watch::Shared,
-        }
+        PROMISED
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {

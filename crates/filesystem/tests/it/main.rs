@@ -14,6 +14,7 @@ mod linear;
 mod local;
 mod memory;
 mod namespaces;
+mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod record_updates;

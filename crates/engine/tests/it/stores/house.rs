@@ -11,8 +11,8 @@ use dormouse_engine::run::{ClaimOptions, Claimed, Process};
 use dormouse_engine::task::{NewTask, Task};
 use dormouse_engine::worker::Boot;
 use dormouse_engine::{
-    AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, Tenant,
-    TenantId,
+    AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, Seat,
+    Tenant, TenantId,
 };
 use dormouse_filesystem::{
     Deadline, Memory, Namespace, Opener, Position, RecordStore, Requirements, Sled, SledOptions, System,
@@ -84,7 +84,26 @@ impl House {
         folder: Option<tempfile::TempDir>,
         clock: Arc<HandClock>,
     ) -> Self {
-        let engine = engine(&store, &clock).await;
+        Self::on(None, store, folder, clock).await
+    }
+
+    /// In this store that others may write too, on the [seat](Self::seat).
+    pub(super) async fn over_shared(store: Arc<dyn RecordStore>) -> Self {
+        Self::on(Some(Self::seat()), store, None, Arc::new(HandClock::new())).await
+    }
+
+    /// A place that one process has at a time.
+    pub(super) fn seat() -> Seat {
+        Seat::new("under the oak")
+    }
+
+    async fn on(
+        seat: Option<Seat>,
+        store: Arc<dyn RecordStore>,
+        folder: Option<tempfile::TempDir>,
+        clock: Arc<HandClock>,
+    ) -> Self {
+        let engine = engine(&store, &clock, seat).await;
         let tenant = engine.tenant(&tenant_id()).await.unwrap();
         Self {
             engine,
@@ -121,7 +140,12 @@ impl House {
 
     /// A second engine over the same open store, of another epoch.
     pub(crate) async fn neighbour(&self) -> Engine {
-        engine(&self.store, &self.clock).await
+        self.neighbour_on(None).await
+    }
+
+    /// As [`neighbour`](Self::neighbour), on this seat.
+    pub(crate) async fn neighbour_on(&self, seat: Option<Seat>) -> Engine {
+        engine(&self.store, &self.clock, seat).await
     }
 
     pub(crate) async fn recover(&self) -> Recovery {
@@ -188,7 +212,7 @@ async fn open_sled(path: &std::path::Path) -> Arc<dyn RecordStore> {
     Arc::new(Sled::open(path, options).await.unwrap())
 }
 
-async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>) -> Engine {
+async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>, seat: Option<Seat>) -> Engine {
     static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     let seed = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let need = Requirements::volatile();
@@ -202,7 +226,10 @@ async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>) -> Engine 
     };
     let environment = Environment {
         clock: Arc::clone(clock) as Arc<dyn Clock>,
-        host: HostIdentity::new(boot, 4211, clock.now(), &random),
+        host: HostIdentity {
+            seat,
+            ..HostIdentity::new(boot, 4211, clock.now(), &random)
+        },
         random,
     };
     Engine::open(system, environment, EngineOptions::default())

@@ -12,6 +12,7 @@ mod records;
 mod recovery;
 mod runs;
 mod scope;
+mod shared;
 mod tables;
 mod tasks;
 

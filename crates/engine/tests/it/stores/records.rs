@@ -187,6 +187,7 @@ fn a_lease_and_its_heartbeat_are_stored_so() {
             host: "burrow".to_owned(),
             process: 4_211,
             epoch: Epoch::make(ids.now, &ids.random),
+            seat: None,
         },
         taken_at: ids.now,
         deadline: ids.now,

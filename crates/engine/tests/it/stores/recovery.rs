@@ -61,7 +61,7 @@ async fn the_fourth_lapse_in_a_row_fails_the_task(mut house: House) {
 }
 
 /// A task of an opaque command, running with this process.
-async fn running(house: &House, process: impl FnOnce(RunId) -> Process) -> (Task, RunId) {
+pub(super) async fn running(house: &House, process: impl FnOnce(RunId) -> Process) -> (Task, RunId) {
     let alice = house.agent("alice").await;
     let new = NewTask {
         command: Some(CommandSpec::new(vec!["sleep".to_owned(), "300".to_owned()])),
@@ -79,7 +79,7 @@ async fn running(house: &House, process: impl FnOnce(RunId) -> Process) -> (Task
     (task, run)
 }
 
-fn here(run: RunId) -> Process {
+pub(super) fn here(run: RunId) -> Process {
     Process {
         run,
         host: "burrow".to_owned(),
@@ -167,7 +167,18 @@ async fn what_ended_before_the_kill_stays_as_it_ended(house: House) {
 
 /// Answers as it is told, and remembers what it was asked.
 #[derive(Debug)]
-struct Fate(OrphanFate, Mutex<HashSet<RunId>>);
+pub(super) struct Fate(OrphanFate, Mutex<HashSet<RunId>>);
+
+impl Fate {
+    pub(super) fn new(fate: OrphanFate) -> Self {
+        Self(fate, Mutex::default())
+    }
+
+    /// The runs whose processes were to be ended.
+    pub(super) fn asked(&self) -> HashSet<RunId> {
+        self.1.lock().unwrap().clone()
+    }
+}
 
 #[async_trait::async_trait]
 impl Orphans for Fate {
@@ -180,7 +191,7 @@ impl Orphans for Fate {
 async fn an_orphan_that_lives_keeps_its_run_from_lapsing(house: House) {
     let (task, run) = running(&house, here).await;
     let house = house.reopened().await;
-    let alive = Fate(OrphanFate::Alive, Mutex::default());
+    let alive = Fate::new(OrphanFate::Alive);
     let recovery = house.engine.recover(&alive).await.unwrap();
     assert!(matches!(recovery.left[0].why, LeftBecause::ProcessAlive));
     assert!(recovery.ended.is_empty());
@@ -189,7 +200,7 @@ async fn an_orphan_that_lives_keeps_its_run_from_lapsing(house: House) {
         TaskState::Running
     );
 
-    let killed = Fate(OrphanFate::Killed, Mutex::default());
+    let killed = Fate::new(OrphanFate::Killed);
     let recovery = house.engine.recover(&killed).await.unwrap();
     assert_eq!((recovery.killed, recovery.ended.len()), (vec![run], 1));
     assert!(house.engine.recover(&alive).await.unwrap().is_empty());
@@ -202,8 +213,8 @@ async fn processes_of_another_boot_are_gone_without_a_look(house: House) {
     };
     running(&house, another).await;
     let house = house.reopened().await;
-    let asked = Fate(OrphanFate::Alive, Mutex::default());
+    let asked = Fate::new(OrphanFate::Alive);
     let recovery = house.engine.recover(&asked).await.unwrap();
     assert_eq!(recovery.ended.len(), 1);
-    assert!(asked.1.lock().unwrap().is_empty());
+    assert!(asked.asked().is_empty());
 }

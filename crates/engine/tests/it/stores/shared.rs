@@ -1,0 +1,145 @@
+//! A store that several machines share: what recovery of one does to the runs of another.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dormouse_engine::Seat;
+use dormouse_engine::recovery::OrphanFate;
+use dormouse_engine::run::RunState;
+use dormouse_engine::task::TaskState;
+use dormouse_filesystem::capability::Reach;
+use dormouse_filesystem::{
+    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Key, Listed,
+    LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
+};
+use futures::stream::BoxStream;
+
+use super::house::{House, facts, success};
+use super::recovery::{Fate, here, running};
+
+/// Memory, taken for a store that processes of several machines may write.
+#[derive(Debug)]
+pub(super) struct Shared(pub(super) Memory);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl RecordStore for Shared {
+    fn capabilities(&self, at: &Prefix) -> Capabilities {
+        Capabilities {
+            reach: Reach::Cluster,
+            ..self.0.capabilities(at)
+        }
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
+        self.0.get(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
+        self.0.get_many(keys).await
+    }
+
+    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
+        self.0.list(page).await
+    }
+
+    async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
+        self.0.commit(batch, deadline).await
+    }
+
+    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
+        self.0.tail(log, after, limit).await
+    }
+
+    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
+        self.0.head(log).await
+    }
+
+    async fn heads(
+        &self,
+        under: &Prefix,
+        after: Option<&Stream>,
+        limit: usize,
+    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
+        self.0.heads(under, after, limit).await
+    }
+
+    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
+        self.0.truncate(log, before).await
+    }
+
+    async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
+        self.0.watch(prefix).await
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        self.0.export(prefix)
+    }
+
+    async fn health(&self) -> Health {
+        self.0.health().await
+    }
+
+    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
+        self.0.close(deadline).await
+    }
+}
+
+#[tokio::test]
+async fn a_live_run_of_another_process_of_this_machine_is_left_alone() {
+    let house = House::shared().await;
+    let task = house.ready_task().await;
+    let claimed = house.claim(&task).await;
+    let process = here(claimed.run.id);
+    house.tenant.runs.started(&claimed, Some(&process)).await.unwrap();
+    for seat in [None, Some(Seat::new("another"))] {
+        let other = house.neighbour_on(seat).await;
+        let orphans = Fate::new(OrphanFate::Killed);
+        assert!(other.recover(&orphans).await.unwrap().is_empty());
+        assert!(orphans.asked().is_empty(), "its processes are not touched");
+    }
+    let finished = house.tenant.runs.finish(&claimed, &success(), &facts()).await;
+    assert_eq!(finished.unwrap().outcome.outcome, success());
+}
+
+#[tokio::test]
+async fn a_run_whose_lease_expired_is_ended_wherever_its_holder_was() {
+    let house = House::shared().await;
+    let (task, run) = running(&house, here).await;
+    // Its time to live and what clocks may differ.
+    house.clock.advance(96);
+    let other = house.neighbour_on(None).await;
+    let orphans = Fate::new(OrphanFate::Killed);
+    let recovery = other.recover(&orphans).await.unwrap();
+    assert_eq!((recovery.killed, recovery.ended.len()), (vec![run], 1));
+    let after = house.tenant.tasks.get(task.id).await.unwrap();
+    assert!(matches!(after.state, TaskState::Failed { .. }), "{after:?}");
+}
+
+#[tokio::test]
+async fn who_has_the_seat_of_a_dead_holder_ends_its_runs_at_once() {
+    let house = House::shared().await;
+    let (_, run) = running(&house, here).await;
+    let next = house.neighbour_on(Some(House::seat())).await;
+    let orphans = Fate::new(OrphanFate::Gone);
+    let recovery = next.recover(&orphans).await.unwrap();
+    assert_eq!(recovery.ended.len(), 1);
+    assert_eq!(orphans.asked(), [run].into(), "its processes end first");
+    let row = house.tenant.runs.get(run).await.unwrap();
+    assert_eq!(row.run.state, RunState::Ended);
+    assert!(next.recover(&orphans).await.unwrap().is_empty());
+}
+
+impl House {
+    /// In a store that is not this process's alone, on a seat.
+    async fn shared() -> Self {
+        Self::over_shared(Arc::new(Shared(Memory::new(jiff::Timestamp::UNIX_EPOCH)))).await
+    }
+}
