@@ -29,6 +29,7 @@ const EARLY_EVERY: u32 = 6;
 /// One in so many is reopened by the next child and not by the parent: crash upon crash.
 const UNSEEN_EVERY: u32 = 3;
 
+/// FS-60: the cleaner works throughout, since every batch replaces what the one before wrote; the log stays in its bounds.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_outlives_kill_9() {
     outlives_kill_9(Backend::Sled).await;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse_filesystem::{Deadline, Entry, LogHead, PAGE_MAX, Position, RecordStore};
-use dormouse_tests::store::Backend;
+use dormouse_tests::store::{Backend, SEGMENT_BYTES};
 use dormouse_tests::workload::{self, Counts, Names, Part, hot_key};
 
 use crate::ledger::{Ledger, Line};
@@ -17,9 +17,42 @@ pub(crate) async fn check(backend: Backend, folder: &Path, seed: u64, ledger: &m
     }
     check_hot(&*store, ledger).await;
     if end == End::Clean {
+        let live = live(&*store).await;
         let closed = store.close(Deadline::after(Duration::from_secs(10))).await;
         closed.expect("an idle store closes");
+        let used = log_bytes(folder);
+        assert!(
+            backend == Backend::Local || used <= 2 * live + LOG_SLACK,
+            "the log has {used} bytes, {live} are live"
+        );
     }
+}
+
+/// Bytes of the log beside twice what is live. The contract has 64 MiB, for segments 64 times as long.
+const LOG_SLACK: u64 = 8 * SEGMENT_BYTES;
+
+/// Bytes that all of it takes in the log, at least.
+async fn live(store: &dyn RecordStore) -> u64 {
+    let mut live = 0;
+    for writer in 0..workload::WRITERS {
+        let names = Names::of(writer);
+        let head = store.head(&names.log).await.expect("the log can be read");
+        live += head.bytes + 32 * (head.next.get() - head.first.get());
+        let keys = [names.left, names.right, names.odd];
+        let entries = store.get_many(&keys).await.expect("the store can be read");
+        let values = entries.iter().flatten().map(|entry| entry.value.len() as u64);
+        live += values.sum::<u64>();
+    }
+    live
+}
+
+fn log_bytes(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder.join("log")).expect("the store has a log");
+    let bytes = files.map(|file| {
+        file.and_then(|file| file.metadata())
+            .map_or(0, |about| about.len())
+    });
+    bytes.sum()
 }
 
 /// How the parent leaves the store to the next child.

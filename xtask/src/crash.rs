@@ -1,6 +1,6 @@
-//! `cargo xtask crash`: the crash test with more rounds and with optimisation, as a release needs it.
+//! `cargo xtask crash`: the crash tests with more rounds and with optimisation, as a release needs them.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::Args;
 
@@ -9,33 +9,49 @@ use crate::shell;
 /// How long and from where.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How often the child is killed
+    /// How often the child is killed, or the power fails
     #[arg(long, default_value_t = 1000)]
     rounds: u32,
     /// Repeats an earlier run, whose seed the test printed
     #[arg(long)]
     seed: Option<u64>,
+    /// Cuts the power of a simulated disk instead, so often for each embedded backend
+    #[arg(long)]
+    power: bool,
 }
 
-/// Builds the crash test with optimisation and runs it.
+/// Builds the test with optimisation and runs it.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut command = shell::cargo(&[
-        "test",
-        "--release",
-        "--package",
-        "dormouse-tests",
-        "--test",
-        "crash",
-        "--",
-        "--nocapture",
-    ]);
-    command.env("DORMOUSE_CRASH_ROUNDS", options.rounds.to_string());
-    if let Some(seed) = options.seed {
-        command.env("DORMOUSE_CRASH_SEED", seed.to_string());
-    }
+    let mut command = if options.power {
+        power(options)
+    } else {
+        kills(options)
+    };
     if shell::run(&mut command).is_ok {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+fn kills(options: &Options) -> Command {
+    let mut command = test("dormouse-tests", "crash", &[]);
+    command.env("DORMOUSE_CRASH_ROUNDS", options.rounds.to_string());
+    if let Some(seed) = options.seed {
+        command.env("DORMOUSE_CRASH_SEED", seed.to_string());
+    }
+    command
+}
+
+fn power(options: &Options) -> Command {
+    let mut command = test("dormouse-filesystem", "it", &["power::"]);
+    command.env("SIM_ROUNDS", options.rounds.to_string());
+    command.env("SIM_SEED", options.seed.unwrap_or(0).to_string());
+    command
+}
+
+fn test(package: &str, test: &str, filter: &[&str]) -> Command {
+    let all = ["test", "--release", "--package", package, "--test", test, "--"];
+    let all = all.iter().chain(filter).chain(&["--nocapture"]);
+    shell::cargo(&all.copied().collect::<Vec<_>>())
 }

@@ -2,10 +2,10 @@
 //!
 //! Only the committer writes it, after the flush. Every call into sled is guarded: a panic of it is an error.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,10 @@ use crate::{Batch, CommitError, Order, Stream};
 
 /// Format of the trees. Another one is removed and rebuilt.
 const FORMAT: u32 = 2;
+/// What a page in sled's memory takes for each byte that sled counts of it, as measured.
+const PAGE_OVERHEAD: u64 = 4;
+/// How many changes are worth opening the trees again at the end: reading them once more takes about as long.
+const NOTED_CHANGES_MIN: u64 = 200_000;
 /// Between a stream and a position: below every byte of a stream's name.
 const ENTRY_SEPARATOR: u8 = 0;
 
@@ -30,10 +34,26 @@ impl From<sled::Error> for IndexError {
     }
 }
 
-/// The trees.
+/// The index of a store.
 #[derive(Debug)]
 pub(super) struct Index {
+    place: Place,
+    /// None only where opening them again failed.
+    trees: Option<Trees>,
+    /// How many changes since they were opened.
+    changes: u64,
+}
+
+/// Where trees lie, and whose they are.
+#[derive(Debug)]
+struct Place {
     path: PathBuf,
+    store: [u8; 16],
+    cache_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Trees {
     db: Db,
     records: Tree,
     heads: Tree,
@@ -54,23 +74,15 @@ impl Index {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             Ok(()) | Err(_) => close_to_others(path)?,
         }
-        guarded(|| {
-            let db = sled::Config::new()
-                .path(path)
-                .cache_capacity(cache_bytes)
-                .flush_every_ms(None)
-                .use_compression(false)
-                .open()?;
-            let index = Self {
-                path: path.to_owned(),
-                records: db.open_tree("records")?,
-                heads: db.open_tree("heads")?,
-                entries: db.open_tree("entries")?,
-                meta: db.open_tree("meta")?,
-                db,
-            };
-            index.check_format(store)?;
-            Ok(index)
+        let place = Place {
+            path: path.to_owned(),
+            store,
+            cache_bytes,
+        };
+        Ok(Self {
+            trees: Some(Trees::open(&place)?),
+            place,
+            changes: 0,
         })
     }
 
@@ -80,6 +92,71 @@ impl Index {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    fn trees(&self) -> Result<&Trees, IndexError> {
+        self.trees.as_ref().ok_or(IndexError::Other)
+    }
+
+    /// The trees, to be changed.
+    fn changing(&mut self) -> Result<&Trees, IndexError> {
+        self.changes += 1;
+        self.trees()
+    }
+
+    /// Opens the trees again after many changes, which makes sled write down where all of it is: the next opening need
+    /// not find out.
+    fn note_down(&mut self) -> Result<(), IndexError> {
+        if self.changes < NOTED_CHANGES_MIN {
+            return Ok(());
+        }
+        drop(self.trees.take());
+        self.trees = Some(Trees::open(&self.place)?);
+        self.changes = 0;
+        self.sync()
+    }
+
+    /// The highest version it may hold something of.
+    pub(super) fn version(&self) -> Result<u64, IndexError> {
+        guarded(|| {
+            let found = self.trees()?.meta.get("version")?;
+            let Some(found) = found else { return Ok(0) };
+            let bytes = found.as_ref().try_into().map_err(|_| IndexError::Garbled)?;
+            Ok(u64::from_le_bytes(bytes))
+        })
+    }
+
+    /// Makes all of it durable: the tree's buffers, then the files beneath it.
+    pub(super) fn sync(&self) -> Result<(), IndexError> {
+        guarded(|| {
+            self.trees()?.db.flush()?;
+            Ok(())
+        })?;
+        sync_files(&self.place.path)?;
+        Ok(())
+    }
+}
+
+impl Trees {
+    fn open(place: &Place) -> Result<Self, IndexError> {
+        guarded(|| {
+            let db = sled::Config::new()
+                .path(&place.path)
+                .cache_capacity(place.cache_bytes / PAGE_OVERHEAD)
+                .flush_every_ms(None)
+                .use_compression(false)
+                .open()?;
+            let trees = Self {
+                records: db.open_tree("records")?,
+                heads: db.open_tree("heads")?,
+                entries: db.open_tree("entries")?,
+                meta: db.open_tree("meta")?,
+                db,
+            };
+            trees.check_format(place.store)?;
+            close_files(&place.path)?;
+            Ok(trees)
+        })
     }
 
     fn check_format(&self, store: [u8; 16]) -> Result<(), IndexError> {
@@ -94,26 +171,6 @@ impl Index {
             }
             None => Err(IndexError::Other),
         }
-    }
-
-    /// The highest version it may hold something of.
-    pub(super) fn version(&self) -> Result<u64, IndexError> {
-        guarded(|| {
-            let found = self.meta.get("version")?;
-            let Some(found) = found else { return Ok(0) };
-            let bytes = found.as_ref().try_into().map_err(|_| IndexError::Garbled)?;
-            Ok(u64::from_le_bytes(bytes))
-        })
-    }
-
-    /// Makes all of it durable: the tree's buffers, then the files beneath it.
-    pub(super) fn sync(&self) -> Result<(), IndexError> {
-        guarded(|| {
-            self.db.flush()?;
-            Ok(())
-        })?;
-        sync_files(&self.path)?;
-        Ok(())
     }
 }
 
@@ -140,55 +197,73 @@ impl index::Index for Index {
 
     fn begin(&mut self, version: u64) -> Result<(), IndexError> {
         guarded(|| {
-            self.meta.insert("version", &version.to_le_bytes())?;
+            self.changing()?.meta.insert("version", &version.to_le_bytes())?;
             Ok(())
         })
     }
 
     fn record(&self, key: &str) -> Result<Option<Spot>, IndexError> {
-        guarded(|| self.records.get(key)?.map(|found| spot(&found)).transpose())
+        guarded(|| {
+            self.trees()?
+                .records
+                .get(key)?
+                .map(|found| spot(&found))
+                .transpose()
+        })
     }
 
     fn put_record(&mut self, key: &str, at: &Spot) -> Result<Option<Spot>, IndexError> {
         guarded(|| {
-            let old = self.records.insert(key, at.encode().as_slice())?;
+            let old = self.changing()?.records.insert(key, at.encode().as_slice())?;
             old.map(|old| spot(&old)).transpose()
         })
     }
 
     fn remove_record(&mut self, key: &str) -> Result<Option<Spot>, IndexError> {
         guarded(|| {
-            let old = self.records.remove(key)?;
+            let old = self.changing()?.records.remove(key)?;
             old.map(|old| spot(&old)).transpose()
         })
     }
 
     fn head(&self, log: &str) -> Result<Option<Head>, IndexError> {
-        guarded(|| self.heads.get(log)?.map(|found| head(&found)).transpose())
+        guarded(|| {
+            self.trees()?
+                .heads
+                .get(log)?
+                .map(|found| head(&found))
+                .transpose()
+        })
     }
 
     fn put_head(&mut self, log: &str, head: &Head) -> Result<bool, IndexError> {
-        guarded(|| Ok(self.heads.insert(log, head.encode().as_slice())?.is_none()))
+        guarded(|| {
+            Ok(self
+                .changing()?
+                .heads
+                .insert(log, head.encode().as_slice())?
+                .is_none())
+        })
     }
 
     fn put_entry(&mut self, log: &str, position: u64, at: &Spot) -> Result<Option<Spot>, IndexError> {
         guarded(|| {
             let key = entry_key(log, position);
-            let old = self.entries.insert(key, at.encode().as_slice())?;
+            let old = self.changing()?.entries.insert(key, at.encode().as_slice())?;
             old.map(|old| spot(&old)).transpose()
         })
     }
 
     fn entry(&self, log: &str, position: u64) -> Result<Option<Spot>, IndexError> {
         guarded(|| {
-            let found = self.entries.get(entry_key(log, position))?;
+            let found = self.trees()?.entries.get(entry_key(log, position))?;
             found.map(|found| spot(&found)).transpose()
         })
     }
 
     fn remove_entry(&mut self, log: &str, position: u64) -> Result<(), IndexError> {
         guarded(|| {
-            self.entries.remove(entry_key(log, position))?;
+            self.changing()?.entries.remove(entry_key(log, position))?;
             Ok(())
         })
     }
@@ -199,7 +274,7 @@ impl index::Index for Index {
         mut visit: impl FnMut(&str, Spot) -> bool,
     ) -> Result<(), IndexError> {
         guarded(|| {
-            each(&self.records, walk, |key, value| {
+            each(&self.trees()?.records, walk, |key, value| {
                 Ok(visit(text(key)?, spot(value)?))
             })
         })
@@ -211,7 +286,7 @@ impl index::Index for Index {
         mut visit: impl FnMut(&str, Head) -> bool,
     ) -> Result<(), IndexError> {
         guarded(|| {
-            each(&self.heads, walk, |key, value| {
+            each(&self.trees()?.heads, walk, |key, value| {
                 Ok(visit(text(key)?, head(value)?))
             })
         })
@@ -231,7 +306,7 @@ impl index::Index for Index {
             order: Order::Up,
         };
         guarded(|| {
-            each(&self.entries, walk, |key, value| {
+            each(&self.trees()?.entries, walk, |key, value| {
                 let position = key.last_chunk().ok_or(IndexError::Garbled)?;
                 Ok(visit(u64::from_be_bytes(*position), spot(value)?))
             })
@@ -249,7 +324,7 @@ impl index::Index for Index {
             ..Walk::ALL
         };
         guarded(|| {
-            each(&self.entries, walk, |key, value| {
+            each(&self.trees()?.entries, walk, |key, value| {
                 let (log, position) = key.split_last_chunk().ok_or(IndexError::Garbled)?;
                 let log = log.strip_suffix(&[ENTRY_SEPARATOR]).ok_or(IndexError::Garbled)?;
                 Ok(visit(text(log)?, u64::from_be_bytes(*position), spot(value)?))
@@ -258,7 +333,7 @@ impl index::Index for Index {
     }
 
     fn bytes(&self) -> Result<u64, IndexError> {
-        guarded(|| Ok(self.db.size_on_disk()?))
+        guarded(|| Ok(self.trees()?.db.size_on_disk()?))
     }
 
     fn admits(&self, _batch: &Batch, _growth: i64) -> Result<(), CommitError> {
@@ -282,10 +357,9 @@ impl index::Index for Index {
     }
 
     fn sum(shared: &Shared<Self>) -> io::Result<u64> {
-        let path = shared
-            .with_index(|index| Ok(index.path.clone()))
-            .map_err(io::Error::other)?;
-        super::sum::of(&path)
+        shared.change_index(Self::note_down).map_err(io::Error::other)?;
+        let path = shared.with_index(|index| Ok(index.place.path.clone()));
+        super::sum::of(&path.map_err(io::Error::other)?)
     }
 
     /// Segments that go are kept open for who reads them.
@@ -303,6 +377,19 @@ fn sync_files(folder: &Path) -> io::Result<()> {
         }
     }
     File::open(folder)?.sync_all()
+}
+
+/// Sled makes its files for everyone to read.
+fn close_files(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            close_to_others(&entry.path())?;
+        } else if entry.metadata()?.permissions().mode() & 0o077 != 0 {
+            std::fs::set_permissions(entry.path(), Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
 }
 
 fn each(

@@ -18,6 +18,8 @@ mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod record_updates;
+#[cfg(all(feature = "sled", feature = "local"))]
+mod power;
 mod records;
 mod router;
 mod scripted;

@@ -1,7 +1,7 @@
 //! A disk that loses power: live and synced bytes apart, per sector and per name.
 //!
-//! What a program sees is live. A sync makes the dirty sectors of a file durable, a folder sync the names. At a cut each
-//! dirty sector is kept, dropped or torn, and of the changes to a folder a prefix stays. A sync that fails makes nothing
+//! What a program sees is live. A sync makes the dirty sectors of a file durable, a folder sync the names in that folder.
+//! At a cut each dirty sector is kept, dropped or torn, and each change of a folder that was not synced stays or not. A sync that fails makes nothing
 //! durable and leaves the sectors clean: later reads show them, a later sync does not write them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,8 @@ struct Disk {
     contents: Vec<Content>,
     names: BTreeMap<String, usize>,
     synced_names: BTreeMap<String, usize>,
+    folders: BTreeSet<String>,
+    synced_folders: BTreeSet<String>,
     /// Changes of names not yet synced, oldest first.
     renames: Vec<Renamed>,
     boots: u8,
@@ -76,8 +78,27 @@ pub(crate) struct Counts {
 #[derive(Debug, Clone)]
 enum Renamed {
     Made(String, usize),
-    Moved(String, String),
+    Moved(String, String, usize),
     Removed(String),
+    MadeFolder(String),
+    RemovedFolder(String),
+}
+
+impl Renamed {
+    /// The folder whose entries it changes.
+    fn folder(&self) -> &str {
+        match self {
+            Self::Made(name, _)
+            | Self::Moved(name, ..)
+            | Self::Removed(name)
+            | Self::MadeFolder(name)
+            | Self::RemovedFolder(name) => folder_of(name),
+        }
+    }
+}
+
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 #[derive(Debug, Default, Clone)]
@@ -87,15 +108,19 @@ struct Content {
     dirty: BTreeSet<usize>,
 }
 
-fn apply(names: &mut BTreeMap<String, usize>, change: &Renamed) {
+fn apply(names: &mut BTreeMap<String, usize>, folders: &mut BTreeSet<String>, change: &Renamed) {
     match change {
         Renamed::Made(name, content) => drop(names.insert(name.clone(), *content)),
-        Renamed::Moved(from, to) => {
-            if let Some(content) = names.remove(from) {
-                names.insert(to.clone(), content);
+        Renamed::Moved(from, to, content) => {
+            // Where the file's making did not stay, its new name may.
+            if names.get(from) == Some(content) {
+                names.remove(from);
             }
+            names.insert(to.clone(), *content);
         }
         Renamed::Removed(name) => drop(names.remove(name)),
+        Renamed::MadeFolder(name) => drop(folders.insert(name.clone())),
+        Renamed::RemovedFolder(name) => drop(folders.remove(name)),
     }
 }
 
@@ -168,8 +193,39 @@ impl Disk {
     }
 
     fn rename(&mut self, change: Renamed) {
-        apply(&mut self.names, &change);
+        apply(&mut self.names, &mut self.folders, &change);
         self.renames.push(change);
+    }
+
+    /// Makes changes of names durable.
+    fn keep(&mut self, changes: &[Renamed]) {
+        for change in changes {
+            apply(&mut self.synced_names, &mut self.synced_folders, change);
+        }
+    }
+
+    /// The folder of a log is made with the store's own.
+    fn has_folder(&self, folder: &str) -> bool {
+        matches!(folder, "" | "log") || self.folders.contains(folder)
+    }
+
+    /// After a cut: what lies in a folder that is not there is not there either.
+    fn lose_what_has_no_folder(&mut self) {
+        let (mut folders, mut names) = (self.synced_folders.clone(), self.synced_names.clone());
+        loop {
+            let before = folders.len();
+            let there = folders.clone();
+            let is_there =
+                |name: &str| matches!(folder_of(name), "" | "log") || there.contains(folder_of(name));
+            folders.retain(|folder| is_there(folder));
+            names.retain(|name, _| is_there(name));
+            if folders.len() == before {
+                break;
+            }
+        }
+        self.folders.clone_from(&folders);
+        self.names.clone_from(&names);
+        (self.synced_folders, self.synced_names) = (folders, names);
     }
 
     fn used(&self) -> usize {
@@ -194,12 +250,11 @@ impl SimFiles {
     pub(crate) fn cut_power(&self, seed: u64) {
         let mut random = StdRng::seed_from_u64(seed);
         let mut disk = self.disk();
-        let kept = random.random_range(0..=disk.renames.len());
-        let renames = std::mem::take(&mut disk.renames);
-        for change in &renames[..kept] {
-            apply(&mut disk.synced_names, change);
-        }
-        disk.names = disk.synced_names.clone();
+        let mut renames = std::mem::take(&mut disk.renames);
+        let share = random.random_range(0..=8_u8);
+        renames.retain(|_| random.random_range(0..8) < share);
+        disk.keep(&renames);
+        disk.lose_what_has_no_folder();
         for content in &mut disk.contents {
             content.cut(&mut random);
         }
@@ -207,6 +262,14 @@ impl SimFiles {
         disk.failing_sync = None;
         disk.full_at = None;
         disk.boots += 1;
+    }
+
+    /// Nothing fails any more that was to fail.
+    pub(crate) fn rest(&self) {
+        let mut disk = self.disk();
+        disk.fuse = None;
+        disk.failing_sync = None;
+        disk.full_at = None;
     }
 
     /// The sync of a file after this many more fails.
@@ -302,6 +365,8 @@ impl SimFiles {
             contents: disk.contents.clone(),
             names: disk.names.clone(),
             synced_names: disk.synced_names.clone(),
+            folders: disk.folders.clone(),
+            synced_folders: disk.synced_folders.clone(),
             renames: disk.renames.clone(),
             boots: disk.boots,
             ..Disk::default()
@@ -330,6 +395,9 @@ impl FileLayer for SimFiles {
     fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         let mut disk = self.disk();
         disk.spend()?;
+        if !disk.has_folder(folder_of(name)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let content = disk.contents.len();
         disk.contents.push(Content::default());
         disk.rename(Renamed::Made(name.to_owned(), content));
@@ -343,6 +411,11 @@ impl FileLayer for SimFiles {
             .names
             .keys()
             .filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/'));
+        let below = below.chain(
+            disk.folders
+                .iter()
+                .filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/')),
+        );
         let direct = below.map(|name| name.split('/').next().unwrap_or(name).to_owned());
         Ok(direct.collect::<BTreeSet<String>>().into_iter().collect())
     }
@@ -351,32 +424,57 @@ impl FileLayer for SimFiles {
         let mut disk = self.disk();
         disk.spend()?;
         disk.find_room(Step::Rename)?;
-        disk.rename(Renamed::Moved(from.to_owned(), to.to_owned()));
+        let content = *disk.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        disk.rename(Renamed::Moved(from.to_owned(), to.to_owned(), content));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut disk = self.disk();
         disk.spend()?;
+        if !disk.names.contains_key(name) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         disk.rename(Renamed::Removed(name.to_owned()));
         Ok(())
     }
 
-    /// A folder is there as long as something is in it.
-    fn make_folder(&self, _folder: &str) -> io::Result<bool> {
-        Ok(false)
+    fn make_folder(&self, folder: &str) -> io::Result<bool> {
+        let mut disk = self.disk();
+        if disk.has_folder(folder) {
+            return Ok(false);
+        }
+        disk.spend()?;
+        if !disk.has_folder(folder_of(folder)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        disk.rename(Renamed::MadeFolder(folder.to_owned()));
+        Ok(true)
     }
 
-    fn remove_folder(&self, _folder: &str) -> io::Result<()> {
-        Err(io::ErrorKind::DirectoryNotEmpty.into())
+    fn remove_folder(&self, folder: &str) -> io::Result<()> {
+        let mut disk = self.disk();
+        if !disk.has_folder(folder) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let is_in_it = |name: &String| folder_of(name) == folder;
+        if disk.names.keys().any(is_in_it) || disk.folders.iter().any(is_in_it) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        disk.spend()?;
+        disk.rename(Renamed::RemovedFolder(folder.to_owned()));
+        Ok(())
     }
 
-    fn sync_folder(&self, _folder: &str) -> io::Result<()> {
+    fn sync_folder(&self, folder: &str) -> io::Result<()> {
         let mut disk = self.disk();
         disk.spend()?;
         disk.find_room(Step::SyncFolder)?;
-        disk.synced_names = disk.names.clone();
-        disk.renames.clear();
+        let changes = std::mem::take(&mut disk.renames);
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| change.folder() == folder);
+        disk.keep(&here);
+        disk.renames = elsewhere;
         Ok(())
     }
 

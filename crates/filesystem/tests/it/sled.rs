@@ -3,8 +3,10 @@
 mod cleaner;
 mod ends;
 mod group;
+mod idle;
 mod kit;
 mod place;
+mod processes;
 mod repair;
 
 use std::path::PathBuf;

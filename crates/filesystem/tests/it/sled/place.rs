@@ -10,7 +10,7 @@ use dormouse_filesystem::{
 
 use super::kit::{Place, commit, content, create, created, open_at, soon};
 
-/// Every file below a folder with its bytes.
+/// Every file below a folder with its bytes, and every folder.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -18,6 +18,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         let name = entry.path().display().to_string();
         if entry.file_type().unwrap().is_dir() {
             found.extend(files(&entry.path()));
+            found.insert(name + "/", Vec::new());
         } else {
             found.insert(name, std::fs::read(entry.path()).unwrap());
         }
@@ -113,8 +114,16 @@ async fn a_place_that_cannot_be_written_is_refused_and_nothing_made() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
+    let closed = folder.path().join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o500)).unwrap();
     let before = files(folder.path());
-    for path in [file.clone(), file.join("store"), "/proc/dormouse-store".into()] {
+    let mut places = vec![file.clone(), file.join("store"), "/proc/dormouse-store".into()];
+    // No folder is closed to root.
+    if !rustix::process::geteuid().is_root() {
+        places.extend([closed.clone(), closed.join("store")]);
+    }
+    for path in places {
         let refused = open_at(&path).await;
         assert!(
             matches!(refused, Err(OpenError::Refused { .. })),
@@ -159,9 +168,12 @@ async fn only_its_owner_may_look_into_it() {
     store.close(soon()).await.unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!([mode(&path), mode(&path.join("log"))], [0o700, 0o700]);
-    let log = std::fs::read_dir(path.join("log"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let in_folders = ["log", "index"].map(|folder| std::fs::read_dir(path.join(folder)).unwrap());
+    let log = in_folders
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file());
     let named = ["FORMAT", "LOCK", "checkpoint"].map(|name| path.join(name));
     for file in log.chain(named) {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
