@@ -44,7 +44,7 @@ fn kills(options: &Options) -> Command {
 }
 
 fn power(options: &Options) -> Command {
-    let mut command = test("dormouse-filesystem", "it", &["power::"]);
+    let mut command = test("dormouse-filesystem", "it", &["power"]);
     command.env("SIM_ROUNDS", options.rounds.to_string());
     command.env("SIM_SEED", options.seed.unwrap_or(0).to_string());
     command

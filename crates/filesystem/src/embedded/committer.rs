@@ -13,7 +13,7 @@ use super::apply::{Mode, apply};
 use super::audit::Audit;
 use super::cleaner::{Cleaner, Step, Unclean};
 use super::decide::{Group, Undecided};
-use super::index::Index;
+use super::index::{Index, Patience};
 use super::queue::{Ending, Next, Waiting};
 use super::shared::{INDEX_FAILED, Shared};
 use super::tally::Tally;
@@ -100,6 +100,7 @@ impl<I: Index> Committer<I> {
             shared.refuse_writes(COMMITTER_FAILED);
         }
         shared.refuse_writes(SHUT_DOWN);
+        I::abandon(&shared);
         shared.watches.close();
     }
 
@@ -112,13 +113,12 @@ impl<I: Index> Committer<I> {
                     let came_meanwhile = self.commit(waiting);
                     self.audit();
                     if self.round.is_some() {
-                        self.settle();
-                    } else {
-                        self.gather(told + came_meanwhile);
+                        self.settle(Patience::None);
                     }
+                    self.gather(told + came_meanwhile);
                 }
                 Next::Idle if self.audit.is_some() => self.audit(),
-                Next::Idle => self.settle(),
+                Next::Idle => self.settle(Patience::None),
                 Next::Closed(Ending::Clean) => return self.end(),
                 Next::Closed(Ending::Dropped) => return,
             }
@@ -127,10 +127,11 @@ impl<I: Index> Committer<I> {
 
     /// How long it waits for work before it makes what was written durable behind the log; none when it is.
     fn idle(&self) -> Option<Duration> {
-        if self.round.is_some() || self.audit.is_some() {
-            return Some(Duration::ZERO);
+        match (&self.audit, &self.round) {
+            (Some(_), _) => Some(Duration::ZERO),
+            (None, Some(_)) => Some(I::BETWEEN_STEPS),
+            (None, None) => self.is_behind.then_some(IDLE),
         }
-        self.is_behind.then_some(IDLE)
     }
 
     /// Lets those just told come back with their next commit, so that callers who write one thing after the other
@@ -216,7 +217,7 @@ impl<I: Index> Committer<I> {
             cleaner.add(self.appender.take_whole());
         }
         if has_rolled && self.is_behind && self.round.is_none() {
-            self.settle();
+            self.settle(Patience::None);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Bound;
+use std::time::Duration;
 
 use super::fetch::Fetch;
 use super::shared::Shared;
@@ -74,6 +75,15 @@ pub(crate) enum Settled {
     Part,
 }
 
+/// How long settling may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A moment: commits wait.
+    None,
+    /// As long as it takes.
+    Unbounded,
+}
+
 /// What stands behind the commit log, as far as backends differ in it.
 ///
 /// Only the committer changes it, behind the flush. Keys and streams are in their stored form.
@@ -88,6 +98,8 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
     type Changing<'a>;
     /// The backend's name in `FORMAT` and in a store's address.
     const BACKEND: &'static str;
+    /// How long is waited between two steps of settling when nobody commits.
+    const BETWEEN_STEPS: Duration;
 
     /// Where a record lies.
     fn record(&self, key: &str) -> Result<Option<Self::Spot>, IndexError>;
@@ -140,7 +152,9 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
     /// Begins to read.
     fn fetch(shared: &Shared<Self>) -> Self::Fetch<'_>;
     /// Makes what the log holds durable behind it, or a part of it.
-    fn settle(shared: &Shared<Self>) -> io::Result<Settled>;
+    fn settle(shared: &Shared<Self>, patience: Patience) -> io::Result<Settled>;
+    /// Waits for what settling has under way, however it ends.
+    fn abandon(shared: &Shared<Self>);
     /// A sum of what it has on disk, when nothing will change it any more; 0 for one that needs none.
     fn sum(shared: &Shared<Self>) -> io::Result<u64>;
     /// Waits until nobody reads what lies where segments go, and lets nobody.

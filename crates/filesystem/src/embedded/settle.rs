@@ -5,7 +5,7 @@ use std::io;
 use super::audit::Counted;
 use super::committer::Committer;
 use super::gone::remove_segments;
-use super::index::{Index, IndexError, Settled};
+use super::index::{Index, IndexError, Patience, Settled};
 use crate::State;
 use crate::commit_log::checkpoint::Checkpoint;
 
@@ -13,7 +13,7 @@ impl<I: Index> Committer<I> {
     /// Takes one step of making what was written durable behind the log; behind the last one says so.
     ///
     /// A round covers what is there when it begins. What comes meanwhile is the next round's, so each one ends.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, patience: Patience) {
         // After a failure the log may hold what the index lacks: the last checkpoint is the one that is true.
         if self.shared.state() != State::Open {
             self.is_behind = false;
@@ -24,15 +24,15 @@ impl<I: Index> Committer<I> {
             self.round = Some(self.checkpoint());
             self.is_behind = false;
         }
-        if let Err(error) = self.try_settle() {
+        if let Err(error) = self.try_settle(patience) {
             // The checkpoint before this one still holds; the next opening replays more.
             tracing::warn!(%error, "no checkpoint of the store was made");
             self.round = None;
         }
     }
 
-    fn try_settle(&mut self) -> io::Result<()> {
-        if I::settle(&self.shared)? == Settled::All
+    fn try_settle(&mut self, patience: Patience) -> io::Result<()> {
+        if I::settle(&self.shared, patience)? == Settled::All
             && let Some(checkpoint) = self.round.take()
         {
             checkpoint.write(&*self.shared.files)?;
@@ -54,9 +54,9 @@ impl<I: Index> Committer<I> {
     /// Ends: nothing is committed any more, so a round under way and one more are all there are.
     fn try_end(&mut self) -> io::Result<()> {
         if self.round.take().is_some() {
-            while I::settle(&self.shared)? == Settled::Part {}
+            while I::settle(&self.shared, Patience::Unbounded)? == Settled::Part {}
         }
-        while I::settle(&self.shared)? == Settled::Part {}
+        while I::settle(&self.shared, Patience::Unbounded)? == Settled::Part {}
         let index = match self.audit {
             // Not known to be what it must: without a sum the next opening begins to compare again.
             Some(_) => 0,

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::ops::Bound;
 use std::sync::{Arc, RwLockWriteGuard};
+use std::time::Duration;
 
 use super::beside::Beside;
 use super::fetch::LocalFetch;
 use super::settle;
 use super::{LOCAL_RECORDS_MAX, place, record_file};
 use crate::commit_log::FileLayer;
-use crate::embedded::index::{Index, IndexError, Settled, Spotted, Walk};
+use crate::embedded::index::{Index, IndexError, Patience, Settled, Spotted, Walk};
 use crate::embedded::shared::Shared;
 use crate::embedded::spot::{Head, Spot};
 use crate::{Batch, CommitError, Expected, Key, Order, Stream};
@@ -189,6 +190,7 @@ impl Index for LocalIndex {
     type Fetch<'a> = LocalFetch<'a>;
     type Changing<'a> = RwLockWriteGuard<'a, ()>;
     const BACKEND: &'static str = "local";
+    const BETWEEN_STEPS: Duration = Duration::ZERO;
 
     fn record(&self, key: &str) -> Result<Option<Seat>, IndexError> {
         Ok(self.records.get(key).copied())
@@ -330,9 +332,12 @@ impl Index for LocalIndex {
         LocalFetch::of(shared)
     }
 
-    fn settle(shared: &Shared<Self>) -> io::Result<Settled> {
+    fn settle(shared: &Shared<Self>, _patience: Patience) -> io::Result<Settled> {
         settle::settle(shared)
     }
+
+    /// Each step ends with the call.
+    fn abandon(_shared: &Shared<Self>) {}
 
     /// Files are what it has.
     fn sum(_shared: &Shared<Self>) -> io::Result<u64> {

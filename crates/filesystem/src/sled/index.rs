@@ -8,13 +8,15 @@ use std::ops::Bound;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sled::{Db, IVec, Tree};
 
+use super::flushing::Flushing;
 use crate::commit_log::Reader;
 use crate::embedded::fetch::LogFetch;
 use crate::embedded::folder::close_to_others;
-use crate::embedded::index::{self, IndexError, Settled, Spotted, Walk};
+use crate::embedded::index::{self, IndexError, Patience, Settled, Spotted, Walk};
 use crate::embedded::shared::Shared;
 use crate::embedded::spot::{Head, Spot};
 use crate::{Batch, CommitError, Order, Stream};
@@ -62,7 +64,7 @@ struct Trees {
 }
 
 /// Runs something of sled's. What a panic leaves behind is not used again: the store closes.
-fn guarded<T>(call: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(IndexError::Panicked))
 }
 
@@ -190,10 +192,12 @@ impl Spotted for Spot {
 
 impl index::Index for Index {
     type Spot = Spot;
-    type Beside = ();
+    type Beside = Flushing;
     type Fetch<'a> = LogFetch<'a>;
     type Changing<'a> = ();
     const BACKEND: &'static str = "sled";
+    /// It goes on beside: this is how late its end may be seen.
+    const BETWEEN_STEPS: Duration = Duration::from_millis(5);
 
     fn begin(&mut self, version: u64) -> Result<(), IndexError> {
         guarded(|| {
@@ -349,11 +353,16 @@ impl index::Index for Index {
         LogFetch::of(reader)
     }
 
-    fn settle(shared: &Shared<Self>) -> io::Result<Settled> {
-        shared
-            .with_index(Self::sync)
-            .map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(Settled::All)
+    fn settle(shared: &Shared<Self>, patience: Patience) -> io::Result<Settled> {
+        let tree = || {
+            let found = shared.with_index(|index| Ok((index.trees()?.db.clone(), index.place.path.clone())));
+            found.map_err(io::Error::other)
+        };
+        shared.beside.go_on(tree, patience)
+    }
+
+    fn abandon(shared: &Shared<Self>) {
+        shared.beside.abandon();
     }
 
     fn sum(shared: &Shared<Self>) -> io::Result<u64> {
@@ -363,11 +372,11 @@ impl index::Index for Index {
     }
 
     /// Segments that go are kept open for who reads them.
-    fn change_files((): &()) {}
+    fn change_files(_flushing: &Flushing) {}
 }
 
 /// Sled's own flush reaches neither the device's cache nor the files' metadata.
-fn sync_files(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_files(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

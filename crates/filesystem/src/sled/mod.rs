@@ -4,6 +4,7 @@
 //! and only then shows, hints and acknowledges it. Reads look up the index at one point and read the log, on a few
 //! reader threads. `docs/FORMAT.md` draws the bytes.
 
+mod flushing;
 mod index;
 mod sum;
 mod together;

@@ -446,16 +446,14 @@ fn live_through(seed: u64) {
     }
 }
 
-/// FS-54, at the log: the index is rebuilt from it after every cut (the store over such a disk is in `sled.rs`). Four
-/// quarters of ten thousand seeds, so that they run beside each other; `SIM_SEED` begins elsewhere.
+/// FS-54, at the log: the index is rebuilt from it after every cut (the stores over such a disk are in `power`). Four
+/// quarters of a thousand seeds, so that they run beside each other; `SIM_ROUNDS` makes it longer, `SIM_SEED` begins
+/// elsewhere. `cargo xtask crash --power --rounds 10000` is for releases.
 fn power_cuts_lose_nothing_acknowledged_and_show_no_half(quarter: u64) {
-    const QUARTER: u64 = 2_500;
-    let begin: u64 = std::env::var("SIM_SEED")
-        .ok()
-        .and_then(|s| s.parse().ok())
-        .unwrap_or(0);
-    let begin = begin + quarter * QUARTER;
-    for seed in begin..begin + QUARTER {
+    let number = |name: &str| std::env::var(name).ok().and_then(|s| s.parse::<u64>().ok());
+    let rounds = number("SIM_ROUNDS").unwrap_or(1_000).div_ceil(4);
+    let begin = number("SIM_SEED").unwrap_or(0) + quarter * rounds;
+    for seed in begin..begin + rounds {
         live_through(seed);
     }
 }

@@ -17,9 +17,9 @@ mod namespaces;
 mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod record_updates;
-#[cfg(all(feature = "sled", feature = "local"))]
+#[cfg(feature = "sled")]
 mod power;
+mod record_updates;
 mod records;
 mod router;
 mod scripted;

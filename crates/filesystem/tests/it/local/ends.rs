@@ -67,7 +67,7 @@ async fn once_all_is_behind_the_log_one_segment_is_left() {
 /// FS-54 at the store: log and files over a disk that loses power. FS-61: nested keys, cut anywhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_loses_nothing_acknowledged() {
-    for seed in 0..200_u64 {
+    for seed in 0..60_u64 {
         let place = Place::new();
         let mut sure = Vec::new();
         let mut is_first = true;
@@ -114,7 +114,7 @@ async fn a_power_cut_loses_nothing_acknowledged() {
 /// Truncations, deletes and full parts, with the power cut anywhere while they go behind the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_while_parts_are_written_leaves_the_log_as_it_was() {
-    for seed in 0..120_u64 {
+    for seed in 0..40_u64 {
         let place = Place::new();
         let store = place.open().await;
         for n in 0..6 {
