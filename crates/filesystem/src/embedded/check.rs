@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ending;
 use super::folder::{Folder, Opener, check_format};
 use super::opened::Failure;
 use crate::OpenError;
@@ -70,6 +71,7 @@ impl Look {
         if check_format(&self.path, self.backend)?.is_none() {
             return Err(no_store(&self.path));
         }
+        ending::wait_for(&self.path);
         let folder = Folder::open(&self.path, self.backend, &self.opener)?;
         let files = StdFiles::new(&self.path).map_err(Failure::Io)?;
         Ok(self.look(folder.store, &files)?)

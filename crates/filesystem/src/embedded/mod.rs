@@ -11,6 +11,7 @@ pub(crate) mod check;
 pub(crate) mod cleaner;
 mod committer;
 mod decide;
+mod ending;
 pub(crate) mod fetch;
 pub(crate) mod filesystem;
 pub(crate) mod folder;
@@ -28,12 +29,14 @@ pub(crate) mod tally;
 mod work;
 
 use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, watch};
 
+use self::ending::Ends;
 use self::filesystem::Kind;
 use self::index::Index;
 pub(crate) use self::open::{Options, open};
@@ -49,14 +52,17 @@ pub(crate) const MIB: u64 = 1024 * 1024;
 
 /// An open store.
 ///
-/// Dropped without a close it ends as if the process had died. The drop waits for a flush that is under way.
+/// Dropped without a close it ends as if the process had died. The drop waits for that for a moment; the next opening in
+/// this process waits until it has.
 pub(crate) struct Embedded<I: Index> {
     path: PathBuf,
-    shared: Arc<Shared<I>>,
+    shared: Held<I>,
     durability: Durability,
     readers: Arc<Semaphore>,
     has_ended: watch::Receiver<bool>,
     committer: Mutex<Option<JoinHandle<()>>>,
+    /// Whether a drop waits for its end, however long that takes: where the files are somebody's own.
+    ends_at_once: bool,
 }
 
 /// What a store in this folder would promise.
@@ -74,24 +80,42 @@ pub(crate) fn promised_in(path: &Path) -> Result<Capabilities, OpenError> {
     }
 }
 
-impl<I: Index> Embedded<I> {
-    fn join(&self) {
-        let committer = self
-            .committer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(committer) = committer {
-            // Its panics are caught within.
-            drop(committer.join());
-        }
+/// What a store shares with its threads; none once it was dropped.
+struct Held<I: Index>(Option<Arc<Shared<I>>>);
+
+impl<I: Index> Deref for Held<I> {
+    type Target = Arc<Shared<I>>;
+
+    fn deref(&self) -> &Arc<Shared<I>> {
+        self.0.as_ref().expect("only the drop takes it")
     }
 }
 
 impl<I: Index> Drop for Embedded<I> {
     fn drop(&mut self) {
         self.shared.queue.end(Ending::Dropped);
-        self.join();
+        let committer = self
+            .committer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(committer) = committer else { return };
+        if self.ends_at_once {
+            // Its panics are caught within.
+            drop(committer.join());
+            return;
+        }
+        let (shared, ends) = (self.shared.0.take(), Ends::of(&self.path));
+        let thread = std::thread::Builder::new().name("dormouse-ending".to_owned());
+        let ending = thread.spawn(move || {
+            drop(committer.join());
+            // With it go the index and the lock, unless somebody still reads.
+            drop(shared);
+            drop(ends);
+        });
+        if ending.is_ok() {
+            ending::wait_a_moment(&self.path);
+        }
     }
 }
 

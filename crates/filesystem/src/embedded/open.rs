@@ -14,7 +14,7 @@ use super::folder::{Folder, Opener};
 use super::index::Index;
 use super::opened::{Failure, Opened};
 use super::shared::Shared;
-use super::{Embedded, READERS_MAX};
+use super::{Embedded, Held, READERS_MAX, ending};
 use crate::commit_log::{Appender, AppenderOptions, FileLayer, StdFiles};
 use crate::{OpenError, Version};
 
@@ -74,6 +74,8 @@ fn open_blocking<I: Index>(
         program: options.program.clone(),
         now: options.now,
     };
+    ending::wait_for(path);
+    let ends_at_once = files.is_some();
     let folder = Folder::open(path, I::BACKEND, &opener)?;
     let files = match files {
         Some(files) => files,
@@ -123,11 +125,12 @@ fn open_blocking<I: Index>(
     let thread = spawn(committer, ended).map_err(Failure::Io)?;
     Ok(Embedded {
         path: path.to_owned(),
-        shared,
+        shared: Held(Some(shared)),
         durability,
         readers: Arc::new(Semaphore::new(READERS_MAX)),
         has_ended,
         committer: Mutex::new(Some(thread)),
+        ends_at_once,
     })
 }
 

@@ -56,7 +56,8 @@ impl SledOptions {
 /// A store in a folder of this machine, for one process at a time.
 ///
 /// Dropped without [`close`](crate::RecordStore::close) it ends as if the process had died: nothing acknowledged is
-/// lost, the next opening replays. The drop waits for a flush that is under way.
+/// lost, the next opening replays. The drop waits a moment for that; the next opening in this process waits until it has
+/// ended.
 ///
 /// ```
 /// use dormouse_filesystem::{Batch, Deadline, Expected, Key, Lane, RecordKind, RecordStore, Sled, SledOptions};

@@ -8,6 +8,8 @@ mod combine;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod commit_log;
 mod follow;
+#[cfg(all(feature = "sled", feature = "local"))]
+mod golden;
 mod liars;
 mod linear;
 #[cfg(feature = "local")]

@@ -47,7 +47,7 @@ async fn a_second_opener_is_told_who_has_it() {
     open_at(&path).await.unwrap();
 }
 
-/// A newer FORMAT is untouched. (The golden stores of older formats begin when there is an older format.)
+/// FS-59, with the golden stores of `golden.rs`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_format_is_refused_untouched() {
     let folder = tempfile::tempdir().unwrap();
