@@ -14,6 +14,7 @@ use crate::program::program;
 #[derive(Debug)]
 pub(crate) struct Home {
     folder: TempDir,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Home {
@@ -22,7 +23,14 @@ impl Home {
         let folder = tempfile::Builder::new().prefix("dm-").tempdir_in("/tmp");
         Self {
             folder: folder.expect("a folder can be made"),
+            variables: Vec::new(),
         }
+    }
+
+    /// The same, with this variable set for every command.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
+        self
     }
 
     /// What `DORMOUSE_HOME` is.
@@ -39,6 +47,7 @@ impl Home {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
             .env("DORMOUSE_HOME", self.path())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command

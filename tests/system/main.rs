@@ -14,4 +14,6 @@ mod program;
 mod readme;
 mod recovery;
 mod run;
+mod server;
+mod stores;
 mod wait;

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::edge;
 use crate::environment::Environment;
 use crate::output::{self, Format, TimeStyle, Ui};
+use crate::owner::store;
 use crate::place::{Places, StorePlaces};
 use crate::problem::{Code, Problem};
 
@@ -53,7 +54,7 @@ impl Context {
             (None, None) => None,
         };
         let named = global.config.as_deref().map(|path| environment.absolute(path));
-        Ok(Self {
+        let context = Self {
             config_file: named.unwrap_or_else(|| places.config.clone()),
             places: places_of(&places, &config),
             token_file: global
@@ -65,7 +66,10 @@ impl Context {
             config,
             server,
             ui,
-        })
+        };
+        // Settings that do not go together are refused before anything is made.
+        store::options(&context)?;
+        Ok(context)
     }
 
     /// The header that says whose part of the store is meant.

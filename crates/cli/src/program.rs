@@ -96,6 +96,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Agent(_)
         | Command::Events(_)
         | Command::Config(_)
+        | Command::Store(_)
         | Command::Doctor => {}
     }
     refuse_inside_a_run(&environment)?;
@@ -109,6 +110,9 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
     }
     if let Command::Config(config) = &cli.command {
         return command::config(config, &context);
+    }
+    if let Command::Store(store) = &cli.command {
+        return with_runtime(command::store(store, &context));
     }
     with_runtime(command::with_store(cli.command, &context))
 }

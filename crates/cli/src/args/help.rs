@@ -121,6 +121,14 @@ pages! {
         "dormouse config validate",
         "dormouse config validate --config ./config.toml",
         "dormouse config validate -o json";
+    store &[0, 1, 2, 3, 6, 7] =>
+        "dormouse store check",
+        "dormouse store check --repair",
+        "DORMOUSE_STORE_URL=file:/srv/store dormouse store check -o json";
+    store_check &[0, 1, 2, 3, 6] =>
+        "dormouse store check",
+        "dormouse store check --repair",
+        "dormouse store check -o json";
     doctor &[0, 1, 2] =>
         "dormouse doctor",
         "dormouse doctor -o json",

@@ -139,6 +139,9 @@ pub enum Command {
     /// Settings: where they are and where each came from
     #[command(subcommand, arg_required_else_help = true, after_help = help::config())]
     Config(Config),
+    /// The store itself: look through it, repair it, take it elsewhere
+    #[command(subcommand, arg_required_else_help = true, after_help = help::store())]
+    Store(Store),
     /// Check folders, store, owner and isolation; changes nothing
     #[command(after_help = help::doctor())]
     Doctor,
@@ -350,6 +353,18 @@ pub enum Config {
     /// Check the configuration, and report everything that is wrong
     #[command(after_help = help::config_validate())]
     Validate,
+}
+
+/// `store …`.
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Read every record and log, and say what cannot be read; needs the store alone
+    #[command(after_help = help::store_check())]
+    Check {
+        /// Mend what can be mended; bytes that cannot be read are kept aside first
+        #[arg(long)]
+        repair: bool,
+    },
 }
 
 /// Which part of a list.

@@ -10,11 +10,13 @@ mod logs;
 mod run;
 mod runs;
 mod signals;
+mod store;
 mod task;
 
 pub(crate) use config::config;
 pub(crate) use doctor::doctor;
 pub(crate) use local::{completions, help, man};
+pub(crate) use store::store;
 
 use crate::args::Command;
 use crate::client::Session;
@@ -80,6 +82,7 @@ async fn visit(session: &mut Session<'_>, context: &Context, command: Command) -
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
         | Command::Config(_)
+        | Command::Store(_)
         | Command::Doctor
         | Command::Completions { .. }
         | Command::Man

@@ -50,7 +50,7 @@ impl StoreUrl {
     /// Opens the store there, making it if there is nothing.
     ///
     /// # Errors
-    /// As [`open`].
+    /// As [`open()`].
     pub async fn open(&self, options: &OpenOptions) -> Result<Arc<dyn RecordStore>, OpenError> {
         if let Some(reason) = options.fault() {
             return Err(OpenError::Refused {
