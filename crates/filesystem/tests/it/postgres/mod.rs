@@ -7,8 +7,10 @@ mod cuts;
 mod openers;
 mod opening;
 mod place;
+mod private;
 mod processes;
 mod proxy;
+mod strict;
 mod trouble;
 
 use std::sync::Arc;
