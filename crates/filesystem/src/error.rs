@@ -222,6 +222,12 @@ pub enum OpenError {
         /// The newest format known.
         known: u32,
     },
+    /// An import into it was not ended: import the same file again, or remove the store.
+    #[error("an import into the store was not ended; import the file with the sha256 {sha256} again")]
+    Importing {
+        /// The digest that the file has in its trailer.
+        sha256: String,
+    },
     /// Not a store of ours, or of another backend. Name another place.
     #[error("{path} is not a store of this kind: {reason}")]
     Foreign {

@@ -28,6 +28,7 @@ mod memory;
 mod namespace;
 mod open;
 mod page;
+pub mod portable;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;

@@ -193,6 +193,8 @@ pub(crate) fn refused(error: &OpenError) -> Problem {
         OpenError::TooNew { .. } => {
             Problem::new(Code::TooNew, detail).hint("upgrade dormouse; nothing was changed")
         }
+        OpenError::Importing { .. } => Problem::new(Code::Config, detail)
+            .hint("import that file again, or name another place with store.url"),
         OpenError::Url(_) => Problem::new(Code::Config, detail).hint("correct store.url"),
         OpenError::Foreign { .. } => Problem::new(Code::Config, detail)
             .hint("name another place with store.path, or move that folder away"),

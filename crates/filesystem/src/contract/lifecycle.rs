@@ -6,7 +6,7 @@ use super::kit::{
 };
 use crate::{CommitError, LogError, LogHead, Position, State};
 
-/// Case 3 of filesystem.md but for restored stores: nothing restores one yet.
+/// FS-3, but for restored stores: this crate's tests of files prove those.
 pub async fn an_old_version_is_never_valid_again<H: Harness>(harness: H) {
     let store = harness.open().await;
     let mut seen = vec![create(&*store, "a", "0").await];

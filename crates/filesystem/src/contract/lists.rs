@@ -39,7 +39,7 @@ pub async fn order_is_by_segment_up_and_down<H: Harness>(harness: H) {
     }
 }
 
-/// Case 15 of filesystem.md but for export: nothing exports yet.
+/// FS-15, with what is exported in [`exports`](super::exports).
 pub async fn a_prefix_ends_at_its_segment<H: Harness>(harness: H) {
     let store = harness.open().await;
     for path in [

@@ -76,6 +76,7 @@ pub(crate) struct Begun {
 impl<I: Index> Committer<I> {
     pub(crate) fn new(shared: Arc<Shared<I>>, begun: Begun) -> Self {
         let group = Group::new(begun.appender.seed());
+        shared.noted.show(begun.next - 1);
         Self {
             shared,
             appender: begun.appender,
@@ -129,6 +130,7 @@ impl<I: Index> Committer<I> {
     fn idle(&self) -> Option<Duration> {
         match (&self.audit, &self.round) {
             (Some(_), _) => Some(Duration::ZERO),
+            (None, Some(_)) if self.waits_for_export() => Some(IDLE),
             (None, Some(_)) => Some(I::BETWEEN_STEPS),
             (None, None) => self.is_behind.then_some(IDLE),
         }
@@ -343,10 +345,12 @@ impl<I: Index> Committer<I> {
         let changed = shared.change_index(|index| {
             index.begin(highest)?;
             for (place, frame) in group.frames() {
+                shared.noted.note(index, &frame)?;
                 *live += apply(index, place, &frame, Mode::Live)?;
                 tally.count(&frame);
                 audit.iter_mut().for_each(|audit| audit.count(&frame));
             }
+            shared.noted.show(highest);
             Ok(())
         });
         if let Err(error) = changed {

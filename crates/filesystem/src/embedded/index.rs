@@ -57,7 +57,7 @@ impl Walk<'_> {
 }
 
 /// What is known of an item without reading it.
-pub(crate) trait Spotted: Copy + Send {
+pub(crate) trait Spotted: fmt::Debug + Copy + Send {
     /// The commit that wrote it; 0 when that cannot be told.
     fn version(&self) -> u64;
     /// Bytes of kind and value, or of the log entry.
@@ -100,6 +100,8 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
     const BACKEND: &'static str;
     /// How long is waited between two steps of settling when nobody commits.
     const BETWEEN_STEPS: Duration;
+    /// Whether settling replaces and removes what items lie in: then it waits while somebody exports.
+    const REPLACES_FILES: bool;
 
     /// Where a record lies.
     fn record(&self, key: &str) -> Result<Option<Self::Spot>, IndexError>;

@@ -12,6 +12,7 @@ pub(crate) mod cleaner;
 mod committer;
 mod decide;
 mod ending;
+mod export;
 pub(crate) mod fetch;
 pub(crate) mod filesystem;
 pub(crate) mod folder;

@@ -1,6 +1,7 @@
 //! Making what was written durable behind the log, and the checkpoints that say so.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use super::audit::Counted;
 use super::committer::Committer;
@@ -14,6 +15,9 @@ impl<I: Index> Committer<I> {
     ///
     /// A round covers what is there when it begins. What comes meanwhile is the next round's, so each one ends.
     pub(super) fn settle(&mut self, patience: Patience) {
+        if self.waits_for_export() {
+            return;
+        }
         // After a failure the log may hold what the index lacks: the last checkpoint is the one that is true.
         if self.shared.state() != State::Open {
             self.is_behind = false;
@@ -29,6 +33,11 @@ impl<I: Index> Committer<I> {
             tracing::warn!(%error, "no checkpoint of the store was made");
             self.round = None;
         }
+    }
+
+    /// Whether somebody exports what settling would replace: it is looked at again when nothing else is to be done.
+    pub(super) fn waits_for_export(&self) -> bool {
+        I::REPLACES_FILES && self.shared.exports.load(Ordering::Acquire) > 0
     }
 
     fn try_settle(&mut self, patience: Patience) -> io::Result<()> {
@@ -53,6 +62,9 @@ impl<I: Index> Committer<I> {
 
     /// Ends: nothing is committed any more, so a round under way and one more are all there are.
     fn try_end(&mut self) -> io::Result<()> {
+        if I::REPLACES_FILES {
+            self.shared.noted.abort();
+        }
         if self.round.take().is_some() {
             while I::settle(&self.shared, Patience::Unbounded)? == Settled::Part {}
         }

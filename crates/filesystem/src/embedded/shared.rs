@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::export::Noted;
 use super::folder::Folder;
 use super::index::{Index, IndexError};
 use super::queue::Queue;
@@ -31,8 +32,11 @@ pub(crate) struct Shared<I: Index> {
     folder: Folder,
     state: Mutex<State>,
     notices: Mutex<Vec<String>>,
-    /// How many read what was at one commit point: while there is one no segment goes.
+    /// How many read what was at one commit point: while there is one no segment goes. Whoever removes segments looks
+    /// at it behind the change of the index that made them needless.
     pub(crate) exports: AtomicUsize,
+    /// What it needs of what has changed since.
+    pub(crate) noted: Noted<I::Spot>,
     pub(crate) commits: AtomicU64,
     pub(crate) flushes: AtomicU64,
 }
@@ -56,6 +60,7 @@ impl<I: Index> Shared<I> {
             state: Mutex::new(State::Open),
             notices: Mutex::new(notices),
             exports: AtomicUsize::new(0),
+            noted: Noted::default(),
             commits: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
         }
@@ -99,6 +104,11 @@ impl<I: Index> Shared<I> {
         for waiting in self.queue.refuse(reason) {
             waiting.work.refuse(CommitError::Closed { reason });
         }
+    }
+
+    /// The store's own id.
+    pub(crate) fn store(&self) -> [u8; 16] {
+        self.folder.store
     }
 
     /// Whether the store's lock is still its own.

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
 
 use super::Embedded;
+use super::export::Exporting;
 use super::index::Index;
 use super::queue::{Ending, Queue};
 use super::read;
 use super::shared::Shared;
 use super::work::{Truncate, Work};
+use crate::export::paged;
 use crate::{
     Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported,
     GET_MANY_MAX, Health, Key, Lane, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError,
@@ -34,24 +36,7 @@ impl<I: Index> Embedded<I> {
         T: Send + 'static,
         E: From<ReadError> + Send + 'static,
     {
-        let readers = Arc::clone(&self.readers);
-        let permit = readers
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        let shared = Arc::clone(&self.shared);
-        let reading = tokio::task::spawn_blocking(move || {
-            let result = read(&shared);
-            drop(shared);
-            drop(permit);
-            result
-        });
-        reading.await.unwrap_or_else(|error| {
-            Err(E::from(ReadError::Unavailable {
-                reason: "a reader",
-                source: Some(Box::new(error)),
-            }))
-        })
+        blocking(&self.readers, Arc::clone(&self.shared), read).await
     }
 
     /// Drops one step of a log's head.
@@ -64,6 +49,34 @@ impl<I: Index> Embedded<I> {
         let truncated = answered.await.map_err(|_| LogError::Commit(unanswered()))??;
         Ok(truncated.first)
     }
+}
+
+/// Runs a read on a reader thread. One that is no longer wanted ends by itself, and counts until then.
+pub(super) async fn blocking<I: Index, T, E>(
+    readers: &Arc<Semaphore>,
+    shared: Arc<Shared<I>>,
+    read: impl FnOnce(&Shared<I>) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<ReadError> + Send + 'static,
+{
+    let permit = Arc::clone(readers)
+        .acquire_owned()
+        .await
+        .expect("the semaphore is never closed");
+    let reading = tokio::task::spawn_blocking(move || {
+        let result = read(&shared);
+        drop(shared);
+        drop(permit);
+        result
+    });
+    reading.await.unwrap_or_else(|error| {
+        Err(E::from(ReadError::Unavailable {
+            reason: "a reader",
+            source: Some(Box::new(error)),
+        }))
+    })
 }
 
 /// A commit that waits: withdrawn when its caller goes away.
@@ -98,7 +111,7 @@ pub(super) fn promised(durability: capability::Durability) -> Capabilities {
         durability,
         listing: capability::Listing::Ordered,
         logs: capability::Logs::CommitOrdered,
-        export: capability::Export::None,
+        export: capability::Export::Snapshot,
         watch: capability::Watch::Local,
     }
 }
@@ -200,8 +213,9 @@ impl<I: Index> RecordStore for Embedded<I> {
         self.shared.watches.watch(prefix)
     }
 
-    fn export(&self, _prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
-        crate::export::refused(ReadError::Unsupported { capability: "export" })
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        let (shared, readers) = (Arc::downgrade(&self.shared), Arc::clone(&self.readers));
+        paged(Exporting::begin(shared, readers, prefix.clone()))
     }
 
     async fn health(&self) -> Health {

@@ -191,6 +191,7 @@ impl Index for LocalIndex {
     type Changing<'a> = RwLockWriteGuard<'a, ()>;
     const BACKEND: &'static str = "local";
     const BETWEEN_STEPS: Duration = Duration::ZERO;
+    const REPLACES_FILES: bool = true;
 
     fn record(&self, key: &str) -> Result<Option<Seat>, IndexError> {
         Ok(self.records.get(key).copied())

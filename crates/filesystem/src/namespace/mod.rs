@@ -17,6 +17,7 @@ pub use self::opener::Opener;
 pub use self::requirements::Requirements;
 pub use self::scope::{Agent, Scope, System, Tenant};
 use crate::handshake::handshake;
+use crate::portable::refuse_unfinished;
 use crate::{
     CommitError, Committed, Deadline, Lane, OpenError, Prefix, ReadError, RecordStore, Segment, Store,
     Stream, Watch,
@@ -71,7 +72,7 @@ impl Namespace<System> {
     /// in theirs more than [an hour](Opener::REST_MAX) ago.
     ///
     /// # Errors
-    /// `Lacks` names the capability; `Broken` the promise that did not hold; `Unavailable` when there is no answer.
+    /// `Lacks` names the capability; `Importing` that an import was not ended; `Broken` the promise that did not hold; `Unavailable` when there is no answer.
     pub async fn open(
         store: Arc<dyn RecordStore>,
         need: &Requirements,
@@ -82,6 +83,7 @@ impl Namespace<System> {
         for place in [&root, &fixed(&["t"])] {
             requirements::compare(need, &store.capabilities(place))?;
         }
+        refuse_unfinished(&*store).await?;
         handshake(&*store, &root, opener).await?;
         Ok(Self {
             store: Store::new(store, opener.seed),

@@ -198,6 +198,7 @@ impl index::Index for Index {
     const BACKEND: &'static str = "sled";
     /// It goes on beside: this is how late its end may be seen.
     const BETWEEN_STEPS: Duration = Duration::from_millis(5);
+    const REPLACES_FILES: bool = false;
 
     fn begin(&mut self, version: u64) -> Result<(), IndexError> {
         guarded(|| {

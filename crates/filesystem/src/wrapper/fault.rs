@@ -181,6 +181,13 @@ impl<S: RecordStore> Fault<S> {
         self.plan().always[operation as usize] = fault;
     }
 
+    /// Nothing that was scripted and did not happen yet will.
+    ///
+    /// What [`always`](Self::always) happens goes on.
+    pub fn forget(&self) {
+        self.plan().next.iter_mut().for_each(VecDeque::clear);
+    }
+
     /// How often something happened.
     pub fn met(&self) -> u64 {
         self.plan().met

@@ -17,6 +17,7 @@ mod local;
 mod memory;
 mod namespaces;
 mod open;
+mod portable;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sled")]

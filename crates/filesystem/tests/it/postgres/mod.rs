@@ -6,7 +6,7 @@
 mod cuts;
 mod openers;
 mod opening;
-mod place;
+pub(crate) mod place;
 mod private;
 mod processes;
 mod proxy;

@@ -6,12 +6,12 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio_postgres::{Client, NoTls};
 
-pub(super) const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
+pub(crate) const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 const VARIABLE: &str = "DORMOUSE_TEST_POSTGRES";
 
 /// Whether there is a server. Without one the tests say so, and fail where that must not be.
 #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-pub(super) fn is_here() -> bool {
+pub(crate) fn is_here() -> bool {
     let is_here = std::env::var_os(VARIABLE).is_some();
     if !is_here {
         let must_be = std::env::var_os("CI").is_some_and(|value| value == "true");
@@ -43,7 +43,7 @@ pub(super) async fn beside(url: &str) -> Client {
 }
 
 /// The name of a schema that nobody else uses, removed with its holder.
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) schema: String,
 }
 
@@ -64,7 +64,7 @@ impl Place {
         }
     }
 
-    pub(super) async fn open(&self, now: Timestamp) -> Postgres {
+    pub(crate) async fn open(&self, now: Timestamp) -> Postgres {
         Postgres::open(&url(), self.options(now)).await.unwrap()
     }
 
