@@ -25,15 +25,18 @@ impl Segment {
     }
 }
 
-/// The names of the segments by their floors, oldest first; and the paths of temporary files.
-pub(super) fn names(files: &dyn FileLayer) -> io::Result<(Vec<(u64, String)>, Vec<String>)> {
+/// The names of segments by their floors, oldest first.
+pub(super) type Names = Vec<(u64, String)>;
+
+/// The names of the segments; and the paths of temporary files.
+pub(super) fn names(files: &dyn FileLayer) -> io::Result<(Names, Vec<String>)> {
     let names = files.names("log")?;
     let strays = names.iter().filter(|name| name.ends_with(".tmp"));
     let strays = strays.map(|name| format!("log/{name}")).collect();
     let floors = names
         .into_iter()
         .filter_map(|name| Some((segment::floor_of(&name)?, name)));
-    let mut found: Vec<(u64, String)> = floors.collect();
+    let mut found: Names = floors.collect();
     found.sort();
     Ok((found, strays))
 }
