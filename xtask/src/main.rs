@@ -1,4 +1,4 @@
-//! The workspace's own commands: `cargo xtask test | ci | tidy | bench | crash`.
+//! The workspace's own commands: `cargo xtask test | ci | tidy | bench | crash | fuzz`.
 //!
 //! They need nothing but Rust and a C compiler. What makes them quicker (`cargo-nextest`) or stricter
 //! (`cargo-deny`) is used where it is installed, and said where it is not.
@@ -6,6 +6,7 @@
 
 mod bench;
 mod crash;
+mod fuzz;
 mod postgres;
 mod shell;
 mod stopwatch;
@@ -38,6 +39,8 @@ enum Command {
     Bench(bench::Options),
     /// Kills a writing process again and again, and looks whether anything acknowledged is gone
     Crash(crash::Options),
+    /// Feeds what reads the bytes of others with whatever reaches new code, for a minute each
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,5 +50,6 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Crash(options) => crash::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
     }
 }

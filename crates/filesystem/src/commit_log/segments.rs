@@ -52,7 +52,7 @@ pub(super) fn find(
         let header = read_header(files, &name)?;
         let segment = Segment { name, header };
         let follows = match segments.last() {
-            Some(before) => before.header.segment + 1 == header.segment,
+            Some(before) => before.header.segment.checked_add(1) == Some(header.segment),
             None => header.segment != 1 || header.previous == 0,
         };
         if header.floor != floor || header.store != store || !follows {

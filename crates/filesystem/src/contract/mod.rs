@@ -15,6 +15,7 @@
 pub mod begins;
 pub mod concurrency;
 pub mod exports;
+pub mod fuzz;
 pub mod hints;
 mod kit;
 pub mod lifecycle;

@@ -28,14 +28,21 @@ pub async fn history(store: &dyn RecordStore, seed: u64) {
     let mut random = seeded(seed);
     let mut model = Model::default();
     for step in 0..STEPS {
-        let at = format!("seed {seed}, step {step}");
-        match random(10) {
-            0..=4 => model.commits(store, &mut random, &at).await,
-            5 => model.reads(store, &mut random, &at).await,
-            6..=7 => model.lists(store, &mut random, &at).await,
-            8 => model.tails(store, &mut random, &at).await,
-            _ => model.truncates(store, &mut random, &at).await,
-        }
+        model
+            .step(store, &mut random, &format!("seed {seed}, step {step}"))
+            .await;
+    }
+}
+
+/// One history, over an empty store, of whatever is chosen, until there is no more to choose from.
+pub(super) async fn chosen(
+    store: &dyn RecordStore,
+    mut choose: impl FnMut(u64) -> u64,
+    is_at_end: impl Fn() -> bool,
+) {
+    let mut model = Model::default();
+    for step in (0..STEPS).take_while(|_| !is_at_end()) {
+        model.step(store, &mut choose, &format!("step {step}")).await;
     }
 }
 
@@ -72,6 +79,16 @@ fn number_of(log: &crate::Stream) -> u64 {
 }
 
 impl Model {
+    async fn step(&mut self, store: &dyn RecordStore, random: &mut impl FnMut(u64) -> u64, at: &str) {
+        match random(10) {
+            0..=4 => self.commits(store, random, at).await,
+            5 => self.reads(store, random, at).await,
+            6..=7 => self.lists(store, random, at).await,
+            8 => self.tails(store, random, at).await,
+            _ => self.truncates(store, random, at).await,
+        }
+    }
+
     async fn commits(&mut self, store: &dyn RecordStore, random: &mut impl FnMut(u64) -> u64, at: &str) {
         let batch = self.batch(random);
         if batch.operations() == 0 {

@@ -5,6 +5,8 @@
 
 mod beside;
 mod fetch;
+#[cfg(feature = "contract")]
+pub(crate) mod fuzz;
 mod index;
 mod load;
 mod part_file;

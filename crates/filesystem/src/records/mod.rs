@@ -2,6 +2,8 @@
 
 mod error;
 mod find;
+#[cfg(feature = "contract")]
+pub(crate) mod fuzz;
 mod index;
 mod record;
 mod stored;

@@ -8,6 +8,7 @@ mod combine;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod commit_log;
 mod follow;
+mod fuzz;
 #[cfg(all(feature = "sled", feature = "local"))]
 mod golden;
 mod liars;

@@ -1,0 +1,4 @@
+//! [`dormouse_filesystem::contract::fuzz::segments`] under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dormouse_filesystem::contract::fuzz::segments(bytes));
