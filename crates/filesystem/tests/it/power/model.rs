@@ -116,11 +116,10 @@ impl Known {
 
     /// Whether a store shows this, whatever version what was tried last was given.
     pub(crate) fn is(&self, shown: &Self) -> bool {
-        let same = |(a, b): ((&String, &(Version, Vec<u8>)), (&String, &(Version, Vec<u8>)))| {
-            a.0 == b.0 && a.1.1 == b.1.1 && (a.1.0 == b.1.0 || a.1.0.get() == 0)
+        let same = |(name, (version, value)): (&String, &(Version, Vec<u8>))| {
+            let there = shown.records.get(name);
+            there.is_some_and(|(at, found)| found == value && (at == version || version.get() == 0))
         };
-        self.logs == shown.logs
-            && self.records.len() == shown.records.len()
-            && self.records.iter().zip(&shown.records).all(same)
+        self.logs == shown.logs && self.records.len() == shown.records.len() && self.records.iter().all(same)
     }
 }

@@ -70,8 +70,8 @@ async fn without_commits_no_thread_of_ours_runs_or_would() {
         tokio::time::sleep(BETWEEN).await;
     }
     let before: Vec<_> = threads()
-        .into_iter()
-        .map(|(thread, _)| (switches(&thread), thread))
+        .into_keys()
+        .map(|thread| (switches(&thread), thread))
         .collect();
     assert!(
         threads().values().any(|name| name.starts_with("dormouse-commit")),
@@ -81,8 +81,8 @@ async fn without_commits_no_thread_of_ours_runs_or_would() {
     for _ in 0..LOOKS {
         tokio::time::sleep(BETWEEN).await;
         let now: Vec<_> = threads()
-            .into_iter()
-            .map(|(thread, _)| (switches(&thread), thread))
+            .into_keys()
+            .map(|thread| (switches(&thread), thread))
             .collect();
         assert_eq!(now, before);
     }

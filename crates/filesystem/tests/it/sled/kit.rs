@@ -30,15 +30,6 @@ impl Place {
         }
     }
 
-    /// One whose folder, which has little of the store, costs no flush of a real disk.
-    pub(crate) fn in_memory() -> Self {
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        Self {
-            folder: folder.unwrap(),
-            disk: SimFiles::default(),
-        }
-    }
-
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("store")
     }

@@ -204,13 +204,13 @@ async fn headers_ends_and_whole_segments_that_are_lost_are_made_up_for() {
             });
         }),
         ("a segment between", 5..=50, |s| {
-            std::fs::remove_file(&s[1]).unwrap()
+            std::fs::remove_file(&s[1]).unwrap();
         }),
         ("the first segment", 5..=60, |s| {
-            std::fs::remove_file(&s[0]).unwrap()
+            std::fs::remove_file(&s[0]).unwrap();
         }),
         ("the last segment", 1..=50, |s| {
-            std::fs::remove_file(s.last().unwrap()).unwrap()
+            std::fs::remove_file(s.last().unwrap()).unwrap();
         }),
     ];
     for (what, lost, change) in changes {
