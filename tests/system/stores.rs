@@ -320,3 +320,47 @@ fn check_finds_a_damaged_log_and_repair_keeps_its_bytes() {
 fn find(bytes: &[u8], word: &[u8]) -> Option<usize> {
     bytes.windows(word.len()).position(|window| window == word)
 }
+
+#[test]
+fn a_store_is_taken_from_one_backend_to_another_also_while_it_is_at_work() {
+    let home = Home::new();
+    home.dormouse(["run", "--agent", "alice", "--", "sh", "-c", "echo kept"])
+        .exits(0);
+    let alone = home.path().with_file_name("alone");
+    let exported = home.dormouse(["store", "export", alone.to_str().unwrap(), "-o", "json"]);
+    exported.exits(0);
+    assert!(exported.json()["records"].as_u64() > Some(0), "{exported:?}");
+    let again = home.dormouse(["store", "export", alone.to_str().unwrap()]);
+    again.exits(7).errs(&["there already"]).hints();
+
+    let sleep = unique_sleep();
+    let running = home.start(["run", "--agent", "bob", "--", "sleep", &sleep]);
+    until_count(&sleep, 2);
+    let at_work = home.path().with_file_name("at-work");
+    home.dormouse(["store", "export", at_work.to_str().unwrap()])
+        .exits(0);
+    drop(running);
+
+    let (target, folder) = in_folder("file");
+    let url = format!("file:{}", folder.display());
+    home.dormouse(["store", "import", at_work.to_str().unwrap(), "--into", &url])
+        .exits(0);
+    home.dormouse(["store", "import", alone.to_str().unwrap(), "--into", &url])
+        .exits(7)
+        .errs(&["not empty"])
+        .hints();
+    let runs = target.items("runs list --agent alice");
+    let id = runs[0]["id"].as_str().unwrap();
+    assert_eq!(target.type_line(&format!("runs logs {id}")).stdout, "kept\n");
+
+    let mut cut = std::fs::read(&alone).unwrap();
+    cut.truncate(cut.len() - 1);
+    std::fs::write(&alone, cut).unwrap();
+    let (empty, folder) = in_folder("sled");
+    empty
+        .dormouse(["store", "import", alone.to_str().unwrap()])
+        .exits(2)
+        .errs(&["cut"])
+        .hints();
+    assert!(!folder.join("FORMAT").exists(), "nothing was made");
+}

@@ -67,7 +67,7 @@ pub fn parse(text: &str, bounds: Bounds) -> Result<u64, InvalidBytes> {
 pub fn show(amount: u64) -> String {
     let unit = UNITS
         .iter()
-        .find(|(_, size)| amount >= *size && amount % size == 0);
+        .find(|(_, size)| amount >= *size && amount.is_multiple_of(*size));
     unit.map_or_else(
         || format!("{amount} bytes"),
         |(name, size)| format!("{}{name}", amount / size),

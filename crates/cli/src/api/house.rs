@@ -11,7 +11,7 @@ use dormouse_engine::transcript::Follower;
 use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId,
 };
-use dormouse_filesystem::{Backend, Capabilities, Health};
+use dormouse_filesystem::{Backend, Capabilities, Health, RecordStore};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::owner::Role;
@@ -95,6 +95,11 @@ impl House {
     pub(super) fn capabilities(&self) -> Capabilities {
         let system = self.0.engine.system();
         system.store().capabilities(system.root())
+    }
+
+    /// The store itself.
+    pub(super) fn store(&self) -> Arc<dyn RecordStore> {
+        Arc::clone(self.0.engine.system().store().underneath())
     }
 
     /// How the store is.

@@ -11,6 +11,7 @@ mod health;
 mod house;
 mod refusal;
 mod runs;
+mod store;
 mod stream;
 mod tasks;
 mod view;
@@ -50,6 +51,7 @@ pub fn router(house: House, guard: Guard) -> Router {
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/runs/{id}/log", get(runs::log))
         .route("/v1/events", get(events::list))
+        .route("/v1/store/export", get(store::export))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())
         .method_not_allowed_fallback(async || {
             Problem::new(Code::Method, "the route does not take this method").into_response()

@@ -122,13 +122,21 @@ pages! {
         "dormouse config validate --config ./config.toml",
         "dormouse config validate -o json";
     store &[0, 1, 2, 3, 6, 7] =>
-        "dormouse store check",
         "dormouse store check --repair",
+        "dormouse store export store.dormouse",
         "DORMOUSE_STORE_URL=file:/srv/store dormouse store check -o json";
     store_check &[0, 1, 2, 3, 6] =>
         "dormouse store check",
         "dormouse store check --repair",
         "dormouse store check -o json";
+    store_export COMMON =>
+        "dormouse store export store.dormouse",
+        "dormouse store export /backups/$(date +%F).dormouse",
+        "dormouse store export store.dormouse -o json";
+    store_import &[0, 1, 2, 3, 6, 7, 8] =>
+        "dormouse store import store.dormouse",
+        "dormouse store import store.dormouse --into sled:/srv/dormouse/store",
+        "DORMOUSE_STORE_URL=postgres://dormouse@db/agents dormouse store import store.dormouse";
     doctor &[0, 1, 2] =>
         "dormouse doctor",
         "dormouse doctor -o json",

@@ -365,6 +365,23 @@ pub enum Store {
         #[arg(long)]
         repair: bool,
     },
+    /// Write all of it to a new file, while it goes on
+    #[command(after_help = help::store_export())]
+    Export {
+        /// The file, which must not be there yet
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Read an exported file into an empty store; needs the store alone
+    #[command(after_help = help::store_import())]
+    Import {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The store, instead of that of store.url
+        #[arg(long, value_name = "URL")]
+        into: Option<dormouse_filesystem::StoreUrl>,
+    },
 }
 
 /// Which part of a list.

@@ -169,7 +169,7 @@ async fn repair_files(folder: &Path, options: &OpenOptions) -> Result<Vec<Repair
         .map_err(|error| refused(&error))?;
     let repaired = local.repair(Deadline::after(CLOSE_MAX)).await;
     let closed = local.close(Deadline::after(CLOSE_MAX)).await;
-    let repaired = repaired.map_err(unread)?;
+    let repaired = repaired.map_err(|error| unread(&error))?;
     closed.map_err(|error| {
         Problem::new(
             Code::Unknown,
@@ -194,7 +194,7 @@ async fn read_records(store: &dyn RecordStore, report: &mut Report) -> std::resu
     let mut page = Page::of(Prefix::root());
     // Ends with the last page.
     loop {
-        let listed = store.list(&page).await.map_err(unread)?;
+        let listed = store.list(&page).await.map_err(|error| unread(&error))?;
         for item in listed.items {
             match item {
                 Item::Entry(_) | Item::Key { .. } => report.records += 1,
@@ -215,7 +215,7 @@ async fn read_logs(store: &dyn RecordStore, report: &mut Report) -> std::result:
         let heads = store
             .heads(&Prefix::root(), after.as_ref(), PAGE_MAX)
             .await
-            .map_err(unread_log)?;
+            .map_err(|error| unread_log(&error))?;
         let Some((last, _)) = heads.last() else {
             return Ok(());
         };
@@ -254,7 +254,7 @@ async fn read_log(
                     }
                 }
             }
-            Err(error) => return Err(unread_log(error)),
+            Err(error) => return Err(unread_log(&error)),
         }
     }
     report.damaged.extend(lost.map(|range| named(log, range)));
@@ -268,7 +268,7 @@ fn named(log: &Stream, (first, last): (u64, u64)) -> String {
     format!("{}, entries {first} to {last}", log.key())
 }
 
-fn unread(error: ReadError) -> Problem {
+fn unread(error: &ReadError) -> Problem {
     let code = match error {
         ReadError::Unavailable { .. } => Code::Unavailable,
         ReadError::Corrupt { .. } => Code::Corrupt,
@@ -281,7 +281,7 @@ fn unread(error: ReadError) -> Problem {
     Problem::new(code, error.to_string()).hint("what was not read is not known to be sound; try again")
 }
 
-fn unread_log(error: LogError) -> Problem {
+fn unread_log(error: &LogError) -> Problem {
     match error {
         LogError::Read(error) => unread(error),
         LogError::ReplayGap { .. } | LogError::Incarnation { .. } | LogError::Commit(_) => {
