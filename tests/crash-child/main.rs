@@ -1,7 +1,10 @@
 //! The process that the crash test kills: it commits as fast as it can and says what was acknowledged.
 //!
-//! `crash-child BACKEND STORE SEED`, on standard output one [`Report`] a line, each after what it says is certain.
+//! `crash-child BACKEND STORE SEED`, on standard output one [`Report`] a line, each after what it says is certain; or
+//! `crash-child once BACKEND STORE`, which commits once.
 #![allow(clippy::print_stdout, reason = "the pipe to the parent")]
+
+mod once;
 
 use std::io::Write;
 use std::path::Path;
@@ -19,12 +22,19 @@ const COMMIT_DEADLINE: Duration = Duration::from_secs(60);
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, backend, folder, seed] = arguments.as_slice() else {
-        panic!("usage: crash-child BACKEND STORE SEED");
+    let [_, first, second, third] = arguments.as_slice() else {
+        panic!("usage: crash-child BACKEND STORE SEED, or crash-child once BACKEND STORE");
     };
-    let seed = seed.parse().expect("a seed is a number");
-    let backend = Backend::parse(backend).expect("the backend is sled or local");
-    let store = backend.open(Path::new(folder)).await.expect("the store opens");
+    let backend = |name| Backend::parse(name).expect("the backend is sled or local");
+    if first == "once" {
+        return once::run(backend(second), Path::new(third)).await;
+    }
+    let seed = third.parse().expect("a seed is a number");
+    commit_for_ever(backend(first), Path::new(second), seed).await;
+}
+
+async fn commit_for_ever(backend: Backend, folder: &Path, seed: u64) {
+    let store = backend.open(folder).await.expect("the store opens");
     let mut found = Vec::new();
     for writer in 0..WRITERS {
         found.push(Writer::find(Arc::clone(&store), seed, writer).await);
@@ -40,9 +50,13 @@ async fn main() {
     tasks.join_all().await;
 }
 
-/// A line is one write to the pipe: half of one is the last thing a killed process leaves.
 fn say(report: Report) {
-    let line = format!("{report}\n");
+    print(&report.to_string());
+}
+
+/// A line is one write to the pipe: half of one is the last thing a killed process leaves.
+fn print(line: &str) {
+    let line = format!("{line}\n");
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 

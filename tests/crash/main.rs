@@ -7,6 +7,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod at_once;
 mod child;
 mod ledger;
 mod regressions;
@@ -29,13 +30,13 @@ const EARLY_EVERY: u32 = 6;
 /// One in so many is reopened by the next child and not by the parent: crash upon crash.
 const UNSEEN_EVERY: u32 = 3;
 
-/// FS-60: the cleaner works throughout, since every batch replaces what the one before wrote; the log stays in its bounds.
+/// FS-4, since each batch has puts, a delete and an append, and is found whole or not at all. FS-60: the cleaner works throughout, since every batch replaces what the one before wrote; the log stays in its bounds.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_outlives_kill_9() {
     outlives_kill_9(Backend::Sled).await;
 }
 
-/// FS-61: the kills come while files are written behind the log, and anywhere else.
+/// FS-4, as above. FS-61: the kills come while files are written behind the log, and anywhere else.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_outlives_kill_9_as_files_too() {
     outlives_kill_9(Backend::Local).await;

@@ -121,7 +121,7 @@ pub async fn a_commit_past_its_deadline_is_never_done_late<H: Harness>(harness: 
     }
 }
 
-/// Case 19 of filesystem.md, in one process.
+/// FS-19, between tasks.
 pub async fn a_polling_reader_sees_each_entry_once_and_in_order<H: Harness>(harness: H) {
     const APPENDERS: u64 = 8;
     const EACH: u64 = 50;

@@ -74,7 +74,7 @@ pub async fn a_commit_has_one_version<H: Harness>(harness: H) {
     assert!(tail.iter().all(|entry| Some(entry.version) == committed.version));
 }
 
-/// The fourth case, but for its crash, which each durable backend proves where it can be killed.
+/// FS-4, but for its crash, which each durable backend proves where it can be killed.
 pub async fn one_failed_expectation_of_many_stops_all_and_all_failed_are_named<H: Harness>(harness: H) {
     let store = harness.open().await;
     let there = create(&*store, "p/there", "there").await;

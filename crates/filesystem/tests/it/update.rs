@@ -2,13 +2,18 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
+use dormouse_filesystem::wrapper::{self, Counted, Operation};
 use dormouse_filesystem::{
-    Batch, Capabilities, Change, CommitError, Deadline, Entry, Expected, Key, Lane, Position, ReadError,
-    RecordKind, RecordStore, RecordStoreExt, Retry, Stream, UpdateError, Updated, cas_update,
+    Batch, Capabilities, Change, Changed, Class, CommitError, Deadline, Entry, Expected, IndexEntry, Key,
+    Lane, Memory, Namespace, NoIndexes, Opener, Position, ReadError, Record, RecordError, RecordKind,
+    RecordStore, RecordStoreExt, Records, Requirements, Retry, Segment, Stream, System, UpdateError, Updated,
+    cas_update,
 };
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::time::Instant;
 
 use crate::scripted::{Fault, ReadFault, Scripted};
@@ -301,4 +306,125 @@ async fn a_version_is_of_the_entry_that_was_read() {
     grow(&store, 1).await.0.unwrap();
     let batches = store.batches();
     assert_eq!(batches[1].puts[0].expected, Expected::At(first));
+}
+
+/// A record that cannot be written with one count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Counter {
+    id: Segment,
+    #[serde(serialize_with = "but_thirteen")]
+    count: u64,
+}
+
+fn but_thirteen<S: Serializer>(count: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    if *count == 13 {
+        return Err(serde::ser::Error::custom("bad luck"));
+    }
+    serializer.serialize_u64(*count)
+}
+
+impl Record for Counter {
+    type Scope = System;
+    type Id = Segment;
+    type Index = NoIndexes;
+    const KIND: RecordKind = RecordKind::of("counter");
+    const SCHEMA: u32 = 1;
+    const CLASS: Class = Class::Authority;
+
+    fn id(&self) -> Segment {
+        self.id.clone()
+    }
+
+    fn index_entries(&self) -> Vec<IndexEntry<NoIndexes>> {
+        Vec::new()
+    }
+}
+
+type Shared = Arc<wrapper::Fault<Counted<Memory>>>;
+
+async fn counters() -> (Shared, Records<Counter>) {
+    let memory = Memory::new(jiff::Timestamp::UNIX_EPOCH);
+    let store: Shared = Arc::new(wrapper::Fault::scripted(Counted::new(memory)));
+    let shared: Arc<dyn RecordStore> = Arc::<wrapper::Fault<Counted<Memory>>>::clone(&store);
+    let opener = Opener::at(jiff::Timestamp::UNIX_EPOCH, 7);
+    let system = Namespace::<System>::open(shared, &Requirements::volatile(), opener)
+        .await
+        .unwrap();
+    let counters = Records::new(&system);
+    let id = Segment::parse("one").unwrap();
+    counters.create(&Counter { id, count: 12 }).await.unwrap();
+    (store, counters)
+}
+
+type Added = Result<Option<Changed<Counter, ()>>, UpdateError<std::io::Error>>;
+
+async fn add(counters: &Records<Counter>, more: u64) -> Added {
+    let id = Segment::parse("one").unwrap();
+    let add = move |counter: &Counter, _: &mut _| {
+        let count = counter
+            .count
+            .checked_add(more)
+            .ok_or(std::io::ErrorKind::InvalidInput)?;
+        Ok((
+            Counter {
+                count,
+                ..counter.clone()
+            },
+            (),
+        ))
+    };
+    counters.update(&id, add).await
+}
+
+/// What was said, and how many commits the store saw for it.
+async fn said(store: &Shared, counters: &Records<Counter>, more: u64) -> (UpdateError<std::io::Error>, u64) {
+    let commits = || store.inner().counts().of(Operation::Commit);
+    let before = commits();
+    let error = add(counters, more).await.unwrap_err();
+    (error, commits() - before)
+}
+
+/// FS-32
+#[tokio::test]
+async fn decode_encode_apply_get_and_commit_errors_are_each_their_own_and_only_the_last_reaches_the_store() {
+    let (store, counters) = counters().await;
+    let (error, commits) = said(&store, &counters, u64::MAX).await;
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<std::io::Error>());
+    assert_eq!(
+        source.map(std::io::Error::kind),
+        Some(std::io::ErrorKind::InvalidInput)
+    );
+    assert!(
+        matches!(error, UpdateError::Apply(_)) && commits == 0,
+        "{error:?}"
+    );
+
+    let (error, commits) = said(&store, &counters, 1).await;
+    let is_encode = matches!(&error, UpdateError::Encode(e) if matches!(**e, RecordError::Invalid(_)));
+    assert!(
+        is_encode && error.to_string().contains("bad luck") && commits == 0,
+        "{error:?}"
+    );
+
+    store.next(Operation::Get, wrapper::FaultKind::Damage);
+    let (error, commits) = said(&store, &counters, 2).await;
+    let row = Key::parse("s/r/counter/one").unwrap();
+    let is_read = matches!(&error, UpdateError::Read(ReadError::Corrupt { key }) if *key == row);
+    assert!(is_read && commits == 0, "{error:?}");
+
+    store.next(Operation::Commit, wrapper::FaultKind::LoseAfter);
+    let (error, commits) = said(&store, &counters, 2).await;
+    assert_eq!(error.source().unwrap().to_string(), "an injected fault");
+    let is_write = matches!(error, UpdateError::Write(CommitError::Indeterminate { .. }));
+    assert!(is_write && commits == 1, "{error:?}");
+
+    let entry = store.inner().get(&row).await.unwrap().unwrap();
+    let mut batch = Batch::new(Lane::System);
+    batch.put(row, Expected::At(entry.version), Counter::KIND, "no JSON");
+    store.inner().commit(batch, soon()).await.unwrap();
+    let (error, commits) = said(&store, &counters, 2).await;
+    let is_decode = matches!(&error, UpdateError::Decode(e) if matches!(**e, RecordError::Invalid(_)));
+    assert!(is_decode && commits == 0, "{error:?}");
 }

@@ -30,17 +30,17 @@ pub async fn record(store: &Arc<dyn RecordStore>, seed: u64) -> Vec<Event> {
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
         let own = seed.wrapping_add(task);
-        let task = Task {
+        let caller = Caller {
             store: Arc::clone(store),
             recorder: Arc::clone(&recorder),
             seed,
             retry: Retry::seeded(own),
             believed: [None; RECORDS],
         };
-        tasks.spawn(task.run(own));
+        tasks.spawn(caller.run(own));
     }
     tasks.join_all().await;
-    let end = Task {
+    let end = Caller {
         store: Arc::clone(store),
         recorder: Arc::clone(&recorder),
         seed,
@@ -81,7 +81,7 @@ enum Patience {
     Polls(u64),
 }
 
-struct Task {
+struct Caller {
     store: Arc<dyn RecordStore>,
     recorder: Arc<Recorder>,
     seed: u64,
@@ -90,7 +90,7 @@ struct Task {
     believed: [Option<Version>; RECORDS],
 }
 
-impl Task {
+impl Caller {
     async fn run(mut self, own: u64) {
         let mut random = seeded(own);
         for _ in 0..STEPS {

@@ -164,7 +164,7 @@ async fn cut_everywhere(kind: &str, count: usize, step: usize) -> Told {
     told
 }
 
-/// FS-66
+/// FS-66, and FS-4 where a connection is killed: record and log entry are both there, or neither.
 #[test]
 fn a_commit_cut_anywhere_is_done_or_not_or_unknown_as_told() {
     if is_here() {

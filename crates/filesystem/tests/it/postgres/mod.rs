@@ -6,6 +6,7 @@
 mod cuts;
 mod openers;
 mod opening;
+mod pairs;
 pub(crate) mod place;
 mod private;
 mod processes;
