@@ -1,9 +1,12 @@
-//! `cargo xtask bench`: durable commits beside the physical limit of the same disk, in the same run.
+//! `cargo xtask bench`: the record store beside the physical limit of the same machine, in the same run.
+//!
+//! A private PostgreSQL server stands beside it; without its programs those figures are left out, and said.
 
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use crate::postgres::Server;
 use crate::{shell, workspace};
 
 /// What to measure.
@@ -12,10 +15,15 @@ pub(crate) struct Options {
     /// Which figures; all without it
     #[arg(value_enum)]
     suite: Option<Suite>,
+    /// Sections of it; all without any: own slow lanes reads million postgres hints portable files
+    sections: Vec<String>,
+    /// Less of everything, to see that it runs; its figures say little
+    #[arg(long, conflicts_with = "write")]
+    quick: bool,
     /// One JSON object a line on standard output: figure, value, unit, against, against_value, ratio, target, met
     #[arg(long)]
     json: bool,
-    /// Writes the table into docs/ARCHITECTURE.md
+    /// Writes the tables into docs/BENCHMARKS.md
     #[arg(long, conflicts_with = "json")]
     write: bool,
     /// The criterion benches of the record store too
@@ -60,15 +68,49 @@ fn run_suite(suite: Suite, options: &Options) -> bool {
         "--bench",
         target,
     ];
+    arguments.push("--");
+    arguments.extend(options.sections.iter().map(String::as_str));
     if options.json {
-        arguments.extend(["--", "--json"]);
+        arguments.push("--json");
     }
-    let ran = shell::run(&mut shell::cargo(&arguments));
+    if options.quick {
+        arguments.push("--quick");
+    }
+    let mut command = shell::cargo(&arguments);
+    let server = server(options);
+    if let Some((server, pgbench)) = &server {
+        command.env("DORMOUSE_BENCH_POSTGRES", server.url());
+        command.env("DORMOUSE_BENCH_PGBENCH", pgbench);
+    }
+    let ran = shell::run(&mut command);
     ran.is_ok && (!options.write || write(&ran.stdout))
 }
 
-/// The page that says what durability costs, and the lines between which it does.
-const PAGE: &str = "docs/ARCHITECTURE.md";
+/// A server, where a section needs it and one can be had, and the program that it is measured with.
+fn server(options: &Options) -> Option<(Server, std::path::PathBuf)> {
+    let needs = |section: &String| ["postgres", "hints"].contains(&section.as_str());
+    if !options.sections.is_empty() && !options.sections.iter().any(needs) {
+        return None;
+    }
+    match Server::for_bench() {
+        Ok((server, programs)) => {
+            let pgbench = programs.join("pgbench");
+            let pgbench = if pgbench.is_file() {
+                pgbench
+            } else {
+                "pgbench".into()
+            };
+            Some((server, pgbench))
+        }
+        Err(reason) => {
+            eprintln!("SKIPPED: no PostgreSQL server: {reason}");
+            None
+        }
+    }
+}
+
+/// The page that keeps the last run, and the lines between which it does: what explains it stands behind them.
+const PAGE: &str = "docs/BENCHMARKS.md";
 const BEGIN: &str = "<!-- bench: begin -->\n";
 const END: &str = "<!-- bench: end -->\n";
 
@@ -76,7 +118,9 @@ fn write(table: &[String]) -> bool {
     let path = workspace::root().join(PAGE);
     let written = std::fs::read_to_string(&path)
         .map_err(|error| error.to_string())
-        .and_then(|page| put_between(&page, &table.join("\n")).ok_or_else(|| format!("no line {BEGIN}")))
+        .and_then(|page| {
+            put_between(&page, &(table.join("\n") + "\n")).ok_or_else(|| format!("no line {BEGIN}"))
+        })
         .and_then(|page| std::fs::write(&path, page).map_err(|error| error.to_string()));
     if let Err(error) = &written {
         eprintln!("error: {PAGE}: {error}");
@@ -88,7 +132,7 @@ fn write(table: &[String]) -> bool {
 fn put_between(page: &str, table: &str) -> Option<String> {
     let (before, rest) = page.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{table}\n{END}{after}"))
+    Some(format!("{before}{BEGIN}{table}{END}{after}"))
 }
 
 #[cfg(test)]
@@ -99,7 +143,7 @@ mod tests {
     fn a_table_takes_the_place_of_the_one_before() {
         let page = format!("a\n{BEGIN}old\n{END}b\n");
         let new = put_between(&page, "new").unwrap();
-        assert_eq!(new, format!("a\n{BEGIN}new\n{END}b\n"));
+        assert_eq!(new, format!("a\n{BEGIN}new{END}b\n"));
         assert_eq!(put_between("no such lines", "new"), None);
     }
 }

@@ -70,6 +70,12 @@ impl Server {
         Ok(Some(server))
     }
 
+    /// A server to measure on, and the folder of its programs.
+    pub(crate) fn for_bench() -> Result<(Self, PathBuf), String> {
+        let programs = find_programs().ok_or("no server's programs are on this machine")?;
+        Ok((Self::start_somewhere(&programs)?, programs))
+    }
+
     /// For the environment of the tests.
     pub(crate) fn url(&self) -> &str {
         &self.url

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use crate::context::Section;
 use crate::machine::Machine;
-use crate::series::{ROUNDS, Series, short};
+use crate::series::{Series, short};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,23 +55,36 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    fn ratio(&self) -> Option<f64> {
+    /// Held against nothing.
+    pub(crate) fn alone(name: impl Into<String>, value: Series, unit: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            value,
+            unit,
+            against: None,
+            target: Target::None,
+        }
+    }
+
+    pub(crate) fn ratio(&self) -> Option<f64> {
         let (_, against) = self.against.as_ref()?;
         Some(self.value.per(against).median())
     }
 
-    fn is_met(&self) -> Option<bool> {
+    pub(crate) fn is_met(&self) -> Option<bool> {
         self.target.is_met(self.ratio()?)
     }
 
-    fn to_json(&self) -> serde_json::Value {
+    fn to_json(&self, section: Section) -> serde_json::Value {
         let target = match self.target {
             Target::None => None,
             Target::AtLeast(bound) | Target::AtMost(bound) => Some(bound),
         };
         json!({
+            "section": section.name(),
             "figure": self.name,
             "value": self.value.median(),
+            "spread": self.value.spread(),
             "unit": self.unit,
             "against": self.against.as_ref().map(|(name, _)| name),
             "against_value": self.against.as_ref().map(|(_, series)| series.median()),
@@ -89,23 +103,31 @@ pub(crate) fn print_head(form: Form, machine: &Machine) {
     }
 }
 
-/// All of them: a table for people, or one object a line.
-pub(crate) fn print(form: Form, figures: &[Figure]) {
+/// The figures of a section, as soon as they are there: a table for people, or one object a line.
+pub(crate) fn print(form: Form, section: Section, figures: &[Figure]) {
     match form {
-        Form::Json => figures.iter().for_each(|figure| println!("{}", figure.to_json())),
-        Form::Table => print_table(figures),
+        Form::Json => figures
+            .iter()
+            .for_each(|figure| println!("{}", figure.to_json(section))),
+        Form::Table => print!("{}", table(section, figures)),
     }
 }
 
-fn print_table(figures: &[Figure]) {
-    println!("\n| figure | value | held against | its value | ratio | target | met |");
-    println!("|---|---|---|---|---|---|---|");
-    for figure in figures {
-        println!("{}", row(figure));
-    }
-    println!(
-        "\nrecords of 300 B; medians of {ROUNDS} rounds, ± half of the spread; ratios are of the same round"
-    );
+/// What the columns are; said once.
+pub(crate) fn legend(rounds: usize) -> String {
+    format!(
+        "records of 300 B; medians of {rounds} rounds, ± half of the spread; ratios are of the same round"
+    )
+}
+
+/// The table of a section, under its title.
+pub(crate) fn table(section: Section, figures: &[Figure]) -> String {
+    let rows: String = figures.iter().map(row).collect();
+    format!(
+        "\n#### {}\n\n| figure | value | held against | its value | ratio | target | met |\n\
+         |---|---|---|---|---|---|---|\n{rows}",
+        section.title()
+    )
 }
 
 fn row(figure: &Figure) -> String {
@@ -126,5 +148,5 @@ fn row(figure: &Figure) -> String {
         target,
         ..
     } = figure;
-    format!("| {name} | {value} {unit} | {against} | {against_value} | {ratio} | {target} | {met} |")
+    format!("| {name} | {value} {unit} | {against} | {against_value} | {ratio} | {target} | {met} |\n")
 }

@@ -56,22 +56,30 @@ pub(crate) fn record() -> [u8; RECORD_BYTES] {
 
 /// Every task replaces a record of its own, one commit after the other.
 pub(crate) async fn distinct(store: &Arc<dyn RecordStore>, tasks: usize, time: Duration) -> Load {
+    in_lane(store, &Lane::System, tasks, time).await
+}
+
+/// The same in this lane, with records of the lane's own.
+pub(crate) async fn in_lane(store: &Arc<dyn RecordStore>, lane: &Lane, tasks: usize, time: Duration) -> Load {
     let until = Instant::now() + time;
     run(tasks, |task| {
-        let store = Arc::clone(store);
-        let key = key(&format!("distinct/{task}"));
-        async move { replace_until(&*store, &key, until).await }
+        let (store, lane) = (Arc::clone(store), lane.clone());
+        async move { replace_until(&*store, &lane, task, until).await }
     })
     .await
 }
 
-async fn replace_until(store: &dyn RecordStore, key: &Key, until: Instant) -> Vec<Duration> {
-    let read = store.get(key).await.expect("the store can be read");
+async fn replace_until(store: &dyn RecordStore, lane: &Lane, task: usize, until: Instant) -> Vec<Duration> {
+    let key = match lane {
+        Lane::System => key(&format!("distinct/{task}")),
+        Lane::Tenant(tenant) => key(&format!("lane/{tenant}/{task}")),
+    };
+    let read = store.get(&key).await.expect("the store can be read");
     let mut expected = read.map_or(Expected::Absent, |entry| Expected::At(entry.version));
     let mut taken = Vec::new();
     while Instant::now() < until {
         let before = Instant::now();
-        let mut batch = Batch::new(Lane::System);
+        let mut batch = Batch::new(lane.clone());
         batch.put(key.clone(), expected, KIND, record().to_vec());
         let committed = commit(store, batch).await.expect("nobody else writes this key");
         taken.push(before.elapsed());
@@ -197,7 +205,7 @@ pub(crate) async fn single_commits(store: &dyn RecordStore, count: usize) -> Dur
     before.elapsed()
 }
 
-async fn commit(store: &dyn RecordStore, batch: Batch) -> Result<Committed, CommitError> {
+pub(crate) async fn commit(store: &dyn RecordStore, batch: Batch) -> Result<Committed, CommitError> {
     store.commit(batch, Deadline::after(COMMIT_DEADLINE)).await
 }
 
@@ -220,4 +228,36 @@ where
         taken,
         time: start.elapsed(),
     }
+}
+
+/// Appends one entry.
+pub(crate) async fn append(store: &dyn RecordStore, log: &Stream) {
+    let mut batch = Batch::new(Lane::System);
+    batch.append(log.clone(), record().to_vec());
+    commit(store, batch).await.expect("an append expects nothing");
+}
+
+/// Every task appends to one log.
+pub(crate) async fn one_log(store: &Arc<dyn RecordStore>, tasks: usize, time: Duration) -> Load {
+    let until = Instant::now() + time;
+    run(tasks, |_| {
+        let store = Arc::clone(store);
+        async move {
+            let mut taken = Vec::new();
+            while Instant::now() < until {
+                let before = Instant::now();
+                append(&*store, &Stream::new(key("hot-log"))).await;
+                taken.push(before.elapsed());
+            }
+            taken
+        }
+    })
+    .await
+}
+
+/// Puts one record.
+pub(crate) async fn put(store: &dyn RecordStore, key: Key, expected: Expected) {
+    let mut batch = Batch::new(Lane::System);
+    batch.put(key, expected, KIND, record().to_vec());
+    commit(store, batch).await.expect("nobody else writes this key");
 }

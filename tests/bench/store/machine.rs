@@ -1,8 +1,14 @@
 //! What it was measured on.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::disk::Disk;
+use crate::physical::Physical;
+use crate::series::short;
 
 /// A machine and the disk of a folder.
 #[derive(Debug, Clone)]
@@ -11,15 +17,18 @@ pub(crate) struct Machine {
     cores: usize,
     system: String,
     filesystem: String,
+    /// Flushes of one record a second.
+    flushes: f64,
 }
 
 impl Machine {
-    pub(crate) fn of(folder: &Path) -> Self {
+    pub(crate) fn of(context: &Context) -> Self {
         Self {
             processor: processor(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             system: system(),
-            filesystem: filesystem(folder),
+            filesystem: filesystem(&context.folder),
+            flushes: flushes(&context.folder),
         }
     }
 
@@ -29,8 +38,10 @@ impl Machine {
             cores,
             system,
             filesystem,
+            flushes,
         } = self;
-        json!({"machine": processor, "cores": cores, "system": system, "filesystem": filesystem})
+        json!({"machine": processor, "cores": cores, "system": system, "filesystem": filesystem,
+            "flushes_a_second": flushes})
     }
 }
 
@@ -41,9 +52,20 @@ impl std::fmt::Display for Machine {
             cores,
             system,
             filesystem,
+            flushes,
         } = self;
-        write!(f, "{processor}, {cores} cores; {system}; {filesystem}")
+        write!(
+            f,
+            "{processor}, {cores} cores; {system}; {filesystem}; {} flushes/s",
+            short(*flushes)
+        )
     }
+}
+
+fn flushes(folder: &Path) -> f64 {
+    const TIME: Duration = Duration::from_millis(500);
+    let measured = Physical::prepare(folder, Disk::Own).and_then(|mut disk| disk.measure(1, TIME));
+    measured.expect("the disk can be written").rate()
 }
 
 fn processor() -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::disk::Disk;
 use crate::load::Load;
 
 /// The size of a record in every figure.
@@ -15,23 +16,24 @@ pub(crate) const RECORD_BYTES: usize = 300;
 
 /// A file that was written before, as a log that fills its segments ahead has it: no flush pays for metadata.
 #[derive(Debug)]
-pub(crate) struct Disk {
+pub(crate) struct Physical {
     file: File,
+    disk: Disk,
     /// Where the next write goes.
     at: u64,
 }
 
 const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-impl Disk {
-    pub(crate) fn prepare(folder: &Path) -> io::Result<Self> {
+impl Physical {
+    pub(crate) fn prepare(folder: &Path, disk: Disk) -> io::Result<Self> {
         let file = File::create(folder.join("physical"))?;
         let zeros = vec![0; 1024 * 1024];
         for at in (0..FILE_BYTES).step_by(zeros.len()) {
             file.write_all_at(&zeros, at)?;
         }
         file.sync_all()?;
-        Ok(Self { file, at: 0 })
+        Ok(Self { file, disk, at: 0 })
     }
 
     /// Flushes of `n` records each, one after the other.
@@ -43,7 +45,7 @@ impl Disk {
         while start.elapsed() < time {
             let before = Instant::now();
             self.file.write_all_at(&records, self.at)?;
-            self.file.sync_data()?;
+            self.disk.flushing(|| self.file.sync_data())?;
             taken.push(before.elapsed());
             self.at = if self.at + 2 * length > FILE_BYTES {
                 0

@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-/// How often each thing is measured.
-pub(crate) const ROUNDS: usize = 5;
-
 /// The values of the rounds, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Series(Vec<f64>);
