@@ -127,7 +127,8 @@ pub trait RecordStoreExt: RecordStore {
         .try_flatten()
     }
 
-    /// The position to read on after, for a reader that knows which log it has read: see [`LogHead::resume`].
+    /// The position to read on after, for a reader that knows which log it has read: see
+    /// [`LogHead::resume`](crate::LogHead::resume).
     ///
     /// # Errors
     /// `Incarnation`: another log has that name now, and what the reader knows of it is not true of it. `ReplayGap`

@@ -131,7 +131,7 @@ pages! {
         "dormouse store check -o json";
     store_export COMMON =>
         "dormouse store export store.dormouse",
-        "dormouse store export /backups/$(date +%F).dormouse",
+        "dormouse store export /backups/monday.dormouse",
         "dormouse store export store.dormouse -o json";
     store_import &[0, 1, 2, 3, 6, 7, 8] =>
         "dormouse store import store.dormouse",

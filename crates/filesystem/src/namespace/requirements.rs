@@ -20,7 +20,7 @@ impl Requirements {
             durability: capability::Durability::PowerLoss,
             listing: capability::Listing::Ordered,
             logs: capability::Logs::CommitOrdered,
-            export: capability::Export::None,
+            export: capability::Export::Snapshot,
             watch: capability::Watch::Local,
         }
     }
@@ -30,6 +30,8 @@ impl Requirements {
     pub fn volatile() -> Self {
         Self {
             durability: capability::Durability::Volatile,
+            // Nobody takes a backup of what is forgotten.
+            export: capability::Export::None,
             ..Self::embedded()
         }
     }

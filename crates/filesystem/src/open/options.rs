@@ -23,38 +23,38 @@ pub struct OpenOptions {
     pub now: Timestamp,
     /// Where jitter comes from: the machine's random number in production, a test's own.
     pub seed: u64,
-    /// The program that opens it, for those who find it in use. `dormouse`. [file, sled]
+    /// The program that opens it, for those who find it in use. `dormouse`. (`file, sled`)
     pub program: String,
-    /// Bytes of the index kept in memory, 1 MiB to 64 GiB. 64 MiB. [sled]
+    /// Bytes of the index kept in memory, 1 MiB to 64 GiB. 64 MiB. (`sled`)
     pub cache_bytes: u64,
-    /// Bytes of a segment of the log, 1 MiB to 1 GiB. 64 MiB. [file, sled]
+    /// Bytes of a segment of the log, 1 MiB to 1 GiB. 64 MiB. (`file, sled`)
     pub segment_bytes: u64,
-    /// Bytes of the disk that only deletes and truncations may use, 1 MiB to 1,024 GiB. 64 MiB. [file, sled]
+    /// Bytes of the disk that only deletes and truncations may use, 1 MiB to 1,024 GiB. 64 MiB. (`file, sled`)
     pub reserve_bytes: u64,
-    /// How many of a hundred bytes written may be what is live and moves, 1 to 99. 50. [sled]
+    /// How many of a hundred bytes written may be what is live and moves, 1 to 99. 50. (`sled`)
     pub cleaner_share: u8,
     /// How long a commit may take whose caller names no deadline, 100 ms to less than 15 s. 10 s. It goes to the
-    /// namespaces by [`opener`](Self::opener). [all]
+    /// namespaces by [`opener`](Self::opener). (every backend)
     pub commit_deadline: Duration,
-    /// Longest wait for a connection, shorter than `commit_deadline`. 3 s. [postgres]
+    /// Longest wait for a connection, shorter than `commit_deadline`. 3 s. (`postgres`)
     pub checkout: Duration,
-    /// Longest wait for a row that another transaction holds, shorter than `commit_deadline`. 2 s. [postgres]
+    /// Longest wait for a row that another transaction holds, shorter than `commit_deadline`. 2 s. (`postgres`)
     pub lock_timeout: Duration,
-    /// Most connections for reads and commits, 1 to 1,000; one more is for hints. 8. [postgres]
+    /// Most connections for reads and commits, 1 to 1,000; one more is for hints. 8. (`postgres`)
     pub pool: usize,
-    /// Least time between two notifications of other processes, 1 ms to 10 s. 10 ms. [postgres]
+    /// Least time between two notifications of other processes, 1 ms to 10 s. 10 ms. (`postgres`)
     pub notify_every: Duration,
     /// How long a removed record's row is kept before its number is remembered only in the floor, 1 min to 365 days.
-    /// 24 h. [postgres]
+    /// 24 h. (`postgres`)
     pub tombstones: Duration,
-    /// The schema that holds the store, `[a-z_][a-z0-9_]*`, at most 63 bytes. `dormouse`. [postgres]
+    /// The schema that holds the store, `[a-z_][a-z0-9_]*`, at most 63 bytes. `dormouse`. (`postgres`)
     pub schema: String,
-    /// Another way to the same server, for hints: a pooler in the main one's way would lose them. [postgres]
+    /// Another way to the same server, for hints: a pooler in the main one's way would lose them. (`postgres`)
     pub listen_url: Option<String>,
-    /// Certificates in PEM to trust instead of the system's. [postgres]
+    /// Certificates in PEM to trust instead of the system's. (`postgres`)
     pub root_certificates: Option<PathBuf>,
     /// A file in the form of `.pgpass`, asked when the url has no password. Ignored when others may read it.
-    /// [postgres]
+    /// (`postgres`)
     pub passfile: Option<PathBuf>,
 }
 

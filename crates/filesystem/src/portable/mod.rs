@@ -1,7 +1,7 @@
 //! The portable form of a store: one file, the same from every backend, so that data moves between them.
 //!
-//! [`export`] writes all that is below a prefix at one commit point. [`verify`] reads a file to its end and refuses one
-//! that is cut, changed or of a newer build. [`import`] writes a whole file into an empty store: values, kinds and
+//! [`export()`] writes all that is below a prefix at one commit point. [`verify`] reads a file to its end and refuses one
+//! that is cut, changed or of a newer build. [`import()`] writes a whole file into an empty store: values, kinds and
 //! positions are kept; versions are new and above every one the file has ever heard of; logs have a new incarnation
 //! and remember the old one. Until it has ended the store is marked, and no [namespace](crate::Namespace) is opened on
 //! it; killed, it is begun again with the same file.

@@ -53,7 +53,7 @@ impl Indexes for NoIndexes {
     }
 }
 
-/// Declares the indexes of a record: an enum of [`Indexes`](crate::Indexes), each `own` or `system` with its name in
+/// Declares the indexes of a record: an enum of [`Indexes`], each `own` or `system` with its name in
 /// keys.
 ///
 /// ```

@@ -508,8 +508,8 @@ async fn a_store_of_bytes_refuses_the_first_write_and_none_is_tried_another_way(
     );
     assert_eq!(
         (reached(&store), store.counts().operations()),
-        (1, 1),
-        "the first write, and nothing after it"
+        (1, 2),
+        "a look for the mark of an import, the first write, and nothing after it"
     );
 
     let store = bytes();

@@ -1,9 +1,9 @@
 //! `Namespace::open` alone makes a namespace, so no unproved store reaches a record.
 use std::sync::Arc;
 
-use dormouse_filesystem::{Namespace, RecordStore, System, Tenant};
+use dormouse_filesystem::{Namespace, RecordStore, Store, System, Tenant};
 
-fn made(store: Arc<dyn RecordStore>) -> Namespace<System> {
+fn made(store: Store) -> Namespace<System> {
     Namespace { store }
 }
 

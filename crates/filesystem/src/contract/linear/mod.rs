@@ -1,6 +1,6 @@
 //! Linearizability: what 8 tasks did to a few records fits one order that also is the order of time.
 //!
-//! The tasks [`record`] what they read, committed and updated; [`check`] looks for the order. A commit that was
+//! The tasks [`record`] what they read, committed and updated; [`check()`] looks for the order. A commit that was
 //! answered `Indeterminate`, or was dropped, may be anywhere in it behind its beginning, or nowhere; one that was
 //! answered `Busy` nowhere. Batches over several records and reads of several are one operation, so it is the whole
 //! store that is checked, not one record after the other.
