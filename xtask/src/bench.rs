@@ -2,7 +2,8 @@
 //!
 //! A private PostgreSQL server stands beside it; without its programs those figures are left out, and said.
 
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
 
@@ -83,11 +84,50 @@ fn run_suite(suite: Suite, options: &Options) -> bool {
         command.env("DORMOUSE_BENCH_PGBENCH", pgbench);
     }
     let ran = shell::run(&mut command);
-    ran.is_ok && (!options.write || write(&ran.stdout))
+    let programs = server.as_ref().map(|(_, pgbench)| pgbench.as_path());
+    ran.is_ok
+        && (!options.write
+            || write(&format!(
+                "{}\n\n{}\n",
+                stood_on(options, programs),
+                ran.stdout.join("\n")
+            )))
+}
+
+/// The command, and the versions of what was measured.
+fn stood_on(options: &Options, pgbench: Option<&Path>) -> String {
+    let sections: String = options
+        .sections
+        .iter()
+        .map(|section| format!(" {section}"))
+        .collect();
+    let packages = workspace::metadata()
+        .map(|metadata| metadata.packages)
+        .unwrap_or_default();
+    let peers = ["redb", "rusqlite", "fjall", "sled", "tokio-postgres"]
+        .iter()
+        .filter_map(|name| packages.iter().find(|package| package.name == *name))
+        .map(|package| format!("{} {}", package.name, package.version));
+    let tools = [Some(Path::new("rustc")), pgbench]
+        .into_iter()
+        .flatten()
+        .filter_map(version);
+    let versions: Vec<String> = tools.chain(peers).collect();
+    format!(
+        "`cargo xtask bench store{sections} --write`; {}\n",
+        versions.join(", ")
+    )
+}
+
+/// What a program says about itself, in one line.
+fn version(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    said.lines().next().map(str::to_owned)
 }
 
 /// A server, where a section needs it and one can be had, and the program that it is measured with.
-fn server(options: &Options) -> Option<(Server, std::path::PathBuf)> {
+fn server(options: &Options) -> Option<(Server, PathBuf)> {
     let needs = |section: &String| ["postgres", "hints"].contains(&section.as_str());
     if !options.sections.is_empty() && !options.sections.iter().any(needs) {
         return None;
@@ -114,13 +154,11 @@ const PAGE: &str = "docs/BENCHMARKS.md";
 const BEGIN: &str = "<!-- bench: begin -->\n";
 const END: &str = "<!-- bench: end -->\n";
 
-fn write(table: &[String]) -> bool {
+fn write(tables: &str) -> bool {
     let path = workspace::root().join(PAGE);
     let written = std::fs::read_to_string(&path)
         .map_err(|error| error.to_string())
-        .and_then(|page| {
-            put_between(&page, &(table.join("\n") + "\n")).ok_or_else(|| format!("no line {BEGIN}"))
-        })
+        .and_then(|page| put_between(&page, tables).ok_or_else(|| format!("no line {BEGIN}")))
         .and_then(|page| std::fs::write(&path, page).map_err(|error| error.to_string()));
     if let Err(error) = &written {
         eprintln!("error: {PAGE}: {error}");

@@ -16,7 +16,7 @@ use crate::samples::Samples;
 
 /// Names the server, and the program to hold it against: `cargo xtask bench` starts one and finds the other.
 const URL: &str = "DORMOUSE_BENCH_POSTGRES";
-const TIME: u64 = 1500;
+const TIME: u64 = 2000;
 const SCHEMA: &str = "bench";
 const DISTINCT: [(usize, f64); 4] = [(1, 0.7), (8, 0.7), (32, 1.0), (128, 1.0)];
 /// With what one key is held against pgbench's `UPDATE` of one row. Against plain compare-and-set it is 5 for each.
