@@ -1,7 +1,6 @@
 //! Four processes on one store.
 
 use std::fmt::Write as _;
-use std::process::Stdio;
 use std::time::Duration;
 
 use dormouse_filesystem::{
@@ -97,11 +96,11 @@ async fn child(database: &Database, place: &Place, seed: u64) -> Vec<Seen> {
             "--nocapture",
         ])
         .env(CHILD, format!("{} {} {seed}", database.url(), place.schema))
-        .stderr(Stdio::inherit())
         .output()
         .await
         .unwrap();
-    assert!(output.status.success(), "a child ended with {}", output.status);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "a child ended with {}: {errors}", output.status);
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().filter_map(seen).collect()
 }
