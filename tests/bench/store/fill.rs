@@ -1,16 +1,18 @@
-//! Many records, written quickly: large batches, several on the way at once.
+//! Many records, each a commit of its own as a store's work is: what is read later is as long as a record.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use dormouse_filesystem::{Batch, Expected, GET_MANY_MAX, Key, Lane, RecordStore};
+use dormouse_filesystem::{Expected, GET_MANY_MAX, Key, RecordStore};
 use futures::{StreamExt, stream};
+use tokio::task::JoinSet;
 
 use crate::load;
 
-/// Records of a batch.
-const BATCH: u64 = 1000;
-/// Batches on the way at once.
-const AT_ONCE: usize = 4;
+/// Tasks that write.
+const TASKS: u64 = 8;
+/// Commits of a task on the way at once.
+const AT_ONCE: usize = 64;
 
 /// The key of a record, in the order of their numbers.
 pub(crate) fn key(record: u64) -> Key {
@@ -19,42 +21,43 @@ pub(crate) fn key(record: u64) -> Key {
 
 /// Creates so many records.
 pub(crate) async fn fill(store: &Arc<dyn RecordStore>, count: u64) {
-    put_all(store, count, BATCH, async |keys| {
-        vec![Expected::Absent; keys.len()]
+    in_tasks(store, count, |store, records| async move {
+        let commits = stream::iter(records).map(|record| load::put(&*store, key(record), Expected::Absent));
+        commits.buffer_unordered(AT_ONCE).collect::<()>().await;
     })
     .await;
 }
 
 /// Replaces so many.
 pub(crate) async fn rewrite(store: &Arc<dyn RecordStore>, count: u64) {
-    put_all(store, count, GET_MANY_MAX as u64, async |keys| {
-        let read = store.get_many(keys).await.expect("the store can be read");
-        let expected = read.into_iter().map(|entry| match entry {
-            Some(entry) => Expected::At(entry.version),
-            None => Expected::Absent,
-        });
-        expected.collect()
+    in_tasks(store, count, |store, records| async move {
+        let records: Vec<u64> = records.collect();
+        for records in records.chunks(GET_MANY_MAX) {
+            let keys: Vec<Key> = records.iter().copied().map(key).collect();
+            let read = store.get_many(&keys).await.expect("the store can be read");
+            let commits = stream::iter(keys.into_iter().zip(read)).map(|(key, entry)| {
+                let expected = entry.map_or(Expected::Absent, |entry| Expected::At(entry.version));
+                load::put(&*store, key, expected)
+            });
+            commits.buffer_unordered(AT_ONCE).collect::<()>().await;
+        }
     })
     .await;
 }
 
-async fn put_all(
+/// Shares the records among tasks, and waits for them.
+async fn in_tasks<F>(
     store: &Arc<dyn RecordStore>,
     count: u64,
-    at_once: u64,
-    expect: impl AsyncFn(&[Key]) -> Vec<Expected>,
-) {
-    let expect = &expect;
-    let starts = (0..count).step_by(at_once as usize);
-    let commits = stream::iter(starts).map(|start| async move {
-        let keys: Vec<Key> = (start..count.min(start + at_once)).map(key).collect();
-        let expected = expect(&keys).await;
-        let mut batch = Batch::new(Lane::System);
-        for (key, expected) in keys.into_iter().zip(expected) {
-            batch.put(key, expected, load::KIND, load::record().to_vec());
-        }
-        let committed = load::commit(&**store, batch).await;
-        committed.expect("nobody else writes these keys");
-    });
-    commits.buffer_unordered(AT_ONCE).collect::<()>().await;
+    write: impl Fn(Arc<dyn RecordStore>, Range<u64>) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let share = count.div_ceil(TASKS);
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let records = (task * share).min(count)..((task + 1) * share).min(count);
+        tasks.spawn(write(Arc::clone(store), records));
+    }
+    tasks.join_all().await;
 }
