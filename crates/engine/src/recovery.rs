@@ -197,6 +197,7 @@ impl Engine {
         }
         let lapsed = Lapsed {
             lease: held.lease.id,
+            heartbeat: held.heartbeat.version(),
             reason: over.reason,
             holder_is_dead: over.holder_is_dead,
         };

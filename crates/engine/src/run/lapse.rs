@@ -1,6 +1,6 @@
 //! Lapsing: recovery ends a run whose holder vanished, in one commit.
 
-use dormouse_filesystem::{Records, Versioned};
+use dormouse_filesystem::{Records, Version, Versioned};
 
 use super::finish::{stage_end, task_of};
 use super::{Finished, Run, RunEvent, RunNext, decide};
@@ -17,6 +17,8 @@ use crate::{CommandError, Decision, LeaseId, Principal, Reason, RunId, Subject};
 pub(crate) struct Lapsed {
     /// The holding that is over; another one since is left alone.
     pub(crate) lease: LeaseId,
+    /// Its last sign of life, as it was judged.
+    pub(crate) heartbeat: Version,
     /// Why it is.
     pub(crate) reason: Reason,
     /// Whether its holder can do nothing more.
@@ -41,7 +43,9 @@ async fn staged(
     let Some(held) = held(core, &Subject::Run(id)).await? else {
         return Ok(Verdict::Nothing(None));
     };
-    if held.lease.id != lapsed.lease {
+    // A renewal that came after all keeps the lease's id: its holder lives.
+    let has_renewed = lapsed.reason == Reason::Expired && held.heartbeat.version() != lapsed.heartbeat;
+    if held.lease.id != lapsed.lease || has_renewed {
         return Ok(Verdict::Nothing(None));
     }
     held.stage_release(core, &mut draft).await?;

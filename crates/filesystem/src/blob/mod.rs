@@ -11,10 +11,10 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use dormouse_filesystem::blob::{BlobId, Blobs};
 //! # use dormouse_filesystem::{Memory, Namespace, Requirements, Segment, System};
-//! # let store = std::sync::Arc::new(Memory::new(Timestamp::UNIX_EPOCH));
-//! # let system = Namespace::<System>::open(store, &Requirements::volatile(), Opener::at(Timestamp::UNIX_EPOCH, 7)).await?;
+//! # let store = std::sync::Arc::new(Memory::new(jiff::Timestamp::UNIX_EPOCH));
+//! # let system = Namespace::<System>::open(store, &Requirements::volatile(), dormouse_filesystem::Opener::at(jiff::Timestamp::UNIX_EPOCH, 7)).await?;
 //! # let tenant = system.tenant(&Segment::parse("acme")?);
-//! # let now = Timestamp::UNIX_EPOCH;
+//! # let now = jiff::Timestamp::UNIX_EPOCH;
 //! let blobs = Blobs::new(&tenant);
 //! let staged = blobs.stage(BlobId::new(1), "a long text".repeat(100_000), now).await?;
 //! let mut batch = tenant.batch();

@@ -102,12 +102,14 @@ fn copy(new: &dyn LogFile, old: &dyn LogFile, from: u64, to: u64) -> io::Result<
 /// Frames that fill a gap exactly, each a group of its own, with versions that rise to the gap's.
 fn lost(gap: &Gap, part: &Part, survey: &Survey) -> Vec<u8> {
     let mut left = usize::try_from(gap.to - gap.from).expect("a segment is below 4 GiB");
-    let count = left.div_ceil(FRAME_MAX) as u64;
+    let frames = left.div_ceil(FRAME_MAX);
+    let count = frames as u64;
+    // As long as one another, so that none is longer than a frame may be and what is left is enough for one.
+    let each = left.div_ceil(frames.max(1)).next_multiple_of(8);
     let mut bytes = Vec::with_capacity(left);
     for nth in (0..count).rev() {
         let offset = gap.from + bytes.len() as u64;
-        // What is left must be enough for a frame.
-        let len = if nth == 0 { left } else { FRAME_MAX - 4096 };
+        let len = if nth == 0 { left } else { each };
         let cleaned = gap
             .cleaned
             .filter(|_| nth == 0)

@@ -30,6 +30,7 @@ pub(crate) use mend::mend;
 pub use reader::{Pin, Reader};
 pub use recovery::{Begins, Plan, Proved, Recovered, RecoveryError, Tail, recover};
 pub use scan::{Place, Rest, Scan, Scanner};
+pub(crate) use segments::previous_of;
 pub(crate) use survey::survey;
 
 /// The format of segments, frames and the checkpoint that this build writes, and the newest it reads.

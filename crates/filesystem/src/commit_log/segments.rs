@@ -63,6 +63,12 @@ pub(super) fn find(
     Ok((segments, strays))
 }
 
+/// The last version written before the segment in a file, as its header has it.
+pub(crate) fn previous_of(files: &dyn FileLayer, path: &str) -> Result<u64, RecoveryError> {
+    let name = path.strip_prefix("log/").unwrap_or(path);
+    read_header(files, name).map(|header| header.previous)
+}
+
 pub(super) fn read_header(files: &dyn FileLayer, name: &str) -> Result<SegmentHeader, RecoveryError> {
     let path = format!("log/{name}");
     let mut bytes = [0; HEADER_BYTES];

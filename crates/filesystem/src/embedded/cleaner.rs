@@ -10,7 +10,7 @@ use super::index::{Index, IndexError, Spotted};
 use super::shared::Shared;
 use crate::commit_log::frame::{self, Frame, Operation, Packed};
 use crate::commit_log::segment::HEADER_BYTES;
-use crate::commit_log::{Place, Scan, Scanner};
+use crate::commit_log::{self, Place, RecoveryError, Scan, Scanner};
 
 /// What may lie there beside twice what is live.
 const SLACK_BYTES: u64 = 64 * 1024 * 1024;
@@ -65,6 +65,8 @@ struct UnderWay {
 struct At {
     offset: u64,
     operation: usize,
+    /// The version of the last frame before it; none at the segment's beginning.
+    version: Option<u64>,
 }
 
 impl Default for At {
@@ -72,6 +74,7 @@ impl Default for At {
         Self {
             offset: HEADER_BYTES as u64,
             operation: 0,
+            version: None,
         }
     }
 }
@@ -199,7 +202,15 @@ impl Cleaner {
             .as_ref()
             .map_or(At::default(), |under_way| under_way.at);
         let mut step = Step::begin(at);
-        let mut scanner = Scanner::new(&*file, *segment, shared.reader.seed(), at.offset, 0)?;
+        let (Some(before), Some(last)) = (
+            written_before(shared, *segment)?,
+            written_before(shared, segment + 1)?,
+        ) else {
+            step.is_unreadable = true;
+            return Ok(Some(step));
+        };
+        let from = at.version.unwrap_or(before);
+        let mut scanner = Scanner::new(&*file, *segment, shared.reader.seed(), at.offset, from)?;
         let look = (self.committed * LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX);
         scanner.read_ahead(look);
         while scanner.at() < at.offset + look {
@@ -211,6 +222,11 @@ impl Cleaner {
                     }
                 }
                 Scan::End => {
+                    // Zeros where a frame was lost look like the end; what lies behind them is not to go.
+                    if scanner.version() != last {
+                        step.is_unreadable = true;
+                        return Ok(Some(step));
+                    }
                     step.is_whole = true;
                     step.moves.push(&Operation::Cleaned {
                         segment: u64::from(*segment),
@@ -225,6 +241,7 @@ impl Cleaner {
             step.at = At {
                 offset: scanner.at(),
                 operation: 0,
+                version: Some(scanner.version()),
             };
         }
         Ok(Some(step))
@@ -334,5 +351,18 @@ impl Cleaner {
             under_way.at = step.at;
             under_way.heads.extend(step.heads);
         }
+    }
+}
+
+/// The last version written before a segment, as its header has it; none when that cannot be read.
+fn written_before<I: Index>(shared: &Shared<I>, segment: u32) -> io::Result<Option<u64>> {
+    let names = shared.reader.names().into_iter();
+    let Some((_, name)) = names.into_iter().find(|(number, _)| *number == segment) else {
+        return Ok(None);
+    };
+    match commit_log::previous_of(&*shared.files, &name) {
+        Ok(previous) => Ok(Some(previous)),
+        Err(RecoveryError::Io(error)) => Err(error),
+        Err(_) => Ok(None),
     }
 }

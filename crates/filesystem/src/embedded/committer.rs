@@ -234,7 +234,8 @@ impl<I: Index> Committer<I> {
     fn clean(&mut self, works: &[Work]) -> Option<Step> {
         let cleaner = self.cleaner.as_ref()?;
         let bytes = encoded_max(works);
-        if bytes == 0 {
+        // What is live is what the index says. Until it was compared with the log, nothing goes on its word.
+        if bytes == 0 || self.audit.is_some() {
             return None;
         }
         let (live, open_bytes) = (self.live(), self.appender.bytes());

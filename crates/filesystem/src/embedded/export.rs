@@ -319,12 +319,15 @@ impl<S: Spotted> Undo<S> {
 
 /// An export under way.
 pub(super) struct Exporting<I: Index> {
-    active: Active<I>,
+    active: Arc<Active<I>>,
     readers: Arc<Semaphore>,
     point: ExportPoint,
 }
 
 /// The place of the one export, given free when dropped. It does not keep the store open.
+///
+/// Whatever works for the export on another thread has it too: dropped while that runs, the export still has the place,
+/// and what the next one notes is never the former's to change.
 struct Active<I: Index>(Weak<Shared<I>>);
 
 impl<I: Index> Drop for Active<I> {
@@ -353,9 +356,12 @@ impl<I: Index> Exporting<I> {
                 source: None,
             });
         }
-        let active = Active(shared);
+        let active = Arc::new(Active(shared));
         let store = open.store();
+        let held = Arc::clone(&active);
         let taken = move |shared: &Shared<I>| {
+            // To the end of this.
+            let _held = held;
             shared.with_index(|_| {
                 let point = shared.noted.visible.load(Ordering::Acquire);
                 *shared.noted.undo() = Some(Undo::of(&prefix, point));
@@ -380,7 +386,10 @@ impl<I: Index> Exporting<I> {
         T: Send + 'static,
     {
         let shared = self.active.0.upgrade().ok_or_else(closed)?;
+        let held = Arc::clone(&self.active);
         let read = move |shared: &Shared<I>| {
+            // To the end of this, behind the index and what was noted.
+            let _held = held;
             let mut fetch = I::fetch(shared);
             let found = shared.with_index(|index| match &mut *shared.noted.undo() {
                 Some(undo) => find(undo, index).map(Some),

@@ -45,7 +45,7 @@ impl<I: Index> Committer<I> {
             && let Some(checkpoint) = self.round.take()
         {
             checkpoint.write(&*self.shared.files)?;
-            remove_segments(&self.shared, &checkpoint)?;
+            self.remove_segments(&checkpoint)?;
         }
         Ok(())
     }
@@ -80,7 +80,15 @@ impl<I: Index> Committer<I> {
             ..self.checkpoint()
         };
         checkpoint.write(&*self.shared.files)?;
-        remove_segments(&self.shared, &checkpoint)
+        self.remove_segments(&checkpoint)
+    }
+
+    /// Nothing goes while the index is not known to hold what it must: a rebuilding may need all of the log.
+    fn remove_segments(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        if self.audit.is_some() {
+            return Ok(());
+        }
+        remove_segments(&self.shared, checkpoint)
     }
 
     /// What is true once all that is written now is durable behind the log.

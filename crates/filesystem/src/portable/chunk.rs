@@ -6,10 +6,10 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::ImportError;
-use super::mark::COMMIT_MAX;
+use super::mark::{self, COMMIT_MAX};
 use crate::{
     Batch, CommitError, Deadline, Entry, Expected, GET_MANY_MAX, Key, Lane, LogHead, Position, Predecessor,
-    RecordStore, Stream,
+    RecordStore, Stream, Version,
 };
 
 /// Most operations and bytes of a commit; one item more may pass the bytes, within a batch's limits.
@@ -166,27 +166,34 @@ impl Chunk {
         batch
     }
 
-    /// Commits it. `is_sure` says that nothing of it can be there yet.
+    /// Commits it, if the mark is still this import's. `is_sure` says that nothing of it can be there yet.
     ///
-    /// An answer that was lost, and a conflict with what an earlier try did, are decided by looking at what is there:
-    /// nothing is written over.
-    pub(super) async fn commit(mut self, store: &dyn RecordStore, is_sure: bool) -> Result<(), ImportError> {
+    /// A conflict with what an earlier try did is decided by looking at what is there: nothing is written over. After
+    /// a lost answer that would tell nothing, since the commit may still come; only the mark taken anew keeps it out.
+    pub(super) async fn commit(
+        mut self,
+        store: &dyn RecordStore,
+        mark: Version,
+        is_sure: bool,
+    ) -> Result<(), ImportError> {
         let (mut is_sure, mut delay) = (is_sure, DELAY_MIN);
         let mut last = CommitError::Indeterminate { source: None };
         for _ in 0..ATTEMPTS_MAX {
             if !is_sure {
                 self = self.left(store).await?;
             }
-            let batch = self.batch();
+            let mut batch = self.batch();
             if batch.operations() == 0 {
                 return Ok(());
             }
+            batch.check(mark::key(), Expected::At(mark));
             match store.commit(batch, Deadline::after(COMMIT_MAX)).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is_congestion() => last = error,
-                Err(error @ (CommitError::Indeterminate { .. } | CommitError::Conflict { .. })) => {
-                    (is_sure, last) = (false, error);
+                Err(CommitError::Conflict { failed }) if failed.iter().any(|one| one.key == mark::key()) => {
+                    return Err(CommitError::Conflict { failed }.into());
                 }
+                Err(error @ CommitError::Conflict { .. }) => (is_sure, last) = (false, error),
                 Err(error) => return Err(error.into()),
             }
             sleep(delay).await;

@@ -11,10 +11,12 @@ use super::item::FileItem;
 use super::mark::{self, Begun};
 use super::read::FileReader;
 use super::{FileError, ImportError, Summary, verify};
-use crate::RecordStore;
+use crate::{CommitError, RecordStore, Version};
 
 /// Most commits on their way at once.
 const COMMITS_MAX: usize = 8;
+/// Most times that an import begins again by itself after an answer that was lost. Each goes on where the last one was.
+const TRIES_MAX: u32 = 64;
 
 /// Imports a whole file into an empty store. Killed, or failed, it is begun again with the same file, and then ends
 /// like one that was not.
@@ -32,18 +34,38 @@ where
     let begin = file.seek(SeekFrom::Start(0)).await;
     begin.map_err(FileError::Io)?;
     let summary = verify(&mut *file).await?;
-    let (version, begun) = mark::set(store, &summary).await?;
+    let mut tries = 1;
+    // Ends with the import, or after TRIES_MAX.
+    loop {
+        match once(file, store, &summary).await {
+            Err(ImportError::Commit(CommitError::Indeterminate { .. })) if tries < TRIES_MAX => tries += 1,
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(summary),
+        }
+    }
+}
+
+/// Goes through the file once, under a mark that is this try's alone.
+async fn once<R>(file: &mut R, store: &dyn RecordStore, summary: &Summary) -> Result<(), ImportError>
+where
+    R: AsyncRead + AsyncSeek + Unpin + Send,
+{
+    let (mark, begun) = mark::set(store, summary).await?;
     file.seek(SeekFrom::Start(0)).await.map_err(FileError::Io)?;
-    let read = write(file, store, begun).await?;
-    if read != summary {
+    let read = write(file, store, mark, begun).await?;
+    if read != *summary {
         let what = "it is another than a moment ago";
         return Err(FileError::Changed { at: 0, what }.into());
     }
-    mark::remove(store, version).await?;
-    Ok(summary)
+    mark::remove(store, mark).await
 }
 
-async fn write<R>(file: &mut R, store: &dyn RecordStore, begun: Begun) -> Result<Summary, ImportError>
+async fn write<R>(
+    file: &mut R,
+    store: &dyn RecordStore,
+    mark: Version,
+    begun: Begun,
+) -> Result<Summary, ImportError>
 where
     R: AsyncRead + Unpin + Send,
 {
@@ -64,7 +86,7 @@ where
             while on_their_way.len() > most {
                 on_their_way.next().await.transpose()?;
             }
-            on_their_way.push(full.commit(store, is_sure));
+            on_their_way.push(full.commit(store, mark, is_sure));
             // It is on its way once it is looked at.
             if let std::task::Poll::Ready(Some(done)) = futures::poll!(on_their_way.next()) {
                 done?;
@@ -81,7 +103,7 @@ where
         done?;
     }
     if !chunk.is_empty() {
-        chunk.commit(store, is_sure).await?;
+        chunk.commit(store, mark, is_sure).await?;
     }
     Ok(file.summary())
 }

@@ -8,10 +8,12 @@ use crate::{
 };
 
 use super::{ImportError, Summary, is_scratch, needed_now};
-use crate::{Batch, Lane};
+use crate::{Batch, CommitError, Lane};
 
 const KIND: RecordKind = RecordKind::of("import");
 const TEXT: &str = "dormouse-import/1 sha256=";
+/// Most commits to make the mark one's own, when their answers are lost.
+const TAKE_OVER_MAX: u32 = 8;
 /// Longest wait for a commit of an import.
 pub(super) const COMMIT_MAX: Duration = Duration::from_secs(60);
 
@@ -70,13 +72,11 @@ pub(super) async fn set(store: &dyn RecordStore, file: &Summary) -> Result<(Vers
                 above(store, file, version).await?;
                 return Ok((version, Begun::Anew));
             }
-            Err(crate::CommitError::Indeterminate { .. }) => {}
+            Err(CommitError::Indeterminate { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Err(ImportError::Commit(crate::CommitError::Indeterminate {
-        source: None,
-    }))
+    Err(ImportError::Commit(CommitError::Indeterminate { source: None }))
 }
 
 async fn found(
@@ -89,8 +89,31 @@ async fn found(
             begun: digest_of(mark),
         });
     }
-    above(store, file, mark.version).await?;
-    Ok((mark.version, Begun::Again))
+    let version = take_over(store, mark).await?;
+    above(store, file, version).await?;
+    Ok((version, Begun::Again))
+}
+
+/// Makes the mark one's own: every commit of an import is under the mark it began with, so one of another, or of an
+/// earlier try whose answer was lost, is either done by now or never will be.
+async fn take_over(store: &dyn RecordStore, mark: &Entry) -> Result<Version, ImportError> {
+    let mut at = mark.version;
+    for _ in 0..TAKE_OVER_MAX {
+        let mut batch = Batch::new(Lane::System);
+        batch.put(key(), Expected::At(at), KIND, mark.value.clone());
+        match store.commit(batch, Deadline::after(COMMIT_MAX)).await {
+            Ok(committed) => return Ok(committed.version.expect("a commit that writes has a version")),
+            // Another try of ours may have come after all; a version that was told to nobody is nobody's.
+            Err(CommitError::Indeterminate { .. }) => {}
+            Err(error) if error.is_congestion() => {}
+            Err(error) => return Err(error.into()),
+        }
+        match store.get(&key()).await? {
+            Some(now) => at = now.version,
+            None => break,
+        }
+    }
+    Err(ImportError::Commit(CommitError::Indeterminate { source: None }))
 }
 
 /// The mark is the first version the store gave out for this file; those that follow are above it.

@@ -10,11 +10,12 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use super::{file_refused, print, summary};
 use crate::client::{Call, Session};
 use crate::context::Context;
+use crate::edge;
 use crate::exit::Exit;
 use crate::owner::Role;
 use crate::problem::{Code, Problem, Result};
 
-/// Writes `FILE.partial`, reads it again to its end, and only then names it `FILE`.
+/// Writes `FILE.<random>.partial`, reads it again to its end, and only then names it `FILE`.
 pub(super) async fn export(context: &Context, file: &Path) -> Result<Exit> {
     let file = context.environment.absolute(file);
     if file.exists() {
@@ -23,8 +24,9 @@ pub(super) async fn export(context: &Context, file: &Path) -> Result<Exit> {
             .hint("name another file, or remove it")
             .into());
     }
+    // A name of its own: two exports, and what somebody else keeps there, do not meet.
     let mut partial = file.clone().into_os_string();
-    partial.push(".partial");
+    partial.push(format!(".{:016x}.partial", edge::random_number()?));
     let partial = PathBuf::from(partial);
     let mut session = Session::new(context, Role::Visitor);
     let written = write(&mut session, &partial).await;
@@ -48,8 +50,7 @@ async fn write(session: &mut Session<'_>, partial: &Path) -> Result<()> {
     let mut options = File::options();
     let opened = options
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(partial)
         .await;
@@ -85,7 +86,9 @@ async fn whole(partial: &Path, file: &Path) -> Result<portable::Summary> {
         })?;
     let folder = file.parent().unwrap_or(Path::new("/"));
     let named = async {
-        tokio::fs::rename(partial, file).await?;
+        // Unlike a rename, this takes nobody's place.
+        tokio::fs::hard_link(partial, file).await?;
+        tokio::fs::remove_file(partial).await?;
         File::open(folder).await?.sync_all().await
     };
     named.await.map_err(|error| file_refused(file, &error))?;

@@ -100,7 +100,11 @@ async fn child(database: &Database, place: &Place, seed: u64) -> Vec<Seen> {
         .await
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "a child ended with {}: {errors}", output.status);
+    assert!(
+        output.status.success(),
+        "a child ended with {}: {errors}",
+        output.status
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().filter_map(seen).collect()
 }
