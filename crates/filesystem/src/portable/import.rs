@@ -42,6 +42,7 @@ where
             Err(error) => return Err(error),
             Ok(()) => return Ok(summary),
         }
+        tokio::time::sleep(mark::AGAIN_AFTER).await;
     }
 }
 

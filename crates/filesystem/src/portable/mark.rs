@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use crate::{
     Deadline, Digest, Entry, Expected, Key, LogError, OpenError, PAGE_MAX, Page, Prefix, ReadError,
     RecordKind, RecordStore, Stream, Version, Want,
@@ -14,6 +16,8 @@ const KIND: RecordKind = RecordKind::of("import");
 const TEXT: &str = "dormouse-import/1 sha256=";
 /// Most commits to make the mark one's own, when their answers are lost.
 const TAKE_OVER_MAX: u32 = 8;
+/// How long an import waits behind a lost answer before it asks again.
+pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Longest wait for a commit of an import.
 pub(super) const COMMIT_MAX: Duration = Duration::from_secs(60);
 
@@ -108,6 +112,7 @@ async fn take_over(store: &dyn RecordStore, mark: &Entry) -> Result<Version, Imp
             Err(error) if error.is_congestion() => {}
             Err(error) => return Err(error.into()),
         }
+        sleep(AGAIN_AFTER).await;
         match store.get(&key()).await? {
             Some(now) => at = now.version,
             None => break,
