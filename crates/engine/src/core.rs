@@ -24,6 +24,8 @@ pub(crate) struct Core {
     pub(crate) companions: Vec<Arc<dyn Companion>>,
     pub(crate) live: Arc<LiveRuns>,
     pub(crate) creations: Creations,
+    /// Who waits for gates, and who may decide them.
+    pub(crate) gates: Arc<crate::gate::Shared>,
     /// The engine's own tasks, joined by its close.
     pub(crate) background: TaskTracker,
     /// Whether no other process can write the store meanwhile.

@@ -7,8 +7,10 @@ use dormouse_filesystem::{Namespace, Records, System, capability::Reach};
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agents;
+use crate::capability::Capabilities;
 use crate::core::Core;
 use crate::event::Events;
+use crate::gate::{Approvers, EveryOperator, Gates};
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::task::{Creations, Tasks};
 use crate::tenant::{TenantRow, TenantState};
@@ -26,10 +28,21 @@ pub struct Environment {
 }
 
 /// What is set of an engine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// The services whose rows follow runs.
     pub companions: Vec<Arc<dyn Companion>>,
+    /// Who may decide gates.
+    pub approvers: Arc<dyn Approvers>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            companions: Vec::new(),
+            approvers: Arc::new(EveryOperator),
+        }
+    }
 }
 
 /// The engine of one store. Cloning is cheap.
@@ -56,6 +69,10 @@ pub struct Tenant {
     pub tasks: Tasks,
     /// Its runs.
     pub runs: Runs,
+    /// Its gates.
+    pub gates: Gates,
+    /// What was approved by them.
+    pub capabilities: Capabilities,
     /// Its events.
     pub events: Events,
     pub(crate) core: Arc<Core>,
@@ -122,6 +139,7 @@ impl Engine {
             companions: shared.options.companions.clone(),
             live: Arc::clone(&shared.live),
             creations: Creations::default(),
+            gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
             background: shared.background.clone(),
             is_exclusive: shared.is_exclusive,
         });
@@ -129,6 +147,8 @@ impl Engine {
             agents: Agents::new(&core),
             tasks: Tasks::new(&core),
             runs: Runs::new(&core),
+            gates: Gates::new(&core),
+            capabilities: Capabilities::new(&core),
             events: Events::new(&core),
             core,
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod agent;
+pub mod capability;
 mod clock;
 pub mod command;
 mod core;
@@ -10,6 +11,7 @@ mod engine;
 mod error;
 pub mod event;
 mod find;
+pub mod gate;
 mod host;
 pub mod id;
 pub mod lease;

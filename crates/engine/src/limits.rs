@@ -46,3 +46,42 @@ pub const REASON_MAX: usize = 1024;
 pub const EVENT_DATA_MAX: usize = 16 * 1024;
 /// `events.page_max`: most events or rows of a page.
 pub const PAGE_MAX: usize = 1000;
+
+/// `gates.timeout.approval`: for how long an approval can be decided, when nothing else is said.
+pub const APPROVAL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// `gates.timeout.question`: the same of a question.
+pub const QUESTION_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// `gates.timeout.notification`: the same of a notification.
+pub const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The shortest time a gate can be decided for.
+pub const GATE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// The longest, but for ever.
+pub const GATE_TIMEOUT_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// `gates.pending_max`: most pending gates of a session, or of a run without one.
+pub const GATES_PENDING_MAX: usize = dormouse_state::PENDING_MAX;
+/// `gates.capability_ttl`: how long an approval can be used.
+pub const CAPABILITY_TTL: Duration = Duration::from_secs(60 * 60);
+/// `gates.batch_max`: most decisions of a batch.
+pub const GATES_BATCH_MAX: usize = 100;
+/// How often who waits for a gate reads it without a hint.
+pub const WAIT_POLL: Duration = Duration::from_secs(5);
+/// Most refused decisions told as events in a minute.
+pub const REFUSALS_TOLD_MAX: usize = 10;
+/// `retention.gates`: how long an ended gate keeps its content, and then its row.
+pub const GATES_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// Ended gates of a session that keep their content.
+pub const GATES_WHOLE_MAX: usize = 100;
+/// Longest summary of a gate, in characters.
+pub const GATE_SUMMARY_MAX: usize = 200;
+/// Longest detail of a gate, and longest answer, in bytes.
+pub const GATE_DETAIL_MAX: usize = 64 * 1024;
+/// Longest input of a gate's call, in bytes.
+pub const GATE_INPUT_MAX: usize = 256 * 1024;
+/// Deepest input of a gate's call.
+pub const GATE_INPUT_DEPTH_MAX: usize = 64;
+/// Most options of a question.
+pub const GATE_OPTIONS_MAX: usize = 16;
+/// Longest option, in characters.
+pub const GATE_OPTION_MAX: usize = 200;
+/// Longest comment of a decision, in bytes.
+pub const GATE_COMMENT_MAX: usize = 4 * 1024;

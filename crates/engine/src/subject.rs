@@ -7,7 +7,7 @@ use dormouse_filesystem::{RecordId, Segment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::segment;
-use crate::{AgentName, RunId, SessionId, TaskId};
+use crate::{AgentName, GateId, RunId, SessionId, TaskId};
 
 /// A thing with a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,8 @@ pub enum Subject {
     Run(RunId),
     /// A session.
     Session(SessionId),
+    /// A gate.
+    Gate(GateId),
 }
 
 impl Subject {
@@ -31,6 +33,7 @@ impl Subject {
             Self::Task(_) => "task",
             Self::Run(_) => "run",
             Self::Session(_) => "session",
+            Self::Gate(_) => "gate",
         }
     }
 
@@ -42,6 +45,7 @@ impl Subject {
             Self::Task(id) => id.to_string(),
             Self::Run(id) => id.to_string(),
             Self::Session(id) => id.to_string(),
+            Self::Gate(id) => id.to_string(),
         }
     }
 
@@ -51,6 +55,7 @@ impl Subject {
             "task" => id.parse().ok().map(Self::Task),
             "run" => id.parse().ok().map(Self::Run),
             "session" => id.parse().ok().map(Self::Session),
+            "gate" => id.parse().ok().map(Self::Gate),
             _ => None,
         }
     }

@@ -37,6 +37,7 @@ pub(super) async fn open(
         .map_err(|error| lacking(&error, url))?;
     let options = EngineOptions {
         companions: vec![Arc::new(Sessions)],
+        ..EngineOptions::default()
     };
     let engine = Engine::open(system, environment(lock, token)?, options);
     let recovery = engine.recover(&SystemOrphans).await?;

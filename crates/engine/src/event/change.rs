@@ -1,12 +1,15 @@
 //! The catalogue of events: each names its data, which is ids, enums, numbers and scrubbed text.
 
 use dormouse_secrets::Scrubbed;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::capability::CapabilityEnd;
+use crate::gate::{AuthorKind, GateStatus, Scope};
 use crate::outcome::{BlockReason, FailReason};
 use crate::run::OutcomeKind;
 use crate::task::{Priority, Wait};
-use crate::{LeaseId, Reason, RunId, TaskId};
+use crate::{GateId, LeaseId, Reason, RunId, SessionId, TaskId};
 
 /// The schema of the data of every event here; raised when a reader of the former could no longer read it.
 pub const EVENT_SCHEMA: u32 = 1;
@@ -161,6 +164,93 @@ pub enum Change {
     SessionErrored {
         /// A word for the kind of failure.
         reason: String,
+    },
+    /// A person is asked.
+    #[serde(rename = "gate.opened")]
+    GateOpened {
+        /// The session that waits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
+        /// The run that asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// What is asked.
+        #[serde(rename = "type")]
+        kind: dormouse_state::GateKind,
+        /// Whether the turn waits.
+        blocking: bool,
+        /// Whether it can be decided here.
+        decidable: bool,
+        /// Until when; none is for ever.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        /// The gate of the same call that lost its meaning before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<GateId>,
+    },
+    /// A gate left pending.
+    #[serde(rename = "gate.resolved")]
+    GateResolved {
+        /// What was asked.
+        #[serde(rename = "type")]
+        kind: dormouse_state::GateKind,
+        /// How it left pending.
+        status: GateStatus,
+        /// Why it lost its meaning, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<dormouse_state::Invalidation>,
+        /// By what kind of author.
+        by: AuthorKind,
+        /// Whether that is concluded, and nobody said it.
+        inferred: bool,
+        /// Whether the call may be made with another input than was asked for.
+        edited: bool,
+        /// How far an approval goes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<Scope>,
+        /// How long it was pending, in milliseconds.
+        waited_ms: u64,
+    },
+    /// A later attempt took a gate over.
+    #[serde(rename = "gate.adopted")]
+    GateAdopted {
+        /// The run that waits for it now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+    },
+    /// A decision was refused.
+    #[serde(rename = "gate.refused")]
+    GateRefused {
+        /// Who wanted it.
+        principal: String,
+        /// The word of why: forbidden, too_late, changed, not_decidable.
+        reason: String,
+    },
+    /// Equal calls of the session need no approval any more.
+    #[serde(rename = "gate.granted")]
+    GateGranted {
+        /// The gate the grant is known by.
+        grant: GateId,
+    },
+    /// They need one again.
+    #[serde(rename = "gate.grant_revoked")]
+    GateGrantRevoked {
+        /// The gate the grant is known by.
+        grant: GateId,
+        /// The word of what kind of author took it back.
+        by: AuthorKind,
+    },
+    /// What an approval allowed is done, or no more allowed.
+    #[serde(rename = "capability.closed")]
+    CapabilityClosed {
+        /// How.
+        end: CapabilityEnd,
+    },
+    /// A limit was reached, and what was asked for was not done.
+    #[serde(rename = "limit.reached")]
+    LimitReached {
+        /// Its name.
+        limit: String,
     },
     /// A lease's holder vanished.
     #[serde(rename = "lease.expired")]

@@ -178,6 +178,9 @@ pub(super) async fn stage_run(
         None => rows.stage_create(draft.batch(), after)?,
         Some(before) => rows.stage_replace(draft.batch(), before, after).await?,
     }
+    if let Some(outcome) = outcome {
+        crate::gate::follow_run(core, draft, after, outcome).await?;
+    }
     for companion in &core.companions {
         let before = before.map(|before| &**before);
         companion

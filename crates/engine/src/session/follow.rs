@@ -45,7 +45,11 @@ impl Companion for Sessions {
         }
         (row.state, row.updated_at, row.op) = (session.snapshot(), draft.now(), draft.op());
         stage(&rows, draft, read.as_ref(), &row).await?;
-        told.tell(tenant, draft, &row)
+        told.tell(tenant, draft, &row)?;
+        for applied in &told.0 {
+            crate::gate::follow_session(tenant, draft, id, &applied.effects, None).await?;
+        }
+        Ok(())
     }
 }
 
@@ -147,11 +151,11 @@ fn failed(reason: &str, text: &str) -> RunEnd {
 
 /// What a session answered, gathered to be told in the commit.
 #[derive(Default)]
-struct Told(Vec<dormouse_state::Applied>);
+pub(crate) struct Told(Vec<dormouse_state::Applied>);
 
 impl Told {
     /// What was ignored or rejected changed nothing: a run is the engine's own word, so there is nobody to tell.
-    fn add(&mut self, answer: Answer) {
+    pub(crate) fn add(&mut self, answer: Answer) {
         if let Answer::Applied(applied) = answer {
             self.0.push(applied);
         }
@@ -161,7 +165,7 @@ impl Told {
         self.0.is_empty()
     }
 
-    fn tell(
+    pub(crate) fn tell(
         &self,
         tenant: &Namespace<Tenant>,
         draft: &mut Draft,

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use follow::Sessions;
+pub(crate) use follow::Told;
 
 use crate::event::About;
 use crate::{AgentName, CommandError, Incarnation, OpId, SessionId, Subject};

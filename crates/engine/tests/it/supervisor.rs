@@ -101,6 +101,7 @@ impl Bed {
             environment,
             EngineOptions {
                 companions: vec![Arc::new(Sessions)],
+                ..EngineOptions::default()
             },
         );
         let tenant = engine

@@ -1,0 +1,137 @@
+//! The key of a gate: the same call asked again, after a crash, a reconnect or a resume, finds its gate and decision.
+
+use std::fmt;
+use std::str::FromStr;
+
+use dormouse_filesystem::{
+    Class, Digest, IndexEntry, IndexValue, Record, RecordId, RecordKind, Segment, Tenant, indexes,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Caller;
+use super::call::Parts;
+use crate::id::segment;
+use crate::{GateId, OpId, Subject};
+
+/// What names a key: the digest of origin, call and the call's digest, or of a session's life and a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(Digest);
+
+impl KeyId {
+    /// The key of a call that the provider names so.
+    #[must_use]
+    pub fn of(origin: &Subject, call: &str, digest: &Digest) -> Self {
+        Self::of_parts(&["call", &origin.to_string(), call, &digest.to_string()])
+    }
+
+    pub(super) fn of_parts(parts: &[&str]) -> Self {
+        let mut key = Parts::default();
+        for part in parts {
+            key.add(part);
+        }
+        Self(key.digest())
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A text that is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key is 64 hex digits")]
+pub struct InvalidKey;
+
+impl FromStr for KeyId {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        let value = serde_json::Value::from(text);
+        serde_json::from_value(value).map(Self).map_err(|_| InvalidKey)
+    }
+}
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Digest::deserialize(deserializer).map(Self)
+    }
+}
+
+impl RecordId for KeyId {
+    fn segments(&self) -> Vec<Segment> {
+        vec![segment(&self.to_string())]
+    }
+
+    fn from_segments(segments: &[&str]) -> Option<Self> {
+        match segments {
+            [one] => one.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Which gate a call found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateKey {
+    /// The key.
+    pub key: KeyId,
+    /// What the call belongs to, whichever attempt makes it.
+    pub origin: Subject,
+    /// The digest of the call.
+    pub digest: Digest,
+    /// Its gate.
+    pub gate: GateId,
+    /// Who made the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Caller>,
+    /// Whether a later call took the gate over.
+    #[serde(default)]
+    pub is_adopted: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The command that wrote the row.
+    pub op: OpId,
+}
+
+indexes! {
+    /// What finds keys.
+    pub enum GateKeyIndex {
+        /// Those whose gate no later call took over: by origin, digest and when they were made.
+        Origin = own "origin",
+    }
+}
+
+impl Record for GateKey {
+    type Scope = Tenant;
+    type Id = KeyId;
+    type Index = GateKeyIndex;
+    const KIND: RecordKind = RecordKind::of("gate_key");
+    const SCHEMA: u32 = 1;
+    const CLASS: Class = Class::Authority;
+
+    fn id(&self) -> KeyId {
+        self.key
+    }
+
+    fn index_entries(&self) -> Vec<IndexEntry<GateKeyIndex>> {
+        if self.is_adopted {
+            return Vec::new();
+        }
+        let values = [
+            IndexValue::name(&self.origin.id()),
+            IndexValue::name(&self.digest.to_string()),
+            IndexValue::instant(self.created_at),
+        ];
+        vec![IndexEntry::new(GateKeyIndex::Origin, values)]
+    }
+}

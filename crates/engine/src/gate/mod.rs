@@ -1,0 +1,47 @@
+//! Gates: durable questions to a person, whose answers authorise exactly one thing each.
+//!
+//! A gate is a row: it is written when it is opened, when it leaves pending, and when its content goes. Everything that
+//! follows from a decision (the capability, the session, the task) is in the commit of the decision.
+
+mod author;
+mod call;
+mod canonical;
+mod decide;
+mod error;
+mod follow;
+mod grant;
+mod key;
+mod link;
+mod list;
+mod new;
+mod open;
+mod recover;
+mod resolve;
+mod retain;
+mod row;
+mod service;
+mod shared;
+mod show;
+mod table;
+mod wait;
+
+pub use author::{Author, AuthorKind, Reply, Scope, Timeout};
+pub use call::{Asker, Call, Input, kind_word};
+pub use canonical::{Canonical, InvalidInput};
+pub use decide::{Choice, Decide, EditedInput};
+pub use error::GateError;
+pub(crate) use follow::follow_run;
+pub use grant::{GrantIndex, StandingGrant};
+pub use key::{GateKey, GateKeyIndex, InvalidKey, KeyId};
+pub use list::{GateCursor, GateFilter, GatePage};
+pub use new::{NewGate, SeenIn};
+pub use open::{Opened, OpenedHow};
+pub use recover::{DueEnded, GatesRecovered, Restart};
+pub(crate) use resolve::follow_session;
+pub use retain::Retained;
+pub use row::{Caller, Content, Edited, End, Gate, GateIndex, GateStatus, InTurn, Said};
+pub use service::Gates;
+pub(crate) use shared::Shared;
+pub use shared::{Approvers, EveryOperator};
+pub use show::{Lines, escaped};
+pub use table::{GateCell, GateEvent, GateIgnored, GateRefused, GateState, decide};

@@ -1,0 +1,143 @@
+//! Deadlines and restarts: what is due ends, what a restart made meaningless ends too, and no time is added.
+
+use dormouse_filesystem::{IndexValue, Owned, Query, Records, SystemIndex};
+use dormouse_state::Invalidation;
+use jiff::Timestamp;
+
+use super::{Gate, GateIndex, author};
+use crate::core::Core;
+use crate::draft::Verdict;
+use crate::engine::Engine;
+use crate::limits::PAGE_MAX;
+use crate::run::{Run, RunState};
+use crate::{CommandError, GateId, Principal, TenantId};
+
+/// `gates.restart`: what becomes of pending gates when the engine starts again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Restart {
+    /// They stay, with the time they had left.
+    #[default]
+    Keep,
+    /// Those of runs that died with the process lose their meaning.
+    Invalidate,
+}
+
+/// What recovery did with pending gates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GatesRecovered {
+    /// Their time was up.
+    pub expired: usize,
+    /// The restart made them meaningless.
+    pub invalidated: usize,
+    /// Their deadline was further away than they were given, since the clock went back, and was pulled in.
+    pub pulled_in: usize,
+}
+
+/// What was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DueEnded {
+    /// Gates that expired.
+    pub gates: usize,
+    /// Capabilities that did.
+    pub capabilities: usize,
+}
+
+impl Engine {
+    /// Ends the gates and capabilities whose time is up, of all tenants: a commit each. For the one loop that serves
+    /// deadlines; it reads the index of what is due and nothing else.
+    ///
+    /// # Errors
+    /// As any read and any commit; what was ended before stays so.
+    pub async fn expire_due(&self) -> Result<DueEnded, CommandError> {
+        let now = self.environment().clock.now();
+        let mut ended = DueEnded::default();
+        for (tenant, gate) in self.pending_gates(Some(now)).await? {
+            ended.gates += usize::from(self.handle(&tenant).gates.expire(gate).await?);
+        }
+        ended.capabilities = crate::capability::expire_due(self, now).await?;
+        Ok(ended)
+    }
+
+    /// What a start does with pending gates: to be called once, after [`recover`](Self::recover).
+    ///
+    /// # Errors
+    /// As any read and any commit.
+    pub async fn recover_gates(&self, restart: Restart) -> Result<GatesRecovered, CommandError> {
+        let mut recovered = GatesRecovered::default();
+        for (tenant, id) in self.pending_gates(None).await? {
+            let gates = self.handle(&tenant).gates;
+            let core = &gates.core;
+            if gates.expire(id).await? {
+                recovered.expired += 1;
+            } else if restart == Restart::Invalidate && self.died(core, id).await? {
+                let ended = gates.invalidate(id, Invalidation::Restart).await?;
+                recovered.invalidated += usize::from(ended);
+            } else {
+                recovered.pulled_in += usize::from(pull_in(core, id).await?);
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Whether a gate's run died with its process: in a store of this process alone all have, in a shared one those
+    /// that have ended.
+    async fn died(&self, core: &Core, id: GateId) -> Result<bool, CommandError> {
+        if self.is_exclusive() {
+            return Ok(true);
+        }
+        let gate = Records::<Gate>::new(&core.space).get(&id).await?;
+        let Some(caller) = gate.and_then(|gate| gate.caller) else {
+            return Ok(false);
+        };
+        let run = Records::<Run>::new(&core.space).get(&caller.run).await?;
+        Ok(run.is_none_or(|run| run.state == RunState::Ended))
+    }
+
+    /// The pending gates of all tenants, or those that are due.
+    async fn pending_gates(&self, due: Option<Timestamp>) -> Result<Vec<(TenantId, GateId)>, CommandError> {
+        let rows = SystemIndex::<Gate>::new(self.system());
+        let until = due.and_then(|now| now.checked_add(jiff::SignedDuration::from_nanos(1)).ok());
+        let (mut found, mut after) = (Vec::new(), None);
+        // Ends with the last page.
+        loop {
+            let query = Query::of(GateIndex::Due)
+                .range(None, until.map(IndexValue::instant))
+                .after(after)
+                .limit(PAGE_MAX);
+            let page = rows.find(&query).await?;
+            let named = |row: Owned<GateId>| Some((row.owner.first()?.as_str().parse().ok()?, row.id));
+            found.extend(page.rows.into_iter().filter_map(named));
+            after = page.next;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// A deadline is never further away than the time that was given.
+async fn pull_in(core: &Core, id: GateId) -> Result<bool, CommandError> {
+    let by = Principal::engine();
+    let done = core.command(&by, |mut draft| async move {
+        let rows = Records::<Gate>::new(&core.space);
+        let Some(read) = rows.get(&id).await? else {
+            return Ok(Verdict::Nothing(false));
+        };
+        let latest = read.timeout_ms.map(|given| author::expiry(draft.now(), given));
+        let (Some(latest), Some(at), true) = (latest, read.expires_at, read.is_pending()) else {
+            return Ok(Verdict::Nothing(false));
+        };
+        if at <= latest {
+            return Ok(Verdict::Nothing(false));
+        }
+        let gate = Gate {
+            expires_at: Some(latest),
+            updated_at: draft.now(),
+            op: draft.op(),
+            ..Gate::clone(&read)
+        };
+        rows.stage_replace(draft.batch(), &read, &gate).await?;
+        Ok(Verdict::Commit(draft, true))
+    });
+    Ok(done.await?.answer)
+}

@@ -1,0 +1,252 @@
+//! Leaving pending: the row, the capability, the session and the event in one draft, whatever the cause.
+
+use dormouse_filesystem::{Namespace, Query, Records, Tenant, Versioned};
+use dormouse_state::{Caller as StateCaller, Command, Effect, GateOutcome, Invalidation, OnTimeout};
+
+use super::link::{Heard, Word, tell_session};
+use super::{Author, AuthorKind, End, Gate, GateStatus, GrantIndex, Scope, StandingGrant};
+use crate::capability::Capability;
+use crate::core::Core;
+use crate::draft::Draft;
+use crate::event::Change;
+use crate::limits::PAGE_MAX;
+use crate::run::{Run, RunState, StopReason, Stopped, stage_stop};
+use crate::task::{Cause, Task, TaskEvent, TaskState, Wait, move_task};
+use crate::{CommandError, GateId, SessionId, Subject};
+
+/// A gate that will have left pending with the commit of the draft.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) gate: Gate,
+    /// The run that is told to stop by it.
+    pub(super) stopped: Option<Stopped>,
+}
+
+/// Stages that a gate leaves pending, and all that follows: its session, its task, its run.
+pub(super) async fn leave(
+    core: &Core,
+    draft: &mut Draft,
+    read: &Versioned<Gate>,
+    end: End,
+) -> Result<Left, CommandError> {
+    let gate = stage_end(&core.space, draft, read, end).await?;
+    let run = caller(core, &gate).await?;
+    tell(core, draft, &gate, run.as_deref()).await?;
+    wake_task(core, draft, &gate).await?;
+    let stopped = stop_run(core, draft, &gate, run.as_deref()).await?;
+    Ok(Left { gate, stopped })
+}
+
+/// The run that asked.
+async fn caller(core: &Core, gate: &Gate) -> Result<Option<Versioned<Run>>, CommandError> {
+    let Some(caller) = gate.caller else {
+        return Ok(None);
+    };
+    Ok(Records::<Run>::new(&core.space).get(&caller.run).await?)
+}
+
+fn is_live(run: &Run) -> bool {
+    match run.state {
+        RunState::Starting | RunState::Running | RunState::Stopping => true,
+        RunState::Waiting | RunState::Ended => false,
+    }
+}
+
+async fn tell(core: &Core, draft: &mut Draft, gate: &Gate, run: Option<&Run>) -> Result<(), CommandError> {
+    let Some(turn) = gate.session else { return Ok(()) };
+    let outcome = gate.outcome().expect("it has left pending");
+    let caller = if run.is_some_and(is_live) {
+        StateCaller::Waits
+    } else {
+        StateCaller::Gone
+    };
+    let command = Command::ResolveGate {
+        gate: state_id(gate.id),
+        outcome,
+        caller,
+    };
+    // A session that knows nothing of the gate, or began another life, has nothing to change.
+    match tell_session(&core.space, draft, turn, Word::Command(&command), Some(gate.id)).await? {
+        Heard::Unknown | Heard::Stale { .. } | Heard::Answered { .. } => Ok(()),
+    }
+}
+
+/// A task that waits for the gate is ready again.
+async fn wake_task(core: &Core, draft: &mut Draft, gate: &Gate) -> Result<(), CommandError> {
+    let Subject::Task(id) = gate.origin else {
+        return Ok(());
+    };
+    let Some(task) = Records::<Task>::new(&core.space).get(&id).await? else {
+        return Ok(());
+    };
+    if task.state
+        != (TaskState::Waiting {
+            on: Wait::Gate { gate: gate.id },
+        })
+    {
+        return Ok(());
+    }
+    move_task(core, draft, &task, &TaskEvent::Due, Cause::default()).await?;
+    Ok(())
+}
+
+/// Under the policy of pause, a run whose question nobody answered in time is told to stop.
+async fn stop_run(
+    core: &Core,
+    draft: &mut Draft,
+    gate: &Gate,
+    run: Option<&Run>,
+) -> Result<Option<Stopped>, CommandError> {
+    let is_over = gate.outcome() == Some(GateOutcome::Expired(OnTimeout::Pause));
+    let Some(run) = run.filter(|run| is_over && is_live(run)) else {
+        return Ok(None);
+    };
+    let reason = StopReason::Cancel {
+        by: crate::Principal::engine(),
+        reason: Some(dormouse_secrets::Scrubbed::constant("nobody decided in time")),
+    };
+    stage_stop(core, draft, run.id, reason).await
+}
+
+/// Stages the end of a gate alone: its row, its capability, its event.
+pub(super) async fn stage_end(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    read: &Versioned<Gate>,
+    end: End,
+) -> Result<Gate, CommandError> {
+    let mut gate = Gate {
+        end: Some(end),
+        updated_at: draft.now(),
+        op: draft.op(),
+        ..Gate::clone(read)
+    };
+    if gate.word() == GateStatus::Discarded.word() {
+        gate = gate.erased();
+    }
+    Records::new(space)
+        .stage_replace(draft.batch(), read, &gate)
+        .await?;
+    stage_consequences(space, draft, &gate)?;
+    Ok(gate)
+}
+
+/// What the commit of a gate's end has beside its row.
+pub(super) fn stage_consequences(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    gate: &Gate,
+) -> Result<(), CommandError> {
+    let end = gate.end.as_ref().expect("it has left pending");
+    if end.status == GateStatus::Approved {
+        let capability = Capability::of(gate, draft.now(), draft.op());
+        Records::new(space).stage_create(draft.batch(), &capability)?;
+    }
+    draft.tell(&gate.about(), &resolved(gate, end))
+}
+
+fn resolved(gate: &Gate, end: &End) -> Change {
+    let said = end.said.as_ref();
+    let waited = end.at.duration_since(gate.opened_at).as_millis();
+    Change::GateResolved {
+        kind: gate.kind,
+        status: end.status,
+        cause: end.cause,
+        by: end.by.kind,
+        inferred: end.by.inferred,
+        edited: said.is_some_and(|said| said.edited.is_some()),
+        scope: (end.status == GateStatus::Approved).then(|| said.map_or(Scope::Once, |said| said.scope)),
+        waited_ms: u64::try_from(waited).unwrap_or(0),
+    }
+}
+
+/// Stages what a session's answer means for its gates: those it ended, and its grants when it is over. `own` is the
+/// gate whose end the session was told of.
+pub(crate) async fn follow_session(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    session: SessionId,
+    effects: &[Effect],
+    own: Option<GateId>,
+) -> Result<(), CommandError> {
+    for effect in effects {
+        match effect {
+            Effect::GateEnded { gate, outcome } => {
+                let Ok(id) = gate.as_str().parse::<GateId>() else {
+                    continue;
+                };
+                if Some(id) != own {
+                    end_by_session(space, draft, id, *outcome).await?;
+                }
+            }
+            Effect::Ended { .. } => end_grants(space, draft, session).await?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn end_by_session(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    id: GateId,
+    outcome: GateOutcome,
+) -> Result<(), CommandError> {
+    let GateOutcome::Invalidated(cause) = outcome else {
+        return Ok(());
+    };
+    let Some(read) = Records::<Gate>::new(space).get(&id).await? else {
+        return Ok(());
+    };
+    if !read.is_pending() {
+        return Ok(());
+    }
+    let end = invalidated(draft, cause);
+    stage_end(space, draft, &read, end).await?;
+    Ok(())
+}
+
+/// The end of a gate that lost its meaning.
+pub(super) fn invalidated(draft: &Draft, cause: Invalidation) -> End {
+    let author = match cause {
+        Invalidation::SettledElsewhere => AuthorKind::Terminal,
+        Invalidation::Restart => AuthorKind::Restart,
+        Invalidation::Superseded
+        | Invalidation::TurnOver
+        | Invalidation::RunEnded
+        | Invalidation::SessionEnded
+        | Invalidation::AgentDeleted => AuthorKind::Engine,
+    };
+    End {
+        status: GateStatus::Invalidated,
+        by: Author::engine(author),
+        at: draft.now(),
+        cause: Some(cause),
+        said: None,
+    }
+}
+
+/// The grants of a session go with its life.
+async fn end_grants(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    session: SessionId,
+) -> Result<(), CommandError> {
+    let grants = Records::<StandingGrant>::new(space);
+    let query = Query::of(GrantIndex::Session)
+        .equals([dormouse_filesystem::IndexValue::name(&session.to_string())])
+        .limit(PAGE_MAX);
+    for grant in grants.find(&query).await?.rows {
+        grants.stage_remove(draft.batch(), &grant).await?;
+        let change = Change::GateGrantRevoked {
+            grant: grant.gate,
+            by: AuthorKind::Engine,
+        };
+        draft.tell(&grant.about(), &change)?;
+    }
+    Ok(())
+}
+
+pub(super) fn state_id(gate: GateId) -> dormouse_state::GateId {
+    dormouse_state::GateId::new(gate.to_string())
+}

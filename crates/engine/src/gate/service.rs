@@ -1,0 +1,289 @@
+//! The gates of a tenant: the one service that writes their rows.
+
+use std::sync::Arc;
+
+use dormouse_filesystem::{Cursor, IndexValue, Query, Records, Versioned};
+use dormouse_secrets::Scrubber;
+use dormouse_state::Invalidation;
+
+use super::decide::{Decided, expired, not_pending, staged as decide_staged};
+use super::list::list;
+use super::open::Prepared;
+use super::resolve::{invalidated, leave};
+use super::{
+    Author, AuthorKind, Decide, End, Gate, GateCell, GateCursor, GateError, GateEvent, GateFilter, GateIndex,
+    GatePage, GateStatus, GrantIndex, NewGate, Opened, Retained, StandingGrant, decide, open, retain, wait,
+};
+use crate::agent::Agents;
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
+use crate::event::Change;
+use crate::find::resolve;
+use crate::limits::GATES_BATCH_MAX;
+use crate::{CommandError, GateId, Principal, SessionId};
+
+/// A tenant's gates.
+#[derive(Debug, Clone)]
+pub struct Gates {
+    pub(super) core: Arc<Core>,
+    agents: Agents,
+    rows: Records<Gate>,
+}
+
+impl Gates {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::clone(core),
+            agents: Agents::new(core),
+            rows: Records::new(&core.space),
+        }
+    }
+
+    /// Opens a gate: it is durable when this returns, and may be shown then. The same call asked again finds its gate
+    /// and decision; an equal call of an earlier attempt that no longer waits is taken over.
+    ///
+    /// # Errors
+    /// `Invalid` for its fields; `UnknownSession`, `StaleIncarnation` and `Rejected` by its session; `Full` denies the
+    /// call; `NotFound` and `AgentDeleting` for its agent.
+    pub async fn open(
+        &self,
+        by: &Principal,
+        new: &NewGate,
+        scrubber: &Scrubber,
+    ) -> Result<Opened, GateError> {
+        let wanted = &Prepared::of(&self.core, new, scrubber)?;
+        let done = self
+            .core
+            .command(by, |draft| open::staged(&self.core, &self.agents, draft, wanted));
+        done.await?.answer
+    }
+
+    /// A gate, pending or ended.
+    ///
+    /// # Errors
+    /// `UnknownGate`, `Corrupt`.
+    pub async fn get(&self, gate: GateId) -> Result<Versioned<Gate>, GateError> {
+        let row = self.rows.get(&gate).await.map_err(CommandError::from)?;
+        row.ok_or(GateError::UnknownGate { gate })
+    }
+
+    /// The id that is meant by a whole id or its first 8 digits or more.
+    ///
+    /// # Errors
+    /// `InvalidId`; `NotFound` and `Ambiguous` for a short form. A whole id is not looked up.
+    pub async fn resolve(&self, given: &str) -> Result<GateId, CommandError> {
+        resolve(&self.rows, GateIndex::Id, given).await
+    }
+
+    /// One page of gates, the pending ones first.
+    ///
+    /// # Errors
+    /// `Invalid` for a limit that is not 1 to 1,000, `CursorScope`.
+    pub async fn list(
+        &self,
+        filter: &GateFilter,
+        after: Option<GateCursor>,
+        limit: usize,
+    ) -> Result<GatePage, CommandError> {
+        list(&self.core, filter, after, limit).await
+    }
+
+    /// Decides a gate as it was shown, with everything that follows in one commit. The same decision by the same person
+    /// is answered as the first time.
+    ///
+    /// # Errors
+    /// In this order: `UnknownGate`, `Forbidden`, `NotDecidable`, `WrongType` and `Invalid`, `Changed` for the digest,
+    /// `NotPending`, `Changed` for the version, `TooLate`.
+    pub async fn decide(&self, by: &Principal, wanted: &Decide) -> Result<Gate, GateError> {
+        let done = self
+            .core
+            .command(by, |draft| decide_staged(&self.core, draft, by, wanted));
+        Ok(self.told(done.await?.answer?))
+    }
+
+    /// Decides several, each by a commit of its own. What came since the list was shown stays pending.
+    ///
+    /// # Errors
+    /// `Invalid` for more than 100; nothing was decided then. Each decision has its own answer.
+    pub async fn decide_all(
+        &self,
+        by: &Principal,
+        wanted: &[Decide],
+    ) -> Result<Vec<Result<Gate, GateError>>, GateError> {
+        if wanted.len() > GATES_BATCH_MAX {
+            let reason = format!("at most {GATES_BATCH_MAX} are decided at once");
+            return Err(GateError::invalid("gates", reason));
+        }
+        let mut answers = Vec::with_capacity(wanted.len());
+        for one in wanted {
+            answers.push(self.decide(by, one).await);
+        }
+        Ok(answers)
+    }
+
+    /// Withdraws a pending gate as if it had never been: its content is erased, and its key stays taken. Again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// `UnknownGate`; `NotPending` when it was decided, so that no decision is lost.
+    pub async fn discard(&self, by: &Principal, gate: GateId) -> Result<Gate, GateError> {
+        let done = self.core.command(by, |draft| async move {
+            let end = End {
+                status: GateStatus::Discarded,
+                by: Author::person(by),
+                at: draft.now(),
+                cause: None,
+                said: None,
+            };
+            self.ended(draft, gate, GateEvent::Discard, end).await
+        });
+        Ok(self.told(done.await?.answer?))
+    }
+
+    /// Ends a gate whose time is up. Whether it was ended by this.
+    ///
+    /// # Errors
+    /// As any read and any commit. A gate that is not there, not pending or not due is left as it is.
+    pub async fn expire(&self, gate: GateId) -> Result<bool, CommandError> {
+        let by = Principal::engine();
+        let done = self.core.command(&by, |draft| async move {
+            let is_due = self
+                .rows
+                .get(&gate)
+                .await?
+                .is_some_and(|gate| gate.is_due(draft.now()));
+            let end = expired(&draft);
+            self.ended(draft, gate, GateEvent::Expire { is_due }, end).await
+        });
+        self.was_ended(done.await?)
+    }
+
+    /// Ends a gate that lost its meaning. Whether it was ended by this.
+    ///
+    /// # Errors
+    /// As any read and any commit. A gate that is not there or not pending is left as it is.
+    pub async fn invalidate(&self, gate: GateId, cause: Invalidation) -> Result<bool, CommandError> {
+        let by = Principal::engine();
+        let done = self.core.command(&by, |draft| async move {
+            let end = invalidated(&draft, cause);
+            self.ended(draft, gate, GateEvent::Invalidate, end).await
+        });
+        self.was_ended(done.await?)
+    }
+
+    fn was_ended(&self, done: crate::core::Done<Result<Decided, GateError>>) -> Result<bool, CommandError> {
+        match done.answer {
+            Ok(decided) => {
+                self.told(decided);
+                Ok(done.version.is_some())
+            }
+            Err(GateError::Command(error)) => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Stages what the table says of this event.
+    async fn ended(
+        &self,
+        mut draft: Draft,
+        gate: GateId,
+        event: GateEvent,
+        end: End,
+    ) -> Result<Verdict<Result<Decided, GateError>>, CommandError> {
+        let Some(read) = self.rows.get(&gate).await? else {
+            return Ok(Verdict::Nothing(Err(GateError::UnknownGate { gate })));
+        };
+        match decide(read.state(), event) {
+            GateCell::End(_) => {
+                let left = leave(&self.core, &mut draft, &read, end).await?;
+                Ok(Verdict::Commit(draft, Ok((left.gate, left.stopped))))
+            }
+            GateCell::Ignore(_) => Ok(Verdict::Nothing(Ok((read.into_inner(), None)))),
+            GateCell::Refuse(_) => {
+                let end = read.end.as_ref().expect("what is pending can be ended");
+                Ok(Verdict::Nothing(Err(not_pending(end))))
+            }
+            GateCell::OpenNew => unreachable!("only opening again says so"),
+        }
+    }
+
+    /// Tells a run of this process that it is to stop.
+    fn told(&self, (gate, stopped): Decided) -> Gate {
+        if let Some(stopped) = stopped {
+            self.core.live.tell(stopped.run, stopped.reason);
+        }
+        gate
+    }
+
+    /// Waits until a gate has left pending, at once when it has. Decided in another process, it is seen after 5 s at
+    /// the latest. Dropping the future ends the wait and decides nothing.
+    ///
+    /// # Errors
+    /// `AlreadyAwaited` when somebody in this process waits for it; `UnknownGate`.
+    pub async fn wait(&self, gate: GateId) -> Result<Gate, GateError> {
+        wait::wait(&self.core, gate).await
+    }
+
+    /// How many wait in this process.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.core.gates.waiting()
+    }
+
+    /// One page of a session's grants, oldest first.
+    ///
+    /// # Errors
+    /// `Invalid` for a limit that is not 1 to 1,000, `CursorScope`.
+    pub async fn grants(
+        &self,
+        session: SessionId,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<Versioned<StandingGrant>>, Option<Cursor>), CommandError> {
+        let query = Query::of(GrantIndex::Session)
+            .equals([IndexValue::name(&session.to_string())])
+            .after(after)
+            .limit(limit);
+        let found = Records::<StandingGrant>::new(&self.core.space)
+            .find(&query)
+            .await?;
+        Ok((found.rows, found.next))
+    }
+
+    /// Takes a grant back: equal calls ask again. Whether there was one.
+    ///
+    /// # Errors
+    /// As any read and any commit.
+    pub async fn revoke_grant(&self, by: &Principal, grant: &StandingGrant) -> Result<bool, CommandError> {
+        let done = self.core.command(by, |mut draft| async move {
+            let grants = Records::<StandingGrant>::new(&self.core.space);
+            let Some(read) = grants.get(&grant.key).await? else {
+                return Ok(Verdict::Nothing(false));
+            };
+            grants.stage_remove(draft.batch(), &read).await?;
+            let change = Change::GateGrantRevoked {
+                grant: read.gate,
+                by: AuthorKind::Person,
+            };
+            draft.tell(&read.about(), &change)?;
+            Ok(Verdict::Commit(draft, true))
+        });
+        Ok(done.await?.answer)
+    }
+
+    /// Erases the content of gates that ended 90 days ago, and removes those that ended 180 days ago.
+    ///
+    /// # Errors
+    /// As any read and any commit; what was done before stays so.
+    pub async fn retain(&self) -> Result<Retained, CommandError> {
+        retain::by_age(&self.core, self.core.environment.clock.now()).await
+    }
+
+    /// Erases the content of a session's ended gates beyond its newest 100.
+    ///
+    /// # Errors
+    /// As any read and any commit; what was done before stays so.
+    pub async fn retain_session(&self, session: SessionId) -> Result<Retained, CommandError> {
+        retain::by_number(&self.core, session).await
+    }
+}
