@@ -6,6 +6,8 @@ mod chart;
 mod command;
 mod context;
 mod display;
+#[cfg(feature = "driver")]
+pub mod driver;
 mod event;
 mod evidence;
 mod filter;

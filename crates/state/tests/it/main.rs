@@ -2,6 +2,7 @@
 
 mod bench;
 mod cases;
+mod driver;
 mod evidence;
 mod histories;
 mod rows;

@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use dormouse_engine::agent::AgentConfig;
 use dormouse_engine::event::Event;
+use dormouse_engine::gate::{Approvers, EveryOperator};
 use dormouse_engine::outcome::{Facts, PartialCause};
 use dormouse_engine::outcome::{FailReason, Outcome, ResourceUsage};
 use dormouse_engine::recovery::{OrphanFate, Orphans, Recovery};
 use dormouse_engine::run::{ClaimOptions, Claimed, Process};
+use dormouse_engine::session::Sessions;
 use dormouse_engine::task::{NewTask, Task};
 use dormouse_engine::worker::Boot;
 use dormouse_engine::{
@@ -148,6 +150,11 @@ impl House {
         engine(&self.store, &self.clock, seat).await
     }
 
+    /// The same, in which these decide who may decide gates.
+    pub(crate) async fn neighbour_with(&self, approvers: Arc<dyn Approvers>) -> Engine {
+        engine_with(&self.store, &self.clock, None, approvers).await
+    }
+
     pub(crate) async fn recover(&self) -> Recovery {
         self.engine.recover(&NoOrphans).await.unwrap()
     }
@@ -213,6 +220,15 @@ async fn open_sled(path: &std::path::Path) -> Arc<dyn RecordStore> {
 }
 
 async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>, seat: Option<Seat>) -> Engine {
+    engine_with(store, clock, seat, Arc::new(EveryOperator)).await
+}
+
+async fn engine_with(
+    store: &Arc<dyn RecordStore>,
+    clock: &Arc<HandClock>,
+    seat: Option<Seat>,
+    approvers: Arc<dyn Approvers>,
+) -> Engine {
     static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     let seed = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let need = Requirements::volatile();
@@ -232,7 +248,11 @@ async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>, seat: Opti
         },
         random,
     };
-    Engine::open(system, environment, EngineOptions::default())
+    let options = EngineOptions {
+        companions: vec![Arc::new(Sessions)],
+        approvers,
+    };
+    Engine::open(system, environment, options)
 }
 
 pub(crate) fn tenant_id() -> TenantId {

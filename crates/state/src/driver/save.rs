@@ -1,0 +1,122 @@
+//! How a driver saves, and how it gets back to what is stored.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep};
+
+use super::task::apply;
+use super::{Driver, Save, SaveError, SaveKind, Store};
+use crate::{Answer, Applied, Session};
+
+impl<S: Store> Driver<S> {
+    /// Saves the next state with all that led to it, and takes it.
+    pub(super) async fn save_durably(&mut self, next: &Session, applied: Applied) -> Result<(), SaveError> {
+        self.changes.push(applied);
+        let save = Save {
+            kind: SaveKind::Durable,
+            snapshot: next.view(),
+            changes: &self.changes,
+        };
+        if let Err(error) = self.store.save(save).await {
+            self.changes.pop();
+            self.is_unsure |= matches!(error, SaveError::Indeterminate(_));
+            return Err(error);
+        }
+        self.session = next.clone();
+        self.unsaved.clear();
+        self.changes.clear();
+        self.catch_up();
+        self.publish();
+        Ok(())
+    }
+
+    /// Saves what is unsaved. A live state is still ahead of the durable one: what led to it comes again with that.
+    pub(super) async fn flush(&mut self, kind: SaveKind) -> Result<(), SaveError> {
+        self.be_sure().await?;
+        let save = Save {
+            kind,
+            snapshot: self.session.view(),
+            changes: &self.changes,
+        };
+        match self.store.save(save).await {
+            Ok(()) => {
+                if kind == SaveKind::Durable {
+                    self.changes.clear();
+                    self.unsaved.clear();
+                }
+                self.catch_up();
+                Ok(())
+            }
+            Err(SaveError::Conflict) => self.reload().await,
+            Err(error) => {
+                self.is_unsure |= matches!(error, SaveError::Indeterminate(_));
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads again what is stored, if that is unknown.
+    pub(super) async fn be_sure(&mut self) -> Result<(), SaveError> {
+        if self.is_unsure {
+            self.reload().await?;
+            self.is_unsure = false;
+        }
+        Ok(())
+    }
+
+    /// Takes what is stored, and applies to it what was not saved.
+    pub(super) async fn reload(&mut self) -> Result<(), SaveError> {
+        let now = self.clock.now();
+        let snapshot = self.store.load().await?;
+        let restored = Session::restore(snapshot, self.options.session, now);
+        let mut session = restored.map_err(|error| SaveError::Corrupt(error.into()))?;
+        let (mut unsaved, mut changes) = (Vec::new(), Vec::new());
+        for input in self.unsaved.drain(..) {
+            // What is refused now was overtaken, or is stored already.
+            if let Answer::Applied(applied) = apply(&mut session, &input, now) {
+                unsaved.push(input);
+                changes.push(applied);
+            }
+        }
+        (self.unsaved, self.changes) = (unsaved, changes);
+        self.session = session;
+        if self.unsaved.is_empty() {
+            self.catch_up();
+        } else {
+            self.get_ahead();
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Saves durably until it is done; whoever calls bounds it.
+    pub(super) async fn save_to_the_end(&mut self) {
+        let mut delay = self.options.retry_min;
+        while self.is_ahead || !self.unsaved.is_empty() {
+            match self.flush(SaveKind::Durable).await {
+                Ok(()) => delay = self.options.retry_min,
+                Err(SaveError::Fenced | SaveError::Corrupt(_)) => return,
+                Err(SaveError::Conflict | SaveError::Indeterminate(_) | SaveError::Unavailable(_)) => {
+                    sleep(delay).await;
+                    delay = (delay * 2).min(self.options.retry_max);
+                }
+            }
+        }
+    }
+
+    pub(super) fn get_ahead(&mut self) {
+        self.is_ahead = true;
+        let at = Instant::now() + self.options.live_flush;
+        self.flush_at.get_or_insert(at);
+    }
+
+    fn catch_up(&mut self) {
+        self.is_ahead = false;
+        self.flush_at = None;
+        self.busy_at = Instant::now();
+    }
+
+    pub(super) fn publish(&self) {
+        self.view.send_replace(Arc::new(self.session.snapshot()));
+    }
+}
