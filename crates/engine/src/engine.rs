@@ -12,6 +12,7 @@ use crate::core::Core;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, Gates};
 use crate::run::{Companion, LiveRuns, Runs};
+use crate::session::SessionService;
 use crate::task::{Creations, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
@@ -73,6 +74,8 @@ pub struct Tenant {
     pub gates: Gates,
     /// What was approved by them.
     pub capabilities: Capabilities,
+    /// Its sessions.
+    pub sessions: SessionService,
     /// Its events.
     pub events: Events,
     pub(crate) core: Arc<Core>,
@@ -149,6 +152,7 @@ impl Engine {
             runs: Runs::new(&core),
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
+            sessions: SessionService::new(&core),
             events: Events::new(&core),
             core,
         }

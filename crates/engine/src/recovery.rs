@@ -15,6 +15,7 @@ use crate::engine::{Engine, Tenant};
 use crate::lease::{Held, Lease, LeaseIndex, held};
 use crate::limits::{LEASE_SKEW, PAGE_MAX};
 use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
+use crate::session::{SessionIndex, SessionRow};
 use crate::{CommandError, Reason, RunId, Subject, TenantId};
 
 /// What became of a process tree that outlived its supervisor.
@@ -118,7 +119,22 @@ impl Engine {
                 }),
             }
         }
+        self.idle_sessions(&mut recovery).await?;
         Ok(recovery)
+    }
+
+    /// Makes those sessions idle whose time came while nobody was there.
+    async fn idle_sessions(&self, recovery: &mut Recovery) -> Result<(), CommandError> {
+        for (tenant, session) in self.found::<SessionRow>(SessionIndex::Due).await? {
+            if let Err(error) = self.handle(&tenant).sessions.idle_if_due(session).await {
+                recovery.left.push(Left {
+                    tenant,
+                    subject: Subject::Session(session),
+                    why: LeftBecause::Error(error),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Kills what is left of process trees. Returns the runs of which something lives.

@@ -165,6 +165,35 @@ pub enum Change {
         /// A word for the kind of failure.
         reason: String,
     },
+    /// The end of a session's turn is no longer news.
+    #[serde(rename = "session.idle")]
+    SessionIdle {},
+    /// No turn of a session is to begin.
+    #[serde(rename = "session.paused")]
+    SessionPaused {
+        /// Whether a turn had to end first.
+        after_turn: bool,
+    },
+    /// A session's calls are made under another rule.
+    #[serde(rename = "session.mode_changed")]
+    SessionModeChanged {
+        /// The rule until now.
+        from: dormouse_state::Mode,
+        /// The rule from now on.
+        to: dormouse_state::Mode,
+    },
+    /// A session is over.
+    #[serde(rename = "session.ended")]
+    SessionEnded {
+        /// How many turns it had.
+        turns: u32,
+    },
+    /// An ended session began its next life.
+    #[serde(rename = "session.reopened")]
+    SessionReopened {
+        /// Which life it is.
+        incarnation: u32,
+    },
     /// A person is asked.
     #[serde(rename = "gate.opened")]
     GateOpened {

@@ -190,7 +190,7 @@ impl Told {
     }
 }
 
-/// The event of an effect. Those of gates, pauses and providers come with the services that cause them.
+/// The event of an effect. Those of gates and providers come with the services that cause them.
 fn change_of(effect: &Effect) -> Option<Change> {
     match effect {
         Effect::TurnStarted { turn, .. } => Some(Change::SessionTurnStarted { turn: *turn }),
@@ -207,17 +207,19 @@ fn change_of(effect: &Effect) -> Option<Change> {
         Effect::Errored { reason } => Some(Change::SessionErrored {
             reason: reason.clone(),
         }),
+        Effect::BecameIdle => Some(Change::SessionIdle {}),
+        Effect::Paused { after_turn } => Some(Change::SessionPaused {
+            after_turn: *after_turn,
+        }),
+        Effect::ModeChanged { from, to } => Some(Change::SessionModeChanged { from: *from, to: *to }),
+        Effect::Ended { turns, .. } => Some(Change::SessionEnded { turns: *turns }),
         Effect::SessionStarted
         | Effect::AwaitingHuman { .. }
         | Effect::GateEnded { .. }
         | Effect::Resumed(_)
-        | Effect::BecameIdle
-        | Effect::Paused { .. }
         | Effect::Stalled { .. }
         | Effect::PermissionDenied { .. }
-        | Effect::ModeChanged { .. }
         | Effect::RunBound { .. }
-        | Effect::RunUnbound { .. }
-        | Effect::Ended { .. } => None,
+        | Effect::RunUnbound { .. } => None,
     }
 }

@@ -3,18 +3,21 @@
 //! The machine is `dormouse-state`; here its snapshot is a record, and [`Sessions`] lets it follow the runs bound to
 //! it: every change of a run changes its session in the same commit. Attempts at one task share their session.
 
+mod apply;
 mod follow;
+mod service;
 
 use dormouse_filesystem::{
     Class, Cursor, IndexEntry, IndexValue, Namespace, Query, Record, RecordKind, Records, Tenant, Versioned,
     indexes,
 };
-use dormouse_state::{Display, Options, Session, Snapshot};
+use dormouse_state::{Display, Lifecycle, Options, Session, Snapshot};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use follow::Sessions;
 pub(crate) use follow::Told;
+pub use service::SessionService;
 
 use crate::event::About;
 use crate::{AgentName, CommandError, Incarnation, OpId, SessionId, Subject};
@@ -69,6 +72,8 @@ indexes! {
     pub enum SessionIndex {
         /// By agent and when they were made.
         Agent = own "agent",
+        /// Those that become idle at a time, over all tenants.
+        Due = system "due",
     }
 }
 
@@ -86,10 +91,12 @@ impl Record for SessionRow {
 
     fn index_entries(&self) -> Vec<IndexEntry<SessionIndex>> {
         let agent = IndexValue::segment(self.agent.segment());
-        vec![IndexEntry::new(
-            SessionIndex::Agent,
-            [agent, IndexValue::instant(self.created_at)],
-        )]
+        let by_agent = [agent, IndexValue::instant(self.created_at)];
+        let mut entries = vec![IndexEntry::new(SessionIndex::Agent, by_agent)];
+        if let Lifecycle::Completed { idle_at } = self.state.lifecycle {
+            entries.push(IndexEntry::new(SessionIndex::Due, [IndexValue::instant(idle_at)]));
+        }
+        entries
     }
 }
 
