@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::{Input, SaveError};
 use crate::{Answer, Command, Observed, Snapshot};
@@ -39,6 +39,7 @@ pub enum DriveError {
 pub struct Handle {
     mailbox: mpsc::Sender<Message>,
     stop: Arc<watch::Sender<bool>>,
+    look: Arc<Notify>,
     view: watch::Receiver<Arc<Snapshot>>,
 }
 
@@ -46,10 +47,16 @@ impl Handle {
     pub(super) fn new(
         mailbox: mpsc::Sender<Message>,
         stop: watch::Sender<bool>,
+        look: Arc<Notify>,
         view: watch::Receiver<Arc<Snapshot>>,
     ) -> Handle {
         let stop = Arc::new(stop);
-        Handle { mailbox, stop, view }
+        Handle {
+            mailbox,
+            stop,
+            look,
+            view,
+        }
     }
 
     /// Tells what was observed. Waits while the mailbox is full.
@@ -85,6 +92,17 @@ impl Handle {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.view.clone()
+    }
+
+    /// Says that somebody else wrote the session: it is read again before the next message.
+    pub fn look(&self) {
+        self.look.notify_one();
+    }
+
+    /// Whether the driver has ended, or is about to: who wants something of it starts another one.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.mailbox.is_closed()
     }
 
     /// Tells the driver to save what is unsaved, and to end.

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::{Applied, Command, Observed, Options, Session, Snapshot};
 
 pub use handle::{DriveError, Driven, Handle};
-pub use store::{Save, SaveError, SaveKind, Store};
+pub use store::{Save, SaveError, SaveKind, Store, Stored};
 
 use handle::Message;
 
@@ -112,9 +112,10 @@ pub struct Driver<S> {
     mailbox: mpsc::Receiver<Message>,
     view: watch::Sender<Arc<Snapshot>>,
     stop: watch::Receiver<bool>,
-    /// Applied, not saved: what is applied again on a state that somebody else changed.
+    look: Arc<Notify>,
+    /// Read and not saved durably: what is heard again on a state that somebody else changed.
     unsaved: Vec<Input>,
-    /// What came of them.
+    /// What came of them, where it was applied.
     changes: Vec<Applied>,
     /// Whether the state is ahead of the store, be it by a position only.
     is_ahead: bool,
@@ -144,7 +145,8 @@ impl<S: Store> Driver<S> {
         let (sender, mailbox) = mpsc::channel(options.mailbox_max.max(1));
         let (stopper, stop) = watch::channel(false);
         let view = watch::Sender::new(Arc::new(session.snapshot()));
-        let handle = Handle::new(sender, stopper, view.subscribe());
+        let look = Arc::new(Notify::new());
+        let handle = Handle::new(sender, stopper, Arc::clone(&look), view.subscribe());
         let driver = Driver {
             session,
             store,
@@ -153,6 +155,7 @@ impl<S: Store> Driver<S> {
             mailbox,
             view,
             stop,
+            look,
             unsaved: Vec::new(),
             changes: Vec::new(),
             is_ahead: false,
@@ -164,5 +167,12 @@ impl<S: Store> Driver<S> {
             is_parked: false,
         };
         (driver, handle)
+    }
+
+    /// Says that the bound run waits without a process: it alone keeps no driver.
+    #[must_use]
+    pub fn with_parked_run(mut self) -> Driver<S> {
+        self.is_parked = true;
+        self
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
 use super::task::apply;
-use super::{Driver, Save, SaveError, SaveKind, Store};
-use crate::{Answer, Applied, Session};
+use super::{Driver, Input, Save, SaveError, SaveKind, Store};
+use crate::{Answer, Applied, Ignored, Rejected, Session};
 
 impl<S: Store> Driver<S> {
     /// Saves the next state with all that led to it, and takes it.
@@ -31,8 +31,14 @@ impl<S: Store> Driver<S> {
     }
 
     /// Saves what is unsaved. A live state is still ahead of the durable one: what led to it comes again with that.
-    pub(super) async fn flush(&mut self, kind: SaveKind) -> Result<(), SaveError> {
+    pub(super) async fn flush(&mut self, wanted: SaveKind) -> Result<(), SaveError> {
         self.be_sure().await?;
+        // On a state that another one wrote, what could be gathered may have become more.
+        let kind = if self.changes.iter().any(|applied| applied.durable) {
+            SaveKind::Durable
+        } else {
+            wanted
+        };
         let save = Save {
             kind,
             snapshot: self.session.view(),
@@ -67,14 +73,17 @@ impl<S: Store> Driver<S> {
     /// Takes what is stored, and applies to it what was not saved.
     pub(super) async fn reload(&mut self) -> Result<(), SaveError> {
         let now = self.clock.now();
-        let snapshot = self.store.load().await?;
-        let restored = Session::restore(snapshot, self.options.session, now);
+        let stored = self.store.load().await?;
+        self.is_parked = stored.is_parked;
+        let restored = Session::restore(stored.snapshot, self.options.session, now);
         let mut session = restored.map_err(|error| SaveError::Corrupt(error.into()))?;
         let (mut unsaved, mut changes) = (Vec::new(), Vec::new());
         for input in self.unsaved.drain(..) {
-            // What is refused now was overtaken, or is stored already.
-            if let Answer::Applied(applied) = apply(&mut session, &input, now) {
+            let answer = apply(&mut session, &input, now);
+            if was_read(&input, &answer) {
                 unsaved.push(input);
+            }
+            if let Answer::Applied(applied) = answer {
                 changes.push(applied);
             }
         }
@@ -118,5 +127,19 @@ impl<S: Store> Driver<S> {
 
     pub(super) fn publish(&self) {
         self.view.send_replace(Arc::new(self.session.snapshot()));
+    }
+}
+
+/// Whether a session noted at least the position of an input. What it did not is stored already, or of another run or
+/// life.
+fn was_read(input: &Input, answer: &Answer) -> bool {
+    let is_unread = matches!(
+        answer,
+        Answer::Ignored(Ignored::Duplicate | Ignored::StaleRun)
+            | Answer::Rejected(Rejected::Incarnation | Rejected::Sources)
+    );
+    match input {
+        Input::Observed(_) => !is_unread,
+        Input::Command(_) => answer.applied().is_some(),
     }
 }

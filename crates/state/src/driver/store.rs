@@ -29,6 +29,15 @@ pub struct Save<'a> {
     pub changes: &'a [Applied],
 }
 
+/// A state as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The newest one.
+    pub snapshot: Snapshot,
+    /// Whether the bound run waits without a process.
+    pub is_parked: bool,
+}
+
 /// A save that was not done, or of which that is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
@@ -59,7 +68,7 @@ pub trait Store: Send + 'static {
     ///
     /// # Errors
     /// [`SaveError::Unavailable`], [`SaveError::Fenced`] or [`SaveError::Corrupt`].
-    async fn load(&mut self) -> Result<Snapshot, SaveError>;
+    async fn load(&mut self) -> Result<Stored, SaveError>;
 
     /// Saves a state.
     ///

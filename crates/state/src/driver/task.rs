@@ -10,11 +10,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::handle::Message;
 use super::{DriveError, Driven, Driver, Ended, Input, SaveError, SaveKind, Store, Why};
-use crate::{Answer, Command, Ignored, Lifecycle, Session};
+use crate::{Answer, CallId, Command, Event, Ignored, Lifecycle, Session, Step};
 
 /// What woke the loop.
 enum Woken {
     Told(Message),
+    Look,
     Time,
     Deserted,
     Stopped,
@@ -50,6 +51,11 @@ impl<S: Store> Driver<S> {
                         return why;
                     }
                 }
+                Woken::Look => {
+                    if let Err(why) = self.look_again().await {
+                        return why;
+                    }
+                }
                 Woken::Time if self.has_rested() => return self.leave().await,
                 Woken::Time => {}
                 Woken::Deserted => return Why::Rest,
@@ -63,6 +69,7 @@ impl<S: Store> Driver<S> {
         tokio::select! {
             biased;
             () = stopped(&mut self.stop) => Woken::Stopped,
+            () = self.look.notified() => Woken::Look,
             message = self.mailbox.recv() => message.map_or(Woken::Deserted, Woken::Told),
             () = sleep_until(wake_at) => Woken::Time,
         }
@@ -132,6 +139,13 @@ impl<S: Store> Driver<S> {
         }
     }
 
+    /// Somebody else wrote the session.
+    async fn look_again(&mut self) -> Result<(), Why> {
+        self.is_unsure = true;
+        let seen = self.be_sure().await;
+        self.note_trouble(seen)
+    }
+
     async fn become_idle(&mut self, now: Timestamp) -> Result<(), SaveError> {
         self.be_sure().await?;
         if !matches!(self.session.view().lifecycle, Lifecycle::Completed { .. }) {
@@ -185,8 +199,10 @@ impl<S: Store> Driver<S> {
         let applied = match answer {
             Answer::Applied(applied) => applied,
             refused @ (Answer::Ignored(_) | Answer::Rejected(_)) => {
+                // It was read: its position is noted, and on another state it might have said more.
                 if next != self.session {
                     self.session = next;
+                    self.unsaved.push(input.clone());
                     self.get_ahead();
                 }
                 let durable = !self.is_ahead && self.unsaved.is_empty();
@@ -272,13 +288,27 @@ fn drop_overtaken(inputs: &mut Vec<Input>) {
         .rev()
         .filter(|input| match input {
             Input::Command(_) => true,
-            Input::Observed(observed) => {
-                newer.insert((observed.source.clone(), std::mem::discriminant(&observed.event)))
-            }
+            Input::Observed(observed) => newer.insert((
+                observed.source.clone(),
+                std::mem::discriminant(&observed.event),
+                finished_call(&observed.event),
+            )),
         })
         .collect();
     kept.reverse();
     *inputs = kept;
+}
+
+/// The end of a call may be what a gate waits for, so no other call's overtakes it.
+fn finished_call(event: &Event) -> Option<CallId> {
+    if let Event::Working {
+        call,
+        step: Step::Finished,
+    } = event
+    {
+        return call.clone();
+    }
+    None
 }
 
 /// A gate may be decided while its run is parked; the run is then parked still.

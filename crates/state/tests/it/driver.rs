@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_state::driver::{
-    DriveError, Driven, Driver, DriverOptions, Ended, Handle, Save, SaveError, SaveKind, Store, Why,
+    DriveError, Driven, Driver, DriverOptions, Ended, Handle, Save, SaveError, SaveKind, Store, Stored, Why,
 };
 use dormouse_state::{
     Command, Completion, Edge, Event, Evidence, InputName, Mode, Observed, Options, Position, Row, RunId,
@@ -115,11 +115,14 @@ struct Shelved {
 
 #[async_trait]
 impl Store for Shelved {
-    async fn load(&mut self) -> Result<Snapshot, SaveError> {
+    async fn load(&mut self) -> Result<Stored, SaveError> {
         self.world.with(|shelf| {
             shelf.loads += 1;
             self.base = shelf.durable.sequence;
-            Ok(shelf.live.clone().unwrap_or_else(|| shelf.durable.clone()))
+            Ok(Stored {
+                snapshot: shelf.live.clone().unwrap_or_else(|| shelf.durable.clone()),
+                is_parked: false,
+            })
         })
     }
 
@@ -355,7 +358,6 @@ async fn three_failing_saves_delay_the_idle_to_the_third_retry() {
     assert_eq!(world.with(|shelf| shelf.attempts) - before, 4);
 }
 
-/// SG-31
 #[tokio::test(start_paused = true)]
 async fn a_thousand_flips_in_a_second_are_one_live_write() {
     let (world, handle, _driver, mut teller) = started();
@@ -394,6 +396,22 @@ async fn what_another_one_changed_and_what_was_not_saved_both_survive() {
     assert!(done.durable);
     assert_eq!(handle.view().row(), Row::Paused);
     assert_eq!(world.with(|shelf| shelf.durable.row()), Row::Paused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unsaved_is_heard_again_on_what_another_one_wrote() {
+    let (world, handle, _driver, mut teller) = started();
+    teller.event(Event::Thinking).await.unwrap();
+    let same = teller.event(Event::Thinking).await.unwrap();
+    assert!(same.answer.applied().is_none());
+    world.meddle(&Command::BeginTurn { expected_turn: None });
+    handle.look();
+    settle().await;
+    // What was the same on the old state is the beginning of work on the new one.
+    assert_eq!(handle.view().row(), Row::Thinking);
+    assert_eq!(handle.view().turn.number, 2);
+    pass(1_000).await;
+    assert_eq!(world.saves(SaveKind::Live), 1);
 }
 
 #[tokio::test(start_paused = true)]
