@@ -185,6 +185,13 @@ impl Problem {
         self
     }
 
+    /// With the version that would have been right.
+    #[must_use]
+    pub fn current_version(mut self, version: u64) -> Self {
+        self.0.current_version = Some(version);
+        self
+    }
+
     /// With another status, of an answer that was no problem document.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {

@@ -94,6 +94,8 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Task(_)
         | Command::Runs(_)
         | Command::Agent(_)
+        | Command::Gate(_)
+        | Command::Session(_)
         | Command::Events(_)
         | Command::Config(_)
         | Command::Store(_)

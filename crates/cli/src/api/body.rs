@@ -113,6 +113,11 @@ pub(super) fn item(status: StatusCode, version: u64, body: &impl Serialize) -> R
     response
 }
 
+/// Done, and there is nothing to say.
+pub(super) fn nothing() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
 /// Lines of JSON, as they come.
 pub(super) fn lines(body: Body) -> Response {
     (

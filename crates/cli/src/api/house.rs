@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use dormouse_engine::run::{RunRow, RunState};
 use dormouse_engine::supervisor::{Force, Supervisor};
@@ -12,11 +13,15 @@ use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId,
 };
 use dormouse_filesystem::{Backend, Capabilities, Health, RecordStore};
+use dormouse_secrets::Scrubber;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::owner::Role;
 use crate::owner::phase::Phase;
 use crate::problem::{Code, Problem};
+
+/// The header in which a client says who it is.
+pub const WHO: &str = "dormouse-who";
 
 /// The tenant of a request that names none.
 pub const TENANT_DEFAULT: &str = "default";
@@ -74,6 +79,11 @@ impl House {
     /// The engine.
     pub(super) fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    /// What is said passes it before it is stored.
+    pub(super) fn scrubber(&self) -> &Scrubber {
+        self.0.supervisor.scrubber()
     }
 
     /// What the owner is at the moment.
@@ -224,10 +234,24 @@ fn unavailable(why: &str) -> Problem {
         .retry_after_ms(50)
 }
 
+/// Longest name that a client may give itself, in bytes.
+const WHO_MAX: usize = 64;
+
+/// Who a client says it is. It holds the control token, and so may be whoever it likes: the name is for people.
+fn who(headers: &HeaderMap) -> Option<String> {
+    let name = headers.get(WHO)?.to_str().ok()?;
+    let is_name =
+        (1..=WHO_MAX).contains(&name.len()) && name.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+    is_name.then(|| name.to_owned())
+}
+
 /// Who asks, and whose part of the store they ask about.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
     pub(super) principal: Principal,
+    /// The same as who decides gates: with the name and process it says it has, so that of many on this host the one
+    /// that decided is known.
+    pub(super) decider: Principal,
     pub(super) tenant: Tenant,
 }
 
@@ -249,12 +273,20 @@ impl FromRequestParts<House> for Asker {
             name: "control".to_owned(),
             channel: Channel::Cli,
         };
+        let decider = Principal {
+            name: who(&parts.headers).unwrap_or_else(|| principal.name.clone()),
+            ..principal.clone()
+        };
         // Reading makes nothing.
         let tenant = if parts.method.is_safe() {
             house.engine().tenant_unmade(&id)
         } else {
             house.engine().tenant(&id).await?
         };
-        Ok(Self { principal, tenant })
+        Ok(Self {
+            principal,
+            decider,
+            tenant,
+        })
     }
 }

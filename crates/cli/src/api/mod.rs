@@ -7,10 +7,12 @@ mod agents;
 mod body;
 mod events;
 mod gate;
+pub(crate) mod gates;
 mod health;
 mod house;
 mod refusal;
 mod runs;
+mod sessions;
 mod store;
 mod stream;
 mod tasks;
@@ -19,15 +21,16 @@ mod view;
 use axum::Router;
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use dormouse_filesystem::Cursor;
 use serde::Deserialize;
 
 pub use body::{BODY_BYTES_MAX, List};
 pub use gate::{Caller, Guard};
+pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
-pub use house::{House, TENANT_DEFAULT};
-pub use view::{AgentView, ChunkView, RunView, TaskView};
+pub use house::{House, TENANT_DEFAULT, WHO};
+pub use view::{AgentView, ChunkView, DecisionView, GateView, RunView, SessionView, TaskView};
 
 use crate::problem::{Code, Problem};
 
@@ -50,6 +53,13 @@ pub fn router(house: House, guard: Guard) -> Router {
         .route("/v1/runs/{id}", get(runs::get))
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/runs/{id}/log", get(runs::log))
+        .route("/v1/gates", get(gates::list))
+        .route("/v1/gates/decisions", post(gates::decide_many))
+        .route("/v1/gates/{id}", get(gates::get).delete(gates::discard))
+        .route("/v1/gates/{id}/decision", put(gates::decide))
+        .route("/v1/sessions", get(sessions::list))
+        .route("/v1/sessions/{id}", get(sessions::get))
+        .route("/v1/sessions/{id}/end", post(sessions::end))
         .route("/v1/events", get(events::list))
         .route("/v1/store/export", get(store::export))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())

@@ -81,6 +81,50 @@ pages! {
         "dormouse runs logs run_0198c0de7f3a7c11a2b3c4d5e6f70819",
         "dormouse runs logs -f run_0198c0de",
         "dormouse runs logs --raw run_0198c0de > output.bin";
+    gate COMMON =>
+        "dormouse gate list",
+        "dormouse gate show gat_0198c0de",
+        "dormouse gate approve gat_0198c0de --comment \"looks right\"";
+    gate_list LIST =>
+        "dormouse gate list",
+        "dormouse gate list --agent alice --state all",
+        "dormouse gate list -o jsonl > shown.jsonl";
+    gate_show COMMON =>
+        "dormouse gate show gat_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse gate show gat_0198c0de",
+        "dormouse gate show gat_0198c0de -o json";
+    gate_approve COMMON =>
+        "dormouse gate approve gat_0198c0de --comment \"looks right\"",
+        "dormouse gate approve gat_0198c0de --input '{\"file\":\"draft.md\"}'",
+        "dormouse gate approve --all-shown shown.jsonl";
+    gate_reject COMMON =>
+        "dormouse gate reject gat_0198c0de --comment \"not on a Friday\"",
+        "dormouse gate list -o jsonl | dormouse gate reject --all-shown -",
+        "dormouse gate reject --all-shown";
+    gate_answer COMMON =>
+        "dormouse gate answer gat_0198c0de \"the second draft\"",
+        "dormouse gate answer gat_0198c0de --option 2",
+        "dormouse gate answer gat_0198c0de";
+    gate_discard COMMON =>
+        "dormouse gate discard gat_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse gate discard gat_0198c0de",
+        "dormouse gate discard gat_0198c0de --quiet";
+    session COMMON =>
+        "dormouse session list",
+        "dormouse session show ses_0198c0de",
+        "dormouse session end ses_0198c0de";
+    session_list LIST =>
+        "dormouse session list",
+        "dormouse session list --agent alice",
+        "dormouse session list --all -o jsonl";
+    session_show COMMON =>
+        "dormouse session show ses_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse session show ses_0198c0de",
+        "dormouse session show ses_0198c0de -o json";
+    session_end COMMON =>
+        "dormouse session end ses_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse session end ses_0198c0de",
+        "dormouse session end ses_0198c0de -o json";
     agent COMMON =>
         "dormouse agent add alice",
         "dormouse agent list",

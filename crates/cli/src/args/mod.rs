@@ -1,5 +1,6 @@
 //! The command line, parsed once.
 
+mod gate;
 mod help;
 mod refusal;
 mod spec;
@@ -12,6 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use dormouse_engine::AgentName;
 use dormouse_engine::run::OutcomeKind;
 
+pub use gate::{Decided, Gate, GateList, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
 pub use spec::{ExitBy, Surroundings};
@@ -130,6 +132,12 @@ pub enum Command {
     /// Runs: each attempt at a task, with its outcome and output
     #[command(subcommand, arg_required_else_help = true, after_help = help::runs())]
     Runs(Runs),
+    /// Gates: what waits for a person, and deciding it
+    #[command(subcommand, arg_required_else_help = true, after_help = help::gate())]
+    Gate(Gate),
+    /// Sessions: whether an agent thinks, works, waits for a person or rests
+    #[command(subcommand, arg_required_else_help = true, after_help = help::session())]
+    Session(Session),
     /// Agents: whom tasks belong to
     #[command(subcommand, arg_required_else_help = true, after_help = help::agent())]
     Agent(Agent),
@@ -291,6 +299,35 @@ pub struct Logs {
     /// Print the bytes as they were; never to a terminal
     #[arg(long)]
     pub raw: bool,
+}
+
+/// `session …`.
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// List sessions, oldest first
+    #[command(after_help = help::session_list())]
+    List {
+        /// Only those of this agent
+        #[arg(long, value_name = "NAME")]
+        agent: Option<AgentName>,
+        /// Which page.
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show one session: its state, its turn, what it waits for
+    #[command(after_help = help::session_show())]
+    Show {
+        /// The session, or the first 8 digits of its id or more
+        #[arg(value_name = "SESSION", value_parser = value::session)]
+        id: String,
+    },
+    /// End a session for good: its gates go, and the run that is at it is stopped
+    #[command(after_help = help::session_end())]
+    End {
+        /// The session
+        #[arg(value_name = "SESSION", value_parser = value::session)]
+        id: String,
+    },
 }
 
 /// `agent …`.

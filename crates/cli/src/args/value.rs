@@ -3,10 +3,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use dormouse_engine::gate::Scope;
 use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::task::TaskState;
 use dormouse_engine::worker::environment::{NameClass, name_class};
-use dormouse_engine::{PrefixedId, RunId, TaskId};
+use dormouse_engine::{GateId, PrefixedId, RunId, SessionId, TaskId};
 
 use crate::config::table::{CLOCK, GRACE};
 use crate::duration;
@@ -43,9 +44,36 @@ pub(super) fn run(text: &str) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
+/// A gate's id or its short form, checked and kept as it was written.
+pub(super) fn gate(text: &str) -> Result<String, String> {
+    GateId::given(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// A session's id or its short form, checked and kept as it was written.
+pub(super) fn session(text: &str) -> Result<String, String> {
+    SessionId::given(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
 /// The word of a task's state.
 pub(super) fn task_state(text: &str) -> Result<String, String> {
     known(text, &TaskState::WORDS)
+}
+
+/// Which gates a list has.
+pub(super) fn gate_state(text: &str) -> Result<String, String> {
+    known(text, &["pending", "all"])
+}
+
+/// How far an approval goes.
+pub(super) fn scope(text: &str) -> Result<Scope, String> {
+    Ok(match known(text, &["once", "session"])?.as_str() {
+        "session" => Scope::Session,
+        _ => Scope::Once,
+    })
 }
 
 /// The word of an outcome.

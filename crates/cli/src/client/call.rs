@@ -45,6 +45,24 @@ impl Call {
         }
     }
 
+    /// A change that, sent again, is answered as the first time.
+    #[must_use]
+    pub fn put(path: impl Into<String>, body: &impl Serialize) -> Self {
+        Self {
+            method: Method::PUT,
+            ..Self::post(path, body)
+        }
+    }
+
+    /// A removal.
+    #[must_use]
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::DELETE,
+            ..Self::get(path)
+        }
+    }
+
     /// With a parameter, if it has a value.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
@@ -52,10 +70,10 @@ impl Call {
         self
     }
 
-    /// Whether it only reads, so that sending it again does no harm.
+    /// Whether sending it again does no harm: it only reads, or is answered as the first time.
     #[must_use]
-    pub fn is_read(&self) -> bool {
-        self.method == Method::GET
+    pub fn is_repeatable(&self) -> bool {
+        self.method == Method::GET || self.method == Method::PUT
     }
 
     /// The request, for this authority.

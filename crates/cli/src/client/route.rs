@@ -14,7 +14,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tower::ServiceExt;
 
 use super::call::Call;
-use crate::api::Caller;
+use crate::api::{Caller, WHO};
+use crate::edge;
 use crate::owner::token::ControlToken;
 
 /// Largest answer that is read whole, in bytes.
@@ -51,6 +52,7 @@ impl std::str::FromStr for Server {
 pub struct Client {
     route: Route,
     tenant: Option<HeaderValue>,
+    who: Option<HeaderValue>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,6 +88,7 @@ impl Client {
         Self {
             route: Route::InProcess(router),
             tenant,
+            who: who(),
         }
     }
 
@@ -95,6 +98,7 @@ impl Client {
         Self {
             route: Route::Server(server, token),
             tenant,
+            who: who(),
         }
     }
 
@@ -106,6 +110,9 @@ impl Client {
         let mut request = call.request(self.authority());
         if let Some(tenant) = &self.tenant {
             request.headers_mut().insert("dormouse-tenant", tenant.clone());
+        }
+        if let Some(who) = &self.who {
+            request.headers_mut().insert(WHO, who.clone());
         }
         match &self.route {
             Route::InProcess(router) => {
@@ -135,6 +142,11 @@ impl Client {
             Route::Server(Server::Unix(_), _) | Route::InProcess(_) => "dormouse",
         }
     }
+}
+
+/// This user and process, for those who ask later who it was.
+fn who() -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("{} (process {})", edge::user(), std::process::id())).ok()
 }
 
 async fn exchange<S>(connected: std::io::Result<S>, request: Request<Body>) -> Result<Answer, SendError>

@@ -235,7 +235,7 @@ impl<'a> Session<'a> {
 
     /// It was sent and the answer was lost: a read is sent again, anything else is not.
     async fn lost(&mut self, call: &Call, why: &str, attempt: &mut u32) -> Result<()> {
-        if !call.is_read() || *attempt == ATTEMPTS_MAX {
+        if !call.is_repeatable() || *attempt == ATTEMPTS_MAX {
             return Err(no_answer(call, why).into());
         }
         if self.context.server.is_none() {
@@ -380,7 +380,7 @@ fn jittered(attempt: u32) -> Result<Duration> {
 }
 
 fn no_answer(call: &Call, why: &str) -> Problem {
-    if call.is_read() {
+    if call.is_repeatable() {
         return Problem::new(Code::Unavailable, format!("there was no answer: {why}")).hint("try again");
     }
     Problem::new(Code::Unknown, format!("whether it was done is not known: {why}"))

@@ -4,11 +4,13 @@ mod agent;
 mod config;
 mod doctor;
 mod events;
+mod gate;
 mod listing;
 mod local;
 mod logs;
 mod run;
 mod runs;
+mod session;
 mod signals;
 mod store;
 mod task;
@@ -79,6 +81,8 @@ async fn visit(session: &mut Session<'_>, context: &Context, command: Command) -
         Command::Task(task) => task::task(session, context, task).await,
         Command::Runs(runs) => runs::runs(session, context, runs).await,
         Command::Agent(agent) => agent::agent(session, context, agent).await,
+        Command::Gate(gate) => gate::gate(session, context, gate).await,
+        Command::Session(command) => session::session(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
         | Command::Config(_)

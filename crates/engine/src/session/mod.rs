@@ -70,6 +70,8 @@ impl SessionRow {
 indexes! {
     /// What finds sessions.
     pub enum SessionIndex {
+        /// By id, so in the order they were made.
+        Id = own "id",
         /// By agent and when they were made.
         Agent = own "agent",
         /// Those that become idle at a time, over all tenants.
@@ -92,7 +94,10 @@ impl Record for SessionRow {
     fn index_entries(&self) -> Vec<IndexEntry<SessionIndex>> {
         let agent = IndexValue::segment(self.agent.segment());
         let by_agent = [agent, IndexValue::instant(self.created_at)];
-        let mut entries = vec![IndexEntry::new(SessionIndex::Agent, by_agent)];
+        let mut entries = vec![
+            IndexEntry::new(SessionIndex::Id, []),
+            IndexEntry::new(SessionIndex::Agent, by_agent),
+        ];
         if let Lifecycle::Completed { idle_at } = self.state.lifecycle {
             entries.push(IndexEntry::new(SessionIndex::Due, [IndexValue::instant(idle_at)]));
         }

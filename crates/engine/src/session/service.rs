@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use dormouse_filesystem::{Cursor, Namespace, Records, Tenant, Versioned};
+use dormouse_filesystem::{Cursor, Namespace, Query, Records, Tenant, Versioned};
 use dormouse_state::{Answer, Command, EndReason, Observed};
 
 use super::apply::{Input, Moved, apply, stage};
-use super::{SessionRow, get, list};
+use super::{SessionIndex, SessionRow, get, list};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
+use crate::find::resolve;
 use crate::{AgentName, CommandError, Principal, SessionId};
 
 /// A tenant's sessions.
@@ -53,6 +54,28 @@ impl SessionService {
         limit: usize,
     ) -> Result<(Vec<Versioned<SessionRow>>, Option<Cursor>), CommandError> {
         list(self.space(), agent, after, limit).await
+    }
+
+    /// The id that is meant by a whole id or its first 8 digits or more.
+    ///
+    /// # Errors
+    /// `InvalidId`; `NotFound` and `Ambiguous` for a short form. A whole id is not looked up.
+    pub async fn resolve(&self, given: &str) -> Result<SessionId, CommandError> {
+        resolve(&Records::<SessionRow>::new(self.space()), SessionIndex::Id, given).await
+    }
+
+    /// One page of the sessions of all agents, oldest first.
+    ///
+    /// # Errors
+    /// As any query.
+    pub async fn list_all(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<Versioned<SessionRow>>, Option<Cursor>), CommandError> {
+        let query = Query::of(SessionIndex::Id).after(after).limit(limit);
+        let found = Records::<SessionRow>::new(self.space()).find(&query).await?;
+        Ok((found.rows, found.next))
     }
 
     /// Tells a session what was observed of its worker. Each is a commit: a session at work has a driver for what may

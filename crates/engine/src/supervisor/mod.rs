@@ -272,6 +272,12 @@ impl Supervisor {
         self.live(run).is_some()
     }
 
+    /// What leaves no worker.
+    #[must_use]
+    pub fn scrubber(&self) -> &Scrubber {
+        &self.0.options.scrubber
+    }
+
     /// How many runs this process supervises.
     #[must_use]
     pub fn count(&self) -> usize {

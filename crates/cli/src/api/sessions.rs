@@ -1,0 +1,86 @@
+//! `/v1/sessions`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use dormouse_engine::supervisor::Force;
+use dormouse_engine::{AgentName, RunId, SessionId};
+use dormouse_state::EndReason;
+use serde::Deserialize;
+
+use super::Paging;
+use super::body::{self, Json, List, Named, Parameters};
+use super::house::{Asker, House};
+use super::refusal::Answered;
+use super::view::SessionView;
+use crate::edge;
+use crate::problem::{Code, Problem};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    agent: Option<AgentName>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+pub(super) async fn list(asker: Asker, Parameters(wanted): Parameters<Wanted>) -> Answered {
+    let paging = Paging {
+        limit: wanted.limit,
+        cursor: wanted.cursor,
+    };
+    let (sessions, limit) = (&asker.tenant.sessions, paging.limit()?);
+    let (rows, next) = match &wanted.agent {
+        Some(agent) => sessions.list(agent, paging.cursor(), limit).await?,
+        None => sessions.list_all(paging.cursor(), limit).await?,
+    };
+    let now = edge::now();
+    let items = rows
+        .iter()
+        .map(|row| SessionView::of(row, row.version(), now))
+        .collect::<Result<Vec<_>, _>>()?;
+    let next_cursor = next.map(|cursor| cursor.to_string());
+    Ok(body::json(StatusCode::OK, &List { items, next_cursor }))
+}
+
+pub(super) async fn get(asker: Asker, Named(id): Named) -> Answered {
+    let id = asker.tenant.sessions.resolve(&id).await?;
+    show(&asker, id).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct End {}
+
+/// Ends a session for good, and stops the run that is at it. Ended again it is answered as the first time.
+pub(super) async fn end(
+    State(house): State<House>,
+    asker: Asker,
+    Named(id): Named,
+    Json(End {}): Json<End>,
+) -> Answered {
+    let id = asker.tenant.sessions.resolve(&id).await?;
+    let bound = asker.tenant.sessions.require(id).await?.state.run.clone();
+    let ended = asker
+        .tenant
+        .sessions
+        .end(&asker.principal, id, EndReason::Operator);
+    // One that had ended is answered as it is.
+    let _ = ended.await?;
+    // Its run has nothing to go on with.
+    if let Some(run) = bound.and_then(|run| run.as_str().parse::<RunId>().ok()) {
+        match house.cancel(&asker, run, Force::Cooperative).await {
+            Ok(_) => {}
+            // It ended meanwhile.
+            Err(problem) if problem.is(Code::State) || problem.is(Code::NotFound) => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    show(&asker, id).await
+}
+
+async fn show(asker: &Asker, id: SessionId) -> Result<Response, Problem> {
+    let row = asker.tenant.sessions.require(id).await?;
+    let view = SessionView::of(&row, row.version(), edge::now())?;
+    Ok(body::item(StatusCode::OK, row.version().get(), &view))
+}

@@ -1,0 +1,106 @@
+//! Deciding one gate, as it is now: the person named it, so what is decided is what it showed.
+
+use bytes::Bytes;
+use dormouse_engine::gate::Scope;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::super::listing;
+use crate::api::GateView;
+use crate::client::{Call, Session};
+use crate::exit::Exit;
+use crate::output::{Format, Ui};
+use crate::problem::{Code, Problem, Result};
+
+/// The body of a decision.
+#[derive(Debug, Serialize)]
+pub(crate) struct One<'a> {
+    pub(crate) decision: &'static str,
+    pub(crate) shown_version: u64,
+    pub(crate) shown_digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<Scope>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) comment: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) input: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) chosen: Vec<usize>,
+}
+
+impl<'a> One<'a> {
+    /// This decision, on the gate as it was shown.
+    pub(crate) fn new(decision: &'static str, gate: &GateView, comment: Option<&'a str>) -> Self {
+        Self {
+            decision,
+            shown_version: gate.version.get(),
+            shown_digest: gate.digest.to_string(),
+            scope: None,
+            comment,
+            input: None,
+            text: None,
+            chosen: Vec::new(),
+        }
+    }
+}
+
+/// The gate that is named.
+pub(super) async fn fetch(session: &mut Session<'_>, id: &str) -> Result<GateView> {
+    listing::read(&session.ask(&Call::get(format!("/v1/gates/{id}"))).await?)
+}
+
+/// Refuses an answer that says nothing to a question that wants one.
+pub(super) fn answers(gate: &GateView, answer: &One<'_>) -> Result<()> {
+    let says_nothing = answer.text.is_none() && answer.chosen.is_empty();
+    if gate.kind_word() != "question" || !says_nothing || !gate.is_pending() {
+        return Ok(());
+    }
+    let how = if gate.options.is_empty() {
+        format!("dormouse gate answer {} TEXT", gate.id)
+    } else {
+        format!(
+            "dormouse gate answer {} --option N, 1 to {}",
+            gate.id,
+            gate.options.len()
+        )
+    };
+    Err(Problem::new(
+        Code::Usage,
+        format!("gate {} is a question, and no answer is given", gate.id),
+    )
+    .hint(format!("write {how}"))
+    .into())
+}
+
+/// Decides, and prints what came of it.
+pub(super) async fn decide(
+    session: &mut Session<'_>,
+    ui: &Ui,
+    gate: &GateView,
+    decision: &One<'_>,
+) -> Result<Exit> {
+    let body = send(session, gate, decision).await?;
+    match ui.format {
+        Format::Text => {
+            let decided: GateView = listing::read(&body)?;
+            ui.line(format!("{}\t{}", decided.id, decided.status))?;
+            session.deliver(ui, None).await?;
+            ui.note(&format!(
+                "{}: {}",
+                crate::output::visible::one_line(decided.title()),
+                decided.effect.as_deref().unwrap_or("nobody waits for it")
+            ));
+        }
+        Format::Json | Format::Jsonl => ui.line(&body)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Sends a decision.
+pub(crate) async fn send(session: &mut Session<'_>, gate: &GateView, decision: &One<'_>) -> Result<Bytes> {
+    session
+        .ask(&Call::put(format!("/v1/gates/{}/decision", gate.id), decision))
+        .await
+}
