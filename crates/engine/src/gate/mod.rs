@@ -3,6 +3,7 @@
 //! A gate is a row: it is written when it is opened, when it leaves pending, and when its content goes. Everything that
 //! follows from a decision (the capability, the session, the task) is in the commit of the decision.
 
+mod adopt;
 mod author;
 mod call;
 mod canonical;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{Evidence, GateKind, OnTimeout, Position, SourceId};
 
-use super::{Call, Caller, Content, GateError, Input, Reply, Timeout};
+use super::{Call, Caller, Content, GateError, InTurn, Input, Reply, Timeout};
 use crate::limits::{
     APPROVAL_TIMEOUT, GATE_DETAIL_MAX, GATE_OPTION_MAX, GATE_OPTIONS_MAX, GATE_SUMMARY_MAX, GATE_TIMEOUT_MAX,
     GATE_TIMEOUT_MIN, NOTIFICATION_TIMEOUT, QUESTION_TIMEOUT,
@@ -64,6 +64,17 @@ pub struct SeenIn {
     pub position: Position,
     /// How well it is known.
     pub evidence: Evidence,
+}
+
+impl SeenIn {
+    /// That turn of the session.
+    pub(super) fn turn(&self, turn: u32) -> InTurn {
+        InTurn {
+            session: self.session,
+            incarnation: self.incarnation,
+            turn,
+        }
+    }
 }
 
 impl NewGate {

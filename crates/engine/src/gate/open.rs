@@ -2,22 +2,21 @@
 
 use dormouse_filesystem::{Digest, IndexValue, Query, Records, Versioned};
 use dormouse_secrets::Scrubber;
-use dormouse_state::{Answer, CallId, Event, GateKind, Observed, Rejected};
+use dormouse_state::{Answer, CallId, Event, GateKind, Ignored, Observed, Position, Rejected, SourceId};
 
+use super::adopt::{Before, adopted, asked_before};
 use super::link::{Heard, Word, tell_session};
 use super::resolve::{stage_consequences, state_id};
 use super::{
-    Asker, Author, AuthorKind, Caller, Content, End, Gate, GateCell, GateError, GateEvent, GateIndex,
-    GateKey, GateKeyIndex, GateStatus, InTurn, KeyId, NewGate, Reply, Said, Scope, SeenIn, StandingGrant,
-    author, decide,
+    Asker, Author, AuthorKind, Caller, Content, End, Gate, GateError, GateIndex, GateKey, GateStatus, InTurn,
+    KeyId, NewGate, Reply, Said, Scope, SeenIn, StandingGrant, author,
 };
 use crate::agent::{Agent, Agents};
-use crate::capability::{Capability, CapabilityEnd, CapabilityState};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::{About, Change};
-use crate::limits::{GATES_PENDING_MAX, PAGE_MAX};
-use crate::run::{Run, RunState};
+use crate::limits::GATES_PENDING_MAX;
+use crate::session::SessionRow;
 use crate::{CommandError, GateId, PrefixedId, Subject};
 
 /// A gate that is there now.
@@ -73,6 +72,21 @@ impl<'a> Prepared<'a> {
             digest,
         })
     }
+
+    /// Who asks.
+    pub(super) fn caller(&self) -> Option<Caller> {
+        self.new.caller
+    }
+
+    /// What the call belongs to.
+    pub(super) fn origin(&self) -> &Subject {
+        &self.origin
+    }
+
+    /// The digest of the call.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
 }
 
 type Answered = Verdict<Result<Opened, GateError>>;
@@ -113,106 +127,7 @@ pub(super) async fn staged(
     making.staged(draft).await
 }
 
-/// What became of the gate that the same call opened before.
-enum Before {
-    /// It, and what it says, is the answer.
-    Is(Box<Gate>),
-    /// It lost its meaning, and a new one is asked; none when its row is gone.
-    Was(Option<GateId>),
-}
-
-async fn asked_before(core: &Core, key: &GateKey) -> Result<Before, CommandError> {
-    let Some(gate) = Records::<Gate>::new(&core.space).get(&key.gate).await? else {
-        return Ok(Before::Was(None));
-    };
-    let is_spent = match gate.end.as_ref().map(|end| end.status) {
-        Some(GateStatus::Approved) => is_spent(core, gate.id).await?,
-        _ => false,
-    };
-    match decide(gate.state(), GateEvent::OpenAgain { is_spent }) {
-        GateCell::OpenNew => Ok(Before::Was(Some(gate.id))),
-        GateCell::Ignore(_) => Ok(Before::Is(Box::new(gate.into_inner()))),
-        cell @ (GateCell::End(_) | GateCell::Refuse(_)) => {
-            unreachable!("no cell of opening again is {cell:?}")
-        }
-    }
-}
-
-/// Whether an approval was closed without being known to have done anything.
-async fn is_spent(core: &Core, gate: GateId) -> Result<bool, CommandError> {
-    let capability = Records::<Capability>::new(&core.space).get(&gate).await?;
-    Ok(match capability.map(|capability| capability.state) {
-        None => true,
-        Some(CapabilityState::Closed { end }) => match end {
-            CapabilityEnd::Done | CapabilityEnd::Failed => false,
-            CapabilityEnd::Unknown | CapabilityEnd::Revoked | CapabilityEnd::Expired => true,
-        },
-        Some(
-            CapabilityState::Active | CapabilityState::Claimed { .. } | CapabilityState::Dispatching { .. },
-        ) => false,
-    })
-}
-
-/// The gate of an equal call that no longer waits: it is this call's now, under a key of its own.
-async fn adopted(
-    core: &Core,
-    draft: &mut Draft,
-    key: KeyId,
-    wanted: &Prepared<'_>,
-) -> Result<Option<Gate>, CommandError> {
-    let keys = Records::<GateKey>::new(&core.space);
-    let values = [&wanted.origin.id(), &wanted.digest.to_string()].map(|value| IndexValue::name(value));
-    let query = Query::of(GateKeyIndex::Origin).equals(values).limit(PAGE_MAX);
-    for former in keys.find(&query).await?.rows {
-        if waits(core, former.caller, wanted.new.caller).await? {
-            continue;
-        }
-        let Some(gate) = Records::<Gate>::new(&core.space).get(&former.gate).await? else {
-            continue;
-        };
-        if gate.digest != wanted.digest || !can_adopt(core, &gate).await? {
-            continue;
-        }
-        let left = GateKey {
-            is_adopted: true,
-            op: draft.op(),
-            ..GateKey::clone(&former)
-        };
-        keys.stage_replace(draft.batch(), &former, &left).await?;
-        let mine = new_key(draft, key, wanted, gate.id);
-        keys.stage_create(draft.batch(), &mine)?;
-        let run = wanted.new.caller.map(|caller| caller.run);
-        draft.tell(&gate.about(), &Change::GateAdopted { run })?;
-        return Ok(Some(gate.into_inner()));
-    }
-    Ok(None)
-}
-
-/// Whether it is pending, or approved and not used.
-async fn can_adopt(core: &Core, gate: &Gate) -> Result<bool, CommandError> {
-    match gate.end.as_ref().map(|end| end.status) {
-        None => Ok(true),
-        Some(GateStatus::Approved) => {
-            let capability = Records::<Capability>::new(&core.space).get(&gate.id).await?;
-            Ok(capability.is_some_and(|capability| capability.state == CapabilityState::Active))
-        }
-        Some(_) => Ok(false),
-    }
-}
-
-/// Whether whoever made a call still waits for its answer, as seen by a later caller.
-async fn waits(core: &Core, former: Option<Caller>, now: Option<Caller>) -> Result<bool, CommandError> {
-    let Some(former) = former else { return Ok(true) };
-    if let Some(now) = now
-        && now.run == former.run
-    {
-        return Ok(now.spawn <= former.spawn);
-    }
-    let run = Records::<Run>::new(&core.space).get(&former.run).await?;
-    Ok(run.is_some_and(|run| !matches!(run.state, RunState::Waiting | RunState::Ended)))
-}
-
-fn new_key(draft: &Draft, key: KeyId, wanted: &Prepared<'_>, gate: GateId) -> GateKey {
+pub(super) fn new_key(draft: &Draft, key: KeyId, wanted: &Prepared<'_>, gate: GateId) -> GateKey {
     GateKey {
         key,
         origin: wanted.origin.clone(),
@@ -223,6 +138,41 @@ fn new_key(draft: &Draft, key: KeyId, wanted: &Prepared<'_>, gate: GateId) -> Ga
         created_at: draft.now(),
         op: draft.op(),
     }
+}
+
+/// The source of questions that come behind later ones of their own source.
+const OWN_SOURCE: &str = "gates";
+
+/// The next place of that source in this session.
+async fn next_own_place(core: &Core, seen: &SeenIn) -> Result<Option<(SourceId, Position)>, CommandError> {
+    let Some(row) = Records::<SessionRow>::new(&core.space).get(&seen.session).await? else {
+        return Ok(None);
+    };
+    let own = SourceId::new(OWN_SOURCE);
+    let last = row.state.sources.get(&own).map(|mark| mark.position);
+    let next = last.map_or(1, |last| last.seq.saturating_add(1));
+    Ok(Some((own, Position { spawn: 1, seq: next })))
+}
+
+/// The turn in which the session waits, or why it does not.
+fn in_turn(heard: Heard, seen: &SeenIn) -> Result<InTurn, GateError> {
+    let session = seen.session;
+    let (answer, turn) = match heard {
+        Heard::Unknown => return Err(GateError::UnknownSession { session }),
+        Heard::Stale { current } => return Err(GateError::StaleIncarnation { session, current }),
+        Heard::Answered { answer, turn } => (answer, turn),
+    };
+    let reason = match answer {
+        Answer::Applied(_) => return Ok(seen.turn(turn)),
+        Answer::Rejected(Rejected::Full) => {
+            return Err(GateError::Full {
+                limit: "gates.pending_max",
+            });
+        }
+        Answer::Rejected(reason) => reason.name(),
+        Answer::Ignored(reason) => reason.name(),
+    };
+    Err(GateError::Rejected { session, reason })
 }
 
 /// A gate in the making.
@@ -241,11 +191,7 @@ impl Making<'_> {
         let session = match (&self.wanted.new.session, &grant) {
             (None, _) if self.is_full().await? => return self.full(draft),
             (None, _) => None,
-            (Some(seen), Some(_)) => Some(InTurn {
-                session: seen.session,
-                incarnation: seen.incarnation,
-                turn: 0,
-            }),
+            (Some(seen), Some(_)) => Some(seen.turn(0)),
             (Some(seen), None) => match self.in_session(&mut draft, id, seen).await? {
                 Ok(turn) => Some(turn),
                 Err(GateError::Full { .. }) => return self.full(draft),
@@ -270,12 +216,7 @@ impl Making<'_> {
         if self.wanted.new.kind != GateKind::Approval {
             return Ok(None);
         }
-        let turn = InTurn {
-            session: seen.session,
-            incarnation: seen.incarnation,
-            turn: 0,
-        };
-        let key = StandingGrant::key_of(&turn, &self.wanted.digest);
+        let key = StandingGrant::key_of(&seen.turn(0), &self.wanted.digest);
         let grant = Records::<StandingGrant>::new(&self.core.space).get(&key).await?;
         Ok(grant.filter(|grant| grant.agent_incarnation == self.agent.incarnation))
     }
@@ -313,19 +254,40 @@ impl Making<'_> {
         id: GateId,
         seen: &SeenIn,
     ) -> Result<Result<InTurn, GateError>, CommandError> {
+        let mut place = (seen.source.clone(), seen.position);
+        let mut heard = self.told(draft, id, seen, &place).await?;
+        if matches!(
+            &heard,
+            Heard::Answered {
+                answer: Answer::Ignored(Ignored::Duplicate),
+                ..
+            }
+        ) && self.wanted.key.is_some()
+            && let Some(later) = next_own_place(self.core, seen).await?
+        {
+            // Its key says that this call was never asked, so it is no repetition: a later one of its source was
+            // quicker.
+            place = later;
+            heard = self.told(draft, id, seen, &place).await?;
+        }
+        Ok(in_turn(heard, seen))
+    }
+
+    async fn told(
+        &self,
+        draft: &mut Draft,
+        id: GateId,
+        seen: &SeenIn,
+        (source, position): &(SourceId, Position),
+    ) -> Result<Heard, CommandError> {
         let new = self.wanted.new;
-        let turn = InTurn {
-            session: seen.session,
-            incarnation: seen.incarnation,
-            turn: 0,
-        };
         let observed = Observed {
             incarnation: seen.incarnation,
             run: new
                 .caller
                 .map(|caller| dormouse_state::RunId::new(caller.run.to_string())),
-            source: seen.source.clone(),
-            position: seen.position,
+            source: source.clone(),
+            position: *position,
             subagent: false,
             starts_turn: false,
             evidence: seen.evidence,
@@ -337,27 +299,8 @@ impl Making<'_> {
                 blocking: new.blocking,
             },
         };
-        let (session, word) = (seen.session, Word::Event(&observed));
-        Ok(
-            match tell_session(&self.core.space, draft, turn, word, Some(id)).await? {
-                Heard::Unknown => Err(GateError::UnknownSession { session }),
-                Heard::Stale { current } => Err(GateError::StaleIncarnation { session, current }),
-                Heard::Answered { answer, turn: number } => match answer {
-                    Answer::Applied(_) => Ok(InTurn { turn: number, ..turn }),
-                    Answer::Rejected(Rejected::Full) => Err(GateError::Full {
-                        limit: "gates.pending_max",
-                    }),
-                    Answer::Rejected(reason) => Err(GateError::Rejected {
-                        session,
-                        reason: reason.name(),
-                    }),
-                    Answer::Ignored(reason) => Err(GateError::Rejected {
-                        session,
-                        reason: reason.name(),
-                    }),
-                },
-            },
-        )
+        let word = Word::Event(&observed);
+        tell_session(&self.core.space, draft, seen.turn(0), word, Some(id)).await
     }
 
     fn made(

@@ -32,7 +32,10 @@ impl Asker {
 
     /// The run of one more task.
     pub(super) async fn next(house: &House) -> Self {
-        let session = SessionId::make("2026-03-01T12:00:00Z".parse().unwrap(), &house.engine.environment().random);
+        let session = SessionId::make(
+            "2026-03-01T12:00:00Z".parse().unwrap(),
+            &house.engine.environment().random,
+        );
         Self::next_in(house, session).await
     }
 
@@ -160,12 +163,15 @@ super::on_every_store! {
     a_gate_outside_a_session_ends_with_its_run;
     what_is_due_expires_by_its_policy_and_never_never_does;
     a_restart_adds_no_time_and_pulls_in_what_is_too_far_away;
-    under_invalidate_a_restart_ends_each_pending_gate_by_one_event;
     the_pending_ones_are_listed_first_and_discarded_ones_not_at_all;
     /// SG-62
     a_secret_in_the_input_is_shown_scrubbed_and_the_digest_is_of_the_real_one;
     a_session_keeps_its_newest_100_ended_gates_whole;
     no_event_holds_what_was_asked_or_said;
+}
+
+super::on_every_store_of_one_process! {
+    under_invalidate_a_restart_ends_each_pending_gate_by_one_event;
 }
 
 async fn a_blocking_gate_moves_its_session_in_its_commit_and_the_decision_moves_it_on(house: House) {
@@ -284,7 +290,8 @@ async fn the_end_of_a_run_invalidates_what_it_asked_and_releases_who_waits(house
     let asker = Asker::new(&house).await;
     let gate = open(&house, &asker.approval("1", "{}")).await;
     let gates = &house.tenant.gates;
-    let finish = house.tenant.runs.finish(&asker.claimed, &success(), &facts());
+    let (success, facts) = (success(), facts());
+    let finish = house.tenant.runs.finish(&asker.claimed, &success, &facts);
     let (waited, finished) = tokio::join!(gates.wait(gate.id), finish);
     finished.unwrap();
     let end = waited.unwrap().end.unwrap();

@@ -133,8 +133,7 @@ async fn a_replaced_holder_is_fenced_and_what_is_anothers_is_missing(house: Hous
 async fn its_time_ends_by_one_write_and_reads_write_none(house: House) {
     let asker = Asker::new(&house).await;
     let gate = approved(&house, &asker, "1").await;
-    house.clock.advance(3600);
-    house.tenant.runs.heartbeat(&asker.claimed, None).await.unwrap();
+    house.live_on(&asker.claimed, 3600).await;
     let before = house.event_count().await;
     assert_eq!(state(&house, &gate).await, CapabilityState::Active);
     assert_eq!(house.event_count().await, before);

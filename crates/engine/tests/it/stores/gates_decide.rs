@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dormouse_engine::gate::{Approvers, Choice, Decide, EditedInput, GateError, NewGate, Reply, Scope};
+use dormouse_engine::gate::{
+    Approvers, Choice, Decide, EditedInput, GateError, NewGate, Reply, Scope, Timeout,
+};
 use dormouse_engine::{AgentName, Channel, Principal, PrincipalKind};
 use dormouse_filesystem::Digest;
 use dormouse_secrets::Scrubber;
@@ -319,8 +321,12 @@ async fn each_way_out_of_pending_is_told_once(house: House) {
     expected.push(gates.decide(&operator(), &decide).await.unwrap());
     let discarded = open(&house, &asker.approval("d", "{}")).await;
     expected.push(gates.discard(&operator(), discarded.id).await.unwrap());
-    let expired = open(&house, &asker.approval("e", "{}")).await;
-    house.clock.advance(24 * 3600);
+    let short = NewGate {
+        timeout: Timeout::After(std::time::Duration::from_secs(60)),
+        ..asker.approval("e", "{}")
+    };
+    let expired = open(&house, &short).await;
+    house.live_on(&asker.claimed, 60).await;
     assert!(gates.expire(expired.id).await.unwrap());
     let superseded = open(&house, &asker.approval("s", "{}")).await;
     assert!(

@@ -16,11 +16,11 @@ use dormouse_engine::{
     AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, Seat,
     Tenant, TenantId,
 };
-use dormouse_filesystem::{
-    Deadline, Memory, Namespace, Opener, Position, RecordStore, Requirements, Sled, SledOptions, System,
-};
+use dormouse_filesystem::{Namespace, Opener, Position, RecordStore, Requirements, System};
 use dormouse_secrets::Scrubbed;
 use jiff::{SignedDuration, Timestamp};
+
+use super::place::Place;
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
@@ -61,37 +61,43 @@ pub(crate) struct House {
     pub(crate) tenant: Tenant,
     pub(crate) clock: Arc<HandClock>,
     store: Arc<dyn RecordStore>,
-    /// The folder of the store, removed at the end.
-    folder: Option<tempfile::TempDir>,
+    /// Where the store is, removed at the end.
+    place: Place,
 }
 
 impl House {
     pub(crate) async fn in_memory() -> Self {
-        Self::over(
-            Arc::new(Memory::new(Timestamp::UNIX_EPOCH)),
-            None,
-            Arc::new(HandClock::new()),
-        )
-        .await
+        Self::at(Place::memory()).await
     }
 
     pub(crate) async fn in_sled() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open_sled(folder.path()).await;
-        Self::over(store, Some(folder), Arc::new(HandClock::new())).await
+        Self::at(Place::sled()).await
     }
 
-    async fn over(
-        store: Arc<dyn RecordStore>,
-        folder: Option<tempfile::TempDir>,
-        clock: Arc<HandClock>,
-    ) -> Self {
-        Self::on(None, store, folder, clock).await
+    pub(crate) async fn in_local() -> Self {
+        Self::at(Place::local()).await
+    }
+
+    /// None where there is no server.
+    pub(crate) async fn in_postgres() -> Option<Self> {
+        Some(Self::at(Place::postgres()?).await)
+    }
+
+    pub(crate) async fn at(place: Place) -> Self {
+        let store = place.open().await;
+        Self::on(store, place, Arc::new(HandClock::new())).await
     }
 
     /// In this store that others may write too, on the [seat](Self::seat).
     pub(super) async fn over_shared(store: Arc<dyn RecordStore>) -> Self {
-        Self::on(Some(Self::seat()), store, None, Arc::new(HandClock::new())).await
+        let clock = Arc::new(HandClock::new());
+        Self::seated(
+            Some(Self::seat()),
+            Arc::clone(&store),
+            Place::Memory(store),
+            clock,
+        )
+        .await
     }
 
     /// A place that one process has at a time.
@@ -99,10 +105,17 @@ impl House {
         Seat::new("under the oak")
     }
 
-    async fn on(
+    /// In a store that is not this process's alone it has the [seat](Self::seat), so that the next process on it takes
+    /// over what this one leaves.
+    async fn on(store: Arc<dyn RecordStore>, place: Place, clock: Arc<HandClock>) -> Self {
+        let seat = place.is_shared().then(Self::seat);
+        Self::seated(seat, store, place, clock).await
+    }
+
+    async fn seated(
         seat: Option<Seat>,
         store: Arc<dyn RecordStore>,
-        folder: Option<tempfile::TempDir>,
+        place: Place,
         clock: Arc<HandClock>,
     ) -> Self {
         let engine = engine(&store, &clock, seat).await;
@@ -112,7 +125,7 @@ impl House {
             tenant,
             clock,
             store,
-            folder,
+            place,
         }
     }
 
@@ -123,26 +136,21 @@ impl House {
             tenant,
             clock,
             store,
-            folder,
+            place,
         } = self;
         drop((engine, tenant));
-        let store = match &folder {
-            None => store,
-            Some(folder) => {
-                store
-                    .close(Deadline::after(std::time::Duration::from_secs(10)))
-                    .await
-                    .unwrap();
-                drop(store);
-                open_sled(folder.path()).await
-            }
-        };
-        Self::over(store, folder, clock).await
+        let store = place.reopen(store).await;
+        Self::on(store, place, clock).await
     }
 
     /// A second engine over the same open store, of another epoch.
     pub(crate) async fn neighbour(&self) -> Engine {
         self.neighbour_on(None).await
+    }
+
+    /// The same, taking over what this one holds: on its seat, where others may write the store too.
+    pub(crate) async fn successor(&self) -> Engine {
+        self.neighbour_on(self.place.is_shared().then(Self::seat)).await
     }
 
     /// As [`neighbour`](Self::neighbour), on this seat.
@@ -187,6 +195,17 @@ impl House {
             .unwrap()
     }
 
+    /// Lets this much time pass under a run that lives.
+    pub(crate) async fn live_on(&self, claimed: &Claimed, seconds: i64) {
+        let mut left = seconds;
+        while left > 0 {
+            let step = left.min(60);
+            self.clock.advance(step);
+            self.tenant.runs.heartbeat(claimed, None).await.unwrap();
+            left -= step;
+        }
+    }
+
     /// All events so far.
     pub(crate) async fn events(&self) -> Vec<Event> {
         let page = self
@@ -207,16 +226,6 @@ impl House {
     pub(crate) async fn event_types(&self) -> Vec<String> {
         self.events().await.into_iter().map(|event| event.kind).collect()
     }
-}
-
-async fn open_sled(path: &std::path::Path) -> Arc<dyn RecordStore> {
-    let options = SledOptions {
-        segment_bytes: 1024 * 1024,
-        cache_bytes: 1024 * 1024,
-        reserve_bytes: 1024 * 1024,
-        ..SledOptions::new(Timestamp::UNIX_EPOCH)
-    };
-    Arc::new(Sled::open(path, options).await.unwrap())
 }
 
 async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>, seat: Option<Seat>) -> Engine {

@@ -10,10 +10,13 @@ use dormouse_engine::{Clock, CommandError, Subject};
 use super::house::{House, NoOrphans, facts, success};
 
 super::on_every_store! {
-    an_expired_lease_refuses_the_end_until_it_is_renewed;
     a_heartbeat_moves_the_expiry_and_tells_nobody;
     a_stopped_run_is_not_renewed_past_its_deadline;
     a_holder_that_was_replaced_changes_nothing;
+}
+
+super::on_every_store_of_one_process! {
+    an_expired_lease_refuses_the_end_until_it_is_renewed;
 }
 
 async fn an_expired_lease_refuses_the_end_until_it_is_renewed(house: House) {
@@ -74,7 +77,7 @@ async fn a_stopped_run_is_not_renewed_past_its_deadline(house: House) {
 async fn a_holder_that_was_replaced_changes_nothing(house: House) {
     let task = house.ready_task().await;
     let claimed = house.claim(&task).await;
-    let other = house.neighbour().await;
+    let other = house.successor().await;
     other.recover(&NoOrphans).await.unwrap();
     let events = house.events().await;
     let after = house.tenant.tasks.get(task.id).await.unwrap();

@@ -11,6 +11,9 @@ use super::house::{House, facts, failed, name, operator, partial, success};
 super::on_every_store! {
     /// Deleting, assigning, editing, parking have no command yet: their cells are in the golden files of the tables.
     every_state_of_a_task_meets_every_command;
+}
+
+super::on_every_store_of_one_process! {
     every_state_of_a_run_meets_every_command;
 }
 

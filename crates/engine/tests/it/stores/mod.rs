@@ -1,4 +1,4 @@
-//! Agents, tasks, runs, leases and events, through their services, on every backend that runs without a server.
+//! Agents, tasks, runs, leases and events, through their services, on every backend.
 
 mod agents;
 mod closing;
@@ -13,6 +13,7 @@ mod golden;
 mod house;
 mod leases;
 mod matrix;
+mod place;
 mod records;
 mod recovery;
 mod runs;
@@ -38,6 +39,50 @@ macro_rules! on_every_store {
                 super::$name(crate::stores::house::House::in_sled().await).await;
             }
         )*}
+        mod local {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::house::House::in_local().await).await;
+            }
+        )*}
+        mod postgres {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                if let Some(house) = crate::stores::house::House::in_postgres().await {
+                    super::$name(house).await;
+                }
+            }
+        )*}
     };
 }
 use on_every_store;
+
+/// The same where no other process can write the store meanwhile.
+macro_rules! on_every_store_of_one_process {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        mod memory_alone {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::house::House::in_memory().await).await;
+            }
+        )*}
+        mod sled_alone {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::house::House::in_sled().await).await;
+            }
+        )*}
+        mod local_alone {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::house::House::in_local().await).await;
+            }
+        )*}
+    };
+}
+use on_every_store_of_one_process;

@@ -1,0 +1,112 @@
+//! The same call asked again, and an equal one of a later attempt: both find the gate that is there.
+
+use dormouse_filesystem::{IndexValue, Query, Records};
+
+use super::open::{Prepared, new_key};
+use super::{Caller, Gate, GateCell, GateEvent, GateKey, GateKeyIndex, GateStatus, KeyId, decide};
+use crate::capability::{Capability, CapabilityEnd, CapabilityState};
+use crate::core::Core;
+use crate::draft::Draft;
+use crate::event::Change;
+use crate::limits::PAGE_MAX;
+use crate::run::{Run, RunState};
+use crate::{CommandError, GateId};
+
+/// What became of the gate that the same call opened before.
+pub(super) enum Before {
+    /// It, and what it says, is the answer.
+    Is(Box<Gate>),
+    /// It lost its meaning, and a new one is asked; none when its row is gone.
+    Was(Option<GateId>),
+}
+
+pub(super) async fn asked_before(core: &Core, key: &GateKey) -> Result<Before, CommandError> {
+    let Some(gate) = Records::<Gate>::new(&core.space).get(&key.gate).await? else {
+        return Ok(Before::Was(None));
+    };
+    let is_spent = match gate.end.as_ref().map(|end| end.status) {
+        Some(GateStatus::Approved) => is_spent(core, gate.id).await?,
+        _ => false,
+    };
+    match decide(gate.state(), GateEvent::OpenAgain { is_spent }) {
+        GateCell::OpenNew => Ok(Before::Was(Some(gate.id))),
+        GateCell::Ignore(_) => Ok(Before::Is(Box::new(gate.into_inner()))),
+        cell @ (GateCell::End(_) | GateCell::Refuse(_)) => {
+            unreachable!("no cell of opening again is {cell:?}")
+        }
+    }
+}
+
+/// Whether an approval was closed without being known to have done anything.
+async fn is_spent(core: &Core, gate: GateId) -> Result<bool, CommandError> {
+    let capability = Records::<Capability>::new(&core.space).get(&gate).await?;
+    Ok(match capability.map(|capability| capability.state) {
+        None => true,
+        Some(CapabilityState::Closed { end }) => match end {
+            CapabilityEnd::Done | CapabilityEnd::Failed => false,
+            CapabilityEnd::Unknown | CapabilityEnd::Revoked | CapabilityEnd::Expired => true,
+        },
+        Some(
+            CapabilityState::Active | CapabilityState::Claimed { .. } | CapabilityState::Dispatching { .. },
+        ) => false,
+    })
+}
+
+/// The gate of an equal call that no longer waits: it is this call's now, under a key of its own.
+pub(super) async fn adopted(
+    core: &Core,
+    draft: &mut Draft,
+    key: KeyId,
+    wanted: &Prepared<'_>,
+) -> Result<Option<Gate>, CommandError> {
+    let keys = Records::<GateKey>::new(&core.space);
+    let values = [&wanted.origin().id(), &wanted.digest().to_string()].map(|value| IndexValue::name(value));
+    let query = Query::of(GateKeyIndex::Origin).equals(values).limit(PAGE_MAX);
+    for former in keys.find(&query).await?.rows {
+        if waits(core, former.caller, wanted.caller()).await? {
+            continue;
+        }
+        let Some(gate) = Records::<Gate>::new(&core.space).get(&former.gate).await? else {
+            continue;
+        };
+        if gate.digest != wanted.digest() || !can_adopt(core, &gate).await? {
+            continue;
+        }
+        let left = GateKey {
+            is_adopted: true,
+            op: draft.op(),
+            ..GateKey::clone(&former)
+        };
+        keys.stage_replace(draft.batch(), &former, &left).await?;
+        let mine = new_key(draft, key, wanted, gate.id);
+        keys.stage_create(draft.batch(), &mine)?;
+        let run = wanted.caller().map(|caller| caller.run);
+        draft.tell(&gate.about(), &Change::GateAdopted { run })?;
+        return Ok(Some(gate.into_inner()));
+    }
+    Ok(None)
+}
+
+/// Whether it is pending, or approved and not used.
+async fn can_adopt(core: &Core, gate: &Gate) -> Result<bool, CommandError> {
+    match gate.end.as_ref().map(|end| end.status) {
+        None => Ok(true),
+        Some(GateStatus::Approved) => {
+            let capability = Records::<Capability>::new(&core.space).get(&gate.id).await?;
+            Ok(capability.is_some_and(|capability| capability.state == CapabilityState::Active))
+        }
+        Some(_) => Ok(false),
+    }
+}
+
+/// Whether whoever made a call still waits for its answer, as seen by a later caller.
+async fn waits(core: &Core, former: Option<Caller>, now: Option<Caller>) -> Result<bool, CommandError> {
+    let Some(former) = former else { return Ok(true) };
+    if let Some(now) = now
+        && now.run == former.run
+    {
+        return Ok(now.spawn <= former.spawn);
+    }
+    let run = Records::<Run>::new(&core.space).get(&former.run).await?;
+    Ok(run.is_some_and(|run| !matches!(run.state, RunState::Waiting | RunState::Ended)))
+}

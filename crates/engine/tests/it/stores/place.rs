@@ -1,0 +1,151 @@
+//! Where the store of a house is: in memory, in a folder, or in a schema of a server, gone with the house.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_filesystem::{
+    Deadline, Local, LocalOptions, Memory, Postgres, PostgresOptions, RecordStore, Sled, SledOptions,
+};
+use jiff::Timestamp;
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+/// The url of a server whose user may make schemas; `cargo xtask test` starts one.
+const SERVER: &str = "DORMOUSE_TEST_POSTGRES";
+
+/// A store's place, and how it is opened.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In this process: another process of the test has the same one.
+    Memory(Arc<dyn RecordStore>),
+    /// In a folder, in sled.
+    Sled(tempfile::TempDir),
+    /// In a folder, in readable files.
+    Local(tempfile::TempDir),
+    /// In a schema of a server.
+    Postgres(Schema),
+}
+
+impl Place {
+    pub(crate) fn memory() -> Self {
+        Self::Memory(Arc::new(Memory::new(Timestamp::UNIX_EPOCH)))
+    }
+
+    pub(crate) fn sled() -> Self {
+        Self::Sled(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn local() -> Self {
+        Self::Local(tempfile::tempdir().unwrap())
+    }
+
+    /// None where there is no server.
+    pub(crate) fn postgres() -> Option<Self> {
+        Schema::make().map(Self::Postgres)
+    }
+
+    pub(crate) async fn open(&self) -> Arc<dyn RecordStore> {
+        match self {
+            Self::Memory(store) => Arc::clone(store),
+            Self::Sled(folder) => open_sled(folder.path()).await,
+            Self::Local(folder) => {
+                let options = LocalOptions {
+                    segment_bytes: 1024 * 1024,
+                    reserve_bytes: 1024 * 1024,
+                    ..LocalOptions::new(Timestamp::UNIX_EPOCH)
+                };
+                Arc::new(Local::open(folder.path(), options).await.unwrap())
+            }
+            Self::Postgres(schema) => open_postgres(&schema.0).await,
+        }
+    }
+
+    /// Whether several processes may have it open.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Closed and opened again.
+    pub(crate) async fn reopen(&self, store: Arc<dyn RecordStore>) -> Arc<dyn RecordStore> {
+        if let Self::Memory(store) = self {
+            return Arc::clone(store);
+        }
+        store
+            .close(Deadline::after(Duration::from_secs(10)))
+            .await
+            .unwrap();
+        drop(store);
+        self.open().await
+    }
+}
+
+async fn open_sled(path: &Path) -> Arc<dyn RecordStore> {
+    let options = SledOptions {
+        segment_bytes: 1024 * 1024,
+        cache_bytes: 1024 * 1024,
+        reserve_bytes: 1024 * 1024,
+        ..SledOptions::new(Timestamp::UNIX_EPOCH)
+    };
+    Arc::new(Sled::open(path, options).await.unwrap())
+}
+
+async fn open_postgres(schema: &str) -> Arc<dyn RecordStore> {
+    let options = PostgresOptions {
+        schema: schema.to_owned(),
+        ..PostgresOptions::new(Timestamp::UNIX_EPOCH, SysRng.try_next_u64().unwrap())
+    };
+    Arc::new(Postgres::open(&url(), options).await.unwrap())
+}
+
+fn url() -> String {
+    std::env::var(SERVER).unwrap()
+}
+
+/// A schema that nobody else uses, removed with its holder.
+#[derive(Debug)]
+pub(crate) struct Schema(String);
+
+impl Schema {
+    /// None where there is no server: said, and wrong where there has to be one.
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+    fn make() -> Option<Self> {
+        if std::env::var_os(SERVER).is_none() {
+            let must_be = std::env::var_os("CI").is_some_and(|value| value == "true");
+            assert!(!must_be, "{SERVER} names no server, and CI=true");
+            eprintln!("SKIPPED: {SERVER} names no server (cargo xtask test starts one)");
+            return None;
+        }
+        Some(Self(format!("test_{:016x}", SysRng.try_next_u64().unwrap())))
+    }
+
+    async fn remove(&self) {
+        let (client, connection) = tokio_postgres::connect(&url(), tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let sql = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.0);
+        client.batch_execute(&sql).await.unwrap();
+    }
+}
+
+impl Drop for Schema {
+    /// On a thread of its own: the test's runtime may be the one that ends.
+    fn drop(&mut self) {
+        let removed = std::thread::scope(|scope| {
+            let removing = || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap()
+                    .block_on(self.remove());
+            };
+            scope.spawn(removing).join()
+        });
+        assert!(
+            removed.is_ok() || std::thread::panicking(),
+            "the schema {} was not removed",
+            self.0
+        );
+    }
+}
