@@ -10,6 +10,7 @@ pub mod config;
 pub mod context;
 pub mod duration;
 pub mod edge;
+pub mod endpoint;
 pub mod environment;
 pub mod exit;
 pub mod glob;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 
-use crate::args::{self, Cli, Command};
+use crate::args::{self, Cli, Command, Gate};
 use crate::command;
 use crate::context::{self, Context};
 use crate::environment::Environment;
@@ -101,6 +101,10 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Store(_)
         | Command::Doctor => {}
     }
+    if let Command::Gate(Gate::Request(request)) = &cli.command {
+        log::begin(cli.global.verbose, &environment, ui)?;
+        return with_runtime(command::request(request, &environment, ui));
+    }
     refuse_inside_a_run(&environment)?;
     log::begin(cli.global.verbose, &environment, ui)?;
     let context = match &cli.command {
@@ -126,9 +130,9 @@ fn refuse_inside_a_run(environment: &Environment) -> Result<()> {
     }
     Err(Problem::new(
         Code::Forbidden,
-        "this is inside a run, where only --version, help, completions and man work",
+        "this is inside a run, where only gate request, --version, help, completions and man work",
     )
-    .hint("use dormouse outside of runs; what a worker prints and its exit code are its report")
+    .hint("ask a person with dormouse gate request; what a worker prints and its exit code are its report")
     .into())
 }
 

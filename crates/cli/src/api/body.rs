@@ -16,7 +16,7 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A JSON body.
 #[derive(Debug)]
-pub(super) struct Json<T>(pub(super) T);
+pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
@@ -72,7 +72,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 
 /// The part of a path that names a record.
 #[derive(Debug)]
-pub(super) struct Named(pub(super) String);
+pub(crate) struct Named(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
@@ -94,7 +94,7 @@ pub struct List<T> {
 }
 
 /// An item or list as JSON, ended by a line feed: a client prints the body as it is.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let mut bytes = serde_json::to_vec(body).expect("views have text keys only");
     bytes.push(b'\n');
     (

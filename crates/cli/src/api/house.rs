@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use dormouse_engine::run::{RunRow, RunState};
-use dormouse_engine::supervisor::{Force, Supervisor};
+use dormouse_engine::supervisor::{Force, OnGate, Supervisor};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::Follower;
 use dormouse_engine::{
@@ -131,7 +131,7 @@ impl House {
     /// leaves waits for it.
     ///
     /// Only who supervises takes runs. Another owner is told that it is in the way.
-    pub(super) async fn start(&self, asker: &Asker, start: Start) -> Result<RunId, Problem> {
+    pub(super) async fn start(&self, asker: &Asker, start: Start, on_gate: OnGate) -> Result<RunId, Problem> {
         if self.0.role != Role::Supervisor {
             self.0.wanted.notify_one();
             return Err(unavailable(
@@ -139,12 +139,12 @@ impl House {
             ));
         }
         let (house, asker) = (self.clone(), asker.clone());
-        let started = tokio::spawn(async move { house.start_through(&asker, start).await }).await;
+        let started = tokio::spawn(async move { house.start_through(&asker, start, on_gate).await }).await;
         started
             .map_err(|panic| Problem::new(Code::Internal, format!("the start was not finished: {panic}")))?
     }
 
-    async fn start_through(&self, asker: &Asker, start: Start) -> Result<RunId, Problem> {
+    async fn start_through(&self, asker: &Asker, start: Start, on_gate: OnGate) -> Result<RunId, Problem> {
         let permit = self.0.starts.acquire().await;
         let _permit = permit.map_err(|_| unavailable("the owner of the store is leaving"))?;
         let (tasks, by) = (&asker.tenant.tasks, &asker.principal);
@@ -152,7 +152,13 @@ impl House {
             Start::Task(task) => (task, false),
             Start::New(new) => (tasks.create(by, *new).await?.id, true),
         };
-        let started = self.0.supervisor.start(&asker.tenant, by, task).await;
+        // Whoever says that every gate is rejected is who rejects them: by the name they have.
+        let decider = &asker.decider;
+        let started = self
+            .0
+            .supervisor
+            .start_with(&asker.tenant, decider, task, on_gate)
+            .await;
         // Whether it was claimed is not known then, and calling it off would end the run.
         let is_unknown = matches!(started, Err(CommandError::Indeterminate { .. }));
         if started.is_err() && is_new && !is_unknown {

@@ -4,7 +4,7 @@
 //! `refusal`; who may ask at all is decided in `gate` before any handler runs.
 
 mod agents;
-mod body;
+pub(crate) mod body;
 mod events;
 mod gate;
 pub(crate) mod gates;

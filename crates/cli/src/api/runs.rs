@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use dormouse_engine::command::CommandSpec;
-use dormouse_engine::run::{OutcomeKind, RunFilter};
-use dormouse_engine::supervisor::Force;
+use dormouse_engine::run::{OutcomeKind, RunFilter, RunState};
+use dormouse_engine::supervisor::{Force, OnGate};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::{Followed, Follower, TranscriptLogs};
 use dormouse_engine::{AgentName, CommandError, RunId};
@@ -36,6 +36,8 @@ pub(super) struct Wanted {
     agent: Option<AgentName>,
     title: Option<String>,
     command: Option<CommandSpec>,
+    #[serde(default)]
+    on_gate: OnGate,
 }
 
 pub(super) async fn create(State(house): State<House>, asker: Asker, Json(wanted): Json<Wanted>) -> Answered {
@@ -52,7 +54,7 @@ pub(super) async fn create(State(house): State<House>, asker: Asker, Json(wanted
             ));
         }
     };
-    let run = house.start(&asker, start).await?;
+    let run = house.start(&asker, start, wanted.on_gate).await?;
     show(&asker, run, StatusCode::CREATED).await
 }
 
@@ -123,7 +125,8 @@ pub(super) async fn get(
 /// A run that nobody here is at any more. Its row has the outcome, unless the store did not take it.
 async fn show_ended(asker: &Asker, id: RunId) -> Answered {
     let row = asker.tenant.runs.get(id).await?;
-    if row.outcome.is_none() {
+    // A parked run has not ended, and nobody is at it.
+    if row.outcome.is_none() && row.run.state != RunState::Waiting {
         let detail =
             format!("how run {id} ended is not known: nobody is at it, and its end was not recorded");
         return Err(Problem::new(Code::Unknown, detail).hint(format!(

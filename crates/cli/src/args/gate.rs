@@ -2,15 +2,20 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use dormouse_engine::AgentName;
 use dormouse_engine::gate::Scope;
+use dormouse_state::GateKind;
 
 use super::{Page, help, value};
+use crate::endpoint::Expires;
 
 /// `gate …`.
 #[derive(Debug, Subcommand)]
 pub enum Gate {
+    /// Ask a person, from inside a run, and wait for the answer
+    #[command(after_help = help::gate_request())]
+    Request(Box<GateRequest>),
     /// List what waits for a person, the longest waiting first
     #[command(after_help = help::gate_list())]
     List(GateList),
@@ -67,6 +72,68 @@ pub enum Gate {
         #[arg(value_name = "GATE", value_parser = value::gate)]
         id: String,
     },
+}
+
+/// `gate request`.
+#[derive(Debug, Args)]
+pub struct GateRequest {
+    /// What is to be done, or the question: a few words for a person
+    #[arg(long, value_name = "TEXT")]
+    pub action: String,
+    /// What is asked: approval of a call, the answer to a question, or only that somebody looks
+    #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t)]
+    pub kind: RequestKind,
+    /// With what it is done: JSON, @FILE, or - for stdin. The approval is for exactly this
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub input: Option<String>,
+    /// One line on it, instead of the action
+    #[arg(long, value_name = "TEXT")]
+    pub summary: Option<String>,
+    /// More on it, or @FILE
+    #[arg(long, value_name = "TEXT|@FILE")]
+    pub detail: Option<String>,
+    /// An answer that can be chosen, up to 16
+    #[arg(long, value_name = "TEXT")]
+    pub option: Vec<String>,
+    /// Several of them can be chosen
+    #[arg(long, requires = "option")]
+    pub several: bool,
+    /// Offer no first to whoever decides
+    #[arg(long)]
+    pub default_no: bool,
+    /// Whoever decides may edit the input: what is to be used is printed
+    #[arg(long, requires = "input")]
+    pub allow_edit: bool,
+    /// Which of this run's questions it is: asked again under the same key, it finds its answer. Counted if nothing is said
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// For how long it can be decided, 1s to 90d, or never; then the answer is no. By its type if nothing is said
+    #[arg(long, visible_alias = "timeout", value_name = "DURATION", value_parser = value::expires, default_value = "by type", hide_default_value = true)]
+    pub expires: Expires,
+}
+
+/// What a worker asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum RequestKind {
+    /// May this be done?
+    #[default]
+    Approval,
+    /// A text, or a choice.
+    Question,
+    /// Look here; nobody waits.
+    Notification,
+}
+
+impl RequestKind {
+    /// The engine's word.
+    #[must_use]
+    pub fn kind(self) -> GateKind {
+        match self {
+            Self::Approval => GateKind::Approval,
+            Self::Question => GateKind::Question,
+            Self::Notification => GateKind::Notification,
+        }
+    }
 }
 
 /// `gate list`.

@@ -37,9 +37,9 @@ macro_rules! pages {
 }
 
 pages! {
-    run &[0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 124, 130] =>
+    run &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 124, 130] =>
         "dormouse run --agent alice -- claude -p \"fix the failing test\"",
-        "dormouse run --agent alice --timeout 90s --exit worker -- make check",
+        "dormouse run --agent alice --on-gate wait -- sh -c 'dormouse gate request --action deploy && ./deploy'",
         "dormouse run tsk_0198c0de7f3a7c11a2b3c4d5e6f70819";
     task COMMON =>
         "dormouse task add --agent alice -- make check",
@@ -85,6 +85,10 @@ pages! {
         "dormouse gate list",
         "dormouse gate show gat_0198c0de",
         "dormouse gate approve gat_0198c0de --comment \"looks right\"";
+    gate_request &[0, 2, 4, 6, 7, 9, 124, 130] =>
+        "dormouse gate request --action \"publish report.md\" --input '{\"file\":\"report.md\"}' && ./publish report.md",
+        "name=$(dormouse gate request --type question --action \"which draft?\" --option first --option second)",
+        "dormouse gate request --type notification --action \"the disk is almost full\"";
     gate_list LIST =>
         "dormouse gate list",
         "dormouse gate list --agent alice --state all",

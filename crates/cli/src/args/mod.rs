@@ -13,10 +13,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use dormouse_engine::AgentName;
 use dormouse_engine::run::OutcomeKind;
 
-pub use gate::{Decided, Gate, GateList, Said};
+pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
-pub use spec::{ExitBy, Surroundings};
+pub use spec::{ExitBy, GateMode, Surroundings};
 pub use value::{Cursor, IdleTimeout, Variable};
 
 use crate::client::Server;
@@ -180,6 +180,10 @@ pub struct Run {
     /// Refuse an unknown agent instead of making it
     #[arg(long)]
     pub no_create: bool,
+    /// When the worker asks a person: ask here, wait until it is decided anywhere, park the run, or reject;
+    /// ask on a terminal, else wait, if nothing is said
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub on_gate: Option<GateMode>,
     /// Whose exit code: of the outcome, or of the worker (128 + signal; 12 if unknown)
     #[arg(long, value_enum, value_name = "WHOSE", default_value_t)]
     pub exit: ExitBy,

@@ -21,6 +21,19 @@ pub enum ExitBy {
     Worker,
 }
 
+/// What `run` does when its worker asks a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GateMode {
+    /// Asks at this terminal; who is quicker elsewhere decides it too.
+    Ask,
+    /// The worker waits until it is decided anywhere.
+    Wait,
+    /// The worker is stopped and the run waits; exit 5. Decided, the task goes on from its beginning.
+    Park,
+    /// Every question is rejected at once.
+    Reject,
+}
+
 /// Clocks and surroundings of a worker.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker options")]

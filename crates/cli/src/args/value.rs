@@ -9,8 +9,9 @@ use dormouse_engine::task::TaskState;
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::{GateId, PrefixedId, RunId, SessionId, TaskId};
 
-use crate::config::table::{CLOCK, GRACE};
+use crate::config::table::{CLOCK, EXPIRES, GRACE};
 use crate::duration;
+use crate::endpoint::Expires;
 use crate::nearest::nearest;
 
 /// Words that make a variable's name look like a credential's.
@@ -104,6 +105,17 @@ pub(super) fn clock(text: &str) -> Result<Duration, String> {
 /// A grace.
 pub(super) fn grace(text: &str) -> Result<Duration, String> {
     duration::parse(text, GRACE).map_err(|error| error.to_string())
+}
+
+/// For how long a gate can be decided.
+pub(super) fn expires(text: &str) -> Result<Expires, String> {
+    match text {
+        "never" => Ok(Expires::Never),
+        "by type" => Ok(Expires::ByType),
+        text => duration::parse(text, EXPIRES)
+            .map(|time| Expires::AfterMs(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+            .map_err(|error| format!("{error}, or never")),
+    }
 }
 
 /// An idle clock, or none.

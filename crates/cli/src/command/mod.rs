@@ -17,6 +17,7 @@ mod task;
 
 pub(crate) use config::config;
 pub(crate) use doctor::doctor;
+pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};
 pub(crate) use store::store;
 

@@ -1,7 +1,7 @@
 //! `runs list|show|logs`.
 
 use dormouse_engine::outcome::{Exit as WorkerExit, Facts, FailReason, Outcome};
-use dormouse_engine::run::OutcomeKind;
+use dormouse_engine::run::{OutcomeKind, RunWait};
 
 use super::{listing, logs};
 use crate::api::RunView;
@@ -55,6 +55,10 @@ fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.extend(run.task.map(|task| ("task", task.to_string())));
     pairs.push(("attempt", run.attempt.to_string()));
     pairs.push(("state", run.state.word().to_owned()));
+    if let Some(RunWait::Gate { gate }) = run.wait {
+        pairs.push(("waits for", gate.to_string()));
+    }
+    pairs.extend(run.session.map(|session| ("session", session.to_string())));
     if let Some(outcome) = &run.outcome {
         pairs.push(("outcome", said(outcome, run)));
         if let Outcome::Failed { message, .. } = outcome {

@@ -1,5 +1,6 @@
 //! `task add|list|show|cancel|retry`.
 
+use dormouse_engine::task::Wait;
 use serde_json::json;
 
 use super::listing;
@@ -112,6 +113,9 @@ fn record(task: &TaskView, ui: &Ui) -> Vec<(&'static str, String)> {
         ("agent", task.agent.to_string()),
         ("state", task.state.clone()),
     ];
+    if let Some(Wait::Gate { gate }) = task.wait {
+        pairs.push(("waits for", gate.to_string()));
+    }
     pairs.extend(task.outcome.map(|outcome| ("outcome", outcome.to_string())));
     pairs.push(("priority", task.priority.word().to_owned()));
     pairs.push(("attempts", task.attempts.to_string()));

@@ -64,6 +64,11 @@ pub const CLOCK: Bounds = Bounds {
     min: command::CLOCK_MIN,
     max: command::CLOCK_MAX,
 };
+/// For how long a gate can be decided.
+pub const EXPIRES: Bounds = Bounds {
+    min: dormouse_engine::limits::GATE_TIMEOUT_MIN,
+    max: dormouse_engine::limits::GATE_TIMEOUT_MAX,
+};
 /// From the cooperative stop to the kill.
 pub const GRACE: Bounds = Bounds {
     min: Duration::ZERO,

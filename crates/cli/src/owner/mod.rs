@@ -60,7 +60,7 @@ impl Owner {
         let places = &context.places;
         let token = ControlToken::ensure(&places.token)?;
         tracing::debug!("owning: opening the store");
-        let (engine, recovery) = store::open(context, &lock, &token).await?;
+        let (engine, recovery) = store::open(context, &lock, &token, role).await?;
         tell(&recovery, &context.ui);
         let store = engine.system().store().clone();
         let (phase, seen) = watch::channel(Phase::Starting);

@@ -65,7 +65,7 @@ pub fn bind(path: &Path, unique: u64) -> Result<(UnixListener, SocketFile), Prob
 }
 
 /// Binds with the mode set on the socket before: the file is 0600 from its first instant, whatever the umask.
-fn bind_narrow(path: &Path) -> io::Result<UnixListener> {
+pub(crate) fn bind_narrow(path: &Path) -> io::Result<UnixListener> {
     let socket = rustix::net::socket_with(
         AddressFamily::UNIX,
         SocketType::STREAM,

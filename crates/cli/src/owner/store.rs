@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dormouse_engine::gate::Restart;
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
@@ -14,8 +15,10 @@ use dormouse_secrets::Scrubber;
 
 use crate::context::Context;
 use crate::edge;
+use crate::endpoint::RunEndpoints;
 use crate::problem::{Code, Problem};
 
+use super::Role;
 use super::lock::OwnerLock;
 use super::token::ControlToken;
 
@@ -27,6 +30,7 @@ pub(super) async fn open(
     context: &Context,
     lock: &OwnerLock,
     token: &ControlToken,
+    role: Role,
 ) -> Result<(Engine, Recovery), Problem> {
     let options = options(context)?;
     let url = &context.places.url;
@@ -41,6 +45,11 @@ pub(super) async fn open(
     };
     let engine = Engine::open(system, environment(lock, token)?, options);
     let recovery = engine.recover(&SystemOrphans).await?;
+    // A question whose time was up while nobody was there is over before anybody is asked it again.
+    match role {
+        Role::Supervisor => drop(engine.recover_gates(Restart::Keep).await?),
+        Role::Visitor => drop(engine.expire_due().await?),
+    }
     Ok((engine, recovery))
 }
 
@@ -145,7 +154,11 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         isolation: None,
         scrubber: Scrubber::empty(),
     };
-    Ok(Supervisor::new(engine, options))
+    Ok(Supervisor::with_endpoints(
+        engine,
+        options,
+        Arc::new(RunEndpoints),
+    ))
 }
 
 /// What starts this very build again. On Linux that is not its path: an upgrade puts another build there, or nothing.

@@ -12,7 +12,7 @@ mod table;
 pub use approved::{Action, Approved, Dispatch};
 pub use row::{Capability, CapabilityEnd, CapabilityIndex, CapabilityState, Holder};
 pub use service::{Capabilities, CapabilityError};
-pub(crate) use service::{expire_due, follow_run};
+pub(crate) use service::{expire_due, follow_park, follow_run};
 pub use table::{
     CapabilityCell, CapabilityEvent, CapabilityIgnored, CapabilityPhase, CapabilityRefused, decide,
 };

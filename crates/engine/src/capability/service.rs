@@ -341,6 +341,23 @@ async fn stage(
     Ok(capability)
 }
 
+/// Stages what parking means for what a run held: its worker has gone, so what was under way is closed as unknown.
+pub(crate) async fn follow_park(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    run: RunId,
+) -> Result<(), CommandError> {
+    let query = Query::of(CapabilityIndex::Holder)
+        .equals([IndexValue::name(&run.to_string())])
+        .limit(PAGE_MAX);
+    for read in Records::<Capability>::new(space).find(&query).await?.rows {
+        if let Ok(Some(state)) = moved(&read, CapabilityEvent::HolderGone, None) {
+            stage(space, draft, &read, state).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Stages what the end of a run means for what it held: what was claimed can be used again; what was under way is
 /// closed, as done by a run that succeeded, as unknown otherwise.
 pub(crate) async fn follow_run(

@@ -112,6 +112,8 @@ pub enum Reply {
     Acp,
     /// A tool of ours blocks.
     Mcp,
+    /// A command of a script blocks.
+    Script,
     /// It cannot travel: the answer is given elsewhere.
     Elsewhere {
         /// Where.
@@ -125,7 +127,7 @@ impl Reply {
     pub fn takes_edits(&self) -> bool {
         match self {
             Self::Deferred | Self::Prompt | Self::Mcp => true,
-            Self::AppServer | Self::Acp | Self::Elsewhere { .. } => false,
+            Self::Script | Self::AppServer | Self::Acp | Self::Elsewhere { .. } => false,
         }
     }
 
@@ -134,7 +136,7 @@ impl Reply {
     pub fn takes_session(&self) -> bool {
         match self {
             Self::AppServer | Self::Acp => true,
-            Self::Deferred | Self::Prompt | Self::Mcp | Self::Elsewhere { .. } => false,
+            Self::Deferred | Self::Prompt | Self::Mcp | Self::Script | Self::Elsewhere { .. } => false,
         }
     }
 }

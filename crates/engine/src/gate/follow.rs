@@ -12,9 +12,10 @@ use crate::core::Core;
 use crate::draft::Draft;
 use crate::limits::PAGE_MAX;
 use crate::outcome::Outcome;
-use crate::run::Run;
+use crate::run::{Run, is_tried_again};
 
-/// Stages it. The gates of a session follow the session. A lost run's gates wait for the next attempt at its task.
+/// Stages it. The gates of a session follow the session. Those of a run that was lost and is tried again wait for the
+/// next attempt.
 pub(crate) async fn follow_run(
     core: &Core,
     draft: &mut Draft,
@@ -22,6 +23,9 @@ pub(crate) async fn follow_run(
     outcome: &Outcome,
 ) -> Result<(), CommandError> {
     capability::follow_run(&core.space, draft, run, outcome).await?;
+    if is_tried_again(&core.space, run, outcome).await? {
+        return Ok(());
+    }
     let query = Query::of(GateIndex::Run)
         .equals([IndexValue::name(&run.id.to_string())])
         .limit(PAGE_MAX);

@@ -4,6 +4,7 @@ use dormouse_filesystem::{Records, Version};
 use tokio::time::Instant;
 
 use super::live::StopSignal;
+use super::park::{parked, resumed};
 use super::service::stage_run;
 use super::{Checkpoint, Run, RunState};
 use crate::agent::{Agent, AgentState, Agents};
@@ -86,19 +87,27 @@ async fn staged(
         let agent = agent.name.clone();
         return Err(CommandError::AgentPaused { agent });
     }
-    let run = options
-        .run
-        .unwrap_or_else(|| RunId::make(draft.now(), &core.environment.random));
+    let parked = parked(core, read.last_run).await?;
+    let run = match &parked {
+        Some(run) => run.id,
+        None => options
+            .run
+            .unwrap_or_else(|| RunId::make(draft.now(), &core.environment.random)),
+    };
     let cause = Cause {
-        claim: Some(run),
+        // A run that goes on is no further attempt.
+        claim: parked.is_none().then_some(run),
         ..Cause::default()
     };
     let Moved::To(task) = move_task(core, &mut draft, &read, &TaskEvent::Claim, cause).await? else {
         unreachable!("a claim applies or is rejected")
     };
-    let run = made(&draft, &task, &agent, run, options.session);
+    let run = match &parked {
+        Some(read) => resumed(&draft, read)?,
+        None => made(&draft, &task, &agent, run, options.session),
+    };
     let lease = take(core, &mut draft, &Subject::Run(run.id))?;
-    stage_run(core, &mut draft, None, &run, None).await?;
+    stage_run(core, &mut draft, parked.as_ref(), &run, None).await?;
     let started = Change::RunStarted {
         task: run.task,
         attempt: run.attempt,
@@ -122,6 +131,8 @@ fn made(draft: &Draft, task: &Task, agent: &Agent, id: RunId, session: Option<Se
         stop_reason: None,
         stop_deadline: None,
         wait: None,
+        spawn: 1,
+        clock_ms: 0,
         started_at: draft.now(),
         ended_at: None,
         created_at: draft.now(),

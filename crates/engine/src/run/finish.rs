@@ -104,13 +104,25 @@ pub(super) async fn stage_end(
     outcome: Outcome,
     facts: Option<Facts>,
 ) -> Result<Finished, CommandError> {
+    stage_end_of(core, draft, read, Run::clone(read), outcome, facts).await
+}
+
+/// The same of a run that changes with its end.
+pub(super) async fn stage_end_of(
+    core: &Core,
+    draft: &mut Draft,
+    read: &Versioned<Run>,
+    run: Run,
+    outcome: Outcome,
+    facts: Option<Facts>,
+) -> Result<Finished, CommandError> {
     let run = Run {
         state: RunState::Ended,
         wait: None,
         ended_at: Some(draft.now()),
         updated_at: draft.now(),
         op: draft.op(),
-        ..Run::clone(read)
+        ..run
     };
     let row = OutcomeRow {
         run: run.id,

@@ -1,15 +1,16 @@
 //! Lapsing: recovery ends a run whose holder vanished, in one commit.
 
-use dormouse_filesystem::{Records, Version, Versioned};
+use dormouse_filesystem::{Namespace, Records, Tenant, Version, Versioned};
 
 use super::finish::{stage_end, task_of};
-use super::{Finished, Run, RunEvent, RunNext, decide};
+use super::{Checkpoint, Finished, Run, RunEvent, RunNext, decide};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::lease::{Held, held};
+use crate::limits::RECLAIMS_MAX;
 use crate::outcome::Outcome;
-use crate::task::{Cause, Lapse, Moved, TaskEvent, move_task};
+use crate::task::{Cause, Lapse, Moved, Task, TaskEvent, move_task};
 use crate::{CommandError, Decision, LeaseId, Principal, Reason, RunId, Subject};
 
 /// Why a run is taken for abandoned.
@@ -23,6 +24,23 @@ pub(crate) struct Lapsed {
     pub(crate) reason: Reason,
     /// Whether its holder can do nothing more.
     pub(crate) holder_is_dead: bool,
+}
+
+/// Whether the task of a run that ended so will be tried again by itself: then what it asked waits for the next attempt.
+pub(crate) async fn is_tried_again(
+    space: &Namespace<Tenant>,
+    run: &Run,
+    outcome: &Outcome,
+) -> Result<bool, CommandError> {
+    let is_lost = matches!(outcome, Outcome::Lost { .. }) && run.stop_reason.is_none();
+    let (Some(task), true) = (run.task, is_lost) else {
+        return Ok(false);
+    };
+    let Some(task) = Records::<Task>::new(space).get(&task).await? else {
+        return Ok(false);
+    };
+    let has_side_effect = matches!(run.checkpoint, Checkpoint::SideEffect { .. });
+    Ok(task.last_run == Some(run.id) && !has_side_effect && task.reclaims < RECLAIMS_MAX)
 }
 
 /// Ends a run whose holder vanished; none when there was nothing to end any more.

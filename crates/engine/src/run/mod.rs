@@ -9,6 +9,7 @@ mod lapse;
 mod list;
 mod live;
 mod outcome;
+mod park;
 mod process;
 mod service;
 mod start;
@@ -25,10 +26,12 @@ pub use companion::Companion;
 pub use finish::Finished;
 pub use heartbeat::Pulse;
 pub use kind::OutcomeKind;
-pub(crate) use lapse::{Lapsed, lapse};
+pub(crate) use lapse::{Lapsed, is_tried_again, lapse};
 pub use list::{RunFilter, RunPage, RunRow};
 pub use live::{LiveRuns, StopSignal};
 pub use outcome::{OutcomeIndex, OutcomeRow};
+pub use park::Parked;
+pub(crate) use park::parked;
 pub use process::{Process, ProcessIndex, ProcessMark};
 pub use service::Runs;
 pub use start::Started;
@@ -70,6 +73,12 @@ pub struct Run {
     /// What it waits for, when it is parked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<RunWait>,
+    /// Which of its processes this is, from 1: each time it goes on after it was parked is another.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub spawn: u32,
+    /// What its former processes used of the wall clock, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub clock_ms: u64,
     /// When it was claimed.
     pub started_at: Timestamp,
     /// When it ended.
@@ -81,6 +90,20 @@ pub struct Run {
     pub updated_at: Timestamp,
     /// The command that wrote the row.
     pub op: OpId,
+}
+
+fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_first(spawn: &u32) -> bool {
+    *spawn == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_none(milliseconds: &u64) -> bool {
+    *milliseconds == 0
 }
 
 impl Run {

@@ -1,12 +1,13 @@
 //! The runs of a tenant: the one service that writes their rows, leases, heartbeats and outcomes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dormouse_filesystem::{Cursor, Records, Versioned, WriteOnce};
 
 use super::{
-    ClaimOptions, Claimed, Finished, OutcomeRow, Process, Pulse, Run, RunEvent, RunFilter, RunIndex, RunPage,
-    RunRow, Started, StopReason, Stopped, claim, finish, heartbeat, list, stage_stop, start,
+    ClaimOptions, Claimed, Finished, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter, RunIndex,
+    RunPage, RunRow, Started, StopReason, Stopped, claim, finish, heartbeat, list, park, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -14,7 +15,7 @@ use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
 use crate::lease::{LeaseEvent, Progress, check};
 use crate::outcome::{Facts, Outcome};
-use crate::{CommandError, Principal, Reason, RunId, TaskId};
+use crate::{CommandError, GateId, Principal, Reason, RunId, TaskId};
 
 /// A tenant's runs.
 #[derive(Debug, Clone)]
@@ -105,6 +106,24 @@ impl Runs {
         let done = self.core.command(&by, |draft| {
             finish::finish(&self.core, draft, claimed, outcome, facts)
         });
+        Ok(done.await?.answer)
+    }
+
+    /// Parks a run whose worker has gone: it waits for a gate, and nobody holds it. The same again is answered as the
+    /// first time. `used` is what its processes used of the wall clock.
+    ///
+    /// # Errors
+    /// `Fenced` and `LeaseExpired`: nothing was written. `Rejected` when it is being stopped, or has ended.
+    pub async fn park(
+        &self,
+        claimed: &Claimed,
+        gate: GateId,
+        used: Duration,
+    ) -> Result<Parked, CommandError> {
+        let by = Principal::engine();
+        let done = self
+            .core
+            .command(&by, |draft| park::park(&self.core, draft, claimed, gate, used));
         Ok(done.await?.answer)
     }
 

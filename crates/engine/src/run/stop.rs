@@ -39,8 +39,17 @@ pub(crate) async fn stage_stop(
         }
         Decision::Ignore(_) => Ok(None),
         Decision::Reject(why) => Err(rejected(&read, RunEvent::Stop, why)),
-        // A parked run is ended by its own service, which comes with gates; nothing parks one yet.
-        Decision::Same | Decision::Apply(RunNext::Reported | RunNext::Stopped | RunNext::Lost) => {
+        // A parked run has no holder to end it.
+        Decision::Apply(RunNext::Stopped) => {
+            let outcome = reason.outcome();
+            let run = Run {
+                stop_reason: Some(reason),
+                ..Run::clone(&read)
+            };
+            super::finish::stage_end_of(core, draft, &read, run, outcome, None).await?;
+            Ok(None)
+        }
+        Decision::Same | Decision::Apply(RunNext::Reported | RunNext::Lost) => {
             Err(rejected(&read, RunEvent::Stop, crate::Reason::State))
         }
     }

@@ -3,15 +3,15 @@
 use async_trait::async_trait;
 use dormouse_filesystem::{Namespace, Records, Tenant, Versioned};
 use dormouse_state::{
-    Answer, Command, Effect, Event, Evidence, FailedRunGates, Observed, Options, Position, RunEnd, Session,
-    SourceId, Step,
+    Answer, Command, Effect, Event, Evidence, FailedRunGates, Observed, Options, Phase, Position, RunEnd,
+    Session, SourceId, Step,
 };
 use jiff::Timestamp;
 
 use super::SessionRow;
 use crate::event::Change;
 use crate::outcome::Outcome;
-use crate::run::{Companion, Run, RunState};
+use crate::run::{Companion, Run, RunState, is_tried_again};
 use crate::{CommandError, Draft, SessionId};
 
 /// The longest history entry is an edge; the log's name below the session's id.
@@ -39,7 +39,11 @@ impl Companion for Sessions {
             None => begin(draft, id, after)?,
         };
         let mut told = Told::default();
-        hear(&mut session, &mut told, draft.now(), before, after, outcome);
+        let ended = match outcome {
+            Some(outcome) => Some(end_of(outcome, is_tried_again(tenant, after, outcome).await?)),
+            None => None,
+        };
+        hear(&mut session, &mut told, draft.now(), before, after, ended);
         if read.is_some() && told.is_empty() {
             return Ok(());
         }
@@ -89,11 +93,14 @@ fn hear(
     now: Timestamp,
     before: Option<&Run>,
     after: &Run,
-    outcome: Option<&Outcome>,
+    ended: Option<RunEnd>,
 ) {
     let run = dormouse_state::RunId::new(after.id.to_string());
     if before.is_none() {
-        told.add(session.command(&Command::BeginTurn { expected_turn: None }, now));
+        // A later attempt goes on with the turn that its lost run left waiting for a person.
+        if session.view().turn.phase != Phase::Running {
+            told.add(session.command(&Command::BeginTurn { expected_turn: None }, now));
+        }
         told.add(session.command(&Command::BindRun { run: run.clone() }, now));
     }
     let has_begun = before.is_some_and(|before| before.state == RunState::Starting);
@@ -103,25 +110,32 @@ fn hear(
             call: None,
             step: Step::Started,
         };
-        told.add(session.observe(&seen(session, &run, working, now), now));
+        let place = Position {
+            spawn: after.spawn,
+            seq: 1,
+        };
+        told.add(session.observe(&seen(session, &run, place, working, now), now));
     }
-    if let Some(outcome) = outcome {
-        told.add(session.command(
-            &Command::RunEnded {
-                run,
-                end: end_of(outcome),
-            },
-            now,
-        ));
+    if after.state == RunState::Waiting && before.is_some_and(|before| before.state != RunState::Waiting) {
+        told.add(session.command(&Command::RunParked { run: run.clone() }, now));
+    }
+    if let Some(end) = ended {
+        told.add(session.command(&Command::RunEnded { run, end }, now));
     }
 }
 
-fn seen(session: &Session, run: &dormouse_state::RunId, event: Event, now: Timestamp) -> Observed {
+fn seen(
+    session: &Session,
+    run: &dormouse_state::RunId,
+    position: Position,
+    event: Event,
+    now: Timestamp,
+) -> Observed {
     Observed {
         incarnation: session.view().incarnation,
         run: Some(run.clone()),
         source: SourceId::new("supervisor"),
-        position: Position { spawn: 1, seq: 1 },
+        position,
         subagent: false,
         starts_turn: false,
         evidence: Evidence::Formal,
@@ -130,11 +144,16 @@ fn seen(session: &Session, run: &dormouse_state::RunId, event: Event, now: Times
     }
 }
 
-fn end_of(outcome: &Outcome) -> RunEnd {
+fn end_of(outcome: &Outcome, is_tried_again: bool) -> RunEnd {
     match outcome {
         Outcome::Success { .. } | Outcome::Partial { .. } => RunEnd::Ok,
         Outcome::Cancelled { .. } => RunEnd::Cancelled,
         Outcome::Failed { message, .. } => failed(outcome.name(), message.as_str()),
+        Outcome::Lost { .. } if is_tried_again => RunEnd::Failed {
+            reason: outcome.name().to_owned(),
+            text: String::new(),
+            gates: FailedRunGates::Keep,
+        },
         Outcome::Blocked { .. } | Outcome::Timeout { .. } | Outcome::Lost { .. } => {
             failed(outcome.name(), "")
         }

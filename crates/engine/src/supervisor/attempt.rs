@@ -8,7 +8,8 @@ use dormouse_filesystem::{Records, ScopedBatch, Versioned};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::finish::{End, finish, observed_panic};
+use super::asking::{Asks, Endpoints, OnGate};
+use super::finish::{finish, observed_panic, park};
 use super::heart::{self, Pulseless};
 use super::work::{self, Signals, Worked};
 use super::{RunEnd, SupervisorOptions};
@@ -16,7 +17,7 @@ use crate::lease::Lease;
 use crate::run::Claimed;
 use crate::transcript::Transcript;
 use crate::worker::{ProcessRow, orphans};
-use crate::{Clock, Tenant};
+use crate::{Clock, Principal, Tenant};
 
 /// How long the outcome waits for the rest of the transcript.
 const TRANSCRIPT_MAX: Duration = Duration::from_secs(10);
@@ -35,18 +36,26 @@ pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     /// The processes of the run, once there are any: what ends them when nothing else does.
     pub(super) processes: OnceLock<ProcessRow>,
+    /// Who started it.
+    pub(super) by: Principal,
+    /// What becomes of it when it asks a person.
+    pub(super) on_gate: OnGate,
+    /// What it asks.
+    pub(super) asks: Asks,
+    /// Where its worker may ask.
+    pub(super) endpoints: Option<Arc<dyn Endpoints>>,
 }
 
 /// Runs the run to its end. The work is a task of its own, so that its panic is seen here and the run still ends.
 pub(super) async fn own(parts: Parts) -> RunEnd {
     let parts = Arc::new(parts);
     let mut writer = tokio::spawn(write_transcript(Arc::clone(&parts)));
-    let end = match tokio::spawn(attend(Arc::clone(&parts))).await {
-        Ok(end) => end,
+    let worked = match tokio::spawn(attend(Arc::clone(&parts))).await {
+        Ok(worked) => worked,
         Err(panic) => {
             // Its worker was let go of, not waited for: no outcome is written while it lives.
             end_processes(&parts).await;
-            Some(observed_panic(&panic))
+            Worked::Ended(Box::new(observed_panic(&panic)))
         }
     };
     parts.transcript.close();
@@ -55,28 +64,27 @@ pub(super) async fn own(parts: Parts) -> RunEnd {
         writer.abort();
     }
     let printed = parts.transcript.end();
-    let ended = match end {
-        Some(end) => finish(&parts, end, printed).await,
-        None => RunEnd::Unrecorded,
+    let ended = match worked {
+        Worked::Ended(end) => finish(&parts, *end, printed).await,
+        Worked::Parks(gate, end) => park(&parts, gate, *end, printed).await,
+        Worked::Fenced => RunEnd::Unrecorded,
     };
     launch_folder_gone(&parts).await;
     ended
 }
 
-/// The work, beside the heartbeat. None when the lease is another's: nothing more is written.
-async fn attend(parts: Arc<Parts>) -> Option<End> {
+/// The work, beside the heartbeat.
+async fn attend(parts: Arc<Parts>) -> Worked {
     let signals = Signals::default();
     let mut work = pin!(work::work(&parts, &signals));
     tokio::select! {
-        worked = &mut work => return match worked {
-            Worked::Ended(end) => Some(*end),
-            Worked::Fenced => None,
-        },
+        worked = &mut work => return worked,
         Pulseless::Fenced = heart::beat(&parts, &signals.self_stop) => {}
     }
     signals.fenced.notify_one();
     work.await;
-    None
+    // The lease is another's: nothing more is written.
+    Worked::Fenced
 }
 
 /// Ends whatever lives of the run, by its row.

@@ -8,7 +8,6 @@ use tokio::time::sleep;
 use super::RunEnd;
 use super::attempt::Parts;
 use super::heart::is_renewed;
-use crate::CommandError;
 use crate::command::CommandSpec;
 use crate::outcome::{Facts, ResourceUsage};
 use crate::run::StopReason;
@@ -17,6 +16,7 @@ use crate::worker::classify::{self, Codes, NotStarted, Observed, Verdict, classi
 use crate::worker::clocks::Expired;
 use crate::worker::environment::EnvError;
 use crate::worker::{Ended, Gone, SpawnError};
+use crate::{CommandError, GateId};
 
 /// How long after a terminal commit that was not done the next one is tried.
 const RETRY: Duration = Duration::from_secs(1);
@@ -100,6 +100,27 @@ pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> R
             Err(error) => {
                 tracing::error!(%run, %error, outcome = outcome.name(), "the outcome was not written");
                 return RunEnd::Unrecorded;
+            }
+        }
+    }
+}
+
+/// Records that the run waits for a person. A run that cannot be parked ends by what was seen of it: somebody called it
+/// off meanwhile.
+pub(super) async fn park(parts: &Parts, gate: GateId, end: End, printed: TranscriptEnd) -> RunEnd {
+    let run = parts.claimed.run.id;
+    // Ends when it is recorded, refused, or the lease's time is up.
+    loop {
+        match parts.tenant.runs.park(&parts.claimed, gate, end.clock).await {
+            Ok(parked) => return RunEnd::Parked(Box::new(parked)),
+            Err(CommandError::LeaseExpired { .. }) if is_renewed(parts).await => {}
+            Err(error) if may_pass(&error) && !parts.claimed.guard.left().is_zero() => {
+                tracing::warn!(%run, %error, "that the run waits was not written; it is tried again");
+                sleep(RETRY).await;
+            }
+            Err(error) => {
+                tracing::warn!(%run, %error, "the run could not be parked");
+                return finish(parts, end, printed).await;
             }
         }
     }

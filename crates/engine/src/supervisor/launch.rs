@@ -1,7 +1,9 @@
 //! From a claimed run to a launch: its folders, its environment, its command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::asking::{Asking, Endpoint};
 use super::attempt::Parts;
 use crate::command::CommandSpec;
 use crate::worker::environment::{Base, EnvError, Layers, build, create_folders};
@@ -30,15 +32,23 @@ pub(super) fn run_folder(parts: &Parts) -> PathBuf {
     parts.options.run_folders.join(parts.claimed.run.id.to_string())
 }
 
-/// Makes the folders and describes the process whole.
-pub(super) async fn launch(parts: &Parts, command: &CommandSpec) -> Result<Launch, Unlaunchable> {
+/// Makes the folders, opens the run's endpoint, and describes the process whole.
+pub(super) async fn launch(
+    parts: &Arc<Parts>,
+    command: &CommandSpec,
+) -> Result<(Launch, Option<Endpoint>), Unlaunchable> {
     let (workspace, run_folder) = (workspace(parts), run_folder(parts));
-    let environment =
+    let mut environment =
         build(&base(parts, &workspace, &run_folder), &layers(command)).map_err(Unlaunchable::Environment)?;
     make(workspace.clone(), run_folder.clone())
         .await
         .map_err(Unlaunchable::Spawn)?;
-    Ok(Launch {
+    let endpoint = open(parts, &run_folder).await;
+    let programs = endpoint.as_ref().and_then(|endpoint| endpoint.programs.clone());
+    if let (Some(programs), Some(path)) = (programs, environment.get_mut("PATH")) {
+        *path = format!("{}:{path}", programs.display());
+    }
+    let launch = Launch {
         keeper: parts.options.keeper.clone(),
         run: parts.claimed.run.id.to_string(),
         argv: command.argv.clone(),
@@ -49,13 +59,30 @@ pub(super) async fn launch(parts: &Parts, command: &CommandSpec) -> Result<Launc
         limits: ProcessLimits::default(),
         isolation: parts.options.isolation,
         wall: WallSpec {
-            read: Vec::new(),
+            read: endpoint
+                .as_ref()
+                .map(|endpoint| endpoint.readable.clone())
+                .unwrap_or_default(),
             write: vec![run_folder],
         },
-    })
+    };
+    Ok((launch, endpoint))
 }
 
-fn base(parts: &Parts, workspace: &std::path::Path, run_folder: &std::path::Path) -> Base {
+/// The run's endpoint, if there is to be one. A run whose endpoint cannot be opened goes on: it cannot ask, and says so
+/// when it tries.
+async fn open(parts: &Arc<Parts>, run_folder: &Path) -> Option<Endpoint> {
+    let endpoints = parts.endpoints.as_ref()?;
+    match endpoints.open(run_folder, Asking::new(parts)).await {
+        Ok(endpoint) => Some(endpoint),
+        Err(error) => {
+            tracing::warn!(run = %parts.claimed.run.id, %error, "the run's endpoint was not opened");
+            None
+        }
+    }
+}
+
+fn base(parts: &Parts, workspace: &Path, run_folder: &Path) -> Base {
     let options = &parts.options;
     Base {
         workspace: workspace.to_owned(),

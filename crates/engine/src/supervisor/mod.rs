@@ -12,6 +12,7 @@
 //! The owner task ends its run on every exit: it returns, its work panics, it is told to stop. When the whole process
 //! dies, [`Engine::recover`](crate::Engine::recover) does it at the next start.
 
+mod asking;
 mod attempt;
 mod finish;
 mod heart;
@@ -29,9 +30,10 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
+pub use asking::{AskError, Asking, Endpoint, Endpoints, OnGate, Question};
 pub use orphans::SystemOrphans;
 
-use crate::run::{ClaimOptions, Finished, RunRow, StopReason};
+use crate::run::{ClaimOptions, Finished, Parked, RunRow, RunState, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};
 use crate::worker::isolation::Policy;
 use crate::{CommandError, Engine, PrefixedId, Principal, RunId, SessionId, TaskId, Tenant};
@@ -67,6 +69,7 @@ pub struct Supervisor(Arc<Shared>);
 struct Shared {
     engine: Engine,
     options: Arc<SupervisorOptions>,
+    endpoints: Option<Arc<dyn Endpoints>>,
     live: Mutex<HashMap<RunId, Live>>,
     /// How many owner tasks there are.
     count: watch::Sender<usize>,
@@ -87,6 +90,25 @@ impl Drop for Books {
     }
 }
 
+/// Who started a run, and what becomes of it when it asks a person.
+struct Asker {
+    by: Principal,
+    on_gate: OnGate,
+}
+
+/// What the former processes of a parked run printed.
+async fn begun(
+    tenant: &Tenant,
+    last_run: Option<RunId>,
+) -> Result<Option<(RunId, Transcript)>, CommandError> {
+    let Some(run) = last_run else { return Ok(None) };
+    if tenant.runs.get(run).await?.run.state != RunState::Waiting {
+        return Ok(None);
+    }
+    let segment = crate::id::segment(&run.to_string());
+    Ok(Some((run, Transcript::resumed(tenant.space(), &segment).await?)))
+}
+
 /// What others need of a live run.
 #[derive(Clone)]
 struct Live {
@@ -100,6 +122,8 @@ struct Live {
 pub enum RunEnd {
     /// Its terminal record is durable.
     Recorded(Box<Finished>),
+    /// It has not ended: it waits for a person, and nobody holds it.
+    Parked(Box<Parked>),
     /// It is not: the lease is another's or has expired, or the store did not take it. Recovery ends the run.
     Unrecorded,
 }
@@ -123,10 +147,25 @@ impl Supervisor {
     /// A supervisor with no run yet.
     #[must_use]
     pub fn new(engine: &Engine, options: SupervisorOptions) -> Self {
+        Self::make(engine, options, None)
+    }
+
+    /// A supervisor whose runs have endpoints, through which their workers ask people.
+    #[must_use]
+    pub fn with_endpoints(
+        engine: &Engine,
+        options: SupervisorOptions,
+        endpoints: Arc<dyn Endpoints>,
+    ) -> Self {
+        Self::make(engine, options, Some(endpoints))
+    }
+
+    fn make(engine: &Engine, options: SupervisorOptions, endpoints: Option<Arc<dyn Endpoints>>) -> Self {
         let (count, _) = watch::channel(0);
         Self(Arc::new(Shared {
             engine: engine.clone(),
             options: Arc::new(options),
+            endpoints,
             live: Mutex::default(),
             count,
             owners: TaskTracker::new(),
@@ -134,23 +173,44 @@ impl Supervisor {
         }))
     }
 
-    /// Claims a ready task and begins to run its command. It goes on whoever asked, also when this future is dropped.
+    /// Claims a ready task and begins to run its command; its worker waits where it asks a person. It goes on whoever
+    /// asked, also when this future is dropped. A run of the task that is parked goes on.
     ///
     /// # Errors
     /// As [`Runs::claim`](crate::run::Runs::claim); `Invalid` when the task has no command.
     pub async fn start(&self, tenant: &Tenant, by: &Principal, task: TaskId) -> Result<RunId, CommandError> {
+        self.start_with(tenant, by, task, OnGate::Wait).await
+    }
+
+    /// As [`start`](Self::start), with what becomes of the run when it asks a person.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn start_with(
+        &self,
+        tenant: &Tenant,
+        by: &Principal,
+        task: TaskId,
+        on_gate: OnGate,
+    ) -> Result<RunId, CommandError> {
         let (supervisor, tenant, by) = (self.clone(), tenant.clone(), by.clone());
         // A task of its own: a claim that is committed must not be left without its owner.
         let started = self
             .0
             .owners
-            .spawn(async move { supervisor.claim(tenant, &by, task).await });
+            .spawn(async move { supervisor.claim(tenant, by, task, on_gate).await });
         started
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
-    async fn claim(&self, tenant: Tenant, by: &Principal, task: TaskId) -> Result<RunId, CommandError> {
+    async fn claim(
+        &self,
+        tenant: Tenant,
+        by: Principal,
+        task: TaskId,
+        on_gate: OnGate,
+    ) -> Result<RunId, CommandError> {
         let row = tenant.tasks.get(task).await?;
         if row.command.is_none() {
             return Err(CommandError::invalid(
@@ -159,12 +219,15 @@ impl Supervisor {
             ));
         }
         let session = self.session_of(&tenant, row.last_run).await?;
+        // Before the claim: from there on the run has to have its owner.
+        let begun = begun(&tenant, row.last_run).await?;
         let options = ClaimOptions {
             run: None,
             session: Some(session),
         };
-        let claimed = tenant.runs.claim(by, task, options).await?;
-        Ok(self.adopt(tenant, claimed))
+        let claimed = tenant.runs.claim(&by, task, options).await?;
+        let asker = Asker { by, on_gate };
+        Ok(self.adopt(tenant, claimed, begun, asker))
     }
 
     /// Attempts at one task share their session.
@@ -178,9 +241,18 @@ impl Supervisor {
         Ok(SessionId::make(environment.clock.now(), &environment.random))
     }
 
-    fn adopt(&self, tenant: Tenant, claimed: crate::run::Claimed) -> RunId {
+    fn adopt(
+        &self,
+        tenant: Tenant,
+        claimed: crate::run::Claimed,
+        begun: Option<(RunId, Transcript)>,
+        asker: Asker,
+    ) -> RunId {
         let run = claimed.run.id;
-        let transcript = Transcript::new(tenant.space(), &crate::id::segment(&run.to_string()));
+        let transcript = match begun {
+            Some((former, transcript)) if former == run => transcript,
+            _ => Transcript::new(tenant.space(), &crate::id::segment(&run.to_string())),
+        };
         let (sender, end) = watch::channel(None);
         let live = Live {
             transcript: transcript.clone(),
@@ -197,6 +269,10 @@ impl Supervisor {
             kill: live.kill,
             clock: Arc::clone(&self.0.engine.environment().clock),
             processes: OnceLock::new(),
+            by: asker.by,
+            on_gate: asker.on_gate,
+            asks: asking::Asks::new(),
+            endpoints: self.0.endpoints.clone(),
         };
         let books = Books {
             supervisor: self.clone(),

@@ -1,16 +1,17 @@
 //! The work of one run: its process from launch to empty tree.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_secrets::ScrubStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::asking::Endpoint;
 use super::attempt::{Parts, end_processes};
 use super::finish::{Cause, End, Seen, Unstarted};
 use super::heart::is_renewed;
 use super::launch::{Unlaunchable, launch};
-use crate::CommandError;
 use crate::command::CommandSpec;
 use crate::outcome::CancelledBy;
 use crate::run::{Process, Started, StopReason};
@@ -18,6 +19,7 @@ use crate::transcript::Channel;
 use crate::worker::classify::Stopped;
 use crate::worker::clocks::{ClockLimits, Clocks, Expired};
 use crate::worker::{self, Gone, Live, LiveEvent, Output, Prepared, Stop};
+use crate::{CommandError, GateId};
 
 /// How often the tree's processor time is looked at: silence with work is no idleness.
 const CPU_SAMPLE: Duration = Duration::from_secs(5);
@@ -28,6 +30,8 @@ const END_MARGIN: Duration = Duration::from_secs(10);
 pub(super) enum Worked {
     /// It ended, and this was seen.
     Ended(Box<End>),
+    /// Its worker was stopped so that it waits for this gate without holding anything; this was seen of it.
+    Parks(GateId, Box<End>),
     /// The lease is another's: nothing is to be written.
     Fenced,
 }
@@ -42,7 +46,7 @@ pub(super) struct Signals {
 }
 
 /// Runs the claimed command. Dropped, its process tree is killed.
-pub(super) async fn work(parts: &Parts, signals: &Signals) -> Worked {
+pub(super) async fn work(parts: &Arc<Parts>, signals: &Signals) -> Worked {
     let command = parts
         .claimed
         .task
@@ -69,12 +73,15 @@ async fn started(parts: &Parts, process: &Process) -> Result<Started, CommandErr
 
 /// What is known of the run while it goes on.
 struct Hand<'a> {
-    parts: &'a Parts,
+    parts: &'a Arc<Parts>,
     command: &'a CommandSpec,
     signals: &'a Signals,
     clocks: Clocks,
-    claimed_at: Instant,
     stop: Option<Cause>,
+    /// Its worker is stopped, and the run waits for this gate.
+    parks: Option<GateId>,
+    /// Where its worker asks; closed with this.
+    endpoint: Option<Endpoint>,
     /// Its first process has left by itself in time: no clock stops it any more.
     has_left: bool,
     /// The lease is another's: the worker is killed, and nothing is written.
@@ -88,7 +95,7 @@ struct Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
-    fn new(parts: &'a Parts, command: &'a CommandSpec, signals: &'a Signals) -> Self {
+    fn new(parts: &'a Arc<Parts>, command: &'a CommandSpec, signals: &'a Signals) -> Self {
         let claimed_at = Instant::now();
         let limits = ClockLimits {
             wall: command.wall_clock(),
@@ -99,9 +106,14 @@ impl<'a> Hand<'a> {
             parts,
             command,
             signals,
-            clocks: Clocks::new(limits, claimed_at),
-            claimed_at,
+            clocks: Clocks::resumed(
+                limits,
+                claimed_at,
+                Duration::from_millis(parts.claimed.run.clock_ms),
+            ),
             stop: None,
+            parks: None,
+            endpoint: None,
             has_left: false,
             is_fenced: false,
             end_by: None,
@@ -116,13 +128,17 @@ impl<'a> Hand<'a> {
         if self.is_fenced {
             return Worked::Fenced;
         }
-        Worked::Ended(Box::new(End {
+        let end = Box::new(End {
             seen,
             stop: self.stop,
-            clock: self.claimed_at.elapsed(),
+            clock: self.clocks.used(Instant::now()),
             spawns: self.spawns,
             isolation: self.isolation,
-        }))
+        });
+        match self.parks {
+            Some(gate) if end.stop.is_none() => Worked::Parks(gate, end),
+            _ => Worked::Ended(end),
+        }
     }
 
     /// From the launch to a worker that runs, or why there is none.
@@ -155,10 +171,11 @@ impl<'a> Hand<'a> {
 
     async fn prepare(&mut self) -> Result<Prepared, Seen> {
         let parts = self.parts;
-        let launch = launch(parts, self.command).await.map_err(|error| match error {
+        let (launch, endpoint) = launch(parts, self.command).await.map_err(|error| match error {
             Unlaunchable::Environment(error) => Seen::Unstarted(Unstarted::Environment(error)),
             Unlaunchable::Spawn(error) => Seen::Unstarted(Unstarted::Spawn(error)),
         })?;
+        self.endpoint = endpoint;
         self.before_stop(worker::prepare(&launch)).await
     }
 
@@ -190,6 +207,7 @@ impl<'a> Hand<'a> {
     /// so a worker that never pauses for breath is stopped as well.
     async fn attend(&mut self, mut live: Live) -> Option<Gone> {
         let mut sample_at = Instant::now() + CPU_SAMPLE;
+        let mut waiting = self.parts.asks.waiting();
         // Ends with the last event: an empty tree. A tree that does not empty is ended by its row, which empties it.
         loop {
             let end_by = self.end_by.unwrap_or_else(Instant::now);
@@ -204,6 +222,16 @@ impl<'a> Hand<'a> {
                 },
                 cause = cause(self.parts, &self.clocks, self.signals), if self.stop.is_none() && !self.has_left => {
                     self.begin_stop(&live, cause).await;
+                }
+                Ok(()) = waiting.changed() => {
+                    let now = Instant::now();
+                    match *waiting.borrow_and_update() {
+                        0 => self.clocks.answered(now),
+                        _ => self.clocks.ask(now),
+                    }
+                }
+                gate = self.parts.asks.parks(), if self.parks.is_none() && self.stop.is_none() && !self.has_left => {
+                    self.park(&live, gate);
                 }
                 () = self.parts.kill.notified() => self.kill(&live),
                 () = self.signals.fenced.notified() => {
@@ -302,6 +330,20 @@ impl<'a> Hand<'a> {
             self.record(&reason).await;
         }
         self.stop = Some(cause);
+    }
+
+    /// The worker is asked to leave, since nobody holds a parked run. One that has left by itself is not parked.
+    fn park(&mut self, live: &Live, gate: GateId) {
+        if live.exit().is_some() {
+            self.has_left = true;
+            return;
+        }
+        self.parks = Some(gate);
+        live.stop(Stop {
+            grace: self.command.grace(),
+            ..Stop::default()
+        });
+        self.end_by = Some(Instant::now() + self.command.grace() + END_MARGIN);
     }
 
     async fn record(&self, reason: &StopReason) {

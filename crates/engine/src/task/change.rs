@@ -3,7 +3,7 @@
 use dormouse_filesystem::{Records, Versioned};
 use dormouse_secrets::Scrubbed;
 
-use super::{Settled, Task, TaskEvent, TaskState, decide};
+use super::{Settled, Task, TaskEvent, TaskState, Wait, decide};
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::{Change, Ending};
@@ -100,6 +100,41 @@ pub(crate) async fn move_task(
         draft.tell(&task.about(), &change)?;
     }
     Ok(Moved::To(Box::new(task)))
+}
+
+/// Stages that a task's run waits; or, when what it waits for is there already, that the task is ready.
+pub(crate) async fn park_task(
+    core: &Core,
+    draft: &mut Draft,
+    read: &Versioned<Task>,
+    wait: Wait,
+    is_there: bool,
+) -> Result<Task, CommandError> {
+    let event = TaskEvent::Park(wait);
+    let facts = read.facts(draft.now(), core.environment.random.number());
+    let mut settled = match decide(&read.state, &event, &facts) {
+        Decision::Apply(settled) => settled,
+        Decision::Same | Decision::Ignore(_) => return Ok(Task::clone(read)),
+        Decision::Reject(reason) => {
+            return Err(CommandError::Rejected {
+                subject: Subject::Task(read.id),
+                state: read.state.word(),
+                event: event.word(),
+                reason,
+            });
+        }
+    };
+    if is_there {
+        settled.state = TaskState::Ready;
+    }
+    let task = moved(read, &event, settled, &Cause::default(), draft);
+    Records::<Task>::new(&core.space)
+        .stage_replace(draft.batch(), read, &task)
+        .await?;
+    if let Some(change) = told(&task, &event, Cause::default()) {
+        draft.tell(&task.about(), &change)?;
+    }
+    Ok(task)
 }
 
 fn moved(read: &Task, event: &TaskEvent<'_>, settled: Settled, cause: &Cause, draft: &Draft) -> Task {

@@ -21,7 +21,7 @@ pub use settle::{Counters, Settled, backoff, settle_lapse, settle_outcome};
 pub use state::{TaskState, Wait};
 pub use table::{Gone, Lapse, TaskEvent, TaskFacts, decide, decide_delete, ready_or_wait};
 
-pub(crate) use change::{Cause, Moved, move_task};
+pub(crate) use change::{Cause, Moved, move_task, park_task};
 pub(crate) use combine::Creations;
 
 use crate::command::CommandSpec;
@@ -143,14 +143,19 @@ impl Task {
         About::of(Subject::Task(self.id), &self.assignee, self.agent_incarnation)
     }
 
-    /// What a decision on it depends on. No run of it is ever parked yet: that comes with gates.
+    /// What a decision on it depends on.
     pub(crate) fn facts(&self, now: Timestamp, roll: u64) -> TaskFacts {
         TaskFacts {
             now,
             not_before: self.not_before,
             has_open_dependencies: !self.open_dependencies.is_empty(),
             needs_approval: self.approval_required && self.approved_at.is_none(),
-            has_parked_run: false,
+            has_parked_run: matches!(
+                self.state,
+                TaskState::Waiting {
+                    on: Wait::Gate { .. }
+                }
+            ),
             counters: Counters {
                 failures: self.failures,
                 reclaims: self.reclaims,

@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
 use crate::limits::REASON_MAX;
-use crate::run::{StopReason, Stopped, stage_stop};
+use crate::run::{StopReason, Stopped, parked, stage_stop};
 use crate::{CommandError, Principal, TaskId};
 
 /// A tenant's tasks.
@@ -92,7 +92,17 @@ impl Tasks {
                 ..Cause::default()
             };
             match move_task(&self.core, &mut draft, &read, &TaskEvent::Cancel, cause).await? {
-                Moved::To(task) => Ok(Verdict::Commit(draft, (*task, None))),
+                Moved::To(task) => {
+                    // Its run, if one is parked, ends with it.
+                    if let Some(run) = parked(&self.core, read.last_run).await? {
+                        let stop = StopReason::Cancel {
+                            by: draft.actor().clone(),
+                            reason: reason.clone(),
+                        };
+                        stage_stop(&self.core, &mut draft, run.id, stop).await?;
+                    }
+                    Ok(Verdict::Commit(draft, (*task, None)))
+                }
                 Moved::Ignored => Ok(Verdict::Nothing((read.into_inner(), None))),
                 Moved::Same => self.stop(draft, read, reason.clone()).await,
             }

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use dormouse_filesystem::{CommitError, Namespace, Position, ScopedBatch, Segment, Tenant};
+use dormouse_filesystem::{
+    CommitError, LogError, LogHead, Namespace, Position, ScopedBatch, Segment, Tenant,
+};
 use dormouse_secrets::ScrubbedBytes;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -32,6 +34,8 @@ pub(super) struct Shared {
     /// Rings the followers: the offset behind the last byte taken, and whether it has ended.
     pub(super) progress: watch::Sender<Progress>,
     pub(super) logs: TranscriptLogs,
+    /// Bytes in the head from before; [`HEAD_MAX`] once the tail has begun.
+    head_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,14 +110,38 @@ impl Transcript {
     /// An empty transcript of this run.
     #[must_use]
     pub fn new(tenant: &Namespace<Tenant>, run: &Segment) -> Self {
+        Self::behind(TranscriptLogs::of(tenant, run), 0, 0)
+    }
+
+    /// The transcript of a run that goes on: behind what its former processes printed, which is read through.
+    ///
+    /// # Errors
+    /// As any tail of the logs.
+    pub async fn resumed(tenant: &Namespace<Tenant>, run: &Segment) -> Result<Self, LogError> {
         let logs = TranscriptLogs::of(tenant, run);
-        let (progress, _) = watch::channel(Progress::default());
+        let mut reader = logs.read_from(0);
+        while reader.next().await?.is_some() {}
+        let has_tail = logs.tail.head().await? != LogHead::NONE;
+        let offset = reader.offset();
+        let head_bytes = if has_tail { HEAD_MAX } else { offset };
+        Ok(Self::behind(logs, offset, head_bytes))
+    }
+
+    fn behind(logs: TranscriptLogs, offset: u64, head_bytes: u64) -> Self {
+        let progress = Progress {
+            offset,
+            has_ended: false,
+        };
         Self {
             shared: Arc::new(Shared {
-                state: Mutex::default(),
+                state: Mutex::new(State {
+                    offset,
+                    ..State::default()
+                }),
                 work: Notify::new(),
-                progress,
+                progress: watch::Sender::new(progress),
                 logs,
+                head_bytes,
             }),
         }
     }
@@ -194,7 +222,7 @@ impl Transcript {
         let mut writer = Writer {
             shared: &self.shared,
             tail: TailExtent::default(),
-            head_bytes: 0,
+            head_bytes: self.shared.head_bytes,
         };
         while writer.wait_for_chunk().await {
             let mut batch = tenant.batch();

@@ -159,7 +159,12 @@ impl GateView {
             decidable: gate.decidable,
             place: match &gate.reply {
                 Reply::Elsewhere { place } => Some(place.clone()),
-                Reply::Deferred | Reply::Prompt | Reply::AppServer | Reply::Acp | Reply::Mcp => None,
+                Reply::Deferred
+                | Reply::Prompt
+                | Reply::AppServer
+                | Reply::Acp
+                | Reply::Mcp
+                | Reply::Script => None,
             },
             digest: gate.digest,
             origin: gate.origin.clone(),

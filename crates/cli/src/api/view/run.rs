@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use dormouse_engine::outcome::{Facts, Outcome};
-use dormouse_engine::run::{Checkpoint, RunRow, RunState, StopReason};
+use dormouse_engine::run::{Checkpoint, RunRow, RunState, RunWait, StopReason};
 use dormouse_engine::transcript::Frame;
-use dormouse_engine::{AgentName, RunId, TaskId};
+use dormouse_engine::{AgentName, RunId, SessionId, TaskId};
 use dormouse_filesystem::Version;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,12 @@ pub struct RunView {
     pub attempt: u32,
     /// Where it is.
     pub state: RunState,
+    /// What it waits for, when it is parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<RunWait>,
+    /// The session that shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
     /// How it ended; none while it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -54,6 +60,8 @@ impl RunView {
             agent: run.agent.clone(),
             attempt: run.attempt,
             state: run.state,
+            wait: run.wait,
+            session: run.session,
             outcome: row.outcome.as_ref().map(|row| row.outcome.clone()),
             facts: row.outcome.as_ref().and_then(|row| row.facts.clone()),
             checkpoint: run.checkpoint.clone(),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::listing;
-use super::{has_person, pending, read, show, typed};
+use super::{has_person, pending, read_text, show, typed};
 use crate::api::{DecidedView, GateView, List};
 use crate::args::Decided;
 use crate::client::{Call, Session};
@@ -87,7 +87,7 @@ fn takes(kind: &str, decision: &str) -> bool {
 
 /// The rows of an earlier `gate list -o jsonl`, or of its `-o json`.
 fn listed(file: &Path, context: &Context) -> Result<Vec<Row>> {
-    let text = read(file, context)?;
+    let text = read_text(file, &context.environment)?;
     let wrong = |at: usize, error: &serde_json::Error| {
         let detail = format!("--all-shown: line {at} of {} is no gate: {error}", file.display());
         Problem::new(Code::Invalid, detail).hint("write it with dormouse gate list -o jsonl")

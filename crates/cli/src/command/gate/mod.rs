@@ -3,18 +3,22 @@
 mod all;
 mod edit;
 mod one;
+mod request;
 mod show;
 
 use std::path::Path;
 
 use serde_json::value::RawValue;
 
-use self::one::One;
+pub(crate) use self::one::One;
+pub(crate) use self::request::request;
+pub(crate) use self::show::{next, shown};
 use super::listing;
 use crate::api::GateView;
 use crate::args::{Gate, GateList};
 use crate::client::{Call, Session};
 use crate::context::Context;
+use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::Ui;
 use crate::problem::{Code, Problem, Result};
@@ -24,6 +28,7 @@ const INPUT_MAX: u64 = 1024 * 1024;
 
 pub(super) async fn gate(session: &mut Session<'_>, context: &Context, command: Gate) -> Result<Exit> {
     match command {
+        Gate::Request(_) => unreachable!("a run asks through its own endpoint"),
         Gate::List(arguments) => list(session, &context.ui, &arguments).await,
         Gate::Show { id } => show::show(session, &context.ui, &id).await,
         Gate::Approve {
@@ -37,7 +42,7 @@ pub(super) async fn gate(session: &mut Session<'_>, context: &Context, command: 
             };
             let gate = one::fetch(session, id).await?;
             let input = match (&input, edit) {
-                (Some(input), _) => Some(json_of(input, context)?),
+                (Some(input), _) => Some(json_text(input, &context.environment)?),
                 (None, true) => edit::input(session, context, &gate, decided.said.yes).await?,
                 (None, false) => None,
             };
@@ -91,10 +96,10 @@ async fn list(session: &mut Session<'_>, ui: &Ui, arguments: &GateList) -> Resul
 }
 
 /// The JSON that an argument gives: itself, `@FILE`, or `-` for stdin. Only its form is looked at here.
-fn json_of(argument: &str, context: &Context) -> Result<Box<RawValue>> {
+fn json_text(argument: &str, environment: &Environment) -> Result<Box<RawValue>> {
     let text = match argument.strip_prefix('@') {
-        Some(file) => read(Path::new(file), context)?,
-        None if argument == "-" => read(Path::new("-"), context)?,
+        Some(file) => read_text(Path::new(file), environment)?,
+        None if argument == "-" => read_text(Path::new("-"), environment)?,
         None => argument.to_owned(),
     };
     serde_json::from_str(text.trim()).map_err(|error| {
@@ -105,13 +110,13 @@ fn json_of(argument: &str, context: &Context) -> Result<Box<RawValue>> {
 }
 
 /// A file, or stdin for `-`, as text.
-fn read(file: &Path, context: &Context) -> Result<String> {
+fn read_text(file: &Path, environment: &Environment) -> Result<String> {
     use std::io::Read;
     let refuse = |why: String| Problem::new(Code::Invalid, format!("{}: {why}", file.display()));
     let reader: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin().lock())
     } else {
-        let opened = std::fs::File::open(context.environment.absolute(file));
+        let opened = std::fs::File::open(environment.absolute(file));
         Box::new(opened.map_err(|error| refuse(error.to_string()))?)
     };
     let mut text = String::new();

@@ -7,7 +7,7 @@ use super::super::listing;
 use crate::api::{DecisionView, GateView};
 use crate::client::{Call, Session};
 use crate::exit::Exit;
-use crate::output::{Format, Ui};
+use crate::output::{Format, Table, Ui};
 use crate::problem::Result;
 
 /// The columns of a list.
@@ -54,6 +54,16 @@ pub(crate) fn next(gate: &GateView) -> String {
         "question" => format!("answer: dormouse gate answer {id} TEXT   or: dormouse gate reject {id}"),
         _ => format!("seen: dormouse gate answer {id}"),
     }
+}
+
+/// All of a gate, as text for a terminal.
+pub(crate) fn shown(gate: &GateView, ui: &Ui) -> String {
+    let ui = Ui {
+        is_terminal: true,
+        ..ui.clone()
+    };
+    let texts = texts(gate).unwrap_or_default();
+    format!("{}{texts}", Table::as_record(&record(gate, &ui)))
 }
 
 fn expiry(gate: &GateView, ui: &Ui) -> String {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dormouse_engine::outcome::{FailReason, Outcome};
+use dormouse_engine::run::RunWait;
 
 use crate::api::RunView;
 use crate::args::{ExitBy, Run};
@@ -15,7 +16,9 @@ use crate::problem::{Code, Failure, Problem, Result};
 /// The document, what went wrong, the status line, the exit code.
 pub(super) fn conclude(context: &Context, arguments: &Run, (body, run): &(Bytes, RunView)) -> Result<Exit> {
     let ui = &context.ui;
-    let outcome = run.outcome.as_ref().expect("it was waited for");
+    let Some(outcome) = &run.outcome else {
+        return parked(context, body, run);
+    };
     if ui.format != Format::Text {
         match ui.line(body) {
             Err(Failure::StdoutClosed) | Ok(()) => {}
@@ -39,6 +42,31 @@ pub(super) fn conclude(context: &Context, arguments: &Run, (body, run): &(Bytes,
         ExitBy::Outcome => Exit::of_outcome(outcome),
         ExitBy::Worker => Exit::of_worker(run.facts.as_ref().and_then(|facts| facts.exit.as_ref())),
     })
+}
+
+/// A run that waits for a person: its document, what to do, exit 5.
+fn parked(context: &Context, body: &Bytes, run: &RunView) -> Result<Exit> {
+    let ui = &context.ui;
+    if ui.format != Format::Text {
+        match ui.line(body) {
+            Err(Failure::StdoutClosed) | Ok(()) => {}
+            failed => failed?,
+        }
+    }
+    ui.note(&format!(
+        "{} is parked: it holds nothing, and waits for a person",
+        run.id
+    ));
+    if let Some(RunWait::Gate { gate }) = run.wait {
+        ui.note(&format!("   look:   dormouse gate show {gate}"));
+        ui.note(&format!(
+            "   decide: dormouse gate approve {gate}   or: dormouse gate reject {gate}"
+        ));
+    }
+    if let Some(task) = run.task {
+        ui.note(&format!("   then:   dormouse run {task}"));
+    }
+    Ok(Exit::Waiting)
 }
 
 /// What went wrong, where it was not the worker itself that said so.

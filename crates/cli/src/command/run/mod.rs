@@ -1,6 +1,7 @@
 //! `run`: a task, its run, what it prints as it comes, and one line at the end.
 
 mod conclude;
+mod gates;
 mod start;
 mod stop;
 mod streams;
@@ -8,6 +9,7 @@ mod streams;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dormouse_engine::run::RunState;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::conclude::conclude;
@@ -32,8 +34,10 @@ pub(super) async fn run(session: &mut Session<'_>, context: &Context, arguments:
 }
 
 async fn attempt(session: &mut Session<'_>, context: &Context, arguments: &Run) -> Result<Exit> {
+    let mode = gates::mode(arguments.on_gate, &context.ui)?;
     let mut signals = Signals::listen();
-    let Some((run, asked)) = begin(session, context, arguments, &mut signals).await? else {
+    let on_gate = gates::of_worker(mode);
+    let Some((run, asked)) = begin(session, context, arguments, on_gate, &mut signals).await? else {
         return Ok(Exit::Cancelled);
     };
     let stopper = Stopper {
@@ -42,6 +46,8 @@ async fn attempt(session: &mut Session<'_>, context: &Context, arguments: &Run) 
         house: session.owner().map(|o| o.house().clone()),
     };
     let mut stopping = AbortOnDropHandle::new(tokio::spawn(stopper.work(signals, asked)));
+    let watch = gates::Watch::new(&run, mode, context.ui.clone(), session.clients());
+    let _watching = AbortOnDropHandle::new(tokio::spawn(watch.work()));
     let watched = async {
         let unprinted = follow(session, &context.ui, &run).await?;
         Result::Ok((ended(session, &run).await?, unprinted))
@@ -72,7 +78,7 @@ async fn ended(session: &mut Session<'_>, run: &RunView) -> Result<(Bytes, RunVi
             .ask(&Call::get(format!("/v1/runs/{}", run.id)).query("wait", Some(true)))
             .await?;
         let run: RunView = listing::read(&body)?;
-        if run.outcome.is_some() {
+        if run.outcome.is_some() || run.state == RunState::Waiting {
             return Ok((body, run));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

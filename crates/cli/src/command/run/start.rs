@@ -3,6 +3,8 @@
 use std::cell::Cell;
 
 use dormouse_engine::id::InvalidId;
+use dormouse_engine::supervisor::OnGate;
+use dormouse_engine::task::Wait;
 use dormouse_engine::{AgentName, PrefixedId, TaskId};
 use serde_json::{Value, json};
 
@@ -25,10 +27,11 @@ pub(super) async fn begin(
     session: &mut Session<'_>,
     context: &Context,
     arguments: &Run,
+    on_gate: OnGate,
     signals: &mut Signals,
 ) -> Result<Option<(RunView, u32)>> {
     let is_sent = Cell::new(false);
-    let mut starting = std::pin::pin!(start(session, context, arguments, &is_sent));
+    let mut starting = std::pin::pin!(start(session, context, arguments, on_gate, &is_sent));
     let mut asked = 0;
     // Ends with the run, or with the signal that waits no longer.
     loop {
@@ -48,6 +51,7 @@ async fn start(
     session: &mut Session<'_>,
     context: &Context,
     arguments: &Run,
+    on_gate: OnGate,
     is_sent: &Cell<bool>,
 ) -> Result<RunView> {
     let wanted = match (&arguments.words[..], &arguments.command[..]) {
@@ -70,6 +74,8 @@ async fn start(
             ));
         }
     };
+    let mut wanted = wanted;
+    wanted["on_gate"] = json!(on_gate);
     is_sent.set(true);
     listing::read(&session.ask(&Call::post("/v1/runs", &wanted)).await?)
 }
@@ -97,6 +103,12 @@ async fn ready(session: &mut Session<'_>, word: &str) -> Result<String> {
         let detail = format!("task {} carries no command, so there is nothing to run", task.id);
         return Err(Problem::new(Code::Invalid, detail)
             .hint(format!("see dormouse task show {}", task.id))
+            .into());
+    }
+    if let Some(Wait::Gate { gate }) = task.wait {
+        let detail = format!("task {} waits for a person: gate {gate} is pending", task.id);
+        return Err(Problem::new(Code::NeedsApproval, detail)
+            .hint(format!("decide it first: dormouse gate show {gate}"))
             .into());
     }
     if matches!(task.state.as_str(), "failed" | "quarantined" | "cancelled") {

@@ -143,6 +143,8 @@ fn a_run_is_stored_so() {
         }),
         stop_deadline: Some(ids.now),
         wait: None,
+        spawn: 1,
+        clock_ms: 0,
         started_at: ids.now,
         ended_at: Some(ids.now),
         created_at: ids.now,

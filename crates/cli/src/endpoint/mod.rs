@@ -1,0 +1,89 @@
+//! The endpoint of a run: a socket in the run's own folder, through which its worker asks people and nothing else.
+//!
+//! It dies with the run. Who speaks to it holds the run's token, so it is that run, whatever it says; it can ask and
+//! wait, and no route of it decides. The control socket stays closed to workers.
+
+mod place;
+mod serve;
+mod wire;
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use dormouse_engine::supervisor::{Asking, Endpoint, Endpoints};
+use tokio::net::UnixListener;
+use tokio_util::task::AbortOnDropHandle;
+
+pub(crate) use place::{TOKEN, connectable};
+pub use wire::Expires;
+pub(crate) use wire::NewRequest;
+
+use crate::owner::socket::bind_narrow;
+use crate::owner::token::ControlToken;
+use crate::problem::Problem;
+
+/// Below a run's folder, the folder whose programs its worker finds first.
+const PROGRAMS: &str = "bin";
+/// What the program is called there.
+const PROGRAM: &str = "dormouse";
+
+/// Opens the endpoints of the runs of this owner.
+#[derive(Debug)]
+pub(crate) struct RunEndpoints;
+
+#[async_trait]
+impl Endpoints for RunEndpoints {
+    async fn open(&self, folder: &Path, asking: Asking) -> std::io::Result<Endpoint> {
+        let folder = folder.to_owned();
+        let made = tokio::task::spawn_blocking(move || made(&folder)).await;
+        let made = made.expect("making files does not panic")?;
+        let listener = UnixListener::from_std(made.listener)?;
+        let router = serve::router(asking, made.token);
+        Ok(Endpoint {
+            serving: AbortOnDropHandle::new(tokio::spawn(serve::serve(listener, router))),
+            programs: made.programs,
+            readable: made.program.into_iter().collect(),
+        })
+    }
+}
+
+/// The files of an endpoint.
+struct Made {
+    listener: std::os::unix::net::UnixListener,
+    token: ControlToken,
+    programs: Option<PathBuf>,
+    program: Option<PathBuf>,
+}
+
+fn made(folder: &Path) -> std::io::Result<Made> {
+    let other = |problem: Problem| std::io::Error::other(problem.detail.clone());
+    let token = ControlToken::ensure(&folder.join(TOKEN)).map_err(other)?;
+    let short = connectable(folder)?;
+    let listener = bind_narrow(&short.path)?;
+    // What an upgrade has removed cannot be run by its path any more; the worker does without.
+    let program = std::env::current_exe().ok().filter(|program| program.is_file());
+    let programs = match &program {
+        Some(program) => Some(linked(folder, program)?),
+        None => None,
+    };
+    Ok(Made {
+        listener,
+        token,
+        programs,
+        program,
+    })
+}
+
+/// The folder with the link to this program.
+fn linked(folder: &Path, program: &Path) -> std::io::Result<PathBuf> {
+    let programs = folder.join(PROGRAMS);
+    std::fs::create_dir_all(&programs)?;
+    let link = programs.join(PROGRAM);
+    match std::fs::remove_file(&link) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    symlink(program, &link)?;
+    Ok(programs)
+}

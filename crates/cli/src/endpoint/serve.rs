@@ -1,0 +1,136 @@
+//! Serving a run's endpoint: two routes, for the holder of the run's token.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use dormouse_engine::GateId;
+use dormouse_engine::capability::CapabilityError;
+use dormouse_engine::gate::Gate;
+use dormouse_engine::supervisor::{AskError, Asking};
+use dormouse_filesystem::Version;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use super::wire::NewRequest;
+use crate::api::GateView;
+use crate::api::body::{self, Json, Named};
+use crate::api::gates::refused;
+use crate::owner::token::ControlToken;
+use crate::problem::{Code, Problem};
+
+/// Connections at once; more wait in the backlog. A run has at most 100 pending gates, and each is awaited by one.
+const CONNECTIONS_MAX: usize = 256;
+
+/// The routes of a run's endpoint.
+pub(super) fn router(asking: Asking, token: ControlToken) -> Router {
+    Router::new()
+        .route("/v1/requests", post(ask))
+        .route("/v1/requests/{id}", get(answer))
+        .fallback(async || {
+            Problem::new(Code::NoRoute, "the endpoint of a run has no such route").into_response()
+        })
+        .layer(middleware::from_fn_with_state(token, admit))
+        .with_state(asking)
+}
+
+/// Lets the holder of the run's token through.
+async fn admit(State(token): State<ControlToken>, request: Request, next: Next) -> Response {
+    let presented = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if presented.is_some_and(|presented| token.is(presented)) {
+        return next.run(request).await;
+    }
+    Problem::new(Code::Unauthorized, "the token is not that of this run")
+        .hint("it is in the run's folder, DORMOUSE_RUN_DIR")
+        .into_response()
+}
+
+/// Asks. The gate is durable when this answers.
+async fn ask(State(asking): State<Asking>, Json(wanted): Json<NewRequest>) -> Result<Response, Problem> {
+    let question = wanted.question()?;
+    let gate = asking.ask(&question).await.map_err(|error| denied(None, error))?;
+    Ok(view(StatusCode::CREATED, &gate))
+}
+
+/// Waits for the answer, for as long as it takes.
+async fn answer(State(asking): State<Asking>, Named(id): Named) -> Result<Response, Problem> {
+    let id: GateId = id
+        .parse()
+        .map_err(|_| Problem::new(Code::BadRequest, "the id of a gate is gat_ and 32 digits"))?;
+    let gate = asking.answer(id).await.map_err(|error| denied(Some(id), error))?;
+    Ok(view(StatusCode::OK, &gate))
+}
+
+/// The worker decides nothing, so its view needs no version.
+fn view(status: StatusCode, gate: &Gate) -> Response {
+    body::json(status, &GateView::of(gate, Version::new(0)))
+}
+
+fn denied(gate: Option<GateId>, error: AskError) -> Problem {
+    match (error, gate) {
+        (AskError::Gate(error), Some(gate)) => refused(gate, error),
+        (AskError::Gate(error), None) => unopened(error),
+        (AskError::Capability(CapabilityError::Command(error)), _) => error.into(),
+        (AskError::Capability(error), _) => {
+            Problem::new(Code::State, format!("{error}, so the call is denied"))
+                .hint("ask again: an approval is for one use")
+        }
+    }
+}
+
+/// A gate that was not opened has no id.
+fn unopened(error: dormouse_engine::gate::GateError) -> Problem {
+    use dormouse_engine::gate::GateError as E;
+    match error {
+        E::Command(error) => error.into(),
+        error @ E::Full { .. } => {
+            Problem::new(Code::Limit, error.to_string()).hint("wait until some are decided")
+        }
+        error @ E::Invalid { .. } => Problem::new(Code::Invalid, error.to_string()),
+        error => Problem::new(Code::State, error.to_string()),
+    }
+}
+
+/// Serves until it is dropped, and with it every connection.
+pub(super) async fn serve(listener: UnixListener, router: Router) {
+    let mut connections = JoinSet::new();
+    // Runs as long as the run has a worker.
+    loop {
+        let has_room = connections.len() < CONNECTIONS_MAX;
+        tokio::select! {
+            accepted = listener.accept(), if has_room => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(converse(stream, router.clone()))),
+                // Out of descriptors: those in use come back when their connections end.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, router: Router) {
+    let is_ours = stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw());
+    if !is_ours {
+        return;
+    }
+    let service =
+        service_fn(move |request: hyper::Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    // A client that hangs up takes its wait with it.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}

@@ -1,0 +1,104 @@
+//! Parking: a run that waits for a person holds nothing; and going on with it, when its task is claimed again.
+
+use std::time::Duration;
+
+use dormouse_filesystem::{Records, Versioned};
+
+use super::service::{get, rejected, stage_run};
+use super::{Claimed, Process, Run, RunEvent, RunNext, RunState, RunWait, decide};
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
+use crate::gate::Gate;
+use crate::lease::{LeaseEvent, check};
+use crate::task::{Task, Wait, park_task};
+use crate::{CommandError, Decision, GateId, RunId};
+
+/// A run that is parked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parked {
+    /// The run as it is stored.
+    pub run: Run,
+    /// Its task, which waits for the gate; or is ready, when that was decided meanwhile.
+    pub task: Option<Task>,
+    /// What it waits for.
+    pub gate: GateId,
+}
+
+/// Stages that a run waits for a gate: its lease and processes go, its task waits. A gate that was decided meanwhile
+/// makes the task ready instead.
+pub(super) async fn park(
+    core: &Core,
+    mut draft: Draft,
+    claimed: &Claimed,
+    gate: GateId,
+    used: Duration,
+) -> Result<Verdict<Parked>, CommandError> {
+    let read = get(core, claimed.run.id).await?;
+    match decide(read.state, RunEvent::Park) {
+        Decision::Apply(RunNext::Live(RunState::Waiting)) => {}
+        // The answer to the same command was lost.
+        Decision::Ignore(_) => return replayed(core, read, gate).await,
+        Decision::Reject(reason) => return Err(rejected(&read, RunEvent::Park, reason)),
+        cell @ (Decision::Same | Decision::Apply(_)) => unreachable!("no cell of park is {cell:?}"),
+    }
+    let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
+    held.stage_release(core, &mut draft).await?;
+    let gates = Records::<Gate>::new(&core.space);
+    let asked = gates.get(&gate).await?;
+    let asked = asked.ok_or_else(|| CommandError::not_found("gate", &gate))?;
+    gates.stage_check(draft.batch(), &asked);
+    let processes = Records::<Process>::new(&core.space);
+    if let Some(process) = processes.get(&read.id).await? {
+        processes.stage_remove(draft.batch(), &process).await?;
+    }
+    crate::capability::follow_park(&core.space, &mut draft, read.id).await?;
+    let run = Run {
+        state: RunState::Waiting,
+        wait: Some(RunWait::Gate { gate }),
+        clock_ms: u64::try_from(used.as_millis()).unwrap_or(u64::MAX),
+        updated_at: draft.now(),
+        op: draft.op(),
+        ..Run::clone(&read)
+    };
+    let task = match super::finish::task_of(core, &run).await? {
+        Some(task) => {
+            Some(park_task(core, &mut draft, &task, Wait::Gate { gate }, !asked.is_pending()).await?)
+        }
+        None => None,
+    };
+    stage_run(core, &mut draft, Some(&read), &run, None).await?;
+    Ok(Verdict::Commit(draft, Parked { run, task, gate }))
+}
+
+async fn replayed(core: &Core, run: Versioned<Run>, gate: GateId) -> Result<Verdict<Parked>, CommandError> {
+    let task = super::finish::task_of(core, &run)
+        .await?
+        .map(Versioned::into_inner);
+    let run = run.into_inner();
+    Ok(Verdict::Nothing(Parked { run, task, gate }))
+}
+
+/// The parked run of a task, if it has one.
+pub(crate) async fn parked(
+    core: &Core,
+    last_run: Option<RunId>,
+) -> Result<Option<Versioned<Run>>, CommandError> {
+    let Some(last) = last_run else { return Ok(None) };
+    let run = Records::<Run>::new(&core.space).get(&last).await?;
+    Ok(run.filter(|run| run.state == RunState::Waiting))
+}
+
+/// The run as it goes on: its next process is another spawn of it.
+pub(super) fn resumed(draft: &Draft, read: &Run) -> Result<Run, CommandError> {
+    match decide(read.state, RunEvent::Resume) {
+        Decision::Apply(RunNext::Live(state)) => Ok(Run {
+            state,
+            wait: None,
+            spawn: read.spawn.saturating_add(1),
+            updated_at: draft.now(),
+            op: draft.op(),
+            ..read.clone()
+        }),
+        cell => unreachable!("only a parked run is resumed, and its cell is not {cell:?}"),
+    }
+}

@@ -1,0 +1,447 @@
+//! A run's way to people: what its worker asks through the run's own endpoint becomes a gate.
+//!
+//! The endpoint itself, a socket with a protocol on it, is made by whoever embeds the supervisor ([`Endpoints`]). It
+//! is handed an [`Asking`], which asks in the name of this run and of no other, and decides nothing.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dormouse_filesystem::Digest;
+use dormouse_state::{Evidence, GateKind, OnTimeout, Position, SourceId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::attempt::Parts;
+use crate::capability::{CapabilityError, CapabilityState};
+use crate::gate::{
+    Asker, Call, Caller, Canonical, Choice, Decide, Gate, GateError, GateStatus, Input, NewGate, Opened,
+    OpenedHow, Reply, Scope, SeenIn, Timeout,
+};
+use crate::outcome::Outcome;
+use crate::{Channel, CommandError, GateId, Principal, PrincipalKind, Subject};
+
+/// Tries of one question whose place in its source was overtaken by another's.
+const PLACES_MAX: u32 = 64;
+/// Equal questions of former attempts that are passed over.
+const EQUALS_MAX: u32 = 1000;
+/// How long after an expiry that was not written it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// The source of a session in which the questions of a run's endpoint are seen.
+const SOURCE: &str = "endpoint";
+
+/// What becomes of a run that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnGate {
+    /// Its worker waits for the answer; its clocks stand still meanwhile.
+    #[default]
+    Wait,
+    /// Its worker is stopped, and the run waits without holding anything. Decided, its task is ready again, and the
+    /// next claim of it goes on with this run, from the beginning of its command.
+    Park,
+    /// Every question that waits is rejected at once, by whoever started the run.
+    Reject,
+}
+
+/// What a worker asks.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// What is asked.
+    pub kind: GateKind,
+    /// What is to be done, or the question itself.
+    pub action: String,
+    /// With what.
+    pub input: Option<Canonical>,
+    /// The folder it is done in.
+    pub cwd: Option<String>,
+    /// Names this question among the run's: the same key and content asked again finds the same gate. Without one
+    /// they are counted, so that a command that is run again from its beginning finds what it asked.
+    pub key: Option<String>,
+    /// One line on it; the action, where none is given.
+    pub summary: Option<String>,
+    /// More, if there is.
+    pub detail: Option<String>,
+    /// What can be chosen.
+    pub options: Vec<String>,
+    /// Whether several of them can.
+    pub several: bool,
+    /// Whether rejecting is offered first.
+    pub default_no: bool,
+    /// Whether the input may be edited: the worker uses what the answer has.
+    pub takes_edits: bool,
+    /// For how long it can be decided.
+    pub timeout: Timeout,
+}
+
+impl Question {
+    /// A question of this kind, with every default.
+    #[must_use]
+    pub fn new(kind: GateKind, action: impl Into<String>) -> Self {
+        Self {
+            kind,
+            action: action.into(),
+            input: None,
+            cwd: None,
+            key: None,
+            summary: None,
+            detail: None,
+            options: Vec::new(),
+            several: false,
+            default_no: false,
+            takes_edits: false,
+            timeout: Timeout::Default,
+        }
+    }
+
+    fn call(&self) -> Call {
+        let input = match &self.input {
+            Some(input) => Input::Given(input.clone()),
+            None => Input::Shown {
+                title: self.action.clone(),
+                content: self.detail.clone().unwrap_or_default(),
+            },
+        };
+        Call {
+            cwd: self.cwd.clone(),
+            secrets: BTreeSet::new(),
+            ..Call::new(self.action.clone(), input)
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The gate was not opened, or cannot be awaited.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// It was approved, and the approval cannot be used.
+    #[error(transparent)]
+    Capability(#[from] CapabilityError),
+}
+
+impl From<CommandError> for AskError {
+    fn from(error: CommandError) -> Self {
+        Self::Gate(error.into())
+    }
+}
+
+/// What a supervisor needs of the endpoints of its runs.
+#[async_trait]
+pub trait Endpoints: fmt::Debug + Send + Sync + 'static {
+    /// Opens the endpoint of a run in the run's own folder. Its worker starts when this has returned.
+    ///
+    /// # Errors
+    /// The system's. The run goes on without an endpoint then.
+    async fn open(&self, folder: &Path, asking: Asking) -> std::io::Result<Endpoint>;
+}
+
+/// An open endpoint. Dropped, it is closed.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Serves it.
+    pub serving: AbortOnDropHandle<()>,
+    /// A folder whose programs the worker finds first.
+    pub programs: Option<PathBuf>,
+    /// What the worker may read to run them, beside the system and its own folders.
+    pub readable: Vec<PathBuf>,
+}
+
+/// What a run's questions share while it is live.
+#[derive(Debug)]
+pub(super) struct Asks {
+    /// How many answers are awaited.
+    waiting: watch::Sender<usize>,
+    /// The gate for which the run is to park.
+    park: watch::Sender<Option<GateId>>,
+    /// The last place in the source.
+    place: AtomicU64,
+    /// How often a question of this digest was asked.
+    counts: Mutex<HashMap<Digest, u32>>,
+}
+
+impl Asks {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: watch::Sender::new(0),
+            park: watch::Sender::new(None),
+            place: AtomicU64::new(0),
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Tells when the number of awaited answers changes.
+    pub(super) fn waiting(&self) -> watch::Receiver<usize> {
+        self.waiting.subscribe()
+    }
+
+    /// Waits until the run is to park, and says for which gate. May be dropped and called again.
+    pub(super) async fn parks(&self) -> GateId {
+        let mut park = self.park.subscribe();
+        let gate = park.wait_for(Option::is_some).await;
+        gate.expect("its sender lives as long as this")
+            .expect("waited for")
+    }
+
+    fn enter(&self) -> Awaited<'_> {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        Awaited(self)
+    }
+
+    /// The number of the next question of this digest, from 1.
+    fn count(&self, digest: Digest) -> u32 {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(digest).or_default();
+        *count += 1;
+        *count
+    }
+}
+
+/// An answer that is awaited, until this is dropped.
+struct Awaited<'a>(&'a Asks);
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+/// Asks in the name of one live run. Cloning is cheap.
+#[derive(Clone)]
+pub struct Asking(Arc<Parts>);
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Asking({})", self.0.claimed.run.id)
+    }
+}
+
+impl Asking {
+    pub(super) fn new(parts: &Arc<Parts>) -> Self {
+        Self(Arc::clone(parts))
+    }
+
+    /// The run in whose name it asks.
+    #[must_use]
+    pub fn run(&self) -> crate::RunId {
+        self.0.claimed.run.id
+    }
+
+    /// Asks: the gate is durable when this returns, pending, or decided where the same question was asked before.
+    ///
+    /// # Errors
+    /// As [`Gates::open`](crate::gate::Gates::open).
+    pub async fn ask(&self, question: &Question) -> Result<Gate, AskError> {
+        let gate = match &question.key {
+            Some(key) => self.open(question, format!("key/{key}")).await?.gate,
+            None => self.counted(question).await?,
+        };
+        self.settled(gate).await
+    }
+
+    /// Opens the next question of its digest, behind those that former attempts asked and were told no.
+    async fn counted(&self, question: &Question) -> Result<Gate, AskError> {
+        let digest = question.call().digest(Asker {
+            tenant: &self.0.tenant.core.tenant,
+            agent: &self.0.claimed.run.agent,
+            kind: question.kind,
+        });
+        for _ in 0..EQUALS_MAX {
+            let count = self.0.asks.count(digest);
+            let opened = self.open(question, format!("count/{count}")).await?;
+            if !self.is_over(&opened).await? {
+                return Ok(opened.gate);
+            }
+        }
+        let limit = "gates.equal_max";
+        Err(GateError::Full { limit }.into())
+    }
+
+    /// Whether a gate was the question of a former attempt, which ended with its answer: an attempt after that asks
+    /// anew. One that was lost has not heard it, and its answer stands.
+    async fn is_over(&self, opened: &Opened) -> Result<bool, CommandError> {
+        let (Some(end), Some(caller)) = (&opened.gate.end, opened.gate.caller) else {
+            return Ok(false);
+        };
+        if opened.how != OpenedHow::Found || caller.run == self.run() {
+            return Ok(false);
+        }
+        match end.status {
+            GateStatus::Rejected | GateStatus::Expired => {
+                let row = self.0.tenant.runs.get(caller.run).await?;
+                let outcome = row.outcome.as_ref().map(|row| &row.outcome);
+                Ok(outcome.is_some_and(|outcome| !matches!(outcome, Outcome::Lost { .. })))
+            }
+            GateStatus::Approved => {
+                let capability = self.0.tenant.capabilities.get(opened.gate.id).await?;
+                Ok(capability.is_some_and(|row| matches!(row.state, CapabilityState::Closed { .. })))
+            }
+            GateStatus::Answered | GateStatus::Invalidated | GateStatus::Discarded => Ok(false),
+        }
+    }
+
+    async fn open(&self, question: &Question, call: String) -> Result<Opened, AskError> {
+        let (parts, by) = (&self.0, self.principal());
+        for _ in 0..PLACES_MAX {
+            let new = self.new_gate(question, call.clone()).await?;
+            match parts.tenant.gates.open(&by, &new, &parts.options.scrubber).await {
+                // Another question of the run was written behind this one's place: it goes behind that.
+                Err(GateError::Rejected {
+                    reason: "duplicate", ..
+                }) => {}
+                opened => return Ok(opened?),
+            }
+        }
+        Err(CommandError::Contended { attempts: PLACES_MAX }.into())
+    }
+
+    async fn new_gate(&self, question: &Question, call: String) -> Result<NewGate, CommandError> {
+        let run = &self.0.claimed.run;
+        let summary = question.summary.as_ref().unwrap_or(&question.action).clone();
+        let session = match run.session {
+            Some(session) => Some(SeenIn {
+                session,
+                incarnation: self.0.tenant.sessions.require(session).await?.state.incarnation,
+                source: SourceId::new(SOURCE),
+                position: Position {
+                    spawn: run.spawn,
+                    seq: self.0.asks.place.fetch_add(1, Ordering::Relaxed) + 1,
+                },
+                evidence: Evidence::Formal,
+            }),
+            None => None,
+        };
+        Ok(NewGate {
+            task: run.task,
+            caller: Some(Caller {
+                run: run.id,
+                spawn: run.spawn,
+            }),
+            session,
+            call_id: Some(call),
+            kind: question.kind,
+            blocking: question.kind != GateKind::Notification,
+            reply: if question.takes_edits {
+                Reply::Mcp
+            } else {
+                Reply::Script
+            },
+            detail: question.detail.clone(),
+            options: question.options.clone(),
+            several: question.several,
+            default_no: question.default_no,
+            timeout: question.timeout,
+            on_timeout: OnTimeout::Deny,
+            ..NewGate::approval(run.agent.clone(), question.call(), summary)
+        })
+    }
+
+    /// What the run does about a gate that waits.
+    async fn settled(&self, gate: Gate) -> Result<Gate, AskError> {
+        if !gate.is_pending() || !gate.blocking {
+            return Ok(gate);
+        }
+        match self.0.on_gate {
+            OnGate::Wait => {}
+            OnGate::Park => {
+                self.0.asks.park.send_if_modified(|park| {
+                    let is_first = park.is_none();
+                    park.get_or_insert(gate.id);
+                    is_first
+                });
+            }
+            OnGate::Reject => return self.rejected(gate).await,
+        }
+        Ok(gate)
+    }
+
+    /// Rejected by whoever started the run and said so. If they may not decide, or somebody was earlier, it is as it is.
+    async fn rejected(&self, gate: Gate) -> Result<Gate, AskError> {
+        let gates = &self.0.tenant.gates;
+        let row = gates.get(gate.id).await?;
+        let decide = Decide {
+            gate: gate.id,
+            choice: Choice::Reject,
+            shown_version: row.version(),
+            shown_digest: row.digest,
+            scope: Scope::Once,
+            comment: Some(dormouse_secrets::Scrubbed::constant("the run rejects every gate")),
+        };
+        match gates.decide(&self.0.by, &decide).await {
+            Ok(gate) => Ok(gate),
+            Err(GateError::Command(error)) => Err(error.into()),
+            Err(_) => Ok(gates.get(gate.id).await?.into_inner()),
+        }
+    }
+
+    /// Waits for the answer to a question of this run. An approval is used by this: it is durable that the action
+    /// begins before it is told. Dropping the future decides nothing.
+    ///
+    /// # Errors
+    /// `UnknownGate` for another's; `AlreadyAwaited`; what an approval that was used says.
+    pub async fn answer(&self, id: GateId) -> Result<Gate, AskError> {
+        let parts = &self.0;
+        let gate = parts.tenant.gates.get(id).await?.into_inner();
+        let run = &parts.claimed.run;
+        let origin = run.task.map_or(Subject::Run(run.id), Subject::Task);
+        if gate.origin != origin || gate.agent_incarnation != run.agent_incarnation {
+            return Err(GateError::UnknownGate { gate: id }.into());
+        }
+        let awaited = parts.asks.enter();
+        let gate = self.decided(gate).await?;
+        drop(awaited);
+        let is_approved = gate
+            .end
+            .as_ref()
+            .is_some_and(|end| end.status == GateStatus::Approved);
+        if is_approved && gate.kind == GateKind::Approval {
+            let (capabilities, claimed) = (&parts.tenant.capabilities, &parts.claimed);
+            capabilities.claim(id, gate.granted_digest(), claimed).await?;
+            capabilities.begin_dispatch(id, claimed).await?;
+        }
+        Ok(gate)
+    }
+
+    async fn decided(&self, gate: Gate) -> Result<Gate, GateError> {
+        let gates = &self.0.tenant.gates;
+        // Ends with the decision, or with the expiry that is one.
+        loop {
+            let due = async {
+                match gate.expires_at {
+                    Some(at) => sleep(until(self.0.clock.now(), at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                decided = gates.wait(gate.id) => return decided,
+                () = due => if let Err(error) = gates.expire(gate.id).await {
+                    tracing::warn!(gate = %gate.id, %error, "an expiry was not written; it is tried again");
+                    sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn principal(&self) -> Principal {
+        Principal {
+            kind: PrincipalKind::Run,
+            name: self.run().to_string(),
+            channel: Channel::Mcp,
+        }
+    }
+}
+
+/// How long it is until then, a little more than nothing where that is over.
+fn until(now: jiff::Timestamp, at: jiff::Timestamp) -> Duration {
+    const LEAST: Duration = Duration::from_millis(10);
+    Duration::try_from(at.duration_since(now))
+        .unwrap_or(LEAST)
+        .max(LEAST)
+}
