@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
-use dormouse_filesystem::{CommitError, Deadline, Log, Namespace, RecordStore, Tenant, Version};
+use dormouse_filesystem::{CommitError, Committed, Deadline, Log, Namespace, RecordStore, Tenant, Version};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::draft::{Draft, Verdict};
+use crate::due::DueHint;
 use crate::run::{Companion, LiveRuns};
+use crate::session::{Drivers, SessionOptions, Switches};
 use crate::task::Creations;
 use crate::{CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
 
@@ -26,6 +28,14 @@ pub(crate) struct Core {
     pub(crate) creations: Creations,
     /// Who waits for gates, and who may decide them.
     pub(crate) gates: Arc<crate::gate::Shared>,
+    /// How its sessions behave.
+    pub(crate) sessions: SessionOptions,
+    /// The drivers of those at work.
+    pub(crate) drivers: Drivers,
+    /// The switches of the contexts of sessions.
+    pub(crate) switches: Switches,
+    /// Where deadlines are said.
+    pub(crate) due: Arc<DueHint>,
     /// The engine's own tasks, joined by its close.
     pub(crate) background: TaskTracker,
     /// Whether no other process can write the store meanwhile.
@@ -81,11 +91,11 @@ impl Core {
                 answer,
                 version: None,
             }),
-            Verdict::Commit(draft, answer) => {
-                let committed = self
-                    .space
-                    .commit_by(draft.into_batch(), Deadline::at(deadline))
-                    .await;
+            Verdict::Commit(mut draft, answer) => {
+                let written = std::mem::take(&mut draft.hints().sessions);
+                let committed = self.commit(draft, Deadline::at(deadline)).await;
+                // Also when it is not known whether it was done.
+                written.into_iter().for_each(|id| self.drivers.look(id));
                 let committed = committed.map_err(|error| of_command(error, op))?;
                 Ok(Done {
                     answer,
@@ -93,6 +103,20 @@ impl Core {
                 })
             }
         }
+    }
+
+    /// Commits a draft, and says which deadline it set.
+    pub(crate) async fn commit(
+        &self,
+        mut draft: Draft,
+        deadline: Deadline,
+    ) -> Result<Committed, CommitError> {
+        let due = draft.hints().due;
+        let committed = self.space.commit_by(draft.into_batch(), deadline).await;
+        if let Some(at) = due {
+            self.due.sooner(at);
+        }
+        committed
     }
 
     /// The delay and up to as much again.

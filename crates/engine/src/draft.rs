@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::core::Core;
 use crate::event::{About, Change, EVENT_SCHEMA, Event};
 use crate::limits::EVENT_DATA_MAX;
-use crate::{CommandError, EventId, OpId, PrefixedId, Principal, Random, TenantId};
+use crate::{CommandError, EventId, OpId, PrefixedId, Principal, Random, SessionId, TenantId};
 
 /// What a command answers, with or without a commit.
 #[derive(Debug)]
@@ -33,6 +33,17 @@ pub struct Draft {
     op: OpId,
     actor: Principal,
     random: Arc<Random>,
+    session_options: dormouse_state::Options,
+    hints: Hints,
+}
+
+/// What is to be said in this process when the commit is done.
+#[derive(Debug, Default)]
+pub(crate) struct Hints {
+    /// The sessions whose rows it writes.
+    pub(crate) sessions: Vec<SessionId>,
+    /// The earliest deadline it stages.
+    pub(crate) due: Option<Timestamp>,
 }
 
 impl fmt::Debug for Draft {
@@ -51,6 +62,8 @@ impl Draft {
             op,
             actor: by.clone(),
             random: Arc::clone(&core.environment.random),
+            session_options: core.sessions.machine(),
+            hints: Hints::default(),
         }
     }
 
@@ -111,6 +124,31 @@ impl Draft {
         }
         self.batch.append(&self.log, bytes);
         Ok(())
+    }
+
+    /// How the machines of sessions behave.
+    pub(crate) fn session_options(&self) -> dormouse_state::Options {
+        self.session_options
+    }
+
+    /// The row of this session is written by it: a driver of this process looks at it again.
+    pub(crate) fn note_session(&mut self, id: SessionId) {
+        self.hints.sessions.push(id);
+    }
+
+    /// Whether the row of this session is written by it.
+    pub(crate) fn writes_session(&self, id: SessionId) -> bool {
+        self.hints.sessions.contains(&id)
+    }
+
+    /// Something is due at this time, once it is committed.
+    pub(crate) fn note_due(&mut self, at: Timestamp) {
+        let due = self.hints.due.get_or_insert(at);
+        *due = at.min(*due);
+    }
+
+    pub(crate) fn hints(&mut self) -> &mut Hints {
+        &mut self.hints
     }
 
     pub(crate) fn into_batch(self) -> ScopedBatch<Tenant> {

@@ -9,10 +9,11 @@ use tokio_util::task::TaskTracker;
 use crate::agent::Agents;
 use crate::capability::Capabilities;
 use crate::core::Core;
+use crate::due::DueHint;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, Gates};
 use crate::run::{Companion, LiveRuns, Runs};
-use crate::session::SessionService;
+use crate::session::{Drivers, SessionOptions, SessionService, Switches, Unsaved};
 use crate::task::{Creations, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
@@ -35,6 +36,8 @@ pub struct EngineOptions {
     pub companions: Vec<Arc<dyn Companion>>,
     /// Who may decide gates.
     pub approvers: Arc<dyn Approvers>,
+    /// How sessions behave.
+    pub sessions: SessionOptions,
 }
 
 impl Default for EngineOptions {
@@ -42,6 +45,7 @@ impl Default for EngineOptions {
         Self {
             companions: Vec::new(),
             approvers: Arc::new(EveryOperator),
+            sessions: SessionOptions::default(),
         }
     }
 }
@@ -56,9 +60,17 @@ struct Shared {
     environment: Environment,
     options: EngineOptions,
     live: Arc<LiveRuns>,
+    due: Arc<DueHint>,
     background: TaskTracker,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
+}
+
+/// What an engine left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Closed {
+    /// What sessions were told and could not be saved: their sources tell it again.
+    pub unsaved: Vec<Unsaved>,
 }
 
 /// One tenant's services. Cloning is cheap.
@@ -100,6 +112,7 @@ impl Engine {
             environment,
             options,
             live: Arc::default(),
+            due: Arc::default(),
             background: TaskTracker::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
@@ -143,6 +156,10 @@ impl Engine {
             live: Arc::clone(&shared.live),
             creations: Creations::default(),
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
+            sessions: shared.options.sessions,
+            drivers: Drivers::default(),
+            switches: Switches::default(),
+            due: Arc::clone(&shared.due),
             background: shared.background.clone(),
             is_exclusive: shared.is_exclusive,
         });
@@ -184,11 +201,26 @@ impl Engine {
         f(&mut self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until what the engine does in the background has ended. To be called when nobody asks it for anything
-    /// any more, before its store is closed.
-    pub async fn close(&self) {
+    /// Lets the drivers of sessions save what is unsaved, for 5 s at most, and waits until all that the engine does in
+    /// the background has ended. To be called when nobody asks it for anything any more, before its store is closed.
+    pub async fn close(&self) -> Closed {
+        let tenants: Vec<Tenant> = self.with_tenants(|tenants| tenants.values().cloned().collect());
+        for tenant in &tenants {
+            tenant.core.drivers.close();
+        }
         self.0.background.close();
         self.0.background.wait().await;
+        let unsaved = tenants
+            .iter()
+            .flat_map(|tenant| tenant.core.drivers.take_unsaved());
+        Closed {
+            unsaved: unsaved.collect(),
+        }
+    }
+
+    /// Where deadlines are said.
+    pub(crate) fn due(&self) -> &DueHint {
+        &self.0.due
     }
 
     /// The part of the store that belongs to the installation.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::command::InvalidCommand;
 use crate::id::InvalidId;
 use crate::name::InvalidName;
-use crate::{AgentName, OpId, Reason, Subject};
+use crate::{AgentName, OpId, Reason, SessionId, Subject};
 
 /// A command that was not done, or of which that is not known. Each variant says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +109,20 @@ pub enum CommandError {
         /// When it expired.
         at: Timestamp,
     },
+    /// Not done: the session began another life. Ask for its context again.
+    #[error("session {session} is in its life {current}")]
+    StaleIncarnation {
+        /// Which session.
+        session: SessionId,
+        /// The life it is in.
+        current: u32,
+    },
+    /// Not done: the agent has as many open sessions as it may. End some.
+    #[error("agent {agent} has too many open sessions")]
+    TooManySessions {
+        /// Which agent.
+        agent: AgentName,
+    },
     /// Not done: it lost every race. Try again later.
     #[error("the command lost {attempts} races; nothing was done")]
     Contended {
@@ -157,6 +171,8 @@ impl CommandError {
             Self::ReplayGap { .. } => "replay_gap",
             Self::Fenced { .. } => "fenced",
             Self::LeaseExpired { .. } => "lease_expired",
+            Self::StaleIncarnation { .. } => "stale_incarnation",
+            Self::TooManySessions { .. } => "too_many_sessions",
             Self::Contended { .. } => "contended",
             Self::Unavailable(_) => "unavailable",
             Self::Corrupt(_) => "corrupt",

@@ -47,6 +47,37 @@ pub const EVENT_DATA_MAX: usize = 16 * 1024;
 /// `events.page_max`: most events or rows of a page.
 pub const PAGE_MAX: usize = 1000;
 
+/// `sessions.auto_idle`: for how long the end of a turn is news, when nothing else is said; 100 ms to 10 min.
+pub const SESSION_AUTO_IDLE: Duration = Duration::from_secs(3);
+/// `sessions.live_flush`: what a session does within a turn is saved at most once in so long.
+pub const SESSION_LIVE_FLUSH: Duration = Duration::from_secs(1);
+/// `sessions.mailbox_max`: events that wait for a session's driver; who sends another one waits too.
+pub const SESSION_MAILBOX_MAX: usize = 256;
+/// `sessions.linger`: a driver without anything to do ends after so long.
+pub const SESSION_LINGER: Duration = Duration::from_secs(5);
+/// `sessions.history_max`: edges of a session that are served; its log is trimmed to them above twice as many.
+pub const SESSION_HISTORY_MAX: usize = 100;
+/// `sessions.open_max`: most sessions of an agent that have not ended.
+pub const SESSIONS_OPEN_MAX: usize = 1000;
+/// `sessions.stale_page`: sessions of a page that are closed because nothing was heard of them.
+pub const SESSIONS_STALE_PAGE: usize = 100;
+/// `janitor.session_stale`: for how long nothing is heard of a session that is closed; zero is never.
+pub const SESSION_STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// `sessions.todo_max`: items of a session's plan that are kept.
+pub const SESSION_TODO_MAX: usize = dormouse_state::TODO_MAX;
+/// `sessions.denials_max`: refused calls of a session that are kept.
+pub const SESSION_DENIALS_MAX: usize = dormouse_state::DENIALS_MAX;
+/// `sessions.error_text_max`: longest text of a session's failure, in bytes.
+pub const SESSION_ERROR_TEXT_MAX: usize = dormouse_state::ERROR_TEXT_BYTES_MAX;
+/// Longest key a session is made by, and longest name at its provider, in bytes.
+pub const SESSION_KEY_MAX: usize = 1024;
+/// Ends of a session's former lives that are kept.
+pub const SESSION_LIVES_MAX: usize = 100;
+/// How often deadlines that another machine may have set are looked for.
+pub const DUE_POLL: Duration = Duration::from_secs(5);
+/// How soon what is due and could not be served is looked at again.
+pub const DUE_RETRY: Duration = Duration::from_secs(1);
+
 /// `gates.timeout.approval`: for how long an approval can be decided, when nothing else is said.
 pub const APPROVAL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// `gates.timeout.question`: the same of a question.

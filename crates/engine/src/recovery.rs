@@ -12,10 +12,11 @@ use jiff::SignedDuration;
 
 use crate::core::Core;
 use crate::engine::{Engine, Tenant};
+use crate::gate::{Gate, GateIndex};
 use crate::lease::{Held, Lease, LeaseIndex, held};
 use crate::limits::{LEASE_SKEW, PAGE_MAX};
 use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
-use crate::session::{SessionIndex, SessionRow};
+use crate::session::repair;
 use crate::{CommandError, Reason, RunId, Subject, TenantId};
 
 /// What became of a process tree that outlived its supervisor.
@@ -119,14 +120,42 @@ impl Engine {
                 }),
             }
         }
+        self.repair_sessions(&mut recovery).await?;
         self.idle_sessions(&mut recovery).await?;
         Ok(recovery)
     }
 
-    /// Makes those sessions idle whose time came while nobody was there.
+    /// Makes those sessions idle whose time came while nobody was there. One whose time is further away than it may be,
+    /// since the clock went back, is pulled in.
     async fn idle_sessions(&self, recovery: &mut Recovery) -> Result<(), CommandError> {
-        for (tenant, session) in self.found::<SessionRow>(SessionIndex::Due).await? {
+        for (tenant, session) in self.due_sessions(None).await? {
             if let Err(error) = self.handle(&tenant).sessions.idle_if_due(session).await {
+                recovery.left.push(Left {
+                    tenant,
+                    subject: Subject::Session(session),
+                    why: LeftBecause::Error(error),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the sessions of pending gates against these.
+    async fn repair_sessions(&self, recovery: &mut Recovery) -> Result<(), CommandError> {
+        let mut seen = HashSet::new();
+        for (tenant, gate) in self.found::<Gate>(GateIndex::Due).await? {
+            let core = self.handle(&tenant).core;
+            let session = match Records::<Gate>::new(&core.space).get(&gate).await {
+                Ok(gate) => gate.and_then(|gate| gate.session),
+                // Whoever uses the gate is told.
+                Err(_) => None,
+            };
+            let Some(session) = session.map(|turn| turn.session) else {
+                continue;
+            };
+            if seen.insert(session)
+                && let Err(error) = repair(&core, session).await
+            {
                 recovery.left.push(Left {
                     tenant,
                     subject: Subject::Session(session),

@@ -91,3 +91,16 @@ pub enum EndReason {
     /// Its agent was deleted.
     AgentDeleted,
 }
+
+impl EndReason {
+    /// The word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            EndReason::Observed => "observed",
+            EndReason::Operator => "operator",
+            EndReason::Stale => "stale",
+            EndReason::AgentDeleted => "agent_deleted",
+        }
+    }
+}

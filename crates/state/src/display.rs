@@ -1,14 +1,16 @@
-//! The one word that is shown for a session. It is derived, never stored.
+//! The one word that is shown for a session. It is derived, never stored in a snapshot.
 
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{Execution, Lifecycle, Snapshot};
 
 /// The one word that is shown. The order is the rank: of a formal state and an inferred signal of the
 /// same turn, the higher wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Display {
     /// The session is over.
     Offline,

@@ -101,6 +101,26 @@ impl Row {
         }
     }
 
+    /// The word of the row.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Row::Initializing => "initializing",
+            Row::Idle => "idle",
+            Row::Queued => "queued",
+            Row::Thinking => "thinking",
+            Row::Working => "working",
+            Row::Compacting => "compacting",
+            Row::CompactingOutside => "compacting_outside",
+            Row::Waiting => "waiting",
+            Row::WaitingForSeveral => "waiting_for_several",
+            Row::Paused => "paused",
+            Row::Completed => "completed",
+            Row::Error => "error",
+            Row::Ended => "ended",
+        }
+    }
+
     /// Whether a turn runs without anybody being asked: edges among these are not worth a commit.
     pub(crate) fn is_at_work(self) -> bool {
         matches!(self, Row::Queued | Row::Thinking | Row::Working | Row::Compacting)

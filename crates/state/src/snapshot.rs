@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Denial, Evidence, Execution, Gates, LastError, Lifecycle, Mode, Position, Row, RunId, SourceId, Todo,
-    Turn,
+    Denial, Display, Evidence, Execution, Gates, LastError, Lifecycle, Mode, Position, Row, RunId, SourceId,
+    Todo, Turn,
 };
 
 /// The schema this version writes.
@@ -105,6 +105,12 @@ impl Snapshot {
             entered_at: now,
             activity_at: now,
         }
+    }
+
+    /// The one word to show at `now`; a due auto-idle counts as happened.
+    #[must_use]
+    pub fn display(&self, now: Timestamp) -> Display {
+        Display::of(self, now)
     }
 
     /// The row of the table.

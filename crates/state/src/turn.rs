@@ -75,7 +75,9 @@ impl Turn {
         }
     }
 
-    pub(crate) fn is_running(&self) -> bool {
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
         self.phase == Phase::Running
     }
 }

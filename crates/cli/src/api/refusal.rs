@@ -31,7 +31,12 @@ impl From<CommandError> for Problem {
             CommandError::AgentDeleting { .. } => {
                 Self::new(Code::State, detail).hint("wait until it is gone, or choose another agent")
             }
-            CommandError::Fenced { .. } | CommandError::LeaseExpired { .. } => Self::new(Code::Stale, detail),
+            CommandError::Fenced { .. }
+            | CommandError::LeaseExpired { .. }
+            | CommandError::StaleIncarnation { .. } => Self::new(Code::Stale, detail),
+            CommandError::TooManySessions { .. } => {
+                Self::new(Code::State, detail).hint("end sessions that are not needed any more")
+            }
             CommandError::InvalidId(_) => Self::new(Code::BadRequest, detail),
             CommandError::Invalid { .. }
             | CommandError::InvalidName(_)

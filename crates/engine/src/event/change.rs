@@ -142,12 +142,28 @@ pub enum Change {
     },
     /// A session was made.
     #[serde(rename = "session.created")]
-    SessionCreated {},
+    SessionCreated {
+        /// Whose conversation it is, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provider: Option<String>,
+        /// The rule its calls are made under.
+        mode: dormouse_state::Mode,
+    },
+    /// The provider's process of a session is ready.
+    #[serde(rename = "session.started")]
+    SessionStarted {
+        /// What the provider calls the session, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        external: Option<String>,
+    },
     /// A turn of a session began.
     #[serde(rename = "session.turn_started")]
     SessionTurnStarted {
         /// Its number.
         turn: u32,
+        /// The run that works on it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
     },
     /// A turn of a session ended.
     #[serde(rename = "session.turn_ended")]
@@ -158,6 +174,54 @@ pub enum Change {
         result: dormouse_state::TurnResult,
         /// How long it ran.
         duration_ms: u64,
+    },
+    /// A session waits for a person.
+    #[serde(rename = "session.awaiting_human")]
+    SessionAwaitingHuman {
+        /// The gate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gate: Option<GateId>,
+        /// How many it waits for now.
+        pending: usize,
+    },
+    /// A session can go on.
+    #[serde(rename = "session.resumed")]
+    SessionResumed {
+        /// The word of why: decided, expired, settled, invalidated, restarted, operator.
+        by: String,
+    },
+    /// Nothing was heard of a session's worker for long.
+    #[serde(rename = "session.stalled")]
+    SessionStalled {
+        /// For how long, in milliseconds.
+        silent_for_ms: u64,
+    },
+    /// What a session does within a turn, told at most once in a second.
+    #[serde(rename = "session.activity")]
+    SessionActivity {
+        /// What its worker does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution: Option<dormouse_state::Execution>,
+        /// The one word to show.
+        display: dormouse_state::Display,
+        /// How many changes were gathered since its row was written.
+        changes: usize,
+    },
+    /// A call of a session was refused without asking anybody.
+    #[serde(rename = "session.permission_denied")]
+    SessionPermissionDenied {
+        /// The tool.
+        tool: String,
+    },
+    /// What a session said of others was not so, and was mended.
+    #[serde(rename = "session.repaired")]
+    SessionRepaired {
+        /// The field.
+        field: String,
+        /// How many there were.
+        from: usize,
+        /// How many there are.
+        to: usize,
     },
     /// A session failed.
     #[serde(rename = "session.errored")]
@@ -185,6 +249,8 @@ pub enum Change {
     /// A session is over.
     #[serde(rename = "session.ended")]
     SessionEnded {
+        /// The word of why: observed, operator, stale, agent_deleted.
+        reason: String,
         /// How many turns it had.
         turns: u32,
     },

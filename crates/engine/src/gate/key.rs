@@ -25,7 +25,7 @@ impl KeyId {
         Self::of_parts(&["call", &origin.to_string(), call, &digest.to_string()])
     }
 
-    pub(super) fn of_parts(parts: &[&str]) -> Self {
+    pub(crate) fn of_parts(parts: &[&str]) -> Self {
         let mut key = Parts::default();
         for part in parts {
             key.add(part);

@@ -1,12 +1,11 @@
 //! Where a gate meets its session: the session hears of it, and its row is in the same commit.
 
-use dormouse_filesystem::{Namespace, Records, Tenant};
+use dormouse_filesystem::{Namespace, Tenant};
 use dormouse_state::{Answer, Command, Observed};
 
 use super::InTurn;
-use super::resolve::follow_session;
 use crate::draft::Draft;
-use crate::session::{SessionRow, Told};
+use crate::session::{Input, Moved, Whom, apply};
 use crate::{CommandError, GateId};
 
 /// What a session is told.
@@ -46,32 +45,21 @@ pub(super) async fn tell_session(
     word: Word<'_>,
     own: Option<GateId>,
 ) -> Result<Heard, CommandError> {
-    let rows = Records::<SessionRow>::new(space);
-    let Some(read) = rows.get(&turn.session).await? else {
-        return Ok(Heard::Unknown);
+    let whom = Whom {
+        session: turn.session,
+        incarnation: Some(turn.incarnation),
+        gate: own,
     };
-    let mut session = read.session(draft.now())?;
-    let current = session.view().incarnation;
-    if current != turn.incarnation {
-        return Ok(Heard::Stale { current });
-    }
-    let answer = match word {
-        Word::Event(observed) => session.observe(observed, draft.now()),
-        Word::Command(command) => session.command(command, draft.now()),
+    let input = match word {
+        Word::Event(observed) => Input::Observed(observed),
+        Word::Command(command) => Input::Command(command),
     };
-    if let Answer::Applied(applied) = &answer {
-        let row = SessionRow {
-            state: session.snapshot(),
-            updated_at: draft.now(),
-            op: draft.op(),
-            ..SessionRow::clone(&read)
-        };
-        rows.stage_replace(draft.batch(), &read, &row).await?;
-        let mut told = Told::default();
-        told.add(answer.clone());
-        told.tell(space, draft, &row)?;
-        follow_session(space, draft, turn.session, &applied.effects, own).await?;
-    }
-    let turn = session.view().turn.number;
-    Ok(Heard::Answered { answer, turn })
+    Ok(match apply(space, draft, whom, input).await? {
+        Moved::Unknown => Heard::Unknown,
+        Moved::Stale(current) => Heard::Stale { current },
+        Moved::Not(answer, now) | Moved::To(answer, now) => Heard::Answered {
+            answer,
+            turn: now.turn,
+        },
+    })
 }

@@ -38,7 +38,7 @@ pub use list::{GateCursor, GateFilter, GatePage};
 pub use new::{NewGate, SeenIn};
 pub use open::{Opened, OpenedHow};
 pub use recover::{DueEnded, GatesRecovered, Restart};
-pub(crate) use resolve::follow_session;
+pub(crate) use resolve::{follow_session, stage_invalidated};
 pub use retain::Retained;
 pub use row::{Caller, Content, Edited, End, Gate, GateIndex, GateStatus, InTurn, Said};
 pub use service::Gates;

@@ -349,6 +349,9 @@ impl Making<'_> {
     async fn stage(&self, draft: &mut Draft, gate: &Gate) -> Result<(), CommandError> {
         let space = &self.core.space;
         Records::new(space).stage_create(draft.batch(), gate)?;
+        if let (Some(at), true) = (gate.expires_at, gate.is_pending()) {
+            draft.note_due(at);
+        }
         let keys = Records::<GateKey>::new(space);
         if let Some(key) = self.wanted.key {
             let key = new_key(draft, key, self.wanted, gate.id);

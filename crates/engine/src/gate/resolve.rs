@@ -141,6 +141,7 @@ pub(super) fn stage_consequences(
     if end.status == GateStatus::Approved {
         let capability = Capability::of(gate, draft.now(), draft.op());
         Records::new(space).stage_create(draft.batch(), &capability)?;
+        draft.note_due(capability.expires_at);
     }
     draft.tell(&gate.about(), &resolved(gate, end))
 }
@@ -203,6 +204,18 @@ async fn end_by_session(
     }
     let end = invalidated(draft, cause);
     stage_end(space, draft, &read, end).await?;
+    Ok(())
+}
+
+/// Stages that a gate lost its meaning, and nothing beside it.
+pub(crate) async fn stage_invalidated(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    read: &Versioned<Gate>,
+    cause: Invalidation,
+) -> Result<(), CommandError> {
+    let end = invalidated(draft, cause);
+    stage_end(space, draft, read, end).await?;
     Ok(())
 }
 

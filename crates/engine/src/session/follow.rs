@@ -1,21 +1,20 @@
 //! How a session follows its runs.
 
 use async_trait::async_trait;
-use dormouse_filesystem::{Namespace, Records, Tenant, Versioned};
+use dormouse_filesystem::{Namespace, Records, Tenant};
 use dormouse_state::{
-    Answer, Command, Effect, Event, Evidence, FailedRunGates, Observed, Options, Phase, Position, RunEnd,
-    Session, SourceId, Step,
+    Answer, Applied, Command, Event, Evidence, FailedRunGates, Observed, Position, RunEnd, Session, SourceId,
+    Step,
 };
-use jiff::Timestamp;
 
-use super::SessionRow;
-use crate::event::Change;
+use super::create::created;
+use super::live::Newest;
+use super::told::tell_applied;
+use super::{SessionRow, TurnTask};
+use crate::gate::follow_session;
 use crate::outcome::Outcome;
 use crate::run::{Companion, Run, RunState, is_tried_again};
-use crate::{CommandError, Draft, SessionId};
-
-/// The longest history entry is an edge; the log's name below the session's id.
-const HISTORY: &str = "history";
+use crate::{CommandError, Draft, Reason, SessionId, Subject};
 
 /// Lets sessions follow the runs that name one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,214 +30,231 @@ impl Companion for Sessions {
         after: &Run,
         outcome: Option<&Outcome>,
     ) -> Result<(), CommandError> {
-        let Some(id) = after.session else { return Ok(()) };
-        let rows = Records::<SessionRow>::new(tenant);
-        let read = rows.get(&id).await?;
-        let (mut row, mut session) = match &read {
-            Some(read) => (SessionRow::clone(read), read.session(draft.now())?),
-            None => begin(draft, id, after)?,
+        let Some(id) = after.session else {
+            return Ok(());
         };
-        let mut told = Told::default();
-        let ended = match outcome {
+        if draft.writes_session(id) {
+            // Its own command ends it together with its run, of which there is nothing more to say.
+            return Ok(());
+        }
+        let end = match outcome {
             Some(outcome) => Some(end_of(outcome, is_tried_again(tenant, after, outcome).await?)),
             None => None,
         };
-        hear(&mut session, &mut told, draft.now(), before, after, ended);
-        if read.is_some() && told.is_empty() {
-            return Ok(());
+        let change = RunChange { before, after, end };
+        match Newest::read(tenant, id).await? {
+            Some(read) => moved(tenant, draft, &read, change).await,
+            None => begun(tenant, draft, id, change).await,
         }
-        (row.state, row.updated_at, row.op) = (session.snapshot(), draft.now(), draft.op());
-        stage(&rows, draft, read.as_ref(), &row).await?;
-        told.tell(tenant, draft, &row)?;
-        for applied in &told.0 {
-            crate::gate::follow_session(tenant, draft, id, &applied.effects, None).await?;
-        }
-        Ok(())
     }
 }
 
-async fn stage(
-    rows: &Records<SessionRow>,
-    draft: &mut Draft,
-    read: Option<&Versioned<SessionRow>>,
-    row: &SessionRow,
-) -> Result<(), CommandError> {
-    match read {
-        None => rows.stage_create(draft.batch(), row)?,
-        Some(read) => rows.stage_replace(draft.batch(), read, row).await?,
-    }
-    Ok(())
+/// What became of a run.
+struct RunChange<'a> {
+    before: Option<&'a Run>,
+    after: &'a Run,
+    /// How it ended, when it did.
+    end: Option<RunEnd>,
 }
 
 /// The session of a first run begins with it.
-fn begin(draft: &mut Draft, id: SessionId, run: &Run) -> Result<(SessionRow, Session), CommandError> {
-    let session = Session::new(Options::default(), draft.now());
+async fn begun(
+    tenant: &Namespace<Tenant>,
+    draft: &mut Draft,
+    id: SessionId,
+    change: RunChange<'_>,
+) -> Result<(), CommandError> {
+    let session = Session::new(draft.session_options(), draft.now());
     let row = SessionRow {
         id,
-        agent: run.agent.clone(),
-        agent_incarnation: run.agent_incarnation,
+        agent: change.after.agent.clone(),
+        agent_incarnation: change.after.agent_incarnation,
+        external: None,
         state: session.snapshot(),
+        turn_task: None,
+        ends: Vec::new(),
         created_at: draft.now(),
         updated_at: draft.now(),
         op: draft.op(),
     };
-    draft.tell(&row.about(), &Change::SessionCreated {})?;
-    Ok((row, session))
+    let mut hearing = Hearing::new(session, &row, draft);
+    hearing.hear(change)?;
+    let row = SessionRow {
+        state: hearing.session.snapshot(),
+        turn_task: hearing.turn_task,
+        ..row
+    };
+    Records::new(tenant).stage_create(draft.batch(), &row)?;
+    draft.tell(&row.about(), &created(&row))?;
+    tell(tenant, draft, &row, &hearing.told).await
 }
 
-/// What the change of a run says to its session.
-fn hear(
-    session: &mut Session,
-    told: &mut Told,
-    now: Timestamp,
-    before: Option<&Run>,
-    after: &Run,
-    ended: Option<RunEnd>,
-) {
-    let run = dormouse_state::RunId::new(after.id.to_string());
-    if before.is_none() {
-        // A later attempt goes on with the turn that its lost run left waiting for a person.
-        if session.view().turn.phase != Phase::Running {
-            told.add(session.command(&Command::BeginTurn { expected_turn: None }, now));
-        }
-        told.add(session.command(&Command::BindRun { run: run.clone() }, now));
+/// A session that is there hears of its run.
+async fn moved(
+    tenant: &Namespace<Tenant>,
+    draft: &mut Draft,
+    read: &Newest,
+    change: RunChange<'_>,
+) -> Result<(), CommandError> {
+    let session = read.session(draft.session_options(), draft.now())?;
+    let mut hearing = Hearing::new(session, &read.row, draft);
+    hearing.hear(change)?;
+    if hearing.told.is_empty() {
+        return Ok(());
     }
-    let has_begun = before.is_some_and(|before| before.state == RunState::Starting);
-    if has_begun && after.state == RunState::Running {
-        // A command has no stream that says more: its process being there is all that is known of its work.
-        let working = Event::Working {
-            call: None,
-            step: Step::Started,
+    let row = SessionRow {
+        turn_task: hearing.turn_task,
+        ..read.row.at(hearing.session.view(), draft)
+    };
+    let row = read.stage_with(tenant, draft, row).await?;
+    tell(tenant, draft, &row, &hearing.told).await
+}
+
+async fn tell(
+    tenant: &Namespace<Tenant>,
+    draft: &mut Draft,
+    row: &SessionRow,
+    told: &[Applied],
+) -> Result<(), CommandError> {
+    for applied in told {
+        tell_applied(tenant, draft, row, applied)?;
+        follow_session(tenant, draft, row.id, &applied.effects, None).await?;
+    }
+    Ok(())
+}
+
+/// A session that hears what became of a run.
+struct Hearing {
+    id: SessionId,
+    session: Session,
+    turn_task: Option<TurnTask>,
+    told: Vec<Applied>,
+    now: jiff::Timestamp,
+}
+
+impl Hearing {
+    fn new(session: Session, row: &SessionRow, draft: &Draft) -> Self {
+        Self {
+            id: row.id,
+            session,
+            turn_task: row.turn_task,
+            told: Vec::new(),
+            now: draft.now(),
+        }
+    }
+
+    /// What the change of a run says to its session.
+    fn hear(&mut self, change: RunChange<'_>) -> Result<(), CommandError> {
+        let (after, run) = (change.after, run_id(change.after));
+        let Some(before) = change.before else {
+            return self.claim(after);
         };
-        let place = Position {
-            spawn: after.spawn,
-            seq: 1,
-        };
-        told.add(session.observe(&seen(session, &run, place, working, now), now));
-    }
-    if after.state == RunState::Waiting && before.is_some_and(|before| before.state != RunState::Waiting) {
-        told.add(session.command(&Command::RunParked { run: run.clone() }, now));
-    }
-    if let Some(end) = ended {
-        told.add(session.command(&Command::RunEnded { run, end }, now));
-    }
-}
-
-fn seen(
-    session: &Session,
-    run: &dormouse_state::RunId,
-    position: Position,
-    event: Event,
-    now: Timestamp,
-) -> Observed {
-    Observed {
-        incarnation: session.view().incarnation,
-        run: Some(run.clone()),
-        source: SourceId::new("supervisor"),
-        position,
-        subagent: false,
-        starts_turn: false,
-        evidence: Evidence::Formal,
-        at: now,
-        event,
-    }
-}
-
-fn end_of(outcome: &Outcome, is_tried_again: bool) -> RunEnd {
-    match outcome {
-        Outcome::Success { .. } | Outcome::Partial { .. } => RunEnd::Ok,
-        Outcome::Cancelled { .. } => RunEnd::Cancelled,
-        Outcome::Failed { message, .. } => failed(outcome.name(), message.as_str()),
-        Outcome::Lost { .. } if is_tried_again => RunEnd::Failed {
-            reason: outcome.name().to_owned(),
-            text: String::new(),
-            gates: FailedRunGates::Keep,
-        },
-        Outcome::Blocked { .. } | Outcome::Timeout { .. } | Outcome::Lost { .. } => {
-            failed(outcome.name(), "")
-        }
-    }
-}
-
-fn failed(reason: &str, text: &str) -> RunEnd {
-    RunEnd::Failed {
-        reason: reason.to_owned(),
-        text: text.to_owned(),
-        gates: FailedRunGates::Invalidate,
-    }
-}
-
-/// What a session answered, gathered to be told in the commit.
-#[derive(Default)]
-pub(crate) struct Told(Vec<dormouse_state::Applied>);
-
-impl Told {
-    /// What was ignored or rejected changed nothing: a run is the engine's own word, so there is nobody to tell.
-    pub(crate) fn add(&mut self, answer: Answer) {
-        if let Answer::Applied(applied) = answer {
-            self.0.push(applied);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn tell(
-        &self,
-        tenant: &Namespace<Tenant>,
-        draft: &mut Draft,
-        row: &SessionRow,
-    ) -> Result<(), CommandError> {
-        let name = [
-            crate::id::segment("session"),
-            crate::id::segment(&row.id.to_string()),
-            crate::id::segment(HISTORY),
-        ];
-        let history = tenant.log(&name);
-        for applied in &self.0 {
-            for edge in &applied.edges {
-                let entry = serde_json::to_vec(edge).expect("an edge is plain data");
-                draft.batch().append(&history, entry);
+        match (before.state, after.state) {
+            // A command has no stream that says more: its process being there is all that is known of its work.
+            (RunState::Starting, RunState::Running) => {
+                let seen = self.seen(&run, after.spawn);
+                let answer = self.session.observe(&seen, self.now);
+                self.note(answer);
             }
-            for change in applied.effects.iter().filter_map(change_of) {
-                draft.tell(&row.about(), &change)?;
+            (RunState::Starting | RunState::Running, RunState::Waiting) => {
+                self.say(&Command::RunParked { run: run.clone() })
             }
+            _ => {}
+        }
+        if let Some(end) = change.end {
+            self.say(&Command::RunEnded { run, end });
         }
         Ok(())
     }
+
+    /// A claim begins a turn, unless it is a later attempt at the task whose turn runs. While a run is at it, or
+    /// another task's turn waits, the session takes none.
+    fn claim(&mut self, run: &Run) -> Result<(), CommandError> {
+        let state = self.session.view();
+        let (number, is_running) = (state.turn.number, state.turn.is_running());
+        let whose = self.turn_task.filter(|turn| is_running && turn.turn == number);
+        let is_later_attempt = whose.is_some_and(|turn| Some(turn.task) == run.task);
+        if state.run.is_some() || (whose.is_some() && !is_later_attempt) {
+            return Err(self.refused(Reason::Run));
+        }
+        let bind = Command::BindRun { run: run_id(run) };
+        let begin = Command::BeginTurn { expected_turn: None };
+        let words: &[&Command] = match (is_later_attempt, is_running) {
+            (true, _) => &[&bind],
+            // A turn that nobody here began is superseded, before its successor is bound.
+            (false, true) => &[&begin, &bind],
+            (false, false) => &[&bind, &begin],
+        };
+        for word in words {
+            let answer = self.session.command(word, self.now);
+            if let Answer::Rejected(_) = answer {
+                return Err(self.refused(Reason::State));
+            }
+            self.note(answer);
+        }
+        let turn = self.session.view().turn.number;
+        self.turn_task = run.task.map(|task| TurnTask { task, turn });
+        Ok(())
+    }
+
+    fn refused(&self, reason: Reason) -> CommandError {
+        CommandError::Rejected {
+            subject: Subject::Session(self.id),
+            state: self.session.row().name(),
+            event: "claim",
+            reason,
+        }
+    }
+
+    fn say(&mut self, command: &Command) {
+        let answer = self.session.command(command, self.now);
+        self.note(answer);
+    }
+
+    /// What was ignored or rejected changed nothing: a run is the engine's own word, so there is nobody to tell.
+    fn note(&mut self, answer: Answer) {
+        if let Answer::Applied(applied) = answer {
+            self.told.push(applied);
+        }
+    }
+
+    /// The process of a run is there, for the first time or again.
+    fn seen(&self, run: &dormouse_state::RunId, spawn: u32) -> Observed {
+        Observed {
+            incarnation: self.session.view().incarnation,
+            run: Some(run.clone()),
+            source: SourceId::new("supervisor"),
+            position: Position { spawn, seq: 1 },
+            subagent: false,
+            starts_turn: false,
+            evidence: Evidence::Formal,
+            at: self.now,
+            event: Event::Working {
+                call: None,
+                step: Step::Started,
+            },
+        }
+    }
 }
 
-/// The event of an effect. Those of gates and providers come with the services that cause them.
-fn change_of(effect: &Effect) -> Option<Change> {
-    match effect {
-        Effect::TurnStarted { turn, .. } => Some(Change::SessionTurnStarted { turn: *turn }),
-        Effect::TurnEnded {
-            turn,
-            result,
-            duration_ms,
-            ..
-        } => Some(Change::SessionTurnEnded {
-            turn: *turn,
-            result: *result,
-            duration_ms: *duration_ms,
-        }),
-        Effect::Errored { reason } => Some(Change::SessionErrored {
-            reason: reason.clone(),
-        }),
-        Effect::BecameIdle => Some(Change::SessionIdle {}),
-        Effect::Paused { after_turn } => Some(Change::SessionPaused {
-            after_turn: *after_turn,
-        }),
-        Effect::ModeChanged { from, to } => Some(Change::SessionModeChanged { from: *from, to: *to }),
-        Effect::Ended { turns, .. } => Some(Change::SessionEnded { turns: *turns }),
-        Effect::SessionStarted
-        | Effect::AwaitingHuman { .. }
-        | Effect::GateEnded { .. }
-        | Effect::Resumed(_)
-        | Effect::Stalled { .. }
-        | Effect::PermissionDenied { .. }
-        | Effect::RunBound { .. }
-        | Effect::RunUnbound { .. } => None,
+fn run_id(run: &Run) -> dormouse_state::RunId {
+    dormouse_state::RunId::new(run.id.to_string())
+}
+
+fn end_of(outcome: &Outcome, is_tried_again: bool) -> RunEnd {
+    let gates = match outcome {
+        Outcome::Lost { .. } if is_tried_again => FailedRunGates::Keep,
+        _ => FailedRunGates::Invalidate,
+    };
+    let failed = |text: &str| RunEnd::Failed {
+        reason: outcome.name().to_owned(),
+        text: text.to_owned(),
+        gates,
+    };
+    match outcome {
+        Outcome::Success { .. } | Outcome::Partial { .. } => RunEnd::Ok,
+        Outcome::Cancelled { .. } => RunEnd::Cancelled,
+        Outcome::Failed { message, .. } => failed(message.as_str()),
+        Outcome::Blocked { .. } | Outcome::Timeout { .. } | Outcome::Lost { .. } => failed(""),
     }
 }

@@ -1,108 +1,88 @@
 //! Sessions: what is known about one conversation of an agent, kept as a row beside its runs.
 //!
 //! The machine is `dormouse-state`; here its snapshot is a record, and [`Sessions`] lets it follow the runs bound to
-//! it: every change of a run changes its session in the same commit. Attempts at one task share their session.
+//! it: every change of a run changes its session in the same commit. Attempts at one task share their session. While
+//! it is at work, a driver gathers what need not be durable at once; at rest a session is its row and nothing else.
 
 mod apply;
+mod context;
+mod create;
+mod drivers;
+mod end;
 mod follow;
+mod history;
+mod live;
+mod repair;
+mod row;
 mod service;
+mod shelf;
+mod stale;
+mod told;
 
-use dormouse_filesystem::{
-    Class, Cursor, IndexEntry, IndexValue, Namespace, Query, Record, RecordKind, Records, Tenant, Versioned,
-    indexes,
-};
-use dormouse_state::{Display, Lifecycle, Options, Session, Snapshot};
+use std::time::Duration;
+
+use dormouse_filesystem::{Cursor, IndexValue, Namespace, Query, Records, Tenant, Versioned};
+use dormouse_state::{Options, Session, Snapshot};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
+pub use context::SessionContext;
+pub use create::{Created, CreatedHow, NewSession, Outside, SessionKey};
+pub use dormouse_state::driver::Driven;
+pub use drivers::Unsaved;
 pub use follow::Sessions;
-pub(crate) use follow::Told;
+pub use live::SessionLive;
+pub use row::{External, LifeEnd, SessionIndex, SessionRow, TurnTask};
 pub use service::SessionService;
+pub use stale::{StaleClosed, StaleLeft};
 
-use crate::event::About;
-use crate::{AgentName, CommandError, Incarnation, OpId, SessionId, Subject};
+pub(crate) use apply::{Input, Moved, Whom, apply};
+pub(crate) use context::Switches;
+pub(crate) use drivers::Drivers;
+pub(crate) use repair::repair;
 
-/// A session as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SessionRow {
-    /// Its id.
-    pub id: SessionId,
-    /// The agent that has it.
-    pub agent: AgentName,
-    /// That agent, told from former ones of its name.
-    pub agent_incarnation: Incarnation,
-    /// The state of its machine.
-    pub state: Snapshot,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When its row was last written.
-    pub updated_at: Timestamp,
-    /// The command that wrote the row.
-    pub op: OpId,
+use crate::limits::{SESSION_AUTO_IDLE, SESSION_LINGER, SESSION_LIVE_FLUSH, SESSION_MAILBOX_MAX};
+use crate::{AgentName, CommandError, SessionId};
+
+/// How sessions behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// `sessions.auto_idle`: for how long the end of a turn is news, 100 ms to 10 min.
+    pub auto_idle: Duration,
+    /// `sessions.live_flush`: what may be gathered is saved at most once in so long.
+    pub live_flush: Duration,
+    /// `sessions.linger`: a driver without anything to do ends after so long.
+    pub linger: Duration,
+    /// `sessions.mailbox_max`: events that wait for a driver; who sends another one waits too.
+    pub mailbox_max: usize,
 }
 
-impl SessionRow {
-    /// The machine, at this state.
-    ///
-    /// # Errors
-    /// `Corrupt` when the state contradicts itself, `TooNew` when a newer build wrote it; it is untouched.
-    pub fn session(&self, now: Timestamp) -> Result<Session, CommandError> {
-        Session::restore(self.state.clone(), Options::default(), now).map_err(|error| match error {
-            dormouse_state::RestoreError::TooNew { .. } => CommandError::TooNew(error.into()),
-            corrupt @ dormouse_state::RestoreError::Corrupt { .. } => CommandError::Corrupt(corrupt.into()),
-        })
-    }
-
-    /// The one word to show for it now.
-    ///
-    /// # Errors
-    /// As [`session`](Self::session).
-    pub fn display(&self, now: Timestamp) -> Result<Display, CommandError> {
-        Ok(self.session(now)?.display(now))
-    }
-
-    fn about(&self) -> About {
-        About::of(Subject::Session(self.id), &self.agent, self.agent_incarnation)
-    }
-}
-
-indexes! {
-    /// What finds sessions.
-    pub enum SessionIndex {
-        /// By id, so in the order they were made.
-        Id = own "id",
-        /// By agent and when they were made.
-        Agent = own "agent",
-        /// Those that become idle at a time, over all tenants.
-        Due = system "due",
-    }
-}
-
-impl Record for SessionRow {
-    type Scope = Tenant;
-    type Id = SessionId;
-    type Index = SessionIndex;
-    const KIND: RecordKind = RecordKind::of("session");
-    const SCHEMA: u32 = 1;
-    const CLASS: Class = Class::Authority;
-
-    fn id(&self) -> SessionId {
-        self.id
-    }
-
-    fn index_entries(&self) -> Vec<IndexEntry<SessionIndex>> {
-        let agent = IndexValue::segment(self.agent.segment());
-        let by_agent = [agent, IndexValue::instant(self.created_at)];
-        let mut entries = vec![
-            IndexEntry::new(SessionIndex::Id, []),
-            IndexEntry::new(SessionIndex::Agent, by_agent),
-        ];
-        if let Lifecycle::Completed { idle_at } = self.state.lifecycle {
-            entries.push(IndexEntry::new(SessionIndex::Due, [IndexValue::instant(idle_at)]));
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            auto_idle: SESSION_AUTO_IDLE,
+            live_flush: SESSION_LIVE_FLUSH,
+            linger: SESSION_LINGER,
+            mailbox_max: SESSION_MAILBOX_MAX,
         }
-        entries
     }
+}
+
+impl SessionOptions {
+    /// Those of the machine.
+    pub(crate) fn machine(&self) -> Options {
+        Options {
+            auto_idle: self.auto_idle,
+            ..Options::default()
+        }
+    }
+}
+
+/// The machine, at this state.
+fn machine(state: &Snapshot, options: Options, now: Timestamp) -> Result<Session, CommandError> {
+    Session::restore(state.clone(), options, now).map_err(|error| match error {
+        dormouse_state::RestoreError::TooNew { .. } => CommandError::TooNew(error.into()),
+        corrupt @ dormouse_state::RestoreError::Corrupt { .. } => CommandError::Corrupt(corrupt.into()),
+    })
 }
 
 /// A session, if there is one of this id. Reads create nothing.

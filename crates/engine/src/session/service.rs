@@ -1,19 +1,25 @@
-//! The sessions of a tenant: what moves them beside their runs.
+//! The sessions of a tenant: what makes, reads and moves them beside their runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dormouse_filesystem::{Cursor, Namespace, Query, Records, Tenant, Versioned};
-use dormouse_state::{Answer, Command, EndReason, Observed};
+use dormouse_state::driver::Driven;
+use dormouse_state::{Answer, Command, Edge, EndReason, Observed, Snapshot};
 
-use super::apply::{Input, Moved, apply, stage};
-use super::{SessionIndex, SessionRow, get, list};
+use super::apply::{Input, Moved, Whom, apply};
+use super::create::create;
+use super::live::Newest;
+use super::{
+    Created, NewSession, Outside, SessionContext, SessionIndex, SessionRow, StaleClosed, drivers, end, get,
+    history, list, stale,
+};
 use crate::core::Core;
-use crate::draft::{Draft, Verdict};
-use crate::event::Change;
+use crate::draft::Verdict;
 use crate::find::resolve;
 use crate::{AgentName, CommandError, Principal, SessionId};
 
-/// A tenant's sessions.
+/// A tenant's sessions. Reads make nothing and start no driver.
 #[derive(Debug, Clone)]
 pub struct SessionService {
     core: Arc<Core>,
@@ -26,7 +32,36 @@ impl SessionService {
         }
     }
 
-    /// A session, if there is one of this id. Makes nothing.
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Makes a session. The same key, or the same name at the same provider, finds the one that was made; of a
+    /// provider's session that had ended the next life begins.
+    ///
+    /// # Errors
+    /// `Invalid` for a key that is empty or over 1 KiB; `TooManySessions`; `NotFound` and `AgentDeleting` for its
+    /// agent; as any commit.
+    pub async fn create(&self, by: &Principal, new: &NewSession) -> Result<Created, CommandError> {
+        create(&self.core, by, new, None).await
+    }
+
+    /// Makes a session together with something outside of the store: first that, then the session. What was made
+    /// for a session that did not come to be is undone, also when this is dropped.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); `Unavailable` when it cannot be made outside.
+    pub async fn create_with(
+        &self,
+        by: &Principal,
+        new: &NewSession,
+        outside: Arc<dyn Outside>,
+    ) -> Result<Created, CommandError> {
+        create(&self.core, by, new, Some(outside)).await
+    }
+
+    /// The row of a session, if there is one of this id. What it does within a turn may be a second newer:
+    /// [`state`](Self::state).
     ///
     /// # Errors
     /// As any read.
@@ -34,13 +69,31 @@ impl SessionService {
         get(self.space(), id).await
     }
 
-    /// A session that has to be there. Makes nothing.
+    /// The row of a session that has to be there.
     ///
     /// # Errors
     /// `NotFound` when there is none, or none to be seen.
     pub async fn require(&self, id: SessionId) -> Result<Versioned<SessionRow>, CommandError> {
         let found = self.get(id).await?;
         found.ok_or_else(|| CommandError::not_found("session", &id))
+    }
+
+    /// The newest state of a session that is stored: its row, or what was gathered since.
+    ///
+    /// # Errors
+    /// `NotFound`; as any read.
+    pub async fn state(&self, id: SessionId) -> Result<Snapshot, CommandError> {
+        let read = Newest::read(self.space(), id).await?;
+        let read = read.ok_or_else(|| CommandError::not_found("session", &id))?;
+        Ok(read.state().clone())
+    }
+
+    /// The newest edges of a session, oldest first: at most 100.
+    ///
+    /// # Errors
+    /// As any read. A session that is not there has none.
+    pub async fn history(&self, id: SessionId) -> Result<Vec<Edge>, CommandError> {
+        history::newest(&self.core, id).await
     }
 
     /// One page of an agent's sessions, oldest first.
@@ -78,18 +131,23 @@ impl SessionService {
         Ok((found.rows, found.next))
     }
 
-    /// Tells a session what was observed of its worker. Each is a commit: a session at work has a driver for what may
-    /// be gathered.
+    /// A handle to the life a session is in.
     ///
     /// # Errors
-    /// `NotFound`; as any commit. What the session makes of it is in the answer.
-    pub async fn observe(
-        &self,
-        by: &Principal,
-        id: SessionId,
-        observed: &Observed,
-    ) -> Result<Answer, CommandError> {
-        self.tell(by, id, Input::Observed(observed)).await
+    /// `NotFound`; as any read.
+    pub async fn context(&self, id: SessionId) -> Result<SessionContext, CommandError> {
+        let incarnation = self.require(id).await?.state.incarnation;
+        Ok(SessionContext::new(self.clone(), id, incarnation))
+    }
+
+    /// Tells a session what was observed of its worker. It is at work from then on, so it gets a driver, which gathers
+    /// what need not be durable at once: the answer says whether it is.
+    ///
+    /// # Errors
+    /// `NotFound`; `Fenced` when another process drives it: stop telling it. After `Indeterminate`, `Contended` and
+    /// `Unavailable` tell it again: what was taken is known by its position.
+    pub async fn observe(&self, id: SessionId, observed: &Observed) -> Result<Driven, CommandError> {
+        drivers::observe(&self.core, id, observed).await
     }
 
     /// Tells a session what the engine says.
@@ -102,11 +160,26 @@ impl SessionService {
         id: SessionId,
         command: &Command,
     ) -> Result<Answer, CommandError> {
-        self.tell(by, id, Input::Command(command)).await
+        self.command_in(by, id, None, command).await
     }
 
-    /// Ends a session for good: its gates and grants go in the same commit. Ended again, nothing changes. The run that
-    /// works on it is not stopped by this yet.
+    /// As [`command`](Self::command), to one of its lives.
+    pub(super) async fn command_in(
+        &self,
+        by: &Principal,
+        session: SessionId,
+        incarnation: Option<u32>,
+        command: &Command,
+    ) -> Result<Answer, CommandError> {
+        let whom = Whom {
+            incarnation,
+            ..Whom::any(session)
+        };
+        self.tell(by, whom, Input::Command(command)).await
+    }
+
+    /// Ends a session for good: its gates and grants go in the same commit, and the run that is at it is told to stop.
+    /// Ended again, nothing changes.
     ///
     /// # Errors
     /// `NotFound`; as any commit.
@@ -116,7 +189,7 @@ impl SessionService {
         id: SessionId,
         reason: EndReason,
     ) -> Result<Answer, CommandError> {
-        self.command(by, id, &Command::End { reason }).await
+        end::end(&self.core, by, id, reason).await
     }
 
     /// Begins the next life of an ended session: nothing is pending, the number of the turn is kept, and events and
@@ -125,34 +198,53 @@ impl SessionService {
     /// # Errors
     /// `NotFound`; as any commit.
     pub async fn reopen(&self, by: &Principal, id: SessionId) -> Result<u32, CommandError> {
-        let reopened = |draft: Draft| self.reopened(draft, id);
-        Ok(self.core.command(by, reopened).await?.answer)
+        end::reopen(&self.core, by, id).await
     }
 
-    async fn reopened(&self, mut draft: Draft, id: SessionId) -> Result<Verdict<u32>, CommandError> {
-        let read = self.require(id).await?;
-        let mut session = read.session(draft.now())?;
-        if session.reopen(draft.now()).is_err() {
-            return Ok(Verdict::Nothing(session.view().incarnation));
-        }
-        let incarnation = session.view().incarnation;
-        let row = stage(self.space(), &mut draft, &read, &session).await?;
-        draft.tell(&row.about(), &Change::SessionReopened { incarnation })?;
-        Ok(Verdict::Commit(draft, incarnation))
+    /// Ends a page of the sessions that showed no life for so long, each in a commit of its own; zero is off. One that
+    /// waits for a person, is paused or has a run is left, and so is one that shows life in between.
+    ///
+    /// # Errors
+    /// As any query. What goes wrong with one session is in the answer, and keeps no other open.
+    pub async fn close_stale(
+        &self,
+        silent: Duration,
+        after: Option<Cursor>,
+    ) -> Result<StaleClosed, CommandError> {
+        stale::close(&self.core, silent, after).await
+    }
+
+    /// How many sessions have a driver in this process.
+    #[must_use]
+    pub fn at_work(&self) -> usize {
+        self.core.drivers.count()
+    }
+
+    /// Whether a driver of this process sees to a session.
+    pub(crate) fn has_driver(&self, id: SessionId) -> bool {
+        self.core.drivers.get(id).is_some()
+    }
+
+    /// How many lives of sessions have a context in this process.
+    #[must_use]
+    pub fn contexts(&self) -> usize {
+        self.core.switches.count()
     }
 
     /// Makes a session idle whose time has come. Says whether it did.
     pub(crate) async fn idle_if_due(&self, id: SessionId) -> Result<bool, CommandError> {
-        let answer = self.tell(&Principal::engine(), id, Input::Clock).await?;
-        Ok(answer.applied().is_some())
+        let told = self.tell(&Principal::engine(), Whom::any(id), Input::Clock).await;
+        Ok(told?.applied().is_some())
     }
 
-    async fn tell(&self, by: &Principal, id: SessionId, input: Input<'_>) -> Result<Answer, CommandError> {
-        let told = |mut draft: Draft| async move {
-            match apply(self.space(), &mut draft, id, input).await? {
-                Moved::Unknown => Err(CommandError::not_found("session", &id)),
-                Moved::Not(answer) => Ok(Verdict::Nothing(answer)),
-                Moved::To(answer) => Ok(Verdict::Commit(draft, answer)),
+    async fn tell(&self, by: &Principal, whom: Whom, input: Input<'_>) -> Result<Answer, CommandError> {
+        let session = whom.session;
+        let told = |mut draft| async move {
+            match apply(self.space(), &mut draft, whom, input).await? {
+                Moved::Unknown => Err(CommandError::not_found("session", &session)),
+                Moved::Stale(current) => Err(CommandError::StaleIncarnation { session, current }),
+                Moved::Not(answer, _) => Ok(Verdict::Nothing(answer)),
+                Moved::To(answer, _) => Ok(Verdict::Commit(draft, answer)),
             }
         };
         Ok(self.core.command(by, told).await?.answer)

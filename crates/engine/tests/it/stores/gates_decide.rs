@@ -214,7 +214,10 @@ async fn what_was_shown_otherwise_is_changed_and_an_old_button_is_dead(house: Ho
         let refused = house.tenant.gates.decide(&operator(), &wrong).await.unwrap_err();
         assert!(matches!(refused, GateError::Changed { .. }), "{refused}");
     }
-    Asker::next_in(&house, asker.session).await;
+    let next = dormouse_state::Command::BeginTurn { expected_turn: None };
+    let by = operator();
+    let began = house.tenant.sessions.command(&by, asker.session, &next).await;
+    assert!(began.unwrap().applied().is_some());
     let dead = house.tenant.gates.decide(&operator(), &right).await.unwrap_err();
     assert!(
         matches!(

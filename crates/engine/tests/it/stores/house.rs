@@ -260,6 +260,7 @@ async fn engine_with(
     let options = EngineOptions {
         companions: vec![Arc::new(Sessions)],
         approvers,
+        ..EngineOptions::default()
     };
     Engine::open(system, environment, options)
 }

@@ -18,6 +18,7 @@ mod records;
 mod recovery;
 mod runs;
 mod scope;
+mod sessions;
 mod shared;
 mod tables;
 mod tasks;
