@@ -4,6 +4,8 @@
 mod api;
 mod doctor;
 mod events;
+mod gates;
+mod gates_crash;
 mod home;
 mod input;
 mod modes;

@@ -56,7 +56,7 @@ fn normal(word: &str) -> &str {
 }
 
 fn kind_of_id(word: &str) -> Option<&'static str> {
-    ["run_", "tsk_", "evt_"]
+    ["run_", "tsk_", "gat_", "evt_"]
         .into_iter()
         .find(|kind| word.starts_with(kind))
 }

@@ -70,13 +70,25 @@ pub(super) async fn list(asker: Asker, Parameters(wanted): Parameters<Wanted>) -
 
 pub(super) async fn get(asker: Asker, Named(id): Named) -> Answered {
     let id = asker.tenant.gates.resolve(&id).await?;
-    show(&asker, id).await
+    show(&asker, id, When::Pending).await
 }
 
-async fn show(asker: &Asker, id: GateId) -> Result<Response, Problem> {
+/// When the effect of its decision is worth saying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Before it is decided.
+    Pending,
+    /// Now, since it was just decided.
+    Decided,
+}
+
+async fn show(asker: &Asker, id: GateId, when: When) -> Result<Response, Problem> {
     let gate = asker.tenant.gates.get(id).await;
     let gate = gate.map_err(|error| refused(id, error))?;
-    let view = GateView::of(&gate, gate.version()).with_effect(effect(asker, &gate).await?);
+    let mut view = GateView::of(&gate, gate.version());
+    if gate.is_pending() || when == When::Decided {
+        view = view.with_effect(effect(asker, &gate).await?);
+    }
     Ok(body::item(StatusCode::OK, gate.version().get(), &view))
 }
 
@@ -193,7 +205,7 @@ pub(super) async fn decide(
     };
     let decided = asker.tenant.gates.decide(&asker.decider, &decide).await;
     decided.map_err(|error| refused(id, error))?;
-    show(&asker, id).await
+    show(&asker, id, When::Decided).await
 }
 
 pub(super) async fn decide_many(
@@ -278,7 +290,10 @@ pub(crate) fn refused(gate: GateId, error: GateError) -> Problem {
             Problem::new(Code::NotFound, format!("there is no gate {gate}")).hint("see dormouse gate list")
         }
         GateError::NotPending { status, by, at } => {
-            let ago = crate::output::TimeStyle::Relative.show(at, crate::edge::now());
+            let ago = match crate::output::TimeStyle::Relative.show(at, crate::edge::now()) {
+                now if now == "now" => "just now".to_owned(),
+                ago => ago,
+            };
             Problem::new(Code::State, format!("gate {gate} was {status} by {by} {ago}")).hint(look)
         }
         GateError::TooLate { expired_at } => Problem::new(
@@ -323,7 +338,7 @@ pub(crate) fn refused(gate: GateId, error: GateError) -> Problem {
             Code::State,
             format!("gate {gate} is awaited already; the first to wait gets the answer"),
         ),
-        error @ GateError::Invalid { .. } => Problem::new(Code::Invalid, error.to_string()),
+        error @ GateError::Invalid { .. } => Problem::new(Code::Invalid, error.to_string()).hint(look),
         GateError::UnknownSession { session } => {
             Problem::new(Code::NotFound, format!("there is no session {session}"))
                 .hint("see dormouse session list")

@@ -10,10 +10,11 @@ use dormouse_cli::owner::peer::Verdict;
 use dormouse_cli::owner::phase::Phase;
 use dormouse_cli::owner::token::ControlToken;
 use dormouse_engine::run::ClaimOptions;
+use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions};
 use dormouse_engine::{
-    Channel, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind, Random,
-    SystemClock, TenantRow,
+    Channel, Clock, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind,
+    Random, SystemClock, TenantRow,
 };
 use dormouse_filesystem::{Backend, Memory, Namespace, Opener, Records, Requirements, System};
 use dormouse_secrets::Scrubber;
@@ -25,33 +26,37 @@ use tower::ServiceExt;
 const ADMITTED: Option<Caller> = Some(Caller::Peer(Verdict::Admitted));
 
 /// A router over a store in memory, and what its gate compares with.
-struct Api {
-    engine: Engine,
+pub(crate) struct Api {
+    pub(crate) engine: Engine,
     router: Router,
     token: ControlToken,
     phase: watch::Sender<Phase>,
 }
 
 /// An answer.
-struct Got {
-    status: StatusCode,
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
     headers: axum::http::HeaderMap,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Got {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes)
             .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&self.bytes)))
     }
 
-    fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 }
 
 impl Api {
-    async fn new(role: Role) -> Self {
+    pub(crate) async fn new(role: Role) -> Self {
+        Self::with_clock(role, Arc::new(SystemClock)).await
+    }
+
+    pub(crate) async fn with_clock(role: Role, clock: Arc<dyn Clock>) -> Self {
         let now = dormouse_cli::edge::now();
         let random = Arc::new(Random::seeded(7));
         let epoch = Epoch::make(now, &random);
@@ -62,11 +67,7 @@ impl Api {
             epoch,
             seat: None,
         };
-        let environment = Environment {
-            clock: Arc::new(SystemClock),
-            random,
-            host,
-        };
+        let environment = Environment { clock, random, host };
         let store = Arc::new(Memory::new(now));
         let system = Namespace::<System>::open(
             store,
@@ -75,7 +76,11 @@ impl Api {
         )
         .await
         .unwrap();
-        let engine = Engine::open(system, environment, EngineOptions::default());
+        let options = EngineOptions {
+            companions: vec![Arc::new(Sessions)],
+            ..EngineOptions::default()
+        };
+        let engine = Engine::open(system, environment, options);
         let nowhere = PathBuf::from("/nonexistent");
         let supervisor = Supervisor::new(
             &engine,
@@ -108,7 +113,7 @@ impl Api {
         }
     }
 
-    async fn send(&self, caller: Option<Caller>, mut request: Request<Body>) -> Got {
+    pub(crate) async fn send(&self, caller: Option<Caller>, mut request: Request<Body>) -> Got {
         if let Some(caller) = caller {
             request.extensions_mut().insert(caller);
         }
@@ -122,7 +127,7 @@ impl Api {
         }
     }
 
-    async fn get(&self, path: &str) -> Got {
+    pub(crate) async fn get(&self, path: &str) -> Got {
         self.send(
             Some(Caller::Owner),
             Request::get(path).body(Body::empty()).unwrap(),
@@ -130,7 +135,7 @@ impl Api {
         .await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Got {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Got {
         self.send(Some(Caller::Owner), post(path, body.to_string())).await
     }
 }

@@ -9,6 +9,7 @@ mod attach;
 mod config;
 mod duration;
 mod exit;
+mod gates;
 mod glob;
 mod nearest;
 mod output;

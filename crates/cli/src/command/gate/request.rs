@@ -1,6 +1,7 @@
 //! `gate request`: asks a person, from inside a run, and waits for the answer.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dormouse_state::GateKind;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,9 @@ use crate::output::{Format, Ui, visible};
 use crate::owner::token::ControlToken;
 use crate::problem::{Code, Problem, Result};
 
+/// How long an answer may take before it is said that it is waited for.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Asks through the endpoint of the run that this is inside of.
 pub(crate) async fn request(arguments: &GateRequest, environment: &Environment, ui: &Ui) -> Result<Exit> {
     let folder = run_folder(environment)?;
@@ -28,16 +32,19 @@ pub(crate) async fn request(arguments: &GateRequest, environment: &Environment, 
     if !asked.blocking {
         return notified(&asked, ui);
     }
-    if asked.is_pending() {
-        ui.note(&visible::one_line(&format!(
-            "waiting for gate {}: {}",
-            asked.id,
-            asked.title()
-        )));
-    }
     // Also one that is decided already is asked for: that is what uses an approval.
     let path = format!("/v1/requests/{}", asked.id);
-    let gate: GateView = told(client.send(&Call::get(path)).await).await?;
+    let call = Call::get(path);
+    let mut answer = std::pin::pin!(client.send(&call));
+    let sent = match tokio::time::timeout(QUIET, &mut answer).await {
+        Ok(sent) => sent,
+        Err(_) => {
+            let line = format!("waiting for gate {}: {}", asked.id, asked.title());
+            ui.note(&visible::one_line(&line));
+            answer.await
+        }
+    };
+    let gate: GateView = told(sent).await?;
     conclude(&gate, arguments.allow_edit, ui)
 }
 
