@@ -92,6 +92,120 @@ fn killed_while_it_waits_the_next_attempt_waits_at_the_same_gate() {
     }
 }
 
+#[test]
+fn killed_after_the_worker_was_told_it_is_asked_again_and_the_question_names_the_former() {
+    for terminals in terminals() {
+        let (one, other) = (&terminals.one, terminals.other());
+        let sleep = unique_sleep();
+        let script = format!(
+            "dormouse gate request --action publish; test -e told || {{ touch told; sleep {sleep}; }}; echo published >> done"
+        );
+        let running = asking(one, &script);
+        let first = id(&pending(other, 1)[0]);
+        other.dormouse(["gate", "approve", &first]).exits(0);
+        until_count(&sleep, 1);
+        // Whether it was done by then nobody knows, so the approval is not used again.
+        killed(running, &sleep);
+        let task = ready(one);
+        let again = one.start(["run", &task]);
+        let second = pending(other, 1).remove(0);
+        assert_ne!(id(&second), first);
+        assert_eq!(second["previous"], first.as_str(), "{second:#}");
+        other.dormouse(["gate", "approve", &id(&second)]).exits(0);
+        assert_eq!(again.wait(), Some(0));
+        assert_eq!(published(one), 1);
+    }
+}
+
+/// SG-54
+#[test]
+fn a_gate_of_a_lost_run_is_adopted_by_the_next_attempts_equal_call_once() {
+    for terminals in terminals() {
+        let (one, other) = (&terminals.one, terminals.other());
+        let sleep = unique_sleep();
+        // Each attempt names its calls anew.
+        let ask = "dormouse gate request --action publish --key";
+        let script = format!(
+            "if mkdir first 2>/dev/null; then {ask} old; sleep {sleep}; else {ask} new & {ask} newer; wait; fi"
+        );
+        let running = asking(one, &script);
+        let gate = id(&pending(other, 1)[0]);
+        running.kill();
+        let task = ready(one);
+        let again = one.start(["run", &task]);
+        let gates = pending(other, 2);
+        assert!(
+            gates.iter().any(|other| id(other) == gate),
+            "it is adopted, not asked again: {gates:#?}"
+        );
+        let adopted = other.items("events tail --from 0");
+        let is_adopted = |event: &&serde_json::Value| event["type"] == "gate.adopted";
+        assert_eq!(adopted.iter().filter(is_adopted).count(), 1, "once");
+        for gate in &gates {
+            other.dormouse(["gate", "approve", &id(gate)]).exits(0);
+        }
+        assert_eq!(again.wait(), Some(0));
+        assert_eq!(
+            one.items("gate list --state all").len(),
+            2,
+            "a further equal call is asked for itself"
+        );
+    }
+}
+
+/// SG-55
+#[test]
+fn the_gates_of_a_run_that_is_lost_for_good_or_called_off_while_it_is_parked_end() {
+    for terminals in terminals() {
+        let (one, other) = (&terminals.one, terminals.other());
+        let script = "dormouse gate request --action publish";
+        // Not repeatable: what it did is not known, so nobody tries it again.
+        let running = one.start([
+            "run",
+            "--agent",
+            "alice",
+            "--on-gate",
+            "wait",
+            "--",
+            "sh",
+            "-c",
+            script,
+        ]);
+        let gate = id(&pending(one, 1)[0]);
+        running.kill();
+        let lost = one.json(&format!("gate show {gate}"));
+        assert_eq!(
+            (&lost["status"], &lost["decision"]["cause"]),
+            (&"invalidated".into(), &"run_ended".into())
+        );
+        assert_eq!(one.items("session list")[0]["display"], "error");
+        assert_eq!(one.items("task list")[0]["state"], "failed");
+        one.dormouse([
+            "run",
+            "--agent",
+            "alice",
+            "--on-gate",
+            "park",
+            "--",
+            "sh",
+            "-c",
+            script,
+        ])
+        .exits(5);
+        let gate = id(&pending(other, 1)[0]);
+        let task = id(&other.items("task list")[0]);
+        other.type_line(&format!("task cancel {task}")).exits(0);
+        assert_eq!(other.json(&format!("gate show {gate}"))["status"], "invalidated");
+        other
+            .dormouse(["gate", "approve", &gate])
+            .exits(7)
+            .errs(&["invalidated"])
+            .hints();
+        // Whoever waited is told no: its process was ended when the run was parked, and none is started.
+        one.type_line(&format!("run {task}")).exits(7);
+    }
+}
+
 /// SG-56, its second half
 #[test]
 fn killed_between_the_decision_and_whoever_waits_the_decision_stands() {

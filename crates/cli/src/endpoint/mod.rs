@@ -30,13 +30,25 @@ const PROGRAM: &str = "dormouse";
 
 /// Opens the endpoints of the runs of this owner.
 #[derive(Debug)]
-pub(crate) struct RunEndpoints;
+pub(crate) struct RunEndpoints {
+    /// Where this program was when the owner began. An upgrade puts another build there, which asks as well.
+    program: Option<PathBuf>,
+}
+
+impl RunEndpoints {
+    /// For the runs of this process.
+    pub(crate) fn new() -> Self {
+        Self {
+            program: std::env::current_exe().ok(),
+        }
+    }
+}
 
 #[async_trait]
 impl Endpoints for RunEndpoints {
     async fn open(&self, folder: &Path, asking: Asking) -> std::io::Result<Endpoint> {
-        let folder = folder.to_owned();
-        let made = tokio::task::spawn_blocking(move || made(&folder)).await;
+        let (folder, program) = (folder.to_owned(), self.program.clone());
+        let made = tokio::task::spawn_blocking(move || made(&folder, program)).await;
         let made = made.expect("making files does not panic")?;
         let listener = UnixListener::from_std(made.listener)?;
         let router = serve::router(asking, made.token);
@@ -56,13 +68,13 @@ struct Made {
     program: Option<PathBuf>,
 }
 
-fn made(folder: &Path) -> std::io::Result<Made> {
+fn made(folder: &Path, program: Option<PathBuf>) -> std::io::Result<Made> {
     let other = |problem: Problem| std::io::Error::other(problem.detail.clone());
     let token = ControlToken::ensure(&folder.join(TOKEN)).map_err(other)?;
     let short = connectable(folder)?;
     let listener = bind_narrow(&short.path)?;
-    // What an upgrade has removed cannot be run by its path any more; the worker does without.
-    let program = std::env::current_exe().ok().filter(|program| program.is_file());
+    // What was removed cannot be run any more; the worker does without.
+    let program = program.filter(|program| program.is_file());
     let programs = match &program {
         Some(program) => Some(linked(folder, program)?),
         None => None,

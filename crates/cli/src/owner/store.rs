@@ -157,7 +157,7 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
     Ok(Supervisor::with_endpoints(
         engine,
         options,
-        Arc::new(RunEndpoints),
+        Arc::new(RunEndpoints::new()),
     ))
 }
 
