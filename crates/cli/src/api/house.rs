@@ -220,7 +220,9 @@ impl House {
 
     /// Waits for what the engine does in the background, once nobody asks it for anything any more.
     pub(crate) async fn rest(&self) {
-        self.0.engine.close().await;
+        for left in self.0.engine.close().await.unsaved {
+            tracing::warn!(session = %left.session, inputs = left.inputs, "a session was not saved in time");
+        }
     }
 
     /// Kills every worker at once.

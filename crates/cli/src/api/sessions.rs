@@ -1,20 +1,19 @@
 //! `/v1/sessions`.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use dormouse_engine::supervisor::Force;
-use dormouse_engine::{AgentName, RunId, SessionId};
+use dormouse_engine::session::SessionRow;
+use dormouse_engine::{AgentName, SessionId};
 use dormouse_state::EndReason;
 use serde::Deserialize;
 
 use super::Paging;
 use super::body::{self, Json, List, Named, Parameters};
-use super::house::{Asker, House};
+use super::house::Asker;
 use super::refusal::Answered;
 use super::view::SessionView;
 use crate::edge;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,34 +52,25 @@ pub(super) async fn get(asker: Asker, Named(id): Named) -> Answered {
 pub(super) struct End {}
 
 /// Ends a session for good, and stops the run that is at it. Ended again it is answered as the first time.
-pub(super) async fn end(
-    State(house): State<House>,
-    asker: Asker,
-    Named(id): Named,
-    Json(End {}): Json<End>,
-) -> Answered {
+pub(super) async fn end(asker: Asker, Named(id): Named, Json(End {}): Json<End>) -> Answered {
     let id = asker.tenant.sessions.resolve(&id).await?;
-    let bound = asker.tenant.sessions.require(id).await?.state.run.clone();
     let ended = asker
         .tenant
         .sessions
         .end(&asker.principal, id, EndReason::Operator);
     // One that had ended is answered as it is.
     let _ = ended.await?;
-    // Its run has nothing to go on with.
-    if let Some(run) = bound.and_then(|run| run.as_str().parse::<RunId>().ok()) {
-        match house.cancel(&asker, run, Force::Cooperative).await {
-            Ok(_) => {}
-            // It ended meanwhile.
-            Err(problem) if problem.is(Code::State) || problem.is(Code::NotFound) => {}
-            Err(problem) => return Err(problem),
-        }
-    }
     show(&asker, id).await
 }
 
+/// The session as it is now: with what its driver gathered beside its row.
 async fn show(asker: &Asker, id: SessionId) -> Result<Response, Problem> {
-    let row = asker.tenant.sessions.require(id).await?;
-    let view = SessionView::of(&row, row.version(), edge::now())?;
+    let sessions = &asker.tenant.sessions;
+    let row = sessions.require(id).await?;
+    let newest = SessionRow {
+        state: sessions.state(id).await?,
+        ..SessionRow::clone(&row)
+    };
+    let view = SessionView::of(&newest, row.version(), edge::now())?;
     Ok(body::item(StatusCode::OK, row.version().get(), &view))
 }

@@ -10,6 +10,7 @@ pub mod token;
 
 use std::time::Duration;
 
+use dormouse_engine::Engine;
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::run::OutcomeKind;
 use dormouse_filesystem::{Deadline, Store};
@@ -47,6 +48,8 @@ pub struct Owner {
     store: Store,
     phase: watch::Sender<Phase>,
     server: JoinHandle<()>,
+    /// Serves what is due: gates that expire, sessions that become idle.
+    due: JoinHandle<()>,
     // Last: freed when everything else is over.
     lock: OwnerLock,
 }
@@ -68,6 +71,7 @@ impl Owner {
         if let Err(error) = supervisor.sweep_folders().await {
             tracing::warn!(%error, "the folders of former runs were not removed");
         }
+        let due = tokio::spawn(serve_due(engine.clone(), role, seen.clone()));
         let house = House::new(engine, supervisor, role, seen.clone(), places.url.backend());
         let router = api::router(
             house.clone(),
@@ -87,6 +91,7 @@ impl Owner {
             store,
             phase,
             server,
+            due,
             lock,
         })
     }
@@ -113,14 +118,16 @@ impl Owner {
             store,
             phase,
             server,
+            due,
             lock,
         } = self;
         tracing::debug!("leaving: stopping runs");
         house.stop().await;
         tracing::debug!("leaving: draining");
         phase.send_replace(Phase::Draining);
-        // Ends by its own bound. A panic of it is ours, and was printed.
+        // Both end by their own bounds. A panic of theirs is ours, and was printed.
         let _ = server.await;
+        let _ = due.await;
         house.rest().await;
         tracing::debug!("leaving: closing the store");
         let closed = store.close(Deadline::after(CLOSE_MAX)).await;
@@ -136,6 +143,13 @@ impl Owner {
             )
             .hint("look with dormouse runs list; what was acknowledged is durable")
         })
+    }
+}
+
+/// Serves deadlines until the owner leaves; one that is gone at once leaves them to the next.
+async fn serve_due(engine: Engine, role: Role, mut phase: watch::Receiver<Phase>) {
+    if role == Role::Supervisor {
+        engine.serve_due(phase::is_draining(&mut phase)).await;
     }
 }
 

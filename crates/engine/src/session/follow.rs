@@ -157,7 +157,7 @@ impl Hearing {
                 self.note(answer);
             }
             (RunState::Starting | RunState::Running, RunState::Waiting) => {
-                self.say(&Command::RunParked { run: run.clone() })
+                self.say(&Command::RunParked { run: run.clone() });
             }
             _ => {}
         }

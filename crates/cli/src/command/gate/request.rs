@@ -111,7 +111,7 @@ fn notified(gate: &GateView, ui: &Ui) -> Result<Exit> {
     match ui.format {
         Format::Text => ui.note(&format!("notification {} is in the inbox", gate.id)),
         Format::Json | Format::Jsonl => {
-            ui.line(serde_json::to_vec(gate).expect("a view has text keys only"))?
+            ui.line(serde_json::to_vec(gate).expect("a view has text keys only"))?;
         }
     }
     Ok(Exit::Done)
