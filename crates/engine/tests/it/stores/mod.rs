@@ -13,6 +13,7 @@ mod golden;
 mod house;
 mod leases;
 mod matrix;
+mod parking;
 mod place;
 mod records;
 mod recovery;
