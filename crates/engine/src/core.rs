@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
 use crate::run::{Companion, LiveRuns};
-use crate::session::{Drivers, SessionOptions, Switches};
+use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::Creations;
 use crate::{CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
 
@@ -32,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) sessions: SessionOptions,
     /// The drivers of those at work.
     pub(crate) drivers: Drivers,
+    /// For how many more there certainly is room.
+    pub(crate) rooms: Rooms,
     /// The switches of the contexts of sessions.
     pub(crate) switches: Switches,
     /// Where deadlines are said.

@@ -13,7 +13,7 @@ use crate::due::DueHint;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, Gates};
 use crate::run::{Companion, LiveRuns, Runs};
-use crate::session::{Drivers, SessionOptions, SessionService, Switches, Unsaved};
+use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
 use crate::task::{Creations, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
@@ -158,6 +158,7 @@ impl Engine {
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
             sessions: shared.options.sessions,
             drivers: Drivers::default(),
+            rooms: Rooms::default(),
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
             background: shared.background.clone(),

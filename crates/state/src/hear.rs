@@ -196,7 +196,10 @@ impl Session {
         match self.state.sources.get_mut(&observed.source) {
             Some(mark) => {
                 mark.position = observed.position;
-                mark.run.clone_from(&observed.run);
+                // Almost always it is the same, and then nothing is allocated.
+                if mark.run != observed.run {
+                    mark.run.clone_from(&observed.run);
+                }
             }
             None => {
                 let mark = SourceMark {

@@ -23,6 +23,11 @@ impl LiveRuns {
         self.with(|runs| runs.len())
     }
 
+    /// Whether a run is held.
+    pub(crate) fn holds(&self, run: RunId) -> bool {
+        self.with(|runs| runs.contains_key(&run))
+    }
+
     pub(super) fn enter(self: &Arc<Self>, run: RunId) -> StopSignal {
         let (sender, receiver) = watch::channel(None);
         self.with(|runs| runs.insert(run, sender));

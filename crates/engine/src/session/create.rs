@@ -1,9 +1,10 @@
 //! Making a session: once by its key, or by what its provider calls it; what was made outside of the store for a
 //! session that did not come to be is undone.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use dormouse_filesystem::{
@@ -267,11 +268,40 @@ async fn check_room(core: &Core, agent: &AgentName) -> Result<(), CommandError> 
     let query = Query::of(SessionIndex::Open)
         .equals([IndexValue::segment(agent.segment())])
         .limit(SESSIONS_OPEN_MAX);
+    if core.rooms.has_room(agent) {
+        return Ok(());
+    }
     let open: Vec<Versioned<SessionRow>> = Records::new(&core.space).find(&query).await?.rows;
     if open.len() >= SESSIONS_OPEN_MAX {
         return Err(CommandError::TooManySessions { agent: agent.clone() });
     }
+    core.rooms.counted(agent, SESSIONS_OPEN_MAX - open.len());
     Ok(())
+}
+
+/// How many sessions agents may make before theirs are counted again: half of what there was room for, since another
+/// process may make some too.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms(Mutex<HashMap<AgentName, usize>>);
+
+impl Rooms {
+    /// Takes one, if it is known that there is one.
+    fn has_room(&self, agent: &AgentName) -> bool {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match rooms.get_mut(agent) {
+            Some(left @ 1..) => {
+                *left -= 1;
+                true
+            }
+            Some(0) | None => false,
+        }
+    }
+
+    /// There was room for so many, at least one.
+    fn counted(&self, agent: &AgentName, room: usize) {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.insert(agent.clone(), (room - 1) / 2);
+    }
 }
 
 /// What was made outside for a session that is not stored yet. Dropped, it is undone.

@@ -3,6 +3,7 @@
 use dormouse_filesystem::Position;
 use dormouse_state::Edge;
 
+use super::live::Newest;
 use super::told::history;
 use crate::core::Core;
 use crate::limits::SESSION_HISTORY_MAX;
@@ -15,11 +16,19 @@ pub(super) async fn newest(core: &Core, id: SessionId) -> Result<Vec<Edge>, Comm
     let last = head.next.get().saturating_sub(1);
     let after = last.saturating_sub(as_count(SESSION_HISTORY_MAX));
     let after = after.max(head.first.get().saturating_sub(1));
+    let gathered = Newest::read(&core.space, id).await?;
     let entries = log.tail(Position::new(after), SESSION_HISTORY_MAX).await?;
     let edges = entries.iter().map(|logged| serde_json::from_slice(&logged.entry));
-    edges
+    let mut edges: Vec<Edge> = edges
         .collect::<Result<_, _>>()
-        .map_err(|error| CommandError::Corrupt(error.into()))
+        .map_err(|error| CommandError::Corrupt(error.into()))?;
+    // What is gathered goes on from the row; what became history in between is not told twice.
+    let last = edges.last().map_or(0, |edge| edge.sequence);
+    let gathered = gathered.iter().flat_map(|read| read.edges());
+    edges.extend(gathered.filter(|edge| edge.sequence > last).cloned());
+    let surplus = edges.len().saturating_sub(SESSION_HISTORY_MAX);
+    edges.drain(..surplus);
+    Ok(edges)
 }
 
 /// Drops what is older than the newest [`SESSION_HISTORY_MAX`] edges, once there are twice as many.

@@ -108,10 +108,21 @@ impl Newest {
         draft: &mut Draft,
         row: SessionRow,
     ) -> Result<SessionRow, CommandError> {
-        let rows = Records::<SessionRow>::new(space);
-        rows.stage_replace(draft.batch(), &self.row, &row).await?;
+        let row = self.stage_row(space, draft, row).await?;
         told::tell_edges(space, draft, row.id, self.edges());
         draft.note_session(row.id);
+        Ok(row)
+    }
+
+    /// Stages the row alone: what was gathered is for whoever calls to tell.
+    pub(super) async fn stage_row(
+        &self,
+        space: &Namespace<Tenant>,
+        draft: &mut Draft,
+        row: SessionRow,
+    ) -> Result<SessionRow, CommandError> {
+        let rows = Records::<SessionRow>::new(space);
+        rows.stage_replace(draft.batch(), &self.row, &row).await?;
         if let Some(idle_at) = row.idle_at() {
             draft.note_due(idle_at);
         }

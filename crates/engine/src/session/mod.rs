@@ -37,6 +37,7 @@ pub use stale::{StaleClosed, StaleLeft};
 
 pub(crate) use apply::{Input, Moved, Whom, apply};
 pub(crate) use context::Switches;
+pub(crate) use create::Rooms;
 pub(crate) use drivers::Drivers;
 pub(crate) use repair::repair;
 

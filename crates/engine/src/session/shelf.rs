@@ -35,7 +35,7 @@ pub(super) struct Shelf {
 enum Bound {
     /// None, or one that nobody holds.
     Nobody,
-    /// It waits without a process.
+    /// It waits without a process, or its holder has let go of it and it will lapse.
     Parked,
     /// This process holds it: each write proves that.
     Here(RunId),
@@ -72,7 +72,8 @@ impl Shelf {
         let Some(run) = run else { return Ok(Bound::Nobody) };
         let held = held(&self.core, &Subject::Run(run)).await.map_err(trouble)?;
         match held {
-            Some(held) if held.lease.holder.epoch == self.core.environment.host.epoch => Ok(Bound::Here(run)),
+            Some(held) if is_own(&held, &self.core) && self.core.live.holds(run) => Ok(Bound::Here(run)),
+            Some(held) if is_own(&held, &self.core) => Ok(Bound::Parked),
             Some(_) => Err(SaveError::Fenced),
             None => {
                 let row = Records::<Run>::new(&self.core.space).get(&run).await;
@@ -113,14 +114,10 @@ impl Shelf {
         let space = &self.core.space;
         let mut draft = self.draft();
         self.stage_fence(&mut draft).await?;
-        let staged = self.read.stage(space, &mut draft, state).await;
+        let row = self.read.row.at(state, &draft);
+        let staged = self.read.stage_row(space, &mut draft, row).await;
         let row = staged.map_err(trouble)?;
-        tell_edges(
-            space,
-            &mut draft,
-            row.id,
-            changes.iter().flat_map(|applied| &applied.edges),
-        );
+        tell_edges(space, &mut draft, row.id, &self.edges(changes));
         let effects = untold(changes, self.stalls_told);
         tell_effects(&mut draft, &row, effects).map_err(trouble)?;
         for applied in changes {

@@ -35,6 +35,9 @@ pub struct DriverOptions {
     pub mailbox_max: usize,
     /// `sessions.linger`: without live run, deadline, unsaved change or message it ends after so long.
     pub linger: Duration,
+    /// While a run is at work that says nothing, the stored state is read again after so long: another process may have
+    /// ended it.
+    pub look_every: Duration,
     /// How long it tries to save what is unsaved when it is told to stop.
     pub stop_max: Duration,
     /// Inputs that are not saved; with so many they are saved at once.
@@ -52,6 +55,7 @@ impl Default for DriverOptions {
             live_flush: Duration::from_secs(1),
             mailbox_max: 256,
             linger: Duration::from_secs(5),
+            look_every: Duration::from_secs(60),
             stop_max: Duration::from_secs(5),
             unsaved_max: 256,
             retry_min: Duration::from_millis(100),
@@ -125,6 +129,7 @@ pub struct Driver<S> {
     retry_at: Option<Instant>,
     retry_delay: Duration,
     busy_at: Instant,
+    looked_at: Instant,
     /// Whether the bound run waits without a process.
     is_parked: bool,
 }
@@ -164,6 +169,7 @@ impl<S: Store> Driver<S> {
             retry_at: None,
             retry_delay: options.retry_min,
             busy_at: Instant::now(),
+            looked_at: Instant::now(),
             is_parked: false,
         };
         (driver, handle)

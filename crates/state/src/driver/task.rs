@@ -96,17 +96,27 @@ impl<S: Store> Driver<S> {
         let flush_at = self.flush_at.filter(|_| self.is_ahead);
         let rest_at = self.busy_at + self.options.linger;
         let rest_at = self.may_rest().then_some(rest_at);
-        [idle_at, flush_at, rest_at]
+        let look_at = self.has_live_run().then(|| self.look_at());
+        [idle_at, flush_at, rest_at, look_at]
             .into_iter()
             .flatten()
             .min()
-            // Nothing is due while a run works: a message will come, and this only looks again.
-            .unwrap_or(now + Duration::from_secs(3600))
+            // What is retried is due at another time; this only looks again.
+            .unwrap_or(now + self.options.look_every)
     }
 
     fn may_rest(&self) -> bool {
-        let has_live_run = self.session.view().run.is_some() && !self.is_parked;
-        !has_live_run && !self.is_ahead && self.session.poll_timeout().is_none()
+        !self.has_live_run() && !self.is_ahead && self.session.poll_timeout().is_none()
+    }
+
+    fn has_live_run(&self) -> bool {
+        let state = self.session.view();
+        state.run.is_some() && !self.is_parked && state.lifecycle != Lifecycle::Ended
+    }
+
+    /// When a run that says nothing is looked for again.
+    fn look_at(&self) -> Instant {
+        self.busy_at.max(self.looked_at) + self.options.look_every
     }
 
     fn has_rested(&self) -> bool {
@@ -120,6 +130,9 @@ impl<S: Store> Driver<S> {
         if may_try && self.session.poll_timeout().is_some_and(|idle_at| now >= idle_at) {
             let became_idle = self.become_idle(now).await;
             self.note_trouble(became_idle)?;
+        }
+        if self.has_live_run() && Instant::now() >= self.look_at() {
+            self.look_again().await?;
         }
         if self.is_ahead && self.flush_at.is_some_and(|at| Instant::now() >= at) {
             let saved = self.flush(SaveKind::Live).await;
@@ -141,6 +154,7 @@ impl<S: Store> Driver<S> {
 
     /// Somebody else wrote the session.
     async fn look_again(&mut self) -> Result<(), Why> {
+        self.looked_at = Instant::now();
         self.is_unsure = true;
         let seen = self.be_sure().await;
         self.note_trouble(seen)

@@ -1,5 +1,8 @@
 //! The session machine at its boundary: values go in, answers come out.
 
+#![allow(clippy::unwrap_used)]
+
+mod allocations;
 mod bench;
 mod cases;
 mod driver;

@@ -100,6 +100,12 @@ impl House {
         .await
     }
 
+    /// In this store that nobody else writes.
+    pub(super) async fn over_exclusive(store: Arc<dyn RecordStore>) -> Self {
+        let clock = Arc::new(HandClock::new());
+        Self::seated(None, Arc::clone(&store), Place::Memory(store), clock).await
+    }
+
     /// A place that one process has at a time.
     pub(super) fn seat() -> Seat {
         Seat::new("under the oak")

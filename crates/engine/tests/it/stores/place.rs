@@ -61,6 +61,25 @@ impl Place {
         }
     }
 
+    /// What a child of the test opens it by; none of what is in this process alone.
+    pub(crate) fn reference(&self) -> Option<String> {
+        match self {
+            Self::Memory(_) | Self::Local(_) => None,
+            Self::Sled(folder) => Some(format!("sled {}", folder.path().display())),
+            Self::Postgres(schema) => Some(format!("postgres {}", schema.0)),
+        }
+    }
+
+    /// The store of the parent, in its child.
+    pub(crate) async fn of_child(reference: &str) -> Self {
+        let (kind, place) = reference.split_once(' ').unwrap();
+        Self::Memory(match kind {
+            "sled" => open_sled(Path::new(place)).await,
+            "postgres" => open_postgres(place).await,
+            other => panic!("no child opens {other}"),
+        })
+    }
+
     /// Whether several processes may have it open.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres(_))

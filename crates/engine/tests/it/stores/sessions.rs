@@ -222,7 +222,8 @@ async fn a_session_that_was_reopened_refuses_all_of_its_former_life(house: House
         Err(dormouse_engine::gate::GateError::StaleIncarnation { current: 2, .. })
     );
     assert!(is_refused, "{gate:?}");
-    sessions.end(&by, session, EndReason::Operator).await.unwrap();
+    let ended = sessions.end(&by, session, EndReason::Operator).await;
+    assert!(ended.unwrap().applied().is_some());
     let ends = sessions.require(session).await.unwrap().ends.clone();
     assert_eq!((ends.len(), ends[0].at), (2, ended_at));
 }

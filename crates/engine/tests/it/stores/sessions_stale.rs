@@ -1,0 +1,201 @@
+//! Closing sessions of which nothing was heard for long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_engine::SessionId;
+use dormouse_engine::limits::SESSION_STALE;
+use dormouse_engine::session::{NewSession, SessionLive, SessionRow};
+use dormouse_filesystem::{Memory, Records};
+use dormouse_state::{Command, Event, Row};
+use jiff::Timestamp;
+
+use super::gates::{Asker, open};
+use super::house::{House, operator};
+use super::sessions::{at_work, made, row, seen, working};
+use super::shared::Shared;
+
+const DAY: i64 = 24 * 60 * 60;
+
+super::on_every_store! {
+    /// What of it belongs to dreams is not built.
+    a_day_of_silence_ends_a_session_once_and_a_second_less_does_not;
+    who_waits_is_paused_or_has_a_run_is_left_open;
+    of_two_that_close_at_once_each_session_is_ended_once;
+    what_is_only_gathered_is_activity_too;
+}
+
+async fn closed(house: &House) -> Vec<SessionId> {
+    let closed = house
+        .tenant
+        .sessions
+        .close_stale(SESSION_STALE, None)
+        .await
+        .unwrap();
+    assert!(closed.left.is_empty() && closed.next.is_none());
+    closed.ended
+}
+
+async fn a_day_of_silence_ends_a_session_once_and_a_second_less_does_not(house: House) {
+    let session = made(&house, "alice").await;
+    house.clock.advance(DAY - 1);
+    assert_eq!(closed(&house).await, []);
+    house.clock.advance(1);
+    let off = house
+        .tenant
+        .sessions
+        .close_stale(Duration::ZERO, None)
+        .await
+        .unwrap();
+    assert_eq!(off.ended, []);
+    assert_eq!(closed(&house).await, [session]);
+    assert_eq!(row(&house, session).await, Row::Ended);
+    house.clock.advance(DAY);
+    assert_eq!(closed(&house).await, []);
+    let kinds = house.event_types().await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "session.ended").count(), 1);
+}
+
+async fn who_waits_is_paused_or_has_a_run_is_left_open(house: House) {
+    let asker = Asker::new(&house).await;
+    open(&house, &asker.approval("1", "{}")).await;
+    let (_claimed, bound) = {
+        let bound = Asker::next(&house).await;
+        (bound.claimed, bound.session)
+    };
+    let paused = made(&house, "bert").await;
+    let told = house
+        .tenant
+        .sessions
+        .command(&operator(), paused, &Command::Pause)
+        .await;
+    assert!(told.unwrap().applied().is_some());
+    house.clock.advance(3 * DAY);
+    assert_eq!(closed(&house).await, []);
+    assert_eq!(row(&house, asker.session).await, Row::Waiting);
+    assert_eq!(row(&house, bound).await, Row::Queued);
+    assert_eq!(row(&house, paused).await, Row::Paused);
+}
+
+/// SG-44
+async fn of_two_that_close_at_once_each_session_is_ended_once(house: House) {
+    let mut made_ones = vec![made(&house, "alice").await];
+    let new = NewSession::new(super::house::name("alice"));
+    for _ in 0..7 {
+        let created = house.tenant.sessions.create(&operator(), &new).await.unwrap();
+        made_ones.push(created.session);
+    }
+    house.clock.advance(DAY);
+    let other = house.neighbour().await;
+    let elsewhere = other.tenant(&super::house::tenant_id()).await.unwrap();
+    let (first, second) = tokio::join!(
+        house.tenant.sessions.close_stale(SESSION_STALE, None),
+        elsewhere.sessions.close_stale(SESSION_STALE, None)
+    );
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert!(first.left.is_empty() && second.left.is_empty());
+    let mut ended = [first.ended, second.ended].concat();
+    ended.sort_unstable();
+    made_ones.sort_unstable();
+    assert_eq!(ended, made_ones);
+    let kinds = house.event_types().await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "session.ended").count(), 8);
+}
+
+async fn what_is_only_gathered_is_activity_too(house: House) {
+    let session = made(&house, "alice").await;
+    let sessions = &house.tenant.sessions;
+    sessions
+        .observe(session, &seen(&house, None, 1, Event::Thinking))
+        .await
+        .unwrap();
+    house.clock.advance(DAY);
+    let read = sessions.require(session).await.unwrap();
+    // As a driver of another process leaves it, that was killed.
+    let mut state = read.state.clone();
+    state.activity_at = dormouse_engine::Clock::now(&*house.clock);
+    let live = SessionLive {
+        id: session,
+        base: read.version(),
+        state,
+        edges: Vec::new(),
+        updated_at: read.updated_at,
+    };
+    let lives = Records::<SessionLive>::new(house.tenant.space());
+    let live = lives.create(&live).await.unwrap();
+    assert_eq!(closed(&house).await, []);
+    house.clock.advance(DAY - 1);
+    assert_eq!(closed(&house).await, []);
+    // On another version of the row it counts no more.
+    lives.remove(&live).await.unwrap();
+    assert_eq!(closed(&house).await, [session]);
+    house.engine.close().await;
+}
+
+/// SG-44: one whose row cannot be believed keeps no other open.
+#[tokio::test]
+async fn one_that_fails_keeps_no_other_open() {
+    let store: Arc<dyn dormouse_filesystem::RecordStore> =
+        Arc::new(Shared(Memory::new(Timestamp::UNIX_EPOCH)));
+    let house = House::over_shared(store).await;
+    let (bad, good) = (made(&house, "alice").await, made(&house, "bert").await);
+    let rows = Records::<SessionRow>::new(house.tenant.space());
+    let read = rows.get(&bad).await.unwrap().unwrap();
+    let mut row_of_bad = SessionRow::clone(&read);
+    row_of_bad.state.turn.phase = dormouse_state::Phase::Running;
+    rows.replace(&read, &row_of_bad).await.unwrap();
+    house.clock.advance(DAY);
+    let closed = house
+        .tenant
+        .sessions
+        .close_stale(SESSION_STALE, None)
+        .await
+        .unwrap();
+    assert_eq!(closed.ended, [good]);
+    assert_eq!(closed.left.len(), 1);
+    assert_eq!(closed.left[0].session, bad);
+}
+
+/// SG-44: activity that is committed between the reading of the page and the commit of the end.
+#[tokio::test]
+async fn activity_between_read_and_commit_wins() {
+    let store: Arc<dyn dormouse_filesystem::RecordStore> =
+        Arc::new(Shared(Memory::new(Timestamp::UNIX_EPOCH)));
+    let house = House::over_shared(store).await;
+    let (_claimed, busy) = at_work(&house).await;
+    let session = made(&house, "bert").await;
+    house.clock.advance(DAY);
+    for round in 1..=20 {
+        let observed = seen(
+            &house,
+            None,
+            round,
+            if round % 2 == 0 {
+                working()
+            } else {
+                Event::Thinking
+            },
+        );
+        let sessions = &house.tenant.sessions;
+        let (told, closed) = tokio::join!(
+            sessions.observe(session, &observed),
+            sessions.close_stale(SESSION_STALE, None)
+        );
+        let (told, closed) = (told.unwrap(), closed.unwrap());
+        assert!(closed.left.is_empty(), "{closed:?}");
+        // Either it was heard of, and stays; or it was ended, and refuses.
+        if told.answer.applied().is_none() {
+            assert_eq!(closed.ended, [session]);
+            break;
+        }
+        assert_eq!(
+            row(&house, session).await == Row::Ended,
+            closed.ended == [session]
+        );
+        if closed.ended == [session] {
+            break;
+        }
+    }
+    assert_ne!(row(&house, busy).await, Row::Ended);
+    house.engine.close().await;
+}
