@@ -14,6 +14,9 @@ use crate::endpoint::Expires;
 #[derive(Debug, Subcommand)]
 pub enum Gate {
     /// Ask a person, from inside a run, and wait for the answer
+    ///
+    /// It exits 0 when it may be done, or was answered: the answer is on stdout. Else 4 when somebody said no, 124 when
+    /// nobody decided in time, 130 when the question lost its meaning, 6 when nobody answers for the run any more.
     #[command(after_help = help::gate_request())]
     Request(Box<GateRequest>),
     /// List what waits for a person, the longest waiting first

@@ -86,8 +86,8 @@ pages! {
         "dormouse gate show gat_0198c0de",
         "dormouse gate approve gat_0198c0de --comment \"looks right\"";
     gate_request &[0, 2, 4, 6, 7, 9, 124, 130] =>
-        "dormouse gate request --action \"publish report.md\" --input '{\"file\":\"report.md\"}' && ./publish report.md",
-        "name=$(dormouse gate request --type question --action \"which draft?\" --option first --option second)",
+        "dormouse gate request --action publish --input '{\"file\":\"report.md\"}' && ./publish",
+        "draft=$(dormouse gate request --type question --action which? --option a --option b)",
         "dormouse gate request --type notification --action \"the disk is almost full\"";
     gate_list LIST =>
         "dormouse gate list",
