@@ -78,6 +78,12 @@ impl<I: Index> Shared<I> {
         })
     }
 
+    /// Looks at the index, whatever comes of it.
+    #[cfg(feature = "sled")]
+    pub(crate) fn look_at_index(&self, look: impl FnOnce(&I)) {
+        look(&self.index.read().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Changes the index as a whole: no reader sees a part.
     pub(crate) fn change_index(
         &self,

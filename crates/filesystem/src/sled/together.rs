@@ -50,7 +50,7 @@ pub(super) fn bring_together(
     };
     // After a restart of the machine without a clean end nobody knows what of the tree reached the disk.
     let trusted = checkpoint.filter(|c| c.clean || is_same_boot(c.boot, files.boot()));
-    let opened = match trusted {
+    let mut opened = match trusted {
         Some(checkpoint) => together.keep_or_rebuild(checkpoint)?,
         None => together.rebuild(Vec::new())?,
     };
