@@ -102,7 +102,14 @@ fn expected(
 }
 
 /// All that an index tells.
-fn all(index: &Index) -> (Vec<(String, Spot)>, Vec<(String, Head)>, Vec<(String, u64, Spot)>) {
+#[derive(Debug, PartialEq)]
+struct All {
+    records: Vec<(String, Spot)>,
+    heads: Vec<(String, Head)>,
+    entries: Vec<(String, u64, Spot)>,
+}
+
+fn all(index: &Index) -> All {
     let (mut records, mut heads, mut entries) = (Vec::new(), Vec::new(), Vec::new());
     index
         .walk_records(Walk::ALL, |key, spot| {
@@ -122,7 +129,11 @@ fn all(index: &Index) -> (Vec<(String, Spot)>, Vec<(String, Head)>, Vec<(String,
             true
         })
         .unwrap();
-    (records, heads, entries)
+    All {
+        records,
+        heads,
+        entries,
+    }
 }
 
 /// Commits as bytes: each puts, deletes, appends or truncates, as it makes sense where it comes.
@@ -246,7 +257,7 @@ proptest! {
         }
         index.drain().unwrap();
         drop(index);
-        let left = all(&open(&folder, layer_changes)).0;
+        let left = all(&open(&folder, layer_changes)).records;
         let left: BTreeMap<_, _> = left.into_iter().map(|(key, spot)| (key, spot.version)).collect();
         prop_assert_eq!(left, model, "the trees have all of it in the end");
     }
