@@ -2,6 +2,7 @@
 
 mod cleaner;
 mod ends;
+mod exports;
 mod group;
 mod idle;
 mod kit;
