@@ -27,6 +27,8 @@ mod record_updates;
 mod records;
 mod router;
 mod scripted;
+#[cfg(any(feature = "local", feature = "postgres"))]
+mod seen;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod sim_files;
 #[cfg(feature = "sled")]
