@@ -219,7 +219,7 @@ async fn a_segment_that_lost_its_end_or_its_middle_does_not_pass_for_cleaned() {
         // Zeros are what an end looks like; behind these, frames follow.
         ("zeros", true, 6..9, |bytes, frame| bytes[frame.clone()].fill(0)),
         ("cut short", true, 0..5, |bytes, frame| {
-            bytes.truncate(frame.start)
+            bytes.truncate(frame.start);
         }),
     ];
     for (what, is_kept, readable, damage) in damages {
