@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::export::Noted;
 use super::folder::Folder;
 use super::index::{Index, IndexError};
+use super::noted::Noted;
 use super::queue::Queue;
 use crate::commit_log::checkpoint::Checkpoint;
 use crate::commit_log::{FileLayer, Reader};
