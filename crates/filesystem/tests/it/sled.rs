@@ -3,6 +3,7 @@
 mod cleaner;
 mod ends;
 mod exports;
+mod forgetful;
 mod group;
 mod idle;
 mod kit;

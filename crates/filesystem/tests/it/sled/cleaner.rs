@@ -136,7 +136,7 @@ async fn nothing_is_cleaned_on_the_word_of_an_index_not_yet_compared() {
     assert!(place.disk.segments().len() > 1);
     drop(store);
     fill_unclean(&place, &mut beside).await;
-    let index = sled_index(&place);
+    let index = place.trees();
     assert!(
         index
             .open_tree("records")
@@ -194,11 +194,6 @@ async fn fill_unclean(place: &Place, beside: &mut Option<Version>) {
         *beside = put(&store, "beside", *beside, 700 * 1024).await;
     }
     assert!(place.disk.segments().len() < 4, "none of it was cleaned yet");
-}
-
-fn sled_index(place: &Place) -> ::sled::Db {
-    let config = ::sled::Config::new().path(place.path().join("index"));
-    config.use_compression(false).open().unwrap()
 }
 
 /// Where the frames of a segment lie.

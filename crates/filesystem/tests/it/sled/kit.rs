@@ -34,6 +34,12 @@ impl Place {
         self.folder.path().join("store")
     }
 
+    /// The trees of the index, while nobody has the store open.
+    pub(crate) fn trees(&self) -> ::sled::Db {
+        let config = ::sled::Config::new().path(self.path().join("index"));
+        config.use_compression(false).open().unwrap()
+    }
+
     pub(crate) async fn open(&self) -> Sled {
         self.try_open().await.unwrap()
     }
