@@ -7,6 +7,8 @@ mod blob;
 mod combine;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod commit_log;
+#[cfg(any(feature = "sled", feature = "local"))]
+mod embedded_kit;
 mod follow;
 mod fuzz;
 #[cfg(all(feature = "sled", feature = "local"))]
