@@ -135,3 +135,94 @@ fn lost(gap: &Gap, part: &Part, survey: &Survey) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{ALIGNMENT, Frame, Seed, aligned, claimed_len};
+    use super::super::segment::SegmentHeader;
+    use super::*;
+
+    const STORE: [u8; 16] = [7; 16];
+    const FROM: u64 = 4096;
+    const VERSION: u64 = 1000;
+
+    /// What takes the place of a gap of so many bytes.
+    fn filling_of(bytes: usize, cleaned: Option<u32>) -> Vec<u8> {
+        let gap = Gap {
+            from: FROM,
+            to: FROM + bytes as u64,
+            version: VERSION,
+            cleaned,
+        };
+        let part = Part {
+            name: None,
+            header: SegmentHeader {
+                segment: 3,
+                store: STORE,
+                floor: 1,
+                previous: 0,
+            },
+            is_headless: false,
+            gaps: vec![gap],
+            end: gap.to,
+            version: gap.version,
+        };
+        let survey = Survey {
+            parts: Vec::new(),
+            seed: Seed::of(STORE),
+            store: STORE,
+            strangers: Vec::new(),
+            bytes: 0,
+            frames: 0,
+            torn: None,
+        };
+        lost(&gap, &part, &survey)
+    }
+
+    /// Frames that can be read, each of a group of its own, as long together as the gap, up to its version.
+    fn is_filled(bytes: usize, cleaned: Option<u32>) {
+        let filling = filling_of(bytes, cleaned);
+        assert_eq!(filling.len(), bytes);
+        let (mut at, mut versions, mut found) = (0, Vec::new(), None);
+        while at < bytes {
+            let len = claimed_len(&filling[at..]).filter(|len| *len > 0);
+            let len = len.unwrap_or_else(|| panic!("no frame at {at} of {bytes}"));
+            let frame = Frame::decode(&filling[at..at + len], Seed::of(STORE));
+            let frame = frame.unwrap_or_else(|| panic!("a frame that is none at {at} of {bytes}"));
+            assert!(frame.is_whole(), "at {at} of {bytes}");
+            assert_eq!(frame.header().group, 3 << 32 | (FROM + at as u64));
+            versions.push(frame.header().version);
+            for (_, operation) in frame.operations() {
+                match operation {
+                    Operation::Lost { .. } => {}
+                    Operation::Cleaned { segment } => found = Some(segment),
+                    other => panic!("{other:?}"),
+                }
+            }
+            at += aligned(len);
+        }
+        let first = VERSION + 1 - versions.len() as u64;
+        assert!(versions.iter().copied().eq(first..=VERSION), "{versions:?}");
+        assert_eq!(found, cleaned.map(u64::from));
+    }
+
+    #[test]
+    fn a_gap_about_as_long_as_any_number_of_frames_is_filled_with_frames_that_can_be_read() {
+        for frames in 1..3 {
+            for less in [0, 8, 48, 56, 64, 4088, 4096, 8192] {
+                is_filled(frames * FRAME_MAX - less, None);
+            }
+            for more in [8, 48, 64] {
+                is_filled(frames * FRAME_MAX + more, Some(2));
+            }
+        }
+    }
+
+    #[test]
+    fn the_shortest_gaps_are_filled() {
+        for bytes in (48..512).step_by(ALIGNMENT) {
+            is_filled(bytes, None);
+            is_filled(bytes + LOST_BYTES, Some(2));
+        }
+    }
+}

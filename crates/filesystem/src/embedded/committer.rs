@@ -152,6 +152,13 @@ impl<I: Index> Committer<I> {
         if !self.shared.holds_lock() {
             return self.without_lock(works);
         }
+        if let Err(error) = I::keep_up(&self.shared) {
+            self.shared.index_failed(&error);
+            works
+                .into_iter()
+                .for_each(|work| work.refuse(CommitError::Closed { reason: INDEX_FAILED }));
+            return 0;
+        }
         let works = self.with_room(works);
         let step = self.clean(&works);
         self.group.begin(self.appender.next_place(), self.next);

@@ -50,7 +50,9 @@ impl Walk<'_> {
 
     pub(crate) fn is_nothing(&self) -> bool {
         match (self.low, self.high) {
-            (Bound::Included(low) | Bound::Excluded(low), Bound::Excluded(high)) => low >= high,
+            (Bound::Included(low), Bound::Included(high)) => low > high,
+            (Bound::Included(low) | Bound::Excluded(low), Bound::Excluded(high))
+            | (Bound::Excluded(low), Bound::Included(high)) => low >= high,
             _ => false,
         }
     }
@@ -155,6 +157,10 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
     fn fetch(shared: &Shared<Self>) -> Self::Fetch<'_>;
     /// Makes what the log holds durable behind it, or a part of it.
     fn settle(shared: &Shared<Self>, patience: Patience) -> io::Result<Settled>;
+    /// Waits until it has come near enough to what was committed, with nothing held that readers need.
+    fn keep_up(_shared: &Shared<Self>) -> Result<(), IndexError> {
+        Ok(())
+    }
     /// Waits for what settling has under way, however it ends.
     fn abandon(shared: &Shared<Self>);
     /// A sum of what it has on disk, when nothing will change it any more; 0 for one that needs none.

@@ -18,6 +18,7 @@ pub(crate) mod filesystem;
 pub(crate) mod folder;
 mod gone;
 pub(crate) mod index;
+mod noted;
 mod open;
 pub(crate) mod opened;
 mod queue;

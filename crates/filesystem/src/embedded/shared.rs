@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::export::Noted;
 use super::folder::Folder;
 use super::index::{Index, IndexError};
+use super::noted::Noted;
 use super::queue::Queue;
 use crate::commit_log::checkpoint::Checkpoint;
 use crate::commit_log::{FileLayer, Reader};
@@ -76,6 +76,12 @@ impl<I: Index> Shared<I> {
             self.index_failed(&error);
             ReadError::Closed { reason: INDEX_FAILED }
         })
+    }
+
+    /// Looks at the index, whatever comes of it.
+    #[cfg(feature = "sled")]
+    pub(crate) fn look_at_index(&self, look: impl FnOnce(&I)) {
+        look(&self.index.read().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Changes the index as a whole: no reader sees a part.

@@ -1,6 +1,6 @@
 //! What a local store needs beside its log and index.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Files that stay as they are while somebody reads, and the round of writing behind that is under way.
@@ -14,15 +14,20 @@ pub(super) struct Beside {
 /// What is left of a round. Only the committer looks at it.
 #[derive(Debug, Default)]
 pub(super) struct Round {
+    /// Whether what has changed was taken for it. An error ends it.
+    pub(super) is_begun: bool,
     pub(super) records: Vec<String>,
     pub(super) logs: Vec<String>,
     /// Folders known to be there.
     pub(super) folders: HashSet<String>,
+    /// Folders in which names have changed that may not be durable. It outlives an error: until they are synced nothing
+    /// written behind the log counts.
+    pub(super) unsynced: BTreeSet<String>,
 }
 
 impl Round {
     pub(super) fn is_done(&self) -> bool {
-        self.records.is_empty() && self.logs.is_empty()
+        self.records.is_empty() && self.logs.is_empty() && self.unsynced.is_empty()
     }
 }
 

@@ -106,6 +106,8 @@ pub(super) struct LocalIndex {
     /// What is not yet behind the commit log.
     changed_records: BTreeSet<String>,
     changed_logs: BTreeSet<String>,
+    /// Folders whose names were changed by a life before this one, which may have ended before it synced them.
+    pub(super) unsynced: BTreeSet<String>,
     pub(super) accepted: HashMap<String, Accepted>,
 }
 
@@ -118,6 +120,7 @@ impl LocalIndex {
             logs: BTreeMap::new(),
             changed_records: BTreeSet::new(),
             changed_logs: BTreeSet::new(),
+            unsynced: BTreeSet::new(),
             accepted: HashMap::new(),
         }
     }
@@ -135,8 +138,9 @@ impl LocalIndex {
         self.changed_logs.extend(logs);
     }
 
+    /// Whether something is to be done until all of it is behind the log.
     pub(super) fn has_changed(&self) -> bool {
-        !self.changed_records.is_empty() || !self.changed_logs.is_empty()
+        !self.changed_records.is_empty() || !self.changed_logs.is_empty() || !self.unsynced.is_empty()
     }
 
     /// Whether the file of a record may be replaced: unread bytes never are.

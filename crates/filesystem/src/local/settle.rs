@@ -27,15 +27,21 @@ const STEP_TIME: Duration = Duration::from_millis(10);
 /// One step of writing behind the log. A round is what has changed when it begins.
 pub(super) fn settle(shared: &Shared<LocalIndex>) -> io::Result<Settled> {
     let mut round = shared.beside.round();
-    if round.is_done() {
+    if !round.is_begun {
         change(shared, |index| {
             (round.records, round.logs) = index.take_changed();
+            round.unsynced.append(&mut index.unsynced);
         })?;
+        round.is_begun = true;
     }
     match step(shared, &mut round) {
-        Ok(()) if round.is_done() => Ok(Settled::All),
+        Ok(()) if round.is_done() => {
+            round.is_begun = false;
+            Ok(Settled::All)
+        }
         Ok(()) => Ok(Settled::Part),
         Err(error) => {
+            round.is_begun = false;
             let left = (
                 std::mem::take(&mut round.records),
                 std::mem::take(&mut round.logs),
@@ -50,11 +56,26 @@ fn step(shared: &Shared<LocalIndex>, round: &mut Round) -> io::Result<()> {
     if !round.records.is_empty() {
         return step_records(shared, round);
     }
-    let Some(log) = round.logs.last().cloned() else {
+    if let Some(log) = round.logs.last().cloned() {
+        settle_log::write(shared, &log, round)?;
+        round.logs.pop();
+        return Ok(());
+    }
+    // Those are left whose sync failed before, and those of a life before this one.
+    let Some(folder) = round.unsynced.last().cloned() else {
         return Ok(());
     };
-    settle_log::write(shared, &log, round)?;
-    round.logs.pop();
+    sync_folder(&*shared.files, round, &folder)
+}
+
+/// Makes the names in a folder durable. One that is gone has none; that it is gone is its parent's to keep.
+pub(super) fn sync_folder(files: &dyn FileLayer, round: &mut Round, folder: &str) -> io::Result<()> {
+    let is_gone = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    match files.sync_folder(folder) {
+        Err(error) if !is_gone(error.kind()) => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    round.unsynced.remove(folder);
     Ok(())
 }
 
@@ -81,19 +102,21 @@ fn step_records(shared: &Shared<LocalIndex>, round: &mut Round) -> io::Result<()
         }
     }
     let mut folders = BTreeSet::new();
-    for made in &made {
-        keep_aside(shared, &made.key, made.seat.version())?;
-        folders.insert(place::parent(&place::record(&made.key)).to_owned());
-    }
     // The ones removed, from records that may be long gone again.
     gone.retain(|key| is_there(shared, key));
+    for key in made.iter().map(|made| &made.key).chain(&gone) {
+        folders.insert(place::parent(&place::record(key)).to_owned());
+    }
+    round.unsynced.extend(folders.iter().cloned());
+    for made in &made {
+        keep_aside(shared, &made.key, made.seat.version())?;
+    }
     for key in &gone {
         keep_aside(shared, key, 0)?;
-        folders.insert(place::parent(&place::record(key)).to_owned());
     }
     put_in_place(shared, made, &gone)?;
     for folder in &folders {
-        shared.files.sync_folder(folder)?;
+        sync_folder(&*shared.files, round, folder)?;
     }
     for key in &gone {
         remove_empty(shared, round, place::parent(&place::record(key)), place::RECORDS)?;
@@ -190,9 +213,11 @@ fn make_folders(files: &dyn FileLayer, round: &mut Round, folder: &str) -> io::R
     if folder.is_empty() || round.folders.contains(folder) {
         return Ok(());
     }
-    make_folders(files, round, place::parent(folder))?;
+    let parent = place::parent(folder);
+    make_folders(files, round, parent)?;
     if files.make_folder(folder)? {
-        files.sync_folder(place::parent(folder))?;
+        round.unsynced.insert(parent.to_owned());
+        sync_folder(files, round, parent)?;
     }
     round.folders.insert(folder.to_owned());
     Ok(())
@@ -204,7 +229,8 @@ fn remove_empty(shared: &Shared<LocalIndex>, round: &mut Round, folder: &str, to
     while folder != top && shared.files.remove_folder(folder).is_ok() {
         round.folders.remove(folder);
         folder = place::parent(folder);
-        shared.files.sync_folder(folder)?;
+        round.unsynced.insert(folder.to_owned());
+        sync_folder(&*shared.files, round, folder)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::beside::Round;
 use super::index::{LocalIndex, LogState, PartState, Seat};
 use super::part_file::{self, Of, Part, Slot};
 use super::place;
-use super::settle::{change, read_file, read_index, unfetched, write_file};
+use super::settle::{change, read_file, read_index, sync_folder, unfetched, write_file};
 use crate::commit_log::FileLayer;
 use crate::embedded::fetch::{Fetch, LogFetch};
 use crate::embedded::shared::Shared;
@@ -48,22 +48,25 @@ pub(super) fn write(shared: &Shared<LocalIndex>, log: &str, round: &mut Round) -
     for part in parts {
         put(shared, round, log, of(&plan.head), part)?;
     }
+    if plan.obsolete.is_empty() {
+        return Ok(());
+    }
+    let folder = place::log(log);
+    round.unsynced.insert(folder.clone());
     for first in &plan.obsolete {
         let _changing = shared.beside.change_files();
+        match shared.files.remove(&place::part(log, *first)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        // Not before: one that could not be removed is to be removed the next time.
         change(shared, |index| {
             if let Some(state) = index.logs.get_mut(log) {
                 state.parts.remove(first);
             }
         })?;
-        match shared.files.remove(&place::part(log, *first)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
     }
-    if plan.obsolete.is_empty() {
-        return Ok(());
-    }
-    shared.files.sync_folder(&place::log(log))
+    sync_folder(&*shared.files, round, &folder)
 }
 
 fn of(head: &Head) -> Of {
@@ -175,6 +178,8 @@ fn put(shared: &Shared<LocalIndex>, round: &mut Round, log: &str, of: Of, part: 
     let (bytes, slots) = part.encode(log, of);
     let temporary = place::part_temporary(log, first);
     write_file(shared, round, &temporary, &bytes)?;
+    let folder = place::log(log);
+    round.unsynced.insert(folder.clone());
     let changing = shared.beside.change_files();
     shared.files.rename(&temporary, &place::part(log, first))?;
     change(shared, |index| {
@@ -195,7 +200,7 @@ fn put(shared: &Shared<LocalIndex>, round: &mut Round, log: &str, of: Of, part: 
         }
     })?;
     drop(changing);
-    shared.files.sync_folder(&place::log(log))
+    sync_folder(&*shared.files, round, &folder)
 }
 
 /// Where an entry lies.

@@ -1,11 +1,14 @@
 //! Bringing files and log together at opening: what was found, and the log replayed over it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use super::index::LocalIndex;
 use super::load::{Loaded, load};
+use super::place;
 use crate::commit_log::checkpoint::Checkpoint;
+use crate::commit_log::frame::{Frame, Operation};
 use crate::commit_log::segment::HEADER_BYTES;
 use crate::commit_log::{Begins, FileLayer, Plan, Proved, RecoveryError, recover};
 use crate::embedded::apply::{Mode, apply};
@@ -46,6 +49,7 @@ pub(super) fn bring_together(
         if let Some(tally) = &mut expected {
             tally.count(frame);
         }
+        note_folders(frame, &mut index.unsynced);
         apply(&mut index, place, frame, Mode::Replay)
             .map(drop)
             .map_err(Failure::from)
@@ -72,6 +76,31 @@ pub(super) fn bring_together(
         last_version,
         notices,
     })
+}
+
+/// Notes the folders whose names may have been changed for what a frame says.
+///
+/// The life before may have written that behind the log, and have been killed before it synced the names: they are found
+/// now, and a power cut would still take them back. So they are synced before a checkpoint counts on them.
+fn note_folders(frame: &Frame<'_>, unsynced: &mut BTreeSet<String>) {
+    for (_, operation) in frame.operations() {
+        let path = match operation {
+            Operation::Put { key, .. } | Operation::Delete { key, .. } | Operation::Moved { key, .. } => {
+                place::record(key)
+            }
+            Operation::Append { log, .. }
+            | Operation::Begin { log, .. }
+            | Operation::Truncate { log, .. }
+            | Operation::Head { log, .. }
+            | Operation::MovedEntry { log, .. } => place::part(log, 1),
+            Operation::Cleaned { .. } | Operation::Lost { .. } => continue,
+        };
+        let mut folder = place::parent(&path);
+        // Ends with one that was noted with all above it, or with the store's own.
+        while unsynced.insert(folder.to_owned()) && !folder.is_empty() {
+            folder = place::parent(folder);
+        }
+    }
 }
 
 /// What says that the store is open: an end without a close is known by it. It says no more of what is behind the

@@ -33,6 +33,8 @@ mod chunk;
 mod error;
 mod export;
 mod frame;
+#[cfg(feature = "contract")]
+pub(crate) mod fuzz;
 mod import;
 mod item;
 mod mark;

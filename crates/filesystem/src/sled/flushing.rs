@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use sled::Db;
 
-use super::index::{guarded, sync_files};
+use super::drain::Leaving;
+use super::trees::{guarded, sync_files};
 use crate::embedded::index::{Patience, Settled};
 
 /// A flush under way, if any. Only the committer looks at it.
@@ -20,15 +21,15 @@ impl Flushing {
     }
 
     /// Begins to flush, or looks whether it has ended; with patience, waits until it has. What it covers is what was in
-    /// the tree when it began, and perhaps more.
+    /// the index when it began, and perhaps more.
     pub(super) fn go_on(
         &self,
-        tree: impl FnOnce() -> io::Result<(Db, PathBuf)>,
+        flush: impl FnOnce() -> io::Result<Flush>,
         patience: Patience,
     ) -> io::Result<Settled> {
         let mut under_way = self.under_way();
         if under_way.is_none() {
-            *under_way = Some(begin(tree()?)?);
+            *under_way = Some(begin(flush()?)?);
         }
         let has_ended = under_way.as_ref().is_some_and(JoinHandle::is_finished);
         if patience == Patience::None && !has_ended {
@@ -49,10 +50,22 @@ impl Flushing {
     }
 }
 
-fn begin((db, path): (Db, PathBuf)) -> io::Result<JoinHandle<io::Result<()>>> {
+/// What is to be flushed.
+#[derive(Debug)]
+pub(super) struct Flush {
+    /// Waited for first: the trees lack it.
+    pub(super) behind: Option<Arc<Leaving>>,
+    pub(super) db: Db,
+    pub(super) path: PathBuf,
+}
+
+fn begin(Flush { behind, db, path }: Flush) -> io::Result<JoinHandle<io::Result<()>>> {
     std::thread::Builder::new()
         .name("dormouse-index".to_owned())
         .spawn(move || {
+            behind
+                .map_or(Ok(()), |behind| behind.wait())
+                .map_err(io::Error::other)?;
             guarded(|| Ok(db.flush().map(drop)?)).map_err(io::Error::other)?;
             sync_files(&path)
         })

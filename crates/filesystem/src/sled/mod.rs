@@ -4,10 +4,16 @@
 //! and only then shows, hints and acknowledges it. Reads look up the index at one point and read the log, on a few
 //! reader threads. `docs/FORMAT.md` draws the bytes.
 
+mod drain;
 mod flushing;
 mod index;
+mod layer;
+mod merged;
+#[cfg(test)]
+mod proofs;
 mod sum;
 mod together;
+mod trees;
 
 use std::path::Path;
 use std::sync::Arc;

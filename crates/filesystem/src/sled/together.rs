@@ -1,5 +1,6 @@
 //! Bringing log and index together at opening: by replay from the checkpoint, or by building the index anew.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::commit_log::{Begins, FileLayer, Plan, Proved, Recovered, is_same_boot
 use crate::embedded::apply::{Mode, apply};
 use crate::embedded::audit::{Audit, Counted};
 use crate::embedded::folder::Folder;
-use crate::embedded::index::Index as _;
+use crate::embedded::index::{Index as _, IndexError, Spotted, Walk};
 use crate::embedded::opened::{Failure, Opened};
 use crate::embedded::tally::Tally;
 
@@ -50,7 +51,7 @@ pub(super) fn bring_together(
     };
     // After a restart of the machine without a clean end nobody knows what of the tree reached the disk.
     let trusted = checkpoint.filter(|c| c.clean || is_same_boot(c.boot, files.boot()));
-    let opened = match trusted {
+    let mut opened = match trusted {
         Some(checkpoint) => together.keep_or_rebuild(checkpoint)?,
         None => together.rebuild(Vec::new())?,
     };
@@ -110,7 +111,7 @@ impl Together<'_> {
         let is_proved = is_as_left || was_changed || is_small;
         if is_proved && !is_as_left {
             let (found, live) = Tally::of(&index)?;
-            if found != counted.tally {
+            if found != counted.tally || !knows_bytes(&index)? {
                 return Ok(None);
             }
             counted.live = live;
@@ -179,6 +180,26 @@ impl Together<'_> {
         };
         checkpoint.write(&**self.files)
     }
+}
+
+/// Whether each log's head knows the bytes of its entries: one that was forgotten for an older one, and then replayed
+/// over, ends where it must and has counted less. No digest tells it.
+fn knows_bytes(index: &Index) -> Result<bool, IndexError> {
+    let mut bytes: HashMap<String, u64> = HashMap::new();
+    index.walk_heads(Walk::ALL, |log, head| {
+        bytes.insert(log.to_owned(), head.bytes);
+        true
+    })?;
+    let mut has_all = true;
+    index.walk_all_entries(None, |log, _, spot| {
+        let left = bytes.get_mut(log).and_then(|left| {
+            *left = left.checked_sub(spot.weight() as u64)?;
+            Some(())
+        });
+        has_all &= left.is_some();
+        has_all
+    })?;
+    Ok(has_all && bytes.values().all(|left| *left == 0))
 }
 
 /// Applies what the log has from a place on, and counts it.

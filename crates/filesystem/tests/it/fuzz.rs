@@ -103,6 +103,7 @@ macro_rules! targets {
 targets! {
     #[cfg(any(feature = "sled", feature = "local"))]
     checkpoints
+    exports
     #[cfg(any(feature = "sled", feature = "local"))]
     frames
     keys

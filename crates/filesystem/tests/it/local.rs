@@ -2,6 +2,7 @@
 
 mod ends;
 mod files;
+mod killed;
 mod kit;
 
 use std::path::PathBuf;

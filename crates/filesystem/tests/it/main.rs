@@ -7,6 +7,8 @@ mod blob;
 mod combine;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod commit_log;
+#[cfg(any(feature = "sled", feature = "local"))]
+mod embedded_kit;
 mod follow;
 mod fuzz;
 #[cfg(all(feature = "sled", feature = "local"))]
@@ -27,6 +29,8 @@ mod record_updates;
 mod records;
 mod router;
 mod scripted;
+#[cfg(any(feature = "local", feature = "postgres"))]
+mod seen;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod sim_files;
 #[cfg(feature = "sled")]

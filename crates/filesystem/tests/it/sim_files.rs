@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use dormouse_filesystem::commit_log::{FileLayer, LogFile};
 use rand::rngs::StdRng;
@@ -32,6 +33,8 @@ struct Inner {
 struct Gate {
     is_shut: bool,
     held: usize,
+    /// How long each sync takes.
+    takes: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -314,6 +317,11 @@ impl SimFiles {
         self.inner.moved.notify_all();
     }
 
+    /// Every sync of a file takes this long from now on.
+    pub(crate) fn be_slow(&self, takes: Duration) {
+        self.inner.gate.lock().unwrap().takes = takes;
+    }
+
     /// Waits until a sync is held back. Blocking.
     pub(crate) fn await_held(&self) {
         let gate = self.inner.gate.lock().unwrap();
@@ -326,6 +334,11 @@ impl SimFiles {
         self.inner.moved.notify_all();
         let mut gate = self.inner.moved.wait_while(gate, |gate| gate.is_shut).unwrap();
         gate.held -= 1;
+        let takes = gate.takes;
+        drop(gate);
+        if !takes.is_zero() {
+            std::thread::sleep(takes);
+        }
     }
 
     /// The live bytes of every file by name.

@@ -2,6 +2,8 @@
 
 mod cleaner;
 mod ends;
+mod exports;
+mod forgetful;
 mod group;
 mod idle;
 mod kit;

@@ -169,6 +169,13 @@ impl House {
         engine_with(&self.store, &self.clock, None, approvers).await
     }
 
+    /// As [`neighbour`](Self::neighbour), on a machine whose clock is ahead by so many seconds.
+    pub(crate) async fn neighbour_ahead(&self, seconds: i64) -> Engine {
+        let clock = Arc::new(HandClock::new());
+        clock.advance(seconds);
+        engine(&self.store, &clock, None).await
+    }
+
     pub(crate) async fn recover(&self) -> Recovery {
         self.engine.recover(&NoOrphans).await.unwrap()
     }

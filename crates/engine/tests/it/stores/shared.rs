@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_engine::Seat;
@@ -9,6 +10,7 @@ use dormouse_engine::recovery::OrphanFate;
 use dormouse_engine::run::RunState;
 use dormouse_engine::task::TaskState;
 use dormouse_filesystem::capability::Reach;
+use dormouse_filesystem::wrapper::{Fault, FaultKind, Operation};
 use dormouse_filesystem::{
     Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Key, Listed,
     LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
@@ -121,6 +123,34 @@ async fn a_run_whose_lease_expired_is_ended_wherever_its_holder_was() {
     assert_eq!((recovery.killed, recovery.ended.len()), (vec![run], 1));
     let after = house.tenant.tasks.get(task.id).await.unwrap();
     assert!(matches!(after.state, TaskState::Failed { .. }), "{after:?}");
+}
+
+/// A machine whose clock is far ahead takes a lease for expired and is about to end its run; the holder renews first.
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_lease_was_renewed_meanwhile_is_not_ended_by_what_was_read_before() {
+    let store = Arc::new(Fault::scripted(Shared(Memory::new(jiff::Timestamp::UNIX_EPOCH))));
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let task = house.ready_task().await;
+    let claimed = house.claim(&task).await;
+    // Its time to live and what clocks may differ.
+    let ahead = house.neighbour_ahead(96).await;
+    let met = store.met();
+    store.next(Operation::Commit, FaultKind::Delay(Duration::from_secs(1)));
+    let renewing = async {
+        while store.met() == met {
+            tokio::task::yield_now().await;
+        }
+        house.clock.advance(1);
+        house.tenant.runs.heartbeat(&claimed, None).await.unwrap();
+    };
+    let orphans = Fate::new(OrphanFate::Gone);
+    let (recovery, ()) = tokio::join!(ahead.recover(&orphans), renewing);
+    let recovery = recovery.unwrap();
+    assert!(recovery.is_empty(), "{recovery:?}");
+    let row = house.tenant.runs.get(claimed.run.id).await.unwrap();
+    assert_ne!(row.run.state, RunState::Ended);
+    let finished = house.tenant.runs.finish(&claimed, &success(), &facts()).await;
+    assert_eq!(finished.unwrap().outcome.outcome, success());
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ pub use self::paths::paths;
 pub use self::segments::segments;
 #[cfg(feature = "local")]
 pub use crate::local::fuzz::{log_parts, record_files};
+pub use crate::portable::fuzz::exports;
 pub use crate::records::fuzz::rows;
 
 /// A function of any bytes, which panics when something is wrong.
@@ -37,6 +38,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     #[cfg(any(feature = "sled", feature = "local"))]
     ("checkpoints", checkpoints),
+    ("exports", exports),
     #[cfg(any(feature = "sled", feature = "local"))]
     ("frames", frames),
     ("keys", keys),

@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 const USER: &str = "dormouse";
 /// How often a server that starts is asked whether it is there.
 const ASKED_MAX: u32 = 600;
 const ASK_EVERY: Duration = Duration::from_millis(50);
+/// Where a server notes its first process.
+const PID_FILE: &str = "postmaster.pid";
 const WATCH: &str = r#"trap "" INT HUP
 folder=$1; shift
 "$@" >"$folder/log" 2>&1 &
@@ -31,7 +35,9 @@ pub(super) struct Folder {
 
 /// A server, until it is dropped.
 pub(super) struct Server {
-    watcher: Child,
+    /// Whoever watched over it, in each of its lives.
+    watchers: Vec<Child>,
+    folder: Folder,
     port: u16,
 }
 
@@ -85,6 +91,15 @@ impl Folder {
             .and_then(|listener| listener.local_addr())
             .unwrap()
             .port();
+        Server {
+            watchers: vec![self.run(port, settings)],
+            folder: self,
+            port,
+        }
+    }
+
+    /// Runs the server, with a shell that watches over it, until it answers.
+    fn run(&self, port: u16, settings: &[&str]) -> Child {
         let mut command = self.command_of(Path::new("sh"));
         command
             .args(["-c", WATCH, "sh"])
@@ -96,25 +111,15 @@ impl Folder {
             .args(["-c", "unix_socket_directories="])
             .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .stdin(Stdio::piped());
-        let server = Server {
-            watcher: command.spawn().unwrap(),
-            port,
-        };
+        let watcher = command.spawn().unwrap();
         let is_there = || {
             let mut asking = Command::new(self.programs.join("pg_isready"));
             asking.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
             asking.status().is_ok_and(|status| status.success())
         };
-        let is_up = (0..ASKED_MAX).any(|_| {
-            let is_there = is_there();
-            if !is_there {
-                std::thread::sleep(ASK_EVERY);
-            }
-            is_there
-        });
-        let log = fs::read_to_string(self.path.join("log")).unwrap_or_default();
-        assert!(is_up, "the server does not start: {log}");
-        server
+        let log = || fs::read_to_string(self.path.join("log")).unwrap_or_default();
+        assert!(comes_true(is_there), "the server does not start: {}", log());
+        watcher
     }
 
     fn give(&self, path: &Path) {
@@ -137,7 +142,42 @@ impl Folder {
     }
 }
 
+/// Whether something comes true before one loses patience.
+fn comes_true(is_true: impl Fn() -> bool) -> bool {
+    (0..ASKED_MAX).any(|_| {
+        let is_true = is_true();
+        if !is_true {
+            std::thread::sleep(ASK_EVERY);
+        }
+        is_true
+    })
+}
+
 impl Server {
+    /// Kills all of its processes: nothing of it is told to end, or does anything more.
+    pub(super) fn kill(&self) {
+        let first = self.first_process();
+        let all: Vec<i32> = std::iter::once(first).chain(children_of(first)).collect();
+        for process in &all {
+            let process = Pid::from_raw(*process).unwrap();
+            // One that is gone need not be killed.
+            let _ = kill_process(process, Signal::KILL);
+        }
+        assert!(comes_true(|| !all.iter().copied().any(is_alive)), "{all:?}");
+        fs::remove_file(self.folder.data().join(PID_FILE)).unwrap();
+    }
+
+    /// Starts it again where it was, after it was killed.
+    pub(super) fn again(&mut self) {
+        let watcher = self.folder.run(self.port, &[]);
+        self.watchers.push(watcher);
+    }
+
+    fn first_process(&self) -> i32 {
+        let file = fs::read_to_string(self.folder.data().join(PID_FILE)).unwrap();
+        file.lines().next().unwrap().trim().parse().unwrap()
+    }
+
     /// The server's url by this name of this machine, with these parameters.
     pub(super) fn url(&self, host: &str, parameters: &str) -> String {
         format!("postgres://{USER}@{host}:{}/postgres{parameters}", self.port)
@@ -146,10 +186,31 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The pipe closes; the shell does the rest.
-        drop(self.watcher.stdin.take());
-        drop(self.watcher.wait());
+        // The pipes close, the last server's first; the shells do the rest.
+        for watcher in self.watchers.iter_mut().rev() {
+            drop(watcher.stdin.take());
+            drop(watcher.wait());
+        }
     }
+}
+
+/// The state and the parent of a process; none when it is gone.
+fn state_of(process: i32) -> Option<(String, i32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut behind_name = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((behind_name.next()?.to_owned(), behind_name.next()?.parse().ok()?))
+}
+
+fn is_alive(process: i32) -> bool {
+    state_of(process).is_some_and(|(state, _)| state != "Z")
+}
+
+fn children_of(parent: i32) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers
+        .filter(|process| state_of(*process).is_some_and(|(_, of)| of == parent))
+        .collect()
 }
 
 /// The folder of the newest server's programs.

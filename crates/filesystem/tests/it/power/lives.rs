@@ -21,13 +21,13 @@ const SEGMENT_BYTES: u64 = 16 * 1024;
 const LIVES: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Backend {
+pub(super) enum Backend {
     Sled,
     Local,
 }
 
 impl Backend {
-    async fn open(self, path: &Path, disk: &SimFiles) -> Result<Arc<dyn RecordStore>, OpenError> {
+    pub(super) async fn open(self, path: &Path, disk: &SimFiles) -> Result<Arc<dyn RecordStore>, OpenError> {
         let files = Arc::new(disk.clone());
         Ok(match self {
             Self::Sled => {
@@ -75,7 +75,8 @@ impl Lives {
         let is_done = self.maybe.take().is_some_and(|maybe| maybe.is(&found));
         assert!(
             is_done || found == self.sure,
-            "{what}: it is not what was acknowledged"
+            "{what}: it is not what was acknowledged: {}",
+            self.sure.differences(&found)
         );
         self.sure = found;
         match self.random.random_range(0..8_u8) {

@@ -3,3 +3,7 @@
 #[cfg(feature = "local")]
 mod lives;
 pub(crate) mod model;
+#[cfg(feature = "local")]
+mod seen;
+#[cfg(feature = "local")]
+mod truncations;

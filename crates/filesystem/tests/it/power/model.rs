@@ -1,6 +1,6 @@
 //! What a store must hold: records and logs, after random batches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dormouse_filesystem::{
     Batch, Entry, Expected, Item, Key, Page, Position, Prefix, RecordKind, RecordStore, Stream, Version,
@@ -112,6 +112,31 @@ impl Known {
                 *found = version;
             }
         }
+    }
+
+    /// Where a store shows something else, in words.
+    pub(crate) fn differences(&self, shown: &Self) -> String {
+        let mut words = Vec::new();
+        let names: BTreeSet<&String> = self.records.keys().chain(shown.records.keys()).collect();
+        for name in names {
+            let [known, shown] = [&self.records, &shown.records].map(|records| records.get(name));
+            if known != shown {
+                let of = |record: Option<&(Version, Vec<u8>)>| {
+                    record.map(|(version, value)| (version.get(), value.len(), value.first().copied()))
+                };
+                words.push(format!("{name}: {:?}, shown {:?}", of(known), of(shown)));
+            }
+        }
+        let logs: BTreeSet<&usize> = self.logs.keys().chain(shown.logs.keys()).collect();
+        for n in logs {
+            let [known, shown] = [&self.logs, &shown.logs].map(|logs| logs.get(n));
+            if known != shown {
+                let of =
+                    |log: Option<&(u64, Vec<Vec<u8>>)>| log.map(|(first, entries)| (*first, entries.len()));
+                words.push(format!("log {n}: {:?}, shown {:?}", of(known), of(shown)));
+            }
+        }
+        words.join("; ")
     }
 
     /// Whether a store shows this, whatever version what was tried last was given.

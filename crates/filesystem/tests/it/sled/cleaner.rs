@@ -1,10 +1,17 @@
 //! The cleaner: the log stays within twice what is live, and nothing is lost on the way.
 
-use dormouse_filesystem::{Position, RecordStore};
+use std::ops::Range;
+use std::sync::Arc;
+
+use dormouse_filesystem::commit_log::frame::{self, claimed_len};
+use dormouse_filesystem::commit_log::segment::HEADER_BYTES;
+use dormouse_filesystem::{
+    Batch, CommitError, Expected, Lane, Position, RecordStore, Sled, SledOptions, State, Version,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::kit::{Place, commit, soon};
+use super::kit::{KIND, Place, commit, key, options, soon};
 use crate::power::model::{Known, LOGS, log, next, shown};
 use crate::sim_files::SimFiles;
 
@@ -90,4 +97,151 @@ async fn ten_overwrites_of_all_stay_within_twice_what_is_live() {
     place.disk.damage("checkpoint", |bytes| bytes[50] ^= 1);
     let store = place.open().await;
     assert!(shown(&store).await == known, "without a checkpoint");
+}
+
+/// Writes one record, absent or at a version, and nothing beside it.
+async fn try_put(
+    store: &Sled,
+    name: &str,
+    at: Option<Version>,
+    bytes: usize,
+) -> Result<Option<Version>, CommitError> {
+    let mut batch = Batch::new(Lane::System);
+    let expected = at.map_or(Expected::Absent, Expected::At);
+    batch.put(key(name), expected, KIND, vec![b'x'; bytes]);
+    Ok(commit(store, batch).await?.version)
+}
+
+async fn put(store: &Sled, name: &str, at: Option<Version>, bytes: usize) -> Option<Version> {
+    try_put(store, name, at, bytes).await.unwrap()
+}
+
+async fn bytes_of(store: &Sled, name: &str) -> Option<usize> {
+    let entry = store.get(&key(name)).await.unwrap();
+    entry.map(|entry| entry.value.len())
+}
+
+/// More than are compared before an opening ends.
+const MANY: usize = 51_000;
+
+/// Until it is known what an index lacks, a record of which it knows nothing does not pass for dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_cleaned_on_the_word_of_an_index_not_yet_compared() {
+    let place = Place::new();
+    // The oldest segment: what is beside the record in it will be dead.
+    let store = place.open().await;
+    put(&store, "kept", None, 7).await;
+    let mut beside = put(&store, "beside", None, SEGMENT_BYTES).await;
+    beside = put(&store, "beside", beside, SEGMENT_BYTES).await;
+    assert!(place.disk.segments().len() > 1);
+    drop(store);
+    fill_unclean(&place, &mut beside).await;
+    let index = place.trees();
+    assert!(
+        index
+            .open_tree("records")
+            .unwrap()
+            .remove("kept")
+            .unwrap()
+            .is_some()
+    );
+    index.flush().unwrap();
+    drop(index);
+
+    let store = place.open().await;
+    // Ends with the comparison: a part of it goes with each commit.
+    let refused = loop {
+        match try_put(&store, "beside", beside, 100).await {
+            Ok(version) => beside = version,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, CommitError::Closed { .. }), "{refused:?}");
+    assert!(matches!(store.health().await.state, State::Closed { .. }));
+    drop(store);
+
+    let store = place.open().await;
+    assert_eq!(bytes_of(&store, "kept").await, Some(7), "rebuilt");
+    for _ in 0..20 {
+        beside = put(&store, "beside", beside, SEGMENT_BYTES).await;
+    }
+    store.close(soon()).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(
+        bytes_of(&store, "kept").await,
+        Some(7),
+        "its segment had gone without it"
+    );
+}
+
+/// Many records and more that is dead, in one long segment; the store is dropped.
+async fn fill_unclean(place: &Place, beside: &mut Option<Version>) {
+    let options = SledOptions {
+        segment_bytes: 16 * 1024 * 1024,
+        ..options()
+    };
+    let (path, files) = (place.path(), Arc::new(place.disk.clone()));
+    let store = Sled::open_on(&path, options, files).await.unwrap();
+    for part in 0..MANY / 1000 {
+        let mut batch = Batch::new(Lane::System);
+        for n in 0..1000 {
+            batch.put(key(&format!("k/{part:02}/{n:03}")), Expected::Absent, KIND, "");
+        }
+        commit(&store, batch).await.unwrap();
+    }
+    for _ in 0..5 {
+        *beside = put(&store, "beside", *beside, 700 * 1024).await;
+    }
+    assert!(place.disk.segments().len() < 4, "none of it was cleaned yet");
+}
+
+/// Where the frames of a segment lie.
+fn frames(segment: &[u8]) -> Vec<Range<usize>> {
+    let (mut at, mut found) = (HEADER_BYTES, Vec::new());
+    while let Some(len) = claimed_len(&segment[at..]).filter(|len| *len > 0) {
+        found.push(at..at + len);
+        at += frame::aligned(len);
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_lost_its_end_or_its_middle_does_not_pass_for_cleaned() {
+    type Damage = (&'static str, bool, Range<usize>, fn(&mut Vec<u8>, &Range<usize>));
+    let damages: [Damage; 3] = [
+        ("whole", false, 0..9, |_, _| {}),
+        // Zeros are what an end looks like; behind these, frames follow.
+        ("zeros", true, 6..9, |bytes, frame| bytes[frame.clone()].fill(0)),
+        ("cut short", true, 0..5, |bytes, frame| {
+            bytes.truncate(frame.start);
+        }),
+    ];
+    for (what, is_kept, readable, damage) in damages {
+        let place = Place::new();
+        let store = place.open().await;
+        for n in 0..9 {
+            put(&store, &format!("old/{n}"), None, 1000).await;
+        }
+        let mut beside = put(&store, "beside", None, SEGMENT_BYTES).await;
+        beside = put(&store, "beside", beside, SEGMENT_BYTES).await;
+        let oldest = place.disk.segments().remove(0);
+        place
+            .disk
+            .damage(&oldest, |bytes| damage(bytes, &frames(bytes)[5]));
+        for _ in 0..40 {
+            beside = put(&store, "beside", beside, SEGMENT_BYTES).await;
+        }
+        store.close(soon()).await.unwrap();
+        drop(store);
+        assert_eq!(place.disk.segments()[0] == oldest, is_kept, "{what}");
+        let store = place.open().await;
+        for n in readable {
+            assert_eq!(
+                bytes_of(&store, &format!("old/{n}")).await,
+                Some(1000),
+                "{what} {n}"
+            );
+        }
+    }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_filesystem::commit_log::FileLayer;
 use dormouse_filesystem::{
     Batch, BusyCause, CloseError, CommitError, Deadline, Expected, LogError, Page, Position, Prefix,
     RecordStore, Sled,
 };
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::kit::{KIND, PATIENCE, Place, commit, create, created, key, lane, log, soon};
 
@@ -144,7 +146,7 @@ async fn in_a_group_a_rejected_batch_fails_alone_and_the_second_sees_the_first()
     assert_eq!(positions, [3, 4], "positions of the rejected are not used up");
 }
 
-/// Case 40 of filesystem.md but for the time of one task alone, which the bench measures.
+/// FS-40, with the test of one task alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_tasks_share_flushes_sixteen_to_one() {
     let place = Place::new();
@@ -170,6 +172,38 @@ async fn sixty_four_tasks_share_flushes_sixteen_to_one() {
     let flushes = health.flushes - before.flushes;
     assert_eq!(commits, 64 * 20);
     assert!(commits > 16 * flushes, "{commits} commits in {flushes} flushes");
+}
+
+/// The time in the middle of many, in which one that the machine was busy with something else does not count.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// FS-40: nobody who commits alone waits for others.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_task_alone_takes_little_more_than_a_bare_flush() {
+    let place = Place::new();
+    let store = place.open().await;
+    place.disk.be_slow(Duration::from_millis(100));
+    let file = place.disk.create("bare").unwrap();
+    let (mut bare, mut alone) = (Vec::new(), Vec::new());
+    for n in 0..11 {
+        let begin = Instant::now();
+        file.write_at(&[7; 300], n * 300).unwrap();
+        file.sync().unwrap();
+        bare.push(begin.elapsed());
+        let (batch, flushes) = (
+            create(&format!("k/{n}"), &"x".repeat(300)),
+            place.disk.counts().syncs,
+        );
+        let begin = Instant::now();
+        commit(&store, batch).await.unwrap();
+        alone.push(begin.elapsed());
+        assert!(place.disk.counts().syncs > flushes, "it is durable");
+    }
+    let (bare, alone) = (median(bare), median(alone));
+    assert!(alone <= bare.mul_f64(1.2), "{alone:?} alone, {bare:?} a flush");
 }
 
 /// Case 41 of filesystem.md but for the times, which the bench measures.

@@ -1,0 +1,93 @@
+//! Exports that are dropped while they are at work.
+
+use std::sync::mpsc;
+
+use dormouse_filesystem::{
+    Batch, Expected, ExportCounts, Exported, Lane, Prefix, ReadError, RecordStore, Sled,
+};
+use futures::StreamExt;
+
+use super::kit::{KIND, Place, commit, created, key};
+
+/// More than a page.
+const RECORDS: usize = 1500;
+
+async fn filled(place: &Place) -> Sled {
+    let store = place.open().await;
+    for from in (0..RECORDS).step_by(500) {
+        let mut batch = Batch::new(Lane::System);
+        for n in from..from + 500 {
+            batch.put(key(&format!("k/{n:04}")), Expected::Absent, KIND, "");
+        }
+        commit(&store, batch).await.unwrap();
+    }
+    store
+}
+
+/// Holds the only thread that blocks, until the sender is dropped.
+async fn hold_the_readers() -> mpsc::Sender<()> {
+    let (release, released) = mpsc::channel();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        let _ = begun.send(());
+        let _ = released.recv();
+    });
+    has_begun.await.unwrap();
+    release
+}
+
+async fn an_export_dropped_at_work_keeps_its_place() {
+    let place = Place::new();
+    let store = filled(&place).await;
+    let mut first = store.export(&Prefix::root());
+    for _ in 0..=1000 {
+        first.next().await.unwrap().unwrap();
+    }
+    let held = hold_the_readers().await;
+    assert!(
+        futures::poll!(first.next()).is_pending(),
+        "its second page is being read"
+    );
+    drop(first);
+    // The page is still to be looked up, in what was noted for that export.
+    let mut second = store.export(&Prefix::root());
+    let refused = futures::poll!(second.next());
+    assert!(
+        matches!(
+            &refused,
+            std::task::Poll::Ready(Some(Err(ReadError::Unavailable { .. })))
+        ),
+        "{refused:?}"
+    );
+    drop(held);
+    // Ends once the page is read, for nobody.
+    let mut next = loop {
+        let mut next = store.export(&Prefix::root());
+        match next.next().await {
+            Some(Ok(Exported::Point(_))) => break next,
+            Some(Err(ReadError::Unavailable { .. })) => tokio::task::yield_now().await,
+            other => panic!("{other:?}"),
+        }
+    };
+    created(&store, "a", "after its point").await;
+    created(&store, "k/1499x", "after its point").await;
+    let mut counts = None;
+    while let Some(item) = next.next().await {
+        if let Exported::End(end) = item.unwrap() {
+            counts = Some(end);
+        }
+    }
+    let all = ExportCounts {
+        records: RECORDS as u64,
+        ..ExportCounts::default()
+    };
+    assert_eq!(counts, Some(all));
+}
+
+/// What the next export notes is not for a page of the former to take away.
+#[test]
+fn an_export_dropped_while_it_reads_holds_its_place_until_that_has_ended() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(an_export_dropped_at_work_keeps_its_place());
+}
