@@ -90,12 +90,8 @@ fn made(folder: &Path, program: Option<PathBuf>) -> std::io::Result<Made> {
 /// The folder with the link to this program.
 fn linked(folder: &Path, program: &Path) -> std::io::Result<PathBuf> {
     let programs = folder.join(PROGRAMS);
-    std::fs::create_dir_all(&programs)?;
-    let link = programs.join(PROGRAM);
-    match std::fs::remove_file(&link) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    symlink(program, &link)?;
+    // The run's folder is new: what stands there already is nobody's but a worker's.
+    std::fs::create_dir(&programs)?;
+    symlink(program, programs.join(PROGRAM))?;
     Ok(programs)
 }

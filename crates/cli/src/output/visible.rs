@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use dormouse_engine::gate::deceives;
+
 /// Makes a stream of bytes visible. It keeps the beginning of a character until the rest of it comes.
 #[derive(Debug, Default)]
 pub struct Cleaner {
@@ -52,19 +54,13 @@ pub fn visible(text: &str) -> String {
             '\0'..='\u{1f}' | '\u{7f}' => {
                 let _ = write!(shown, "\\x{:02x}", u32::from(c));
             }
-            c if is_hidden(c) => {
+            c if deceives(c) => {
                 let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
             }
             c => shown.push(c),
         }
     }
     shown
-}
-
-/// C1 controls, marks and overrides of the writing direction, line and paragraph separators, characters without width.
-const fn is_hidden(c: char) -> bool {
-    matches!(c,
-        '\u{80}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Text for one line: as [`visible`], with line feed and tab shown too.

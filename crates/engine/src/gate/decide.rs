@@ -202,6 +202,9 @@ fn said(core: &Core, gate: &Gate, wanted: &Decide) -> Result<Said, GateError> {
         }
         Choice::Reject => {}
         Choice::Answer { text, chosen } => {
+            if gate.kind == GateKind::Question {
+                answers(content, text.as_ref(), chosen)?;
+            }
             said.answer = text.clone().map(|text| text.truncate_to(GATE_DETAIL_MAX));
             said.chosen = choose(content, chosen)?;
         }
@@ -214,6 +217,23 @@ fn scope(content: &Content, scope: Scope) -> Result<Scope, GateError> {
         return Err(GateError::invalid("scope", "it is not offered for the session"));
     }
     Ok(scope)
+}
+
+/// A question with options is answered by them, another one in words.
+fn answers(content: &Content, text: Option<&Scrubbed>, chosen: &[usize]) -> Result<(), GateError> {
+    let is_said = text.is_some_and(|text| !text.as_str().trim().is_empty());
+    match (content.options.is_empty(), is_said) {
+        (true, false) => Err(GateError::invalid("text", "the question asks for words")),
+        (false, _) if text.is_some() => Err(GateError::invalid(
+            "text",
+            "the question has options: choose one by its number",
+        )),
+        (false, _) if chosen.is_empty() => Err(GateError::invalid(
+            "chosen",
+            "the question has options: choose one by its number",
+        )),
+        (true | false, _) => Ok(()),
+    }
 }
 
 fn choose(content: &Content, chosen: &[usize]) -> Result<Vec<usize>, GateError> {

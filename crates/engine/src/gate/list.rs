@@ -118,7 +118,7 @@ fn pending(filter: &GateFilter) -> Query<GateIndex> {
     match (filter.session, &filter.agent) {
         (Some(session), _) => in_session(session, 0),
         (None, Some(agent)) => Query::of(GateIndex::Pending).equals([IndexValue::segment(agent.segment())]),
-        (None, None) => Query::of(GateIndex::Pending),
+        (None, None) => Query::of(GateIndex::PendingSince),
     }
 }
 

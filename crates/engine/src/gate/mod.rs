@@ -44,5 +44,5 @@ pub use row::{Caller, Content, Edited, End, Gate, GateIndex, GateStatus, InTurn,
 pub use service::Gates;
 pub(crate) use shared::Shared;
 pub use shared::{Approvers, EveryOperator};
-pub use show::{Lines, escaped};
+pub use show::{Lines, deceives, escaped};
 pub use table::{GateCell, GateEvent, GateIgnored, GateRefused, GateState, decide};

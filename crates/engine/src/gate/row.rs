@@ -310,6 +310,8 @@ indexes! {
         Id = own "id",
         /// The pending ones, by agent and when they were opened.
         Pending = own "pending",
+        /// The pending ones, by when they were opened.
+        PendingSince = own "pending_since",
         /// The ended ones, by when they did.
         Decided = own "decided_at",
         /// The ended ones, by agent and when they did.
@@ -343,6 +345,7 @@ impl Record for Gate {
         match &self.end {
             None => {
                 add(I::Pending, vec![agent(), IndexValue::instant(self.opened_at)]);
+                add(I::PendingSince, vec![IndexValue::instant(self.opened_at)]);
                 if let Some(caller) = self.caller {
                     add(I::Run, vec![IndexValue::name(&caller.run.to_string())]);
                 }

@@ -24,13 +24,14 @@ pub fn escaped(text: &str, lines: Lines) -> String {
 }
 
 /// Whether a character changes how others are seen, or is not seen itself.
-fn deceives(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}'                      // soft hyphen
-            | '\u{61c}' | '\u{200e}' | '\u{200f}' // marks of direction
-            | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' // of no width
-            | '\u{2028}' | '\u{2029}'     // line ends that are no control characters
-            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' // embeddings, overrides, isolates
-            | '\u{e0000}'..='\u{e007f}') // tags
+#[must_use]
+pub const fn deceives(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' // controls
+        | '\u{ad}' | '\u{180e}'      // soft hyphen, a vowel's separator
+        | '\u{61c}' | '\u{200e}' | '\u{200f}' // marks of direction
+        | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{feff}' // of no width
+        | '\u{2028}' | '\u{2029}'     // line ends that are no control characters
+        | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}' // embeddings, overrides, isolates, what they became
+        | '\u{e0000}'..='\u{e007f}') // tags
 }

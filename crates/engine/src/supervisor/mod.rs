@@ -35,6 +35,7 @@ pub use orphans::SystemOrphans;
 
 use crate::run::{ClaimOptions, Finished, Parked, RunRow, RunState, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};
+use crate::worker::environment::former_run;
 use crate::worker::isolation::Policy;
 use crate::{CommandError, Engine, PrefixedId, Principal, RunId, SessionId, TaskId, Tenant};
 
@@ -398,7 +399,7 @@ impl Supervisor {
             let run = entry
                 .file_name()
                 .to_str()
-                .and_then(|name| name.parse::<RunId>().ok());
+                .and_then(|name| former_run(name).parse::<RunId>().ok());
             let Some(run) = run.filter(|run| self.live(*run).is_none()) else {
                 continue;
             };

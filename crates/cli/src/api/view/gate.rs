@@ -204,8 +204,15 @@ impl GateView {
 
     /// What it is about, in one line.
     #[must_use]
-    pub fn title(&self) -> &str {
-        self.summary.as_deref().unwrap_or("(its content was erased)")
+    pub fn title(&self) -> String {
+        match (&self.action, &self.summary) {
+            // What is approved is the action, whatever the worker says of it.
+            (Some(action), Some(summary)) if action != summary && self.kind == GateKind::Approval => {
+                format!("{action} ({summary})")
+            }
+            (_, Some(summary)) => summary.clone(),
+            (_, None) => "(its content was erased)".to_owned(),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn input(
     let asked = editable(gate, ui)?;
     // The person may think for long: nobody else waits for the store meanwhile.
     session.make_room().await?;
-    let file = Temporary::write(&show::pretty(asked))?;
+    let file = Temporary::write(&show::editable(asked))?;
     for _ in 0..ROUNDS_MAX {
         edit(context, &file.0)?;
         let text = std::fs::read_to_string(&file.0).map_err(|error| failed(&file.0, &error))?;
@@ -45,10 +45,14 @@ pub(super) async fn input(
                 continue;
             }
         };
-        let changes = difference(&show::pretty(asked), text.trim());
+        let changes = difference(&show::editable(asked), text.trim());
         if changes.is_empty() {
             ui.note("the input is as it was asked for");
-            return Ok(None);
+            // Who leaves an editor without a change may mean either.
+            if is_meant || typed("approve it as it is? [y/N] ", ui).await.as_deref() == Some("y") {
+                return Ok(None);
+            }
+            break;
         }
         ui.stderr_bytes(changes.as_bytes());
         if is_meant || typed("approve with this input? [y/N] ", ui).await.as_deref() == Some("y") {

@@ -89,7 +89,7 @@ pub(super) async fn decide(
             session.deliver(ui, None).await?;
             ui.note(&format!(
                 "{}: {}",
-                crate::output::visible::one_line(decided.title()),
+                crate::output::visible::one_line(&decided.title()),
                 decided.effect.as_deref().unwrap_or("nobody waits for it")
             ));
         }

@@ -1,6 +1,6 @@
 //! A gate, as a person sees it.
 
-use dormouse_engine::gate::{AuthorKind, Lines, escaped};
+use dormouse_engine::gate::{AuthorKind, Lines, deceives, escaped};
 use dormouse_state::OnTimeout;
 
 use super::super::listing;
@@ -22,7 +22,7 @@ pub(super) fn row(gate: &GateView, ui: &Ui) -> Vec<String> {
         gate.status.clone(),
         ui.instant(gate.opened_at),
         expiry(gate, ui),
-        gate.title().to_owned(),
+        gate.title(),
     ]
 }
 
@@ -51,7 +51,13 @@ pub(crate) fn next(gate: &GateView) -> String {
     let id = gate.id;
     match gate.kind_word() {
         "approval" => format!("decide: dormouse gate approve {id}   or: dormouse gate reject {id}"),
-        "question" => format!("answer: dormouse gate answer {id} TEXT   or: dormouse gate reject {id}"),
+        "question" if gate.options.is_empty() => {
+            format!("answer: dormouse gate answer {id} TEXT   or: dormouse gate reject {id}")
+        }
+        "question" => format!(
+            "answer: dormouse gate answer {id} --option N, 1 to {}   or: dormouse gate reject {id}",
+            gate.options.len()
+        ),
         _ => format!("seen: dormouse gate answer {id}"),
     }
 }
@@ -77,7 +83,7 @@ fn record(gate: &GateView, ui: &Ui) -> Vec<(&'static str, String)> {
         ("id", gate.id.to_string()),
         ("type", gate.kind_word().to_owned()),
         ("state", gate.status.clone()),
-        ("summary", gate.title().to_owned()),
+        ("summary", gate.summary.clone().unwrap_or_else(|| gate.title())),
         ("agent", gate.agent.to_string()),
     ];
     pairs.extend(gate.run.map(|run| ("run", run.to_string())));
@@ -162,6 +168,22 @@ fn texts(gate: &GateView) -> Option<String> {
     Some(text)
 }
 
+/// JSON in lines as it goes to an editor: what deceives is escaped as JSON does it, so that it reads back the same.
+pub(super) fn editable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for c in indented(json).chars() {
+        if c == '\n' || !deceives(c) {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
+}
+
 /// JSON in lines, numbers as they are written; other text as it is.
 pub(super) fn pretty(json: &str) -> String {
     escaped(&indented(json), Lines::Keep)
@@ -222,6 +244,15 @@ fn word(value: &impl serde::Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_to_an_editor_reads_back_the_same() {
+        let input = "{\"a\":\"x\u{ad}y\u{e0041}\u{202e}\"}";
+        let text = editable(input);
+        assert!(text.contains(r"x\u00ady\udb40\udc41\u202e"), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, serde_json::from_str::<serde_json::Value>(input).unwrap());
+    }
 
     #[test]
     fn json_is_put_in_lines_and_its_numbers_stay_as_they_are_written() {

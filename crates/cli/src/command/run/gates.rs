@@ -9,6 +9,7 @@ use dormouse_engine::supervisor::OnGate;
 use dormouse_engine::{GateId, RunId, Subject};
 use dormouse_state::GateKind;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::api::{GateView, List, RunView};
 use crate::args::GateMode;
@@ -140,6 +141,8 @@ impl Watch {
             _ if !gate.decidable => self.ui.note(&one_line(&line)),
             GateMode::Ask => {
                 self.ui.stderr_line(&one_line(&line));
+                // All that is decided, and not only what the worker says of it.
+                self.ui.stderr_bytes(shown(&gate, &self.ui).as_bytes());
                 self.ask(client, gate).await;
             }
             GateMode::Wait => {
@@ -153,14 +156,16 @@ impl Watch {
     async fn ask(&mut self, client: &Client, gate: GateView) {
         let person = self.person.get_or_insert_with(Person::begin);
         let mut prompted = false;
+        let mut asked_at = Instant::now();
         // Ends with the decision, or when nobody is there any more.
         loop {
             if !prompted {
+                person.turn_to(&mut asked_at);
                 self.ui.stderr_bytes(prompt(&gate).as_bytes());
                 prompted = true;
             }
             let line = tokio::select! {
-                line = person.line() => line,
+                line = person.line(asked_at) => line,
                 () = tokio::time::sleep(LOOK) => {
                     let Some(now) = fetch(client, gate.id).await else { continue };
                     let Some(decision) = &now.decision else { continue };
@@ -285,7 +290,7 @@ fn opened(line: &Bytes, own: RunId) -> Option<GateId> {
 }
 
 /// The person at this terminal: the lines they type.
-struct Person(mpsc::Receiver<String>);
+struct Person(mpsc::Receiver<(Instant, String)>);
 
 impl Person {
     /// Reads from here on. The thread waits in a read that nothing ends but a line, so it is not joined: it ends with
@@ -294,7 +299,7 @@ impl Person {
         let (sender, lines) = mpsc::channel(1);
         std::thread::spawn(move || {
             for line in std::io::stdin().lines().map_while(Result::ok) {
-                if sender.blocking_send(line).is_err() {
+                if sender.blocking_send((Instant::now(), line)).is_err() {
                     return;
                 }
             }
@@ -302,8 +307,24 @@ impl Person {
         Self(lines)
     }
 
-    /// The next line; none when there are no more.
-    async fn line(&mut self) -> Option<String> {
-        self.0.recv().await
+    /// Forgets what was typed before they are asked: it was no answer to this.
+    fn turn_to(&mut self, asked_at: &mut Instant) {
+        // Where it cannot be, the time of each line tells.
+        drop(rustix::termios::tcflush(
+            std::io::stdin(),
+            rustix::termios::QueueSelector::IFlush,
+        ));
+        *asked_at = Instant::now();
+    }
+
+    /// The next line typed since they were asked; none when there are no more.
+    async fn line(&mut self, asked_at: Instant) -> Option<String> {
+        // Ends with the first such line.
+        loop {
+            let (read_at, line) = self.0.recv().await?;
+            if read_at >= asked_at {
+                return Some(line);
+            }
+        }
     }
 }

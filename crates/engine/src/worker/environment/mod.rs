@@ -8,7 +8,7 @@
 mod folders;
 mod names;
 
-pub use folders::create_folders;
+pub use folders::{create_folders, former_run};
 pub use names::{NameClass, name_class};
 
 use std::collections::BTreeMap;
