@@ -60,8 +60,8 @@ pub struct DueServed {
 impl Engine {
     /// Serves every deadline of the store until `shutdown`: the program's one loop for them.
     ///
-    /// A store that does not answer is tried again; what cannot be served is looked at again every second and keeps
-    /// nothing else from being served. Dropping it at any time leaves all deadlines to the next one.
+    /// A store that does not answer is tried again, and what cannot be served is looked at again every second: a session
+    /// that cannot keeps no other from becoming idle. Dropping it at any time leaves all deadlines to the next one.
     pub async fn serve_due(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut hints = self.due().0.subscribe();
@@ -87,13 +87,14 @@ impl Engine {
     /// Serves what is due now, once: a commit each.
     ///
     /// # Errors
-    /// As any read and any commit; what was served before stays so.
+    /// As any read and any commit: the first, after all sessions were served that could be, and the gates before it.
     pub async fn serve_due_once(&self) -> Result<DueServed, CommandError> {
+        let sessions = self.idle_due().await;
         let expired = self.expire_due().await?;
         Ok(DueServed {
             gates: expired.gates,
             capabilities: expired.capabilities,
-            sessions: self.idle_due().await?,
+            sessions: sessions?,
         })
     }
 
@@ -143,14 +144,21 @@ impl Engine {
     /// Makes those sessions idle whose time has come and that no driver of this process sees to. How many there were.
     pub(crate) async fn idle_due(&self) -> Result<usize, CommandError> {
         let now = self.environment().clock.now();
-        let mut idle = 0;
+        let (mut idle, mut trouble) = (0, None);
         for (tenant, session) in self.due_sessions(Some(now)).await? {
             let sessions = self.handle(&tenant).sessions;
-            if !sessions.has_driver(session) {
-                idle += usize::from(sessions.idle_if_due(session).await?);
+            if sessions.has_driver(session) {
+                continue;
+            }
+            match sessions.idle_if_due(session).await {
+                Ok(became_idle) => idle += usize::from(became_idle),
+                Err(error) => trouble = trouble.or(Some(error)),
             }
         }
-        Ok(idle)
+        match trouble {
+            None => Ok(idle),
+            Some(error) => Err(error),
+        }
     }
 
     /// The sessions that become idle at a time, or those whose time has come.

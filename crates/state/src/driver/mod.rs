@@ -128,6 +128,8 @@ pub struct Driver<S> {
     flush_at: Option<Instant>,
     retry_at: Option<Instant>,
     retry_delay: Duration,
+    /// How often in a row what was gathered met another one's write.
+    conflicts: u32,
     busy_at: Instant,
     looked_at: Instant,
     /// Whether the bound run waits without a process.
@@ -168,6 +170,7 @@ impl<S: Store> Driver<S> {
             flush_at: None,
             retry_at: None,
             retry_delay: options.retry_min,
+            conflicts: 0,
             busy_at: Instant::now(),
             looked_at: Instant::now(),
             is_parked: false,

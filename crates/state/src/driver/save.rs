@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep};
 
-use super::task::apply;
+use super::task::{CONFLICTS_MAX, apply};
 use super::{Driver, Input, Save, SaveError, SaveKind, Store};
 use crate::{Answer, Applied, Ignored, Rejected, Session};
 
@@ -53,7 +53,15 @@ impl<S: Store> Driver<S> {
                 self.catch_up();
                 Ok(())
             }
-            Err(SaveError::Conflict) => self.reload().await,
+            Err(SaveError::Conflict) => {
+                self.reload().await?;
+                self.conflicts += 1;
+                if self.is_ahead && self.conflicts >= CONFLICTS_MAX {
+                    // Somebody writes without end: this one need not be as fast.
+                    self.flush_at = Some(Instant::now() + self.options.retry_min);
+                }
+                Ok(())
+            }
             Err(error) => {
                 self.is_unsure |= matches!(error, SaveError::Indeterminate(_));
                 Err(error)
@@ -103,7 +111,8 @@ impl<S: Store> Driver<S> {
         let mut delay = self.options.retry_min;
         while self.is_ahead || !self.unsaved.is_empty() {
             match self.flush(SaveKind::Durable).await {
-                Ok(()) => delay = self.options.retry_min,
+                Ok(()) if self.conflicts < CONFLICTS_MAX => delay = self.options.retry_min,
+                Ok(()) => sleep(delay).await,
                 Err(SaveError::Fenced | SaveError::Corrupt(_)) => return,
                 Err(SaveError::Conflict | SaveError::Indeterminate(_) | SaveError::Unavailable(_)) => {
                     sleep(delay).await;
@@ -120,6 +129,7 @@ impl<S: Store> Driver<S> {
     }
 
     fn catch_up(&mut self) {
+        self.conflicts = 0;
         self.is_ahead = false;
         self.flush_at = None;
         self.busy_at = Instant::now();

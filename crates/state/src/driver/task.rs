@@ -286,7 +286,7 @@ impl<S: Store> Driver<S> {
 }
 
 /// How often an input is decided again because somebody else was faster.
-const CONFLICTS_MAX: u32 = 8;
+pub(super) const CONFLICTS_MAX: u32 = 8;
 
 pub(super) fn apply(session: &mut Session, input: &Input, now: Timestamp) -> Answer {
     match input {
