@@ -90,6 +90,14 @@ pub const GATE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 pub const GATE_TIMEOUT_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// `gates.pending_max`: most pending gates of a session, or of a run without one.
 pub const GATES_PENDING_MAX: usize = dormouse_state::PENDING_MAX;
+/// `gates.pending_tenant_max`: most pending gates of a tenant.
+pub const GATES_PENDING_TENANT_MAX: usize = 10_000;
+/// `gates.rules_max`: most rules of the mode that has some.
+pub const RULES_MAX: usize = 256;
+/// Longest name of a tool in a rule, in characters.
+pub const RULE_MAX: usize = 200;
+/// Most places a gate is known to be shown at.
+pub const SURFACES_MAX: usize = 8;
 /// `gates.capability_ttl`: how long an approval can be used.
 pub const CAPABILITY_TTL: Duration = Duration::from_secs(60 * 60);
 /// `gates.batch_max`: most decisions of a batch.

@@ -2,7 +2,7 @@
 
 use super::{Capabilities, CapabilityEnd, CapabilityError};
 use crate::GateId;
-use crate::gate::Call;
+use crate::gate::{Call, Registered};
 use crate::run::Claimed;
 
 /// Something that needs an approval. Its call says exactly what is done, since the approval is of that.
@@ -20,14 +20,17 @@ pub struct Approved<A> {
     action: A,
     gate: GateId,
     capabilities: Capabilities,
+    /// There is one of a gate at a time.
+    _only: Registered,
 }
 
 impl<A> Approved<A> {
-    pub(super) fn new(action: A, gate: GateId, capabilities: Capabilities) -> Self {
+    pub(super) fn new(action: A, gate: GateId, capabilities: Capabilities, only: Registered) -> Self {
         Self {
             action,
             gate,
             capabilities,
+            _only: only,
         }
     }
 

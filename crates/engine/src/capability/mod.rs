@@ -5,14 +5,16 @@
 //! vanished is closed as unknown and never used again.
 
 mod approved;
+mod follow;
 mod row;
 mod service;
 mod table;
 
 pub use approved::{Action, Approved, Dispatch};
+pub(crate) use follow::{follow_claim, follow_park, follow_run};
 pub use row::{Capability, CapabilityEnd, CapabilityIndex, CapabilityState, Holder};
+pub(crate) use service::expire_due;
 pub use service::{Capabilities, CapabilityError};
-pub(crate) use service::{expire_due, follow_park, follow_run};
 pub use table::{
     CapabilityCell, CapabilityEvent, CapabilityIgnored, CapabilityPhase, CapabilityRefused, decide,
 };

@@ -28,8 +28,11 @@ pub struct Capability {
     pub digest: Digest,
     /// Where it is.
     pub state: CapabilityState,
-    /// Until when it can be used.
+    /// Until when it can be used, as long as its time goes.
     pub expires_at: Timestamp,
+    /// Since when its time stands: nobody is there to use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_since: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its row was last written.
@@ -88,8 +91,8 @@ pub enum CapabilityEnd {
 }
 
 impl Capability {
-    /// What the approval of this gate allows.
-    pub(crate) fn of(gate: &Gate, now: Timestamp, op: OpId) -> Self {
+    /// What the approval of this gate allows; without somebody who waits for it, its time stands.
+    pub(crate) fn of(gate: &Gate, is_awaited: bool, now: Timestamp, op: OpId) -> Self {
         let ttl = SignedDuration::try_from(CAPABILITY_TTL).expect("an hour fits");
         Self {
             gate: gate.id,
@@ -100,9 +103,29 @@ impl Capability {
             digest: gate.granted_digest(),
             state: CapabilityState::Active,
             expires_at: now.checked_add(ttl).unwrap_or(Timestamp::MAX),
+            stands_since: (!is_awaited).then_some(now),
             created_at: now,
             updated_at: now,
             op,
+        }
+    }
+
+    /// Whether its time is up.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.stands_since.is_none() && self.expires_at <= now
+    }
+
+    /// From now on its time stands.
+    pub(super) fn stand(&mut self, now: Timestamp) {
+        self.stands_since.get_or_insert(now);
+    }
+
+    /// Its time goes on where it stood.
+    pub(super) fn go_on(&mut self, now: Timestamp) {
+        if let Some(since) = self.stands_since.take() {
+            let stood = now.duration_since(since).max(SignedDuration::ZERO);
+            self.expires_at = self.expires_at.checked_add(stood).unwrap_or(Timestamp::MAX);
         }
     }
 
@@ -127,7 +150,9 @@ indexes! {
     pub enum CapabilityIndex {
         /// Those in use, by the run that does.
         Holder = own "holder",
-        /// Those not closed, by when they expire, over all tenants.
+        /// Those not closed, by what the call belongs to.
+        Origin = own "origin",
+        /// Those not closed whose time goes, by when they expire, over all tenants.
         Due = system "capability_due",
     }
 }
@@ -150,7 +175,12 @@ impl Record for Capability {
             let run = IndexValue::name(&holder.run.to_string());
             entries.push(IndexEntry::new(CapabilityIndex::Holder, [run]));
         }
-        if !matches!(self.state, CapabilityState::Closed { .. }) {
+        if matches!(self.state, CapabilityState::Closed { .. }) {
+            return entries;
+        }
+        let origin = IndexValue::name(&self.origin.id());
+        entries.push(IndexEntry::new(CapabilityIndex::Origin, [origin]));
+        if self.stands_since.is_none() {
             let due = IndexValue::instant(self.expires_at);
             entries.push(IndexEntry::new(CapabilityIndex::Due, [due]));
         }

@@ -18,7 +18,6 @@ use crate::event::Change;
 use crate::gate::Asker;
 use crate::lease::{LeaseEvent, check};
 use crate::limits::PAGE_MAX;
-use crate::outcome::Outcome;
 use crate::run::{Claimed, Run};
 use crate::{CommandError, GateId, Principal, RunId, Subject, TenantId};
 
@@ -85,7 +84,8 @@ impl Capabilities {
     /// Turns the approval of a gate into the permission to do this action: the one way to an [`Approved`].
     ///
     /// # Errors
-    /// `Unknown` for what is not this run's; `Mismatch` when another call was approved; `Claimed`, `Closed`; `Fenced`.
+    /// `Unknown` for what is not this run's; `Mismatch` when another call was approved; `Claimed` by another run or by
+    /// another [`Approved`] of this one; `Refused` when its effect may be happening; `Closed`; `Fenced`.
     pub async fn redeem<A: Action>(
         &self,
         gate: GateId,
@@ -97,8 +97,16 @@ impl Capabilities {
             agent: &claimed.run.agent,
             kind: dormouse_state::GateKind::Approval,
         });
-        self.claim(gate, digest, claimed).await?;
-        Ok(Approved::new(action, gate, self.clone()))
+        let run = claimed.run.id;
+        let Some(only) = self.core.gates.redeeming.enter(gate) else {
+            return Err(CapabilityError::Claimed { run });
+        };
+        let capability = self.claim(gate, digest, claimed).await?;
+        if matches!(capability.state, CapabilityState::Dispatching { .. }) {
+            let reason = CapabilityRefused::UnderWay.word();
+            return Err(CapabilityError::Refused { reason });
+        }
+        Ok(Approved::new(action, gate, self.clone(), only))
     }
 
     /// Claims a capability for the call of this digest: for calls that a provider makes.
@@ -191,7 +199,7 @@ impl Capabilities {
             let Some(read) = self.rows.get(&gate).await? else {
                 return Ok(Verdict::Nothing(Err(CapabilityError::Unknown { gate })));
             };
-            let is_due = read.expires_at <= draft.now();
+            let is_due = read.is_due(draft.now());
             staged(
                 &self.core.space,
                 draft,
@@ -243,7 +251,7 @@ impl Capabilities {
 
 /// Whether its time is up and it was not used: the claim that finds it so writes its end.
 fn is_over(capability: &Capability, now: Timestamp) -> bool {
-    capability.state == CapabilityState::Active && capability.expires_at <= now
+    capability.state == CapabilityState::Active && capability.is_due(now)
 }
 
 /// Whether a capability is this run's to use: anything else is as if there were none.
@@ -257,7 +265,7 @@ fn is_for(capability: &Capability, run: &Run) -> bool {
         && (capability.origin == origin || capability.origin == Subject::Run(run.id))
 }
 
-fn phase(state: CapabilityState) -> CapabilityPhase {
+pub(super) fn phase(state: CapabilityState) -> CapabilityPhase {
     match state {
         CapabilityState::Active => CapabilityPhase::Active,
         CapabilityState::Claimed { .. } => CapabilityPhase::Claimed,
@@ -280,7 +288,11 @@ async fn staged(
 ) -> Result<Answered, CommandError> {
     match moved(read, event, holder) {
         Ok(Some(state)) => {
-            let capability = stage(space, &mut draft, read, state).await?;
+            let next = Capability {
+                state,
+                ..Capability::clone(read)
+            };
+            let capability = stage(space, &mut draft, read, next).await?;
             Ok(Verdict::Commit(draft, Ok(capability)))
         }
         Ok(None) => Ok(Verdict::Nothing(Ok(Capability::clone(read)))),
@@ -289,7 +301,7 @@ async fn staged(
 }
 
 /// The state the table leads to; none when nothing changes.
-fn moved(
+pub(super) fn moved(
     read: &Capability,
     event: CapabilityEvent,
     holder: Option<(Holder, CapabilityEnd)>,
@@ -320,68 +332,28 @@ fn refused(read: &Capability, why: CapabilityRefused) -> CapabilityError {
     }
 }
 
-async fn stage(
+/// Stages the row as it is next.
+pub(super) async fn stage(
     space: &Namespace<Tenant>,
     draft: &mut Draft,
     read: &Versioned<Capability>,
-    state: CapabilityState,
+    next: Capability,
 ) -> Result<Capability, CommandError> {
-    let capability = Capability {
-        state,
+    let mut next = Capability {
         updated_at: draft.now(),
         op: draft.op(),
-        ..Capability::clone(read)
+        ..next
     };
+    if matches!(next.state, CapabilityState::Closed { .. }) {
+        next.stands_since = None;
+    }
     Records::new(space)
-        .stage_replace(draft.batch(), read, &capability)
+        .stage_replace(draft.batch(), read, &next)
         .await?;
-    if let CapabilityState::Closed { end } = state {
-        draft.tell(&capability.about(), &Change::CapabilityClosed { end })?;
+    if let CapabilityState::Closed { end } = next.state {
+        draft.tell(&next.about(), &Change::CapabilityClosed { end })?;
     }
-    Ok(capability)
-}
-
-/// Stages what parking means for what a run held: its worker has gone, so what was under way is closed as unknown.
-pub(crate) async fn follow_park(
-    space: &Namespace<Tenant>,
-    draft: &mut Draft,
-    run: RunId,
-) -> Result<(), CommandError> {
-    let query = Query::of(CapabilityIndex::Holder)
-        .equals([IndexValue::name(&run.to_string())])
-        .limit(PAGE_MAX);
-    for read in Records::<Capability>::new(space).find(&query).await?.rows {
-        if let Ok(Some(state)) = moved(&read, CapabilityEvent::HolderGone, None) {
-            stage(space, draft, &read, state).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Stages what the end of a run means for what it held: what was claimed can be used again; what was under way is
-/// closed, as done by a run that succeeded, as unknown otherwise.
-pub(crate) async fn follow_run(
-    space: &Namespace<Tenant>,
-    draft: &mut Draft,
-    run: &Run,
-    outcome: &Outcome,
-) -> Result<(), CommandError> {
-    let query = Query::of(CapabilityIndex::Holder)
-        .equals([IndexValue::name(&run.id.to_string())])
-        .limit(PAGE_MAX);
-    for read in Records::<Capability>::new(space).find(&query).await?.rows {
-        let holder = read.holder().expect("the index has only those that are held");
-        let is_done = outcome.is_success() && phase(read.state) == CapabilityPhase::Dispatching;
-        let event = if is_done {
-            CapabilityEvent::Finish { is_holder: true }
-        } else {
-            CapabilityEvent::HolderGone
-        };
-        if let Ok(Some(state)) = moved(&read, event, Some((holder, CapabilityEnd::Done))) {
-            stage(space, draft, &read, state).await?;
-        }
-    }
-    Ok(())
+    Ok(next)
 }
 
 /// Closes the capabilities whose time is up, of all tenants: a commit each. How many there were.

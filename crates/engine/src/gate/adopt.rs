@@ -1,16 +1,16 @@
 //! The same call asked again, and an equal one of a later attempt: both find the gate that is there.
 
-use dormouse_filesystem::{IndexValue, Query, Records};
+use dormouse_filesystem::{IndexValue, Query, Records, Versioned};
 
 use super::open::{Prepared, new_key};
-use super::{Caller, Gate, GateCell, GateEvent, GateKey, GateKeyIndex, GateStatus, KeyId, decide};
+use super::{Caller, Gate, GateCell, GateEvent, GateIndex, GateKey, GateKeyIndex, GateStatus, KeyId, decide};
 use crate::capability::{Capability, CapabilityEnd, CapabilityState};
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::Change;
 use crate::limits::PAGE_MAX;
 use crate::run::{Run, RunState};
-use crate::{CommandError, GateId};
+use crate::{CommandError, GateId, RunId};
 
 /// What became of the gate that the same call opened before.
 pub(super) enum Before {
@@ -109,4 +109,31 @@ async fn waits(core: &Core, former: Option<Caller>, now: Option<Caller>) -> Resu
     }
     let run = Records::<Run>::new(&core.space).get(&former.run).await?;
     Ok(run.is_some_and(|run| !matches!(run.state, RunState::Waiting | RunState::Ended)))
+}
+
+/// The keys under which a gate is found, but those that were left to later calls.
+pub(super) async fn keys_of(core: &Core, gate: &Gate) -> Result<Vec<Versioned<GateKey>>, CommandError> {
+    let values = [&gate.origin.id(), &gate.digest.to_string()].map(|value| IndexValue::name(value));
+    let query = Query::of(GateKeyIndex::Origin).equals(values).limit(PAGE_MAX);
+    let mut keys = Records::<GateKey>::new(&core.space).find(&query).await?.rows;
+    keys.retain(|key| key.gate == gate.id);
+    Ok(keys)
+}
+
+/// The pending gates that a run waits for: those it opened and nobody took over, and those it took over.
+pub(super) async fn awaited_by(core: &Core, run: RunId) -> Result<Vec<Versioned<Gate>>, CommandError> {
+    let gates = Records::<Gate>::new(&core.space);
+    let run = || [IndexValue::name(&run.to_string())];
+    let query = Query::of(GateKeyIndex::Caller).equals(run()).limit(PAGE_MAX);
+    let mut awaited = Vec::new();
+    for key in Records::<GateKey>::new(&core.space).find(&query).await?.rows {
+        awaited.extend(gates.get(&key.gate).await?.filter(|gate| gate.is_pending()));
+    }
+    let query = Query::of(GateIndex::Run).equals(run()).limit(PAGE_MAX);
+    for gate in gates.find(&query).await?.rows {
+        if gate.call.is_none() {
+            awaited.push(gate);
+        }
+    }
+    Ok(awaited)
 }

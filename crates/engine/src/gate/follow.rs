@@ -1,16 +1,14 @@
 //! What the end of a run means for what it asked: outside a session its gates lose their meaning, and what it held of
 //! capabilities is given back or closed.
 
-use dormouse_filesystem::{IndexValue, Query, Records};
 use dormouse_state::Invalidation;
 
-use super::resolve::{invalidated, stage_end};
-use super::{Gate, GateIndex};
+use super::adopt::awaited_by;
+use super::resolve::{IsAwaited, invalidated, stage_end};
 use crate::CommandError;
 use crate::capability;
 use crate::core::Core;
 use crate::draft::Draft;
-use crate::limits::PAGE_MAX;
 use crate::outcome::Outcome;
 use crate::run::{Run, is_tried_again};
 
@@ -22,17 +20,15 @@ pub(crate) async fn follow_run(
     run: &Run,
     outcome: &Outcome,
 ) -> Result<(), CommandError> {
-    capability::follow_run(&core.space, draft, run, outcome).await?;
-    if is_tried_again(&core.space, run, outcome).await? {
+    let is_tried_again = is_tried_again(&core.space, run, outcome).await?;
+    capability::follow_run(&core.space, draft, run, outcome, is_tried_again).await?;
+    if is_tried_again {
         return Ok(());
     }
-    let query = Query::of(GateIndex::Run)
-        .equals([IndexValue::name(&run.id.to_string())])
-        .limit(PAGE_MAX);
-    for gate in Records::<Gate>::new(&core.space).find(&query).await?.rows {
+    for gate in awaited_by(core, run.id).await? {
         if gate.session.is_none() {
             let end = invalidated(draft, Invalidation::RunEnded);
-            stage_end(&core.space, draft, &gate, end).await?;
+            stage_end(&core.space, draft, &gate, end, IsAwaited::No).await?;
         }
     }
     Ok(())

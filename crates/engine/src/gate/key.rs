@@ -108,6 +108,8 @@ indexes! {
     pub enum GateKeyIndex {
         /// Those whose gate no later call took over: by origin, digest and when they were made.
         Origin = own "origin",
+        /// The same, by the run that made the call.
+        Caller = own "caller",
     }
 }
 
@@ -132,6 +134,12 @@ impl Record for GateKey {
             IndexValue::name(&self.digest.to_string()),
             IndexValue::instant(self.created_at),
         ];
-        vec![IndexEntry::new(GateKeyIndex::Origin, values)]
+        let mut entries = vec![IndexEntry::new(GateKeyIndex::Origin, values)];
+        if let Some(caller) = self.caller {
+            let run = IndexValue::name(&caller.run.to_string());
+            let values = [run, IndexValue::instant(self.created_at)];
+            entries.push(IndexEntry::new(GateKeyIndex::Caller, values));
+        }
+        entries
     }
 }

@@ -6,10 +6,10 @@ use dormouse_state::{Answer, CallId, Event, GateKind, Ignored, Observed, Positio
 
 use super::adopt::{Before, adopted, asked_before};
 use super::link::{Heard, Word, tell_session};
-use super::resolve::{stage_consequences, state_id};
+use super::resolve::{IsAwaited, stage_consequences, state_id};
 use super::{
     Asker, Author, AuthorKind, Caller, Content, End, Gate, GateError, GateIndex, GateKey, GateStatus, InTurn,
-    KeyId, NewGate, Reply, Said, Scope, SeenIn, StandingGrant, author,
+    KeyId, NewGate, Reply, Said, Scope, SeenIn, StandingGrant, author, pending,
 };
 use crate::agent::{Agent, Agents};
 use crate::core::Core;
@@ -188,17 +188,23 @@ impl Making<'_> {
     async fn staged(&self, mut draft: Draft) -> Result<Answered, CommandError> {
         let id = GateId::make(draft.now(), &self.core.environment.random);
         let grant = self.grant().await?;
+        if grant.is_none() && pending::is_full(self.core).await? {
+            return self.full(draft, "gates.pending_tenant_max");
+        }
         let session = match (&self.wanted.new.session, &grant) {
-            (None, _) if self.is_full().await? => return self.full(draft),
+            (None, _) if self.is_full().await? => return self.full(draft, "gates.pending_max"),
             (None, _) => None,
             (Some(seen), Some(_)) => Some(seen.turn(0)),
             (Some(seen), None) => match self.in_session(&mut draft, id, seen).await? {
                 Ok(turn) => Some(turn),
-                Err(GateError::Full { .. }) => return self.full(draft),
+                Err(GateError::Full { .. }) => return self.full(draft, "gates.pending_max"),
                 Err(refused) => return Ok(Verdict::Nothing(Err(refused))),
             },
         };
         let gate = self.made(&draft, id, session, grant.as_deref());
+        if gate.is_pending() {
+            pending::opened(self.core);
+        }
         self.stage(&mut draft, &gate).await?;
         let how = if grant.is_some() {
             OpenedHow::Granted
@@ -233,8 +239,7 @@ impl Making<'_> {
         Ok(found.rows.len() >= GATES_PENDING_MAX)
     }
 
-    fn full(&self, mut draft: Draft) -> Result<Answered, CommandError> {
-        let limit = "gates.pending_max";
+    fn full(&self, mut draft: Draft, limit: &'static str) -> Result<Answered, CommandError> {
         let about = About::of(
             self.wanted.origin.clone(),
             &self.agent.name,
@@ -371,7 +376,7 @@ impl Making<'_> {
         };
         draft.tell(&gate.about(), &opened)?;
         if gate.end.is_some() {
-            stage_consequences(space, draft, gate)?;
+            stage_consequences(space, draft, gate, IsAwaited::Yes)?;
         }
         Ok(())
     }

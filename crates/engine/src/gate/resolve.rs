@@ -3,6 +3,7 @@
 use dormouse_filesystem::{Namespace, Query, Records, Tenant, Versioned};
 use dormouse_state::{Caller as StateCaller, Command, Effect, GateOutcome, Invalidation, OnTimeout};
 
+use super::adopt::keys_of;
 use super::link::{Heard, Word, tell_session};
 use super::{Author, AuthorKind, End, Gate, GateStatus, GrantIndex, Scope, StandingGrant};
 use crate::capability::Capability;
@@ -22,6 +23,25 @@ pub(super) struct Left {
     pub(super) stopped: Option<Stopped>,
 }
 
+/// Whether somebody is there to use what is approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IsAwaited {
+    /// A live run, or nobody ever: then no run says when its time goes on.
+    Yes,
+    /// Its run is parked, or between two attempts.
+    No,
+}
+
+impl IsAwaited {
+    fn by(gate: &Gate, run: Option<&Run>) -> Self {
+        if gate.caller.is_none() || run.is_some_and(is_live) {
+            Self::Yes
+        } else {
+            Self::No
+        }
+    }
+}
+
 /// Stages that a gate leaves pending, and all that follows: its session, its task, its run.
 pub(super) async fn leave(
     core: &Core,
@@ -29,20 +49,29 @@ pub(super) async fn leave(
     read: &Versioned<Gate>,
     end: End,
 ) -> Result<Left, CommandError> {
-    let gate = stage_end(&core.space, draft, read, end).await?;
-    let run = caller(core, &gate).await?;
+    let run = caller(core, read).await?;
+    let gate = stage_end(&core.space, draft, read, end, IsAwaited::by(read, run.as_deref())).await?;
     tell(core, draft, &gate, run.as_deref()).await?;
     wake_task(core, draft, &gate).await?;
     let stopped = stop_run(core, draft, &gate, run.as_deref()).await?;
     Ok(Left { gate, stopped })
 }
 
-/// The run that asked.
+/// The run that waits: the one that asked, or the one that took the gate over.
 async fn caller(core: &Core, gate: &Gate) -> Result<Option<Versioned<Run>>, CommandError> {
     let Some(caller) = gate.caller else {
         return Ok(None);
     };
-    Ok(Records::<Run>::new(&core.space).get(&caller.run).await?)
+    let runs = Records::<Run>::new(&core.space);
+    let asked = runs.get(&caller.run).await?;
+    if asked.as_ref().is_some_and(|run| is_live(run)) {
+        return Ok(asked);
+    }
+    let keys = keys_of(core, gate).await?;
+    match keys.last().and_then(|key| key.caller) {
+        Some(later) if later.run != caller.run => Ok(runs.get(&later.run).await?),
+        Some(_) | None => Ok(asked),
+    }
 }
 
 fn is_live(run: &Run) -> bool {
@@ -114,6 +143,7 @@ pub(super) async fn stage_end(
     draft: &mut Draft,
     read: &Versioned<Gate>,
     end: End,
+    is_awaited: IsAwaited,
 ) -> Result<Gate, CommandError> {
     let mut gate = Gate {
         end: Some(end),
@@ -127,7 +157,7 @@ pub(super) async fn stage_end(
     Records::new(space)
         .stage_replace(draft.batch(), read, &gate)
         .await?;
-    stage_consequences(space, draft, &gate)?;
+    stage_consequences(space, draft, &gate, is_awaited)?;
     Ok(gate)
 }
 
@@ -136,10 +166,11 @@ pub(super) fn stage_consequences(
     space: &Namespace<Tenant>,
     draft: &mut Draft,
     gate: &Gate,
+    is_awaited: IsAwaited,
 ) -> Result<(), CommandError> {
     let end = gate.end.as_ref().expect("it has left pending");
     if end.status == GateStatus::Approved {
-        let capability = Capability::of(gate, draft.now(), draft.op());
+        let capability = Capability::of(gate, is_awaited == IsAwaited::Yes, draft.now(), draft.op());
         Records::new(space).stage_create(draft.batch(), &capability)?;
         draft.note_due(capability.expires_at);
     }
@@ -203,7 +234,7 @@ async fn end_by_session(
         return Ok(());
     }
     let end = invalidated(draft, cause);
-    stage_end(space, draft, &read, end).await?;
+    stage_end(space, draft, &read, end, IsAwaited::No).await?;
     Ok(())
 }
 
@@ -215,7 +246,7 @@ pub(crate) async fn stage_invalidated(
     cause: Invalidation,
 ) -> Result<(), CommandError> {
     let end = invalidated(draft, cause);
-    stage_end(space, draft, read, end).await?;
+    stage_end(space, draft, read, end, IsAwaited::No).await?;
     Ok(())
 }
 

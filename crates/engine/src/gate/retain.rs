@@ -3,8 +3,10 @@
 use dormouse_filesystem::{IndexValue, Query, Records, Versioned};
 use jiff::{SignedDuration, Timestamp};
 
+use super::adopt::keys_of;
 use super::list::in_session;
-use super::{Gate, GateIndex};
+use super::{Gate, GateIndex, display};
+use crate::capability::Capability;
 use crate::core::Core;
 use crate::draft::Verdict;
 use crate::limits::{GATES_KEPT, GATES_WHOLE_MAX, PAGE_MAX};
@@ -95,9 +97,19 @@ async fn remove(core: &Core, gate: &Versioned<Gate>) -> Result<bool, CommandErro
     let by = Principal::engine();
     let gate = &gate;
     let done = core.command(&by, |mut draft| async move {
-        Records::new(&core.space)
-            .stage_remove(draft.batch(), gate)
-            .await?;
+        let space = &core.space;
+        Records::new(space).stage_remove(draft.batch(), gate).await?;
+        for key in keys_of(core, gate).await? {
+            Records::new(space).stage_remove(draft.batch(), &key).await?;
+        }
+        for shown in display::of(core, gate.id).await? {
+            Records::new(space).stage_remove(draft.batch(), &shown).await?;
+        }
+        if let Some(capability) = Records::<Capability>::new(space).get(&gate.id).await? {
+            Records::new(space)
+                .stage_remove(draft.batch(), &capability)
+                .await?;
+        }
         Ok(Verdict::Commit(draft, true))
     });
     gone_is_fine(done.await.map(|done| done.answer))

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use dormouse_filesystem::{Cursor, IndexValue, Query, Records, Versioned};
-use dormouse_secrets::Scrubber;
-use dormouse_state::Invalidation;
+use dormouse_secrets::{Scrubbed, Scrubber};
+use dormouse_state::{Invalidation, Mode};
 
 use super::decide::{Decided, expired, not_pending, staged as decide_staged};
 use super::list::list;
+use super::mode::deny;
 use super::open::Prepared;
 use super::resolve::{invalidated, leave};
 use super::{
-    Author, AuthorKind, Decide, End, Gate, GateCell, GateCursor, GateError, GateEvent, GateFilter, GateIndex,
-    GatePage, GateStatus, GrantIndex, NewGate, Opened, Retained, StandingGrant, decide, open, retain, wait,
+    Author, AuthorKind, Decide, End, Gate, GateCell, GateCursor, GateDisplay, GateError, GateEvent,
+    GateFilter, GateIndex, GatePage, GateStatus, GrantIndex, Modes, NewGate, Opened, Retained, RuleEffect,
+    StandingGrant, Surface, decide, display, open, retain, wait,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -20,7 +22,18 @@ use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::find::resolve;
 use crate::limits::GATES_BATCH_MAX;
-use crate::{CommandError, GateId, Principal, SessionId};
+use crate::{CommandError, GateId, Principal, PrincipalKind, SessionId};
+
+/// What came of asking for a call.
+#[derive(Debug, Clone)]
+pub enum Asked {
+    /// A rule lets it be made.
+    Allowed,
+    /// The mode or a rule does not.
+    Denied,
+    /// A person is asked: this is the gate.
+    Person(Box<Opened>),
+}
 
 /// A tenant's gates.
 #[derive(Debug, Clone)]
@@ -56,6 +69,28 @@ impl Gates {
             .core
             .command(by, |draft| open::staged(&self.core, &self.agents, draft, wanted));
         done.await?.answer
+    }
+
+    /// Asks whether a call may be made under this mode: a rule may say so without a person, and what it denies is an
+    /// event of the session.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn ask(
+        &self,
+        by: &Principal,
+        (modes, mode): (&Modes, Mode),
+        new: &NewGate,
+        scrubber: &Scrubber,
+    ) -> Result<Asked, GateError> {
+        match modes.of_call(mode, &new.call) {
+            RuleEffect::Allow => Ok(Asked::Allowed),
+            RuleEffect::Deny => {
+                deny(&self.core, by, new).await?;
+                Ok(Asked::Denied)
+            }
+            RuleEffect::Ask => Ok(Asked::Person(Box::new(self.open(by, new, scrubber).await?))),
+        }
     }
 
     /// A gate, pending or ended.
@@ -125,8 +160,12 @@ impl Gates {
     /// nothing.
     ///
     /// # Errors
-    /// `UnknownGate`; `NotPending` when it was decided, so that no decision is lost.
+    /// `Forbidden` for a run; `UnknownGate`; `NotPending` when it was decided, so that no decision is lost.
     pub async fn discard(&self, by: &Principal, gate: GateId) -> Result<Gate, GateError> {
+        if by.kind == PrincipalKind::Run {
+            let principal = by.name.clone();
+            return Err(GateError::Forbidden { principal });
+        }
         let done = self.core.command(by, |draft| async move {
             let end = End {
                 status: GateStatus::Discarded,
@@ -215,6 +254,28 @@ impl Gates {
         gate
     }
 
+    /// Keeps that a gate was shown at a surface, and how that finds it again; again replaces. The gate is as it was.
+    ///
+    /// # Errors
+    /// `UnknownGate`; `Full` for more than 8 surfaces; as any commit.
+    pub async fn shown(
+        &self,
+        by: &Principal,
+        gate: GateId,
+        surface: &Surface,
+        reference: Option<&Scrubbed>,
+    ) -> Result<(), GateError> {
+        display::shown(&self.core, by, gate, surface, reference).await
+    }
+
+    /// Where a gate was shown, at most 8 places.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn displays(&self, gate: GateId) -> Result<Vec<Versioned<GateDisplay>>, CommandError> {
+        display::of(&self.core, gate).await
+    }
+
     /// Waits until a gate has left pending, at once when it has. Decided in another process, it is seen after 5 s at
     /// the latest. Dropping the future ends the wait and decides nothing.
     ///
@@ -227,7 +288,7 @@ impl Gates {
     /// How many wait in this process.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.core.gates.waiting()
+        self.core.gates.waiting.count()
     }
 
     /// One page of a session's grants, oldest first.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -28,11 +28,52 @@ impl Approvers for EveryOperator {
     }
 }
 
+/// Gates at which somebody of this process is: one each.
+#[derive(Debug, Default)]
+pub(crate) struct Registry(Mutex<HashSet<GateId>>);
+
+impl Registry {
+    /// Registers the one at a gate; none when there is one.
+    pub(crate) fn enter(self: &Arc<Self>, gate: GateId) -> Option<Registered> {
+        let is_first = self.gates().insert(gate);
+        is_first.then(|| Registered {
+            registry: Arc::clone(self),
+            gate,
+        })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.gates().len()
+    }
+
+    fn gates(&self) -> MutexGuard<'_, HashSet<GateId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A registration. It ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    registry: Arc<Registry>,
+    gate: GateId,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.gates().remove(&self.gate);
+    }
+}
+
 /// The part of a tenant's gates that is in memory.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(super) approvers: Arc<dyn Approvers>,
-    waiting: Mutex<HashSet<GateId>>,
+    /// Who waits for a decision.
+    pub(super) waiting: Arc<Registry>,
+    /// Who is about to use an approval.
+    pub(crate) redeeming: Arc<Registry>,
+    /// At most so many gates of the tenant are pending; none while nobody counted.
+    pub(super) pending_bound: Mutex<Option<usize>>,
     told: Mutex<VecDeque<Timestamp>>,
 }
 
@@ -40,26 +81,11 @@ impl Shared {
     pub(crate) fn new(approvers: Arc<dyn Approvers>) -> Self {
         Self {
             approvers,
-            waiting: Mutex::default(),
+            waiting: Arc::default(),
+            redeeming: Arc::default(),
+            pending_bound: Mutex::default(),
             told: Mutex::default(),
         }
-    }
-
-    /// Registers the one waiter of a gate; none when there is one.
-    pub(super) fn enter(self: &Arc<Self>, gate: GateId) -> Option<Waiting> {
-        let is_first = self
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(gate);
-        is_first.then(|| Waiting {
-            shared: Arc::clone(self),
-            gate,
-        })
-    }
-
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Whether one more refusal is told as an event: a flood of them is not.
@@ -71,19 +97,5 @@ impl Shared {
             told.push_back(now);
         }
         may
-    }
-}
-
-/// A registration as waiter. It ends when it is dropped.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    shared: Arc<Shared>,
-    gate: GateId,
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.remove(&self.gate);
     }
 }

@@ -1,6 +1,6 @@
 //! Waiting for a gate: in memory, one per gate. Rows are the truth; hints only make it quick.
 
-use dormouse_filesystem::{Prefix, Records};
+use dormouse_filesystem::{Prefix, Records, Watch};
 
 use super::{Gate, GateError};
 use crate::core::Core;
@@ -10,10 +10,11 @@ use crate::{CommandError, GateId};
 
 /// Returns when the gate has left pending; ends with that, or when it is dropped.
 pub(super) async fn wait(core: &Core, gate: GateId) -> Result<Gate, GateError> {
-    let Some(_waiting) = core.gates.enter(gate) else {
+    let Some(_waiting) = core.gates.waiting.enter(gate) else {
         return Err(GateError::AlreadyAwaited { gate });
     };
-    let mut hints = core.store.watch(&rows(core)).await.map_err(CommandError::from)?;
+    // A store that has no room for one more watch is asked now and then instead.
+    let mut hints = core.store.watch(&rows(core)).await.ok();
     let rows = Records::<Gate>::new(&core.space);
     // Ends with the decision.
     loop {
@@ -26,12 +27,21 @@ pub(super) async fn wait(core: &Core, gate: GateId) -> Result<Gate, GateError> {
             Err(error) => return Err(error.into()),
         }
         tokio::select! {
-            hint = hints.next() => if hint.is_none() {
-                tokio::time::sleep(WAIT_POLL).await;
-            },
+            () = hint(&mut hints) => {}
             () = tokio::time::sleep(WAIT_POLL) => {}
         }
     }
+}
+
+/// Returns with the next hint; never when there are none any more.
+async fn hint(hints: &mut Option<Watch>) {
+    if let Some(watch) = hints {
+        if watch.next().await.is_some() {
+            return;
+        }
+        *hints = None;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Where the rows of gates are.

@@ -108,6 +108,9 @@ async fn staged(
     };
     let lease = take(core, &mut draft, &Subject::Run(run.id))?;
     stage_run(core, &mut draft, parked.as_ref(), &run, None).await?;
+    if parked.is_some() || run.attempt > 1 {
+        crate::capability::follow_claim(&core.space, &mut draft, &run).await?;
+    }
     let started = Change::RunStarted {
         task: run.task,
         attempt: run.attempt,

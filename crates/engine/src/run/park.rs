@@ -51,7 +51,7 @@ pub(super) async fn park(
     if let Some(process) = processes.get(&read.id).await? {
         processes.stage_remove(draft.batch(), &process).await?;
     }
-    crate::capability::follow_park(&core.space, &mut draft, read.id).await?;
+    crate::capability::follow_park(&core.space, &mut draft, &read).await?;
     let run = Run {
         state: RunState::Waiting,
         wait: Some(RunWait::Gate { gate }),

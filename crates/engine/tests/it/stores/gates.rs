@@ -8,7 +8,6 @@ use dormouse_engine::gate::{
     Call, Caller, Canonical, Choice, Decide, Gate, GateError, GateFilter, GateStatus, Input, NewGate,
     OpenedHow, Restart, SeenIn, Timeout,
 };
-use dormouse_engine::outcome::Outcome;
 use dormouse_engine::run::{ClaimOptions, Claimed};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::{PrefixedId, SessionId, session};
@@ -152,9 +151,11 @@ super::on_every_store! {
     a_blocking_gate_moves_its_session_in_its_commit_and_the_decision_moves_it_on;
     /// SG-52
     two_calls_at_once_have_a_gate_each_and_no_cooldown_swallows_one;
-    /// SG-53. A parked run is not resumed by anything yet.
+    /// SG-53
     the_same_call_again_finds_its_gate_and_another_input_asks_anew;
     an_equal_call_of_the_next_process_takes_the_gate_over_once;
+    /// SG-55
+    what_a_run_asked_ends_with_it_when_nobody_tries_again;
     /// SG-57
     a_gate_has_one_waiter_and_dropping_it_decides_nothing;
     /// SG-66
@@ -166,8 +167,8 @@ super::on_every_store! {
     the_pending_ones_are_listed_first_and_discarded_ones_not_at_all;
     /// SG-62
     a_secret_in_the_input_is_shown_scrubbed_and_the_digest_is_of_the_real_one;
+    /// SG-72, and `a_row_that_vanishes_under_a_list_is_skipped`.
     a_session_keeps_its_newest_100_ended_gates_whole;
-    no_event_holds_what_was_asked_or_said;
 }
 
 super::on_every_store_of_one_process! {
@@ -214,12 +215,79 @@ async fn the_same_call_again_finds_its_gate_and_another_input_asks_anew(house: H
     assert_eq!((resumed.gate.id, resumed.how), (gate.id, OpenedHow::Found));
     let other = open(&house, &asker.approval("1", r#"{"a":2}"#)).await;
     assert_ne!(other.id, gate.id);
+    house.recover().await;
+    let asker = Asker::next(&house).await;
+    let gate = open(&house, &asker.approval("1", r#"{"a":1}"#)).await;
+    let runs = &house.tenant.runs;
+    runs.started(&asker.claimed, None).await.unwrap();
+    runs.park(&asker.claimed, gate.id, Duration::from_secs(1))
+        .await
+        .unwrap();
     approve(&house, &gate).await;
+    let task = house.tenant.tasks.get(asker.claimed.task.id).await.unwrap();
+    let asker = Asker {
+        claimed: house.claim(&task).await,
+        ..asker
+    };
+    assert_eq!(asker.claimed.run.spawn, 2);
     let decided = try_open(&house, &asker.approval("1", r#"{"a":1}"#))
         .await
         .unwrap();
     assert_eq!((decided.gate.id, decided.gate.word()), (gate.id, "approved"));
-    assert_eq!(events(&house, "gate.opened").await.len(), 2);
+    assert_eq!(events(&house, "gate.opened").await.len(), 3);
+}
+
+async fn what_a_run_asked_ends_with_it_when_nobody_tries_again(house: House) {
+    let mut asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    let task = asker.claimed.task.id;
+    for lost in 1..=4 {
+        house
+            .successor()
+            .await
+            .recover(&super::house::NoOrphans)
+            .await
+            .unwrap();
+        if lost < 4 {
+            assert_eq!(status(&house, &gate).await, "pending", "it is tried again");
+            let options = ClaimOptions {
+                session: Some(asker.session),
+                ..ClaimOptions::default()
+            };
+            let runs = &house.tenant.runs;
+            asker.claimed = runs.claim(&operator(), task, options).await.unwrap();
+        }
+    }
+    let end = house
+        .tenant
+        .gates
+        .get(gate.id)
+        .await
+        .unwrap()
+        .end
+        .clone()
+        .unwrap();
+    assert_eq!(end.cause, Some(Invalidation::RunEnded));
+    let session = house.tenant.sessions.require(asker.session).await.unwrap();
+    assert_eq!(session.state.row(), dormouse_state::Row::Error);
+
+    let asker = Asker::next(&house).await;
+    let gate = open(&house, &asker.approval("2", "{}")).await;
+    let runs = &house.tenant.runs;
+    runs.started(&asker.claimed, None).await.unwrap();
+    runs.park(&asker.claimed, gate.id, Duration::from_secs(1))
+        .await
+        .unwrap();
+    let waiter = tokio::spawn({
+        let (gates, id) = (house.tenant.gates.clone(), gate.id);
+        async move { gates.wait(id).await }
+    });
+    let tasks = &house.tenant.tasks;
+    tasks
+        .cancel(&operator(), asker.claimed.task.id, None)
+        .await
+        .unwrap();
+    assert_eq!(waiter.await.unwrap().unwrap().word(), "invalidated");
 }
 
 async fn an_equal_call_of_the_next_process_takes_the_gate_over_once(house: House) {
@@ -511,44 +579,4 @@ async fn a_session_keeps_its_newest_100_ended_gates_whole(house: House) {
     house.clock.advance(90 * 24 * 3600);
     assert_eq!(gates.retain().await.unwrap().removed, 150);
     assert_eq!(status(&house, &pending).await, "pending");
-}
-
-async fn no_event_holds_what_was_asked_or_said(house: House) {
-    let asker = Asker::new(&house).await;
-    let approval = open(&house, &asker.approval("call-xyz", r#"{"asked":"for-this"}"#)).await;
-    let decide = Decide {
-        comment: Some(Scrubber::empty().scrub("because-of-that")),
-        ..shown(&house, &approval, yes()).await
-    };
-    house.tenant.gates.decide(&operator(), &decide).await.unwrap();
-    let question = asker.asks(NewGate::question(name("alice"), "asked-so"), "q");
-    let question = open(&house, &question).await;
-    let answer = Choice::Answer {
-        text: Some(Scrubber::empty().scrub("the-answer")),
-        chosen: Vec::new(),
-    };
-    let decide = shown(&house, &question, answer).await;
-    house.tenant.gates.decide(&operator(), &decide).await.unwrap();
-    let discarded = open(&house, &asker.approval("d", r#"{"withdrawn":"input"}"#)).await;
-    house
-        .tenant
-        .gates
-        .discard(&operator(), discarded.id)
-        .await
-        .unwrap();
-    let runs = &house.tenant.runs;
-    let lost: Outcome = success();
-    runs.finish(&asker.claimed, &lost, &facts()).await.unwrap();
-    let log = serde_json::to_string(&house.events().await).unwrap();
-    let digest = approval.digest.to_string();
-    for never in [
-        "for-this",
-        "because-of-that",
-        "asked-so",
-        "the-answer",
-        "withdrawn",
-        &digest,
-    ] {
-        assert!(!log.contains(never), "{never} in {log}");
-    }
 }

@@ -1,18 +1,62 @@
 //! Capabilities: one use, one call, one holder.
 
+use dormouse_engine::Tenant;
+use dormouse_engine::agent::AgentConfig;
 use dormouse_engine::capability::{Action, CapabilityEnd, CapabilityError, CapabilityState};
 use dormouse_engine::gate::{Call, Gate};
 use dormouse_engine::recovery::Recovery;
+use dormouse_engine::run::{ClaimOptions, Claimed};
+use dormouse_engine::task::NewTask;
 
 use super::gates::{Asker, approve, call_of, events, open, try_open};
-use super::house::{House, facts, operator, success};
+use super::house::{House, NoOrphans, name, operator};
 
 super::on_every_store! {
     of_two_claimers_one_has_it_and_a_second_use_is_closed;
+    /// SG-77
     a_replaced_holder_is_fenced_and_what_is_anothers_is_missing;
+    /// SG-78, with `the_time_in_which_nobody_could_use_it_is_not_counted`.
     its_time_ends_by_one_write_and_reads_write_none;
+    the_time_in_which_nobody_could_use_it_is_not_counted;
     a_holder_that_vanished_gives_back_what_it_claimed_and_leaves_unknown_what_was_under_way;
     a_revoked_approval_asks_again_and_names_the_former_gate;
+}
+
+async fn the_time_in_which_nobody_could_use_it_is_not_counted(house: House) {
+    let asker = Asker::new(&house).await;
+    let early = approved(&house, &asker, "1").await;
+    let asked = open(&house, &asker.approval("2", "{}")).await;
+    house.live_on(&asker.claimed, 1800).await;
+    let runs = &house.tenant.runs;
+    runs.started(&asker.claimed, None).await.unwrap();
+    runs.park(&asker.claimed, asked.id, std::time::Duration::from_secs(1800))
+        .await
+        .unwrap();
+    house.clock.advance(7200);
+    approve(&house, &asked).await;
+    house.clock.advance(7200);
+    assert_eq!(house.engine.expire_due().await.unwrap().capabilities, 0);
+    let task = house.tenant.tasks.get(asker.claimed.task.id).await.unwrap();
+    let resumed = house.claim(&task).await;
+    assert_eq!(resumed.run.id, asker.claimed.run.id);
+    let left = async |gate: &Gate| {
+        let row = house.tenant.capabilities.get(gate.id).await.unwrap().unwrap();
+        let now = dormouse_engine::Clock::now(&*house.clock);
+        row.expires_at.duration_since(now).as_secs()
+    };
+    assert_eq!((left(&early).await, left(&asked).await), (1800, 3600));
+    house.live_on(&resumed, 1799).await;
+    let capabilities = &house.tenant.capabilities;
+    capabilities
+        .claim(early.id, early.digest, &resumed)
+        .await
+        .unwrap();
+    capabilities.abort(early.id, &resumed, true).await.unwrap();
+    house.live_on(&resumed, 1).await;
+    assert_eq!(house.engine.expire_due().await.unwrap().capabilities, 1);
+    let end = CapabilityEnd::Expired;
+    assert_eq!(state(&house, &early).await, CapabilityState::Closed { end });
+    assert_eq!(state(&house, &asked).await, CapabilityState::Active);
 }
 
 /// Running a command, once it is approved.
@@ -93,29 +137,59 @@ async fn of_two_claimers_one_has_it_and_a_second_use_is_closed(house: House) {
     let gate = approved(&house, &asker, "2").await;
     let claim = || capabilities.redeem(gate.id, Bash("{}"), &asker.claimed);
     let (one, other) = tokio::join!(claim(), claim());
-    assert!(one.is_ok() && other.is_ok(), "the same holder repeats itself");
+    assert_ne!(one.is_ok(), other.is_ok(), "one of two claimers has it");
+    let refused = [one.err(), other.err()].into_iter().flatten().next().unwrap();
+    assert!(matches!(refused, CapabilityError::Claimed { .. }), "{refused}");
+    // It was dropped, and nothing was done.
+    let dispatch = claim().await.unwrap().dispatch(&asker.claimed).await.unwrap();
+    drop(dispatch);
+    let under_way = claim().await.unwrap_err();
+    assert!(
+        matches!(under_way, CapabilityError::Refused { reason: "under_way" }),
+        "it may have been done: {under_way}"
+    );
 }
 
 async fn a_replaced_holder_is_fenced_and_what_is_anothers_is_missing(house: House) {
     let asker = Asker::new(&house).await;
     let gate = approved(&house, &asker, "1").await;
-    let stranger = Asker::next(&house).await;
-    let capabilities = &house.tenant.capabilities;
-    let before = capabilities.get(gate.id).await.unwrap().unwrap().version();
-    let missing = capabilities
-        .claim(gate.id, gate.digest, &stranger.claimed)
-        .await
-        .unwrap_err();
-    assert!(matches!(missing, CapabilityError::Unknown { .. }), "{missing}");
+    let before = house.tenant.capabilities.get(gate.id).await.unwrap().unwrap();
+    let unchanged = async || {
+        let after = house.tenant.capabilities.get(gate.id).await.unwrap().unwrap();
+        assert_eq!((after.version(), &*after), (before.version(), &*before));
+    };
+    let is_missing = async |tenant: &Tenant, holder: &Claimed| {
+        let missing = tenant
+            .capabilities
+            .claim(gate.id, gate.digest, holder)
+            .await
+            .unwrap_err();
+        assert!(matches!(missing, CapabilityError::Unknown { .. }), "{missing}");
+    };
+    let of_another_origin = Asker::next(&house).await;
+    is_missing(&house.tenant, &of_another_origin.claimed).await;
+    let bob = house.agent("bob").await;
+    let of_another_agent = house.claim(&house.task(NewTask::new(bob, "count")).await).await;
+    is_missing(&house.tenant, &of_another_agent).await;
     let other = house.engine.tenant(&"other".parse().unwrap()).await.unwrap();
-    assert!(other.capabilities.get(gate.id).await.unwrap().is_none());
-
-    house
-        .tenant
-        .runs
-        .finish(&asker.claimed, &success(), &facts())
+    other
+        .agents
+        .create(&operator(), &name("alice"), AgentConfig::default())
         .await
         .unwrap();
+    let task = other
+        .tasks
+        .create(&operator(), NewTask::new(name("alice"), "count"))
+        .await
+        .unwrap();
+    let options = ClaimOptions::default();
+    let of_another_tenant = other.runs.claim(&operator(), task.id, options).await.unwrap();
+    is_missing(&other, &of_another_tenant).await;
+    unchanged().await;
+
+    house.successor().await.recover(&NoOrphans).await.unwrap();
+    let capabilities = &house.tenant.capabilities;
+    let lost = capabilities.get(gate.id).await.unwrap().unwrap();
     let fenced = capabilities
         .claim(gate.id, gate.digest, &asker.claimed)
         .await
@@ -124,10 +198,14 @@ async fn a_replaced_holder_is_fenced_and_what_is_anothers_is_missing(house: Hous
         matches!(&fenced, CapabilityError::Command(error) if error.code() == "fenced"),
         "{fenced}"
     );
-    assert_eq!(
-        capabilities.get(gate.id).await.unwrap().unwrap().version(),
-        before
-    );
+    let after = capabilities.get(gate.id).await.unwrap().unwrap();
+    assert_eq!((after.version(), &*after), (lost.version(), &*lost));
+    let task = house.tenant.tasks.get(asker.claimed.task.id).await.unwrap();
+    let of_no_session = house.claim(&task).await;
+    let before = capabilities.get(gate.id).await.unwrap().unwrap();
+    is_missing(&house.tenant, &of_no_session).await;
+    let after = capabilities.get(gate.id).await.unwrap().unwrap();
+    assert_eq!((after.version(), &*after), (before.version(), &*before));
 }
 
 async fn its_time_ends_by_one_write_and_reads_write_none(house: House) {

@@ -15,6 +15,7 @@ use super::gates::{Asker, approve, events, open, shown, status, try_open, yes};
 use super::house::{House, facts, name, operator, success};
 
 super::on_every_store! {
+    /// SG-45, with `an_approval_that_races_a_discard_is_never_lost` and two processes in `gates_crash`.
     of_100_deciders_one_wins_and_the_others_are_told_who;
     an_approval_that_races_a_discard_is_never_lost;
     the_winner_repeats_and_is_answered_as_the_first_time;
@@ -26,6 +27,7 @@ super::on_every_store! {
     what_was_shown_otherwise_is_changed_and_an_old_button_is_dead;
     /// SG-65
     all_is_what_was_shown_and_each_has_its_own_answer;
+    /// SG-63
     a_run_never_decides_and_a_right_taken_away_is_gone_at_once;
     each_way_out_of_pending_is_told_once;
     what_is_asked_elsewhere_is_not_decided_here;
@@ -43,12 +45,21 @@ async fn of_100_deciders_one_wins_and_the_others_are_told_who(house: House) {
     let gate = open(&house, &asker.approval("1", "{}")).await;
     let approve = shown(&house, &gate, yes()).await;
     let reject = shown(&house, &gate, Choice::Reject).await;
+    let other = house
+        .neighbour()
+        .await
+        .tenant(&super::house::tenant_id())
+        .await
+        .unwrap();
     let deciding = (0..100).map(|nth| {
-        let (gates, decide) = (
-            house.tenant.gates.clone(),
-            if nth % 2 == 0 { &approve } else { &reject },
-        );
-        let decide = decide.clone();
+        // By two engines over the store, and both ways.
+        let gates = if nth % 4 < 2 {
+            &house.tenant.gates
+        } else {
+            &other.gates
+        };
+        let decide = if nth % 2 == 0 { &approve } else { &reject };
+        let (gates, decide) = (gates.clone(), decide.clone());
         tokio::spawn(async move { gates.decide(&decider(nth), &decide).await })
     });
     let answers = futures::future::join_all(deciding.collect::<Vec<_>>()).await;

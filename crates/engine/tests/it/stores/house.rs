@@ -1,5 +1,6 @@
 //! An engine over a store, with a clock that tests move.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dormouse_engine::agent::AgentConfig;
@@ -16,7 +17,9 @@ use dormouse_engine::{
     AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, Seat,
     Tenant, TenantId,
 };
-use dormouse_filesystem::{Namespace, Opener, Position, RecordStore, Requirements, System};
+use dormouse_filesystem::{
+    Deadline, Entry, Item, Namespace, Opener, Page, Position, Prefix, RecordStore, Requirements, System,
+};
 use dormouse_secrets::Scrubbed;
 use jiff::{SignedDuration, Timestamp};
 
@@ -53,6 +56,9 @@ impl Orphans for NoOrphans {
         OrphanFate::Gone
     }
 }
+
+/// The seed of the next engine.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// One engine, and what is needed to open another over the same store.
 #[derive(Debug)]
@@ -106,6 +112,21 @@ impl House {
         Self::seated(None, Arc::clone(&store), Place::Memory(store), clock).await
     }
 
+    /// In a process beside the test's, over the store that it was told of, on this seat.
+    pub(crate) async fn told(told: &str, seat: &str) -> Self {
+        // No two processes make the same ids.
+        SERIAL.store(u64::from(std::process::id()) << 20, Ordering::Relaxed);
+        let store = Place::open_told(told).await;
+        let seat = Some(Seat::new(seat));
+        Self::seated(
+            seat,
+            Arc::clone(&store),
+            Place::Memory(store),
+            Arc::new(HandClock::new()),
+        )
+        .await
+    }
+
     /// A place that one process has at a time.
     pub(super) fn seat() -> Seat {
         Seat::new("under the oak")
@@ -147,6 +168,26 @@ impl House {
         drop((engine, tenant));
         let store = place.reopen(store).await;
         Self::on(store, place, clock).await
+    }
+
+    /// Where its store is.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Its place alone: the store is closed.
+    pub(crate) async fn closed(self) -> Place {
+        let Self {
+            engine,
+            tenant,
+            store,
+            place,
+            ..
+        } = self;
+        drop((engine, tenant));
+        let deadline = Deadline::after(std::time::Duration::from_secs(10));
+        store.close(deadline).await.unwrap();
+        place
     }
 
     /// A second engine over the same open store, of another epoch.
@@ -208,6 +249,42 @@ impl House {
             .unwrap()
     }
 
+    /// All bytes of its store: every record with its key, every entry of every log.
+    pub(crate) async fn stored(&self) -> String {
+        let mut stored = String::new();
+        for entry in self.entries().await {
+            let value = String::from_utf8_lossy(&entry.value);
+            stored.push_str(&format!("{} {value}\n", entry.key));
+        }
+        let root = Prefix::root();
+        for (log, head) in self.store.heads(&root, None, 1000).await.unwrap() {
+            let before_first = Position::new(head.first.get() - 1);
+            for logged in self.store.tail(&log, before_first, 1000).await.unwrap() {
+                stored.push_str(&String::from_utf8_lossy(&logged.entry));
+            }
+        }
+        stored
+    }
+
+    /// All its records.
+    pub(crate) async fn entries(&self) -> Vec<Entry> {
+        let mut page = Page::of(Prefix::root());
+        let mut entries = Vec::new();
+        loop {
+            let listed = self.store.list(&page).await.unwrap();
+            for item in listed.items {
+                match item {
+                    Item::Entry(entry) => entries.push(entry),
+                    other => panic!("{other:?}"),
+                }
+            }
+            page.after = listed.next;
+            if page.after.is_none() {
+                return entries;
+            }
+        }
+    }
+
     /// Lets this much time pass under a run that lives.
     pub(crate) async fn live_on(&self, claimed: &Claimed, seconds: i64) {
         let mut left = seconds;
@@ -251,8 +328,7 @@ async fn engine_with(
     seat: Option<Seat>,
     approvers: Arc<dyn Approvers>,
 ) -> Engine {
-    static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-    let seed = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let seed = SERIAL.fetch_add(1, Ordering::Relaxed);
     let need = Requirements::volatile();
     let system = Namespace::<System>::open(Arc::clone(store), &need, Opener::at(Timestamp::UNIX_EPOCH, seed))
         .await

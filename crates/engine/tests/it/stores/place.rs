@@ -85,6 +85,25 @@ impl Place {
         matches!(self, Self::Postgres(_))
     }
 
+    /// What a child process is told, to open the same.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Memory(_) => unreachable!("no other process opens it"),
+            Self::Sled(folder) => format!("sled:{}", folder.path().display()),
+            Self::Local(_) => unreachable!("no test asks for it"),
+            Self::Postgres(schema) => format!("postgres:{}", schema.0),
+        }
+    }
+
+    /// The store that a child process was told of.
+    pub(crate) async fn open_told(told: &str) -> Arc<dyn RecordStore> {
+        match told.split_once(':').unwrap() {
+            ("sled", path) => open_sled(Path::new(path)).await,
+            ("postgres", schema) => open_postgres(schema).await,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Closed and opened again.
     pub(crate) async fn reopen(&self, store: Arc<dyn RecordStore>) -> Arc<dyn RecordStore> {
         if let Self::Memory(store) = self {

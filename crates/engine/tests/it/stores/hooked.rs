@@ -1,0 +1,125 @@
+//! A store in whose way tests stand: hints that never come, commits that fail, a row that goes while it is looked for.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use dormouse_filesystem::capability::Reach;
+use dormouse_filesystem::{
+    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Key, Lane,
+    Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
+};
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+
+/// Memory, taken for a store that processes of several machines may write.
+#[derive(Debug)]
+pub(super) struct Hooked {
+    inner: Memory,
+    /// No watch ever rings.
+    pub(super) is_deaf: AtomicBool,
+    /// Commits are refused.
+    pub(super) is_full: AtomicBool,
+    /// Removed before records are read next.
+    pub(super) vanishing: Mutex<Option<Key>>,
+}
+
+impl Hooked {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inner: Memory::new(Timestamp::UNIX_EPOCH),
+            is_deaf: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
+            vanishing: Mutex::new(None),
+        })
+    }
+
+    async fn vanish(&self) {
+        let Some(key) = self.vanishing.lock().unwrap().take() else {
+            return;
+        };
+        let entry = self.inner.get(&key).await.unwrap().unwrap();
+        let mut batch = Batch::new(Lane::System);
+        batch.delete(key, entry.version);
+        let deadline = Deadline::after(std::time::Duration::from_secs(1));
+        self.inner.commit(batch, deadline).await.unwrap();
+    }
+}
+
+impl fmt::Display for Hooked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl RecordStore for Hooked {
+    fn capabilities(&self, at: &Prefix) -> Capabilities {
+        Capabilities {
+            reach: Reach::Cluster,
+            ..self.inner.capabilities(at)
+        }
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
+        self.inner.get(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
+        self.vanish().await;
+        self.inner.get_many(keys).await
+    }
+
+    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
+        self.inner.list(page).await
+    }
+
+    async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(CommitError::TooLarge { limit: "hooked" });
+        }
+        self.inner.commit(batch, deadline).await
+    }
+
+    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
+        self.inner.tail(log, after, limit).await
+    }
+
+    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
+        self.inner.head(log).await
+    }
+
+    async fn heads(
+        &self,
+        under: &Prefix,
+        after: Option<&Stream>,
+        limit: usize,
+    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
+        self.inner.heads(under, after, limit).await
+    }
+
+    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
+        self.inner.truncate(log, before).await
+    }
+
+    async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
+        if self.is_deaf.load(Ordering::SeqCst) {
+            return self.inner.watch(&Prefix::parse("nowhere").unwrap()).await;
+        }
+        self.inner.watch(prefix).await
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        self.inner.export(prefix)
+    }
+
+    async fn health(&self) -> Health {
+        self.inner.health().await
+    }
+
+    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
+        self.inner.close(deadline).await
+    }
+}
