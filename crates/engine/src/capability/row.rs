@@ -180,7 +180,9 @@ impl Record for Capability {
         }
         let origin = IndexValue::name(&self.origin.id());
         entries.push(IndexEntry::new(CapabilityIndex::Origin, [origin]));
-        if self.stands_since.is_none() {
+        // While its effect may be happening it does not expire.
+        let can_expire = !matches!(self.state, CapabilityState::Dispatching { .. });
+        if can_expire && self.stands_since.is_none() {
             let due = IndexValue::instant(self.expires_at);
             entries.push(IndexEntry::new(CapabilityIndex::Due, [due]));
         }

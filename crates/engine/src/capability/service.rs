@@ -374,7 +374,10 @@ pub(crate) async fn expire_due(engine: &Engine, now: Timestamp) -> Result<usize,
             let Some(Ok(tenant)) = owner.first().map(|name| name.as_str().parse::<TenantId>()) else {
                 continue;
             };
-            ended += usize::from(engine.handle(&tenant).capabilities.expire(id).await?);
+            match engine.handle(&tenant).capabilities.expire(id).await {
+                Ok(was_ended) => ended += usize::from(was_ended),
+                Err(error) => tracing::warn!(%tenant, gate = %id, %error, "a capability did not expire"),
+            }
         }
         after = page.next;
         if after.is_none() {

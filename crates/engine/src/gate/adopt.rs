@@ -100,7 +100,11 @@ async fn can_adopt(core: &Core, gate: &Gate) -> Result<bool, CommandError> {
 }
 
 /// Whether whoever made a call still waits for its answer, as seen by a later caller.
-async fn waits(core: &Core, former: Option<Caller>, now: Option<Caller>) -> Result<bool, CommandError> {
+pub(super) async fn waits(
+    core: &Core,
+    former: Option<Caller>,
+    now: Option<Caller>,
+) -> Result<bool, CommandError> {
     let Some(former) = former else { return Ok(true) };
     if let Some(now) = now
         && now.run == former.run

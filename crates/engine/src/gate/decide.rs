@@ -160,7 +160,7 @@ pub(super) async fn staged(
         said: Some(said),
     };
     let left = leave(core, &mut draft, &read, end).await?;
-    stage_grant(core, &mut draft, &left.gate, by)?;
+    stage_grant(core, &mut draft, &left.gate, by).await?;
     Ok(Verdict::Commit(draft, Ok((left.gate, left.stopped))))
 }
 
@@ -404,7 +404,12 @@ fn tell_refused(
 }
 
 /// An approval for the session is a grant as well. One that stands for the same calls stays.
-fn stage_grant(core: &Core, draft: &mut Draft, gate: &Gate, by: &Principal) -> Result<(), CommandError> {
+async fn stage_grant(
+    core: &Core,
+    draft: &mut Draft,
+    gate: &Gate,
+    by: &Principal,
+) -> Result<(), CommandError> {
     let end = gate.end.as_ref().expect("it was decided");
     let scope = end.said.as_ref().map_or(Scope::Once, |said| said.scope);
     let (Some(turn), GateStatus::Approved, Scope::Session) = (&gate.session, end.status, scope) else {
@@ -423,6 +428,11 @@ fn stage_grant(core: &Core, draft: &mut Draft, gate: &Gate, by: &Principal) -> R
         created_at: draft.now(),
         op: draft.op(),
     };
-    Records::new(&core.space).stage_create(draft.batch(), &grant)?;
+    let grants = Records::<StandingGrant>::new(&core.space);
+    if let Some(read) = grants.get(&grant.key).await? {
+        grants.stage_check(draft.batch(), &read);
+        return Ok(());
+    }
+    grants.stage_create(draft.batch(), &grant)?;
     draft.tell(&gate.about(), &Change::GateGranted { grant: gate.id })
 }

@@ -25,6 +25,11 @@ pub(crate) async fn follow_run(
     if is_tried_again {
         return Ok(());
     }
+    end_asked_by(core, draft, run).await
+}
+
+/// Stages that what a run asks outside of a session lost its meaning with it.
+pub(crate) async fn end_asked_by(core: &Core, draft: &mut Draft, run: &Run) -> Result<(), CommandError> {
     for gate in awaited_by(core, run.id).await? {
         if gate.session.is_none() {
             let end = invalidated(draft, Invalidation::RunEnded);

@@ -4,7 +4,7 @@ use dormouse_filesystem::{Digest, IndexValue, Query, Records, Versioned};
 use dormouse_secrets::Scrubber;
 use dormouse_state::{Answer, CallId, Event, GateKind, Ignored, Observed, Position, Rejected, SourceId};
 
-use super::adopt::{Before, adopted, asked_before};
+use super::adopt::{Before, adopted, asked_before, waits};
 use super::link::{Heard, Word, tell_session};
 use super::resolve::{IsAwaited, stage_consequences, state_id};
 use super::{
@@ -104,12 +104,12 @@ pub(super) async fn staged(
     };
     let mut previous = None;
     if let Some(key) = &key {
-        match asked_before(core, key).await? {
-            Before::Is(gate) => {
-                let how = OpenedHow::Found;
-                return Ok(Verdict::Nothing(Ok(Opened { gate: *gate, how })));
+        // A key whose gate was left to a later call names nothing any more: a further equal call has its own.
+        if !key.is_adopted {
+            match asked_before(core, key).await? {
+                Before::Is(gate) => return found(core, draft, key, wanted, *gate).await,
+                Before::Was(gate) => previous = gate,
             }
-            Before::Was(gate) => previous = gate,
         }
     } else if let Some(key) = wanted.key
         && let Some(gate) = adopted(core, &mut draft, key, wanted).await?
@@ -125,6 +125,34 @@ pub(super) async fn staged(
         previous,
     };
     making.staged(draft).await
+}
+
+/// The same call finds its gate. Where whoever asked before no longer waits, the call is this caller's from now on: no
+/// other equal call takes the gate over as long as this one waits.
+async fn found(
+    core: &Core,
+    mut draft: Draft,
+    key: &Versioned<GateKey>,
+    wanted: &Prepared<'_>,
+    gate: Gate,
+) -> Result<Answered, CommandError> {
+    let answer = Ok(Opened {
+        gate,
+        how: OpenedHow::Found,
+    });
+    let caller = wanted.caller();
+    if caller.is_none() || key.caller == caller || waits(core, key.caller, caller).await? {
+        return Ok(Verdict::Nothing(answer));
+    }
+    let mine = GateKey {
+        caller,
+        op: draft.op(),
+        ..GateKey::clone(key)
+    };
+    Records::<GateKey>::new(&core.space)
+        .stage_replace(draft.batch(), key, &mine)
+        .await?;
+    Ok(Verdict::Commit(draft, answer))
 }
 
 pub(super) fn new_key(draft: &Draft, key: KeyId, wanted: &Prepared<'_>, gate: GateId) -> GateKey {
@@ -188,6 +216,10 @@ impl Making<'_> {
     async fn staged(&self, mut draft: Draft) -> Result<Answered, CommandError> {
         let id = GateId::make(draft.now(), &self.core.environment.random);
         let grant = self.grant().await?;
+        if let Some(grant) = &grant {
+            // Taken back meanwhile, it approves nothing.
+            Records::<StandingGrant>::new(&self.core.space).stage_check(draft.batch(), grant);
+        }
         if grant.is_none() && pending::is_full(self.core).await? {
             return self.full(draft, "gates.pending_tenant_max");
         }

@@ -31,6 +31,8 @@ pub struct GatesRecovered {
     pub invalidated: usize,
     /// Their deadline was further away than they were given, since the clock went back, and was pulled in.
     pub pulled_in: usize,
+    /// They could not be read or written.
+    pub left: usize,
 }
 
 /// What was due.
@@ -51,32 +53,55 @@ impl Engine {
     pub async fn expire_due(&self) -> Result<DueEnded, CommandError> {
         let now = self.environment().clock.now();
         let mut ended = DueEnded::default();
+        // One that cannot be read keeps no other from its time.
+        let mut trouble = None;
         for (tenant, gate) in self.pending_gates(Some(now)).await? {
-            ended.gates += usize::from(self.handle(&tenant).gates.expire(gate).await?);
+            match self.handle(&tenant).gates.expire(gate).await {
+                Ok(was_ended) => ended.gates += usize::from(was_ended),
+                Err(error) => {
+                    tracing::warn!(%tenant, %gate, %error, "a gate did not expire");
+                    trouble.get_or_insert(error);
+                }
+            }
         }
         ended.capabilities = crate::capability::expire_due(self, now).await?;
-        Ok(ended)
+        trouble.map_or(Ok(ended), Err)
     }
 
-    /// What a start does with pending gates: to be called once, after [`recover`](Self::recover).
+    /// What a start does with pending gates: to be called once, after [`recover`](Self::recover). A gate that cannot be
+    /// read, or whose session, run or task cannot, is left as it is, counted and told in the log.
     ///
     /// # Errors
-    /// As any read and any commit.
+    /// As any read.
     pub async fn recover_gates(&self, restart: Restart) -> Result<GatesRecovered, CommandError> {
         let mut recovered = GatesRecovered::default();
         for (tenant, id) in self.pending_gates(None).await? {
-            let gates = self.handle(&tenant).gates;
-            let core = &gates.core;
-            if gates.expire(id).await? {
-                recovered.expired += 1;
-            } else if restart == Restart::Invalidate && self.died(core, id).await? {
-                let ended = gates.invalidate(id, Invalidation::Restart).await?;
-                recovered.invalidated += usize::from(ended);
-            } else {
-                recovered.pulled_in += usize::from(pull_in(core, id).await?);
+            if let Err(error) = self.recover_gate(&tenant, id, restart, &mut recovered).await {
+                tracing::warn!(%tenant, gate = %id, %error, "a pending gate was left as it is");
+                recovered.left += 1;
             }
         }
         Ok(recovered)
+    }
+
+    async fn recover_gate(
+        &self,
+        tenant: &TenantId,
+        id: GateId,
+        restart: Restart,
+        recovered: &mut GatesRecovered,
+    ) -> Result<(), CommandError> {
+        let gates = self.handle(tenant).gates;
+        let core = &gates.core;
+        if gates.expire(id).await? {
+            recovered.expired += 1;
+        } else if restart == Restart::Invalidate && self.died(core, id).await? {
+            let ended = gates.invalidate(id, Invalidation::Restart).await?;
+            recovered.invalidated += usize::from(ended);
+        } else {
+            recovered.pulled_in += usize::from(pull_in(core, id).await?);
+        }
+        Ok(())
     }
 
     /// Whether a gate's run died with its process: in a store of this process alone all have, in a shared one those

@@ -12,7 +12,7 @@ use crate::draft::Draft;
 use crate::event::Change;
 use crate::limits::PAGE_MAX;
 use crate::run::{Run, RunState, StopReason, Stopped, stage_stop};
-use crate::task::{Cause, Task, TaskEvent, TaskState, Wait, move_task};
+use crate::task::{Cause, Task, TaskEvent, TaskState, Wait, move_task_in};
 use crate::{CommandError, GateId, SessionId, Subject};
 
 /// A gate that will have left pending with the commit of the draft.
@@ -52,7 +52,7 @@ pub(super) async fn leave(
     let run = caller(core, read).await?;
     let gate = stage_end(&core.space, draft, read, end, IsAwaited::by(read, run.as_deref())).await?;
     tell(core, draft, &gate, run.as_deref()).await?;
-    wake_task(core, draft, &gate).await?;
+    wake_task(&core.space, draft, &gate).await?;
     let stopped = stop_run(core, draft, &gate, run.as_deref()).await?;
     Ok(Left { gate, stopped })
 }
@@ -101,11 +101,11 @@ async fn tell(core: &Core, draft: &mut Draft, gate: &Gate, run: Option<&Run>) ->
 }
 
 /// A task that waits for the gate is ready again.
-async fn wake_task(core: &Core, draft: &mut Draft, gate: &Gate) -> Result<(), CommandError> {
+async fn wake_task(space: &Namespace<Tenant>, draft: &mut Draft, gate: &Gate) -> Result<(), CommandError> {
     let Subject::Task(id) = gate.origin else {
         return Ok(());
     };
-    let Some(task) = Records::<Task>::new(&core.space).get(&id).await? else {
+    let Some(task) = Records::<Task>::new(space).get(&id).await? else {
         return Ok(());
     };
     if task.state
@@ -115,7 +115,8 @@ async fn wake_task(core: &Core, draft: &mut Draft, gate: &Gate) -> Result<(), Co
     {
         return Ok(());
     }
-    move_task(core, draft, &task, &TaskEvent::Due, Cause::default()).await?;
+    // What is due waits for no spread delay.
+    move_task_in(space, 0, draft, &task, &TaskEvent::Due, Cause::default()).await?;
     Ok(())
 }
 
@@ -233,12 +234,10 @@ async fn end_by_session(
     if !read.is_pending() {
         return Ok(());
     }
-    let end = invalidated(draft, cause);
-    stage_end(space, draft, &read, end, IsAwaited::No).await?;
-    Ok(())
+    stage_invalidated(space, draft, &read, cause).await
 }
 
-/// Stages that a gate lost its meaning, and nothing beside it.
+/// Stages that a gate lost its meaning. A task that waits for it goes on, unless it ends with the same.
 pub(crate) async fn stage_invalidated(
     space: &Namespace<Tenant>,
     draft: &mut Draft,
@@ -246,8 +245,15 @@ pub(crate) async fn stage_invalidated(
     cause: Invalidation,
 ) -> Result<(), CommandError> {
     let end = invalidated(draft, cause);
-    stage_end(space, draft, read, end, IsAwaited::No).await?;
-    Ok(())
+    let gate = stage_end(space, draft, read, end, IsAwaited::No).await?;
+    match cause {
+        Invalidation::Superseded
+        | Invalidation::SettledElsewhere
+        | Invalidation::TurnOver
+        | Invalidation::Restart => wake_task(space, draft, &gate).await,
+        // Whoever ends the run or the session says what becomes of its task.
+        Invalidation::RunEnded | Invalidation::SessionEnded | Invalidation::AgentDeleted => Ok(()),
+    }
 }
 
 /// The end of a gate that lost its meaning.

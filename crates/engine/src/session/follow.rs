@@ -11,10 +11,11 @@ use super::create::created;
 use super::live::Newest;
 use super::told::tell_applied;
 use super::{SessionRow, TurnTask};
-use crate::gate::follow_session;
+use crate::core::Core;
+use crate::gate::{end_asked_by, follow_session};
 use crate::outcome::Outcome;
 use crate::run::{Companion, Run, RunState, is_tried_again};
-use crate::{CommandError, Draft, Reason, SessionId, Subject};
+use crate::{CommandError, Draft, Reason, RunId, SessionId, Subject, TaskId};
 
 /// Lets sessions follow the runs that name one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,6 +48,38 @@ impl Companion for Sessions {
             None => begun(tenant, draft, id, change).await,
         }
     }
+}
+
+/// Stages that a task was called off between two attempts: the turn that waited for the next one is over, and so is what
+/// the last one asked.
+pub(crate) async fn called_off(
+    core: &Core,
+    draft: &mut Draft,
+    task: TaskId,
+    last_run: RunId,
+) -> Result<(), CommandError> {
+    let Some(run) = Records::<Run>::new(&core.space).get(&last_run).await? else {
+        return Ok(());
+    };
+    end_asked_by(core, draft, &run).await?;
+    let Some(id) = run.session else { return Ok(()) };
+    let Some(read) = Newest::read(&core.space, id).await? else {
+        return Ok(());
+    };
+    let session = read.session(draft.session_options(), draft.now())?;
+    let (turn, is_bound) = (session.view().turn.clone(), session.view().run.is_some());
+    let whose = read.row.turn_task.filter(|whose| whose.turn == turn.number);
+    if is_bound || !turn.is_running() || whose.is_none_or(|whose| whose.task != task) {
+        return Ok(());
+    }
+    let mut hearing = Hearing::new(session, &read.row, draft);
+    let run = run_id(&run);
+    hearing.say(&Command::BindRun { run: run.clone() });
+    hearing.say(&Command::RunEnded {
+        run,
+        end: RunEnd::Cancelled,
+    });
+    staged(&core.space, draft, &read, hearing).await
 }
 
 /// What became of a run.
@@ -99,6 +132,16 @@ async fn moved(
     let session = read.session(draft.session_options(), draft.now())?;
     let mut hearing = Hearing::new(session, &read.row, draft);
     hearing.hear(change)?;
+    staged(tenant, draft, read, hearing).await
+}
+
+/// Stages what a session heard.
+async fn staged(
+    tenant: &Namespace<Tenant>,
+    draft: &mut Draft,
+    read: &Newest,
+    hearing: Hearing,
+) -> Result<(), CommandError> {
     if hearing.told.is_empty() {
         return Ok(());
     }

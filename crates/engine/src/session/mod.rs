@@ -30,6 +30,7 @@ pub use create::{Created, CreatedHow, NewSession, Outside, SessionKey};
 pub use dormouse_state::driver::Driven;
 pub use drivers::Unsaved;
 pub use follow::Sessions;
+pub(crate) use follow::called_off;
 pub use live::SessionLive;
 pub use row::{External, LifeEnd, SessionIndex, SessionRow, TurnTask};
 pub use service::SessionService;

@@ -1,6 +1,6 @@
 //! Moving a task by its table: the row and its events, staged in a command's draft.
 
-use dormouse_filesystem::{Records, Versioned};
+use dormouse_filesystem::{Namespace, Records, Tenant, Versioned};
 use dormouse_secrets::Scrubbed;
 
 use super::{Settled, Task, TaskEvent, TaskState, Wait, decide};
@@ -78,7 +78,20 @@ pub(crate) async fn move_task(
     event: &TaskEvent<'_>,
     cause: Cause,
 ) -> Result<Moved, CommandError> {
-    let facts = read.facts(draft.now(), core.environment.random.number());
+    let random = core.environment.random.number();
+    move_task_in(&core.space, random, draft, read, event, cause).await
+}
+
+/// As [`move_task`], with the number that spreads its delays.
+pub(crate) async fn move_task_in(
+    space: &Namespace<Tenant>,
+    random: u64,
+    draft: &mut Draft,
+    read: &Versioned<Task>,
+    event: &TaskEvent<'_>,
+    cause: Cause,
+) -> Result<Moved, CommandError> {
+    let facts = read.facts(draft.now(), random);
     let settled = match decide(&read.state, event, &facts) {
         Decision::Apply(settled) => settled,
         Decision::Same => return Ok(Moved::Same),
@@ -93,7 +106,7 @@ pub(crate) async fn move_task(
         }
     };
     let task = moved(read, event, settled, &cause, draft);
-    Records::<Task>::new(&core.space)
+    Records::<Task>::new(space)
         .stage_replace(draft.batch(), read, &task)
         .await?;
     if let Some(change) = told(&task, event, cause) {

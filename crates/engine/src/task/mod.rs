@@ -21,7 +21,7 @@ pub use settle::{Counters, Settled, backoff, settle_lapse, settle_outcome};
 pub use state::{TaskState, Wait};
 pub use table::{Gone, Lapse, TaskEvent, TaskFacts, decide, decide_delete, ready_or_wait};
 
-pub(crate) use change::{Cause, Moved, move_task, park_task};
+pub(crate) use change::{Cause, Moved, move_task, move_task_in, park_task};
 pub(crate) use combine::Creations;
 
 use crate::command::CommandSpec;

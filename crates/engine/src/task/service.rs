@@ -12,6 +12,7 @@ use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
 use crate::limits::REASON_MAX;
 use crate::run::{StopReason, Stopped, parked, stage_stop};
+use crate::session::called_off;
 use crate::{CommandError, Principal, TaskId};
 
 /// A tenant's tasks.
@@ -100,6 +101,8 @@ impl Tasks {
                             reason: reason.clone(),
                         };
                         stage_stop(&self.core, &mut draft, run.id, stop).await?;
+                    } else if let Some(last) = read.last_run {
+                        called_off(&self.core, &mut draft, id, last).await?;
                     }
                     Ok(Verdict::Commit(draft, (*task, None)))
                 }

@@ -91,7 +91,9 @@ impl<S: Store> Driver<S> {
         let now = Instant::now();
         let idle_at = self.session.poll_timeout().map(|idle_at| {
             let left = until(idle_at, self.clock.now());
-            self.retry_at.unwrap_or(now + left)
+            // After trouble not before the retry, and never before it is due: a time gone by would wake it again and again.
+            let due = now + left;
+            self.retry_at.map_or(due, |retry_at| retry_at.max(due))
         });
         let flush_at = self.flush_at.filter(|_| self.is_ahead);
         let rest_at = self.busy_at + self.options.linger;

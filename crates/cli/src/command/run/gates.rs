@@ -310,10 +310,7 @@ impl Person {
     /// Forgets what was typed before they are asked: it was no answer to this.
     fn turn_to(&mut self, asked_at: &mut Instant) {
         // Where it cannot be, the time of each line tells.
-        drop(rustix::termios::tcflush(
-            std::io::stdin(),
-            rustix::termios::QueueSelector::IFlush,
-        ));
+        let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
         *asked_at = Instant::now();
     }
 
