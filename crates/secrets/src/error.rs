@@ -271,6 +271,9 @@ pub enum ImportError {
         /// The limit.
         max: usize,
     },
+    /// More than one commit takes: 1 MiB of sealed rows. Import it in parts.
+    #[error("the import is more than one commit takes")]
+    OverCommit,
     /// These exist, and the caller chose to refuse.
     #[error("{n} of the secrets exist", n = refs.len())]
     Exists {

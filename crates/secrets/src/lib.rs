@@ -21,6 +21,7 @@ mod seal;
 mod secret;
 mod secrets;
 mod spawn;
+mod transfer;
 mod vault;
 
 pub use category::{InvalidOrigin, ORIGIN_MAX, ORIGINS_MAX, Origin, Purpose, SecretCategory};
@@ -52,6 +53,7 @@ pub use secrets::{
     Rekeyed, Secrets, SecretsStatus, Usable, due,
 };
 pub use spawn::{ENV_TOTAL_MAX, Need, SpawnFor, SpawnSet, SpawnWrites, WorkerEnv};
+pub use transfer::{Existing, ExportError, ExportTo, IMPORT_MAX, ImportKey, Imported};
 pub use vault::{
     Key, Others, SLOT_PENDING, SLOTS_MAX, SlotDecision, SlotEvent, SlotInfo, SlotState, UNLOCK_PER_MINUTE,
     Vault, VaultDecision, VaultEvent, VaultOptions, VaultState, decide_slot, decide_vault,

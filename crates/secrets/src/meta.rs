@@ -3,7 +3,6 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::{Origin, SecretCategory, SecretRef};
@@ -45,8 +44,6 @@ pub struct SecretMeta {
     pub note: String,
     /// Whether its value is too short to be scrubbed, which somebody accepted.
     pub unscrubbed: bool,
-    /// The last day it was used, UTC.
-    pub used_on: Option<Date>,
     /// Which of the tenant's data keys seals it.
     pub key_id: u32,
 }

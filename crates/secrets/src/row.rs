@@ -89,7 +89,6 @@ impl SecretRow {
             origins: live.body.origins.clone(),
             note: live.note.clone(),
             unscrubbed: live.unscrubbed,
-            used_on: None,
             key_id: live.body.key_id,
         })
     }

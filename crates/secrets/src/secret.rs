@@ -4,6 +4,32 @@ use subtle::ConstantTimeEq;
 
 use crate::Secret;
 
+/// No credential goes where text goes: none is serialised, none is a `&str`.
+///
+/// ```compile_fail,E0277
+/// fn json(secret: &dormouse_secrets::Secret) -> String {
+///     serde_json::to_string(secret).unwrap()
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn json(lease: &dormouse_secrets::Lease) -> String {
+///     serde_json::to_string(lease).unwrap()
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn json(env: &dormouse_secrets::WorkerEnv) -> String {
+///     serde_json::to_string(env).unwrap()
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// fn sink(_: &str) {}
+/// fn leak(secret: &dormouse_secrets::Secret) {
+///     sink(secret);
+/// }
+/// ```
 impl Secret {
     /// The bytes. Who writes them anywhere answers for it: a lease is the only way to have a [`Secret`] of the store,
     /// and it has registered the value with the scrubber.

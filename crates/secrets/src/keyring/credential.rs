@@ -1,7 +1,7 @@
 //! A key that the service manager hands over in its credentials folder.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ pub struct CredentialKeyring {
 impl CredentialKeyring {
     /// The credential in this folder, whether or not it is there.
     #[must_use]
-    pub fn new(folder: PathBuf, random: Arc<dyn Random>) -> Self {
+    pub fn new(folder: &Path, random: Arc<dyn Random>) -> Self {
         Self {
             path: folder.join(NAME),
             random,

@@ -188,6 +188,7 @@ mod tests {
         );
     }
 
+    /// SE-19
     #[test]
     fn one_value_sealed_twice_has_two_ciphertexts_and_lengths_come_in_steps() {
         let (key, random) = (DataKey(KeyBytes::copy_of(&[7; 32])), Generator::seeded(1));

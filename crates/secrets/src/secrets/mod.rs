@@ -19,6 +19,7 @@ pub(crate) use list::name_of_issue;
 pub use list::{Effective, Filter, SecretsStatus, Usable};
 pub(crate) use open::{Keys, unreadable};
 pub use put::{Done, Expect};
+pub(crate) use put::{check_meta, check_name, check_value, replaced};
 pub use quarantine::OnAgentDelete;
 pub use rekey::Rekeyed;
 pub(crate) use resolve::Winner;

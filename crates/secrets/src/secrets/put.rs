@@ -10,6 +10,7 @@ use crate::place::{Place, range_of};
 use crate::reserved::{self, Reservation};
 use crate::ring::{HasRing, Ring};
 use crate::row::{Body, Live, RETIRED_FOR, RETIRED_MAX, Retired, SecretRow};
+use crate::seal::Unopened;
 use crate::vault::{VaultDecision, VaultEvent, decide_vault};
 use crate::{
     Call, Change, NOTE_MAX, ORIGINS_MAX, PutMeta, Secret, SecretCategory, SecretError, SecretMeta,
@@ -102,6 +103,12 @@ impl Secrets {
         let ring = self.ring_for_put(&keys, &mut batch)?;
         let row = self.row(place).await?;
         check_expected(place, row.as_deref(), expect)?;
+        if let Some(live) = row.as_ref().and_then(|row| row.live.as_ref())
+            && matches!(ring.open(place, &live.body), Err(Unopened::TooNew(_)))
+        {
+            // What a newer build sealed is not this one's to replace.
+            return Err(unreadable(place));
+        }
         let now = call.now;
         if let Some(live) = row.as_ref().and_then(|row| row.usable())
             && is_equal(&ring, place, live, wanted)

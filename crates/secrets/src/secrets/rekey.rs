@@ -9,7 +9,7 @@ use crate::error::is_conflict;
 use crate::place::Place;
 use crate::ring::{HasRing, Ring, RingIndex, RingRow};
 use crate::row::{Body, SecretRow};
-use crate::vault::{Vault, VaultEvent};
+use crate::vault::{RETIRING_MIN, Retiring, Vault, VaultEvent};
 use crate::{Call, Change, KeyError, SecretError, SecretRef};
 
 /// Rows that are sealed anew in one commit: 100 of 32 KiB with their retired ones would not fit one, so it is fewer.
@@ -185,10 +185,8 @@ impl Secrets {
 }
 
 impl Vault {
-    /// The tenants whose ring is not under the root key of today, at most `limit` (1 to 1,000) of all rings a page;
-    /// when there is none and a rekey is under way, the old root key is forgotten.
-    ///
-    /// `rings` makes the namespace of each tenant. The caller rekeys each of them and asks again.
+    /// The tenants whose ring is not under the root key of today. The caller [rekeys](Secrets::rekey) each of them and
+    /// asks again: when there is none, and a minute after the rekey began, the old root key is forgotten.
     ///
     /// # Errors
     /// `State`; as any read.
@@ -216,7 +214,8 @@ impl Vault {
                 break;
             }
         }
-        if behind.is_empty() && row.retiring.is_some() {
+        let is_over = |retiring: &Retiring| retiring.since + RETIRING_MIN <= call.now;
+        if behind.is_empty() && row.retiring.as_ref().is_some_and(is_over) {
             self.finish_rekey(call).await?;
         }
         Ok(behind)

@@ -18,7 +18,7 @@ use dormouse_filesystem::{Namespace, Records, System, Version, Versioned};
 use jiff::Timestamp;
 
 pub(crate) use open::Opened;
-pub(crate) use record::{Retiring, Slot, VaultRow};
+pub(crate) use record::{RETIRING_MIN, Retiring, Slot, VaultRow};
 pub use record::{SLOT_PENDING, SLOTS_MAX};
 pub use slots::SlotInfo;
 pub use table::{

@@ -13,6 +13,10 @@ pub const SLOTS_MAX: usize = 8;
 /// After this time a slot that was not confirmed is gone.
 pub const SLOT_PENDING: SignedDuration = SignedDuration::from_hours(24);
 
+/// For how long at least the root key before is kept in a rekey: a commit in flight that was sealed under it has ended
+/// by then, whichever way.
+pub(crate) const RETIRING_MIN: SignedDuration = SignedDuration::from_mins(1);
+
 /// A vault. It holds no key in clear.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +46,9 @@ pub(crate) struct Slot {
     pub(crate) wrapped: WrappedKey,
     /// Until confirmed.
     pub(crate) pending: bool,
+    /// The slot that a rotation removes after this one is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replaces: Option<u32>,
     pub(crate) added_at: Timestamp,
 }
 
@@ -50,6 +57,8 @@ pub(crate) struct Slot {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Retiring {
     pub(crate) root: u32,
+    /// Since when it is going.
+    pub(crate) since: Timestamp,
     pub(crate) sealed: Sealed,
 }
 

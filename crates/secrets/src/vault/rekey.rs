@@ -37,6 +37,7 @@ impl Vault {
             let sealed = seal::seal(root.expose(), &bound, open.root.expose(), self.random());
             new.retiring = Some(Retiring {
                 root: row.root,
+                since: call.now,
                 sealed,
             });
             let change = VaultChange::Rekeyed {

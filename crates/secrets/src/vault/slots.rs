@@ -47,6 +47,15 @@ impl Vault {
     /// # Errors
     /// `State` when the vault is not unlocked, `SlotsFull`; as of the source.
     pub async fn add_slot(&self, call: &Call, keyring: &dyn Keyring) -> Result<u32, KeyError> {
+        self.add_slot_for(call, keyring, None).await
+    }
+
+    async fn add_slot_for(
+        &self,
+        call: &Call,
+        keyring: &dyn Keyring,
+        replaces: Option<u32>,
+    ) -> Result<u32, KeyError> {
         for _ in 0..ATTEMPTS {
             let (row, open) = self.unlocked(VaultEvent::Keys).await?;
             let mut new = VaultRow::clone(&row);
@@ -60,6 +69,7 @@ impl Vault {
             let slot = self.wrapped(&new, id, &open.root, keyring, call.now).await?;
             new.slots.push(Slot {
                 pending: true,
+                replaces,
                 ..slot
             });
             let change = VaultChange::SlotAdded {
@@ -153,10 +163,16 @@ impl Vault {
     pub async fn rotate_file(&self, call: &Call, file: &FileKeyring) -> Result<u32, KeyError> {
         let (row, _) = self.unlocked(VaultEvent::Keys).await?;
         let (_, old) = super::unlock::opened_by(&row, file).await?;
+        let replaced = row.slot(old).and_then(|slot| slot.replaces);
+        if let Some(replaced) = replaced.filter(|replaced| row.slot(*replaced).is_some()) {
+            // The rotation before this one was cut behind the change of files: its end is all that is left.
+            self.remove_slot(call, replaced).await?;
+            return Ok(old);
+        }
         let new = file.successor();
         let id = match (new.ensure().await?, self.slot_of(&row, &new, call.now).await?) {
             (Ensured::Found, Some(id)) => id,
-            (Ensured::Made | Ensured::Found, _) => self.add_slot(call, &new).await?,
+            (Ensured::Made | Ensured::Found, _) => self.add_slot_for(call, &new, Some(old)).await?,
         };
         self.confirm_slot(call, id, &new).await?;
         new.take_place_of(file).await?;

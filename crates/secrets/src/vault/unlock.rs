@@ -112,6 +112,7 @@ impl Vault {
             source,
             wrapped,
             pending: false,
+            replaces: None,
             added_at: now,
         })
     }
