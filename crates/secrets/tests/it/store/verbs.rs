@@ -27,7 +27,6 @@ on_every_store! {
     an_equal_put_writes_nothing_and_another_category_is_another_generation;
     a_put_that_expects_something_else_is_refused;
     generations_do_not_recur_after_a_delete;
-    a_scope_takes_so_many_and_no_more;
     names_that_are_taken_are_refused_in_any_case_of_letters;
     /// SE-85
     a_new_agent_of_an_old_id_sees_nothing_and_restore_works_for_a_week;
@@ -441,8 +440,10 @@ async fn generations_do_not_recur_after_a_delete(house: House) {
     assert_eq!(house.stored("t/acme/r/secret/shared/g").await, None);
 }
 
-async fn a_scope_takes_so_many_and_no_more(house: House) {
-    let house = house.enabled().await;
+/// In memory alone, as it is many commits.
+#[tokio::test]
+async fn a_scope_takes_so_many_and_no_more() {
+    let house = House::in_memory().await.enabled().await;
     for at in 0..256 {
         house
             .put(&format!("shared:G{at}"), "value of many", SecretCategory::Tool)
