@@ -72,7 +72,8 @@ pub use open::{Backend, Inspection, InvalidUrl, OpenOptions, StoreUrl, open};
 pub use page::{GET_MANY_MAX, Item, Listed, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Want};
 pub use records::{
     Changed, Class, Cursor, Found, FoundSystem, IndexEntry, IndexScope, IndexValue, Indexes, Issue,
-    NoIndexes, Owned, Query, Record, RecordError, RecordId, Records, SystemIndex, Versioned, WriteOnce,
+    NoIndexes, Owned, Query, Ranged, Record, RecordError, RecordId, Records, SystemIndex, Versioned,
+    WriteOnce,
 };
 pub use router::{MountError, Router};
 pub use store::RecordStore;

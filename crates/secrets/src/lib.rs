@@ -1,12 +1,60 @@
 #![doc = include_str!("../README.md")]
 
+mod category;
+mod change;
+mod error;
+mod keyring;
+mod lease;
 mod marker;
+mod meta;
 mod name;
+mod place;
+mod random;
 mod redaction;
+mod reserved;
+mod ring;
+mod row;
+mod scope;
 mod scrub;
 mod scrubbed;
+mod seal;
+mod secret;
+mod secrets;
+mod spawn;
+mod transfer;
+mod vault;
 
+pub use category::{InvalidOrigin, ORIGIN_MAX, ORIGINS_MAX, Origin, Purpose, SecretCategory};
+pub use change::{Call, Change, Journal, NoJournal, Recorded, VaultChange};
+pub use error::{ImportError, KeyError, LeaseError, SecretError, SpawnError};
+pub use keyring::{
+    Argon2Params, CredentialKeyring, Ensured, FileKeyring, FixedKeyring, KDF_LANES_MAX, KDF_MEMORY_KIB_MAX,
+    KDF_MEMORY_KIB_MIN, KDF_PASSES_MAX, KDF_PASSES_MIN, KeySource, Keyring, PASSPHRASE_MIN,
+    PassphraseKeyring, WrappedKey,
+};
+pub use lease::{
+    Cause, Granted, HOLDER_LEASES_MAX, Holder, LEASE_KEPT, LEASE_TTL, LEASE_TTL_MAX, Lease, LeaseDecision,
+    LeaseEvent, LeaseExpired, LeaseId, LeaseIndex, LeaseOptions, LeaseRow, LeaseStatus, Left,
+    SESSION_USES_MAX, SessionIndex, SessionRow, UNLIMITED_FRESH, USES_MAX, Uses, decide_lease,
+};
+pub use meta::{Fingerprint, NOTE_MAX, PutMeta, SecretMeta, Short};
 pub use name::{InvalidName, NAME_MAX, SecretName};
+pub use place::{AgentAt, Agents, EveryAgent, Place};
+pub use random::{Generator, Random};
 pub use redaction::{InvalidValue, Redaction, Secret, VALUE_MAX, VALUE_MIN};
+pub use reserved::{Reservation, reserved};
+pub use row::{QUARANTINE_FOR, RETIRED_FOR, RETIRED_MAX, TOMBSTONE_FOR};
+pub use scope::{AGENT_ID_MAX, AgentId, Incarnation, InvalidRef, SecretRef, SecretScope};
 pub use scrub::{SET_VALUES_MAX, ScrubStream, Scrubber, SetFull};
 pub use scrubbed::{Scrubbed, ScrubbedBytes};
+pub use seal::{AssociatedData, KEY_BYTES, RootKey};
+pub use secrets::{
+    Deletion, Done, Due, Effective, Expect, Filter, NoRegistrar, OnAgentDelete, PER_SCOPE_MAX, Registrar,
+    Rekeyed, Secrets, SecretsStatus, Usable, due,
+};
+pub use spawn::{ENV_TOTAL_MAX, Need, SpawnFor, SpawnSet, SpawnWrites, WorkerEnv};
+pub use transfer::{Existing, ExportError, ExportTo, IMPORT_MAX, ImportKey, Imported};
+pub use vault::{
+    Key, Others, SLOT_PENDING, SLOTS_MAX, SlotDecision, SlotEvent, SlotInfo, SlotState, UNLOCK_PER_MINUTE,
+    Vault, VaultDecision, VaultEvent, VaultOptions, VaultState, decide_slot, decide_vault,
+};

@@ -286,7 +286,7 @@ fn unnamed<R: Record>(key: &Key) -> Issue {
 }
 
 /// What is wrong with one row, which must not hide its neighbours; any other error is of the whole page.
-fn issue_of<R: Record>(error: RecordError) -> Result<Issue, RecordError> {
+pub(super) fn issue_of<R: Record>(error: RecordError) -> Result<Issue, RecordError> {
     let of = |id: String, field: &str, cause: &str| Issue {
         kind: R::KIND,
         id,

@@ -5,6 +5,7 @@ mod find;
 #[cfg(feature = "contract")]
 pub(crate) mod fuzz;
 mod index;
+mod range;
 mod record;
 mod stored;
 mod system_index;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 pub use error::{Issue, RecordError};
 pub use find::{Cursor, Found, Query};
 pub use index::{IndexEntry, IndexScope, IndexValue, Indexes, NoIndexes};
+pub use range::Ranged;
 pub use record::{Class, Record, RecordId};
 pub use system_index::{FoundSystem, Owned, SystemIndex};
 pub use update::Changed;

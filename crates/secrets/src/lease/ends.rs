@@ -1,0 +1,54 @@
+//! The end of leases: somebody takes one back, or their holder ends.
+
+use dormouse_filesystem::{ScopedBatch, Tenant};
+
+use super::{Holder, LeaseDecision, LeaseEvent, LeaseId, LeaseRow, LeaseStatus, decide_lease};
+use crate::secrets::Secrets;
+use crate::{Call, Cause, Change, LeaseError};
+
+impl Secrets {
+    /// Takes a lease back; in any state of the vault. One that ended stays as it is.
+    ///
+    /// # Errors
+    /// `Unknown` for another's as for none; as any write.
+    pub async fn revoke_lease(&self, call: &Call, id: LeaseId, by: &Holder) -> Result<(), LeaseError> {
+        self.own_lease(id, by).await?;
+        self.told(call, id, LeaseEvent::Revoke).await.map(drop)
+    }
+
+    /// Adds the end of all that a run holds to the commit that ends the run: its leases, its credential sessions. In
+    /// any state of the vault.
+    ///
+    /// # Errors
+    /// As any read. The commit meets a conflict when one of them was used meanwhile: stage again.
+    pub async fn stage_run_ended(
+        &self,
+        call: &Call,
+        batch: &mut ScopedBatch<Tenant>,
+        run: &str,
+    ) -> Result<(), LeaseError> {
+        for row in self.leases_of(&Holder::Run(run.to_owned())).await? {
+            if let LeaseDecision::Become(status, cause) = decide_lease(row.status, LeaseEvent::HolderEnded) {
+                let ended: LeaseRow = row.ended(status, cause, call.now);
+                self.leases().stage_replace(batch, &row, &ended).await?;
+                let (lease, at) = (row.id, Some(row.place.to_ref()));
+                let cause = cause.unwrap_or(Cause::Holder);
+                call.journal
+                    .tenant(batch, &Change::LeaseRevoked { lease, at, cause });
+            }
+        }
+        for row in self.sessions_of(run).await? {
+            if row.status == LeaseStatus::Active {
+                let ended = row.ended(LeaseStatus::Revoked, Some(Cause::Holder), call.now);
+                self.sessions().stage_replace(batch, &row, &ended).await?;
+                let change = Change::LeaseRevoked {
+                    lease: row.id,
+                    at: None,
+                    cause: Cause::Holder,
+                };
+                call.journal.tenant(batch, &change);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Rekey: a tenant's ring under the root key of today with a new data key, then its rows sealed anew, page by page.
+
+use dormouse_filesystem::{Namespace, Query, RecordError, Segment, System, SystemIndex, Versioned};
+
+use super::open::unreadable;
+use super::put::ATTEMPTS;
+use super::{Keys, Secrets};
+use crate::error::is_conflict;
+use crate::place::Place;
+use crate::ring::{HasRing, Ring, RingIndex, RingRow};
+use crate::row::{Body, SecretRow};
+use crate::vault::{RETIRING_MIN, Retiring, Vault, VaultEvent};
+use crate::{Call, Change, KeyError, SecretError, SecretRef};
+
+/// Rows that are sealed anew in one commit: 100 of 32 KiB with their retired ones would not fit one, so it is fewer.
+const PAGE: usize = 4;
+
+/// What a rekey of one tenant came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rekeyed {
+    /// Rows sealed anew.
+    pub resealed: u64,
+    /// Rows that do not open: skipped, their key kept while they name it.
+    pub unreadable: Vec<SecretRef>,
+}
+
+impl Secrets {
+    /// Rewraps the tenant's ring and seals its rows anew. Cut anywhere, the same call goes on: rows under the current
+    /// key are done. Reads work throughout.
+    ///
+    /// # Errors
+    /// `Sealed`, `Locked`; as any write.
+    pub async fn rekey(&self, call: &Call) -> Result<Rekeyed, SecretError> {
+        self.renew_ring().await?;
+        let (mut done, mut after) = (Rekeyed::default(), None);
+        // Ends with the last page: rows that are put meanwhile are under the new key already.
+        loop {
+            let page = self.rows().range(&[], after.as_ref(), PAGE).await?;
+            for row in &page.rows {
+                self.reseal(call, row, &mut done).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        self.drop_keys(&done).await?;
+        self.tell_resealed(call, &done).await?;
+        Ok(done)
+    }
+
+    async fn tell_resealed(&self, call: &Call, done: &Rekeyed) -> Result<(), SecretError> {
+        let mut batch = self.namespace().batch();
+        let change = Change::Resealed {
+            count: done.resealed,
+            unreadable: done.unreadable.clone(),
+        };
+        call.journal.tenant(&mut batch, &change);
+        if batch.writes() {
+            self.namespace().commit(batch).await.map_err(RecordError::from)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the ring under the root key of today, once.
+    async fn renew_ring(&self) -> Result<(), SecretError> {
+        for _ in 0..ATTEMPTS {
+            let keys = self.keys(VaultEvent::Keys).await?;
+            let HasRing::Yes(read) = &keys.ring else {
+                return Ok(());
+            };
+            if read.root == keys.open.root_id {
+                return Ok(());
+            }
+            let ring = keys.ring(self.tenant())?.expect("the tenant has one");
+            let Ok(new) = ring.renewed(self.vault().random()) else {
+                return Err(SecretError::Key(Box::new(KeyError::WrongKey)));
+            };
+            match self.rings().replace(read, &new).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_conflict(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+    }
+
+    async fn reseal(
+        &self,
+        call: &Call,
+        row: &Versioned<SecretRow>,
+        done: &mut Rekeyed,
+    ) -> Result<(), SecretError> {
+        let mut row = row.clone();
+        for _ in 0..ATTEMPTS {
+            let keys: Keys = self.keys(VaultEvent::Keys).await?;
+            let mut batch = self.namespace().batch();
+            let ring = self.ring_for_put(&keys, &mut batch)?;
+            let new = match self.resealed(&ring, &row, call.now) {
+                Ok(Some(new)) => new,
+                Ok(None) => return Ok(()),
+                Err(_) => {
+                    done.unreadable.push(row.place.to_ref());
+                    return Ok(());
+                }
+            };
+            self.rows().stage_replace(&mut batch, &row, &new).await?;
+            match self.namespace().commit(batch).await.map_err(RecordError::from) {
+                Ok(_) => {
+                    done.resealed += 1;
+                    return Ok(());
+                }
+                Err(error) if is_conflict(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match self.row(&row.place).await? {
+                Some(now) => row = now,
+                // It was deleted meanwhile, and stays so.
+                None => return Ok(()),
+            }
+        }
+        Err(SecretError::Conflict {
+            at: row.place.to_ref(),
+        })
+    }
+
+    /// The row under the current key; `None` when it is.
+    fn resealed(
+        &self,
+        ring: &Ring,
+        row: &SecretRow,
+        now: jiff::Timestamp,
+    ) -> Result<Option<SecretRow>, SecretError> {
+        let current = ring.row.current;
+        let anew = |place: &Place, body: &Body| -> Result<Body, SecretError> {
+            let value = ring.open(place, body).map_err(|_| unreadable(place))?;
+            let (category, origins) = (body.category, &body.origins);
+            let random = self.vault().random();
+            let sealed = ring.seal(place, body.generation, category, origins, &value, random);
+            sealed.map_err(|_| unreadable(place))
+        };
+        let mut new = row.clone();
+        new.retired.retain(|retired| retired.until > now);
+        if let Some(live) = new.live.as_mut().filter(|live| live.body.key_id != current) {
+            live.body = anew(&row.place, &live.body)?;
+        }
+        for retired in new
+            .retired
+            .iter_mut()
+            .filter(|retired| retired.body.key_id != current)
+        {
+            retired.body = anew(&row.place, &retired.body)?;
+        }
+        Ok((new != *row).then_some(new))
+    }
+
+    /// Drops the keys that no row names any more. A key named by a row that did not open is kept.
+    async fn drop_keys(&self, done: &Rekeyed) -> Result<(), SecretError> {
+        if !done.unreadable.is_empty() {
+            return Ok(());
+        }
+        let keys = self.keys(VaultEvent::Keys).await?;
+        let HasRing::Yes(read) = &keys.ring else {
+            return Ok(());
+        };
+        let mut new = RingRow::clone(read);
+        new.keys.retain(|key| key.id == read.current);
+        if new == **read {
+            return Ok(());
+        }
+        let all = self.all_of(&[]).await?;
+        let is_old = |body: &Body| body.key_id != read.current;
+        let names_old = |row: &SecretRow| {
+            row.live.as_ref().is_some_and(|live| is_old(&live.body))
+                || row.retired.iter().any(|retired| is_old(&retired.body))
+        };
+        if !all.issues.is_empty() || all.rows.iter().any(|row| names_old(row)) {
+            return Ok(());
+        }
+        match self.rings().replace(read, &new).await {
+            Err(error) if !is_conflict(&error) => Err(error.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Vault {
+    /// The tenants whose ring is not under the root key of today. The caller [rekeys](Secrets::rekey) each of them and
+    /// asks again: when there is none, and a minute after the rekey began, the old root key is forgotten.
+    ///
+    /// # Errors
+    /// `State`; as any read.
+    pub async fn tenants_to_rekey(
+        &self,
+        call: &Call,
+        system: &Namespace<System>,
+    ) -> Result<Vec<Segment>, SecretError> {
+        let (row, _) = self.unlocked(VaultEvent::Keys).await?;
+        let (mut behind, mut after) = (Vec::new(), None);
+        // Ends with the last page: rings are as many as tenants.
+        loop {
+            let query = Query::of(RingIndex::All).after(after).limit(1_000);
+            let page = SystemIndex::<RingRow>::new(system).find(&query).await?;
+            for found in page.rows {
+                let tenant = found.owner.into_iter().next().expect("a ring has a tenant");
+                let rings = dormouse_filesystem::Records::<RingRow>::new(&system.tenant(&tenant));
+                let ring = rings.get(&RingRow::the_id()).await?;
+                if ring.is_some_and(|ring| ring.root != row.root) {
+                    behind.push(tenant);
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let is_over = |retiring: &Retiring| retiring.since + RETIRING_MIN <= call.now;
+        if behind.is_empty() && row.retiring.as_ref().is_some_and(is_over) {
+            self.finish_rekey(call).await?;
+        }
+        Ok(behind)
+    }
+}

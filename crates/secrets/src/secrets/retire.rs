@@ -1,0 +1,95 @@
+//! What is over: found without listing tenants, taken away one row at a time. The sweep is the caller's.
+
+use dormouse_filesystem::{IndexValue, Namespace, Query, RecordError, Segment, System, SystemIndex};
+use jiff::Timestamp;
+
+use super::Secrets;
+use crate::error::is_conflict;
+use crate::lease::{LEASE_KEPT, LeaseIndex, LeaseRow, SessionIndex, SessionRow};
+use crate::place::Place;
+use crate::row::{SecretIndex, SecretRow};
+use crate::{Call, LeaseId, SecretError};
+
+/// A row of which something is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// A secret's: retired values, a tombstone, a quarantine.
+    Secret(Place),
+    /// A lease.
+    Lease(LeaseId),
+    /// A credential session.
+    Session(LeaseId),
+}
+
+/// The rows of which something is over at this time, with their tenants, at most `limit` (1 to 1,000) of each kind.
+///
+/// # Errors
+/// As any list.
+pub async fn due(
+    system: &Namespace<System>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<(Segment, Due)>, SecretError> {
+    let end = || Some(IndexValue::instant(now));
+    let secrets = Query::of(SecretIndex::Retire).range(None, end()).limit(limit);
+    let secrets = SystemIndex::<SecretRow>::new(system).find(&secrets).await?;
+    let leases = Query::of(LeaseIndex::Retire).range(None, end()).limit(limit);
+    let leases = SystemIndex::<LeaseRow>::new(system).find(&leases).await?;
+    let sessions = Query::of(SessionIndex::Retire).range(None, end()).limit(limit);
+    let sessions = SystemIndex::<SessionRow>::new(system).find(&sessions).await?;
+    let owner = |owner: Vec<Segment>| owner.into_iter().next().expect("a tenant's row has an owner");
+    let secrets = secrets
+        .rows
+        .into_iter()
+        .map(|row| (owner(row.owner), Due::Secret(row.id)));
+    let leases = leases
+        .rows
+        .into_iter()
+        .map(|row| (owner(row.owner), Due::Lease(row.id)));
+    let sessions = sessions
+        .rows
+        .into_iter()
+        .map(|row| (owner(row.owner), Due::Session(row.id)));
+    Ok(secrets.chain(leases).chain(sessions).collect())
+}
+
+impl Secrets {
+    /// Takes away what is over of a row; in any state of the vault. Who was first does not matter.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn retire(&self, call: &Call, due: &Due) -> Result<(), SecretError> {
+        let mut batch = self.namespace().batch();
+        match due {
+            Due::Secret(place) => {
+                let Some(row) = self.row(place).await? else {
+                    return Ok(());
+                };
+                match row.without_past(call.now) {
+                    Some(rest) => self.rows().stage_replace(&mut batch, &row, &rest).await?,
+                    None => self.rows().stage_remove(&mut batch, &row).await?,
+                }
+            }
+            Due::Lease(id) => {
+                let Some(row) = self.leases().get(id).await? else {
+                    return Ok(());
+                };
+                if row.ended_at.unwrap_or(row.expires_at) + LEASE_KEPT <= call.now {
+                    self.leases().stage_remove(&mut batch, &row).await?;
+                }
+            }
+            Due::Session(id) => {
+                let Some(row) = self.sessions().get(id).await? else {
+                    return Ok(());
+                };
+                if row.ended_at.unwrap_or(row.expires_at) + LEASE_KEPT <= call.now {
+                    self.sessions().stage_remove(&mut batch, &row).await?;
+                }
+            }
+        }
+        match self.namespace().commit(batch).await.map_err(RecordError::from) {
+            Err(error) if !is_conflict(&error) => Err(error.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}

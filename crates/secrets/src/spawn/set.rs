@@ -1,0 +1,65 @@
+//! Which rows are the set: a pure decision.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dormouse_filesystem::Versioned;
+
+use super::Need;
+use crate::row::SecretRow;
+use crate::{SecretCategory, SecretName, SpawnError, reserved};
+
+/// What an agent sees, as it was read.
+pub(super) struct Seen {
+    pub(super) own: Layer,
+    pub(super) shared: Layer,
+}
+
+/// The rows of one scope.
+#[derive(Default)]
+pub(super) struct Layer {
+    pub(super) rows: Vec<Versioned<SecretRow>>,
+    /// Names whose row cannot be believed.
+    pub(super) unbelievable: Vec<SecretName>,
+}
+
+/// The set of a run.
+pub(super) struct Set {
+    /// The row of each name; none for one that cannot be believed.
+    pub(super) names: BTreeMap<SecretName, Option<Versioned<SecretRow>>>,
+}
+
+impl Set {
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+/// Shared and own rows of category tool; an own row hides the shared one of its name, whatever its category, and
+/// also when it cannot be believed.
+pub(super) fn of(seen: &Seen, need: &Need) -> Result<Set, SpawnError> {
+    let mut winners: BTreeMap<SecretName, Option<Versioned<SecretRow>>> = BTreeMap::new();
+    for layer in [&seen.shared, &seen.own] {
+        let rows = layer.rows.iter().filter(|row| row.usable().is_some());
+        winners.extend(rows.map(|row| (row.place.name().clone(), Some(row.clone()))));
+        winners.extend(layer.unbelievable.iter().map(|name| (name.clone(), None)));
+    }
+    winners.retain(|name, row| reserved::of(name).is_none() && row.as_ref().is_none_or(is_tool));
+    match need {
+        Need::All => {}
+        Need::Exactly(names) => {
+            let missing: BTreeSet<&SecretName> =
+                names.iter().filter(|name| !winners.contains_key(*name)).collect();
+            if !missing.is_empty() {
+                let names = missing.into_iter().cloned().collect();
+                return Err(SpawnError::Missing { names });
+            }
+            winners.retain(|name, _| names.contains(name));
+        }
+    }
+    Ok(Set { names: winners })
+}
+
+fn is_tool(row: &Versioned<SecretRow>) -> bool {
+    row.usable()
+        .is_some_and(|live| live.body.category == SecretCategory::Tool)
+}

@@ -1,0 +1,207 @@
+//! Importing: checked whole first, then written in one commit, so that a reader sees all of it or none.
+
+use dormouse_filesystem::{CommitError, RecordError};
+
+use super::form::{self, Entry};
+use super::{ImportKey, age};
+use crate::error::is_conflict;
+use crate::place::Place;
+use crate::ring::Ring;
+use crate::row::{Live, SecretRow};
+use crate::secrets::{PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, replaced, unreadable};
+use crate::{Call, Change, ImportError, PutMeta, SecretError, SecretName, SecretRef, Short, VALUE_MIN};
+
+/// How often it reads again after others were first.
+const ATTEMPTS: usize = 8;
+
+/// What of a secret that exists and differs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Nothing is imported, and all such are named.
+    #[default]
+    Refuse,
+    /// It stays as it is.
+    Keep,
+    /// The imported one replaces it.
+    Overwrite,
+}
+
+/// What an import came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Written.
+    pub written: Vec<SecretRef>,
+    /// There already, equal in all.
+    pub unchanged: Vec<SecretRef>,
+    /// There already, different, and kept.
+    pub kept: Vec<SecretRef>,
+    /// Without a scope in an export of version 1: they are the tenant's now.
+    pub unscoped: Vec<SecretName>,
+}
+
+enum Fate {
+    Unchanged,
+    Kept,
+    Exists,
+    Written(Box<SecretRow>),
+}
+
+impl Secrets {
+    /// Imports all entries of an export, or none. Times, category and origins are restored; generations go on from
+    /// what each name had.
+    ///
+    /// All of it is one commit, so it must fit one: 1 MiB of sealed rows.
+    ///
+    /// # Errors
+    /// Nothing was imported: `Version`, `Malformed`, `Truncated`, `Decrypt`, `TooLarge`,
+    /// `OverCommit`, `NoAge`; `Exists` with all
+    /// that exist; `Secret(Sealed | Locked | NotFound | Full)`. After `Secret(Indeterminate)` it may be repeated.
+    pub async fn import(
+        &self,
+        call: &Call,
+        export: &[u8],
+        key: &ImportKey,
+        existing: Existing,
+    ) -> Result<Imported, ImportError> {
+        let lines = age::decrypt(export, key)?;
+        let parsed = form::read(&lines)?;
+        for entry in &parsed.entries {
+            check(entry).map_err(|_| ImportError::Malformed { line: entry.line })?;
+        }
+        for _ in 0..ATTEMPTS {
+            let done = self.import_once(call, &parsed.entries, existing).await?;
+            if let Some(done) = done {
+                return Ok(Imported {
+                    unscoped: parsed.unscoped,
+                    ..done
+                });
+            }
+        }
+        Err(SecretError::Key(Box::new(crate::KeyError::Conflict)).into())
+    }
+
+    async fn import_once(
+        &self,
+        call: &Call,
+        entries: &[Entry],
+        existing: Existing,
+    ) -> Result<Option<Imported>, ImportError> {
+        let keys = self.keys_for_put(call).await?;
+        let mut batch = self.namespace().batch();
+        let ring = self.ring_for_put(&keys, &mut batch)?;
+        let (mut done, mut refused) = (Imported::default(), Vec::new());
+        let mut new_of_scope = std::collections::BTreeMap::new();
+        for entry in entries {
+            let place = self.place(&entry.at).await?;
+            let read = self.row(&place).await?;
+            match self.fate(call, &ring, &place, read.as_deref(), entry, existing)? {
+                Fate::Unchanged => done.unchanged.push(entry.at.clone()),
+                Fate::Kept => done.kept.push(entry.at.clone()),
+                Fate::Exists => refused.push(entry.at.clone()),
+                Fate::Written(row) => {
+                    if read.as_ref().is_none_or(|read| read.live.is_none()) {
+                        *new_of_scope.entry(place.agent().cloned()).or_insert(0) += 1;
+                    }
+                    match &read {
+                        Some(read) => self.rows().stage_replace(&mut batch, read, &row).await?,
+                        None => self.rows().stage_create(&mut batch, &row)?,
+                    }
+                    done.written.push(entry.at.clone());
+                }
+            }
+        }
+        if !refused.is_empty() {
+            return Err(ImportError::Exists { refs: refused });
+        }
+        for (agent, new) in new_of_scope {
+            let rows = self.all_of(&crate::place::range_of(agent.as_ref())).await?;
+            if rows.rows.iter().filter(|row| row.live.is_some()).count() + new > PER_SCOPE_MAX {
+                return Err(SecretError::Full { max: PER_SCOPE_MAX }.into());
+            }
+        }
+        let (written, unchanged) = (done.written.len() as u64, done.unchanged.len() as u64);
+        if written > 0 {
+            call.journal
+                .tenant(&mut batch, &Change::Imported { written, unchanged });
+            match self.namespace().commit(batch).await.map_err(RecordError::from) {
+                Ok(_) => {}
+                Err(RecordError::Commit(CommitError::TooLarge { .. })) => {
+                    return Err(ImportError::OverCommit);
+                }
+                Err(error) if is_conflict(&error) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(done))
+    }
+
+    fn fate(
+        &self,
+        call: &Call,
+        ring: &Ring,
+        place: &Place,
+        read: Option<&SecretRow>,
+        entry: &Entry,
+        existing: Existing,
+    ) -> Result<Fate, ImportError> {
+        if let Some(live) = read.and_then(|row| row.usable()) {
+            if is_equal(ring, place, live, entry) {
+                return Ok(Fate::Unchanged);
+            }
+            match existing {
+                Existing::Refuse => return Ok(Fate::Exists),
+                Existing::Keep => return Ok(Fate::Kept),
+                Existing::Overwrite => {}
+            }
+        }
+        let generation = read.map_or(0, |row| row.generation) + 1;
+        let random = self.vault().random();
+        let body = ring.seal(
+            place,
+            generation,
+            entry.category,
+            &entry.origins,
+            &entry.value,
+            random,
+        );
+        let print = ring.fingerprint(entry.value.expose());
+        let (Ok(body), Ok(fingerprint)) = (body, print) else {
+            return Err(unreadable(place).into());
+        };
+        let live = Live {
+            body,
+            fingerprint,
+            note: entry.note.clone(),
+            unscrubbed: entry.value.expose().len() < VALUE_MIN,
+            created_at: entry.created_at,
+            updated_at: entry.updated_at,
+            times_known: entry.times_known,
+        };
+        Ok(Fate::Written(Box::new(replaced(
+            place, read, generation, live, call.now,
+        ))))
+    }
+}
+
+fn check(entry: &Entry) -> Result<(), SecretError> {
+    check_name(&entry.at.name)?;
+    // What was exported short was accepted so.
+    check_value(entry.value.expose(), entry.category, Short::Accept)?;
+    let meta = PutMeta {
+        origins: entry.origins.clone(),
+        note: entry.note.clone(),
+        short: Short::Accept,
+    };
+    check_meta(&meta)
+}
+
+fn is_equal(ring: &Ring, place: &Place, live: &Live, entry: &Entry) -> bool {
+    live.body.category == entry.category
+        && live.body.origins == entry.origins
+        && live.note == entry.note
+        && (live.created_at, live.updated_at) == (entry.created_at, entry.updated_at)
+        && live.times_known == entry.times_known
+        && ring
+            .open(place, &live.body)
+            .is_ok_and(|value| value == entry.value)
+}

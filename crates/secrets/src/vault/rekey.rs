@@ -1,0 +1,81 @@
+//! A new root key: when the old one may be known. The tenants' rings follow it one by one.
+
+use super::unlock::{ATTEMPTS, opened_by};
+use super::{Retiring, Vault, VaultEvent, VaultRow};
+use crate::seal::{self, RootKey};
+use crate::{Call, KeyError, Keyring, VaultChange};
+
+impl Vault {
+    /// Gives the vault a new root key, wrapped for the slot in use; the other slots are dropped and returned. The old
+    /// root key stays, under the new one, until [`finish_rekey`](Self::finish_rekey).
+    ///
+    /// # Errors
+    /// `Rekeying` while one is under way; `WrongKey` when this key does not open the slot in use; `State`.
+    pub async fn begin_rekey(&self, call: &Call, keyring: &dyn Keyring) -> Result<Vec<u32>, KeyError> {
+        for _ in 0..ATTEMPTS {
+            let (row, open) = self.unlocked(VaultEvent::Keys).await?;
+            if row.retiring.is_some() {
+                return Err(KeyError::Rekeying);
+            }
+            let (_, used) = opened_by(&row, keyring).await?;
+            let root = RootKey::make(self.random());
+            let mut new = VaultRow {
+                root: row.root + 1,
+                ..VaultRow::clone(&row)
+            };
+            let id = new.next_slot;
+            new.next_slot += 1;
+            let slot = self.wrapped(&new, id, &root, keyring, call.now).await?;
+            let dropped = row
+                .slots
+                .iter()
+                .map(|slot| slot.id)
+                .filter(|id| *id != used)
+                .collect::<Vec<_>>();
+            new.slots = vec![slot];
+            let bound = new.retiring_bound(row.root);
+            let sealed = seal::seal(root.expose(), &bound, open.root.expose(), self.random());
+            new.retiring = Some(Retiring {
+                root: row.root,
+                since: call.now,
+                sealed,
+            });
+            let change = VaultChange::Rekeyed {
+                root: new.root,
+                dropped: dropped.clone(),
+            };
+            if self.store(call, &row, &new, Some(change)).await? {
+                self.hold(&new, root, id);
+                return Ok(dropped);
+            }
+        }
+        Err(KeyError::Conflict)
+    }
+
+    /// Forgets the old root key. The caller has seen that no ring is under it any more.
+    ///
+    /// # Errors
+    /// `State`, as any write.
+    pub(crate) async fn finish_rekey(&self, call: &Call) -> Result<(), KeyError> {
+        for _ in 0..ATTEMPTS {
+            let (row, _) = self.unlocked(VaultEvent::Keys).await?;
+            let new = VaultRow {
+                retiring: None,
+                ..VaultRow::clone(&row)
+            };
+            if self.store(call, &row, &new, None).await? {
+                return Ok(());
+            }
+        }
+        Err(KeyError::Conflict)
+    }
+
+    /// Whether a rekey is under way.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn is_rekeying(&self) -> Result<bool, KeyError> {
+        let row = self.rows().get(&VaultRow::the_id()).await?;
+        Ok(row.is_some_and(|row| row.retiring.is_some()))
+    }
+}
