@@ -334,8 +334,9 @@ pub(crate) fn refused(gate: GateId, error: GateError) -> Problem {
             format!("as many gates as {limit} allows are pending; the call is denied"),
         )
         .hint("decide some first: dormouse gate list"),
-        error @ GateError::NoApprovalChannel { .. } => Problem::new(Code::State, error.to_string())
-            .hint("use a worker that can ask, or another mode"),
+        error @ GateError::NoApprovalChannel { .. } => {
+            Problem::new(Code::State, error.to_string()).hint("use a worker that can ask, or another mode")
+        }
         GateError::AlreadyAwaited { gate } => Problem::new(
             Code::State,
             format!("gate {gate} is awaited already; the first to wait gets the answer"),

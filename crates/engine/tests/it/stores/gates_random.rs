@@ -139,7 +139,7 @@ impl History {
             0 => (yes(), GateEvent::Approve { is_replay: false }),
             1 => (Choice::Reject, GateEvent::Reject { is_replay: false }),
             _ => {
-                let (text, chosen) = (None, Vec::new());
+                let (text, chosen) = (Some(dormouse_secrets::Scrubbed::constant("that one")), Vec::new());
                 (
                     Choice::Answer { text, chosen },
                     GateEvent::Answer { is_replay: false },

@@ -114,8 +114,6 @@ impl House {
 
     /// In a process beside the test's, over the store that it was told of, on this seat.
     pub(crate) async fn told(told: &str, seat: &str) -> Self {
-        // No two processes make the same ids.
-        SERIAL.store(u64::from(std::process::id()) << 20, Ordering::Relaxed);
         let store = Place::open_told(told).await;
         let seat = Some(Seat::new(seat));
         Self::seated(
@@ -328,7 +326,8 @@ async fn engine_with(
     seat: Option<Seat>,
     approvers: Arc<dyn Approvers>,
 ) -> Engine {
-    let seed = SERIAL.fetch_add(1, Ordering::Relaxed);
+    // A process that a test starts makes other ids than the test does.
+    let seed = u64::from(std::process::id()) << 20 | SERIAL.fetch_add(1, Ordering::Relaxed);
     let need = Requirements::volatile();
     let system = Namespace::<System>::open(Arc::clone(store), &need, Opener::at(Timestamp::UNIX_EPOCH, seed))
         .await

@@ -19,6 +19,8 @@ const SERVER: &str = "DORMOUSE_TEST_POSTGRES";
 pub(crate) enum Place {
     /// In this process: another process of the test has the same one.
     Memory(Arc<dyn RecordStore>),
+    /// Where the process is that started this one, and whether others may be there too.
+    Theirs(Arc<dyn RecordStore>, bool),
     /// In a folder, in sled.
     Sled(tempfile::TempDir),
     /// In a folder, in readable files.
@@ -47,7 +49,7 @@ impl Place {
 
     pub(crate) async fn open(&self) -> Arc<dyn RecordStore> {
         match self {
-            Self::Memory(store) => Arc::clone(store),
+            Self::Memory(store) | Self::Theirs(store, _) => Arc::clone(store),
             Self::Sled(folder) => open_sled(folder.path()).await,
             Self::Local(folder) => {
                 let options = LocalOptions {
@@ -64,7 +66,7 @@ impl Place {
     /// What a child of the test opens it by; none of what is in this process alone.
     pub(crate) fn reference(&self) -> Option<String> {
         match self {
-            Self::Memory(_) | Self::Local(_) => None,
+            Self::Memory(_) | Self::Theirs(..) | Self::Local(_) => None,
             Self::Sled(folder) => Some(format!("sled {}", folder.path().display())),
             Self::Postgres(schema) => Some(format!("postgres {}", schema.0)),
         }
@@ -73,22 +75,22 @@ impl Place {
     /// The store of the parent, in its child.
     pub(crate) async fn of_child(reference: &str) -> Self {
         let (kind, place) = reference.split_once(' ').unwrap();
-        Self::Memory(match kind {
-            "sled" => open_sled(Path::new(place)).await,
-            "postgres" => open_postgres(place).await,
+        match kind {
+            "sled" => Self::Theirs(open_sled(Path::new(place)).await, false),
+            "postgres" => Self::Theirs(open_postgres(place).await, true),
             other => panic!("no child opens {other}"),
-        })
+        }
     }
 
     /// Whether several processes may have it open.
     pub(crate) fn is_shared(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+        matches!(self, Self::Postgres(_) | Self::Theirs(_, true))
     }
 
     /// What a child process is told, to open the same.
     pub(crate) fn told(&self) -> String {
         match self {
-            Self::Memory(_) => unreachable!("no other process opens it"),
+            Self::Memory(_) | Self::Theirs(..) => unreachable!("no other process opens it"),
             Self::Sled(folder) => format!("sled:{}", folder.path().display()),
             Self::Local(_) => unreachable!("no test asks for it"),
             Self::Postgres(schema) => format!("postgres:{}", schema.0),
@@ -106,7 +108,7 @@ impl Place {
 
     /// Closed and opened again.
     pub(crate) async fn reopen(&self, store: Arc<dyn RecordStore>) -> Arc<dyn RecordStore> {
-        if let Self::Memory(store) = self {
+        if let Self::Memory(store) | Self::Theirs(store, _) = self {
             return Arc::clone(store);
         }
         store
