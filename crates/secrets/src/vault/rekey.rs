@@ -7,7 +7,7 @@ use crate::{Call, KeyError, Keyring, VaultChange};
 
 impl Vault {
     /// Gives the vault a new root key, wrapped for the slot in use; the other slots are dropped and returned. The old
-    /// root key stays, under the new one, until [`finish_rekey`](Self::finish_rekey).
+    /// root key stays, under the new one, until no ring is under it any more.
     ///
     /// # Errors
     /// `Rekeying` while one is under way; `WrongKey` when this key does not open the slot in use; `State`.
