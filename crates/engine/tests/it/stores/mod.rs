@@ -5,6 +5,7 @@ mod closing;
 mod creation;
 mod events;
 mod gates;
+mod gates_again;
 mod gates_bytes;
 mod gates_capability;
 mod gates_crash;

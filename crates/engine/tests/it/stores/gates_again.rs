@@ -1,0 +1,115 @@
+//! Calls that ask again: which gate they find, what becomes of a task and its session meanwhile, and grants that meet.
+
+use std::time::Duration;
+
+use dormouse_engine::gate::{Caller, Decide, NewGate, OpenedHow, Reply, Scope};
+use dormouse_engine::task::TaskState;
+use dormouse_state::{Command, Row};
+
+use super::gates::{Asker, approve, open, shown, status, try_open, yes};
+use super::house::{House, NoOrphans, operator};
+use super::on_every_store;
+
+/// The same question by another process of its run.
+fn of_spawn(asker: &Asker, call: &str, spawn: u32) -> NewGate {
+    NewGate {
+        caller: Some(Caller {
+            spawn,
+            ..asker.caller()
+        }),
+        ..asker.approval(call, "{}")
+    }
+}
+
+async fn who_found_a_gate_waits_for_it_and_an_equal_call_beside_it_has_its_own(house: House) {
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &of_spawn(&asker, "1", 1)).await;
+    approve(&house, &gate).await;
+    let found = try_open(&house, &of_spawn(&asker, "1", 2)).await.unwrap();
+    assert_eq!((found.gate.id, found.how), (gate.id, OpenedHow::Found));
+    let beside = try_open(&house, &of_spawn(&asker, "2", 2)).await.unwrap();
+    assert_eq!(
+        (beside.gate.word(), beside.how),
+        ("pending", OpenedHow::New),
+        "one approval is for one call"
+    );
+}
+
+async fn a_key_whose_gate_another_call_took_over_leads_to_it_no_more(house: House) {
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &of_spawn(&asker, "1", 1)).await;
+    let adopted = try_open(&house, &of_spawn(&asker, "named", 2)).await.unwrap();
+    assert_eq!((adopted.gate.id, adopted.how), (gate.id, OpenedHow::Adopted));
+    let own = try_open(&house, &of_spawn(&asker, "1", 2)).await.unwrap();
+    assert_eq!(own.how, OpenedHow::New);
+    assert_ne!(own.gate.id, gate.id);
+    let again = try_open(&house, &of_spawn(&asker, "1", 2)).await.unwrap();
+    assert_eq!((again.gate.id, again.how), (own.gate.id, OpenedHow::Found));
+}
+
+async fn equal_gates_are_both_approved_for_the_session_and_one_grant_stands(house: House) {
+    let asker = Asker::new(&house).await;
+    let offered = |call: &str| NewGate {
+        reply: Reply::Acp,
+        offers_session: true,
+        ..asker.approval(call, "{}")
+    };
+    let (one, other) = (
+        open(&house, &offered("1")).await,
+        open(&house, &offered("2")).await,
+    );
+    let gates = &house.tenant.gates;
+    for gate in [&one, &other] {
+        let decide = Decide {
+            scope: Scope::Session,
+            ..shown(&house, gate, yes()).await
+        };
+        assert_eq!(
+            gates.decide(&operator(), &decide).await.unwrap().word(),
+            "approved"
+        );
+    }
+    let grants = gates.grants(asker.session, None, 10).await.unwrap().0;
+    assert_eq!(grants.len(), 1);
+    assert_eq!(grants[0].gate, one.id);
+}
+
+async fn a_parked_task_goes_on_when_a_new_turn_ends_its_gate(house: House) {
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    let runs = &house.tenant.runs;
+    runs.started(&asker.claimed, None).await.unwrap();
+    let parked = runs.park(&asker.claimed, gate.id, Duration::from_secs(1));
+    parked.await.unwrap();
+    let begins = Command::BeginTurn { expected_turn: None };
+    let sessions = &house.tenant.sessions;
+    let begun = sessions.command(&operator(), asker.session, &begins).await;
+    assert!(begun.unwrap().applied().is_some());
+    assert_eq!(status(&house, &gate).await, "invalidated");
+    let task = house.tenant.tasks.get(asker.claimed.task.id).await.unwrap();
+    assert_eq!(task.state, TaskState::Ready);
+}
+
+async fn a_task_called_off_between_two_attempts_leaves_its_session_free(house: House) {
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    let successor = house.successor().await;
+    successor.recover(&NoOrphans).await.unwrap();
+    assert_eq!(status(&house, &gate).await, "pending", "it is tried again");
+    let task = asker.claimed.task.id;
+    house.tenant.tasks.cancel(&operator(), task, None).await.unwrap();
+    assert_eq!(status(&house, &gate).await, "invalidated");
+    let state = house.tenant.sessions.state(asker.session).await.unwrap();
+    assert_eq!((state.row(), state.run.is_some()), (Row::Idle, false));
+    let next = Asker::next_in(&house, asker.session).await;
+    assert_eq!(next.claimed.run.session, Some(asker.session));
+}
+
+on_every_store! {
+    /// One approval reached two calls before.
+    who_found_a_gate_waits_for_it_and_an_equal_call_beside_it_has_its_own;
+    a_key_whose_gate_another_call_took_over_leads_to_it_no_more;
+    equal_gates_are_both_approved_for_the_session_and_one_grant_stands;
+    a_parked_task_goes_on_when_a_new_turn_ends_its_gate;
+    a_task_called_off_between_two_attempts_leaves_its_session_free;
+}
