@@ -128,6 +128,8 @@ fn of_a_hundred_who_decide_at_once_one_wins_and_the_others_are_told_who() {
                 let home = if number % 10 == 9 { other } else { one };
                 let mut command = home.command(["gate", verb, &gate]);
                 command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                // A hundred processes on a few cores: each waits its turn.
+                command.env("DORMOUSE_CLIENT_ATTACH_TIMEOUT", "60s");
                 command.spawn().expect("the program starts")
             })
             .collect();

@@ -156,11 +156,11 @@ impl Watch {
     async fn ask(&mut self, client: &Client, gate: GateView) {
         let person = self.person.get_or_insert_with(Person::begin);
         let mut prompted = false;
-        let mut asked_at = Instant::now();
+        // Once for a gate: what is typed while it is shown is meant for it.
+        let asked_at = person.turn_to();
         // Ends with the decision, or when nobody is there any more.
         loop {
             if !prompted {
-                person.turn_to(&mut asked_at);
                 self.ui.stderr_bytes(prompt(&gate).as_bytes());
                 prompted = true;
             }
@@ -308,10 +308,10 @@ impl Person {
     }
 
     /// Forgets what was typed before they are asked: it was no answer to this.
-    fn turn_to(&mut self, asked_at: &mut Instant) {
+    fn turn_to(&mut self) -> Instant {
         // Where it cannot be, the time of each line tells.
         let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
-        *asked_at = Instant::now();
+        Instant::now()
     }
 
     /// The next line typed since they were asked; none when there are no more.
