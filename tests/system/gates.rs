@@ -229,7 +229,7 @@ fn an_answer_is_printed_and_an_edited_input_is_what_is_used() {
     let gate = id(&pending(&home, 1)[0]);
     home.dormouse(["gate", "answer", &gate])
         .exits(2)
-        .errs(&["no answer"])
+        .errs(&["asks for the number of an option"])
         .hints();
     home.dormouse(["gate", "approve", &gate])
         .exits(2)
@@ -487,6 +487,22 @@ fn gate_request_outside_of_a_run_says_where_it_belongs() {
         .exits(2)
         .errs(&["run", "gat_"])
         .hints();
+}
+
+/// Destructive verbs: `dormouse-cli`'s arguments name the case.
+#[test]
+fn what_is_erased_is_asked_about() {
+    let home = Home::new();
+    let running = asking(&home, PUBLISH);
+    let gate = id(&pending(&home, 1)[0]);
+    let mut command = home.command(["gate", "discard", &gate]);
+    let output = command.env("CI", "true").output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--yes"), "{said}");
+    assert_eq!(pending(&home, 1).len(), 1, "nothing was discarded");
+    home.dormouse(["gate", "discard", &gate, "--yes"]).exits(0);
+    assert_ne!(running.wait(), Some(0), "the worker was told no");
 }
 
 /// A terminal, by the program of util-linux that makes one.

@@ -74,6 +74,9 @@ pub enum Gate {
         /// The gate
         #[arg(value_name = "GATE", value_parser = value::gate)]
         id: String,
+        /// It is meant: do not ask for its id to be typed
+        #[arg(short, long)]
+        yes: bool,
     },
 }
 

@@ -112,7 +112,7 @@ pages! {
     gate_discard COMMON =>
         "dormouse gate discard gat_0198c0de7f3a7c11a2b3c4d5e6f70819",
         "dormouse gate discard gat_0198c0de",
-        "dormouse gate discard gat_0198c0de --quiet";
+        "dormouse gate discard gat_0198c0de --yes";
     session COMMON =>
         "dormouse session list",
         "dormouse session show ses_0198c0de",

@@ -28,6 +28,8 @@ impl TimeStyle {
 fn relative(seconds_ago: i64) -> String {
     let amount = match seconds_ago.unsigned_abs() {
         0 => return "now".to_owned(),
+        // What was just written may bear a time a little ahead of the clock that is looked at.
+        1 if seconds_ago < 0 => return "now".to_owned(),
         1 => "1 second".to_owned(),
         s @ 2..60 => format!("{s} seconds"),
         s @ 60..120 => format!("{} minute", s / 60),

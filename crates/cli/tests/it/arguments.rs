@@ -26,7 +26,7 @@ fn the_definition_is_consistent() {
     Cli::definition().debug_assert();
 }
 
-/// PR-14; no flag was removed and no verb destroys anything yet.
+/// PR-14, with `gates::what_is_erased_is_asked_about` of the system tests; no flag was removed yet.
 #[test]
 fn unknown_words_get_the_nearest() {
     for (line, near) in [

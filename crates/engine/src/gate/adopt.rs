@@ -1,16 +1,19 @@
 //! The same call asked again, and an equal one of a later attempt: both find the gate that is there.
 
-use dormouse_filesystem::{IndexValue, Query, Records, Versioned};
+use dormouse_filesystem::{Digest, IndexValue, Query, Records, Versioned};
 
-use super::open::{Prepared, new_key};
-use super::{Caller, Gate, GateCell, GateEvent, GateIndex, GateKey, GateKeyIndex, GateStatus, KeyId, decide};
+use super::open::Prepared;
+use super::{
+    Caller, Gate, GateCell, GateError, GateEvent, GateIndex, GateKey, GateKeyIndex, GateStatus, KeyId,
+    Opened, OpenedHow, decide,
+};
 use crate::capability::{Capability, CapabilityEnd, CapabilityState};
 use crate::core::Core;
-use crate::draft::Draft;
+use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::limits::PAGE_MAX;
 use crate::run::{Run, RunState};
-use crate::{CommandError, GateId, RunId};
+use crate::{CommandError, GateId, RunId, Subject};
 
 /// What became of the gate that the same call opened before.
 pub(super) enum Before {
@@ -52,6 +55,48 @@ async fn is_spent(core: &Core, gate: GateId) -> Result<bool, CommandError> {
     })
 }
 
+/// The same call finds its gate. Where whoever asked before no longer waits, the call is this caller's from now on: no
+/// other equal call takes the gate over as long as this one waits.
+pub(super) async fn found(
+    core: &Core,
+    mut draft: Draft,
+    key: &Versioned<GateKey>,
+    wanted: &Prepared<'_>,
+    gate: Gate,
+) -> Result<Verdict<Result<Opened, GateError>>, CommandError> {
+    let answer = Ok(Opened {
+        gate,
+        how: OpenedHow::Found,
+    });
+    let caller = wanted.caller();
+    if caller.is_none() || key.caller == caller || waits(core, key.caller, caller).await? {
+        return Ok(Verdict::Nothing(answer));
+    }
+    let mine = GateKey {
+        caller,
+        op: draft.op(),
+        ..GateKey::clone(key)
+    };
+    Records::<GateKey>::new(&core.space)
+        .stage_replace(draft.batch(), key, &mine)
+        .await?;
+    Ok(Verdict::Commit(draft, answer))
+}
+
+/// The key under which this call finds a gate.
+pub(super) fn new_key(draft: &Draft, key: KeyId, wanted: &Prepared<'_>, gate: GateId) -> GateKey {
+    GateKey {
+        key,
+        origin: wanted.origin().clone(),
+        digest: wanted.digest(),
+        gate,
+        caller: wanted.caller(),
+        is_adopted: false,
+        created_at: draft.now(),
+        op: draft.op(),
+    }
+}
+
 /// The gate of an equal call that no longer waits: it is this call's now, under a key of its own.
 pub(super) async fn adopted(
     core: &Core,
@@ -60,9 +105,7 @@ pub(super) async fn adopted(
     wanted: &Prepared<'_>,
 ) -> Result<Option<Gate>, CommandError> {
     let keys = Records::<GateKey>::new(&core.space);
-    let values = [&wanted.origin().id(), &wanted.digest().to_string()].map(|value| IndexValue::name(value));
-    let query = Query::of(GateKeyIndex::Origin).equals(values).limit(PAGE_MAX);
-    for former in keys.find(&query).await?.rows {
+    for former in keys_of_calls(core, wanted.origin(), wanted.digest()).await? {
         if waits(core, former.caller, wanted.caller()).await? {
             continue;
         }
@@ -100,11 +143,7 @@ async fn can_adopt(core: &Core, gate: &Gate) -> Result<bool, CommandError> {
 }
 
 /// Whether whoever made a call still waits for its answer, as seen by a later caller.
-pub(super) async fn waits(
-    core: &Core,
-    former: Option<Caller>,
-    now: Option<Caller>,
-) -> Result<bool, CommandError> {
+async fn waits(core: &Core, former: Option<Caller>, now: Option<Caller>) -> Result<bool, CommandError> {
     let Some(former) = former else { return Ok(true) };
     if let Some(now) = now
         && now.run == former.run
@@ -117,11 +156,20 @@ pub(super) async fn waits(
 
 /// The keys under which a gate is found, but those that were left to later calls.
 pub(super) async fn keys_of(core: &Core, gate: &Gate) -> Result<Vec<Versioned<GateKey>>, CommandError> {
-    let values = [&gate.origin.id(), &gate.digest.to_string()].map(|value| IndexValue::name(value));
-    let query = Query::of(GateKeyIndex::Origin).equals(values).limit(PAGE_MAX);
-    let mut keys = Records::<GateKey>::new(&core.space).find(&query).await?.rows;
+    let mut keys = keys_of_calls(core, &gate.origin, gate.digest).await?;
     keys.retain(|key| key.gate == gate.id);
     Ok(keys)
+}
+
+/// The keys of equal calls of one origin, the oldest first, but those whose gates were left to later calls.
+async fn keys_of_calls(
+    core: &Core,
+    origin: &Subject,
+    digest: Digest,
+) -> Result<Vec<Versioned<GateKey>>, CommandError> {
+    let values = [&origin.id(), &digest.to_string()].map(|value| IndexValue::name(value));
+    let query = Query::of(GateKeyIndex::Origin).equals(values).limit(PAGE_MAX);
+    Ok(Records::<GateKey>::new(&core.space).find(&query).await?.rows)
 }
 
 /// The pending gates that a run waits for: those it opened and nobody took over, and those it took over.

@@ -2,17 +2,16 @@
 
 use dormouse_filesystem::{Digest, Records, Version, Versioned};
 use dormouse_secrets::{Scrubbed, Scrubber};
-use dormouse_state::GateKind;
 
 use super::resolve::{Left, leave};
+use super::said::said;
 use super::{
-    Asker, Author, AuthorKind, Call, Canonical, Content, Edited, End, Gate, GateCell, GateError, GateEvent,
-    GateIgnored, GateRefused, GateStatus, Input, Reply, Said, Scope, StandingGrant, author, decide as table,
+    Author, AuthorKind, Canonical, End, Gate, GateCell, GateError, GateEvent, GateIgnored, GateRefused,
+    GateStatus, Reply, Said, Scope, StandingGrant, author, decide as table,
 };
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
-use crate::limits::{GATE_COMMENT_MAX, GATE_DETAIL_MAX};
 use crate::run::Stopped;
 use crate::{CommandError, GateId, Principal, PrincipalKind};
 
@@ -53,7 +52,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Approve { .. } => "approval",
             Self::Reject => "rejection",
@@ -73,8 +72,8 @@ impl Choice {
 /// Another input for a call. It goes back to the worker as it is stored, so it may hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditedInput {
-    canonical: Canonical,
-    clean: Scrubbed,
+    pub(super) canonical: Canonical,
+    pub(super) clean: Scrubbed,
 }
 
 impl EditedInput {
@@ -162,120 +161,6 @@ pub(super) async fn staged(
     let left = leave(core, &mut draft, &read, end).await?;
     stage_grant(core, &mut draft, &left.gate, by).await?;
     Ok(Verdict::Commit(draft, Ok((left.gate, left.stopped))))
-}
-
-/// What is said, if such a gate takes it.
-fn said(core: &Core, gate: &Gate, wanted: &Decide) -> Result<Said, GateError> {
-    let takes = match (&wanted.choice, gate.kind) {
-        (Choice::Approve { .. }, GateKind::Approval)
-        | (Choice::Reject, GateKind::Approval | GateKind::Question)
-        | (Choice::Answer { .. }, GateKind::Question | GateKind::Notification) => true,
-        (Choice::Approve { .. }, GateKind::Question | GateKind::Notification)
-        | (Choice::Reject, GateKind::Notification)
-        | (Choice::Answer { .. }, GateKind::Approval) => false,
-    };
-    if !takes {
-        return Err(GateError::WrongType {
-            gate: gate.id,
-            kind: gate.kind,
-            decision: wanted.choice.word(),
-        });
-    }
-    let mut said = Said {
-        comment: wanted
-            .comment
-            .clone()
-            .map(|comment| comment.truncate_to(GATE_COMMENT_MAX)),
-        ..Said::default()
-    };
-    // What is gone cannot be edited, nor its options be chosen: the state refuses the decision anyway.
-    let Some(content) = &gate.content else {
-        return Ok(said);
-    };
-    match &wanted.choice {
-        Choice::Approve { edited } => {
-            said.scope = scope(content, wanted.scope)?;
-            said.edited = match edited {
-                Some(edited) => Some(fits(core, gate, content, edited)?),
-                None => None,
-            };
-        }
-        Choice::Reject => {}
-        Choice::Answer { text, chosen } => {
-            if gate.kind == GateKind::Question {
-                answers(content, text.as_ref(), chosen)?;
-            }
-            said.answer = text.clone().map(|text| text.truncate_to(GATE_DETAIL_MAX));
-            said.chosen = choose(content, chosen)?;
-        }
-    }
-    Ok(said)
-}
-
-fn scope(content: &Content, scope: Scope) -> Result<Scope, GateError> {
-    if scope == Scope::Session && !content.offers_session {
-        return Err(GateError::invalid("scope", "it is not offered for the session"));
-    }
-    Ok(scope)
-}
-
-/// A question with options is answered by them, another one in words.
-fn answers(content: &Content, text: Option<&Scrubbed>, chosen: &[usize]) -> Result<(), GateError> {
-    let is_said = text.is_some_and(|text| !text.as_str().trim().is_empty());
-    match (content.options.is_empty(), is_said) {
-        (true, false) => Err(GateError::invalid("text", "the question asks for words")),
-        (false, _) if text.is_some() => Err(GateError::invalid(
-            "text",
-            "the question has options: choose one by its number",
-        )),
-        (false, _) if chosen.is_empty() => Err(GateError::invalid(
-            "chosen",
-            "the question has options: choose one by its number",
-        )),
-        (true | false, _) => Ok(()),
-    }
-}
-
-fn choose(content: &Content, chosen: &[usize]) -> Result<Vec<usize>, GateError> {
-    if chosen.len() > 1 && !content.several {
-        return Err(GateError::invalid("chosen", "one option can be chosen"));
-    }
-    let mut once = chosen.to_vec();
-    once.sort_unstable();
-    once.dedup();
-    if once.len() != chosen.len() || once.last().is_some_and(|last| *last >= content.options.len()) {
-        return Err(GateError::invalid(
-            "chosen",
-            "names an option that is not there, or one twice",
-        ));
-    }
-    Ok(once)
-}
-
-/// The digest of the call with another input.
-fn fits(core: &Core, gate: &Gate, content: &Content, edited: &EditedInput) -> Result<Edited, GateError> {
-    if !gate.reply.takes_edits() {
-        return Err(GateError::invalid(
-            "edited",
-            "the way back carries no other input",
-        ));
-    }
-    let call = Call {
-        tool: content.tool.as_str().to_owned(),
-        input: Input::Given(edited.canonical.clone()),
-        cwd: content.cwd.as_ref().map(|cwd| cwd.as_str().to_owned()),
-        secrets: content.secrets.iter().cloned().collect(),
-        estimate: content.estimate.clone(),
-    };
-    let digest = call.digest(Asker {
-        tenant: &core.tenant,
-        agent: &gate.agent,
-        kind: gate.kind,
-    });
-    Ok(Edited {
-        input: edited.clean.clone(),
-        digest,
-    })
 }
 
 /// Whether the same person decided the same before: what was said about it may differ.

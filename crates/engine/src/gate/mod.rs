@@ -23,6 +23,7 @@ mod recover;
 mod resolve;
 mod retain;
 mod row;
+mod said;
 mod service;
 mod shared;
 mod show;

@@ -4,7 +4,7 @@ use dormouse_filesystem::{Digest, IndexValue, Query, Records, Versioned};
 use dormouse_secrets::Scrubber;
 use dormouse_state::{Answer, CallId, Event, GateKind, Ignored, Observed, Position, Rejected, SourceId};
 
-use super::adopt::{Before, adopted, asked_before, waits};
+use super::adopt::{Before, adopted, asked_before, found, new_key};
 use super::link::{Heard, Word, tell_session};
 use super::resolve::{IsAwaited, stage_consequences, state_id};
 use super::{
@@ -125,47 +125,6 @@ pub(super) async fn staged(
         previous,
     };
     making.staged(draft).await
-}
-
-/// The same call finds its gate. Where whoever asked before no longer waits, the call is this caller's from now on: no
-/// other equal call takes the gate over as long as this one waits.
-async fn found(
-    core: &Core,
-    mut draft: Draft,
-    key: &Versioned<GateKey>,
-    wanted: &Prepared<'_>,
-    gate: Gate,
-) -> Result<Answered, CommandError> {
-    let answer = Ok(Opened {
-        gate,
-        how: OpenedHow::Found,
-    });
-    let caller = wanted.caller();
-    if caller.is_none() || key.caller == caller || waits(core, key.caller, caller).await? {
-        return Ok(Verdict::Nothing(answer));
-    }
-    let mine = GateKey {
-        caller,
-        op: draft.op(),
-        ..GateKey::clone(key)
-    };
-    Records::<GateKey>::new(&core.space)
-        .stage_replace(draft.batch(), key, &mine)
-        .await?;
-    Ok(Verdict::Commit(draft, answer))
-}
-
-pub(super) fn new_key(draft: &Draft, key: KeyId, wanted: &Prepared<'_>, gate: GateId) -> GateKey {
-    GateKey {
-        key,
-        origin: wanted.origin.clone(),
-        digest: wanted.digest,
-        gate,
-        caller: wanted.new.caller,
-        is_adopted: false,
-        created_at: draft.now(),
-        op: draft.op(),
-    }
 }
 
 /// The source of questions that come behind later ones of their own source.

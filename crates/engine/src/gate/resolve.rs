@@ -234,10 +234,21 @@ async fn end_by_session(
     if !read.is_pending() {
         return Ok(());
     }
-    stage_invalidated(space, draft, &read, cause).await
+    match cause {
+        Invalidation::Superseded
+        | Invalidation::SettledElsewhere
+        | Invalidation::TurnOver
+        | Invalidation::Restart => stage_invalidated(space, draft, &read, cause).await,
+        // Whoever ends the run or the session says what becomes of its task.
+        Invalidation::RunEnded | Invalidation::SessionEnded | Invalidation::AgentDeleted => {
+            let end = invalidated(draft, cause);
+            stage_end(space, draft, &read, end, IsAwaited::No).await?;
+            Ok(())
+        }
+    }
 }
 
-/// Stages that a gate lost its meaning. A task that waits for it goes on, unless it ends with the same.
+/// Stages that a gate lost its meaning, and that a task which waits for it goes on.
 pub(crate) async fn stage_invalidated(
     space: &Namespace<Tenant>,
     draft: &mut Draft,
@@ -246,14 +257,7 @@ pub(crate) async fn stage_invalidated(
 ) -> Result<(), CommandError> {
     let end = invalidated(draft, cause);
     let gate = stage_end(space, draft, read, end, IsAwaited::No).await?;
-    match cause {
-        Invalidation::Superseded
-        | Invalidation::SettledElsewhere
-        | Invalidation::TurnOver
-        | Invalidation::Restart => wake_task(space, draft, &gate).await,
-        // Whoever ends the run or the session says what becomes of its task.
-        Invalidation::RunEnded | Invalidation::SessionEnded | Invalidation::AgentDeleted => Ok(()),
-    }
+    wake_task(space, draft, &gate).await
 }
 
 /// The end of a gate that lost its meaning.

@@ -8,7 +8,8 @@ use dormouse_filesystem::{Records, ScopedBatch, Versioned};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::asking::{Asks, Endpoints, OnGate};
+use super::OnGate;
+use super::asking::{Asks, Endpoints};
 use super::finish::{finish, observed_panic, park};
 use super::heart::{self, Pulseless};
 use super::work::{self, Signals, Worked};

@@ -18,6 +18,7 @@ mod finish;
 mod heart;
 mod launch;
 mod orphans;
+mod question;
 mod work;
 
 use std::collections::HashMap;
@@ -30,8 +31,9 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
-pub use asking::{AskError, Asking, Endpoint, Endpoints, OnGate, Question};
+pub use asking::{AskError, Asking, Endpoint, Endpoints};
 pub use orphans::SystemOrphans;
+pub use question::{OnGate, Question};
 
 use crate::run::{ClaimOptions, Finished, Parked, RunRow, RunState, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};

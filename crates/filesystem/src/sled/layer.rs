@@ -138,9 +138,10 @@ impl Ahead {
     pub(super) fn send(&mut self, trees: &Trees) -> Result<Option<Arc<Leaving>>, IndexError> {
         if self.fresh.changes() > 0 || self.fresh.version > self.sent {
             if self.leaving.len() >= LEAVING_STOP
-                && let Some(oldest) = self.leaving.pop_front()
+                && let Some(oldest) = self.leaving.front()
             {
                 oldest.wait()?;
+                self.leaving.pop_front();
             }
             let version = self.fresh.version;
             self.sent = version;

@@ -3,6 +3,8 @@
 //! There is no cache and no retry among them. A cache here would be one more place to break the read rule between
 //! processes; and only a caller knows whether its write may happen twice.
 
+#[cfg(feature = "fault")]
+mod between;
 mod counted;
 #[cfg(feature = "fault")]
 mod fault;
@@ -10,6 +12,8 @@ mod histogram;
 mod operation;
 mod traced;
 
+#[cfg(feature = "fault")]
+pub use between::Between;
 pub use counted::{Counted, Counts};
 #[cfg(feature = "fault")]
 pub use fault::{Fault, FaultKind};

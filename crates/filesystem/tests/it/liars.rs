@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use dormouse_filesystem::capability::{
     Atomicity, Durability, Export, Listing, Logs, Reach, Watch as Watching,
 };
-use dormouse_filesystem::wrapper::{Counted, Operation};
+use dormouse_filesystem::wrapper::{Between, Counted, Operation};
 use dormouse_filesystem::{
     Batch, Capabilities, Change, CloseError, CommitError, Committed, Deadline, Entry, Expected, Exported,
     Failed, Health, Key, Lane, Listed, LogError, LogHead, Logged, Memory, Namespace, OpenError, Opener, Page,
     Position, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt, Requirements, Retry, Stream,
-    System, UpdateError, Version, Watch, cas_update,
+    System, UpdateError, Version, Watch, between, cas_update,
 };
 use futures::stream::BoxStream;
 
@@ -408,65 +408,18 @@ struct Bytes {
 }
 
 #[async_trait]
-impl RecordStore for Bytes {
-    fn capabilities(&self, at: &Prefix) -> Capabilities {
-        self.inner.capabilities(at)
-    }
-
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
-        self.inner.get(key).await
-    }
-
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
-        self.inner.get_many(keys).await
-    }
-
-    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
-        self.inner.list(page).await
+impl Between for Bytes {
+    fn beneath(&self) -> &dyn RecordStore {
+        &self.inner
     }
 
     async fn commit(&self, _batch: Batch, _deadline: Deadline) -> Result<Committed, CommitError> {
         self.reached.fetch_add(1, Ordering::SeqCst);
         Err(CommitError::Unsupported { capability: "kinds" })
     }
-
-    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
-        self.inner.tail(log, after, limit).await
-    }
-
-    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
-        self.inner.head(log).await
-    }
-
-    async fn heads(
-        &self,
-        under: &Prefix,
-        after: Option<&Stream>,
-        limit: usize,
-    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
-        self.inner.heads(under, after, limit).await
-    }
-
-    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
-        self.inner.truncate(log, before).await
-    }
-
-    async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
-        self.inner.watch(prefix).await
-    }
-
-    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
-        self.inner.export(prefix)
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
-        self.inner.close(deadline).await
-    }
 }
+
+between!(Bytes);
 
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

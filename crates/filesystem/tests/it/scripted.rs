@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dormouse_filesystem::wrapper::Between;
 use dormouse_filesystem::{
-    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Failed,
-    Health, Key, Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore,
-    Stream, Watch, Watches,
+    Batch, BusyCause, Capabilities, CommitError, Committed, Deadline, Entry, Failed, Key, Memory, Prefix,
+    ReadError, RecordStore, Watch, Watches, between,
 };
-use futures::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
 /// What happens to one commit instead of its being done.
@@ -155,8 +154,11 @@ impl Scripted {
 }
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl RecordStore for Scripted {
+impl Between for Scripted {
+    fn beneath(&self) -> &dyn RecordStore {
+        &self.inner
+    }
+
     fn capabilities(&self, at: &Prefix) -> Capabilities {
         self.capabilities.unwrap_or_else(|| self.inner.capabilities(at))
     }
@@ -176,14 +178,6 @@ impl RecordStore for Scripted {
                 capability: "the script",
             }),
         }
-    }
-
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
-        self.inner.get_many(keys).await
-    }
-
-    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
-        self.inner.list(page).await
     }
 
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
@@ -231,46 +225,15 @@ impl RecordStore for Scripted {
         }
     }
 
-    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
-        self.inner.tail(log, after, limit).await
-    }
-
-    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
-        self.inner.head(log).await
-    }
-
-    async fn heads(
-        &self,
-        under: &Prefix,
-        after: Option<&Stream>,
-        limit: usize,
-    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
-        self.inner.heads(under, after, limit).await
-    }
-
-    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
-        self.inner.truncate(log, before).await
-    }
-
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
         match &self.hints {
             Some(hints) => hints.watch(prefix),
             None => self.inner.watch(prefix).await,
         }
     }
-
-    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
-        self.inner.export(prefix)
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
-        self.inner.close(deadline).await
-    }
 }
+
+between!(Scripted);
 
 impl fmt::Debug for Scripted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

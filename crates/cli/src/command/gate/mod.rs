@@ -76,7 +76,10 @@ pub(super) async fn gate(session: &mut Session<'_>, context: &Context, command: 
             one::answers(&gate, &body)?;
             one::decide(session, &context.ui, &gate, &body).await
         }
-        Gate::Discard { id } => {
+        Gate::Discard { id, yes } => {
+            if !yes {
+                discards(session, &context.ui, &id).await?;
+            }
             session.ask(&Call::delete(format!("/v1/gates/{id}"))).await?;
             context.ui.note("discarded; whoever waits for it is told no");
             Ok(Exit::Done)
@@ -129,6 +132,26 @@ fn read_text(file: &Path, environment: &Environment) -> Result<String> {
 }
 
 /// Whether there is a person to be asked: stdin is a terminal, and so is stderr.
+/// Asks whether it is meant: what is erased does not come back.
+async fn discards(session: &mut Session<'_>, ui: &Ui, id: &str) -> Result<()> {
+    if !has_person(ui) {
+        let problem = Problem::new(
+            Code::Usage,
+            "gate discard erases, and there is no terminal to ask at",
+        );
+        return Err(problem.hint("pass --yes if it is meant").into());
+    }
+    // The person may think for long: nobody else waits for the store meanwhile.
+    session.make_room().await?;
+    let question = format!("the content of gate {id} is erased for good; type {id} to discard it: ");
+    if typed(&question, ui).await.as_deref() != Some(id) {
+        return Err(Problem::new(Code::Usage, "nothing was discarded")
+            .hint("type the id as it was given, or pass --yes")
+            .into());
+    }
+    Ok(())
+}
+
 fn has_person(ui: &Ui) -> bool {
     use std::io::IsTerminal;
     std::io::stdin().is_terminal() && ui.is_stderr_terminal

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::listing;
+use super::show::next;
 use crate::api::GateView;
 use crate::client::{Call, Session};
 use crate::exit::Exit;
@@ -51,26 +52,25 @@ pub(super) async fn fetch(session: &mut Session<'_>, id: &str) -> Result<GateVie
     listing::read(&session.ask(&Call::get(format!("/v1/gates/{id}"))).await?)
 }
 
-/// Refuses an answer that says nothing to a question that wants one.
+/// Refuses an answer that the question does not take, and says which one it does.
 pub(super) fn answers(gate: &GateView, answer: &One<'_>) -> Result<()> {
-    let says_nothing = answer.text.is_none() && answer.chosen.is_empty();
-    if gate.kind_word() != "question" || !says_nothing || !gate.is_pending() {
-        return Ok(());
-    }
-    let how = if gate.options.is_empty() {
-        format!("dormouse gate answer {} TEXT", gate.id)
+    let is_said = answer.text.is_some_and(|text| !text.trim().is_empty());
+    let (is_taken, wanted) = if gate.options.is_empty() {
+        (is_said, "words")
     } else {
-        format!(
-            "dormouse gate answer {} --option N, 1 to {}",
-            gate.id,
-            gate.options.len()
+        (
+            answer.text.is_none() && !answer.chosen.is_empty(),
+            "the number of an option",
         )
     };
+    if gate.kind_word() != "question" || is_taken || !gate.is_pending() {
+        return Ok(());
+    }
     Err(Problem::new(
         Code::Usage,
-        format!("gate {} is a question, and no answer is given", gate.id),
+        format!("gate {} is a question that asks for {wanted}", gate.id),
     )
-    .hint(format!("write {how}"))
+    .hint(next(gate))
     .into())
 }
 

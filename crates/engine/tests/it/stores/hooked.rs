@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use dormouse_filesystem::capability::Reach;
+use dormouse_filesystem::wrapper::Between;
 use dormouse_filesystem::{
-    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Key, Lane,
-    Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
+    Batch, Capabilities, CommitError, Committed, Deadline, Entry, Key, Lane, Memory, Prefix, ReadError,
+    RecordStore, Watch, between,
 };
-use futures::stream::BoxStream;
 use jiff::Timestamp;
 
 /// Memory, taken for a store that processes of several machines may write.
@@ -54,8 +54,11 @@ impl fmt::Display for Hooked {
 }
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl RecordStore for Hooked {
+impl Between for Hooked {
+    fn beneath(&self) -> &dyn RecordStore {
+        &self.inner
+    }
+
     fn capabilities(&self, at: &Prefix) -> Capabilities {
         Capabilities {
             reach: Reach::Cluster,
@@ -63,17 +66,9 @@ impl RecordStore for Hooked {
         }
     }
 
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
-        self.inner.get(key).await
-    }
-
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
         self.vanish().await;
         self.inner.get_many(keys).await
-    }
-
-    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
-        self.inner.list(page).await
     }
 
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
@@ -83,43 +78,12 @@ impl RecordStore for Hooked {
         self.inner.commit(batch, deadline).await
     }
 
-    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
-        self.inner.tail(log, after, limit).await
-    }
-
-    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
-        self.inner.head(log).await
-    }
-
-    async fn heads(
-        &self,
-        under: &Prefix,
-        after: Option<&Stream>,
-        limit: usize,
-    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
-        self.inner.heads(under, after, limit).await
-    }
-
-    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
-        self.inner.truncate(log, before).await
-    }
-
     async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
         if self.is_deaf.load(Ordering::SeqCst) {
             return self.inner.watch(&Prefix::parse("nowhere").unwrap()).await;
         }
         self.inner.watch(prefix).await
     }
-
-    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
-        self.inner.export(prefix)
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
-        self.inner.close(deadline).await
-    }
 }
+
+between!(Hooked);

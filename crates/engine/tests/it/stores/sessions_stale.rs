@@ -1,19 +1,16 @@
 //! Closing sessions of which nothing was heard for long.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_engine::SessionId;
 use dormouse_engine::limits::SESSION_STALE;
 use dormouse_engine::session::{NewSession, SessionLive, SessionRow};
-use dormouse_filesystem::{Memory, Records};
+use dormouse_filesystem::Records;
 use dormouse_state::{Command, Event, Row};
-use jiff::Timestamp;
 
 use super::gates::{Asker, open};
 use super::house::{House, operator};
 use super::sessions::{at_work, made, row, seen, working};
-use super::shared::Shared;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -135,9 +132,7 @@ async fn what_is_only_gathered_is_activity_too(house: House) {
 /// SG-44: one whose row cannot be believed keeps no other open.
 #[tokio::test]
 async fn one_that_fails_keeps_no_other_open() {
-    let store: Arc<dyn dormouse_filesystem::RecordStore> =
-        Arc::new(Shared(Memory::new(Timestamp::UNIX_EPOCH)));
-    let house = House::over_shared(store).await;
+    let house = House::shared().await;
     let (bad, good) = (made(&house, "alice").await, made(&house, "bert").await);
     let rows = Records::<SessionRow>::new(house.tenant.space());
     let read = rows.get(&bad).await.unwrap().unwrap();
@@ -159,9 +154,7 @@ async fn one_that_fails_keeps_no_other_open() {
 /// SG-44: activity that is committed between the reading of the page and the commit of the end.
 #[tokio::test]
 async fn activity_between_read_and_commit_wins() {
-    let store: Arc<dyn dormouse_filesystem::RecordStore> =
-        Arc::new(Shared(Memory::new(Timestamp::UNIX_EPOCH)));
-    let house = House::over_shared(store).await;
+    let house = House::shared().await;
     let (_claimed, busy) = at_work(&house).await;
     let session = made(&house, "bert").await;
     house.clock.advance(DAY);

@@ -15,11 +15,6 @@ use tokio::time::Instant;
 use super::gates::{Asker, open};
 use super::house::{House, facts, failed, name, operator, success, tenant_id};
 use super::sessions::{at_work, claim_in, completed, done, idles, made, row, seen, working};
-use super::shared::Shared;
-
-async fn shared() -> House {
-    House::over_shared(Arc::new(Shared(Memory::new(Timestamp::UNIX_EPOCH)))).await
-}
 
 async fn tenant(engine: &Engine) -> Tenant {
     engine.tenant(&tenant_id()).await.unwrap()
@@ -75,7 +70,7 @@ async fn a_thousand_flips_in_a_second_are_one_live_write_and_a_gate_meets_none()
 /// SG-33
 #[tokio::test]
 async fn a_pause_by_another_process_and_what_is_driven_here_both_survive() {
-    let house = shared().await;
+    let house = House::shared().await;
     let (claimed, session) = at_work(&house).await;
     let sessions = &house.tenant.sessions;
     let event = |seq, event| seen(&house, Some(&claimed), seq, event);
@@ -107,7 +102,7 @@ async fn a_pause_by_another_process_and_what_is_driven_here_both_survive() {
 /// SG-33
 #[tokio::test]
 async fn a_fenced_process_stops_driving_and_writes_nothing() {
-    let house = shared().await;
+    let house = House::shared().await;
     let (claimed, session) = at_work(&house).await;
     let sessions = &house.tenant.sessions;
     let event = |seq, event| seen(&house, Some(&claimed), seq, event);
@@ -228,7 +223,7 @@ async fn pass(house: &House, seconds: i64) {
 /// SG-42
 #[tokio::test(start_paused = true)]
 async fn each_exit_of_a_run_leaves_nothing_in_memory() {
-    let house = shared().await;
+    let house = House::shared().await;
     house.agent("alice").await;
     for exit in ["return", "error", "cancel", "end", "panic"] {
         let session = leaves(&house, exit).await;
@@ -331,7 +326,7 @@ async fn leaves(house: &House, exit: &str) -> SessionId {
 /// A later attempt of the task whose turn waits goes on with it; another task's claim is refused then.
 #[tokio::test]
 async fn a_later_attempt_goes_on_with_the_turn_that_waits() {
-    let house = shared().await;
+    let house = House::shared().await;
     let asker = Asker::new(&house).await;
     let gate = open(&house, &asker.approval("1", "{}")).await;
     let task = asker.claimed.task.clone();

@@ -1,98 +1,18 @@
 //! A store that several machines share: what recovery of one does to the runs of another.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use dormouse_engine::Seat;
 use dormouse_engine::recovery::OrphanFate;
 use dormouse_engine::run::RunState;
 use dormouse_engine::task::TaskState;
-use dormouse_filesystem::capability::Reach;
+use dormouse_filesystem::RecordStore;
 use dormouse_filesystem::wrapper::{Fault, FaultKind, Operation};
-use dormouse_filesystem::{
-    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Key, Listed,
-    LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
-};
-use futures::stream::BoxStream;
 
+use super::hooked::Hooked;
 use super::house::{House, facts, success};
 use super::recovery::{Fate, here, running};
-
-/// Memory, taken for a store that processes of several machines may write.
-#[derive(Debug)]
-pub(super) struct Shared(pub(super) Memory);
-
-impl fmt::Display for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl RecordStore for Shared {
-    fn capabilities(&self, at: &Prefix) -> Capabilities {
-        Capabilities {
-            reach: Reach::Cluster,
-            ..self.0.capabilities(at)
-        }
-    }
-
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
-        self.0.get(key).await
-    }
-
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
-        self.0.get_many(keys).await
-    }
-
-    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
-        self.0.list(page).await
-    }
-
-    async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
-        self.0.commit(batch, deadline).await
-    }
-
-    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
-        self.0.tail(log, after, limit).await
-    }
-
-    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
-        self.0.head(log).await
-    }
-
-    async fn heads(
-        &self,
-        under: &Prefix,
-        after: Option<&Stream>,
-        limit: usize,
-    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
-        self.0.heads(under, after, limit).await
-    }
-
-    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
-        self.0.truncate(log, before).await
-    }
-
-    async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
-        self.0.watch(prefix).await
-    }
-
-    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
-        self.0.export(prefix)
-    }
-
-    async fn health(&self) -> Health {
-        self.0.health().await
-    }
-
-    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
-        self.0.close(deadline).await
-    }
-}
 
 #[tokio::test]
 async fn a_live_run_of_another_process_of_this_machine_is_left_alone() {
@@ -128,7 +48,7 @@ async fn a_run_whose_lease_expired_is_ended_wherever_its_holder_was() {
 /// A machine whose clock is far ahead takes a lease for expired and is about to end its run; the holder renews first.
 #[tokio::test(start_paused = true)]
 async fn a_run_whose_lease_was_renewed_meanwhile_is_not_ended_by_what_was_read_before() {
-    let store = Arc::new(Fault::scripted(Shared(Memory::new(jiff::Timestamp::UNIX_EPOCH))));
+    let store = Arc::new(Fault::scripted(Hooked::new()));
     let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
     let task = house.ready_task().await;
     let claimed = house.claim(&task).await;
@@ -169,7 +89,7 @@ async fn who_has_the_seat_of_a_dead_holder_ends_its_runs_at_once() {
 
 impl House {
     /// In a store that is not this process's alone, on a seat.
-    async fn shared() -> Self {
-        Self::over_shared(Arc::new(Shared(Memory::new(jiff::Timestamp::UNIX_EPOCH)))).await
+    pub(super) async fn shared() -> Self {
+        Self::over_shared(Hooked::new()).await
     }
 }

@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use dormouse_filesystem::contract::linear::{RECORDS, Refusals, check, record};
+use dormouse_filesystem::wrapper::Between;
 use dormouse_filesystem::{
-    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Expected, Exported,
-    Health, Key, Listed, LogError, LogHead, Logged, Memory, Page, Position, Prefix, ReadError, RecordStore,
-    Stream, Watch,
+    Batch, BusyCause, CommitError, Committed, Deadline, Entry, Expected, Key, Memory, ReadError, RecordStore,
+    between,
 };
-use futures::stream::BoxStream;
 use rand::TryRng;
 
 /// Histories recorded before a wrong store is taken for a right one.
@@ -109,9 +108,9 @@ impl Mutant {
 }
 
 #[async_trait]
-impl RecordStore for Mutant {
-    fn capabilities(&self, at: &Prefix) -> Capabilities {
-        self.inner.capabilities(at)
+impl Between for Mutant {
+    fn beneath(&self) -> &dyn RecordStore {
+        &self.inner
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
@@ -180,48 +179,9 @@ impl RecordStore for Mutant {
         }
         Ok(committed)
     }
-
-    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
-        self.inner.tail(log, after, limit).await
-    }
-
-    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
-        self.inner.head(log).await
-    }
-
-    async fn heads(
-        &self,
-        under: &Prefix,
-        after: Option<&Stream>,
-        limit: usize,
-    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
-        self.inner.heads(under, after, limit).await
-    }
-
-    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
-        self.inner.list(page).await
-    }
-
-    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
-        self.inner.truncate(log, before).await
-    }
-
-    async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
-        self.inner.watch(prefix).await
-    }
-
-    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
-        self.inner.export(prefix)
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
-        self.inner.close(deadline).await
-    }
 }
+
+between!(Mutant);
 
 impl fmt::Debug for Mutant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
