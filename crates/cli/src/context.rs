@@ -69,6 +69,7 @@ impl Context {
         };
         // Settings that do not go together are refused before anything is made.
         store::options(&context)?;
+        store::behaviour(&context)?;
         Ok(context)
     }
 

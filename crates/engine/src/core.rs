@@ -28,6 +28,8 @@ pub(crate) struct Core {
     pub(crate) creations: Creations,
     /// Who waits for gates, and who may decide them.
     pub(crate) gates: Arc<crate::gate::Shared>,
+    /// How gates behave.
+    pub(crate) gate_options: Arc<crate::gate::GateOptions>,
     /// How its sessions behave.
     pub(crate) sessions: SessionOptions,
     /// The drivers of those at work.

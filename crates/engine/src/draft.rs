@@ -34,6 +34,7 @@ pub struct Draft {
     actor: Principal,
     random: Arc<Random>,
     session_options: dormouse_state::Options,
+    capability_ttl: std::time::Duration,
     hints: Hints,
 }
 
@@ -63,6 +64,7 @@ impl Draft {
             actor: by.clone(),
             random: Arc::clone(&core.environment.random),
             session_options: core.sessions.machine(),
+            capability_ttl: core.gate_options.capability_ttl,
             hints: Hints::default(),
         }
     }
@@ -129,6 +131,11 @@ impl Draft {
     /// How the machines of sessions behave.
     pub(crate) fn session_options(&self) -> dormouse_state::Options {
         self.session_options
+    }
+
+    /// How long what it approves can be used.
+    pub(crate) fn capability_ttl(&self) -> std::time::Duration {
+        self.capability_ttl
     }
 
     /// The row of this session is written by it: a driver of this process looks at it again.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dormouse_filesystem::{Namespace, Records, System, capability::Reach};
 use tokio_util::task::TaskTracker;
@@ -11,7 +12,8 @@ use crate::capability::Capabilities;
 use crate::core::Core;
 use crate::due::DueHint;
 use crate::event::Events;
-use crate::gate::{Approvers, EveryOperator, Gates};
+use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
+use crate::limits::JANITOR_EVERY;
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
 use crate::task::{Creations, Tasks};
@@ -38,6 +40,10 @@ pub struct EngineOptions {
     pub approvers: Arc<dyn Approvers>,
     /// How sessions behave.
     pub sessions: SessionOptions,
+    /// How gates behave.
+    pub gates: GateOptions,
+    /// `janitor.every`: how often what is old is looked for.
+    pub janitor_every: Duration,
 }
 
 impl Default for EngineOptions {
@@ -46,6 +52,8 @@ impl Default for EngineOptions {
             companions: Vec::new(),
             approvers: Arc::new(EveryOperator),
             sessions: SessionOptions::default(),
+            gates: GateOptions::default(),
+            janitor_every: JANITOR_EVERY,
         }
     }
 }
@@ -59,6 +67,7 @@ struct Shared {
     system: Namespace<System>,
     environment: Environment,
     options: EngineOptions,
+    gate_options: Arc<GateOptions>,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
     background: TaskTracker,
@@ -110,6 +119,7 @@ impl Engine {
         Self(Arc::new(Shared {
             system,
             environment,
+            gate_options: Arc::new(options.gates.clone()),
             options,
             live: Arc::default(),
             due: Arc::default(),
@@ -156,6 +166,7 @@ impl Engine {
             live: Arc::clone(&shared.live),
             creations: Creations::default(),
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
+            gate_options: Arc::clone(&shared.gate_options),
             sessions: shared.options.sessions,
             drivers: Drivers::default(),
             rooms: Rooms::default(),
@@ -240,6 +251,17 @@ impl Engine {
     #[must_use]
     pub fn live(&self) -> &LiveRuns {
         &self.0.live
+    }
+
+    /// What becomes of calls by the mode they are made under.
+    #[must_use]
+    pub fn modes(&self) -> &Modes {
+        &self.0.gate_options.modes
+    }
+
+    /// What is set of it.
+    pub(crate) fn options(&self) -> &EngineOptions {
+        &self.0.options
     }
 
     pub(crate) fn is_exclusive(&self) -> bool {

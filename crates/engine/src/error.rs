@@ -4,6 +4,7 @@ use dormouse_filesystem::{CommitError, LogError, Position, ReadError, RecordErro
 use jiff::Timestamp;
 
 use crate::command::InvalidCommand;
+use crate::gate::Enforcement;
 use crate::id::InvalidId;
 use crate::name::InvalidName;
 use crate::{AgentName, OpId, Reason, SessionId, Subject};
@@ -123,6 +124,14 @@ pub enum CommandError {
         /// Which agent.
         agent: AgentName,
     },
+    /// Not done: the worker cannot do what its session's mode asks for. Choose another worker, or another mode.
+    #[error("the session's mode is {mode}, and the worker {can}")]
+    NoApprovalChannel {
+        /// The word of the mode.
+        mode: &'static str,
+        /// What stands between the worker and its calls.
+        can: Enforcement,
+    },
     /// Not done: it lost every race. Try again later.
     #[error("the command lost {attempts} races; nothing was done")]
     Contended {
@@ -173,6 +182,7 @@ impl CommandError {
             Self::LeaseExpired { .. } => "lease_expired",
             Self::StaleIncarnation { .. } => "stale_incarnation",
             Self::TooManySessions { .. } => "too_many_sessions",
+            Self::NoApprovalChannel { .. } => "no_approval_channel",
             Self::Contended { .. } => "contended",
             Self::Unavailable(_) => "unavailable",
             Self::Corrupt(_) => "corrupt",

@@ -63,6 +63,10 @@ pub const SESSIONS_OPEN_MAX: usize = 1000;
 pub const SESSIONS_STALE_PAGE: usize = 100;
 /// `janitor.session_stale`: for how long nothing is heard of a session that is closed; zero is never.
 pub const SESSION_STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// `janitor.every`: how often what is old is looked for.
+pub const JANITOR_EVERY: Duration = Duration::from_secs(10 * 60);
+/// How soon after its start a janitor looks first, and how soon again where a look did not come to its end.
+pub const JANITOR_SOON: Duration = Duration::from_secs(10);
 /// `sessions.todo_max`: items of a session's plan that are kept.
 pub const SESSION_TODO_MAX: usize = dormouse_state::TODO_MAX;
 /// `sessions.denials_max`: refused calls of a session that are kept.
@@ -100,6 +104,8 @@ pub const RULE_MAX: usize = 200;
 pub const SURFACES_MAX: usize = 8;
 /// `gates.capability_ttl`: how long an approval can be used.
 pub const CAPABILITY_TTL: Duration = Duration::from_secs(60 * 60);
+/// `gates.wait_max`: how long in all the clocks of a process of a run stand still while it waits for answers.
+pub const GATES_WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// `gates.batch_max`: most decisions of a batch.
 pub const GATES_BATCH_MAX: usize = 100;
 /// How often who waits for a gate reads it without a hint.

@@ -16,8 +16,8 @@ use crate::gate::{Gate, GateIndex};
 use crate::lease::{Held, Lease, LeaseIndex, held};
 use crate::limits::{LEASE_SKEW, PAGE_MAX};
 use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
-use crate::session::repair;
-use crate::{CommandError, Reason, RunId, Subject, TenantId};
+use crate::session::{SessionIndex, SessionRow, repair};
+use crate::{CommandError, Reason, RunId, SessionId, Subject, TenantId};
 
 /// What became of a process tree that outlived its supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,9 +140,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Holds the sessions of pending gates against these.
+    /// Holds the sessions of pending gates against these, and those that wait for a person against their gates.
     async fn repair_sessions(&self, recovery: &mut Recovery) -> Result<(), CommandError> {
         let mut seen = HashSet::new();
+        let waiting = self.found::<SessionRow>(SessionIndex::Waiting).await?;
+        for (tenant, session) in waiting {
+            seen.insert(session);
+            self.repair_session(tenant, session, recovery).await;
+        }
         for (tenant, gate) in self.found::<Gate>(GateIndex::Due).await? {
             let core = self.handle(&tenant).core;
             let session = match Records::<Gate>::new(&core.space).get(&gate).await {
@@ -153,17 +158,21 @@ impl Engine {
             let Some(session) = session.map(|turn| turn.session) else {
                 continue;
             };
-            if seen.insert(session)
-                && let Err(error) = repair(&core, session).await
-            {
-                recovery.left.push(Left {
-                    tenant,
-                    subject: Subject::Session(session),
-                    why: LeftBecause::Error(error),
-                });
+            if seen.insert(session) {
+                self.repair_session(tenant, session, recovery).await;
             }
         }
         Ok(())
+    }
+
+    async fn repair_session(&self, tenant: TenantId, session: SessionId, recovery: &mut Recovery) {
+        if let Err(error) = repair(&self.handle(&tenant).core, session).await {
+            recovery.left.push(Left {
+                tenant,
+                subject: Subject::Session(session),
+                why: LeftBecause::Error(error),
+            });
+        }
     }
 
     /// Kills what is left of process trees. Returns the runs of which something lives.

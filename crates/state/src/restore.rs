@@ -30,25 +30,11 @@ impl Snapshot {
     /// [`RestoreError::TooNew`] before anything else is looked at, then [`RestoreError::Corrupt`] with
     /// the path of the field.
     pub fn from_json(json: &[u8]) -> Result<Snapshot, RestoreError> {
-        #[derive(serde::Deserialize)]
-        struct Schema {
-            schema: u32,
+        match serde_json::from_slice::<Snapshot>(json) {
+            Ok(snapshot) => snapshot.check().map(|()| snapshot),
+            // Why is looked for only now: what is good is read once.
+            Err(_) => Err(fault(json)),
         }
-        let corrupt = |field: &str| RestoreError::Corrupt {
-            field: field.to_owned(),
-        };
-        let Schema { schema } = serde_json::from_slice(json).map_err(|_| corrupt("schema"))?;
-        if schema > SCHEMA {
-            return Err(RestoreError::TooNew { found: schema });
-        }
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        let snapshot: Snapshot =
-            serde_path_to_error::deserialize(&mut reader).map_err(|error| RestoreError::Corrupt {
-                field: error.path().to_string(),
-            })?;
-        reader.end().map_err(|_| corrupt("end"))?;
-        snapshot.check()?;
-        Ok(snapshot)
     }
 
     /// Checks what must hold in every state.
@@ -92,5 +78,25 @@ impl Snapshot {
             .into_iter()
             .find(|(_, holds)| !holds)
             .map(|(field, _)| field)
+    }
+}
+
+/// Why this is no snapshot of ours: a newer schema first, then the field.
+fn fault(json: &[u8]) -> RestoreError {
+    #[derive(serde::Deserialize)]
+    struct Schema {
+        schema: u32,
+    }
+    let corrupt = |field: String| RestoreError::Corrupt { field };
+    match serde_json::from_slice(json) {
+        Err(_) => return corrupt("schema".to_owned()),
+        Ok(Schema { schema }) if schema > SCHEMA => return RestoreError::TooNew { found: schema },
+        Ok(Schema { .. }) => {}
+    }
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    match serde_path_to_error::deserialize::<_, Snapshot>(&mut reader) {
+        Err(error) => corrupt(error.path().to_string()),
+        // All of it was read, so something stands behind it.
+        Ok(_) => corrupt("end".to_owned()),
     }
 }

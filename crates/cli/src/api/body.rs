@@ -114,7 +114,7 @@ pub(super) fn item(status: StatusCode, version: u64, body: &impl Serialize) -> R
 }
 
 /// Done, and there is nothing to say.
-pub(super) fn nothing() -> Response {
+pub(crate) fn nothing() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 

@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use dormouse_engine::gate::{Choice, Decide, EditedInput, Gate, GateCursor, GateError, GateFilter, Scope};
+use dormouse_engine::gate::{
+    Choice, Decide, EditedInput, Gate, GateCursor, GateError, GateFilter, Scope, Surface,
+};
 use dormouse_engine::run::RunState;
 use dormouse_engine::{AgentName, CommandError, GateId, Subject};
 use dormouse_filesystem::{Digest, Version};
@@ -14,7 +16,7 @@ use super::Paging;
 use super::body::{self, Json, List, Named, Parameters};
 use super::house::{Asker, House};
 use super::refusal::{self, Answered};
-use super::view::GateView;
+use super::view::{GateView, ShownView};
 use crate::problem::{Code, Problem};
 
 /// Most decisions of a batch.
@@ -86,6 +88,8 @@ async fn show(asker: &Asker, id: GateId, when: When) -> Result<Response, Problem
     let gate = asker.tenant.gates.get(id).await;
     let gate = gate.map_err(|error| refused(id, error))?;
     let mut view = GateView::of(&gate, gate.version());
+    let shown = asker.tenant.gates.displays(id).await?;
+    view.shown = shown.iter().map(|shown| ShownView::of(shown)).collect();
     if gate.is_pending() || when == When::Decided {
         view = view.with_effect(effect(asker, &gate).await?);
     }
@@ -282,6 +286,37 @@ pub(super) async fn discard(asker: Asker, Named(id): Named) -> Answered {
     Ok(body::nothing())
 }
 
+/// That a gate was shown at a place, and how that finds it again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShownAt {
+    surface: Surface,
+    reference: Option<String>,
+}
+
+/// Longest reference of a place, in bytes.
+const REFERENCE_MAX: usize = 256;
+
+pub(super) async fn shown(
+    State(house): State<House>,
+    asker: Asker,
+    Named(id): Named,
+    Json(ShownAt { surface, reference }): Json<ShownAt>,
+) -> Answered {
+    let id = asker.tenant.gates.resolve(&id).await?;
+    if reference.as_ref().is_some_and(|text| text.len() > REFERENCE_MAX) {
+        let detail = format!("reference: at most {REFERENCE_MAX} bytes are taken");
+        return Err(Problem::new(Code::Invalid, detail));
+    }
+    let reference = reference.map(|text| house.scrubber().scrub(&text));
+    let gates = &asker.tenant.gates;
+    let shown = gates
+        .shown(&asker.decider, id, &surface, reference.as_ref())
+        .await;
+    shown.map_err(|error| refused(id, error))?;
+    Ok(body::nothing())
+}
+
 /// What gates refuse, about this one.
 pub(crate) fn refused(gate: GateId, error: GateError) -> Problem {
     let look = format!("see dormouse gate show {gate}");
@@ -334,9 +369,6 @@ pub(crate) fn refused(gate: GateId, error: GateError) -> Problem {
             format!("as many gates as {limit} allows are pending; the call is denied"),
         )
         .hint("decide some first: dormouse gate list"),
-        error @ GateError::NoApprovalChannel { .. } => {
-            Problem::new(Code::State, error.to_string()).hint("use a worker that can ask, or another mode")
-        }
         GateError::AlreadyAwaited { gate } => Problem::new(
             Code::State,
             format!("gate {gate} is awaited already; the first to wait gets the answer"),

@@ -257,8 +257,8 @@ fn who(headers: &HeaderMap) -> Option<String> {
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
     pub(super) principal: Principal,
-    /// The same as who decides gates: with the name and process it says it has, so that of many on this host the one
-    /// that decided is known.
+    /// The same as who decides gates: with the name it says it has, so that of many on this host the one that decided is
+    /// known.
     pub(super) decider: Principal,
     pub(super) tenant: Tenant,
 }

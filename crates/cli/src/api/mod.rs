@@ -8,6 +8,7 @@ pub(crate) mod body;
 mod events;
 mod gate;
 pub(crate) mod gates;
+mod grants;
 mod health;
 mod house;
 mod refusal;
@@ -21,7 +22,7 @@ mod view;
 use axum::Router;
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use dormouse_filesystem::Cursor;
 use serde::Deserialize;
 
@@ -30,7 +31,9 @@ pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
-pub use view::{AgentView, ChunkView, DecisionView, GateView, RunView, SessionView, TaskView};
+pub use view::{
+    AgentView, ChunkView, DecisionView, GateView, GrantView, RunView, SessionView, ShownView, TaskView,
+};
 
 use crate::problem::{Code, Problem};
 
@@ -57,9 +60,13 @@ pub fn router(house: House, guard: Guard) -> Router {
         .route("/v1/gates/decisions", post(gates::decide_many))
         .route("/v1/gates/{id}", get(gates::get).delete(gates::discard))
         .route("/v1/gates/{id}/decision", put(gates::decide))
+        .route("/v1/gates/{id}/shown", post(gates::shown))
+        .route("/v1/grants", get(grants::list))
+        .route("/v1/grants/{id}", delete(grants::revoke))
         .route("/v1/sessions", get(sessions::list))
-        .route("/v1/sessions/{id}", get(sessions::get))
+        .route("/v1/sessions/{id}", get(sessions::get).patch(sessions::set))
         .route("/v1/sessions/{id}/end", post(sessions::end))
+        .route("/v1/sessions/{id}/reopen", post(sessions::reopen))
         .route("/v1/events", get(events::list))
         .route("/v1/store/export", get(store::export))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())

@@ -37,6 +37,8 @@ impl From<CommandError> for Problem {
             CommandError::TooManySessions { .. } => {
                 Self::new(Code::State, detail).hint("end sessions that are not needed any more")
             }
+            CommandError::NoApprovalChannel { .. } => Self::new(Code::Invalid, detail)
+                .hint("use a worker that can ask, or another mode: dormouse session set SESSION mode=…"),
             CommandError::InvalidId(_) => Self::new(Code::BadRequest, detail),
             CommandError::Invalid { .. }
             | CommandError::InvalidName(_)

@@ -1,19 +1,20 @@
 //! `/v1/sessions`.
 
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::session::SessionRow;
 use dormouse_engine::{AgentName, SessionId};
-use dormouse_state::EndReason;
+use dormouse_state::{Answer, Command, EndReason, Mode};
 use serde::Deserialize;
 
 use super::Paging;
 use super::body::{self, Json, List, Named, Parameters};
-use super::house::Asker;
+use super::house::{Asker, House};
 use super::refusal::Answered;
 use super::view::SessionView;
 use crate::edge;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +61,46 @@ pub(super) async fn end(asker: Asker, Named(id): Named, Json(End {}): Json<End>)
         .end(&asker.principal, id, EndReason::Operator);
     // One that had ended is answered as it is.
     let _ = ended.await?;
+    show(&asker, id).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reopen {}
+
+/// Begins the next life of an ended session.
+pub(super) async fn reopen(asker: Asker, Named(id): Named, Json(Reopen {}): Json<Reopen>) -> Answered {
+    let (id, sessions) = (asker.tenant.sessions.resolve(&id).await?, &asker.tenant.sessions);
+    let former = sessions.require(id).await?.state.incarnation;
+    if sessions.reopen(&asker.principal, id).await? == former {
+        return Err(Problem::new(Code::State, format!("session {id} has not ended"))
+            .hint("one that is over has a next life; this one goes on as it is"));
+    }
+    let mut answer = show(&asker, id).await?;
+    *answer.status_mut() = StatusCode::CREATED;
+    Ok(answer)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Set {
+    mode: Mode,
+}
+
+/// Sets under which rule its calls are made from now on.
+pub(super) async fn set(
+    State(house): State<House>,
+    asker: Asker,
+    Named(id): Named,
+    Json(Set { mode }): Json<Set>,
+) -> Answered {
+    let (id, sessions) = (asker.tenant.sessions.resolve(&id).await?, &asker.tenant.sessions);
+    house.engine().modes().may_be_set(mode)?;
+    let set = Command::SetMode { mode };
+    if let Answer::Rejected(why) = sessions.command(&asker.principal, id, &set).await? {
+        let problem = Problem::new(Code::State, format!("session {id} takes no mode: it has {why}"));
+        return Err(problem.hint(format!("see dormouse session show {id}")));
+    }
     show(&asker, id).await
 }
 

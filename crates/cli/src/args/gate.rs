@@ -78,6 +78,23 @@ pub enum Gate {
         #[arg(short, long)]
         yes: bool,
     },
+    /// List approvals that hold for equal calls of a session
+    #[command(after_help = help::gate_grants())]
+    Grants {
+        /// Only those of this session
+        #[arg(long, value_name = "SESSION", value_parser = value::session)]
+        session: Option<String>,
+        /// Which page.
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Take such an approval back: equal calls are asked about again
+    #[command(after_help = help::gate_revoke())]
+    Revoke {
+        /// The grant, which is named by the gate that gave it
+        #[arg(value_name = "GRANT", value_parser = value::gate)]
+        id: String,
+    },
 }
 
 /// `gate request`.

@@ -113,6 +113,14 @@ pages! {
         "dormouse gate discard gat_0198c0de7f3a7c11a2b3c4d5e6f70819",
         "dormouse gate discard gat_0198c0de",
         "dormouse gate discard gat_0198c0de --yes";
+    gate_grants LIST =>
+        "dormouse gate grants",
+        "dormouse gate grants --session ses_0198c0de",
+        "dormouse gate grants --all -o jsonl";
+    gate_revoke COMMON =>
+        "dormouse gate revoke gat_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse gate revoke gat_0198c0de",
+        "dormouse gate revoke gat_0198c0de && dormouse gate grants";
     session COMMON =>
         "dormouse session list",
         "dormouse session show ses_0198c0de",
@@ -129,6 +137,14 @@ pages! {
         "dormouse session end ses_0198c0de7f3a7c11a2b3c4d5e6f70819",
         "dormouse session end ses_0198c0de",
         "dormouse session end ses_0198c0de -o json";
+    session_reopen COMMON =>
+        "dormouse session reopen ses_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse session reopen ses_0198c0de",
+        "dormouse session reopen ses_0198c0de -o json";
+    session_set COMMON =>
+        "dormouse session set ses_0198c0de mode=deny",
+        "dormouse session set ses_0198c0de mode=rules",
+        "dormouse session set ses_0198c0de mode=ask -o json";
     agent COMMON =>
         "dormouse agent add alice",
         "dormouse agent list",
@@ -259,6 +275,10 @@ fn config_topic() -> String {
             Kind::Percent(min, max) => format!("{min}% to {max}%"),
             Kind::Schema => "[a-z_][a-z0-9_]*".to_owned(),
             Kind::Word(words) => words.join(" or "),
+            Kind::DurationOrNever(bounds) => format!("{bounds}, or never"),
+            Kind::Rules => {
+                "allow TOOL, deny TOOL and ask TOOL, with commas between; TOOL may end in *".to_owned()
+            }
         };
         let default = key.default.unwrap_or("by the place");
         text.push_str(&format!(

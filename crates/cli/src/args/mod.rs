@@ -17,7 +17,7 @@ pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
 pub use spec::{ExitBy, GateMode, Surroundings};
-pub use value::{Cursor, IdleTimeout, Variable};
+pub use value::{Cursor, IdleTimeout, NewMode, Variable};
 
 use crate::client::Server;
 use crate::output::{ColorWhen, Format, TimeStyle};
@@ -331,6 +331,26 @@ pub enum Session {
         /// The session
         #[arg(value_name = "SESSION", value_parser = value::session)]
         id: String,
+    },
+    /// Begin the next life of a session that has ended
+    #[command(after_help = help::session_reopen())]
+    Reopen {
+        /// The session
+        #[arg(value_name = "SESSION", value_parser = value::session)]
+        id: String,
+    },
+    /// Set under which rule the calls of a session are made, from now on
+    ///
+    /// ask: a person is asked about each. deny: none is made. rules: as gates.rules says. open: all are made, where
+    /// gates.allow_open allows that.
+    #[command(after_help = help::session_set())]
+    Set {
+        /// The session
+        #[arg(value_name = "SESSION", value_parser = value::session)]
+        id: String,
+        /// The rule
+        #[arg(value_name = "mode=MODE", value_parser = value::mode)]
+        mode: NewMode,
     },
 }
 

@@ -9,7 +9,7 @@ use dormouse_engine::task::TaskState;
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::{GateId, PrefixedId, RunId, SessionId, TaskId};
 
-use crate::config::table::{CLOCK, EXPIRES, GRACE};
+use crate::config::table::{CLOCK, EXPIRES, GRACE, MODES};
 use crate::duration;
 use crate::endpoint::Expires;
 use crate::nearest::nearest;
@@ -67,6 +67,18 @@ pub(super) fn task_state(text: &str) -> Result<String, String> {
 /// Which gates a list has.
 pub(super) fn gate_state(text: &str) -> Result<String, String> {
     known(text, &["pending", "all"])
+}
+
+/// The rule that calls are made under, as a setting writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMode(pub String);
+
+/// `mode=WORD`.
+pub(super) fn mode(text: &str) -> Result<NewMode, String> {
+    let word = text
+        .strip_prefix("mode=")
+        .ok_or("it is mode=ask, mode=deny, mode=rules or mode=open")?;
+    known(word, MODES).map(NewMode)
 }
 
 /// How far an approval goes.

@@ -144,9 +144,10 @@ impl Client {
     }
 }
 
-/// This user and process, for those who ask later who it was.
+/// This user, for those who ask later who it was: the same in each of their terminals, so that what they decided in one
+/// and repeat in another is theirs.
 fn who() -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("{} (process {})", edge::user(), std::process::id())).ok()
+    HeaderValue::try_from(edge::user()).ok()
 }
 
 async fn exchange<S>(connected: std::io::Result<S>, request: Request<Body>) -> Result<Answer, SendError>

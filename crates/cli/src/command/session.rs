@@ -1,4 +1,4 @@
-//! `session list|show|end`.
+//! `session list|show|end|reopen|set`.
 
 use serde_json::json;
 
@@ -29,17 +29,35 @@ pub(super) async fn session(
         }
         args::Session::End { id } => {
             let call = Call::post(format!("/v1/sessions/{id}/end"), &json!({}));
-            let body = session.ask(&call).await?;
-            match ui.format {
-                Format::Text => {
-                    let view: SessionView = listing::read(&body)?;
-                    ui.line(format!("{}\t{}", view.id, view.display))?;
-                }
-                Format::Json | Format::Jsonl => ui.line(&body)?,
-            }
-            Ok(Exit::Done)
+            changed(session, ui, &call, |view| view.display.clone()).await
+        }
+        args::Session::Reopen { id } => {
+            let call = Call::post(format!("/v1/sessions/{id}/reopen"), &json!({}));
+            changed(session, ui, &call, |view| format!("life {}", view.incarnation)).await
+        }
+        args::Session::Set { id, mode } => {
+            let call = Call::patch(format!("/v1/sessions/{id}"), &json!({ "mode": mode.0 }));
+            changed(session, ui, &call, |view| format!("mode {}", word(&view.mode))).await
         }
     }
+}
+
+/// Changes it, and prints what it is now.
+async fn changed(
+    session: &mut Session<'_>,
+    ui: &Ui,
+    call: &Call,
+    how: impl FnOnce(&SessionView) -> String,
+) -> Result<Exit> {
+    let body = session.ask(call).await?;
+    match ui.format {
+        Format::Text => {
+            let view: SessionView = listing::read(&body)?;
+            ui.line(format!("{}\t{}", view.id, how(&view)))?;
+        }
+        Format::Json | Format::Jsonl => ui.line(&body)?,
+    }
+    Ok(Exit::Done)
 }
 
 fn row(session: &SessionView, ui: &Ui) -> Vec<String> {

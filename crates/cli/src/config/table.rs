@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dormouse_engine::command;
+use dormouse_engine::gate::{Modes, Rule, RuleEffect};
 use dormouse_filesystem::{Backend, StoreUrl};
 
 use crate::bytes;
@@ -42,6 +43,10 @@ pub enum Kind {
     Schema,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// A duration within bounds, or `never`.
+    DurationOrNever(Bounds),
+    /// `gates.rules`.
+    Rules,
 }
 
 /// One setting.
@@ -79,6 +84,29 @@ const WAIT: Bounds = Bounds {
     min: Duration::from_millis(1),
     max: Duration::from_secs(3600),
 };
+
+/// For how long the end of a turn is news.
+const AUTO_IDLE: Bounds = Bounds {
+    min: dormouse_state::AUTO_IDLE_MIN,
+    max: dormouse_state::AUTO_IDLE_MAX,
+};
+/// What happens every now and then while a session is at work.
+const AT_WORK: Bounds = Bounds {
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(60),
+};
+/// How long an approval can be used.
+const CAPABILITY_TTL: Bounds = Bounds {
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(7 * 24 * 60 * 60),
+};
+/// What the janitor measures.
+const HOUSEKEEPING: Bounds = Bounds {
+    min: Duration::from_secs(60),
+    max: Duration::from_secs(3650 * 24 * 60 * 60),
+};
+/// The rules that calls are made under, strictest first.
+pub const MODES: &[&str] = &["deny", "ask", "rules", "open"];
 
 const MIB: u64 = 1 << 20;
 /// The index in memory.
@@ -266,6 +294,114 @@ pub const TABLE: &[Key] = &[
         scope: Scope::Project,
         about: "how long a worker has from being asked to stop to being killed",
     },
+    store(
+        "gates.mode",
+        Kind::Word(MODES),
+        Some("ask"),
+        "under which rule the calls of a new session are made; session set changes it",
+    ),
+    store(
+        "gates.rules",
+        Kind::Rules,
+        Some("ask *"),
+        "what is asked about under mode rules: the first that fits is heard, and what none fits is asked about",
+    ),
+    store(
+        "gates.allow_open",
+        Kind::Word(&["false", "true"]),
+        Some("false"),
+        "whether a session may have mode open, in which nobody is asked",
+    ),
+    store(
+        "gates.timeout.approval",
+        Kind::DurationOrNever(EXPIRES),
+        Some("24h"),
+        "for how long an approval can be decided, when its worker does not say",
+    ),
+    store(
+        "gates.timeout.question",
+        Kind::DurationOrNever(EXPIRES),
+        Some("24h"),
+        "for how long a question can be answered, when its worker does not say",
+    ),
+    store(
+        "gates.timeout.notification",
+        Kind::DurationOrNever(EXPIRES),
+        Some("7d"),
+        "for how long a notification is in the inbox, when its worker does not say",
+    ),
+    store(
+        "gates.on_timeout",
+        Kind::Word(&["deny", "pause"]),
+        Some("deny"),
+        "what follows when nobody decides: the worker is told no, or is told no and stopped and its session paused",
+    ),
+    store(
+        "gates.restart",
+        Kind::Word(&["keep", "invalidate"]),
+        Some("keep"),
+        "what becomes of pending gates of runs that died with their owner, at the next start",
+    ),
+    store(
+        "gates.capability_ttl",
+        Kind::Duration(CAPABILITY_TTL),
+        Some("1h"),
+        "how long an approval can be used once somebody is there to use it",
+    ),
+    store(
+        "gates.wait_max",
+        Kind::Duration(EXPIRES),
+        Some("24h"),
+        "how long in all the clocks of a run stand still while it waits for answers",
+    ),
+    store(
+        "gates.pending_tenant_max",
+        Kind::Number(1, 10_000),
+        Some("10000"),
+        "most gates that may be pending at once",
+    ),
+    store(
+        "sessions.auto_idle",
+        Kind::Duration(AUTO_IDLE),
+        Some("3s"),
+        "for how long the end of a turn is news",
+    ),
+    store(
+        "sessions.live_flush",
+        Kind::Duration(AT_WORK),
+        Some("1s"),
+        "how often what a session does within a turn is saved",
+    ),
+    store(
+        "sessions.linger",
+        Kind::Duration(AT_WORK),
+        Some("5s"),
+        "how soon what drives a session ends once there is nothing to do",
+    ),
+    store(
+        "sessions.mailbox_max",
+        Kind::Number(1, 65_536),
+        Some("256"),
+        "events that may wait for one session; who sends more waits too",
+    ),
+    store(
+        "janitor.every",
+        Kind::Duration(HOUSEKEEPING),
+        Some("10m"),
+        "how often an owner that runs something looks for what is old",
+    ),
+    store(
+        "janitor.session_stale",
+        Kind::DurationOrOff(HOUSEKEEPING),
+        Some("24h"),
+        "how long nothing is heard of a session before it is ended",
+    ),
+    store(
+        "retention.gates",
+        Kind::Duration(HOUSEKEEPING),
+        Some("90d"),
+        "how long a decided gate keeps what was asked and said; as long again its decision is kept",
+    ),
 ];
 
 /// Variables of ours that are no settings.
@@ -326,6 +462,11 @@ impl Key {
             Kind::Schema => Err("not a schema, [a-z_][a-z0-9_]* of at most 63 bytes is taken".to_owned()),
             Kind::Word(words) if words.contains(&value) => Ok(()),
             Kind::Word(words) => Err(format!("not one of {}", words.join(", "))),
+            Kind::DurationOrNever(_) if value == "never" => Ok(()),
+            Kind::DurationOrNever(bounds) => duration::parse(value, bounds)
+                .map(drop)
+                .map_err(|e| format!("{e}, or never")),
+            Kind::Rules => rules(value).map(drop),
         }
     }
 
@@ -345,7 +486,9 @@ impl Key {
             | Kind::Number(..)
             | Kind::Percent(..)
             | Kind::Schema
-            | Kind::Word(_) => value.to_owned(),
+            | Kind::Word(_)
+            | Kind::DurationOrNever(_)
+            | Kind::Rules => value.to_owned(),
         }
     }
 
@@ -355,6 +498,33 @@ impl Key {
         matches!(self.kind, Kind::Store | Kind::Postgres)
             && value.parse::<StoreUrl>().is_ok_and(|url| url.has_password())
     }
+}
+
+/// `allow TOOL`, `deny TOOL`, `ask TOOL`, with commas between.
+///
+/// # Errors
+/// What is wrong with the first that is none.
+pub fn rules(value: &str) -> Result<Vec<Rule>, String> {
+    let rules: Vec<Rule> = value.split(',').map(rule).collect::<Result<_, _>>()?;
+    Modes::check(&rules).map_err(|why| format!("not to be had: {why}"))?;
+    Ok(rules)
+}
+
+fn rule(text: &str) -> Result<Rule, String> {
+    let text = text.trim();
+    let (word, tool) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let effect = match word {
+        "allow" => RuleEffect::Allow,
+        "deny" => RuleEffect::Deny,
+        "ask" => RuleEffect::Ask,
+        _ => {
+            return Err(format!(
+                "not a rule at {text:?}, allow TOOL, deny TOOL or ask TOOL is taken"
+            ));
+        }
+    };
+    let tool = tool.trim().to_owned();
+    Ok(Rule { tool, effect })
 }
 
 fn check_store(value: &str) -> Result<StoreUrl, String> {

@@ -6,10 +6,10 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use dormouse_engine::GateId;
 use dormouse_engine::capability::CapabilityError;
-use dormouse_engine::gate::Gate;
+use dormouse_engine::gate::{Asked, Gate, mode_word};
 use dormouse_engine::supervisor::{AskError, Asking};
 use dormouse_filesystem::Version;
 use hyper::body::Incoming;
@@ -34,7 +34,7 @@ const CONNECTIONS_MAX: usize = 256;
 pub(super) fn router(asking: Asking, token: ControlToken) -> Router {
     Router::new()
         .route("/v1/requests", post(ask))
-        .route("/v1/requests/{id}", get(answer))
+        .route("/v1/requests/{id}/answer", post(answer))
         .fallback(async || {
             Problem::new(Code::NoRoute, "the endpoint of a run has no such route").into_response()
         })
@@ -56,19 +56,34 @@ async fn admit(State(token): State<ControlToken>, request: Request, next: Next) 
         .into_response()
 }
 
-/// Asks. The gate is durable when this answers.
+/// Asks. The gate is durable when this answers; no content where the session's mode lets the call be made.
 async fn ask(State(asking): State<Asking>, Json(wanted): Json<NewRequest>) -> Result<Response, Problem> {
     let question = wanted.question()?;
-    let gate = asking.ask(&question).await.map_err(|error| denied(None, error))?;
-    Ok(view(StatusCode::CREATED, &gate))
+    match asking.ask(&question).await.map_err(|error| denied(None, error))? {
+        Asked::Person(opened) => Ok(view(StatusCode::CREATED, &opened.gate)),
+        Asked::Allowed => Ok(body::nothing()),
+        Asked::Denied { mode } => Err(Problem::new(
+            Code::Forbidden,
+            format!(
+                "the session's mode is {}, which denies this call; nobody was asked",
+                mode_word(mode)
+            ),
+        )
+        .hint("do not do it; an operator changes the mode with dormouse session set SESSION mode=ask")),
+    }
 }
 
-/// Waits for the answer, for as long as it takes.
-async fn answer(State(asking): State<Asking>, Named(id): Named) -> Result<Response, Problem> {
+/// Waits for the answer to what is sent again, for as long as it takes: it is an answer to this and to nothing else.
+async fn answer(
+    State(asking): State<Asking>,
+    Named(id): Named,
+    Json(wanted): Json<NewRequest>,
+) -> Result<Response, Problem> {
     let id: GateId = id
         .parse()
         .map_err(|_| Problem::new(Code::BadRequest, "the id of a gate is gat_ and 32 digits"))?;
-    let gate = asking.answer(id).await.map_err(|error| denied(Some(id), error))?;
+    let answered = asking.answer(id, &wanted.question()?).await;
+    let gate = answered.map_err(|error| denied(Some(id), error))?;
     Ok(view(StatusCode::OK, &gate))
 }
 

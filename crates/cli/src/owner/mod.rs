@@ -48,7 +48,7 @@ pub struct Owner {
     store: Store,
     phase: watch::Sender<Phase>,
     server: JoinHandle<()>,
-    /// Serves what is due: gates that expire, sessions that become idle.
+    /// Serves what is due: gates that expire, sessions that become idle; and clears away what is old.
     due: JoinHandle<()>,
     // Last: freed when everything else is over.
     lock: OwnerLock,
@@ -146,10 +146,13 @@ impl Owner {
     }
 }
 
-/// Serves deadlines until the owner leaves; one that is gone at once leaves them to the next.
+/// Serves deadlines, and clears away what is old, until the owner leaves; one that is gone at once leaves both to the
+/// next.
 async fn serve_due(engine: Engine, role: Role, mut phase: watch::Receiver<Phase>) {
     if role == Role::Supervisor {
-        engine.serve_due(phase::is_draining(&mut phase)).await;
+        let mut leaving = phase.clone();
+        let (due, leaving) = (phase::is_draining(&mut phase), phase::is_draining(&mut leaving));
+        tokio::join!(engine.serve_due(due), engine.serve_janitor(leaving));
     }
 }
 

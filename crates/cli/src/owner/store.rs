@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dormouse_engine::gate::Restart;
+use dormouse_engine::gate::{GateOptions, Modes, Restart, Timeout};
 use dormouse_engine::recovery::Recovery;
-use dormouse_engine::session::Sessions;
+use dormouse_engine::session::{SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
 use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Random, SystemClock};
 use dormouse_filesystem::capability::Reach;
 use dormouse_filesystem::{Backend, Namespace, OpenError, OpenOptions, Requirements, StoreUrl, System};
 use dormouse_secrets::Scrubber;
+use dormouse_state::{Mode, OnTimeout};
 
+use crate::config::table::rules as rules_of;
 use crate::context::Context;
 use crate::edge;
 use crate::endpoint::RunEndpoints;
@@ -39,18 +41,84 @@ pub(super) async fn open(
     let system = Namespace::<System>::open(store, &need, options.opener())
         .await
         .map_err(|error| lacking(&error, url))?;
-    let options = EngineOptions {
-        companions: vec![Arc::new(Sessions)],
-        ..EngineOptions::default()
-    };
-    let engine = Engine::open(system, environment(lock, token)?, options);
+    let engine = Engine::open(system, environment(lock, token)?, behaviour(context)?);
     let recovery = engine.recover(&SystemOrphans).await?;
     // A question whose time was up while nobody was there is over before anybody is asked it again.
     match role {
-        Role::Supervisor => drop(engine.recover_gates(Restart::Keep).await?),
+        Role::Supervisor => drop(engine.recover_gates(restart(context)).await?),
         Role::Visitor => drop(engine.expire_due().await?),
     }
     Ok((engine, recovery))
+}
+
+/// What becomes of pending gates at a start.
+fn restart(context: &Context) -> Restart {
+    match context.config.text("gates.restart") {
+        Some("invalidate") => Restart::Invalidate,
+        _ => Restart::Keep,
+    }
+}
+
+/// How the engine behaves, by the settings.
+///
+/// # Errors
+/// Settings that do not go together, by the name of one of them.
+pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
+    let config = &context.config;
+    let time = |path| config.duration(path).unwrap_or_default();
+    let timeout = |path| match config.text(path) {
+        Some("never") => Timeout::Never,
+        _ => Timeout::After(time(path)),
+    };
+    let rules = config.text("gates.rules").unwrap_or_default();
+    let rules = rules_of(rules).expect("values are checked when they are set");
+    let modes = Modes::new(rules, config.text("gates.allow_open") == Some("true"));
+    let modes = modes.expect("values are checked when they are set");
+    let mode = mode(config.text("gates.mode").unwrap_or_default());
+    modes.may_be_set(mode).map_err(|_| {
+        Problem::new(Code::Config, "gates.mode: open needs gates.allow_open")
+            .hint("set gates.allow_open to true, or gates.mode to another")
+    })?;
+    Ok(EngineOptions {
+        companions: vec![Arc::new(Sessions)],
+        gates: GateOptions {
+            modes,
+            approval_timeout: timeout("gates.timeout.approval"),
+            question_timeout: timeout("gates.timeout.question"),
+            notification_timeout: timeout("gates.timeout.notification"),
+            on_timeout: match config.text("gates.on_timeout") {
+                Some("pause") => OnTimeout::Pause,
+                _ => OnTimeout::Deny,
+            },
+            capability_ttl: time("gates.capability_ttl"),
+            wait_max: time("gates.wait_max"),
+            pending_tenant_max: whole(config.number("gates.pending_tenant_max")),
+            kept: time("retention.gates"),
+        },
+        sessions: SessionOptions {
+            auto_idle: time("sessions.auto_idle"),
+            live_flush: time("sessions.live_flush"),
+            linger: time("sessions.linger"),
+            mailbox_max: whole(config.number("sessions.mailbox_max")),
+            stale: time("janitor.session_stale"),
+            mode,
+        },
+        janitor_every: time("janitor.every"),
+        ..EngineOptions::default()
+    })
+}
+
+fn mode(word: &str) -> Mode {
+    match word {
+        "deny" => Mode::Deny,
+        "rules" => Mode::Rules,
+        "open" => Mode::Open,
+        _ => Mode::Ask,
+    }
+}
+
+fn whole(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// What the program needs of its store.

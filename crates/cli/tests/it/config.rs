@@ -150,7 +150,12 @@ fn every_error_is_reported_and_none_is_clamped() {
 /// PR-19
 #[test]
 fn every_duration_refuses_what_is_out_of_its_bounds() {
-    let is_duration = |key: &&Key| matches!(key.kind, Kind::Duration(_) | Kind::DurationOrOff(_));
+    let is_duration = |key: &&Key| {
+        matches!(
+            key.kind,
+            Kind::Duration(_) | Kind::DurationOrOff(_) | Kind::DurationOrNever(_)
+        )
+    };
     for key in TABLE.iter().filter(is_duration) {
         for bad in ["-1s", "22265d", "NaN", "1 hour", "1", "1x", ""] {
             let refused = key.check(bad).expect_err(bad);
@@ -196,15 +201,18 @@ fn every_key_that_is_read_is_in_the_table() {
             "config.number(\"",
             "path(\"store.",
             "time(\"store.",
+            "time(\"gates.",
+            "timeout(\"gates.",
+            "time(\"sessions.",
+            "time(\"janitor.",
+            "time(\"retention.",
         ] {
             for rest in text.split(call).skip(1) {
                 let path = rest.split('"').next().unwrap();
-                let path = if call.ends_with("store.") {
-                    &format!("store.{path}")
-                } else {
-                    path
-                };
-                assert!(Key::find(path).is_some(), "{}: {path}", file.display());
+                // What is read by a table of its own stands behind its name.
+                let of = call.split('"').nth(1).unwrap();
+                let path = format!("{of}{path}");
+                assert!(Key::find(&path).is_some(), "{}: {path}", file.display());
                 read += 1;
             }
         }
@@ -217,6 +225,23 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     entries
         .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
         .collect()
+}
+
+#[test]
+fn rules_say_what_becomes_of_which_tools_and_what_is_none_is_named() {
+    let key = Key::find("gates.rules").unwrap();
+    for good in ["ask *", "allow Read*, deny rm, ask *", "deny publish report.md"] {
+        assert_eq!(key.check(good), Ok(()), "{good}");
+    }
+    for (bad, said) in [
+        ("", "not a rule at \"\""),
+        ("allow Read,", "not a rule at \"\""),
+        ("forbid rm", "not a rule at \"forbid rm\""),
+        ("allow", "a tool has 1 to 200 characters"),
+    ] {
+        let refused = key.check(bad).expect_err(bad);
+        assert!(refused.contains(said), "{bad:?}: {refused}");
+    }
 }
 
 #[test]

@@ -9,11 +9,14 @@ use axum::http::Request;
 use dormouse_cli::api::Caller;
 use dormouse_cli::owner::Role;
 use dormouse_engine::agent::AgentConfig;
-use dormouse_engine::gate::{Call, Canonical, Gate, Input, NewGate, Timeout};
+use dormouse_engine::gate::{
+    Call, Caller as GateCaller, Canonical, Gate, Input, NewGate, Reply, SeenIn, Timeout,
+};
 use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::task::NewTask;
 use dormouse_engine::{AgentName, Channel, Clock, Principal, PrincipalKind, SessionId, Tenant};
 use dormouse_secrets::Scrubber;
+use dormouse_state::{Evidence, Position, SourceId};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -185,6 +188,16 @@ async fn what_is_listed_is_shown_and_what_is_discarded_is_not_listed() {
     assert!(item["effect"].is_string());
     item.as_object_mut().unwrap().remove("effect");
     assert_eq!(list["items"][0], item);
+    let shown_at = format!("/v1/gates/{}/shown", one.id);
+    let here = json!({ "surface": "terminal", "reference": "ann" });
+    assert_eq!(api.post(&shown_at, &here).await.status, 204);
+    let told = shown(&api, &one).await["shown"].clone();
+    assert_eq!(
+        (&told[0]["surface"], &told[0]["reference"]),
+        (&here["surface"], &here["reference"])
+    );
+    let nowhere = json!({ "surface": "Not a name" });
+    assert_eq!(api.post(&shown_at, &nowhere).await.status, 400);
     for wrong in [
         "/v1/gates?state=open",
         "/v1/gates?cursor=x",
@@ -205,6 +218,67 @@ async fn what_is_listed_is_shown_and_what_is_discarded_is_not_listed() {
         Value::Null,
         "its content is gone"
     );
+}
+
+#[tokio::test]
+async fn an_approval_for_the_session_is_listed_and_can_be_taken_back_once() {
+    let api = Api::new(Role::Visitor).await;
+    let tenant = tenant(&api).await;
+    let task = tenant
+        .tasks
+        .create(&by(), NewTask::new(alice(), "t"))
+        .await
+        .unwrap();
+    let id = "ses_0198c0de7f3a7c11a2b3c4d5e6f70819";
+    let session: SessionId = id.parse().unwrap();
+    let options = ClaimOptions {
+        run: None,
+        session: Some(session),
+    };
+    let claimed = tenant.runs.claim(&by(), task.id, options).await.unwrap();
+    let input = Canonical::parse("{}").unwrap();
+    let new = NewGate {
+        caller: Some(GateCaller {
+            run: claimed.run.id,
+            spawn: 1,
+        }),
+        session: Some(SeenIn {
+            session,
+            incarnation: 1,
+            source: SourceId::new("stream"),
+            position: Position { spawn: 1, seq: 1 },
+            evidence: Evidence::Formal,
+        }),
+        reply: Reply::Acp,
+        offers_session: true,
+        ..NewGate::approval(alice(), Call::new("pay", Input::Given(input)), "pay")
+    };
+    let opened = tenant.gates.open(&by(), &new, &Scrubber::empty()).await;
+    let gate = opened.unwrap().gate;
+    let shown = shown(&api, &gate).await;
+    let body = json!({
+        "decision": "approve", "scope": "session", "shown_version": shown["version"],
+        "shown_digest": shown["digest"]
+    });
+    let request = Request::put(format!("/v1/gates/{}/decision", gate.id))
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()));
+    let decided = api.send(Some(Caller::Owner), request.unwrap()).await;
+    assert_eq!(decided.status, 200, "{:?}", decided.json());
+    for list in ["/v1/grants".to_owned(), format!("/v1/grants?session={id}")] {
+        let items = api.get(&list).await.json()["items"].clone();
+        assert_eq!(
+            (&items[0]["id"], items.as_array().unwrap().len()),
+            (&json!(gate.id), 1)
+        );
+    }
+    let revoke = async || {
+        let request = Request::delete(format!("/v1/grants/{}", gate.id)).body(Body::empty());
+        api.send(Some(Caller::Owner), request.unwrap()).await
+    };
+    assert_eq!(revoke().await.status, 204);
+    assert_eq!(revoke().await.code(), "not_found");
+    assert_eq!(api.get("/v1/grants").await.json()["items"], json!([]));
 }
 
 #[tokio::test]
@@ -254,6 +328,35 @@ async fn a_session_is_listed_shown_and_ended_once() {
         "its run has nothing to go on with: {run:#}"
     );
     let missing = format!("/v1/sessions/ses_{}", "0".repeat(32));
+    for verb in ["end", "reopen"] {
+        let none = api.post(&format!("{missing}/{verb}"), &json!({})).await;
+        assert_eq!(none.code(), "not_found");
+    }
+    let reopen = format!("/v1/sessions/{id}/reopen");
+    let reopened = api.post(&reopen, &json!({})).await;
+    assert_eq!(
+        (reopened.status.as_u16(), &reopened.json()["incarnation"]),
+        (201, &json!(2))
+    );
+    let again = api.post(&reopen, &json!({})).await;
+    assert_eq!((again.status.as_u16(), again.code().as_str()), (409, "state"));
+    let set = async |body: Value| {
+        let request = Request::patch(format!("/v1/sessions/{id}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()));
+        api.send(Some(Caller::Owner), request.unwrap()).await
+    };
+    let denied = set(json!({ "mode": "deny" })).await;
+    assert_eq!(
+        (denied.status.as_u16(), &denied.json()["mode"]),
+        (200, &json!("deny"))
+    );
+    assert_eq!(
+        set(json!({ "mode": "open" })).await.status,
+        422,
+        "it is not allowed"
+    );
+    assert_eq!(set(json!({ "mode": "yolo" })).await.status, 400);
     assert_eq!(api.get(&missing).await.code(), "not_found");
     assert_eq!(
         api.post(&format!("{missing}/end"), &json!({})).await.code(),

@@ -4,9 +4,9 @@ use dormouse_filesystem::{Class, Digest, IndexEntry, IndexValue, Record, RecordK
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::draft::Draft;
 use crate::event::About;
 use crate::gate::{Gate, InTurn};
-use crate::limits::CAPABILITY_TTL;
 use crate::{AgentName, GateId, Incarnation, LeaseId, OpId, RunId, Subject};
 
 /// What one approval allows.
@@ -92,8 +92,9 @@ pub enum CapabilityEnd {
 
 impl Capability {
     /// What the approval of this gate allows; without somebody who waits for it, its time stands.
-    pub(crate) fn of(gate: &Gate, is_awaited: bool, now: Timestamp, op: OpId) -> Self {
-        let ttl = SignedDuration::try_from(CAPABILITY_TTL).expect("an hour fits");
+    pub(crate) fn of(gate: &Gate, is_awaited: bool, draft: &Draft) -> Self {
+        let (now, op) = (draft.now(), draft.op());
+        let ttl = SignedDuration::try_from(draft.capability_ttl()).unwrap_or(SignedDuration::MAX);
         Self {
             gate: gate.id,
             agent: gate.agent.clone(),

@@ -4,8 +4,8 @@ use dormouse_filesystem::Version;
 use dormouse_state::GateKind;
 use jiff::Timestamp;
 
+use super::Author;
 use super::call::kind_word;
-use super::{Author, Enforcement};
 use crate::{CommandError, GateId, SessionId};
 
 /// Nothing was done, unless a variant says so. Each says what to do next.
@@ -103,14 +103,6 @@ pub enum GateError {
         /// The limit's name.
         limit: &'static str,
     },
-    /// The worker cannot do what its mode asks for. Nothing was started. Choose another worker, or another mode.
-    #[error("the mode is {mode}, and the worker {can}")]
-    NoApprovalChannel {
-        /// The word of the mode.
-        mode: &'static str,
-        /// What stands between the worker and its calls.
-        can: Enforcement,
-    },
     /// As any command.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -134,7 +126,6 @@ impl GateError {
             Self::Forbidden { .. } => "forbidden",
             Self::NotDecidable { .. } => "not_decidable",
             Self::Full { .. } => "full",
-            Self::NoApprovalChannel { .. } => "no_approval_channel",
             Self::Command(error) => error.code(),
         }
     }

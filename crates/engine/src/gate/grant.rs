@@ -1,12 +1,18 @@
 //! Standing grants: an approval for a life of a session, by which equal calls need no new one.
 
-use dormouse_filesystem::{Class, Digest, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
+use dormouse_filesystem::{
+    Class, Cursor, Digest, IndexEntry, IndexValue, Query, Record, RecordKind, Records, Tenant, Versioned,
+    indexes,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Author, InTurn, KeyId};
-use crate::event::About;
-use crate::{AgentName, GateId, Incarnation, OpId, SessionId, Subject};
+use super::{Author, AuthorKind, InTurn, KeyId};
+use crate::core::Core;
+use crate::draft::Verdict;
+use crate::event::{About, Change};
+use crate::limits::PAGE_MAX;
+use crate::{AgentName, CommandError, GateId, Incarnation, OpId, Principal, SessionId, Subject};
 
 /// An approval for a life of a session. It is removed when it is revoked, or that life ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,5 +79,59 @@ impl Record for StandingGrant {
         let session = IndexValue::name(&self.session.to_string());
         let values = [session, IndexValue::instant(self.created_at)];
         vec![IndexEntry::new(GrantIndex::Session, values)]
+    }
+}
+
+/// One page of the grants of a session, or of all.
+pub(super) async fn list(
+    core: &Core,
+    session: Option<SessionId>,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<(Vec<Versioned<StandingGrant>>, Option<Cursor>), CommandError> {
+    let session = session.map(|session| IndexValue::name(&session.to_string()));
+    let query = Query::of(GrantIndex::Session)
+        .equals(session)
+        .after(after)
+        .limit(limit);
+    let found = Records::<StandingGrant>::new(&core.space).find(&query).await?;
+    Ok((found.rows, found.next))
+}
+
+/// Takes back the grant that this gate gave.
+pub(super) async fn revoke(core: &Core, by: &Principal, gate: GateId) -> Result<bool, CommandError> {
+    let Some(key) = given_by(core, gate).await? else {
+        return Ok(false);
+    };
+    let (core, key) = (&core, &key);
+    let done = core.command(by, |mut draft| async move {
+        let grants = Records::<StandingGrant>::new(&core.space);
+        let Some(read) = grants.get(key).await?.filter(|grant| grant.gate == gate) else {
+            return Ok(Verdict::Nothing(false));
+        };
+        grants.stage_remove(draft.batch(), &read).await?;
+        let change = Change::GateGrantRevoked {
+            grant: gate,
+            by: AuthorKind::Person,
+        };
+        draft.tell(&read.about(), &change)?;
+        Ok(Verdict::Commit(draft, true))
+    });
+    Ok(done.await?.answer)
+}
+
+/// The grant that a gate gave. They are few, and the gate itself may be gone.
+async fn given_by(core: &Core, gate: GateId) -> Result<Option<KeyId>, CommandError> {
+    let mut after = None;
+    // Ends with the last page.
+    loop {
+        let (rows, next) = list(core, None, after, PAGE_MAX).await?;
+        if let Some(grant) = rows.iter().find(|grant| grant.gate == gate) {
+            return Ok(Some(grant.key));
+        }
+        after = next;
+        if after.is_none() {
+            return Ok(None);
+        }
     }
 }

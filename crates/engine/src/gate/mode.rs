@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use dormouse_state::{CallId, Event, Mode, Observed};
+use dormouse_secrets::Scrubber;
+use dormouse_state::{CallId, Event, GateKind, Mode, Observed};
 
 use super::link::{Word, tell_session};
 use super::{Call, GateError, NewGate};
@@ -74,6 +75,15 @@ impl Modes {
     /// # Errors
     /// `Invalid` for more than 256 rules, or one that names no tool.
     pub fn new(rules: Vec<Rule>, allow_open: bool) -> Result<Self, GateError> {
+        Self::check(&rules)?;
+        Ok(Self { rules, allow_open })
+    }
+
+    /// Whether these can be `gates.rules`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn check(rules: &[Rule]) -> Result<(), GateError> {
         if rules.len() > RULES_MAX {
             return Err(GateError::invalid("rules", format!("at most {RULES_MAX}")));
         }
@@ -84,7 +94,7 @@ impl Modes {
                 format!("a tool has 1 to {RULE_MAX} characters"),
             ));
         }
-        Ok(Self { rules, allow_open })
+        Ok(())
     }
 
     /// The mode of a child: the stricter of its parent's and the one that is asked for.
@@ -93,24 +103,44 @@ impl Modes {
         parent.min(requested)
     }
 
+    /// Whether a session may have this mode.
+    ///
+    /// # Errors
+    /// `Invalid` for open where that is not allowed.
+    pub fn may_be_set(&self, mode: Mode) -> Result<(), CommandError> {
+        match mode {
+            Mode::Open if !self.allow_open => {
+                Err(CommandError::invalid("mode", "open needs gates.allow_open"))
+            }
+            Mode::Deny | Mode::Ask | Mode::Rules | Mode::Open => Ok(()),
+        }
+    }
+
     /// Whether a worker may be started under a mode: nothing is pretended.
     ///
     /// # Errors
     /// `NoApprovalChannel` when nothing could keep it; `Invalid` for open where that is not allowed.
-    pub fn admit(&self, mode: Mode, can: Enforcement) -> Result<(), GateError> {
+    pub fn admit(&self, mode: Mode, can: Enforcement) -> Result<(), CommandError> {
+        self.may_be_set(mode)?;
         let is_kept = match mode {
             Mode::Deny => can != Enforcement::None,
             Mode::Ask | Mode::Rules => can == Enforcement::Asks,
-            Mode::Open if !self.allow_open => {
-                return Err(GateError::invalid("mode", "open needs gates.allow_open"));
-            }
             Mode::Open => true,
         };
         if is_kept {
             return Ok(());
         }
         let mode = mode_word(mode);
-        Err(GateError::NoApprovalChannel { mode, can })
+        Err(CommandError::NoApprovalChannel { mode, can })
+    }
+
+    /// What becomes of what is asked under a mode: only a call needs leave, a question is what a person is for.
+    #[must_use]
+    pub(super) fn of(&self, mode: Mode, new: &NewGate) -> RuleEffect {
+        match new.kind {
+            GateKind::Approval => self.of_call(mode, &new.call),
+            GateKind::Question | GateKind::Notification => RuleEffect::Ask,
+        }
     }
 
     /// What becomes of a call under a mode.
@@ -143,8 +173,14 @@ pub fn mode_word(mode: Mode) -> &'static str {
 }
 
 /// Tells the session that a call was denied by its mode or a rule.
-pub(super) async fn deny(core: &Core, by: &Principal, new: &NewGate) -> Result<(), CommandError> {
+pub(super) async fn deny(
+    core: &Core,
+    by: &Principal,
+    new: &NewGate,
+    scrubber: &Scrubber,
+) -> Result<(), CommandError> {
     let Some(seen) = &new.session else { return Ok(()) };
+    let tool = &scrubber.scrub(&new.call.tool);
     let denied = |mut draft: Draft| async move {
         let observed = Observed {
             incarnation: seen.incarnation,
@@ -158,7 +194,7 @@ pub(super) async fn deny(core: &Core, by: &Principal, new: &NewGate) -> Result<(
             evidence: seen.evidence,
             at: draft.now(),
             event: Event::PermissionDenied {
-                tool: new.call.tool.clone(),
+                tool: tool.as_str().to_owned(),
                 call: new.call_id.clone().map(CallId::new),
             },
         };

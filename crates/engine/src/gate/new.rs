@@ -5,7 +5,7 @@ use std::time::Duration;
 use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{Evidence, GateKind, OnTimeout, Position, SourceId};
 
-use super::{Call, Caller, Content, GateError, InTurn, Input, Reply, Timeout};
+use super::{Call, Caller, Content, GateError, GateOptions, InTurn, Input, Reply, Timeout};
 use crate::limits::{
     APPROVAL_TIMEOUT, GATE_DETAIL_MAX, GATE_OPTION_MAX, GATE_OPTIONS_MAX, GATE_SUMMARY_MAX, GATE_TIMEOUT_MAX,
     GATE_TIMEOUT_MIN, NOTIFICATION_TIMEOUT, QUESTION_TIMEOUT,
@@ -140,8 +140,17 @@ impl NewGate {
     }
 
     /// How long it can be decided, in milliseconds; none is for ever.
-    pub(super) fn timeout_ms(&self) -> Result<Option<u64>, GateError> {
-        let timeout = match (self.timeout, self.kind) {
+    pub(super) fn timeout_ms(&self, options: &GateOptions) -> Result<Option<u64>, GateError> {
+        let by_type = match self.kind {
+            GateKind::Approval => options.approval_timeout,
+            GateKind::Question => options.question_timeout,
+            GateKind::Notification => options.notification_timeout,
+        };
+        let wanted = match self.timeout {
+            Timeout::Default => by_type,
+            said @ (Timeout::After(_) | Timeout::Never) => said,
+        };
+        let timeout = match (wanted, self.kind) {
             (Timeout::Never, _) => return Ok(None),
             (Timeout::After(timeout), _) => timeout,
             (Timeout::Default, GateKind::Approval) => APPROVAL_TIMEOUT,

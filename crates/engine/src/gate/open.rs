@@ -66,7 +66,7 @@ impl<'a> Prepared<'a> {
                 .call_id
                 .as_deref()
                 .map(|call| KeyId::of(&origin, call, &digest)),
-            timeout_ms: new.timeout_ms()?,
+            timeout_ms: new.timeout_ms(&core.gate_options)?,
             new,
             origin,
             digest,

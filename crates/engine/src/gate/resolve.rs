@@ -1,6 +1,6 @@
 //! Leaving pending: the row, the capability, the session and the event in one draft, whatever the cause.
 
-use dormouse_filesystem::{Namespace, Query, Records, Tenant, Versioned};
+use dormouse_filesystem::{IndexValue, Namespace, Query, Records, Tenant, Versioned};
 use dormouse_state::{Caller as StateCaller, Command, Effect, GateOutcome, Invalidation, OnTimeout};
 
 use super::adopt::keys_of;
@@ -171,7 +171,7 @@ pub(super) fn stage_consequences(
 ) -> Result<(), CommandError> {
     let end = gate.end.as_ref().expect("it has left pending");
     if end.status == GateStatus::Approved {
-        let capability = Capability::of(gate, is_awaited == IsAwaited::Yes, draft.now(), draft.op());
+        let capability = Capability::of(gate, is_awaited == IsAwaited::Yes, draft);
         Records::new(space).stage_create(draft.batch(), &capability)?;
         draft.note_due(capability.expires_at);
     }
@@ -287,18 +287,27 @@ async fn end_grants(
     session: SessionId,
 ) -> Result<(), CommandError> {
     let grants = Records::<StandingGrant>::new(space);
-    let query = Query::of(GrantIndex::Session)
-        .equals([dormouse_filesystem::IndexValue::name(&session.to_string())])
-        .limit(PAGE_MAX);
-    for grant in grants.find(&query).await?.rows {
-        grants.stage_remove(draft.batch(), &grant).await?;
-        let change = Change::GateGrantRevoked {
-            grant: grant.gate,
-            by: AuthorKind::Engine,
-        };
-        draft.tell(&grant.about(), &change)?;
+    let mut after = None;
+    // Ends with the last page.
+    loop {
+        let query = Query::of(GrantIndex::Session)
+            .equals([IndexValue::name(&session.to_string())])
+            .after(after)
+            .limit(PAGE_MAX);
+        let page = grants.find(&query).await?;
+        for grant in page.rows {
+            grants.stage_remove(draft.batch(), &grant).await?;
+            let change = Change::GateGrantRevoked {
+                grant: grant.gate,
+                by: AuthorKind::Engine,
+            };
+            draft.tell(&grant.about(), &change)?;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 pub(super) fn state_id(gate: GateId) -> dormouse_state::GateId {

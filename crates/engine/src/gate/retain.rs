@@ -1,6 +1,10 @@
 //! Retention: an ended gate loses its content, and later its row. Pending ones stay.
+//!
+//! Each function does one page, so that whoever calls goes on when they will: a commit for each gate.
 
-use dormouse_filesystem::{IndexValue, Query, Records, Versioned};
+use std::collections::HashSet;
+
+use dormouse_filesystem::{Cursor, Found, IndexValue, Order, Query, Records, Versioned};
 use jiff::{SignedDuration, Timestamp};
 
 use super::adopt::keys_of;
@@ -9,66 +13,113 @@ use super::{Gate, GateIndex, display};
 use crate::capability::Capability;
 use crate::core::Core;
 use crate::draft::Verdict;
-use crate::limits::{GATES_KEPT, GATES_WHOLE_MAX, PAGE_MAX};
+use crate::limits::{GATES_WHOLE_MAX, PAGE_MAX};
 use crate::{CommandError, Principal, SessionId};
 
-/// What retention did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Retained {
-    /// Gates whose content was erased.
-    pub erased: usize,
-    /// Gates whose rows were removed.
-    pub removed: usize,
+/// A walk over the gates that ended between two instants, in pages.
+#[derive(Debug, Clone)]
+pub(crate) struct Scan {
+    from: Option<Timestamp>,
+    until: Timestamp,
+    after: Option<Cursor>,
 }
 
-/// Erases what ended long ago, and removes what ended twice as long ago: a commit each.
-pub(super) async fn by_age(core: &Core, now: Timestamp) -> Result<Retained, CommandError> {
-    let kept = SignedDuration::try_from(GATES_KEPT).expect("days fit");
-    let (old, older) = (now.checked_sub(kept), now.checked_sub(kept * 2));
-    let (Ok(old), Ok(older)) = (old, older) else {
-        return Ok(Retained::default());
-    };
-    let (mut retained, mut after) = (Retained::default(), None);
-    // Ends with the last page of what is old.
-    loop {
+impl Scan {
+    /// Over those that ended from here on, all if nothing is said, until before there.
+    pub(crate) fn new(from: Option<Timestamp>, until: Timestamp) -> Self {
+        let after = None;
+        Self { from, until, after }
+    }
+
+    /// Where the next scan begins.
+    pub(crate) fn until(&self) -> Timestamp {
+        self.until
+    }
+
+    /// Whether it is at its end, now that a page was read.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.after.is_none()
+    }
+
+    async fn page(&mut self, core: &Core) -> Result<Found<Gate>, CommandError> {
+        let until = Some(IndexValue::instant(self.until));
         let query = Query::of(GateIndex::Decided)
-            .range(None, Some(IndexValue::instant(old)))
+            .range(self.from.map(IndexValue::instant), until)
+            .after(self.after.take())
+            .limit(PAGE_MAX);
+        let mut page = Records::<Gate>::new(&core.space).find(&query).await?;
+        self.after = page.next.take();
+        Ok(page)
+    }
+}
+
+/// The instant before which what ended is as old as this, or twice as old.
+fn ago(now: Timestamp, kept: std::time::Duration, times: i32) -> Option<Timestamp> {
+    let kept = SignedDuration::try_from(kept).ok()?.checked_mul(times)?;
+    now.checked_sub(kept).ok()
+}
+
+/// Removes a page of the gates that ended twice as long ago as their content is kept. How many, and whether there may
+/// be more.
+pub(crate) async fn clear_ended(core: &Core, now: Timestamp) -> Result<(usize, bool), CommandError> {
+    let Some(until) = ago(now, core.gate_options.kept, 2) else {
+        return Ok((0, false));
+    };
+    let mut scan = Scan::new(None, until);
+    let mut removed = 0;
+    for gate in scan.page(core).await?.rows {
+        removed += usize::from(remove(core, &gate).await?);
+    }
+    Ok((removed, removed > 0 && !scan.has_ended()))
+}
+
+/// Where the content of ended gates is to be erased, once it was up to this instant.
+pub(crate) fn erase_ended(core: &Core, now: Timestamp, from: Option<Timestamp>) -> Option<Scan> {
+    let from = from.max(ago(now, core.gate_options.kept, 2));
+    Some(Scan::new(from, ago(now, core.gate_options.kept, 1)?))
+}
+
+impl Scan {
+    /// Erases the content of the next page of gates. How many had some.
+    pub(crate) async fn erase(&mut self, core: &Core) -> Result<usize, CommandError> {
+        let mut erased = 0;
+        for gate in self.page(core).await?.rows {
+            erased += usize::from(erase(core, &gate).await?);
+        }
+        Ok(erased)
+    }
+
+    /// The sessions of the next page of gates.
+    pub(crate) async fn sessions(&mut self, core: &Core) -> Result<HashSet<SessionId>, CommandError> {
+        let rows = self.page(core).await?.rows;
+        let sessions = rows.iter().filter_map(|gate| gate.session);
+        Ok(sessions.map(|turn| turn.session).collect())
+    }
+}
+
+/// Erases what a session has beyond its newest ended gates, from the newest of them on: until a page had none that was
+/// whole. How many.
+pub(crate) async fn erase_beyond(core: &Core, session: SessionId) -> Result<usize, CommandError> {
+    let (mut erased, mut newer, mut after) = (0, 0, None);
+    // Ends with the last page, or the first that was erased before.
+    loop {
+        let query = in_session(session, 1)
+            .order(Order::Down)
             .after(after)
             .limit(PAGE_MAX);
-        let found = Records::<Gate>::new(&core.space).find(&query).await?;
-        for gate in &found.rows {
-            if gate.end.as_ref().is_some_and(|end| end.at < older) {
-                retained.removed += usize::from(remove(core, gate).await?);
-            } else {
-                retained.erased += usize::from(erase(core, gate).await?);
-            }
+        let page = Records::<Gate>::new(&core.space).find(&query).await?;
+        let kept = page.rows.len().min(GATES_WHOLE_MAX.saturating_sub(newer));
+        newer += kept;
+        let mut of_page = 0;
+        for gate in &page.rows[kept..] {
+            of_page += usize::from(erase(core, gate).await?);
         }
-        after = found.next;
-        if after.is_none() {
-            return Ok(retained);
-        }
-    }
-}
-
-/// Erases what a session has beyond its newest ended gates.
-pub(super) async fn by_number(core: &Core, session: SessionId) -> Result<Retained, CommandError> {
-    let (mut ended, mut after) = (Vec::new(), None);
-    // Ends with the last page of the session.
-    loop {
-        let query = in_session(session, 1).after(after).limit(PAGE_MAX);
-        let found = Records::<Gate>::new(&core.space).find(&query).await?;
-        ended.extend(found.rows);
-        after = found.next;
-        if after.is_none() {
-            break;
+        erased += of_page;
+        after = page.next;
+        if after.is_none() || (of_page == 0 && kept < page.rows.len()) {
+            return Ok(erased);
         }
     }
-    let mut retained = Retained::default();
-    let beyond = ended.len().saturating_sub(GATES_WHOLE_MAX);
-    for gate in &ended[..beyond] {
-        retained.erased += usize::from(erase(core, gate).await?);
-    }
-    Ok(retained)
 }
 
 /// Whether there was something to erase.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dormouse_filesystem::{Cursor, IndexValue, Query, Records, Versioned};
+use dormouse_filesystem::{Cursor, Records, Versioned};
 use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{Invalidation, Mode};
 
@@ -12,14 +12,13 @@ use super::mode::deny;
 use super::open::Prepared;
 use super::resolve::{invalidated, leave};
 use super::{
-    Author, AuthorKind, Decide, End, Gate, GateCell, GateCursor, GateDisplay, GateError, GateEvent,
-    GateFilter, GateIndex, GatePage, GateStatus, GrantIndex, Modes, NewGate, Opened, Retained, RuleEffect,
-    StandingGrant, Surface, decide, display, open, retain, wait,
+    Author, Decide, End, Gate, GateCell, GateCursor, GateDisplay, GateError, GateEvent, GateFilter,
+    GateIndex, GatePage, GateStatus, Modes, NewGate, Opened, RuleEffect, StandingGrant, Surface, decide,
+    display, grant, open, wait,
 };
 use crate::agent::Agents;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
-use crate::event::Change;
 use crate::find::resolve;
 use crate::limits::GATES_BATCH_MAX;
 use crate::{CommandError, GateId, Principal, PrincipalKind, SessionId};
@@ -30,7 +29,10 @@ pub enum Asked {
     /// A rule lets it be made.
     Allowed,
     /// The mode or a rule does not.
-    Denied,
+    Denied {
+        /// Which mode.
+        mode: Mode,
+    },
     /// A person is asked: this is the gate.
     Person(Box<Opened>),
 }
@@ -83,11 +85,11 @@ impl Gates {
         new: &NewGate,
         scrubber: &Scrubber,
     ) -> Result<Asked, GateError> {
-        match modes.of_call(mode, &new.call) {
+        match modes.of(mode, new) {
             RuleEffect::Allow => Ok(Asked::Allowed),
             RuleEffect::Deny => {
-                deny(&self.core, by, new).await?;
-                Ok(Asked::Denied)
+                deny(&self.core, by, new, scrubber).await?;
+                Ok(Asked::Denied { mode })
             }
             RuleEffect::Ask => Ok(Asked::Person(Box::new(self.open(by, new, scrubber).await?))),
         }
@@ -291,60 +293,24 @@ impl Gates {
         self.core.gates.waiting.count()
     }
 
-    /// One page of a session's grants, oldest first.
+    /// One page of the grants of a session, or of all, oldest first in each.
     ///
     /// # Errors
     /// `Invalid` for a limit that is not 1 to 1,000, `CursorScope`.
     pub async fn grants(
         &self,
-        session: SessionId,
+        session: Option<SessionId>,
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<(Vec<Versioned<StandingGrant>>, Option<Cursor>), CommandError> {
-        let query = Query::of(GrantIndex::Session)
-            .equals([IndexValue::name(&session.to_string())])
-            .after(after)
-            .limit(limit);
-        let found = Records::<StandingGrant>::new(&self.core.space)
-            .find(&query)
-            .await?;
-        Ok((found.rows, found.next))
+        grant::list(&self.core, session, after, limit).await
     }
 
-    /// Takes a grant back: equal calls ask again. Whether there was one.
+    /// Takes back the grant that the approval of this gate gave: equal calls ask again. Whether there was one.
     ///
     /// # Errors
     /// As any read and any commit.
-    pub async fn revoke_grant(&self, by: &Principal, grant: &StandingGrant) -> Result<bool, CommandError> {
-        let done = self.core.command(by, |mut draft| async move {
-            let grants = Records::<StandingGrant>::new(&self.core.space);
-            let Some(read) = grants.get(&grant.key).await? else {
-                return Ok(Verdict::Nothing(false));
-            };
-            grants.stage_remove(draft.batch(), &read).await?;
-            let change = Change::GateGrantRevoked {
-                grant: read.gate,
-                by: AuthorKind::Person,
-            };
-            draft.tell(&read.about(), &change)?;
-            Ok(Verdict::Commit(draft, true))
-        });
-        Ok(done.await?.answer)
-    }
-
-    /// Erases the content of gates that ended 90 days ago, and removes those that ended 180 days ago.
-    ///
-    /// # Errors
-    /// As any read and any commit; what was done before stays so.
-    pub async fn retain(&self) -> Result<Retained, CommandError> {
-        retain::by_age(&self.core, self.core.environment.clock.now()).await
-    }
-
-    /// Erases the content of a session's ended gates beyond its newest 100.
-    ///
-    /// # Errors
-    /// As any read and any commit; what was done before stays so.
-    pub async fn retain_session(&self, session: SessionId) -> Result<Retained, CommandError> {
-        retain::by_number(&self.core, session).await
+    pub async fn revoke(&self, by: &Principal, gate: GateId) -> Result<bool, CommandError> {
+        grant::revoke(&self.core, by, gate).await
     }
 }

@@ -44,7 +44,8 @@ async fn hint(hints: &mut Option<Watch>) {
     std::future::pending::<()>().await;
 }
 
-/// Where the rows of gates are.
+/// Where the rows of gates are. All of them: what is watched is what lies below a prefix, and below the key of one gate
+/// lies nothing.
 fn rows(core: &Core) -> Prefix {
     let root = core.space.root().clone();
     let names = ["r", "gate"];

@@ -22,7 +22,7 @@ mod told;
 use std::time::Duration;
 
 use dormouse_filesystem::{Cursor, IndexValue, Namespace, Query, Records, Tenant, Versioned};
-use dormouse_state::{Options, Session, Snapshot};
+use dormouse_state::{Mode, Options, Session, Snapshot};
 use jiff::Timestamp;
 
 pub use context::SessionContext;
@@ -42,7 +42,9 @@ pub(crate) use create::Rooms;
 pub(crate) use drivers::Drivers;
 pub(crate) use repair::repair;
 
-use crate::limits::{SESSION_AUTO_IDLE, SESSION_LINGER, SESSION_LIVE_FLUSH, SESSION_MAILBOX_MAX};
+use crate::limits::{
+    SESSION_AUTO_IDLE, SESSION_LINGER, SESSION_LIVE_FLUSH, SESSION_MAILBOX_MAX, SESSION_STALE,
+};
 use crate::{AgentName, CommandError, SessionId};
 
 /// How sessions behave.
@@ -56,6 +58,10 @@ pub struct SessionOptions {
     pub linger: Duration,
     /// `sessions.mailbox_max`: events that wait for a driver; who sends another one waits too.
     pub mailbox_max: usize,
+    /// `janitor.session_stale`: a session of which nothing is heard for so long is ended; zero is never.
+    pub stale: Duration,
+    /// `gates.mode`: the rule that calls of a session are made under which begins with its first run.
+    pub mode: Mode,
 }
 
 impl Default for SessionOptions {
@@ -65,6 +71,8 @@ impl Default for SessionOptions {
             live_flush: SESSION_LIVE_FLUSH,
             linger: SESSION_LINGER,
             mailbox_max: SESSION_MAILBOX_MAX,
+            stale: SESSION_STALE,
+            mode: Mode::Ask,
         }
     }
 }
@@ -74,7 +82,7 @@ impl SessionOptions {
     pub(crate) fn machine(&self) -> Options {
         Options {
             auto_idle: self.auto_idle,
-            ..Options::default()
+            mode: self.mode,
         }
     }
 }

@@ -152,6 +152,8 @@ indexes! {
         Open = own "open",
         /// Those that become idle at a time, over all tenants.
         Due = system "due",
+        /// Those that wait for a person, over all tenants.
+        Waiting = system "session_waiting",
         /// Those that silence may close, by when they last showed life.
         Stale = own "session_stale",
     }
@@ -179,6 +181,9 @@ impl Record for SessionRow {
         }
         if let Some(idle_at) = self.idle_at() {
             entries.push(IndexEntry::new(I::Due, [IndexValue::instant(idle_at)]));
+        }
+        if self.state.lifecycle == Lifecycle::WaitingHuman {
+            entries.push(IndexEntry::new(I::Waiting, []));
         }
         if self.may_go_stale() {
             let activity = IndexValue::instant(self.state.activity_at);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_filesystem::Digest;
-use dormouse_state::{Evidence, GateKind, OnTimeout, Position, SourceId};
+use dormouse_state::{Evidence, GateKind, Mode, Position, SourceId};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -21,8 +21,8 @@ use super::attempt::Parts;
 use super::{OnGate, Question};
 use crate::capability::{CapabilityError, CapabilityState};
 use crate::gate::{
-    Asker, Caller, Choice, Decide, Gate, GateError, GateStatus, NewGate, Opened, OpenedHow, Reply, Scope,
-    SeenIn,
+    Asked, Asker, Caller, Choice, Decide, Gate, GateError, GateStatus, NewGate, Opened, OpenedHow, Reply,
+    Scope, SeenIn,
 };
 use crate::outcome::Outcome;
 use crate::{Channel, CommandError, GateId, Principal, PrincipalKind, Subject};
@@ -154,34 +154,46 @@ impl Asking {
         self.0.claimed.run.id
     }
 
-    /// Asks: the gate is durable when this returns, pending, or decided where the same question was asked before.
+    /// Asks, where the session's mode says that a person is asked: the gate is durable when this returns, pending, or
+    /// decided where the same question was asked before.
     ///
     /// # Errors
     /// As [`Gates::open`](crate::gate::Gates::open).
-    pub async fn ask(&self, question: &Question) -> Result<Gate, AskError> {
-        let gate = match &question.key {
-            Some(key) => self.open(question, format!("key/{key}")).await?.gate,
+    pub async fn ask(&self, question: &Question) -> Result<Asked, AskError> {
+        let asked = match &question.key {
+            Some(key) => self.open(question, format!("key/{key}")).await?,
             None => self.counted(question).await?,
         };
-        self.settled(gate).await
+        match asked {
+            Asked::Person(opened) => Ok(Asked::Person(Box::new(Opened {
+                gate: self.settled(opened.gate).await?,
+                how: opened.how,
+            }))),
+            unasked @ (Asked::Allowed | Asked::Denied { .. }) => Ok(unasked),
+        }
     }
 
     /// Opens the next question of its digest, behind those that former attempts asked and were told no.
-    async fn counted(&self, question: &Question) -> Result<Gate, AskError> {
-        let digest = question.call().digest(Asker {
-            tenant: &self.0.tenant.core.tenant,
-            agent: &self.0.claimed.run.agent,
-            kind: question.kind,
-        });
+    async fn counted(&self, question: &Question) -> Result<Asked, AskError> {
+        let digest = self.digest(question);
         for _ in 0..EQUALS_MAX {
             let count = self.0.asks.count(digest);
-            let opened = self.open(question, format!("count/{count}")).await?;
-            if !self.is_over(&opened).await? {
-                return Ok(opened.gate);
+            match self.open(question, format!("count/{count}")).await? {
+                Asked::Person(opened) if self.is_over(&opened).await? => {}
+                asked => return Ok(asked),
             }
         }
         let limit = "gates.equal_max";
         Err(GateError::Full { limit }.into())
+    }
+
+    /// What an approval of this question is for.
+    fn digest(&self, question: &Question) -> Digest {
+        question.call().digest(Asker {
+            tenant: &self.0.tenant.core.tenant,
+            agent: &self.0.claimed.run.agent,
+            kind: question.kind,
+        })
     }
 
     /// Whether a gate was the question of a former attempt, which ended with its answer: an attempt after that asks
@@ -207,11 +219,13 @@ impl Asking {
         }
     }
 
-    async fn open(&self, question: &Question, call: String) -> Result<Opened, AskError> {
+    async fn open(&self, question: &Question, call: String) -> Result<Asked, AskError> {
         let (parts, by) = (&self.0, self.principal());
+        let (gates, modes) = (&parts.tenant.gates, &parts.tenant.core.gate_options.modes);
         for _ in 0..PLACES_MAX {
+            let mode = self.mode().await?;
             let new = self.new_gate(question, call.clone()).await?;
-            match parts.tenant.gates.open(&by, &new, &parts.options.scrubber).await {
+            match gates.ask(&by, (modes, mode), &new, &parts.options.scrubber).await {
                 // Another question of the run was written behind this one's place: it goes behind that.
                 Err(GateError::Rejected {
                     reason: "duplicate", ..
@@ -220,6 +234,15 @@ impl Asking {
             }
         }
         Err(CommandError::Contended { attempts: PLACES_MAX }.into())
+    }
+
+    /// The rule that calls of this run are made under at the moment.
+    async fn mode(&self) -> Result<Mode, CommandError> {
+        let tenant = &self.0.tenant;
+        match self.0.claimed.run.session {
+            Some(session) => Ok(tenant.sessions.require(session).await?.state.mode),
+            None => Ok(tenant.core.sessions.mode),
+        }
     }
 
     async fn new_gate(&self, question: &Question, call: String) -> Result<NewGate, CommandError> {
@@ -258,7 +281,7 @@ impl Asking {
             several: question.several,
             default_no: question.default_no,
             timeout: question.timeout,
-            on_timeout: OnTimeout::Deny,
+            on_timeout: self.0.tenant.core.gate_options.on_timeout,
             ..NewGate::approval(run.agent.clone(), question.call(), summary)
         })
     }
@@ -301,18 +324,22 @@ impl Asking {
         }
     }
 
-    /// Waits for the answer to a question of this run. An approval is used by this: it is durable that the action
+    /// Waits for the answer to this question of this run. An approval is used by this: it is durable that the action
     /// begins before it is told. Dropping the future decides nothing.
     ///
     /// # Errors
-    /// `UnknownGate` for another's; `AlreadyAwaited`; what an approval that was used says.
-    pub async fn answer(&self, id: GateId) -> Result<Gate, AskError> {
+    /// `UnknownGate` for another's; `Mismatch` when the gate asks about another call than this; `AlreadyAwaited`; what an
+    /// approval that was used says.
+    pub async fn answer(&self, id: GateId, question: &Question) -> Result<Gate, AskError> {
         let parts = &self.0;
         let gate = parts.tenant.gates.get(id).await?.into_inner();
         let run = &parts.claimed.run;
         let origin = run.task.map_or(Subject::Run(run.id), Subject::Task);
         if gate.origin != origin || gate.agent_incarnation != run.agent_incarnation {
             return Err(GateError::UnknownGate { gate: id }.into());
+        }
+        if gate.digest != self.digest(question) {
+            return Err(CapabilityError::Mismatch.into());
         }
         let awaited = parts.asks.enter();
         let gate = self.decided(gate).await?;

@@ -35,6 +35,7 @@ pub use asking::{AskError, Asking, Endpoint, Endpoints};
 pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 
+use crate::gate::Enforcement;
 use crate::run::{ClaimOptions, Finished, Parked, RunRow, RunState, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};
 use crate::worker::environment::former_run;
@@ -147,7 +148,8 @@ impl fmt::Debug for Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor with no run yet.
+    /// A supervisor with no run yet. Its workers make their calls as they like and cannot ask, so it starts one only in a
+    /// session whose mode is open.
     #[must_use]
     pub fn new(engine: &Engine, options: SupervisorOptions) -> Self {
         Self::make(engine, options, None)
@@ -180,7 +182,8 @@ impl Supervisor {
     /// asked, also when this future is dropped. A run of the task that is parked goes on.
     ///
     /// # Errors
-    /// As [`Runs::claim`](crate::run::Runs::claim); `Invalid` when the task has no command.
+    /// As [`Runs::claim`](crate::run::Runs::claim); `Invalid` when the task has no command, `NoApprovalChannel` when
+    /// its worker cannot do what the session's mode asks for.
     pub async fn start(&self, tenant: &Tenant, by: &Principal, task: TaskId) -> Result<RunId, CommandError> {
         self.start_with(tenant, by, task, OnGate::Wait).await
     }
@@ -222,6 +225,7 @@ impl Supervisor {
             ));
         }
         let session = self.session_of(&tenant, row.last_run).await?;
+        self.admit(&tenant, session).await?;
         // Before the claim: from there on the run has to have its owner.
         let begun = begun(&tenant, row.last_run).await?;
         let options = ClaimOptions {
@@ -242,6 +246,20 @@ impl Supervisor {
         }
         let environment = self.0.engine.environment();
         Ok(SessionId::make(environment.clock.now(), &environment.random))
+    }
+
+    /// Refuses a worker that cannot do what the mode of its session asks for, before anything of it is there.
+    async fn admit(&self, tenant: &Tenant, session: SessionId) -> Result<(), CommandError> {
+        let mode = match tenant.sessions.get(session).await? {
+            Some(row) => row.state.mode,
+            None => tenant.core.sessions.mode,
+        };
+        // All that is known of a command's calls is what it asks through its endpoint.
+        let can = match self.0.endpoints {
+            Some(_) => Enforcement::Asks,
+            None => Enforcement::None,
+        };
+        self.0.engine.modes().admit(mode, can)
     }
 
     fn adopt(

@@ -101,6 +101,7 @@ impl<'a> Hand<'a> {
             wall: command.wall_clock(),
             idle: command.idle_timeout(),
             grace: command.grace(),
+            waited_max: parts.tenant.core.gate_options.wait_max,
         };
         Self {
             parts,

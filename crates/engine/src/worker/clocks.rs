@@ -15,6 +15,8 @@ pub struct ClockLimits {
     pub idle: Option<Duration>,
     /// From the stop to the kill.
     pub grace: Duration,
+    /// How long in all wall and idle stand still while an answer is awaited: longer, and they run on.
+    pub waited_max: Duration,
 }
 
 /// A clock that ran out.
@@ -29,7 +31,7 @@ pub struct Expired {
 /// Share of one core that is progress though nothing is said: 1 in so many.
 const BUSY_SHARE: u32 = 100;
 
-/// The clocks of one run. Wall and idle stand still while the run waits for an answer.
+/// The clocks of one run. Wall and idle stand still while the run waits for an answer, for as long as it may.
 #[derive(Debug, Clone)]
 pub struct Clocks {
     limits: ClockLimits,
@@ -92,7 +94,11 @@ impl Clocks {
 
     /// Every answer is there: they run again, the idle clock from its beginning.
     pub fn answered(&mut self, now: Instant) {
+        let runs_since = self.runs_since();
         if let Some(asked_at) = self.asked_at.take() {
+            if let Some(since) = runs_since {
+                self.used += now.saturating_duration_since(since);
+            }
             self.waited += now.saturating_duration_since(asked_at);
             self.since = Some(now);
             self.progress(now);
@@ -100,13 +106,17 @@ impl Clocks {
         }
     }
 
+    /// Since when the wall clock runs, or from when on it will though an answer is awaited; none is never.
+    fn runs_since(&self) -> Option<Instant> {
+        let left = self.limits.waited_max.saturating_sub(self.waited);
+        self.since.or_else(|| self.asked_at?.checked_add(left))
+    }
+
     /// What is used of the wall clock.
     #[must_use]
     pub fn used(&self, now: Instant) -> Duration {
-        self.used
-            + self
-                .since
-                .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+        let stretch = self.runs_since();
+        self.used + stretch.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
     /// How long answers were awaited.
@@ -118,18 +128,22 @@ impl Clocks {
                 .map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
     }
 
-    /// The earliest moment at which a clock can run out; none while they stand still.
+    /// The earliest moment at which a clock can run out; none while they stand still without end.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let wall = self.since? + self.limits.wall.saturating_sub(self.used);
-        let idle = self.limits.idle.map(|idle| self.progress_at + idle);
+        let wall = self.runs_since()? + self.limits.wall.saturating_sub(self.used);
+        let idle = self.limits.idle.and_then(|idle| Some(self.idle_since()? + idle));
         Some(idle.map_or(wall, |idle| idle.min(wall)))
+    }
+
+    /// Since when the idle clock runs: it stood still at least as long as the wall clock did.
+    fn idle_since(&self) -> Option<Instant> {
+        Some(self.progress_at.max(self.runs_since()?))
     }
 
     /// The clock that ran out; the wall clock when both did.
     #[must_use]
     pub fn expired(&self, now: Instant) -> Option<Expired> {
-        self.since?;
         if self.used(now) >= self.limits.wall {
             return Some(Expired {
                 clock: ClockKind::Wall,
@@ -137,7 +151,7 @@ impl Clocks {
             });
         }
         let idle = self.limits.idle?;
-        let silent = now.saturating_duration_since(self.progress_at);
+        let silent = now.saturating_duration_since(self.idle_since()?);
         (silent >= idle).then_some(Expired {
             clock: ClockKind::Idle,
             limit: idle,
@@ -162,6 +176,7 @@ mod tests {
             wall: S * wall,
             idle: idle.map(|i| S * i),
             grace: S,
+            waited_max: S * 2000,
         };
         let started = Instant::now();
         (Clocks::new(limits, started), started)
@@ -220,10 +235,8 @@ mod tests {
     fn waiting_for_an_answer_stops_both_clocks() {
         let (mut clocks, t) = clocks(10, Some(5));
         clocks.ask(t + S * 4);
-        assert_eq!(
-            (clocks.next_deadline(), clocks.expired(t + S * 1000)),
-            (None, None)
-        );
+        assert_eq!(clocks.expired(t + S * 1000), None);
+        assert_eq!(clocks.used(t + S * 1000), S * 4);
         clocks.answered(t + S * 1004);
         assert_eq!(clocks.waited(t + S * 1004), S * 1000);
         assert_eq!(clocks.next_deadline(), Some(t + S * 1009));
@@ -232,11 +245,42 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_longer_than_may_be_is_timed_again() {
+        let (mut clocks, t) = clocks(10, Some(5));
+        clocks.ask(t + S * 4);
+        clocks.answered(t + S * 1004);
+        // Half of what may be waited is used up, and the wall clock stands at four.
+        clocks.ask(t + S * 1004);
+        let from = t + S * 2004;
+        assert_eq!(clocks.next_deadline(), Some(from + S * 5));
+        assert_eq!(clocks.expired(from + S * 4), None);
+        assert_eq!(
+            clocks.expired(from + S * 5).map(|expired| expired.clock),
+            Some(ClockKind::Idle)
+        );
+        clocks.progress(from + S * 3);
+        assert_eq!(clocks.next_deadline(), Some(from + S * 6));
+        assert_eq!(
+            clocks.expired(from + S * 6).map(|expired| expired.clock),
+            Some(ClockKind::Wall)
+        );
+        clocks.answered(from + S * 3);
+        assert_eq!(clocks.used(from + S * 3), S * 7, "what came after it counts");
+        clocks.ask(from + S * 3);
+        assert_eq!(
+            clocks.next_deadline(),
+            Some(from + S * 6),
+            "nothing stands still any more"
+        );
+    }
+
+    #[test]
     fn a_second_spawn_has_what_the_first_one_left() {
         let limits = ClockLimits {
             wall: S * 10,
             idle: None,
             grace: S,
+            waited_max: S,
         };
         let t = Instant::now();
         let clocks = Clocks::resumed(limits, t, S * 7);

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use dormouse_engine::command::CommandSpec;
+use dormouse_engine::gate::{GateOptions, Modes};
 use dormouse_engine::outcome::{CancelledBy, ClockKind, FailReason, Outcome};
 use dormouse_engine::run::RunRow;
-use dormouse_engine::session::{self, Sessions};
+use dormouse_engine::session::{self, SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Force, Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::task::{NewTask, TaskState};
 use dormouse_engine::transcript::Followed;
@@ -20,6 +21,7 @@ use dormouse_engine::{
 use dormouse_engine::{Clock, TenantId};
 use dormouse_filesystem::{Memory, Namespace, Opener, Position, RecordStore, Requirements, System};
 use dormouse_secrets::Scrubber;
+use dormouse_state::Mode;
 use jiff::{SignedDuration, Timestamp};
 
 /// The machine's clock, which a test can put forward: the machine was asleep.
@@ -32,20 +34,20 @@ impl Clock for Asleep {
     }
 }
 
-struct Bed {
+pub(crate) struct Bed {
     clock: Arc<Asleep>,
     store: Arc<dyn RecordStore>,
     folder: tempfile::TempDir,
 }
 
 /// One opening of a bed's store.
-struct House {
-    engine: Engine,
-    tenant: Tenant,
-    supervisor: Supervisor,
+pub(crate) struct House {
+    pub(crate) engine: Engine,
+    pub(crate) tenant: Tenant,
+    pub(crate) supervisor: Supervisor,
 }
 
-fn bed() -> Bed {
+pub(crate) fn bed() -> Bed {
     let store = Arc::new(Memory::new(SystemClock.now()));
     Bed {
         clock: Arc::default(),
@@ -54,11 +56,11 @@ fn bed() -> Bed {
     }
 }
 
-fn operator() -> Principal {
+pub(crate) fn operator() -> Principal {
     Principal::operator("test", Channel::Cli)
 }
 
-fn options(folder: &Path) -> SupervisorOptions {
+pub(crate) fn options(folder: &Path) -> SupervisorOptions {
     SupervisorOptions {
         keeper: env!("CARGO_BIN_EXE_dormouse-keeper").into(),
         workspaces: folder.join("workspaces"),
@@ -73,7 +75,27 @@ fn options(folder: &Path) -> SupervisorOptions {
 }
 
 impl Bed {
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its workers have no endpoint and make their calls as they like, so its sessions are open.
     async fn open(&self) -> House {
+        self.open_and(EngineOptions {
+            gates: GateOptions {
+                modes: Modes::new(Vec::new(), true).unwrap(),
+                ..GateOptions::default()
+            },
+            sessions: SessionOptions {
+                mode: Mode::Open,
+                ..SessionOptions::default()
+            },
+            ..EngineOptions::default()
+        })
+        .await
+    }
+
+    async fn open_and(&self, options_of_engine: EngineOptions) -> House {
         let random = Arc::new(Random::from_system().unwrap());
         let system = Namespace::<System>::open(
             Arc::clone(&self.store),
@@ -101,7 +123,7 @@ impl Bed {
             environment,
             EngineOptions {
                 companions: vec![Arc::new(Sessions)],
-                ..EngineOptions::default()
+                ..options_of_engine
             },
         );
         let tenant = engine
@@ -117,7 +139,14 @@ impl Bed {
     }
 
     async fn open_with_alice(&self) -> House {
-        let house = self.open().await;
+        Self::with_alice(self.open().await).await
+    }
+
+    pub(crate) async fn open_with_alice_and(&self, options: EngineOptions) -> House {
+        Self::with_alice(self.open_and(options).await).await
+    }
+
+    async fn with_alice(house: House) -> House {
         let alice = alice();
         house
             .tenant
@@ -129,11 +158,11 @@ impl Bed {
     }
 }
 
-fn alice() -> AgentName {
+pub(crate) fn alice() -> AgentName {
     "alice".parse().unwrap()
 }
 
-fn sh(script: &str) -> CommandSpec {
+pub(crate) fn sh(script: &str) -> CommandSpec {
     CommandSpec {
         grace_ms: 500,
         ..CommandSpec::new(vec!["sh".into(), "-c".into(), script.into()])
@@ -141,7 +170,7 @@ fn sh(script: &str) -> CommandSpec {
 }
 
 impl House {
-    async fn begin(&self, command: CommandSpec) -> RunId {
+    pub(crate) async fn begin(&self, command: CommandSpec) -> RunId {
         let task = NewTask {
             command: Some(command),
             ..NewTask::new(alice(), "a task")
@@ -207,7 +236,7 @@ impl House {
     }
 }
 
-fn outcome(row: &RunRow) -> Outcome {
+pub(crate) fn outcome(row: &RunRow) -> Outcome {
     row.outcome.as_ref().expect("it has ended").outcome.clone()
 }
 

@@ -35,6 +35,8 @@ struct Shelf {
     troubles: VecDeque<Trouble>,
     loads: usize,
     attempts: usize,
+    /// How often the clock was read.
+    looks: usize,
     started: Instant,
     began: Timestamp,
     skew: SignedDuration,
@@ -54,6 +56,7 @@ impl World {
             troubles: VecDeque::new(),
             loads: 0,
             attempts: 0,
+            looks: 0,
             started: Instant::now(),
             began,
             skew: SignedDuration::ZERO,
@@ -66,6 +69,7 @@ impl World {
 
     fn now(&self) -> Timestamp {
         self.with(|shelf| {
+            shelf.looks += 1;
             let passed = SignedDuration::try_from(shelf.started.elapsed()).unwrap();
             shelf.began + passed + shelf.skew
         })
@@ -356,6 +360,27 @@ async fn three_failing_saves_delay_the_idle_to_the_third_retry() {
     pass(400).await;
     assert_eq!((handle.view().row(), world.idles()), (Row::Idle, 1));
     assert_eq!(world.with(|shelf| shelf.attempts) - before, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_whose_live_save_failed_sleeps_until_there_is_something_to_do() {
+    let (world, _handle, _driver, mut teller) = started();
+    teller.event(Event::Thinking).await.unwrap();
+    teller.event(working()).await.unwrap();
+    world.with(|shelf| shelf.troubles.push_back(Trouble::Unavailable));
+    let before = world.with(|shelf| shelf.attempts);
+    pass(1_000).await;
+    assert_eq!(world.with(|shelf| shelf.attempts) - before, 1, "it failed");
+    // The turn ends before the retry, and is saved with all that was gathered: there is nothing to retry any more.
+    let done = teller.event(Event::TurnCompleted(Completion::Completed)).await;
+    assert!(done.unwrap().durable);
+    // The time of the retry goes by.
+    pass(200).await;
+    let looks = world.with(|shelf| shelf.looks);
+    pass(1_000).await;
+    assert_eq!(world.with(|shelf| shelf.looks), looks, "nothing woke it");
+    pass(2_000).await;
+    assert_eq!((teller.row(), world.idles()), (Row::Idle, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! A gate: what is asked, what came of it, and what follows.
 
-use dormouse_engine::gate::{Author, Gate, Reply, Scope, kind_word};
+use dormouse_engine::gate::{Author, Gate, GateDisplay, Reply, Scope, kind_word};
 use dormouse_engine::{AgentName, GateId, RunId, SessionId, Subject};
 use dormouse_filesystem::{Digest, Version};
 use dormouse_state::{GateKind, Invalidation, OnTimeout};
@@ -89,8 +89,36 @@ pub struct GateView {
     /// What its decision does, or did, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<String>,
+    /// Where it is asked beside lists: told of one gate, not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<ShownView>,
     /// Its version: what a decision has to name.
     pub version: Version,
+}
+
+/// A place where a gate was shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShownView {
+    /// Which kind of place.
+    pub surface: String,
+    /// Where exactly: whose terminal, which message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// When it was shown last.
+    pub at: Timestamp,
+}
+
+impl ShownView {
+    /// The view of a row.
+    #[must_use]
+    pub fn of(shown: &GateDisplay) -> Self {
+        let reference = shown.reference.as_ref();
+        Self {
+            surface: shown.surface.to_string(),
+            reference: reference.map(|reference| reference.as_str().to_owned()),
+            at: shown.shown_at,
+        }
+    }
 }
 
 /// How a gate left pending.
@@ -177,6 +205,7 @@ impl GateView {
             previous: gate.previous,
             decision: DecisionView::of(gate),
             effect: None,
+            shown: Vec::new(),
             version,
         }
     }

@@ -1,7 +1,8 @@
-//! `gate list|show|approve|reject|answer|discard`.
+//! `gate list|show|approve|reject|answer|discard|grants|revoke`.
 
 mod all;
 mod edit;
+mod grants;
 mod one;
 mod request;
 mod show;
@@ -84,6 +85,8 @@ pub(super) async fn gate(session: &mut Session<'_>, context: &Context, command: 
             context.ui.note("discarded; whoever waits for it is told no");
             Ok(Exit::Done)
         }
+        Gate::Grants { session: of, page } => grants::list(session, &context.ui, of.as_deref(), &page).await,
+        Gate::Revoke { id } => grants::revoke(session, &context.ui, &id).await,
     }
 }
 
@@ -131,7 +134,6 @@ fn read_text(file: &Path, environment: &Environment) -> Result<String> {
     Ok(text)
 }
 
-/// Whether there is a person to be asked: stdin is a terminal, and so is stderr.
 /// Asks whether it is meant: what is erased does not come back.
 async fn discards(session: &mut Session<'_>, ui: &Ui, id: &str) -> Result<()> {
     if !has_person(ui) {
@@ -152,6 +154,7 @@ async fn discards(session: &mut Session<'_>, ui: &Ui, id: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether there is a person to be asked: stdin is a terminal, and so is stderr.
 fn has_person(ui: &Ui) -> bool {
     use std::io::IsTerminal;
     std::io::stdin().is_terminal() && ui.is_stderr_terminal

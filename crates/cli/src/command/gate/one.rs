@@ -87,15 +87,30 @@ pub(super) async fn decide(
             let decided: GateView = listing::read(&body)?;
             ui.line(format!("{}\t{}", decided.id, decided.status))?;
             session.deliver(ui, None).await?;
-            ui.note(&format!(
-                "{}: {}",
-                crate::output::visible::one_line(&decided.title()),
-                decided.effect.as_deref().unwrap_or("nobody waits for it")
-            ));
+            ui.note(&crate::output::visible::one_line(&came_of(gate, &decided, ui)));
         }
         Format::Json | Format::Jsonl => ui.line(&body)?,
     }
     Ok(Exit::Done)
+}
+
+/// What the decision did. One that was there before, by the same person, stands as it was, and so does what was said
+/// with it.
+fn came_of(shown: &GateView, decided: &GateView, ui: &Ui) -> String {
+    match &decided.decision {
+        Some(before) if !shown.is_pending() => format!(
+            "{}: it stands already, {} by {} {}; nothing was changed",
+            decided.title(),
+            decided.status,
+            before.by,
+            ui.instant(before.at)
+        ),
+        Some(_) | None => format!(
+            "{}: {}",
+            decided.title(),
+            decided.effect.as_deref().unwrap_or("nobody waits for it")
+        ),
+    }
 }
 
 /// Sends a decision.

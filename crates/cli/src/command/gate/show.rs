@@ -104,6 +104,14 @@ fn record(gate: &GateView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.push(("digest", gate.digest.to_string()));
     pairs.push(("opened", ui.instant(gate.opened_at)));
     pairs.push(("expires", expiry(gate, ui)));
+    for shown in &gate.shown {
+        let whose = shown.reference.as_ref().map(|whose| format!(" of {whose}"));
+        let whose = whose.unwrap_or_default();
+        pairs.push((
+            "shown",
+            format!("{}{whose}, {}", shown.surface, ui.instant(shown.at)),
+        ));
+    }
     pairs.extend(gate.previous.map(|gate| ("asked before", gate.to_string())));
     match &gate.decision {
         None => pairs.push(("then", then(gate))),

@@ -8,6 +8,7 @@ use dormouse_engine::event::{Change, EventAt};
 use dormouse_engine::supervisor::OnGate;
 use dormouse_engine::{GateId, RunId, Subject};
 use dormouse_state::GateKind;
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -140,12 +141,14 @@ impl Watch {
             GateMode::Reject | GateMode::Park => {}
             _ if !gate.decidable => self.ui.note(&one_line(&line)),
             GateMode::Ask => {
+                is_shown(client, &gate).await;
                 self.ui.stderr_line(&one_line(&line));
                 // All that is decided, and not only what the worker says of it.
                 self.ui.stderr_bytes(shown(&gate, &self.ui).as_bytes());
                 self.ask(client, gate).await;
             }
             GateMode::Wait => {
+                is_shown(client, &gate).await;
                 self.ui.note(&one_line(&line));
                 self.ui.note(&format!("   {}", next(&gate)));
             }
@@ -258,6 +261,14 @@ async fn decide(client: &Client, gate: &GateView, decision: &One<'_>) -> Result<
     }
     let bytes = answer.bytes().await.unwrap_or_default();
     Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| unknown("the answer cannot be read")))
+}
+
+/// Tells that it is shown here, for those who look at it elsewhere. That they are not told keeps nobody from deciding.
+async fn is_shown(client: &Client, gate: &GateView) {
+    let here = json!({ "surface": "terminal", "reference": crate::edge::user() });
+    let _told = client
+        .send(&Call::post(format!("/v1/gates/{}/shown", gate.id), &here))
+        .await;
 }
 
 async fn fetch(client: &Client, id: GateId) -> Option<GateView> {

@@ -1,12 +1,15 @@
 //! Calls that ask again: which gate they find, what becomes of a task and its session meanwhile, and grants that meet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_engine::gate::{Caller, Decide, NewGate, OpenedHow, Reply, Scope};
 use dormouse_engine::task::TaskState;
+use dormouse_filesystem::RecordStore;
 use dormouse_state::{Command, Row};
 
 use super::gates::{Asker, approve, open, shown, status, try_open, yes};
+use super::hooked::Hooked;
 use super::house::{House, NoOrphans, operator};
 use super::on_every_store;
 
@@ -69,9 +72,37 @@ async fn equal_gates_are_both_approved_for_the_session_and_one_grant_stands(hous
             "approved"
         );
     }
-    let grants = gates.grants(asker.session, None, 10).await.unwrap().0;
+    let grants = gates.grants(Some(asker.session), None, 10).await.unwrap().0;
     assert_eq!(grants.len(), 1);
     assert_eq!(grants[0].gate, one.id);
+}
+
+#[tokio::test]
+async fn a_grant_that_is_taken_back_while_a_call_asks_approves_it_no_more() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let asker = Asker::new(&house).await;
+    let offered = |call: &str| NewGate {
+        reply: Reply::Acp,
+        offers_session: true,
+        ..asker.approval(call, "{}")
+    };
+    let decide = Decide {
+        scope: Scope::Session,
+        ..shown(&house, &open(&house, &offered("1")).await, yes()).await
+    };
+    house.tenant.gates.decide(&operator(), &decide).await.unwrap();
+    let entries = house.entries().await;
+    let grant = entries
+        .into_iter()
+        .find(|entry| entry.kind.as_str() == "standing_grant");
+    *store.vanishing_at_commit.lock().unwrap() = Some(grant.unwrap().key);
+    let asked = try_open(&house, &offered("2")).await.unwrap();
+    assert!(
+        store.vanishing_at_commit.lock().unwrap().is_none(),
+        "it went between its read and the commit"
+    );
+    assert_eq!((asked.gate.word(), asked.how), ("pending", OpenedHow::New));
 }
 
 async fn a_parked_task_goes_on_when_a_new_turn_ends_its_gate(house: House) {

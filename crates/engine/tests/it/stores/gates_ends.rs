@@ -247,7 +247,14 @@ async fn a_grant_lasts_as_long_as_the_life_of_its_session(house: House) {
         .end(&operator(), asker.session, EndReason::Operator)
         .await;
     assert!(end.unwrap().applied().is_some());
-    assert!(gates.grants(asker.session, None, 10).await.unwrap().0.is_empty());
+    assert!(
+        gates
+            .grants(Some(asker.session), None, 10)
+            .await
+            .unwrap()
+            .0
+            .is_empty()
+    );
     assert_eq!(events(&house, "gate.grant_revoked").await.len(), 1);
     assert_eq!(sessions.reopen(&operator(), asker.session).await.unwrap(), 2);
     let next = Asker::next_in(&house, asker.session).await;

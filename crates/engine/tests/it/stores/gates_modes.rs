@@ -1,6 +1,7 @@
 //! Modes: which calls are asked about, and which workers are not started.
 
-use dormouse_engine::gate::{Asked, Call, Enforcement, GateError, Input, Modes, NewGate, Rule, RuleEffect};
+use dormouse_engine::CommandError;
+use dormouse_engine::gate::{Asked, Call, Enforcement, Input, Modes, NewGate, Rule, RuleEffect};
 use dormouse_secrets::Scrubber;
 use dormouse_state::Mode;
 
@@ -25,7 +26,7 @@ fn a_worker_that_cannot_ask_is_not_started_under_a_mode_that_asks() {
     for mode in [Mode::Ask, Mode::Rules] {
         for can in [Enforcement::None, Enforcement::Refuses] {
             let refused = modes.admit(mode, can).unwrap_err();
-            let GateError::NoApprovalChannel { can: said, .. } = &refused else {
+            let CommandError::NoApprovalChannel { can: said, .. } = &refused else {
                 panic!("{refused}")
             };
             assert_eq!(*said, can);
@@ -36,7 +37,7 @@ fn a_worker_that_cannot_ask_is_not_started_under_a_mode_that_asks() {
     modes.admit(Mode::Deny, Enforcement::None).unwrap_err();
     assert!(matches!(
         modes.admit(Mode::Open, Enforcement::None).unwrap_err(),
-        GateError::Invalid { field: "mode", .. }
+        CommandError::Invalid { field: "mode", .. }
     ));
     Modes::new(Vec::new(), true)
         .unwrap()
@@ -94,7 +95,10 @@ async fn a_rule_lets_through_denies_or_asks_and_a_denied_call_opens_no_gate(hous
         gates.ask(&by, (&modes, Mode::Rules), &new, &none).await.unwrap()
     };
     assert!(matches!(ask("Read", "1").await, Asked::Allowed));
-    assert!(matches!(ask("Write", "2").await, Asked::Denied));
+    assert!(matches!(
+        ask("Write", "2").await,
+        Asked::Denied { mode: Mode::Rules }
+    ));
     assert!(events(&house, "gate.opened").await.is_empty());
     let row = house.tenant.sessions.require(asker.session).await.unwrap();
     assert_eq!(row.state.denials.len(), 1, "the session knows of it");

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dormouse_engine::gate::{GateError, NewGate, Reply, Timeout};
-use dormouse_filesystem::RecordStore;
-use dormouse_state::OnTimeout;
+use dormouse_engine::capability::{CapabilityEnd, CapabilityState};
+use dormouse_engine::gate::{Gate, GateError, GateOptions, NewGate, Reply, Timeout};
+use dormouse_engine::{CommandError, EngineOptions};
+use dormouse_filesystem::{Batch, Deadline, Entry, Expected, RecordStore};
+use dormouse_secrets::Scrubber;
+use dormouse_state::{Invalidation, OnTimeout};
 use tokio::time::Instant;
 
 use super::gates::{Asker, approve, events, open, shown, status, yes};
@@ -17,6 +20,7 @@ super::on_every_store! {
     /// SG-48
     an_approval_that_races_the_expiry_has_one_outcome_everywhere;
     what_nobody_waits_for_and_what_is_not_decided_here_expire_too;
+    a_bad_row_keeps_no_other_gate_and_no_capability_from_its_time;
 }
 
 async fn an_approval_that_races_the_expiry_has_one_outcome_everywhere(house: House) {
@@ -98,6 +102,45 @@ async fn what_nobody_waits_for_and_what_is_not_decided_here_expire_too(house: Ho
     assert_eq!(status(&house, &elsewhere).await, "expired");
 }
 
+async fn a_bad_row_keeps_no_other_gate_and_no_capability_from_its_time(house: House) {
+    let asker = Asker::new(&house).await;
+    let timed = |call: &str, seconds| NewGate {
+        timeout: Timeout::After(Duration::from_secs(seconds)),
+        ..asker.approval(call, "{}")
+    };
+    let approved = open(&house, &asker.approval("0", "{}")).await;
+    approve(&house, &approved).await;
+    // Its time is up before the other's.
+    let bad = open(&house, &timed("1", 10)).await;
+    let good = open(&house, &timed("2", 20)).await;
+    spoil(&house, &bad).await;
+    house.live_on(&asker.claimed, 60 * 60).await;
+    let trouble = house.engine.expire_due().await.unwrap_err();
+    assert!(matches!(trouble, CommandError::Corrupt(_)), "{trouble:?}");
+    assert_eq!(status(&house, &good).await, "expired");
+    let capability = house.tenant.capabilities.get(approved.id).await.unwrap();
+    assert_eq!(
+        capability.unwrap().state,
+        CapabilityState::Closed {
+            end: CapabilityEnd::Expired
+        }
+    );
+}
+
+/// Writes what no row is where a gate's row was.
+async fn spoil(house: &House, gate: &Gate) {
+    let id = gate.id.to_string();
+    let is_its = |entry: &Entry| entry.kind.as_str() == "gate" && entry.key.to_string().ends_with(&id);
+    let entry = house.entries().await.into_iter().find(is_its).unwrap();
+    let mut batch = Batch::default();
+    batch.put(entry.key, Expected::At(entry.version), entry.kind, "{");
+    let store = house.engine.system().store().underneath();
+    store
+        .commit(batch, Deadline::after(Duration::from_secs(10)))
+        .await
+        .unwrap();
+}
+
 /// SG-49, with `what_is_due_expires_by_its_policy_and_never_never_does` and
 /// `what_nobody_waits_for_and_what_is_not_decided_here_expire_too`.
 #[tokio::test(start_paused = true)]
@@ -129,6 +172,70 @@ async fn a_thousand_gates_have_no_timer_of_their_own() {
     for gate in &opened {
         assert_eq!(status(&house, gate).await, "expired");
     }
+}
+
+#[tokio::test]
+async fn what_is_set_of_gates_holds_for_those_that_do_not_say() {
+    let house = House::in_memory().await;
+    let asker = Asker::new(&house).await;
+    let seconds = |seconds| Timeout::After(Duration::from_secs(seconds));
+    let engine = house
+        .neighbour_set(EngineOptions {
+            gates: GateOptions {
+                approval_timeout: seconds(10),
+                question_timeout: seconds(20),
+                notification_timeout: Timeout::Never,
+                capability_ttl: Duration::from_secs(30),
+                pending_tenant_max: 3,
+                ..GateOptions::default()
+            },
+            ..EngineOptions::default()
+        })
+        .await;
+    let tenant = engine.tenant(&tenant_id()).await.unwrap();
+    let (by, none) = (operator(), Scrubber::empty());
+    let ask = async |new: &NewGate| tenant.gates.open(&by, new, &none).await;
+    let said = NewGate {
+        timeout: seconds(60),
+        ..asker.approval("0", "{}")
+    };
+    let question = asker.asks(NewGate::question(name("alice"), "which?"), "1");
+    let notification = asker.asks(NewGate::notification(name("alice"), "look"), "2");
+    let mut given = Vec::new();
+    for new in [&said, &question, &notification] {
+        given.push(ask(new).await.unwrap().gate.timeout_ms);
+    }
+    assert_eq!(given, [Some(60_000), Some(20_000), None]);
+    let full = ask(&asker.approval("3", "{}")).await.unwrap_err();
+    assert!(
+        matches!(
+            full,
+            GateError::Full {
+                limit: "gates.pending_tenant_max"
+            }
+        ),
+        "{full}"
+    );
+    tenant
+        .gates
+        .invalidate(given_id(&house).await, Invalidation::Superseded)
+        .await
+        .unwrap();
+    let asked = ask(&asker.approval("4", "{}")).await.unwrap().gate;
+    assert_eq!(asked.timeout_ms, Some(10_000));
+    let decide = shown(&house, &asked, yes()).await;
+    tenant.gates.decide(&by, &decide).await.unwrap();
+    let capability = house.tenant.capabilities.get(asked.id).await.unwrap().unwrap();
+    assert_eq!(
+        capability.expires_at.duration_since(capability.created_at),
+        jiff::SignedDuration::from_secs(30)
+    );
+}
+
+/// The gate that waits longest.
+async fn given_id(house: &House) -> dormouse_engine::GateId {
+    let filter = dormouse_engine::gate::GateFilter::default();
+    house.tenant.gates.list(&filter, None, 1).await.unwrap().rows[0].id
 }
 
 /// SG-58: here two engines share a store; `gates_crash` has two processes on a server.

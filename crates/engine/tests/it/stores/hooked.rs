@@ -1,4 +1,5 @@
-//! A store in whose way tests stand: hints that never come, commits that fail, a row that goes while it is looked for.
+//! A store in whose way tests stand: hints that never come, commits that fail, a row that goes while it is
+//! looked for, or between its read and what is written because of it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +24,8 @@ pub(super) struct Hooked {
     pub(super) is_full: AtomicBool,
     /// Removed before records are read next.
     pub(super) vanishing: Mutex<Option<Key>>,
+    /// Removed before the next commit: it was read before, and is gone when that is written.
+    pub(super) vanishing_at_commit: Mutex<Option<Key>>,
 }
 
 impl Hooked {
@@ -32,11 +35,12 @@ impl Hooked {
             is_deaf: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             vanishing: Mutex::new(None),
+            vanishing_at_commit: Mutex::new(None),
         })
     }
 
-    async fn vanish(&self) {
-        let Some(key) = self.vanishing.lock().unwrap().take() else {
+    async fn vanish(&self, vanishing: &Mutex<Option<Key>>) {
+        let Some(key) = vanishing.lock().unwrap().take() else {
             return;
         };
         let entry = self.inner.get(&key).await.unwrap().unwrap();
@@ -67,7 +71,7 @@ impl Between for Hooked {
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
-        self.vanish().await;
+        self.vanish(&self.vanishing).await;
         self.inner.get_many(keys).await
     }
 
@@ -75,6 +79,7 @@ impl Between for Hooked {
         if self.is_full.load(Ordering::SeqCst) {
             return Err(CommitError::TooLarge { limit: "hooked" });
         }
+        self.vanish(&self.vanishing_at_commit).await;
         self.inner.commit(batch, deadline).await
     }
 

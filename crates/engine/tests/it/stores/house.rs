@@ -208,6 +208,11 @@ impl House {
         engine_with(&self.store, &self.clock, None, approvers).await
     }
 
+    /// The same, set so.
+    pub(crate) async fn neighbour_set(&self, options: EngineOptions) -> Engine {
+        engine_set(&self.store, &self.clock, None, options).await
+    }
+
     /// As [`neighbour`](Self::neighbour), on a machine whose clock is ahead by so many seconds.
     pub(crate) async fn neighbour_ahead(&self, seconds: i64) -> Engine {
         let clock = Arc::new(HandClock::new());
@@ -326,6 +331,19 @@ async fn engine_with(
     seat: Option<Seat>,
     approvers: Arc<dyn Approvers>,
 ) -> Engine {
+    let options = EngineOptions {
+        approvers,
+        ..EngineOptions::default()
+    };
+    engine_set(store, clock, seat, options).await
+}
+
+async fn engine_set(
+    store: &Arc<dyn RecordStore>,
+    clock: &Arc<HandClock>,
+    seat: Option<Seat>,
+    options: EngineOptions,
+) -> Engine {
     // A process that a test starts makes other ids than the test does.
     let seed = u64::from(std::process::id()) << 20 | SERIAL.fetch_add(1, Ordering::Relaxed);
     let need = Requirements::volatile();
@@ -347,8 +365,7 @@ async fn engine_with(
     };
     let options = EngineOptions {
         companions: vec![Arc::new(Sessions)],
-        approvers,
-        ..EngineOptions::default()
+        ..options
     };
     Engine::open(system, environment, options)
 }

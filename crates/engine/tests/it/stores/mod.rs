@@ -20,6 +20,7 @@ mod gates_time;
 mod golden;
 mod hooked;
 mod house;
+mod janitor;
 mod leases;
 mod matrix;
 mod parking;

@@ -1,13 +1,15 @@
 //! Sessions that do not agree with their gates, and rows that lack what security stands on.
 
+use std::time::Duration;
+
 use dormouse_engine::gate::{Gate, GateStatus};
 use dormouse_engine::session::SessionRow;
-use dormouse_engine::task::NewTask;
+use dormouse_engine::task::{NewTask, TaskState};
 use dormouse_engine::{CommandError, PrefixedId, SessionId};
 use dormouse_filesystem::{Batch, Deadline, Expected, Item, Page, Records, Want};
 use dormouse_state::{Evidence, GateId, GateKind, Invalidation, Mode, PendingGate, Position, Row, SourceId};
 
-use super::gates::{Asker, open};
+use super::gates::{Asker, open, status};
 use super::house::{House, name};
 use super::sessions::{claim_in, completed, row};
 
@@ -16,7 +18,10 @@ super::on_every_store! {
     a_session_that_knows_a_gate_without_a_row_forgets_it;
     /// SG-39
     a_session_that_does_not_know_a_pending_gate_waits_for_it;
+    /// SG-39
+    a_session_that_waits_for_a_gate_that_is_nowhere_waits_no_more_after_a_start;
     a_pending_gate_of_an_ended_session_loses_its_meaning;
+    a_parked_task_whose_gate_a_repair_ends_is_ready_again;
     /// SG-37
     an_absent_mode_is_deny_and_an_unknown_one_starts_no_run;
     /// SG-37
@@ -69,6 +74,31 @@ async fn a_session_that_knows_a_gate_without_a_row_forgets_it(house: House) {
     assert_eq!(repairs(&house).await, 1);
 }
 
+async fn a_session_that_waits_for_a_gate_that_is_nowhere_waits_no_more_after_a_start(house: House) {
+    // No gate and no run leads to it.
+    let session = completed(&house).await;
+    let at = house.tenant.sessions.require(session).await.unwrap().updated_at;
+    let ghost = dormouse_engine::GateId::make(at, &house.engine.environment().random);
+    rewrite(&house, session, |row| {
+        row.state
+            .gates
+            .pending
+            .insert(GateId::new(ghost.to_string()), pending());
+        row.state.lifecycle = dormouse_state::Lifecycle::WaitingHuman;
+        row.state.turn.phase = dormouse_state::Phase::Running;
+        row.state.turn.result = None;
+        row.state.turn.ended_at = None;
+        row.state.turn.ended_by = None;
+    })
+    .await;
+    assert_eq!(row(&house, session).await, Row::Waiting);
+    house.recover().await;
+    let state = house.tenant.sessions.state(session).await.unwrap();
+    assert_eq!((state.row(), repairs(&house).await), (Row::Queued, 1));
+    house.recover().await;
+    assert_eq!(repairs(&house).await, 1);
+}
+
 async fn a_session_that_does_not_know_a_pending_gate_waits_for_it(house: House) {
     let asker = Asker::new(&house).await;
     let gate = open(&house, &asker.approval("1", "{}")).await;
@@ -105,6 +135,25 @@ async fn a_pending_gate_of_an_ended_session_loses_its_meaning(house: House) {
     );
 }
 
+async fn a_parked_task_whose_gate_a_repair_ends_is_ready_again(house: House) {
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    let runs = &house.tenant.runs;
+    runs.started(&asker.claimed, None).await.unwrap();
+    let parked = runs.park(&asker.claimed, gate.id, Duration::from_secs(1));
+    parked.await.unwrap();
+    rewrite(&house, asker.session, |row| {
+        row.state.gates.pending.clear();
+        row.state.lifecycle = dormouse_state::Lifecycle::Ended;
+        row.state.turn.phase = dormouse_state::Phase::Over;
+    })
+    .await;
+    house.recover().await;
+    assert_eq!(status(&house, &gate).await, "invalidated");
+    let task = house.tenant.tasks.get(asker.claimed.task.id).await.unwrap();
+    assert_eq!(task.state, TaskState::Ready, "nobody would ever wake it");
+}
+
 /// Replaces a text in the stored rows of a kind.
 async fn tamper(house: &House, kind: &str, from: &str, to: &str) {
     let store = house.engine.system().store().underneath();
@@ -126,7 +175,7 @@ async fn tamper(house: &House, kind: &str, from: &str, to: &str) {
         let expected = Expected::At(entry.version);
         batch.put(entry.key.clone(), expected, entry.kind.clone(), value);
         store
-            .commit(batch, Deadline::after(std::time::Duration::from_secs(10)))
+            .commit(batch, Deadline::after(Duration::from_secs(10)))
             .await
             .unwrap();
         changed += 1;

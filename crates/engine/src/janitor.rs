@@ -1,0 +1,228 @@
+//! The janitor: ends sessions that showed no life for long, and clears away what gates leave.
+//!
+//! It looks now and then, and each look is bounded: a page of each kind for each tenant, a commit for each row. What is
+//! left of a page comes with the next look, which is soon then. It remembers nothing durable: the next janitor begins
+//! anew, and finds nothing to do where this one was.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dormouse_filesystem::{Cursor, IndexValue, Query, Records};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::sleep;
+
+use crate::core::Core;
+use crate::engine::{Engine, Tenant};
+use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended};
+use crate::limits::{JANITOR_SOON, PAGE_MAX};
+use crate::tenant::{TenantIndex, TenantRow};
+use crate::{CommandError, TenantId};
+
+/// How far back the first look of a janitor goes for sessions whose gates ended: what ended before was seen by another,
+/// or is seen when the next gate of its session ends.
+const BACK: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a look did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cleared {
+    /// Sessions that were ended since nothing was heard of them.
+    pub sessions: usize,
+    /// Ended gates whose content was erased.
+    pub erased: usize,
+    /// Ended gates whose rows were removed.
+    pub removed: usize,
+    /// Whether more is left than a look does.
+    pub is_more: bool,
+}
+
+/// Looks for what is old, in the stores of all tenants.
+#[derive(Debug)]
+pub struct Janitor {
+    engine: Engine,
+    rounds: HashMap<TenantId, Round>,
+}
+
+/// Where a janitor is in a tenant's rows.
+#[derive(Debug, Default)]
+struct Round {
+    /// Sessions: behind this cursor.
+    silent: Option<Cursor>,
+    /// Content: up to this instant it is erased, and this is the scan from there.
+    erased_until: Option<Timestamp>,
+    erasing: Option<Scan>,
+    /// Sessions whose gates ended: up to this instant they were looked at, and this is the scan from there.
+    ended_until: Option<Timestamp>,
+    ended: Option<Scan>,
+}
+
+impl Engine {
+    /// A janitor that has not looked yet.
+    #[must_use]
+    pub fn janitor(&self) -> Janitor {
+        Janitor {
+            engine: self.clone(),
+            rounds: HashMap::new(),
+        }
+    }
+
+    /// Lets a janitor look every `janitor.every` until `shutdown`: for whoever owns the store for longer. Dropping it at
+    /// any time leaves the rest to the next one.
+    pub async fn serve_janitor(&self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut janitor = self.janitor();
+        let mut next = JANITOR_SOON;
+        // Ends with the shutdown.
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                () = sleep(next) => {}
+            }
+            let cleared = tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                cleared = janitor.look() => cleared,
+            };
+            next = self.next_look(&cleared);
+        }
+    }
+
+    fn next_look(&self, cleared: &Result<Cleared, CommandError>) -> Duration {
+        let every = self.options().janitor_every;
+        match cleared {
+            Ok(cleared) if cleared.is_more => JANITOR_SOON.min(every),
+            Ok(_) => every,
+            Err(error) => {
+                tracing::warn!(%error, "tenants were not looked through; it is tried again");
+                every
+            }
+        }
+    }
+}
+
+impl Janitor {
+    /// Looks once. What goes wrong in the rows of one tenant is logged, and keeps no other from its turn.
+    ///
+    /// # Errors
+    /// As any query: when the tenants cannot be listed.
+    pub async fn look(&mut self) -> Result<Cleared, CommandError> {
+        let mut cleared = Cleared::default();
+        for id in self.tenants().await? {
+            let tenant = self.engine.handle(&id);
+            let round = self.rounds.entry(id.clone()).or_default();
+            let rounds = [
+                round.end_silent(&tenant).await,
+                round.clear(&tenant.core).await,
+                round.erase_old(&tenant.core).await,
+                round.erase_many(&tenant.core).await,
+            ];
+            for done in rounds {
+                match done {
+                    Ok(done) => cleared.add(done),
+                    Err(error) => tracing::warn!(tenant = %id, %error, "what is old was not cleared away"),
+                }
+            }
+        }
+        Ok(cleared)
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>, CommandError> {
+        let rows = Records::<TenantRow>::new(self.engine.system());
+        let (mut tenants, mut after) = (Vec::new(), None);
+        // Ends with the last page.
+        loop {
+            let query = Query::of(TenantIndex::State)
+                .equals([IndexValue::name("active")])
+                .after(after)
+                .limit(PAGE_MAX);
+            let page = rows.find(&query).await?;
+            tenants.extend(page.rows.iter().map(|row| row.name.clone()));
+            after = page.next;
+            if after.is_none() {
+                return Ok(tenants);
+            }
+        }
+    }
+}
+
+impl Round {
+    /// Ends a page of the sessions that showed no life for long.
+    async fn end_silent(&mut self, tenant: &Tenant) -> Result<Cleared, CommandError> {
+        let silent = tenant.core.sessions.stale;
+        let closed = tenant.sessions.close_stale(silent, self.silent.take()).await?;
+        for left in closed.left {
+            tracing::warn!(session = %left.session, error = %left.error, "a silent session was not ended");
+        }
+        self.silent = closed.next;
+        Ok(Cleared {
+            sessions: closed.ended.len(),
+            is_more: self.silent.is_some(),
+            ..Cleared::default()
+        })
+    }
+
+    /// Removes a page of the gates that nobody needs any more.
+    async fn clear(&mut self, core: &Core) -> Result<Cleared, CommandError> {
+        let (removed, is_more) = clear_ended(core, core.environment.clock.now()).await?;
+        Ok(Cleared {
+            removed,
+            is_more,
+            ..Cleared::default()
+        })
+    }
+
+    /// Erases the content of a page of the gates that ended long ago.
+    async fn erase_old(&mut self, core: &Core) -> Result<Cleared, CommandError> {
+        let now = core.environment.clock.now();
+        let scan = self
+            .erasing
+            .take()
+            .or_else(|| erase_ended(core, now, self.erased_until));
+        let Some(mut scan) = scan else {
+            return Ok(Cleared::default());
+        };
+        let erased = scan.erase(core).await?;
+        if scan.has_ended() {
+            self.erased_until = Some(scan.until());
+        } else {
+            self.erasing = Some(scan);
+        }
+        Ok(Cleared {
+            erased,
+            is_more: self.erasing.is_some(),
+            ..Cleared::default()
+        })
+    }
+
+    /// Erases what sessions have beyond their newest ended gates: those of which gates ended since the last look.
+    async fn erase_many(&mut self, core: &Core) -> Result<Cleared, CommandError> {
+        let now = core.environment.clock.now();
+        let from = self.ended_until.or_else(|| now.checked_sub(BACK).ok());
+        let mut scan = self.ended.take().unwrap_or_else(|| Scan::new(from, now));
+        let sessions = scan.sessions(core).await?;
+        if scan.has_ended() {
+            self.ended_until = Some(scan.until());
+        } else {
+            self.ended = Some(scan);
+        }
+        let mut erased = 0;
+        // Where one cannot be looked through, the others are looked at again with their next gates.
+        for session in sessions {
+            erased += erase_beyond(core, session).await?;
+        }
+        Ok(Cleared {
+            erased,
+            is_more: self.ended.is_some(),
+            ..Cleared::default()
+        })
+    }
+}
+
+impl Cleared {
+    fn add(&mut self, more: Self) {
+        self.sessions += more.sessions;
+        self.erased += more.erased;
+        self.removed += more.removed;
+        self.is_more |= more.is_more;
+    }
+}

@@ -1,0 +1,130 @@
+//! What is old goes: silent sessions end, and gates lose their content and then their rows.
+
+use std::time::Duration;
+
+use dormouse_engine::gate::GateFilter;
+use dormouse_engine::{Cleared, EngineOptions};
+use dormouse_state::Row;
+
+use super::gates::{Asker, approve, open, status};
+use super::house::{House, facts, success};
+use super::sessions::{completed, row};
+
+const DAY: i64 = 24 * 60 * 60;
+
+super::on_every_store! {
+    a_janitor_ends_silent_sessions_and_clears_away_what_gates_leave;
+    /// SG-72, with `a_session_keeps_its_newest_100_ended_gates_whole`.
+    a_janitor_erases_what_a_session_has_beyond_its_newest_gates;
+}
+
+/// How many gates have their content still.
+async fn whole(house: &House) -> usize {
+    let page = house
+        .tenant
+        .gates
+        .list(&GateFilter::default(), None, 1000)
+        .await
+        .unwrap();
+    page.rows.iter().filter(|gate| gate.content.is_some()).count()
+}
+
+async fn a_janitor_ends_silent_sessions_and_clears_away_what_gates_leave(house: House) {
+    let silent = completed(&house).await;
+    let asker = Asker::next(&house).await;
+    let decided = open(&house, &asker.approval("1", "{}")).await;
+    approve(&house, &decided).await;
+    let waiting = open(&house, &asker.approval("2", "{}")).await;
+    let mut janitor = house.engine.janitor();
+    assert_eq!(
+        janitor.look().await.unwrap(),
+        Cleared::default(),
+        "nothing is old"
+    );
+    house.clock.advance(DAY + 1);
+    let cleared = janitor.look().await.unwrap();
+    assert_eq!(
+        cleared,
+        Cleared {
+            sessions: 1,
+            ..Cleared::default()
+        }
+    );
+    assert_eq!(row(&house, silent).await, Row::Ended);
+    assert_eq!(
+        row(&house, asker.session).await,
+        Row::Waiting,
+        "a person is asked"
+    );
+    house.clock.advance(90 * DAY);
+    let cleared = janitor.look().await.unwrap();
+    assert_eq!(
+        cleared,
+        Cleared {
+            erased: 1,
+            ..Cleared::default()
+        }
+    );
+    assert_eq!(
+        (status(&house, &decided).await.as_str(), whole(&house).await),
+        ("approved", 1)
+    );
+    house.clock.advance(90 * DAY);
+    let cleared = janitor.look().await.unwrap();
+    assert_eq!(
+        cleared,
+        Cleared {
+            removed: 1,
+            ..Cleared::default()
+        }
+    );
+    assert!(house.tenant.gates.get(decided.id).await.is_err());
+    assert_eq!(status(&house, &waiting).await, "pending");
+    assert_eq!(janitor.look().await.unwrap(), Cleared::default());
+    // The next one finds nothing either.
+    assert_eq!(house.engine.janitor().look().await.unwrap(), Cleared::default());
+}
+
+async fn a_janitor_erases_what_a_session_has_beyond_its_newest_gates(house: House) {
+    let asker = Asker::new(&house).await;
+    let mut janitor = house.engine.janitor();
+    for nth in 0..110 {
+        house.clock.advance(1);
+        let gate = open(&house, &asker.approval(&nth.to_string(), "{}")).await;
+        approve(&house, &gate).await;
+        if nth == 50 {
+            assert_eq!(janitor.look().await.unwrap(), Cleared::default());
+        }
+    }
+    house.clock.advance(1);
+    assert_eq!(janitor.look().await.unwrap().erased, 10);
+    assert_eq!(whole(&house).await, 100);
+    assert_eq!(janitor.look().await.unwrap().erased, 0);
+}
+
+/// It looks by itself, soon at first, and then as often as it is set to.
+#[tokio::test(start_paused = true)]
+async fn a_janitor_looks_every_ten_minutes_until_it_is_told_to_leave() {
+    let house = House::in_memory().await;
+    let every = EngineOptions::default().janitor_every;
+    assert_eq!(every, Duration::from_secs(600));
+    let (leave, left) = tokio::sync::oneshot::channel::<()>();
+    let engine = house.engine.clone();
+    let serving = tokio::spawn(async move { engine.serve_janitor(async { drop(left.await) }).await });
+    let first = completed(&house).await;
+    house.clock.advance(DAY + 1);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(row(&house, first).await, Row::Completed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(row(&house, first).await, Row::Ended);
+    let asker = Asker::next(&house).await;
+    let runs = &house.tenant.runs;
+    runs.finish(&asker.claimed, &success(), &facts()).await.unwrap();
+    house.clock.advance(DAY + 1);
+    tokio::time::sleep(every - Duration::from_secs(10)).await;
+    assert_eq!(row(&house, asker.session).await, Row::Completed, "not yet");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(row(&house, asker.session).await, Row::Ended);
+    leave.send(()).unwrap();
+    serving.await.unwrap();
+}
