@@ -231,6 +231,11 @@ impl Running {
         rustix::process::kill_process(id, signal).expect("the program can be signalled");
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: it has no time for anything.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("the program can be killed");

@@ -9,6 +9,8 @@ mod gates_crash;
 mod home;
 mod input;
 mod modes;
+#[cfg(target_os = "linux")]
+mod neighbour;
 mod owner;
 mod places;
 mod process;

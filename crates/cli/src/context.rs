@@ -73,6 +73,22 @@ impl Context {
         Ok(context)
     }
 
+    /// What no worker's wall opens, but for its own workspace and run folder.
+    #[must_use]
+    pub fn closed(&self) -> Vec<PathBuf> {
+        let places = &self.places;
+        let key = self.config_file.with_file_name("secrets.key");
+        [
+            places.workspaces.clone(),
+            places.state_root.clone(),
+            places.runtime.clone(),
+        ]
+        .into_iter()
+        .chain(places.store.clone())
+        .chain([self.config_file.clone(), key])
+        .collect()
+    }
+
     /// The header that says whose part of the store is meant.
     #[must_use]
     pub fn tenant_header(&self) -> Option<HeaderValue> {

@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::worker::isolation::Policy;
+
 /// Most bytes of a command line, arguments and their separators together.
 pub const ARGV_BYTES_MAX: usize = 128 * 1024;
+/// Most paths opened for a worker beside its own, to read and again to write.
+pub const OPENED_MAX: usize = 64;
 /// The wall clock of a run that names none.
 pub const WALL_CLOCK_DEFAULT: Duration = Duration::from_secs(30 * 60);
 /// The idle clock of a run that names none.
@@ -36,6 +40,15 @@ pub struct CommandSpec {
     /// What the worker reads on standard input.
     #[serde(default)]
     pub stdin: Stdin,
+    /// Whether the worker is walled in; the supervisor's setting when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Policy>,
+    /// What a walled worker may read beside its own, absolute, at most [`OPENED_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read: Vec<PathBuf>,
+    /// What a walled worker may read and write beside its own, absolute, at most [`OPENED_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub write: Vec<PathBuf>,
     /// Whether the command may be run again after its holder vanished.
     #[serde(default)]
     pub effects: Effects,
@@ -126,6 +139,14 @@ pub enum InvalidCommand {
         /// The most.
         max: u64,
     },
+    /// Over [`OPENED_MAX`].
+    #[error("{field}: has {found} paths, at most {OPENED_MAX} are taken")]
+    TooManyOpened {
+        /// The field.
+        field: &'static str,
+        /// How many it has.
+        found: usize,
+    },
     /// A path that is not absolute.
     #[error("{field}: is not an absolute path")]
     NotAbsolute {
@@ -143,6 +164,9 @@ impl CommandSpec {
             cwd: None,
             env: BTreeMap::new(),
             stdin: Stdin::default(),
+            isolation: None,
+            read: Vec::new(),
+            write: Vec::new(),
             effects: Effects::default(),
             wall_clock_ms: wall_clock_default(),
             idle_timeout_ms: idle_timeout_default(),
@@ -189,6 +213,8 @@ impl CommandSpec {
             check_clock("idle_timeout_ms", idle, CLOCK_MIN, CLOCK_MAX)?;
         }
         check_clock("grace_ms", self.grace_ms, Duration::ZERO, GRACE_MAX)?;
+        check_opened("read", &self.read)?;
+        check_opened("write", &self.write)?;
         match (&self.cwd, &self.stdin) {
             (Some(cwd), _) if !cwd.is_absolute() => Err(InvalidCommand::NotAbsolute { field: "cwd" }),
             (_, Stdin::File(file)) if !file.is_absolute() => {
@@ -211,6 +237,25 @@ impl CommandSpec {
         }
         Ok(())
     }
+}
+
+fn check_opened(field: &'static str, paths: &[PathBuf]) -> Result<(), InvalidCommand> {
+    if paths.len() > OPENED_MAX {
+        return Err(InvalidCommand::TooManyOpened {
+            field,
+            found: paths.len(),
+        });
+    }
+    if paths.iter().any(|path| !path.is_absolute()) {
+        return Err(InvalidCommand::NotAbsolute { field });
+    }
+    if paths
+        .iter()
+        .any(|path| path.as_os_str().as_encoded_bytes().contains(&0))
+    {
+        return Err(InvalidCommand::Nul { field });
+    }
+    Ok(())
 }
 
 fn check_clock(field: &'static str, found: u64, min: Duration, max: Duration) -> Result<(), InvalidCommand> {

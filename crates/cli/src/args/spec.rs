@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use dormouse_engine::command::{CommandSpec, Effects, Stdin};
+use dormouse_engine::worker::isolation::Policy;
 
 use super::value::{self, IdleTimeout, Variable};
 use crate::config::Config;
@@ -53,6 +54,15 @@ pub struct Surroundings {
     /// Its working folder, inside the agent's workspace; that workspace if nothing is said
     #[arg(long, value_name = "FOLDER")]
     pub cwd: Option<PathBuf>,
+    /// Whether it is walled in: required, best_effort or off; required where the kernel can [env: DORMOUSE_WORKER_ISOLATION]
+    #[arg(long, value_name = "POLICY", value_parser = value::policy)]
+    pub isolation: Option<Policy>,
+    /// A folder or file it may also read; again for each further one
+    #[arg(long, value_name = "PATH")]
+    pub read: Vec<PathBuf>,
+    /// A folder or file it may also read and write; again for each further one
+    #[arg(long, value_name = "PATH")]
+    pub write: Vec<PathBuf>,
     /// What it reads: null, or a file
     #[arg(long, value_name = "null|FILE", default_value = "null")]
     pub stdin: PathBuf,
@@ -105,6 +115,9 @@ impl Surroundings {
             spec.env.insert(variable.name, variable.value);
         }
         spec.stdin = self.stdin(environment)?;
+        spec.isolation = self.isolation;
+        spec.read = opened("--read", &self.read, environment)?;
+        spec.write = opened("--write", &self.write, environment)?;
         if self.repeatable {
             spec.effects = Effects::Repeatable;
         }
@@ -133,6 +146,18 @@ impl Surroundings {
             }
         }
     }
+}
+
+/// What is opened for a worker, absolute; a path that is not there is more likely mistyped than meant.
+fn opened(flag: &str, paths: &[PathBuf], environment: &Environment) -> Result<Vec<PathBuf>, Problem> {
+    let absolute = paths.iter().map(|path| environment.absolute(path));
+    absolute
+        .map(|path| match path.exists() {
+            true => Ok(path),
+            false => Err(refused(flag, &format!("{} is not there", path.display()))
+                .hint("name a folder or file that exists, or make it first")),
+        })
+        .collect()
 }
 
 /// A program given by a relative path is meant from where the worker starts if the user said where, else from here.

@@ -7,6 +7,7 @@ use dormouse_engine::gate::Scope;
 use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::task::TaskState;
 use dormouse_engine::worker::environment::{NameClass, name_class};
+use dormouse_engine::worker::isolation::{InvalidPolicy, Policy};
 use dormouse_engine::{GateId, PrefixedId, RunId, SessionId, TaskId};
 
 use crate::config::table::{CLOCK, EXPIRES, GRACE, MODES};
@@ -67,6 +68,12 @@ pub(super) fn task_state(text: &str) -> Result<String, String> {
 /// Which gates a list has.
 pub(super) fn gate_state(text: &str) -> Result<String, String> {
     known(text, &["pending", "all"])
+}
+
+/// Whether a worker is walled in.
+pub(super) fn policy(text: &str) -> Result<Policy, String> {
+    let word = known(text, &Policy::WORDS)?;
+    word.parse().map_err(|error: InvalidPolicy| error.to_string())
 }
 
 /// The rule that calls are made under, as a setting writes it.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dormouse_engine::worker::isolation::Policy;
 use serde::Serialize;
 use serde_json::json;
 
@@ -75,6 +76,7 @@ impl Check {
 /// Looks at everything there is, and says what is wrong.
 pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -> Result<Exit> {
     let mut checks = Vec::new();
+    let mut policy = None;
     match Context::find(global, environment, ui.clone()) {
         Ok(context) => {
             checks.push(Check::ok("config", context.config_file.display().to_string()));
@@ -88,10 +90,11 @@ pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -
             look_at_folders(&context, &mut checks);
             look_at_store(&context, &mut checks).await;
             look_at_owner(&context, &mut checks).await;
+            policy = store::isolation(&context);
         }
         Err(problem) => checks.push(Check::refused("config", &problem)),
     }
-    look_at_isolation(&mut checks);
+    look_at_isolation(policy, &mut checks);
     print(ui, &checks)
 }
 
@@ -249,18 +252,29 @@ async fn health(context: &Context, holder: &str) -> Check {
     }
 }
 
-fn look_at_isolation(checks: &mut Vec<Check>) {
-    let isolation = IsolationView::of_host();
-    checks.push(if isolation.is_degraded {
-        let fix = "use a kernel with Landlock (Linux 5.13 or later) that has it enabled";
-        Check::warn(
-            "isolation",
-            format!("{}: a worker can read what you can", isolation.level),
-            fix,
-        )
-    } else {
-        Check::ok("isolation", isolation.level)
-    });
+/// The wall round workers, and what stands open without it.
+fn look_at_isolation(policy: Option<Policy>, checks: &mut Vec<Check>) {
+    let isolation = IsolationView::of_host(policy);
+    if isolation.exposes.is_empty() {
+        checks.push(if isolation.is_degraded {
+            let fix =
+                "set worker.isolation to best_effort, or use a kernel with Landlock (Linux 5.13 or later)";
+            Check::fail("isolation", format!("{}: no worker starts", isolation.level), fix)
+        } else {
+            Check::ok("isolation", isolation.level)
+        });
+        return;
+    }
+    let fix = match policy {
+        Some(Policy::Off) => "unset worker.isolation",
+        _ => "use a kernel with Landlock (Linux 5.13 or later) that has it enabled",
+    };
+    let exposed = isolation.exposes.join("; ");
+    checks.push(Check::warn(
+        "isolation",
+        format!("{}: a worker can read {exposed}", isolation.level),
+        fix,
+    ));
 }
 
 fn print(ui: &Ui, checks: &[Check]) -> Result<Exit> {

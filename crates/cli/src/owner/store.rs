@@ -8,13 +8,14 @@ use dormouse_engine::recovery::Recovery;
 use dormouse_engine::session::{SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
+use dormouse_engine::worker::isolation::Policy;
 use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Random, SystemClock};
 use dormouse_filesystem::capability::Reach;
 use dormouse_filesystem::{Backend, Namespace, OpenError, OpenOptions, Requirements, StoreUrl, System};
 use dormouse_secrets::Scrubber;
 use dormouse_state::{Mode, OnTimeout};
 
-use crate::config::table::rules as rules_of;
+use crate::config::rules as rules_of;
 use crate::context::Context;
 use crate::edge;
 use crate::endpoint::RunEndpoints;
@@ -219,7 +220,8 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         user: or(&["USER", "LOGNAME"], "dormouse"),
         lang: or(&["LC_ALL", "LANG"], "C.UTF-8"),
         tz: or(&["TZ"], "UTC"),
-        isolation: None,
+        isolation: isolation(context),
+        closed: context.closed(),
         scrubber: Scrubber::empty(),
     };
     Ok(Supervisor::with_endpoints(
@@ -227,6 +229,12 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         options,
         Arc::new(RunEndpoints::new()),
     ))
+}
+
+/// Whether workers are walled in, if it was said.
+pub(crate) fn isolation(context: &Context) -> Option<Policy> {
+    let word = context.config.text("worker.isolation")?;
+    Some(word.parse().expect("values are checked when they are set"))
 }
 
 /// What starts this very build again. On Linux that is not its path: an upgrade puts another build there, or nothing.

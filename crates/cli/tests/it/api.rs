@@ -93,6 +93,7 @@ impl Api {
                 lang: String::new(),
                 tz: String::new(),
                 isolation: None,
+                closed: Vec::new(),
                 scrubber: Scrubber::empty(),
             },
         );

@@ -173,6 +173,7 @@ fn every_key_can_be_set_and_listed_and_its_default_is_valid() {
             Kind::Path => "/somewhere",
             Kind::Store => "sled:/elsewhere",
             Kind::Postgres => "postgres://u@localhost/d",
+            Kind::Word(words) => words[0],
             _ => "http://127.0.0.1:1",
         });
         assert_eq!(key.check(value), Ok(()), "{}", key.path);

@@ -57,13 +57,16 @@ pub(super) async fn launch(
         environment,
         stdin: command.stdin.clone(),
         limits: ProcessLimits::default(),
-        isolation: parts.options.isolation,
+        isolation: command.isolation.or(parts.options.isolation),
         wall: WallSpec {
             read: endpoint
                 .as_ref()
                 .map(|endpoint| endpoint.readable.clone())
                 .unwrap_or_default(),
             write: vec![run_folder],
+            more_read: command.read.clone(),
+            more_write: command.write.clone(),
+            closed: parts.options.closed.clone(),
         },
     };
     Ok((launch, endpoint))

@@ -60,8 +60,10 @@ pub struct SupervisorOptions {
     pub lang: String,
     /// The time zone of workers, for example `UTC`.
     pub tz: String,
-    /// Whether workers are walled in; none asks for a wall wherever the kernel has one.
+    /// Whether workers whose command does not say are walled in; none asks for a wall wherever the kernel has one.
     pub isolation: Option<Policy>,
+    /// What no wall opens, but for a run's own workspace and folder: store, keys, configuration, state, workspaces.
+    pub closed: Vec<PathBuf>,
     /// What leaves no worker.
     pub scrubber: Scrubber,
 }
@@ -148,6 +150,12 @@ impl fmt::Debug for Supervisor {
 }
 
 impl Supervisor {
+    /// Whether workers whose command does not say are walled in.
+    #[must_use]
+    pub fn isolation(&self) -> Option<Policy> {
+        self.0.options.isolation
+    }
+
     /// A supervisor with no run yet. Its workers make their calls as they like and cannot ask, so it starts one only in a
     /// session whose mode is open.
     #[must_use]

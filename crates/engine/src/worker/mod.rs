@@ -32,3 +32,18 @@ pub use limits::ProcessLimits;
 pub use process::{
     Ended, Gone, Launch, Live, LiveEvent, Output, Prepared, SpawnError, Stop, find_program, prepare,
 };
+
+/// Hides this process from others of its user: they cannot trace it or read its memory and environment, and it leaves no core
+/// file. For the `main` of a program that supervises, after [`keeper::enter`]. Where the system has no such thing, the
+/// core file alone.
+///
+/// # Errors
+/// The system's.
+pub fn hide_this_process() -> std::io::Result<()> {
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
+    os::hide_memory()
+}

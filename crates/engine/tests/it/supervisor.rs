@@ -70,6 +70,7 @@ pub(crate) fn options(folder: &Path) -> SupervisorOptions {
         lang: "C.UTF-8".into(),
         tz: "UTC".into(),
         isolation: None,
+        closed: Vec::new(),
         scrubber: Scrubber::empty(),
     }
 }

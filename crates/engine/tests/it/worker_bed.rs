@@ -83,8 +83,8 @@ pub(crate) fn launch<S: AsRef<str>>(folder: &Path, argv: &[S]) -> Launch {
         limits: ProcessLimits::default(),
         isolation: Some(Policy::Off),
         wall: WallSpec {
-            read: Vec::new(),
             write: vec![run_folder],
+            ..WallSpec::default()
         },
     }
 }

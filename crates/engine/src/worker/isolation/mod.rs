@@ -10,7 +10,9 @@ mod kernel;
 mod wall;
 
 pub(crate) use kernel::Built;
-pub use wall::{Wall, WallSpec};
+pub use wall::{IsolationConflict, Wall, WallSpec};
+
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,29 @@ pub enum Policy {
     BestEffort,
     /// No wall.
     Off,
+}
+
+impl Policy {
+    /// The words of every policy, strictest first.
+    pub const WORDS: [&str; 3] = ["required", "best_effort", "off"];
+}
+
+/// A word that is no policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not one of required, best_effort, off")]
+pub struct InvalidPolicy;
+
+impl FromStr for Policy {
+    type Err = InvalidPolicy;
+
+    fn from_str(word: &str) -> Result<Self, InvalidPolicy> {
+        match word {
+            "required" => Ok(Self::Required),
+            "best_effort" => Ok(Self::BestEffort),
+            "off" => Ok(Self::Off),
+            _ => Err(InvalidPolicy),
+        }
+    }
 }
 
 /// What the kernel has.
@@ -99,6 +124,20 @@ impl Level {
                 .filter(|(by, _)| abi < *by)
                 .map(|(_, what)| *what)
                 .collect(),
+        }
+    }
+
+    /// What of others a worker can get at, being of our user: with a wall, nothing. That files are there, their sizes, modes and
+    /// times are not hidden by one: the kernel closes what is in them.
+    #[must_use]
+    pub const fn exposes(self) -> &'static [&'static str] {
+        match self {
+            Self::Landlock { .. } => &[],
+            Self::Off | Self::Degraded => &[
+                "the store, its key, tokens and backups",
+                "the workspaces of other agents",
+                "the environment and memory of other workers",
+            ],
         }
     }
 

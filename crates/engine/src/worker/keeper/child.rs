@@ -16,7 +16,7 @@ use crate::command::Stdin;
 use crate::worker::identity::ProcessId;
 use crate::worker::isolation::Built;
 use crate::worker::limits::ProcessLimits;
-use crate::worker::os;
+use crate::worker::os::{self, Rights};
 
 /// A worker that is ready to be started.
 #[derive(Debug)]
@@ -76,12 +76,17 @@ impl Child {
     fn prepare_child(&mut self, inherited: Vec<RawFd>, telltale: OwnedFd) {
         let limits = self.limits;
         let mut wall = self.wall.take();
+        let rights = if wall.is_some() {
+            Rights::Walled
+        } else {
+            Rights::Open
+        };
         // SAFETY: the closure runs in the forked child of a process with one thread, so no lock can be held by a
         // thread that is not there, and but for its errors it makes system calls only. `borrow_raw` lends numbers that this process
         // had open since before `main`; each is used for one `fcntl` that marks it, and nothing is closed by it.
         unsafe {
             self.command.pre_exec(move || {
-                set_up(limits).inspect_err(|_| tell(&telltale, Stage::Setup))?;
+                set_up(limits, rights).inspect_err(|_| tell(&telltale, Stage::Setup))?;
                 for number in &inherited {
                     // One that is closed by now is as good as marked.
                     let _ = rustix::io::fcntl_setfd(BorrowedFd::borrow_raw(*number), FdFlags::CLOEXEC);
@@ -96,13 +101,14 @@ impl Child {
 }
 
 /// A session of its own, files for its user only, limits, and no more rights than it has.
-fn set_up(limits: ProcessLimits) -> io::Result<()> {
+fn set_up(limits: ProcessLimits, rights: Rights) -> io::Result<()> {
     rustix::process::setsid()?;
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     limit(Resource::Core, limits.core_bytes_max)?;
     limit(Resource::Nofile, limits.open_files_max)?;
     limit(Resource::Fsize, limits.file_bytes_max)?;
-    os::new_privileges_off()
+    os::new_privileges_off()?;
+    os::lower_rights(rights)
 }
 
 /// Lowers a limit for good; one that is lower already stays.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-use super::{Signalled, Stat};
+use super::{Rights, Signalled, Stat};
 use crate::worker::identity::ProcessId;
 
 /// The kernel's name of this boot.
@@ -36,6 +36,12 @@ pub(crate) fn hide_memory() -> io::Result<()> {
 /// There is no such thing here.
 #[expect(clippy::unnecessary_wraps, reason = "the same function as on Linux")]
 pub(crate) fn new_privileges_off() -> io::Result<()> {
+    Ok(())
+}
+
+/// There is no such thing here.
+#[expect(clippy::unnecessary_wraps, reason = "the same function as on Linux")]
+pub(crate) fn lower_rights(_kept: Rights) -> io::Result<()> {
     Ok(())
 }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{Signalled, Stat};
+use super::{Rights, Signalled, Stat};
 use crate::worker::identity::ProcessId;
 
 /// The kernel's name of this boot.
@@ -35,6 +36,51 @@ pub(crate) fn hide_memory() -> io::Result<()> {
 /// No set-uid program gives this process or its children more than they have. Safe between fork and exec.
 pub(crate) fn new_privileges_off() -> io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
+/// What is left of root's rights behind a wall.
+const WALLED: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::SYS_CHROOT);
+/// Rights that show the memory of others, hidden or not: `PERFMON`, which `SYS_ADMIN` includes, opens `environ` and `maps` of any
+/// process whatever Landlock says (`may_access_mm` in the kernel's `kernel/fork.c`).
+const SPYING: CapabilitySet = CapabilitySet::SYS_PTRACE
+    .union(CapabilitySet::PERFMON)
+    .union(CapabilitySet::SYS_ADMIN)
+    .union(CapabilitySet::BPF)
+    .union(CapabilitySet::CHECKPOINT_RESTORE)
+    .union(CapabilitySet::SYS_MODULE)
+    .union(CapabilitySet::SYS_RAWIO);
+
+/// Gives up rights for good, where the process has any; no program it runs gets them back. Safe between fork and exec.
+pub(crate) fn lower_rights(kept: Rights) -> io::Result<()> {
+    let now = rustix::thread::capabilities(None)?;
+    let kept = match kept {
+        Rights::Walled => WALLED,
+        Rights::Open => SPYING.complement(),
+    };
+    if now.effective.contains(CapabilitySet::SETPCAP) {
+        for bit in 0..u64::BITS {
+            let right = CapabilitySet::from_bits_retain(1 << bit);
+            if !kept.contains(right) {
+                // Numbers that this kernel does not know are no rights.
+                let _ = rustix::thread::remove_capability_from_bounding_set(right);
+            }
+        }
+    }
+    let lowered = CapabilitySets {
+        effective: now.effective & kept,
+        permitted: now.permitted & kept,
+        inheritable: now.inheritable & kept,
+    };
+    rustix::thread::set_capabilities(None, lowered)?;
     Ok(())
 }
 

@@ -7,12 +7,12 @@ mod linux;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use degraded::{
-    become_subreaper, boot_id, descendants, hide_memory, kin, new_privileges_off, oom_kills,
+    become_subreaper, boot_id, descendants, hide_memory, kin, lower_rights, new_privileges_off, oom_kills,
     open_descriptors, signal, stat, walk,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    become_subreaper, boot_id, descendants, hide_memory, kin, new_privileges_off, oom_kills,
+    become_subreaper, boot_id, descendants, hide_memory, kin, lower_rights, new_privileges_off, oom_kills,
     open_descriptors, signal, stat, walk,
 };
 
@@ -34,6 +34,16 @@ pub(crate) struct Stat {
     pub(crate) is_zombie: bool,
     /// Processor time of it and of the children it waited for.
     pub(crate) cpu: Duration,
+}
+
+/// What a worker that was started by root keeps of root's rights. No other user's worker has any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// Behind a wall: those over files and users. Not those over devices, the network, the system or other processes,
+    /// by which a wall is gone round.
+    Walled,
+    /// Without a wall: all but those that show other processes' memory and environment.
+    Open,
 }
 
 /// What came of a signal to exactly this process.

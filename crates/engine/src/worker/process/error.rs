@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use crate::outcome::FailReason;
-use crate::worker::isolation::IsolationUnavailable;
+use crate::worker::isolation::{IsolationConflict, IsolationUnavailable};
 use crate::worker::keeper::message::{Report, Stage};
 
 /// A worker that was not started. Nothing of it runs.
@@ -61,6 +61,9 @@ pub enum SpawnError {
     /// The wall that was asked for could not be had.
     #[error(transparent)]
     IsolationUnavailable(#[from] IsolationUnavailable),
+    /// What was opened for it beside its own would open what stays closed.
+    #[error(transparent)]
+    IsolationConflict(#[from] IsolationConflict),
     /// The wall could not be built or entered.
     #[error("the worker could not be walled in: {source}")]
     Isolation {
@@ -108,6 +111,7 @@ impl SpawnError {
             Self::IsolationUnavailable(_) => {
                 Some("ask for `best_effort` or `off`, or use a kernel with Landlock")
             }
+            Self::IsolationConflict(_) => Some("open something narrower, or move it out of there"),
             Self::Exec { source, .. } => exec_hint(source),
             Self::KeeperLost { .. } => {
                 Some("the first line of the executable's `main` must be `keeper::enter()`")
@@ -130,6 +134,7 @@ impl SpawnError {
             | Self::OutsideWorkspace { .. }
             | Self::Stdin { .. }
             | Self::IsolationUnavailable(_)
+            | Self::IsolationConflict(_)
             | Self::Isolation { .. } => true,
         }
     }
@@ -138,7 +143,9 @@ impl SpawnError {
     #[must_use]
     pub fn fail_reason(&self) -> FailReason {
         match self {
-            Self::IsolationUnavailable(_) | Self::Isolation { .. } => FailReason::Isolation,
+            Self::IsolationUnavailable(_) | Self::IsolationConflict(_) | Self::Isolation { .. } => {
+                FailReason::Isolation
+            }
             Self::KeeperLost { .. } => FailReason::KeeperLost,
             Self::NotFound { .. }
             | Self::NotExecutable { .. }

@@ -158,6 +158,7 @@ fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
     let level = isolation::decide(launch.isolation, isolation::offered())?;
     let mut spec: WallSpec = launch.wall;
     spec.write.push(workspace);
+    spec.check()?;
     if let Stdin::File(file) = &launch.stdin {
         // The worker gets it open; programs open `/dev/stdin` again by its name.
         spec.read.push(file.clone());
