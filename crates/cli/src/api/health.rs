@@ -2,7 +2,7 @@
 
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
-use dormouse_engine::worker::isolation;
+use dormouse_engine::worker::isolation::{self, Policy};
 use dormouse_filesystem::{Capabilities, State};
 use serde::{Deserialize, Serialize};
 
@@ -94,24 +94,38 @@ impl std::fmt::Display for CapabilitiesView {
 /// How workers are walled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IsolationView {
+    /// What was asked for; none asks for a wall wherever the kernel has one.
+    pub policy: Option<Policy>,
     /// The level, in words.
     pub level: String,
     /// Whether something that was wanted is missing.
     pub is_degraded: bool,
-    /// What the level leaves open.
+    /// What the level leaves open that a later kernel closes.
     pub open: Vec<String>,
+    /// What of others a worker can get at.
+    pub exposes: Vec<String>,
 }
 
 impl IsolationView {
-    /// What this host gives.
+    /// What this host gives under a policy.
     #[must_use]
-    pub fn of_host() -> Self {
-        let level =
-            isolation::decide(None, isolation::offered()).expect("only a required wall can be refused");
-        Self {
-            level: level.to_string(),
-            is_degraded: level.is_degraded(),
-            open: level.open().into_iter().map(str::to_owned).collect(),
+    pub fn of_host(policy: Option<Policy>) -> Self {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        match isolation::decide(policy, isolation::offered()) {
+            Ok(level) => Self {
+                policy,
+                level: level.to_string(),
+                is_degraded: level.is_degraded(),
+                open: words(&level.open()),
+                exposes: words(level.exposes()),
+            },
+            Err(error) => Self {
+                policy,
+                level: error.to_string(),
+                is_degraded: true,
+                open: Vec::new(),
+                exposes: Vec::new(),
+            },
         }
     }
 }
@@ -131,7 +145,7 @@ pub(super) async fn get(Shared(house): Shared<House>, _: Asker) -> Answered {
         },
         store_bytes: health.bytes,
         notices: health.notices,
-        isolation: IsolationView::of_host(),
+        isolation: IsolationView::of_host(house.isolation()),
     };
     Ok(body::json(StatusCode::OK, &view))
 }

@@ -9,6 +9,7 @@ use dormouse_engine::run::{RunRow, RunState};
 use dormouse_engine::supervisor::{Force, OnGate, Supervisor};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::Follower;
+use dormouse_engine::worker::isolation::Policy;
 use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId,
 };
@@ -115,6 +116,12 @@ impl House {
     /// How the store is.
     pub(super) async fn store_health(&self) -> Health {
         self.0.engine.system().store().health().await
+    }
+
+    /// Whether workers whose command does not say are walled in.
+    #[must_use]
+    pub fn isolation(&self) -> Option<Policy> {
+        self.0.supervisor.isolation()
     }
 
     /// Runs at work here.
