@@ -95,7 +95,9 @@ pub(super) async fn set(
     Json(Set { mode }): Json<Set>,
 ) -> Answered {
     let (id, sessions) = (asker.tenant.sessions.resolve(&id).await?, &asker.tenant.sessions);
-    house.engine().modes().may_be_set(mode)?;
+    house.engine().modes().may_be_set(mode).map_err(|error| {
+        Problem::from(error).hint("an operator allows it in the settings: dormouse help config")
+    })?;
     let set = Command::SetMode { mode };
     if let Answer::Rejected(why) = sessions.command(&asker.principal, id, &set).await? {
         let problem = Problem::new(Code::State, format!("session {id} takes no mode: it has {why}"));

@@ -1,5 +1,6 @@
 //! Settings: read once at start, from the environment, a project's file, the user's file and the defaults, in that order.
 
+mod check;
 mod file;
 pub mod table;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use check::rules;
 pub use file::FILE_BYTES_MAX;
 use table::{Key, OTHER_VARIABLES, Scope, TABLE};
 

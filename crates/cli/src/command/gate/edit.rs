@@ -68,18 +68,22 @@ pub(super) async fn input(
         .into())
 }
 
-fn editable<'a>(gate: &'a GateView, ui: &Ui) -> Result<&'a str> {
-    if !gate.editable {
-        return Err(Problem::new(
-            Code::Invalid,
-            format!(
-                "the input of gate {} cannot be edited: the way back carries no other",
-                gate.id
-            ),
-        )
-        .hint("approve or reject it as it is")
-        .into());
+/// Refuses another input where it could not get back to the worker. What is decided already is for others to refuse.
+pub(super) fn may_be_edited(gate: &GateView) -> Result<()> {
+    if gate.editable || !gate.is_pending() || gate.kind_word() != "approval" {
+        return Ok(());
     }
+    let detail = format!(
+        "the input of gate {} cannot be edited: its worker takes no other than it asked for",
+        gate.id
+    );
+    Err(Problem::new(Code::Invalid, detail)
+        .hint("approve or reject it as it is; a worker takes another where it asks with --allow-edit")
+        .into())
+}
+
+fn editable<'a>(gate: &'a GateView, ui: &Ui) -> Result<&'a str> {
+    may_be_edited(gate)?;
     if !has_person(ui) {
         return Err(
             Problem::new(Code::Usage, "--edit: there is no terminal for an editor")

@@ -43,7 +43,11 @@ pub(super) async fn gate(session: &mut Session<'_>, context: &Context, command: 
             };
             let gate = one::fetch(session, id).await?;
             let input = match (&input, edit) {
-                (Some(input), _) => Some(json_text(input, &context.environment)?),
+                (Some(input), _) => {
+                    let input = json_text(input, &context.environment)?;
+                    edit::may_be_edited(&gate)?;
+                    Some(input)
+                }
                 (None, true) => edit::input(session, context, &gate, decided.said.yes).await?,
                 (None, false) => None,
             };
@@ -118,7 +122,10 @@ fn json_text(argument: &str, environment: &Environment) -> Result<Box<RawValue>>
 /// A file, or stdin for `-`, as text.
 fn read_text(file: &Path, environment: &Environment) -> Result<String> {
     use std::io::Read;
-    let refuse = |why: String| Problem::new(Code::Invalid, format!("{}: {why}", file.display()));
+    let refuse = |why: String| {
+        Problem::new(Code::Invalid, format!("{}: {why}", file.display()))
+            .hint("name a file that can be read, or - for what comes on stdin")
+    };
     let reader: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin().lock())
     } else {

@@ -54,6 +54,11 @@ pub(super) async fn fetch(session: &mut Session<'_>, id: &str) -> Result<GateVie
 
 /// Refuses an answer that the question does not take, and says which one it does.
 pub(super) fn answers(gate: &GateView, answer: &One<'_>) -> Result<()> {
+    let count = gate.options.len();
+    if let Some(wrong) = answer.chosen.iter().find(|chosen| count > 0 && **chosen >= count) {
+        let detail = format!("gate {} has options 1 to {count}, and no {}", gate.id, wrong + 1);
+        return Err(Problem::new(Code::Usage, detail).hint(next(gate)).into());
+    }
     let is_said = answer.text.is_some_and(|text| !text.trim().is_empty());
     let (is_taken, wanted) = if gate.options.is_empty() {
         (is_said, "words")

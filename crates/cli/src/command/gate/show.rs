@@ -91,7 +91,7 @@ fn record(gate: &GateView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.extend(gate.action.clone().map(|action| ("action", action)));
     if !ui.is_terminal {
         pairs.extend(gate.detail.clone().map(|detail| ("detail", detail)));
-        pairs.push(("input", input(gate)));
+        pairs.extend(input(gate).map(|input| ("input", input)));
     }
     pairs.extend(gate.cwd.clone().map(|cwd| ("cwd", cwd)));
     if !gate.secrets.is_empty() {
@@ -159,10 +159,11 @@ fn by_kind(kind: AuthorKind) -> &'static str {
     }
 }
 
-fn input(gate: &GateView) -> String {
-    gate.input
-        .clone()
-        .unwrap_or_else(|| "(not given: title and content stand for it)".to_owned())
+/// With what it is done. What was erased has none, and a question needs none.
+fn input(gate: &GateView) -> Option<String> {
+    let is_call = gate.kind_word() == "approval" && gate.summary.is_some();
+    let lacks = || is_call.then(|| "(not given: title and content stand for it)".to_owned());
+    gate.input.clone().or_else(lacks)
 }
 
 /// Detail and input, each on lines of its own, with nothing in them that moves, hides or reverses what stands beside.
@@ -172,7 +173,9 @@ fn texts(gate: &GateView) -> Option<String> {
     if let Some(detail) = &gate.detail {
         text.push_str(&format!("\n{}\n", escaped(detail, Lines::Keep)));
     }
-    text.push_str(&format!("\ninput\n{}\n", pretty(&input(gate))));
+    if let Some(input) = input(gate) {
+        text.push_str(&format!("\ninput\n{}\n", pretty(&input)));
+    }
     Some(text)
 }
 
