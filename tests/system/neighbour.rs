@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, Running};
 use crate::process::{unique_sleep, until_count, with_argument};
+use crate::server::Schema;
 
 /// What the neighbour has that nobody may get.
 const VALUE: &str = "correct horse battery staple";
@@ -161,6 +162,37 @@ fn print(policy: &str, rows: &[Row]) {
             .map_or_else(refused, |got| format!("GOT {got}"));
         println!("  {:<48} {:<40} {got}", row.way, row.against);
     }
+}
+
+/// A server has no owner who could see whose descendant it is that asks.
+#[test]
+fn on_a_server_too_a_worker_opens_no_store_whatever_it_takes_out_of_its_environment() {
+    let Some(schema) = Schema::new() else { return };
+    let home = schema.home();
+    let program = crate::program::program().display();
+    // A home of its own, so that no lock and no socket is in its way.
+    let ask = "env -u DORMOUSE_RUN_DIR -u DORMOUSE_RUN DORMOUSE_HOME=$PWD/home";
+    let script = format!(
+        "{ask} DORMOUSE_STORE_URL='{}' {program} agent list; echo code $?",
+        schema.url()
+    );
+    let asked = home.dormouse([
+        "run",
+        "--agent",
+        "bob",
+        "--isolation",
+        "off",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ]);
+    assert_eq!(asked.stdout, "code 4\n", "{asked:?}");
+    assert!(
+        asked.stderr.contains("a worker does not open the store"),
+        "{asked:?}"
+    );
+    home.type_line("agent list").exits(0);
 }
 
 /// Whether this kernel has Landlock, by what the program says.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use dormouse_engine::Engine;
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::run::OutcomeKind;
-use dormouse_filesystem::{Deadline, Store};
+use dormouse_filesystem::{Backend, Deadline, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -27,6 +27,18 @@ use crate::problem::{Code, Problem};
 use self::lock::OwnerLock;
 use self::phase::Phase;
 use self::token::ControlToken;
+
+/// A store on a server has no one owner who could tell whose descendant a command is: it tells itself.
+fn refuse_a_worker(backend: Backend) -> Result<(), Problem> {
+    if backend != Backend::Postgres || !peer::is_below_a_keeper() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Forbidden,
+        "this is a worker's process, and a worker does not open the store",
+    )
+    .hint("ask a person with dormouse gate request; what a worker prints and its exit code are its report"))
+}
 
 /// How long closing the store may take.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
@@ -61,6 +73,7 @@ impl Owner {
     /// When the store cannot be opened or the socket not bound.
     pub async fn open(context: &Context, lock: OwnerLock, role: Role) -> Result<Self, Problem> {
         let places = &context.places;
+        refuse_a_worker(places.url.backend())?;
         let token = ControlToken::ensure(&places.token)?;
         tracing::debug!("owning: opening the store");
         let (engine, recovery) = store::open(context, &lock, &token, role).await?;

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use dormouse_engine::worker::keeper::MARKER;
+
 /// Longest chain of parents that is followed.
 const ANCESTORS_MAX: usize = 256;
 
@@ -36,6 +38,26 @@ pub fn judge(uid: u32, pid: Option<i32>) -> Verdict {
         Some(pid) => descent(pid, us, &|pid| parent_of(Path::new("/proc"), pid)),
         None => Verdict::Untraceable,
     }
+}
+
+/// Whether this process is a run's, of whatever store: a keeper is among those it descends from. A worker cannot change that,
+/// whatever it takes out of its environment: what it leaves behind becomes its keeper's child. Where descent cannot be told,
+/// nobody is.
+#[must_use]
+pub fn is_below_a_keeper() -> bool {
+    let proc = Path::new("/proc");
+    let us = rustix::process::getpid().as_raw_nonzero().get();
+    let ancestors = std::iter::successors(parent_of(proc, us), |pid| parent_of(proc, *pid));
+    ancestors
+        .take(ANCESTORS_MAX)
+        .take_while(|pid| *pid > 0)
+        .any(|pid| is_keeper(proc, pid))
+}
+
+/// Whether a process was started as a keeper: what it was started with is shown to everybody.
+fn is_keeper(proc: &Path, pid: i32) -> bool {
+    let line = std::fs::read(proc.join(pid.to_string()).join("cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).nth(1) == Some(MARKER.as_bytes())
 }
 
 /// Follows parents from `pid` up to the first process, which has none.

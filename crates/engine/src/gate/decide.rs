@@ -107,16 +107,8 @@ pub(super) async fn staged(
         let gate = wanted.gate;
         return Ok(Verdict::Nothing(Err(GateError::UnknownGate { gate })));
     };
-    if by.kind == PrincipalKind::Run || !core.gates.approvers.may_decide(by, &read.agent).await {
-        let principal = by.name.clone();
-        return refused(
-            core,
-            draft,
-            &read,
-            by,
-            "forbidden",
-            GateError::Forbidden { principal },
-        );
+    if !may_decide(core, by, &read).await {
+        return forbidden(core, draft, &read, by);
     }
     if let (false, Reply::Elsewhere { place }) = (read.decidable, &read.reply) {
         let place = place.clone();
@@ -252,6 +244,23 @@ pub(super) fn expired(draft: &Draft) -> End {
         cause: None,
         said: None,
     }
+}
+
+/// Whether this principal may end this gate: a run never, of persons those who may decide for its agent.
+pub(super) async fn may_decide(core: &Core, by: &Principal, gate: &Gate) -> bool {
+    by.kind != PrincipalKind::Run && core.gates.approvers.may_decide(by, &gate.agent).await
+}
+
+/// The answer to who may not, told as every refusal is.
+pub(super) fn forbidden(
+    core: &Core,
+    draft: Draft,
+    gate: &Gate,
+    by: &Principal,
+) -> Result<Answered, CommandError> {
+    let principal = by.name.clone();
+    let error = GateError::Forbidden { principal };
+    refused(core, draft, gate, by, "forbidden", error)
 }
 
 fn refused(

@@ -6,7 +6,7 @@ use dormouse_filesystem::{Cursor, Records, Versioned};
 use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{Invalidation, Mode};
 
-use super::decide::{Decided, expired, not_pending, staged as decide_staged};
+use super::decide::{Decided, expired, forbidden, may_decide, not_pending, staged as decide_staged};
 use super::list::list;
 use super::mode::deny;
 use super::open::Prepared;
@@ -21,7 +21,7 @@ use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
 use crate::limits::GATES_BATCH_MAX;
-use crate::{CommandError, GateId, Principal, PrincipalKind, SessionId};
+use crate::{CommandError, GateId, Principal, SessionId};
 
 /// What came of asking for a call.
 #[derive(Debug, Clone)]
@@ -162,13 +162,15 @@ impl Gates {
     /// nothing.
     ///
     /// # Errors
-    /// `Forbidden` for a run; `UnknownGate`; `NotPending` when it was decided, so that no decision is lost.
+    /// `Forbidden` for who may not decide it, a run first of all; `UnknownGate`; `NotPending` when it was decided, so that no decision is lost.
     pub async fn discard(&self, by: &Principal, gate: GateId) -> Result<Gate, GateError> {
-        if by.kind == PrincipalKind::Run {
-            let principal = by.name.clone();
-            return Err(GateError::Forbidden { principal });
-        }
         let done = self.core.command(by, |draft| async move {
+            let Some(read) = self.rows.get(&gate).await? else {
+                return Ok(Verdict::Nothing(Err(GateError::UnknownGate { gate })));
+            };
+            if !may_decide(&self.core, by, &read).await {
+                return forbidden(&self.core, draft, &read, by);
+            }
             let end = End {
                 status: GateStatus::Discarded,
                 by: Author::person(by),

@@ -298,6 +298,8 @@ async fn a_run_never_decides_and_a_right_taken_away_is_gone_at_once(house: House
     };
     let refused = house.tenant.gates.decide(&run, &decide).await.unwrap_err();
     assert!(matches!(refused, GateError::Forbidden { .. }), "{refused}");
+    let refused = house.tenant.gates.discard(&run, gate.id).await.unwrap_err();
+    assert!(matches!(refused, GateError::Forbidden { .. }), "{refused}");
 
     let right = Arc::new(Revocable(AtomicBool::new(true)));
     let engine = house
@@ -307,9 +309,11 @@ async fn a_run_never_decides_and_a_right_taken_away_is_gone_at_once(house: House
     right.0.store(false, Ordering::SeqCst);
     let refused = tenant.gates.decide(&operator(), &decide).await.unwrap_err();
     assert!(matches!(refused, GateError::Forbidden { .. }), "{refused}");
+    let refused = tenant.gates.discard(&operator(), gate.id).await.unwrap_err();
+    assert!(matches!(refused, GateError::Forbidden { .. }), "{refused}");
     assert_eq!(status(&house, &gate).await, "pending");
     let told = events(&house, "gate.refused").await;
-    assert_eq!(told.len(), 2);
+    assert_eq!(told.len(), 4);
     assert!(told.iter().all(|event| event.data["reason"] == "forbidden"));
 
     let other = engine.tenant(&"other".parse().unwrap()).await.unwrap();
