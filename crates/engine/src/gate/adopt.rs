@@ -1,6 +1,6 @@
 //! The same call asked again, and an equal one of a later attempt: both find the gate that is there.
 
-use dormouse_filesystem::{Digest, IndexValue, Query, Records, Versioned};
+use dormouse_filesystem::{Digest, IndexValue, Namespace, Query, Records, Tenant, Versioned};
 
 use super::open::Prepared;
 use super::{
@@ -23,12 +23,17 @@ pub(super) enum Before {
     Was(Option<GateId>),
 }
 
-pub(super) async fn asked_before(core: &Core, key: &GateKey) -> Result<Before, CommandError> {
+/// What was approved in another session, or another life of this one, can be used by nobody any more.
+pub(super) async fn asked_before(
+    core: &Core,
+    key: &GateKey,
+    wanted: &Prepared<'_>,
+) -> Result<Before, CommandError> {
     let Some(gate) = Records::<Gate>::new(&core.space).get(&key.gate).await? else {
         return Ok(Before::Was(None));
     };
     let is_spent = match gate.end.as_ref().map(|end| end.status) {
-        Some(GateStatus::Approved) => is_spent(core, gate.id).await?,
+        Some(GateStatus::Approved) => !wanted.is_in_life_of(&gate) || is_spent(core, gate.id).await?,
         _ => false,
     };
     match decide(gate.state(), GateEvent::OpenAgain { is_spent }) {
@@ -105,14 +110,15 @@ pub(super) async fn adopted(
     wanted: &Prepared<'_>,
 ) -> Result<Option<Gate>, CommandError> {
     let keys = Records::<GateKey>::new(&core.space);
-    for former in keys_of_calls(core, wanted.origin(), wanted.digest()).await? {
+    for former in keys_of_calls(&core.space, wanted.origin(), wanted.digest()).await? {
         if waits(core, former.caller, wanted.caller()).await? {
             continue;
         }
         let Some(gate) = Records::<Gate>::new(&core.space).get(&former.gate).await? else {
             continue;
         };
-        if gate.digest != wanted.digest() || !can_adopt(core, &gate).await? {
+        let is_in_life = wanted.is_in_life_of(&gate);
+        if gate.digest != wanted.digest() || !is_in_life || !can_adopt(core, &gate).await? {
             continue;
         }
         let left = GateKey {
@@ -155,21 +161,24 @@ async fn waits(core: &Core, former: Option<Caller>, now: Option<Caller>) -> Resu
 }
 
 /// The keys under which a gate is found, but those that were left to later calls.
-pub(super) async fn keys_of(core: &Core, gate: &Gate) -> Result<Vec<Versioned<GateKey>>, CommandError> {
-    let mut keys = keys_of_calls(core, &gate.origin, gate.digest).await?;
+pub(super) async fn keys_of(
+    space: &Namespace<Tenant>,
+    gate: &Gate,
+) -> Result<Vec<Versioned<GateKey>>, CommandError> {
+    let mut keys = keys_of_calls(space, &gate.origin, gate.digest).await?;
     keys.retain(|key| key.gate == gate.id);
     Ok(keys)
 }
 
 /// The keys of equal calls of one origin, the oldest first, but those whose gates were left to later calls.
 async fn keys_of_calls(
-    core: &Core,
+    space: &Namespace<Tenant>,
     origin: &Subject,
     digest: Digest,
 ) -> Result<Vec<Versioned<GateKey>>, CommandError> {
     let values = [&origin.id(), &digest.to_string()].map(|value| IndexValue::name(value));
     let query = Query::of(GateKeyIndex::Origin).equals(values).limit(PAGE_MAX);
-    Ok(Records::<GateKey>::new(&core.space).find(&query).await?.rows)
+    Ok(Records::<GateKey>::new(space).find(&query).await?.rows)
 }
 
 /// The pending gates that a run waits for: those it opened and nobody took over, and those it took over.

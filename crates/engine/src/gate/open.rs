@@ -6,7 +6,7 @@ use dormouse_state::{Answer, CallId, Event, GateKind, Ignored, Observed, Positio
 
 use super::adopt::{Before, adopted, asked_before, found, new_key};
 use super::link::{Heard, Word, tell_session};
-use super::resolve::{IsAwaited, stage_consequences, state_id};
+use super::resolve::{IsAwaited, is_live, stage_consequences, state_id};
 use super::{
     Asker, Author, AuthorKind, Caller, Content, End, Gate, GateError, GateIndex, GateKey, GateStatus, InTurn,
     KeyId, NewGate, Reply, Said, Scope, SeenIn, StandingGrant, author, pending,
@@ -16,8 +16,9 @@ use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::{About, Change};
 use crate::limits::GATES_PENDING_MAX;
+use crate::run::Run;
 use crate::session::SessionRow;
-use crate::{CommandError, GateId, PrefixedId, Subject};
+use crate::{CommandError, GateId, PrefixedId, Reason, Subject};
 
 /// A gate that is there now.
 #[derive(Debug, Clone)]
@@ -78,6 +79,13 @@ impl<'a> Prepared<'a> {
         self.new.caller
     }
 
+    /// Whether it is asked in the session of this gate, in the same life of it.
+    pub(super) fn is_in_life_of(&self, gate: &Gate) -> bool {
+        let seen = self.new.session.as_ref();
+        seen.map(|seen| (seen.session, seen.incarnation))
+            == gate.session.map(|turn| (turn.session, turn.incarnation))
+    }
+
     /// What the call belongs to.
     pub(super) fn origin(&self) -> &Subject {
         &self.origin
@@ -98,6 +106,9 @@ pub(super) async fn staged(
     wanted: &Prepared<'_>,
 ) -> Result<Answered, CommandError> {
     let agent = agents.require(&mut draft, &wanted.new.agent).await?;
+    if let Some(caller) = wanted.caller() {
+        expect_caller(core, &mut draft, caller).await?;
+    }
     let key = match wanted.key {
         Some(key) => Records::<GateKey>::new(&core.space).get(&key).await?,
         None => None,
@@ -106,7 +117,7 @@ pub(super) async fn staged(
     if let Some(key) = &key {
         // A key whose gate was left to a later call names nothing any more: a further equal call has its own.
         if !key.is_adopted {
-            match asked_before(core, key).await? {
+            match asked_before(core, key, wanted).await? {
                 Before::Is(gate) => return found(core, draft, key, wanted, *gate).await,
                 Before::Was(gate) => previous = gate,
             }
@@ -125,6 +136,27 @@ pub(super) async fn staged(
         previous,
     };
     making.staged(draft).await
+}
+
+/// Whoever asks is at work, and still is when the gate is there: what a run asks ends with it, and nobody would see to a
+/// gate that came after its end.
+async fn expect_caller(core: &Core, draft: &mut Draft, caller: Caller) -> Result<(), CommandError> {
+    let runs = Records::<Run>::new(&core.space);
+    let Some(run) = runs.get(&caller.run).await? else {
+        return Err(CommandError::not_found("run", &caller.run));
+    };
+    if !is_live(&run) {
+        return Err(CommandError::Rejected {
+            subject: run.subject(),
+            state: run.state.word(),
+            event: "ask",
+            reason: Reason::State,
+        });
+    }
+    if draft.is_first_to_expect(run.id) {
+        runs.stage_check(draft.batch(), &run);
+    }
+    Ok(())
 }
 
 /// The source of questions that come behind later ones of their own source.
@@ -239,8 +271,12 @@ impl Making<'_> {
         let change = Change::LimitReached {
             limit: limit.to_owned(),
         };
+        let full = Err(GateError::Full { limit });
+        if !self.core.gates.may_tell_full(draft.now()) {
+            return Ok(Verdict::Nothing(full));
+        }
         draft.tell(&about, &change)?;
-        Ok(Verdict::Commit(draft, Err(GateError::Full { limit })))
+        Ok(Verdict::Commit(draft, full))
     }
 
     /// Tells the session that a person is asked.

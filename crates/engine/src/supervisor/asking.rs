@@ -7,23 +7,26 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_filesystem::Digest;
+use dormouse_secrets::Scrubbed;
 use dormouse_state::{Evidence, GateKind, Mode, Position, SourceId};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::Parts;
+use super::heart::is_renewed;
 use super::{OnGate, Question};
 use crate::capability::{CapabilityError, CapabilityState};
 use crate::gate::{
     Asked, Asker, Caller, Choice, Decide, Gate, GateError, GateStatus, NewGate, Opened, OpenedHow, Reply,
     Scope, SeenIn,
 };
+use crate::limits::DUE_LOOK;
 use crate::outcome::Outcome;
 use crate::{Channel, CommandError, GateId, Principal, PrincipalKind, Subject};
 
@@ -115,12 +118,34 @@ impl Asks {
         Awaited(self)
     }
 
+    /// Whether the run is to park: nothing is begun any more.
+    fn is_parking(&self) -> bool {
+        self.park.borrow().is_some()
+    }
+
     /// The number of the next question of this digest, from 1.
     fn count(&self, digest: Digest) -> u32 {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts();
         let count = counts.entry(digest).or_default();
         *count += 1;
         *count
+    }
+
+    /// Nobody was asked under this number: it is the next one's, unless that has another already.
+    fn uncount(&self, digest: Digest, number: u32) {
+        let mut counts = self.counts();
+        match number {
+            1 if counts.get(&digest) == Some(&1) => drop(counts.remove(&digest)),
+            _ => {
+                if let Some(count) = counts.get_mut(&digest).filter(|count| **count == number) {
+                    *count -= 1;
+                }
+            }
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<Digest, u32>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -178,9 +203,13 @@ impl Asking {
         let digest = self.digest(question);
         for _ in 0..EQUALS_MAX {
             let count = self.0.asks.count(digest);
-            match self.open(question, format!("count/{count}")).await? {
-                Asked::Person(opened) if self.is_over(&opened).await? => {}
-                asked => return Ok(asked),
+            match self.open(question, format!("count/{count}")).await {
+                Ok(Asked::Person(opened)) if self.is_over(&opened).await? => {}
+                Ok(Asked::Person(opened)) => return Ok(Asked::Person(opened)),
+                unasked => {
+                    self.0.asks.uncount(digest, count);
+                    return unasked;
+                }
             }
         }
         let limit = "gates.equal_max";
@@ -204,6 +233,10 @@ impl Asking {
         };
         if opened.how != OpenedHow::Found || caller.run == self.run() {
             return Ok(false);
+        }
+        // What was decided in a session that has ended since is for nobody any more.
+        if opened.gate.session.map(|turn| turn.session) != self.0.claimed.run.session {
+            return Ok(true);
         }
         match end.status {
             GateStatus::Rejected | GateStatus::Expired => {
@@ -305,7 +338,8 @@ impl Asking {
         Ok(gate)
     }
 
-    /// Rejected by whoever started the run and said so. If they may not decide, or somebody was earlier, it is as it is.
+    /// Rejected by whoever started the run and said so; by the engine if they may not decide, since nobody is to wait. If
+    /// somebody was earlier, it is as it is.
     async fn rejected(&self, gate: Gate) -> Result<Gate, AskError> {
         let gates = &self.0.tenant.gates;
         let row = gates.get(gate.id).await?;
@@ -315,21 +349,25 @@ impl Asking {
             shown_version: row.version(),
             shown_digest: row.digest,
             scope: Scope::Once,
-            comment: Some(dormouse_secrets::Scrubbed::constant("the run rejects every gate")),
+            comment: Some(rejects()),
         };
         match gates.decide(&self.0.by, &decide).await {
             Ok(gate) => Ok(gate),
             Err(GateError::Command(error)) => Err(error.into()),
-            Err(_) => Ok(gates.get(gate.id).await?.into_inner()),
+            Err(_) => {
+                gates.reject(gate.id, rejects()).await?;
+                Ok(gates.get(gate.id).await?.into_inner())
+            }
         }
     }
 
-    /// Waits for the answer to this question of this run. An approval is used by this: it is durable that the action
-    /// begins before it is told. Dropping the future decides nothing.
+    /// Waits for the answer to this question of this run. An approval is used by this, once: it is durable that the action
+    /// begins before it is told, and it is told to nobody else, also when that answer is lost. While the run is being
+    /// parked nothing is answered, so that nothing begins under the signal to leave. Dropping the future decides nothing.
     ///
     /// # Errors
     /// `UnknownGate` for another's; `Mismatch` when the gate asks about another call than this; `AlreadyAwaited`; what an
-    /// approval that was used says.
+    /// approval that is being used, or was, says.
     pub async fn answer(&self, id: GateId, question: &Question) -> Result<Gate, AskError> {
         let parts = &self.0;
         let gate = parts.tenant.gates.get(id).await?.into_inner();
@@ -343,21 +381,36 @@ impl Asking {
         }
         let awaited = parts.asks.enter();
         let gate = self.decided(gate).await?;
+        if parts.asks.is_parking() {
+            return std::future::pending().await;
+        }
         drop(awaited);
         let is_approved = gate
             .end
             .as_ref()
             .is_some_and(|end| end.status == GateStatus::Approved);
         if is_approved && gate.kind == GateKind::Approval {
-            let (capabilities, claimed) = (&parts.tenant.capabilities, &parts.claimed);
-            capabilities.claim(id, gate.granted_digest(), claimed).await?;
-            capabilities.begin_dispatch(id, claimed).await?;
+            self.begin_use(&gate).await?;
         }
         Ok(gate)
     }
 
+    /// Makes it durable that the action begins. A lease whose time was up is renewed first where that can be.
+    async fn begin_use(&self, gate: &Gate) -> Result<(), CapabilityError> {
+        let (capabilities, claimed) = (&self.0.tenant.capabilities, &self.0.claimed);
+        let begin = || capabilities.begin_use(gate.id, gate.granted_digest(), claimed);
+        match begin().await {
+            Err(CapabilityError::Command(CommandError::LeaseExpired { .. })) if is_renewed(&self.0).await => {
+                begin().await
+            }
+            begun => begun,
+        }
+    }
+
+    /// The place of who waits is kept from the beginning to the end.
     async fn decided(&self, gate: Gate) -> Result<Gate, GateError> {
         let gates = &self.0.tenant.gates;
+        let mut decided = std::pin::pin!(gates.wait(gate.id));
         // Ends with the decision, or with the expiry that is one.
         loop {
             let due = async {
@@ -367,10 +420,14 @@ impl Asking {
                 }
             };
             tokio::select! {
-                decided = gates.wait(gate.id) => return decided,
-                () = due => if let Err(error) = gates.expire(gate.id).await {
-                    tracing::warn!(gate = %gate.id, %error, "an expiry was not written; it is tried again");
-                    sleep(RETRY).await;
+                decided = &mut decided => return decided,
+                () = due => match gates.expire(gate.id).await {
+                    Ok(true) => return Ok(gates.get(gate.id).await?.into_inner()),
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::warn!(gate = %gate.id, %error, "an expiry was not written; it is tried again");
+                        sleep(RETRY).await;
+                    }
                 }
             }
         }
@@ -385,10 +442,16 @@ impl Asking {
     }
 }
 
-/// How long it is until then, a little more than nothing where that is over.
+/// What is said of a gate that nobody may wait for.
+fn rejects() -> Scrubbed {
+    Scrubbed::constant("the run rejects every gate")
+}
+
+/// How long it is until then, a little more than nothing where that is over; and not for long, since a machine that
+/// sleeps has timers that stand.
 fn until(now: jiff::Timestamp, at: jiff::Timestamp) -> Duration {
     const LEAST: Duration = Duration::from_millis(10);
     Duration::try_from(at.duration_since(now))
         .unwrap_or(LEAST)
-        .max(LEAST)
+        .clamp(LEAST, DUE_LOOK)
 }

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dormouse_secrets::{Scrubbed, Scrubber};
+use dormouse_state::Lifecycle;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
@@ -245,10 +246,12 @@ impl Supervisor {
         Ok(self.adopt(tenant, claimed, begun, asker))
     }
 
-    /// Attempts at one task share their session.
+    /// Attempts at one task share their session, as long as it has not ended.
     async fn session_of(&self, tenant: &Tenant, last_run: Option<RunId>) -> Result<SessionId, CommandError> {
         if let Some(last) = last_run
             && let Some(session) = tenant.runs.get(last).await?.run.session
+            && let Some(row) = tenant.sessions.get(session).await?
+            && row.state.lifecycle != Lifecycle::Ended
         {
             return Ok(session);
         }

@@ -2,21 +2,29 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dormouse_engine::capability::CapabilityError;
+use dormouse_engine::capability::{CapabilityError, CapabilityState};
+use dormouse_engine::command::CommandSpec;
 use dormouse_engine::gate::{
-    Asked, Canonical, Choice, Decide, GateFilter, GateOptions, Modes, Rule, RuleEffect, Scope,
+    Approvers, Asked, AuthorKind, Canonical, Choice, Decide, Gate, GateFilter, GateOptions, Modes, Rule,
+    RuleEffect, Scope, Timeout,
 };
-use dormouse_engine::supervisor::{AskError, Asking, Endpoint, Endpoints, Question, Supervisor};
-use dormouse_engine::task::{NewTask, TaskState};
-use dormouse_engine::{CommandError, EngineOptions, RunId, SessionId};
-use dormouse_state::{Command, GateKind, Mode};
+use dormouse_engine::run::RunState;
+use dormouse_engine::supervisor::{AskError, Asking, Endpoint, Endpoints, OnGate, Question, Supervisor};
+use dormouse_engine::task::{NewTask, Steps, TaskState};
+use dormouse_engine::{
+    AgentName, Clock, CommandError, EngineOptions, Principal, RunId, SessionId, SystemClock,
+};
+use dormouse_filesystem::RecordStore;
+use dormouse_state::{Command, EndReason, GateKind, Mode};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::supervisor::{House, alice, bed, operator, options, outcome, sh};
+use super::stores::hooked::Hooked;
+use super::supervisor::{Bed, House, alice, bed, bed_over, open_to_all, operator, options, outcome, sh};
 
 /// Endpoints that hand out what asks in the name of the run: a test is its worker.
 #[derive(Debug)]
@@ -40,7 +48,7 @@ struct Worker {
     run: RunId,
     session: SessionId,
     asking: Asking,
-    _folder: super::supervisor::Bed,
+    bed: Bed,
 }
 
 fn asking_options(gates: GateOptions) -> EngineOptions {
@@ -50,17 +58,33 @@ fn asking_options(gates: GateOptions) -> EngineOptions {
     }
 }
 
+/// Nobody may decide.
+#[derive(Debug)]
+struct Nobody;
+
+#[async_trait]
+impl Approvers for Nobody {
+    async fn may_decide(&self, _: &Principal, _: &AgentName) -> bool {
+        false
+    }
+}
+
 impl Worker {
     async fn begin(gates: GateOptions, wall_ms: u64) -> Self {
-        let bed = bed();
-        let mut house = bed.open_with_alice_and(asking_options(gates)).await;
+        let command = CommandSpec {
+            wall_clock_ms: wall_ms,
+            ..sh("sleep 60")
+        };
+        Self::begin_in(bed(), asking_options(gates), command, OnGate::Wait).await
+    }
+
+    async fn begin_in(bed: Bed, engine: EngineOptions, mut command: CommandSpec, on_gate: OnGate) -> Self {
+        let mut house = bed.open_with_alice_and(engine).await;
         let (sender, mut handed) = watch::channel(None);
         let endpoints: Arc<dyn Endpoints> = Arc::new(Handed(sender));
         house.supervisor = Supervisor::with_endpoints(&house.engine, options(bed.folder()), endpoints);
-        let mut command = sh("sleep 60");
-        command.wall_clock_ms = wall_ms;
         command.idle_timeout_ms = None;
-        let run = house.begin(command).await;
+        let run = house.begin_with(command, on_gate).await;
         let asking = handed.wait_for(Option::is_some).await.unwrap().clone().unwrap();
         let session = house.tenant.runs.get(run).await.unwrap().run.session.unwrap();
         Self {
@@ -68,7 +92,7 @@ impl Worker {
             run,
             session,
             asking,
-            _folder: bed,
+            bed,
         }
     }
 
@@ -87,6 +111,33 @@ impl Worker {
             .list(&GateFilter::default(), None, 100)
             .await;
         page.unwrap().rows.len()
+    }
+
+    /// Asks a person.
+    async fn asks(&self, question: &Question) -> Gate {
+        match self.asking.ask(question).await.unwrap() {
+            Asked::Person(opened) => opened.gate,
+            unasked => panic!("nobody was asked: {unasked:?}"),
+        }
+    }
+
+    async fn approve(&self, gate: &Gate) {
+        let gates = &self.house.tenant.gates;
+        let read = gates.get(gate.id).await.unwrap();
+        let decide = Decide {
+            gate: read.id,
+            choice: Choice::Approve { edited: None },
+            shown_version: read.version(),
+            shown_digest: read.digest,
+            scope: Scope::Once,
+            comment: None,
+        };
+        gates.decide(&operator(), &decide).await.unwrap();
+    }
+
+    async fn capability(&self, gate: &Gate) -> CapabilityState {
+        let capabilities = &self.house.tenant.capabilities;
+        capabilities.get(gate.id).await.unwrap().unwrap().state
     }
 
     async fn end(self) {
@@ -123,6 +174,32 @@ async fn a_command_without_an_endpoint_is_not_started_in_a_session_that_asks() {
         (&TaskState::Ready, None),
         "nothing was claimed"
     );
+}
+
+#[tokio::test]
+async fn a_task_whose_session_ended_meanwhile_goes_on_in_another() {
+    let bed = bed();
+    let house = bed.open_with_alice_and(open_to_all()).await;
+    let run = house.begin(sh("exit 3")).await;
+    house.supervisor.wait(run).await;
+    let former = house.tenant.runs.get(run).await.unwrap().run;
+    let (task, session) = (former.task.unwrap(), former.session.unwrap());
+    let ended = house
+        .tenant
+        .sessions
+        .end(&operator(), session, EndReason::Stale)
+        .await;
+    assert!(ended.unwrap().applied().is_some());
+    let tasks = &house.tenant.tasks;
+    tasks.retry(&operator(), task, Steps::Kept).await.unwrap();
+    let again = house
+        .supervisor
+        .start(&house.tenant, &operator(), task)
+        .await
+        .unwrap();
+    house.supervisor.wait(again).await;
+    let again = house.tenant.runs.get(again).await.unwrap().run;
+    assert!(again.session.is_some_and(|again| again != session), "{again:?}");
 }
 
 #[tokio::test]
@@ -208,4 +285,153 @@ async fn a_run_that_waits_for_longer_than_may_be_is_timed_again() {
     let row = worker.house.tenant.runs.get(worker.run).await.unwrap();
     assert_eq!(outcome(&row).name(), "timeout");
     assert_eq!(waits.await.unwrap().unwrap().word(), "invalidated");
+}
+
+#[tokio::test]
+async fn an_approval_is_told_once_also_to_who_asks_again_under_its_key() {
+    let worker = Worker::begin(GateOptions::default(), 60_000).await;
+    let question = Question {
+        key: Some("p".to_owned()),
+        ..pay(1)
+    };
+    let gate = worker.asks(&question).await;
+    worker.approve(&gate).await;
+    let answer = || worker.asking.answer(gate.id, &question);
+    // At once: one is told, the other not.
+    let (one, other) = tokio::join!(answer(), answer());
+    assert_eq!(
+        [one.is_ok(), other.is_ok()]
+            .into_iter()
+            .filter(|is_ok| *is_ok)
+            .count(),
+        1,
+        "{one:?} {other:?}"
+    );
+    let again = worker.asks(&question).await;
+    assert_eq!(
+        (again.id, again.word()),
+        (gate.id, "approved"),
+        "nobody is asked twice"
+    );
+    let refused = answer().await;
+    assert!(
+        matches!(
+            refused,
+            Err(AskError::Capability(CapabilityError::Refused {
+                reason: "under_way"
+            }))
+        ),
+        "{refused:?}"
+    );
+    worker.end().await;
+}
+
+#[tokio::test]
+async fn an_approval_is_used_after_the_machine_slept() {
+    let worker = Worker::begin(GateOptions::default(), 3_600_000).await;
+    let gate = worker.asks(&pay(1)).await;
+    worker.approve(&gate).await;
+    worker.bed.slept(1800);
+    let answered = worker.asking.answer(gate.id, &pay(1)).await.unwrap();
+    assert_eq!(answered.word(), "approved");
+    worker.end().await;
+}
+
+#[tokio::test]
+async fn who_waits_keeps_the_place_while_an_expiry_is_not_written() {
+    let store = Hooked::new();
+    let bed = bed_over(Arc::clone(&store) as Arc<dyn RecordStore>);
+    let engine = asking_options(GateOptions::default());
+    let worker = Worker::begin_in(bed, engine, sh("sleep 60"), OnGate::Wait).await;
+    let question = Question {
+        timeout: Timeout::After(Duration::from_secs(1)),
+        ..pay(1)
+    };
+    let gate = worker.asks(&question).await;
+    let waits = tokio::spawn({
+        let (asking, question, gate) = (worker.asking.clone(), question.clone(), gate.id);
+        async move { asking.answer(gate, &question).await }
+    });
+    let gates = &worker.house.tenant.gates;
+    while gates.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    store.is_full.store(true, Ordering::SeqCst);
+    // Until its time has been up for half a second.
+    let until = gate.expires_at.unwrap() + jiff::SignedDuration::from_millis(500);
+    while SystemClock.now() < until {
+        assert_eq!(gates.waiting(), 1);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    store.is_full.store(false, Ordering::SeqCst);
+    assert_eq!(waits.await.unwrap().unwrap().word(), "expired");
+    worker.end().await;
+}
+
+#[tokio::test]
+async fn a_run_that_rejects_every_gate_does_so_whoever_started_it() {
+    let engine = EngineOptions {
+        approvers: Arc::new(Nobody),
+        ..EngineOptions::default()
+    };
+    let worker = Worker::begin_in(bed(), engine, sh("sleep 60"), OnGate::Reject).await;
+    let gate = worker.asks(&pay(1)).await;
+    assert_eq!(gate.word(), "rejected");
+    assert_eq!(gate.end.unwrap().by.kind, AuthorKind::Rule);
+    worker.end().await;
+}
+
+#[tokio::test]
+async fn what_is_approved_while_a_run_parks_is_left_to_its_next_process() {
+    let command = CommandSpec {
+        grace_ms: 1500,
+        ..sh("trap '' TERM; sleep 60")
+    };
+    let engine = asking_options(GateOptions::default());
+    let worker = Worker::begin_in(bed(), engine, command, OnGate::Park).await;
+    let gate = worker.asks(&pay(1)).await;
+    let waits = tokio::spawn({
+        let asking = worker.asking.clone();
+        async move { asking.answer(gate.id, &pay(1)).await }
+    });
+    let gate = worker.house.tenant.gates.get(gate.id).await.unwrap().into_inner();
+    worker.approve(&gate).await;
+    worker.house.supervisor.wait(worker.run).await;
+    let row = worker.house.tenant.runs.get(worker.run).await.unwrap();
+    assert_eq!(row.run.state, RunState::Waiting);
+    assert!(!waits.is_finished(), "nothing begins under the signal to leave");
+    assert_eq!(worker.capability(&gate).await, CapabilityState::Active);
+    waits.abort();
+}
+
+#[tokio::test]
+async fn only_what_was_opened_is_counted() {
+    let gates = GateOptions {
+        modes: Modes::new(
+            vec![Rule {
+                tool: "pay".to_owned(),
+                effect: RuleEffect::Allow,
+            }],
+            true,
+        )
+        .unwrap(),
+        ..GateOptions::default()
+    };
+    let worker = Worker::begin(gates, 60_000).await;
+    worker.set(Mode::Rules).await;
+    for number in 0..3 {
+        assert!(matches!(
+            worker.asking.ask(&pay(number)).await.unwrap(),
+            Asked::Allowed
+        ));
+    }
+    worker.set(Mode::Ask).await;
+    let (first, second) = (worker.asks(&pay(0)).await, worker.asks(&pay(0)).await);
+    assert_ne!(first.id, second.id);
+    assert_eq!(
+        (first.call.as_deref(), second.call.as_deref()),
+        (Some("count/1"), Some("count/2")),
+        "those that nobody was asked about took no number"
+    );
+    worker.end().await;
 }

@@ -10,7 +10,7 @@ use dormouse_engine::gate::{GateOptions, Modes};
 use dormouse_engine::outcome::{CancelledBy, ClockKind, FailReason, Outcome};
 use dormouse_engine::run::RunRow;
 use dormouse_engine::session::{self, SessionOptions, Sessions};
-use dormouse_engine::supervisor::{Force, Supervisor, SupervisorOptions, SystemOrphans};
+use dormouse_engine::supervisor::{Force, OnGate, Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::task::{NewTask, TaskState};
 use dormouse_engine::transcript::Followed;
 use dormouse_engine::worker::Boot;
@@ -48,7 +48,10 @@ pub(crate) struct House {
 }
 
 pub(crate) fn bed() -> Bed {
-    let store = Arc::new(Memory::new(SystemClock.now()));
+    bed_over(Arc::new(Memory::new(SystemClock.now())))
+}
+
+pub(crate) fn bed_over(store: Arc<dyn RecordStore>) -> Bed {
     Bed {
         clock: Arc::default(),
         store,
@@ -80,20 +83,14 @@ impl Bed {
         self.folder.path()
     }
 
+    /// The machine was asleep until so many seconds after the test began.
+    pub(crate) fn slept(&self, seconds: i64) {
+        self.clock.0.store(seconds, Ordering::Relaxed);
+    }
+
     /// Its workers have no endpoint and make their calls as they like, so its sessions are open.
     async fn open(&self) -> House {
-        self.open_and(EngineOptions {
-            gates: GateOptions {
-                modes: Modes::new(Vec::new(), true).unwrap(),
-                ..GateOptions::default()
-            },
-            sessions: SessionOptions {
-                mode: Mode::Open,
-                ..SessionOptions::default()
-            },
-            ..EngineOptions::default()
-        })
-        .await
+        self.open_and(open_to_all()).await
     }
 
     async fn open_and(&self, options_of_engine: EngineOptions) -> House {
@@ -159,6 +156,21 @@ impl Bed {
     }
 }
 
+/// Workers make their calls as they like.
+pub(crate) fn open_to_all() -> EngineOptions {
+    EngineOptions {
+        gates: GateOptions {
+            modes: Modes::new(Vec::new(), true).unwrap(),
+            ..GateOptions::default()
+        },
+        sessions: SessionOptions {
+            mode: Mode::Open,
+            ..SessionOptions::default()
+        },
+        ..EngineOptions::default()
+    }
+}
+
 pub(crate) fn alice() -> AgentName {
     "alice".parse().unwrap()
 }
@@ -172,13 +184,17 @@ pub(crate) fn sh(script: &str) -> CommandSpec {
 
 impl House {
     pub(crate) async fn begin(&self, command: CommandSpec) -> RunId {
+        self.begin_with(command, OnGate::Wait).await
+    }
+
+    pub(crate) async fn begin_with(&self, command: CommandSpec, on_gate: OnGate) -> RunId {
         let task = NewTask {
             command: Some(command),
             ..NewTask::new(alice(), "a task")
         };
         let task = self.tenant.tasks.create(&operator(), task).await.unwrap();
         self.supervisor
-            .start(&self.tenant, &operator(), task.id)
+            .start_with(&self.tenant, &operator(), task.id, on_gate)
             .await
             .unwrap()
     }
