@@ -117,7 +117,7 @@ pub(super) fn decode<V: Value>(block: &[u8]) -> Result<Vec<Entry<V>>, IndexError
 /// blocks behind it, what grows inside half full ones.
 pub(super) fn cut<V>(entries: &[Entry<V>], appended: usize) -> impl DoubleEndedIterator<Item = &[Entry<V>]> {
     let blocks = entries.len().div_ceil(ENTRIES_MAX).max(1);
-    let size = if appended + ENTRIES_MAX > entries.len() {
+    let size = if appended + ENTRIES_MAX >= entries.len() {
         ENTRIES_MAX
     } else {
         entries.len().div_ceil(blocks)

@@ -271,7 +271,11 @@ mod tests {
             take(&blocks, &layer(start..start + 48, Some(spot(1))));
         }
         assert_eq!(blocks.tree.len(), 960 / block::ENTRIES_MAX);
-        take(&blocks, &layer(0..960, None));
+        for number in 960..976 {
+            take(&blocks, &layer(number..number + 1, Some(spot(1))));
+        }
+        assert_eq!(blocks.tree.len(), 976 / block::ENTRIES_MAX, "one by one too");
+        take(&blocks, &layer(0..976, None));
         assert!(blocks.is_empty());
     }
 

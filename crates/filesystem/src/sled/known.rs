@@ -217,6 +217,24 @@ mod tests {
     }
 
     #[test]
+    fn a_table_takes_no_more_bytes_than_it_may() {
+        for (asked, most) in [
+            (0, 0),
+            (100_000, 100_000),
+            (32 << 20, 32 << 20),
+            (u64::MAX, BYTES_MAX),
+        ] {
+            let known = Known::of(asked);
+            let bytes = known.each * SHARDS * BUCKET_BYTES;
+            assert!(bytes as u64 <= most, "{bytes} of {asked}");
+            assert!(
+                bytes as u64 + (SHARDS * BUCKET_BYTES) as u64 > most,
+                "{bytes} of {asked}"
+            );
+        }
+    }
+
+    #[test]
     fn a_place_too_large_to_keep_is_forgotten_not_kept_old() {
         let known = Known::of(1 << 20);
         let place = Place {
