@@ -172,7 +172,16 @@ impl Key {
     /// # Errors
     /// [`InvalidName`] when the bytes are no key: they did not come from [`Key::stored`].
     pub fn from_stored(stored: &str) -> Result<Self, InvalidName> {
-        join(stored.split(SEPARATOR)).map(Self)
+        for (count, segment) in stored.split(SEPARATOR).enumerate() {
+            check_segment(segment)?;
+            if count >= SEGMENTS_MAX {
+                return Err(InvalidName::TooDeep);
+            }
+        }
+        if stored.len() > KEY_MAX {
+            return Err(InvalidName::KeyTooLong);
+        }
+        Ok(Self(stored.into()))
     }
 
     /// The narrowest prefix that holds this key.

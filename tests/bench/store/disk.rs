@@ -96,6 +96,10 @@ impl LogFile for SlowFile {
         self.0.read_at(buffer, offset)
     }
 
+    fn read_now(&self, buffer: &mut [u8], offset: u64) -> bool {
+        self.0.read_now(buffer, offset)
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_at(bytes, offset)
     }

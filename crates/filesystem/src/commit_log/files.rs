@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::io::IoSliceMut;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -67,6 +69,10 @@ pub trait LogFile: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// What the system says.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Fills the buffer if that takes no waiting for a disk; false when it was not filled. Who cannot tell says false.
+    fn read_now(&self, _buffer: &mut [u8], _offset: u64) -> bool {
+        false
+    }
     /// Writes all of it in one call where the system allows.
     ///
     /// # Errors
@@ -185,6 +191,14 @@ impl LogFile for File {
             }
         }
         Ok(read)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_now(&self, buffer: &mut [u8], offset: u64) -> bool {
+        let wanted = buffer.len();
+        let flags = rustix::io::ReadWriteFlags::NOWAIT;
+        let read = rustix::io::preadv2(self, &mut [IoSliceMut::new(buffer)], offset, flags);
+        read.is_ok_and(|read| read == wanted)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

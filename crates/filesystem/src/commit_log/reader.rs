@@ -120,20 +120,34 @@ impl Reader {
         self.seed
     }
 
-    /// Reads a frame's bytes into a buffer; false when it is not there.
+    /// Reads a frame's bytes into a buffer, and what lies behind it up to so many; false when it is not there.
     ///
     /// # Errors
     /// What the file layer says.
-    pub fn read(&self, place: Place, buffer: &mut Vec<u8>) -> io::Result<bool> {
-        let Some(file) = self.file(place.segment)? else {
-            return Ok(false);
-        };
-        if place.len as usize > FRAME_MAX {
+    pub fn read(&self, place: Place, bytes: usize, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        let len = place.len as usize;
+        if len > FRAME_MAX {
             // No frame has such a length: nothing is allocated for it.
             return Ok(false);
         }
-        buffer.resize(place.len as usize, 0);
-        Ok(file.read_at(buffer, u64::from(place.offset))? == buffer.len())
+        let Some(file) = self.file(place.segment)? else {
+            return Ok(false);
+        };
+        buffer.resize(bytes.max(len), 0);
+        let read = file.read_at(buffer, u64::from(place.offset))?;
+        buffer.truncate(read);
+        Ok(read >= len)
+    }
+
+    /// Reads a frame's bytes, if that takes no waiting for a disk; none also when it is not there.
+    #[must_use]
+    pub fn read_now(&self, place: Place) -> Option<Vec<u8>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let file = Arc::clone(segments.get(&place.segment)?.file.as_ref()?);
+        drop(segments);
+        let mut bytes = vec![0; place.len as usize];
+        file.read_now(&mut bytes, u64::from(place.offset))
+            .then_some(bytes)
     }
 
     /// Verifies a frame that was read.

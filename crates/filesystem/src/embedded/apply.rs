@@ -1,6 +1,6 @@
 //! Applying a frame to the index: the same for a commit just flushed and for one replayed at opening.
 
-use super::index::{Index, IndexError, Spotted};
+use super::index::{Before, Index, IndexError, Spotted};
 use super::spot::{Head, Spot};
 use crate::commit_log::Place;
 use crate::commit_log::frame::{Frame, Operation};
@@ -38,15 +38,24 @@ pub(crate) fn apply<I: Index>(
             version,
         };
         match operation {
-            Operation::Put { key, kind, value, .. } => {
+            Operation::Put {
+                key,
+                was,
+                kind,
+                value,
+            } => {
                 if is_newer(index, key, version, mode)? {
-                    grown += put_record(index, key, &spot(kind.len() + value.len()))?;
+                    let before = match (mode, was) {
+                        (Mode::Live, 0) => Before::Nothing,
+                        (Mode::Live | Mode::Replay, _) => Before::Unknown,
+                    };
+                    grown += put_record(index, key, &spot(kind.len() + value.len()), before)?;
                 }
             }
             Operation::Moved { key, kind, value, .. } => {
                 // Of the same version too: it lies here now.
                 if is_newer(index, key, version + 1, mode)? {
-                    grown += put_record(index, key, &spot(kind.len() + value.len()))?;
+                    grown += put_record(index, key, &spot(kind.len() + value.len()), Before::Unknown)?;
                 }
             }
             Operation::Delete { key, .. } => {
@@ -60,7 +69,11 @@ pub(crate) fn apply<I: Index>(
                 if let Some(head) = heads.of(index, log)?.filter(|head| head.next <= position) {
                     head.next = position + 1;
                     head.bytes += entry.len() as u64;
-                    grown += put_entry(index, log, position, &spot(entry.len()))?;
+                    let before = match mode {
+                        Mode::Live => Before::Nothing,
+                        Mode::Replay => Before::Unknown,
+                    };
+                    grown += put_entry(index, log, position, &spot(entry.len()), before)?;
                 }
             }
             Operation::Begin {
@@ -72,7 +85,7 @@ pub(crate) fn apply<I: Index>(
                 log, position, entry, ..
             } => {
                 if mode == Mode::Live || heads.keeps(index, log, position)? {
-                    grown += put_entry(index, log, position, &spot(entry.len()))?;
+                    grown += put_entry(index, log, position, &spot(entry.len()), Before::Unknown)?;
                 }
             }
             Operation::Truncate {
@@ -124,14 +137,20 @@ pub(crate) fn head_bytes(log: &str) -> i64 {
     (56 + log.len()) as i64
 }
 
-fn put_record<I: Index>(index: &mut I, key: &str, spot: &Spot) -> Result<i64, IndexError> {
-    let old = index.put_record(key, spot)?;
+fn put_record<I: Index>(index: &mut I, key: &str, spot: &Spot, before: Before) -> Result<i64, IndexError> {
+    let old = index.put_record(key, spot, before)?;
     let new = record_bytes(key, spot.weight as usize);
     Ok(new - old.map_or(0, |old| record_bytes(key, old.weight())))
 }
 
-fn put_entry<I: Index>(index: &mut I, log: &str, position: u64, spot: &Spot) -> Result<i64, IndexError> {
-    let old = index.put_entry(log, position, spot)?;
+fn put_entry<I: Index>(
+    index: &mut I,
+    log: &str,
+    position: u64,
+    spot: &Spot,
+    before: Before,
+) -> Result<i64, IndexError> {
+    let old = index.put_entry(log, position, spot, before)?;
     let new = entry_bytes(log, spot.weight as usize);
     Ok(new - old.map_or(0, |old| entry_bytes(log, old.weight())))
 }

@@ -111,7 +111,9 @@ impl<I: Index> Committer<I> {
             match self.shared.queue.next(self.idle()) {
                 Next::Group(waiting) => {
                     let told = waiting.len();
+                    let begin = Instant::now();
                     let came_meanwhile = self.commit(waiting);
+                    self.took(begin.elapsed(), told);
                     self.audit();
                     if self.round.is_some() {
                         self.settle(Patience::None);
@@ -144,6 +146,15 @@ impl<I: Index> Committer<I> {
     fn gather(&self, callers: usize) {
         let at_most = (self.flush_time / GATHER_PART).min(GATHER_MAX);
         self.shared.queue.gather(callers, at_most);
+    }
+
+    /// Tells the queue what a group took.
+    fn took(&self, time: Duration, commits: usize) {
+        // A few commits say little of what one takes of many.
+        if let Ok(commits @ 16..) = u32::try_from(commits) {
+            let each = time.saturating_sub(self.flush_time) / commits;
+            self.shared.queue.took(self.flush_time, each);
+        }
     }
 
     /// Commits a group; tells how many came while it was written.

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use super::spot::{Head, Spot};
 #[cfg(feature = "sled")]
 use crate::Source;
-use crate::{Batch, CommitError, Order, Stream};
+use crate::{Batch, CommitError, Entry, Key, Order, Stream};
 
 /// Why an index did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,15 @@ pub(crate) trait Spotted: fmt::Debug + Copy + Send {
     fn in_log(&self) -> Option<Spot>;
 }
 
+/// What is known of an item's place before it is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// It was judged that there is no such item: nobody need look.
+    Nothing,
+    /// There may be one.
+    Unknown,
+}
+
 /// Whether all of what is to be made durable is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settled {
@@ -108,7 +117,12 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
     /// Where a record lies.
     fn record(&self, key: &str) -> Result<Option<Self::Spot>, IndexError>;
     /// A record lies there in the log now; where it lay.
-    fn put_record(&mut self, key: &str, spot: &Spot) -> Result<Option<Self::Spot>, IndexError>;
+    fn put_record(
+        &mut self,
+        key: &str,
+        spot: &Spot,
+        before: Before,
+    ) -> Result<Option<Self::Spot>, IndexError>;
     /// A record is no more; where it lay.
     fn remove_record(&mut self, key: &str) -> Result<Option<Self::Spot>, IndexError>;
     /// A log's head.
@@ -116,7 +130,13 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
     /// A log has this head now; whether it had none.
     fn put_head(&mut self, log: &str, head: &Head) -> Result<bool, IndexError>;
     /// A log's entry lies there in the commit log now; where it lay.
-    fn put_entry(&mut self, log: &str, position: u64, spot: &Spot) -> Result<Option<Self::Spot>, IndexError>;
+    fn put_entry(
+        &mut self,
+        log: &str,
+        position: u64,
+        spot: &Spot,
+        before: Before,
+    ) -> Result<Option<Self::Spot>, IndexError>;
     /// Where a log's entry lies.
     fn entry(&self, log: &str, position: u64) -> Result<Option<Self::Spot>, IndexError>;
     /// A log's entry is no more.
@@ -155,6 +175,10 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Begins to read.
     fn fetch(shared: &Shared<Self>) -> Self::Fetch<'_>;
+    /// A record, if it can be read without waiting for a disk or for anybody; none says nothing.
+    fn entry_now(_shared: &Shared<Self>, _key: &Key) -> Option<Entry> {
+        None
+    }
     /// Makes what the log holds durable behind it, or a part of it.
     fn settle(shared: &Shared<Self>, patience: Patience) -> io::Result<Settled>;
     /// Waits until it has come near enough to what was committed, with nothing held that readers need.

@@ -17,6 +17,10 @@ pub(crate) const COMMIT_QUEUE_MAX: usize = 4096;
 pub(crate) const COMMIT_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most commits of a group.
 const GROUP_MAX: usize = 512;
+/// The least that a group may have while several lanes commit, however short a flush is.
+const GROUP_SHARED_MIN: usize = 64;
+/// How many groups of one lane alone are needed for another to be forgotten.
+const SHARED_GROUPS: u32 = 64;
 /// Most bytes of a group; one commit more may pass it.
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The committer is awake.
@@ -70,6 +74,10 @@ struct Inner {
     bytes: usize,
     serial: u64,
     in_flight: usize,
+    /// For how many more groups the lanes that committed of late count as several.
+    shared_groups: u32,
+    /// Most commits of a group while they do.
+    shared_max: usize,
     /// The committer sleeps until this many commits wait.
     wakes_at: usize,
     ending: Option<Ending>,
@@ -163,6 +171,17 @@ impl Queue {
         waited.unwrap_or_else(PoisonError::into_inner).0.wakes_at = NEVER;
     }
 
+    /// What the last group took: to flush it, and all else for each of its commits.
+    ///
+    /// A lane waits for the group that is under way and for its own. While others commit beside it, groups have no more
+    /// commits than take about as long as the flush does, so that a flood makes that little longer.
+    pub(crate) fn took(&self, flush: Duration, each: Duration) {
+        let fitting = flush.as_nanos() / each.as_nanos().max(1);
+        self.inner().shared_max = usize::try_from(fitting)
+            .unwrap_or(GROUP_MAX)
+            .clamp(GROUP_SHARED_MIN, GROUP_MAX);
+    }
+
     /// How many commits wait.
     pub(crate) fn waiting(&self) -> usize {
         self.length.load(Ordering::Relaxed)
@@ -249,9 +268,10 @@ impl Inner {
 
     /// Goes round the lanes; each takes up to its quantum, saves what it did not use, and goes to the end.
     fn take_group(&mut self) -> Vec<Waiting> {
-        let mut group = Vec::with_capacity(self.commits.min(GROUP_MAX));
+        let most = self.group_max();
+        let mut group = Vec::with_capacity(self.commits.min(most));
         let mut bytes = 0;
-        while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
+        while group.len() < most && bytes < GROUP_BYTES_MAX {
             let Some(lane) = self.round.pop_front() else {
                 break;
             };
@@ -259,7 +279,7 @@ impl Inner {
                 continue;
             };
             waitings.deficit += QUANTUM_BYTES;
-            while group.len() < GROUP_MAX
+            while group.len() < most
                 && let Some(first) = waitings.queue.front()
                 && first.bytes <= waitings.deficit
                 && let Some(first) = waitings.queue.pop_front()
@@ -280,6 +300,19 @@ impl Inner {
         group
     }
 
+    fn group_max(&mut self) -> usize {
+        self.shared_groups = if self.round.len() > 1 {
+            SHARED_GROUPS
+        } else {
+            self.shared_groups.saturating_sub(1)
+        };
+        if self.shared_groups > 0 {
+            self.shared_max.max(GROUP_SHARED_MIN)
+        } else {
+            GROUP_MAX
+        }
+    }
+
     fn take_all(&mut self) -> Vec<Waiting> {
         self.commits = 0;
         self.bytes = 0;
@@ -288,5 +321,60 @@ impl Inner {
             .drain()
             .flat_map(|(_, waitings)| waitings.queue)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batch, Expected, Key, RecordKind, Segment};
+
+    fn lane(name: &str) -> Lane {
+        Lane::Tenant(Segment::parse(name).unwrap())
+    }
+
+    fn submit(queue: &Queue, name: &str, count: usize) {
+        for _ in 0..count {
+            let mut batch = Batch::new(lane(name));
+            batch.put(
+                Key::parse("a").unwrap(),
+                Expected::Absent,
+                RecordKind::of("test"),
+                vec![0; 300],
+            );
+            let bytes = batch.bytes();
+            let (answer, _) = tokio::sync::oneshot::channel();
+            queue
+                .submit(&lane(name), None, bytes, Work::Commit(batch, answer))
+                .unwrap();
+        }
+    }
+
+    fn group(queue: &Queue) -> usize {
+        match queue.next(None) {
+            Next::Group(group) => group.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_flood_fills_groups_alone_and_beside_another_lane_only_as_far_as_a_flush_lasts() {
+        let queue = Queue::default();
+        submit(&queue, "flood", 3000);
+        assert_eq!(group(&queue), GROUP_MAX);
+        submit(&queue, "quiet", 1);
+        assert_eq!(group(&queue), GROUP_SHARED_MIN);
+        assert_eq!(group(&queue), GROUP_SHARED_MIN, "the other lane may come again");
+        queue.took(Duration::from_millis(2), Duration::from_micros(10));
+        assert_eq!(group(&queue), 200);
+        queue.took(Duration::from_millis(2), Duration::from_micros(1));
+        assert_eq!(group(&queue), GROUP_MAX);
+        queue.took(Duration::ZERO, Duration::ZERO);
+        for _ in 3..SHARED_GROUPS {
+            submit(&queue, "flood", 10);
+            group(&queue);
+        }
+        submit(&queue, "flood", GROUP_MAX);
+        assert!(group(&queue) > GROUP_SHARED_MIN, "it is long gone");
     }
 }

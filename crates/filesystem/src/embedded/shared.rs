@@ -39,6 +39,8 @@ pub(crate) struct Shared<I: Index> {
     pub(crate) noted: Noted<I::Spot>,
     pub(crate) commits: AtomicU64,
     pub(crate) flushes: AtomicU64,
+    /// Reads that were answered without a reader thread.
+    pub(crate) reads_at_once: AtomicU64,
 }
 
 impl<I: Index> Shared<I> {
@@ -63,6 +65,7 @@ impl<I: Index> Shared<I> {
             noted: Noted::default(),
             commits: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
+            reads_at_once: AtomicU64::new(0),
         }
     }
 
@@ -76,6 +79,12 @@ impl<I: Index> Shared<I> {
             self.index_failed(&error);
             ReadError::Closed { reason: INDEX_FAILED }
         })
+    }
+
+    /// Reads the index at one point, unless it is being changed.
+    #[cfg(feature = "sled")]
+    pub(crate) fn with_index_now<T>(&self, read: impl FnOnce(&I) -> Option<T>) -> Option<T> {
+        self.index.try_read().ok().and_then(|index| read(&index))
     }
 
     /// Looks at the index, whatever comes of it.

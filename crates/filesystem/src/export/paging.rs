@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::vec;
 
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, Fuse};
 use futures::{StreamExt, stream};
 
 use super::{ExportCounts, ExportPoint, Exported};
@@ -48,9 +51,56 @@ pub(crate) fn paged<P: Pages>(
 ) -> BoxStream<'static, Result<Exported, ReadError>> {
     let begun = stream::once(begin).flat_map(|begun| match begun {
         Ok(pages) => stream::unfold(Paging::of(pages), Paging::next).boxed(),
-        Err(error) => super::refused(error),
+        Err(error) => stream::iter([vec![Err(error)]]).boxed(),
     });
-    begun.boxed()
+    let ahead = ReadAhead {
+        pages: begun.boxed().fuse(),
+        page: Vec::new().into_iter(),
+        next: None,
+        is_ahead: false,
+    };
+    ahead.boxed()
+}
+
+/// Items, some at a time.
+type Items = Vec<Result<Exported, ReadError>>;
+
+/// Hands out the items of pages. The next page is read while one is handed out: from its first item on, if it has more.
+struct ReadAhead {
+    pages: Fuse<BoxStream<'static, Items>>,
+    page: vec::IntoIter<Result<Exported, ReadError>>,
+    /// What was read meanwhile, already.
+    next: Option<Items>,
+    /// Whether the page behind this one was begun.
+    is_ahead: bool,
+}
+
+impl stream::Stream for ReadAhead {
+    type Item = Result<Exported, ReadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // Ends with an item, or with the pages.
+        loop {
+            if let Some(item) = self.page.next() {
+                if !self.is_ahead && self.page.len() > 0 {
+                    self.is_ahead = true;
+                    if let Poll::Ready(next) = self.pages.poll_next_unpin(context) {
+                        self.next = next;
+                    }
+                }
+                return Poll::Ready(Some(item));
+            }
+            let next = match self.next.take() {
+                Some(next) => Some(next),
+                None => ready!(self.pages.poll_next_unpin(context)),
+            };
+            let Some(next) = next else {
+                return Poll::Ready(None);
+            };
+            self.page = next.into_iter();
+            self.is_ahead = false;
+        }
+    }
 }
 
 /// What is read next.
@@ -70,7 +120,8 @@ enum Step {
 struct Paging<P> {
     pages: P,
     step: Step,
-    ready: VecDeque<Result<Exported, ReadError>>,
+    /// What was read and is not handed out.
+    ready: Items,
     /// Heads read, whose entries are not.
     heads: VecDeque<(Stream, LogHead)>,
     counts: ExportCounts,
@@ -83,25 +134,25 @@ impl<P: Pages> Paging<P> {
         Self {
             pages,
             step: Step::Records(None),
-            ready: VecDeque::from([Ok(point)]),
+            ready: vec![Ok(point)],
             heads: VecDeque::new(),
             counts: ExportCounts::default(),
             is_damaged: false,
         }
     }
 
-    async fn next(mut self) -> Option<(Result<Exported, ReadError>, Self)> {
-        // Ends with an item, or at the end.
+    async fn next(mut self) -> Option<(Items, Self)> {
+        // Ends with items, or at the end.
         loop {
-            if let Some(item) = self.ready.pop_front() {
-                return Some((item, self));
+            if !self.ready.is_empty() {
+                return Some((std::mem::take(&mut self.ready), self));
             }
             if matches!(self.step, Step::Over) {
                 return None;
             }
             if let Err(error) = self.fill().await {
                 self.step = Step::Over;
-                return Some((Err(error), self));
+                return Some((vec![Err(error)], self));
             }
         }
     }
@@ -127,7 +178,7 @@ impl<P: Pages> Paging<P> {
                 self.go_on(log, head, after);
             }
             Step::End if self.is_damaged => {}
-            Step::End => self.ready.push_back(Ok(Exported::End(self.counts))),
+            Step::End => self.ready.push(Ok(Exported::End(self.counts))),
             Step::Over => {}
         }
         Ok(())
@@ -135,7 +186,7 @@ impl<P: Pages> Paging<P> {
 
     /// Reads on in a log, or in the next one.
     fn go_on(&mut self, log: Stream, head: LogHead, after: Position) {
-        if matches!(self.step, Step::Over) && self.ready.back().is_some_and(is_last) {
+        if matches!(self.step, Step::Over) && self.ready.last().is_some_and(is_last) {
             return;
         }
         if after.next() < head.next {
@@ -166,12 +217,12 @@ impl<P: Pages> Paging<P> {
                 Ok(item) => self.counts.count(item),
                 Err(ReadError::Corrupt { .. }) => self.is_damaged = true,
                 Err(_) => {
-                    self.ready.push_back(item);
+                    self.ready.push(item);
                     self.step = Step::Over;
                     return;
                 }
             }
-            self.ready.push_back(item);
+            self.ready.push(item);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::fetch::LocalFetch;
 use super::settle;
 use super::{LOCAL_RECORDS_MAX, place, record_file};
 use crate::commit_log::FileLayer;
-use crate::embedded::index::{Index, IndexError, Patience, Settled, Spotted, Walk};
+use crate::embedded::index::{Before, Index, IndexError, Patience, Settled, Spotted, Walk};
 use crate::embedded::shared::Shared;
 use crate::embedded::spot::{Head, Spot};
 use crate::{Batch, CommitError, Expected, Key, Order, Stream};
@@ -201,7 +201,7 @@ impl Index for LocalIndex {
         Ok(self.records.get(key).copied())
     }
 
-    fn put_record(&mut self, key: &str, spot: &Spot) -> Result<Option<Seat>, IndexError> {
+    fn put_record(&mut self, key: &str, spot: &Spot, _before: Before) -> Result<Option<Seat>, IndexError> {
         self.changed_records.insert(key.to_owned());
         Ok(self.records.insert(key.to_owned(), Seat::Log(*spot)))
     }
@@ -226,7 +226,13 @@ impl Index for LocalIndex {
         Ok(old.is_none())
     }
 
-    fn put_entry(&mut self, log: &str, position: u64, spot: &Spot) -> Result<Option<Seat>, IndexError> {
+    fn put_entry(
+        &mut self,
+        log: &str,
+        position: u64,
+        spot: &Spot,
+        _before: Before,
+    ) -> Result<Option<Seat>, IndexError> {
         Ok(self.log(log).put(position, Seat::Log(*spot)))
     }
 

@@ -173,6 +173,7 @@ impl RecordStore for Memory {
             bytes: inner.content.bytes(),
             commits: inner.commits,
             flushes: 0,
+            reads_at_once: 0,
             notices: Vec::new(),
         }
     }

@@ -25,7 +25,8 @@ pub struct OpenOptions {
     pub seed: u64,
     /// The program that opens it, for those who find it in use. `dormouse`. (`file, sled`)
     pub program: String,
-    /// Bytes of the index kept in memory, 1 MiB to 64 GiB. 64 MiB. (`sled`)
+    /// Bytes of memory for the index, half of it for where records lie that were read or written of late. 1 MiB to 64 GiB.
+    /// 64 MiB. (`sled`)
     pub cache_bytes: u64,
     /// Bytes of a segment of the log, 1 MiB to 1 GiB. 64 MiB. (`file, sled`)
     pub segment_bytes: u64,

@@ -88,7 +88,7 @@ impl Checked {
         if !self.holds(key) {
             return Err("a record is not below the prefix");
         }
-        if *key == mark::key() {
+        if mark::is_key(key) {
             return Err("it is of a store whose import was not ended");
         }
         self.record = Some(key.clone());

@@ -38,7 +38,7 @@ pub async fn export<W: AsyncWrite + Unpin + Send>(
     let mut is_left_out = false;
     while let Some(item) = items.next().await {
         match item? {
-            Exported::Record(entry) if entry.key == mark::key() => return Err(ExportError::Unfinished),
+            Exported::Record(entry) if mark::is_key(&entry.key) => return Err(ExportError::Unfinished),
             Exported::Record(entry) if is_scratch(&entry.key) => {}
             Exported::Record(entry) => file.write(FileItem::Record(entry)).await?,
             Exported::Log { log, head } => {

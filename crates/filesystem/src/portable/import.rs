@@ -13,8 +13,8 @@ use super::read::FileReader;
 use super::{FileError, ImportError, Summary, verify};
 use crate::{CommitError, RecordStore, Version};
 
-/// Most commits on their way at once.
-const COMMITS_MAX: usize = 8;
+/// Most commits on their way at once: 8 MiB, as many as an embedded store writes and flushes as one group.
+const COMMITS_MAX: usize = 32;
 /// Most times that an import begins again by itself after an answer that was lost. Each goes on where the last one was.
 const TRIES_MAX: u32 = 64;
 

@@ -26,6 +26,11 @@ pub(super) fn key() -> Key {
     Key::parse("s/import").expect("a fixed name is legal")
 }
 
+/// Whether a key is the mark's.
+pub(super) fn is_key(key: &Key) -> bool {
+    key.stored() == "s!import"
+}
+
 /// Whether an import is begun, or goes on where one was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begun {
@@ -177,5 +182,16 @@ async fn refuse_full(store: &dyn RecordStore) -> Result<(), ImportError> {
             Some((log, _)) => after = Some(log),
             None => return Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_is_known_by_its_stored_form() {
+        assert!(is_key(&key()));
+        assert!(!is_key(&Key::parse("s/imports").unwrap()));
     }
 }

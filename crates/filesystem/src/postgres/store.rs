@@ -176,6 +176,7 @@ impl RecordStore for Postgres {
             bytes: read::bytes(shared).await.unwrap_or(0),
             commits: Shared::count(&shared.commits),
             flushes: Shared::count(&shared.flushes),
+            reads_at_once: 0,
             notices: Vec::new(),
         }
     }

@@ -107,6 +107,7 @@ impl RecordStore for Router {
             bytes: 0,
             commits: 0,
             flushes: 0,
+            reads_at_once: 0,
             notices: Vec::new(),
         };
         for (mount, health) in self.mounts.iter().zip(each) {
@@ -117,6 +118,7 @@ impl RecordStore for Router {
             all.bytes += health.bytes;
             all.commits += health.commits;
             all.flushes += health.flushes;
+            all.reads_at_once += health.reads_at_once;
             let told = health
                 .notices
                 .into_iter()

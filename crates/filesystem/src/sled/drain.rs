@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use sled::Tree;
-
-use super::layer::{Changes, Layer};
-use super::trees::{Trees, Value, guarded};
+use super::layer::Layer;
+use super::trees::{Trees, guarded};
 use crate::embedded::index::IndexError;
 
 /// How far a layer has come.
@@ -138,20 +136,7 @@ fn take(layer: &Layer, trees: &Trees, stop: &AtomicBool) -> Way {
 /// A head that has a commit's version says that all of the commit is there: heads come last. False when told to stop.
 fn apply(layer: &Layer, trees: &Trees, stop: &AtomicBool) -> Result<bool, IndexError> {
     trees.begin(layer.version)?;
-    Ok(put(&layer.records, &trees.records, stop)?
-        && put(&layer.entries, &trees.entries, stop)?
-        && put(&layer.heads, &trees.heads, stop)?)
-}
-
-fn put<V: Value>(changes: &Changes<V>, tree: &Tree, stop: &AtomicBool) -> Result<bool, IndexError> {
-    for (key, value) in changes {
-        if stop.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
-        match value {
-            Some(value) => drop(tree.insert(key, value.encode().as_ref())?),
-            None => drop(tree.remove(key)?),
-        }
-    }
-    Ok(true)
+    Ok(trees.records.take(&layer.records, stop)?
+        && trees.entries.take(&layer.entries, stop)?
+        && trees.heads.take(&layer.heads, stop)?)
 }

@@ -11,18 +11,21 @@ use std::time::Duration;
 
 use super::drain::Leaving;
 use super::flushing::{Flush, Flushing};
-use super::layer::{Ahead, Entries, Heads, Part, Records};
+use super::known::Known;
+use super::layer::{Ahead, Entries, Heads, PARTS, Part, Records};
 use super::merged;
 use super::trees::{Place, Trees, Value, guarded, sync_files};
 use crate::commit_log::Reader;
-use crate::embedded::fetch::LogFetch;
-use crate::embedded::index::{self, IndexError, Patience, Settled, Spotted, Walk};
+use crate::embedded::fetch::{LogFetch, entry_of};
+use crate::embedded::index::{self, Before, IndexError, Patience, Settled, Spotted, Walk};
 use crate::embedded::shared::Shared;
 use crate::embedded::spot::{Head, Spot};
-use crate::{Batch, CommitError, Order, Stream};
+use crate::{Batch, CommitError, Entry, Key, Order, Stream};
 
 /// How many changes are worth opening the trees again at the end: reading them once more takes about as long.
 const NOTED_CHANGES_MIN: u64 = 200_000;
+/// Longest frame that is read by who asks: longer ones take their time, and a thread that has it.
+const NOW_BYTES_MAX: u32 = 16 * 1024;
 /// Between a stream and a position: below every byte of a stream's name.
 const ENTRY_SEPARATOR: u8 = 0;
 
@@ -33,6 +36,10 @@ pub(super) struct Index {
     /// None only where opening them again failed.
     trees: Option<Trees>,
     pub(super) ahead: Ahead,
+    /// The highest key there ever was in each tree or ahead of it: what is behind it is nowhere.
+    ends: [Option<Box<[u8]>>; PARTS],
+    /// Where records lie, of those asked for or written of late.
+    known: Known,
     /// How many changes since the trees were opened.
     changes: u64,
 }
@@ -43,13 +50,16 @@ impl Index {
         let place = Place {
             path: path.to_owned(),
             store,
-            cache_bytes,
+            cache_bytes: cache_bytes / 2,
         };
         place.prepare()?;
+        let trees = Trees::open(&place)?;
         Ok(Self {
-            trees: Some(Trees::open(&place)?),
+            ends: guarded(|| ends_of(&trees))?,
+            trees: Some(trees),
             place,
             ahead: Ahead::default(),
+            known: Known::of(cache_bytes / 2),
             changes: 0,
         })
     }
@@ -68,15 +78,36 @@ impl Index {
 
     /// What a key has.
     fn find<P: Part<Value: Value>>(&self, key: &[u8]) -> Result<Option<P::Value>, IndexError> {
+        if self.is_behind_all::<P>(key) {
+            return Ok(None);
+        }
         if let Some(known) = self.ahead.get::<P>(key) {
             return Ok(known);
         }
-        let found = guarded(|| Ok(P::tree(self.trees()?).get(key)?))?;
-        found.map(|found| P::Value::of(&found)).transpose()
+        guarded(|| P::tree(self.trees()?).get(key))
+    }
+
+    /// What a key has, unless it is known that it has nothing.
+    fn find_unless<P: Part<Value: Value>>(
+        &self,
+        key: &[u8],
+        before: Before,
+    ) -> Result<Option<P::Value>, IndexError> {
+        match before {
+            Before::Nothing => Ok(None),
+            Before::Unknown => self.find::<P>(key),
+        }
+    }
+
+    fn is_behind_all<P: Part>(&self, key: &[u8]) -> bool {
+        self.ends[P::NUMBER].as_deref().is_none_or(|end| key > end)
     }
 
     fn set<P: Part>(&mut self, key: &[u8], value: Option<P::Value>) -> Result<(), IndexError> {
         self.changes += 1;
+        if self.is_behind_all::<P>(key) {
+            self.ends[P::NUMBER] = Some(key.into());
+        }
         let trees = self.trees.as_ref().ok_or(IndexError::Other)?;
         self.ahead.set::<P>(trees, key.into(), value)
     }
@@ -141,6 +172,14 @@ impl Index {
     }
 }
 
+fn ends_of(trees: &Trees) -> Result<[Option<Box<[u8]>>; PARTS], IndexError> {
+    let mut ends = [const { None }; PARTS];
+    ends[Records::NUMBER] = trees.records.last::<Spot>()?;
+    ends[Heads::NUMBER] = trees.heads.last::<Head>()?;
+    ends[Entries::NUMBER] = trees.entries.last::<Spot>()?;
+    Ok(ends)
+}
+
 impl Spotted for Spot {
     fn version(&self) -> u64 {
         self.version
@@ -170,18 +209,24 @@ impl index::Index for Index {
     }
 
     fn record(&self, key: &str) -> Result<Option<Spot>, IndexError> {
-        self.find::<Records>(key.as_bytes())
+        let found = self.find::<Records>(key.as_bytes())?;
+        if let Some(spot) = &found {
+            self.known.put(key.as_bytes(), spot);
+        }
+        Ok(found)
     }
 
-    fn put_record(&mut self, key: &str, at: &Spot) -> Result<Option<Spot>, IndexError> {
-        let old = self.record(key)?;
+    fn put_record(&mut self, key: &str, at: &Spot, before: Before) -> Result<Option<Spot>, IndexError> {
+        let old = self.find_unless::<Records>(key.as_bytes(), before)?;
         self.set::<Records>(key.as_bytes(), Some(*at))?;
+        self.known.put(key.as_bytes(), at);
         Ok(old)
     }
 
     fn remove_record(&mut self, key: &str) -> Result<Option<Spot>, IndexError> {
         let old = self.record(key)?;
         self.set::<Records>(key.as_bytes(), None)?;
+        self.known.remove(key.as_bytes());
         Ok(old)
     }
 
@@ -195,9 +240,15 @@ impl index::Index for Index {
         Ok(is_new)
     }
 
-    fn put_entry(&mut self, log: &str, position: u64, at: &Spot) -> Result<Option<Spot>, IndexError> {
+    fn put_entry(
+        &mut self,
+        log: &str,
+        position: u64,
+        at: &Spot,
+        before: Before,
+    ) -> Result<Option<Spot>, IndexError> {
         let key = entry_key(log, position);
-        let old = self.find::<Entries>(&key)?;
+        let old = self.find_unless::<Entries>(&key, before)?;
         self.set::<Entries>(&key, Some(*at))?;
         Ok(old)
     }
@@ -277,6 +328,22 @@ impl index::Index for Index {
     fn fetch(shared: &Shared<Self>) -> LogFetch<'_> {
         let reader: &Reader = &shared.reader;
         LogFetch::of(reader)
+    }
+
+    fn entry_now(shared: &Shared<Self>, key: &Key) -> Option<Entry> {
+        // Taken before the index is looked at: what lies there is not to go until it was read.
+        let _pin = shared.reader.pin();
+        let lying = shared.with_index_now(|index| index.known.find(key.stored().as_bytes()))?;
+        if lying.place.len > NOW_BYTES_MAX {
+            return None;
+        }
+        let bytes = shared.reader.read_now(lying.place)?;
+        let frame = shared.reader.verify(lying.place, &bytes)?;
+        let operation = frame.operation(lying.at as usize)?;
+        let is_that = operation.version(frame.header().version) == lying.version;
+        is_that
+            .then(|| entry_of(&operation, key, lying.version))
+            .flatten()
     }
 
     fn settle(shared: &Shared<Self>, patience: Patience) -> io::Result<Settled> {

@@ -7,8 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use sled::Tree;
-
+use super::blocks::Blocks;
 use super::drain::{Drain, Leaving};
 use super::trees::Trees;
 use crate::embedded::index::IndexError;
@@ -18,8 +17,9 @@ use crate::embedded::spot::{Head, Spot};
 const LAYER_CHANGES: usize = 4096;
 /// Layers on their way. With so many a commit waits for the oldest one before it is judged: some 10 MiB.
 const LEAVING_MAX: usize = 8;
-/// And with so many a change waits in any case: one group may make many layers, a rebuilding does.
-const LEAVING_STOP: usize = 64;
+/// And with so many a change waits in any case: one group may make many layers, a rebuilding does. Each look-up goes
+/// through all of them.
+const LEAVING_STOP: usize = 2 * LEAVING_MAX;
 
 /// Changed keys of a tree, each with its newest value; none where it is no more.
 pub(super) type Changes<V> = BTreeMap<Box<[u8]>, Option<V>>;
@@ -43,34 +43,39 @@ impl Layer {
 /// One of the trees, and its changes in a layer.
 pub(super) trait Part {
     type Value: Copy;
+    /// Which of them it is, from 0.
+    const NUMBER: usize;
     fn of(layer: &Layer) -> &Changes<Self::Value>;
     fn of_mut(layer: &mut Layer) -> &mut Changes<Self::Value>;
-    fn tree(trees: &Trees) -> &Tree;
+    fn tree(trees: &Trees) -> &Blocks;
 }
 
 macro_rules! part {
-    ($name:ident, $field:ident, $value:ty) => {
+    ($name:ident, $field:ident, $value:ty, $number:literal) => {
         #[derive(Debug)]
         pub(super) struct $name;
 
         impl Part for $name {
             type Value = $value;
+            const NUMBER: usize = $number;
             fn of(layer: &Layer) -> &Changes<$value> {
                 &layer.$field
             }
             fn of_mut(layer: &mut Layer) -> &mut Changes<$value> {
                 &mut layer.$field
             }
-            fn tree(trees: &Trees) -> &Tree {
+            fn tree(trees: &Trees) -> &Blocks {
                 &trees.$field
             }
         }
     };
 }
 
-part!(Records, records, Spot);
-part!(Heads, heads, Head);
-part!(Entries, entries, Spot);
+part!(Records, records, Spot, 0);
+part!(Heads, heads, Head, 1);
+part!(Entries, entries, Spot, 2);
+/// How many there are.
+pub(super) const PARTS: usize = 3;
 
 /// All that the trees may lack.
 #[derive(Debug)]
@@ -111,12 +116,18 @@ impl Ahead {
 
     /// Changes up to this version follow.
     pub(super) fn begin(&mut self, version: u64) -> Result<(), IndexError> {
+        self.forget()?;
+        self.fresh.version = version;
+        Ok(())
+    }
+
+    /// Forgets the layers that the trees have.
+    fn forget(&mut self) -> Result<(), IndexError> {
         while let Some(oldest) = self.leaving.front()
             && oldest.has_come()?
         {
             self.leaving.pop_front();
         }
-        self.fresh.version = version;
         Ok(())
     }
 
@@ -137,6 +148,7 @@ impl Ahead {
     /// Sends what is fresh on its way. The last layer that is to come, if there is one.
     pub(super) fn send(&mut self, trees: &Trees) -> Result<Option<Arc<Leaving>>, IndexError> {
         if self.fresh.changes() > 0 || self.fresh.version > self.sent {
+            self.forget()?;
             if self.leaving.len() >= LEAVING_STOP
                 && let Some(oldest) = self.leaving.front()
             {

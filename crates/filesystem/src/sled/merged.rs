@@ -1,20 +1,25 @@
 //! Walking a tree together with what it does not have yet.
 
 use std::cmp::Ordering;
-use std::collections::btree_map;
+use std::collections::{VecDeque, btree_map};
 use std::ops::Bound;
+use std::sync::RwLockReadGuard;
 
-use sled::{IVec, Tree};
+use sled::IVec;
 
+use super::block::{self, Entry};
+use super::blocks::Blocks;
 use super::layer::{Ahead, Changes, Part};
 use super::trees::Value;
 use crate::Order;
 use crate::embedded::index::{IndexError, Walk};
 
 /// Shows what is in a range, in order, until told to stop: of each key the newest value there is.
+///
+/// Who is shown something looks for nothing else in the tree meanwhile.
 pub(super) fn walk<P: Part<Value: Value>>(
     ahead: &Ahead,
-    tree: &Tree,
+    tree: &Blocks,
     walk: Walk<'_>,
     mut visit: impl FnMut(&[u8], P::Value) -> Result<bool, IndexError>,
 ) -> Result<(), IndexError> {
@@ -25,13 +30,13 @@ pub(super) fn walk<P: Part<Value: Value>>(
         .layers()
         .filter_map(|layer| Over::of(P::of(layer), walk))
         .collect();
-    let mut beneath = Beneath::of(tree, walk)?;
+    let mut beneath = Beneath::<P::Value>::of(tree, walk)?;
     loop {
         let least = over
             .iter()
             .filter_map(|over| over.head.map(|(key, _)| key))
             .min_by(|a, b| compare(a, b, walk.order));
-        let which = match (least, &beneath.head) {
+        let which = match (least, beneath.ready.front()) {
             (None, None) => return Ok(()),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
@@ -48,7 +53,7 @@ pub(super) fn walk<P: Part<Value: Value>>(
                 }
             }
             _ => match beneath.next()? {
-                Some((key, value)) => visit(&key, P::Value::of(&value)?)?,
+                Some((key, value)) => visit(&key, value)?,
                 None => true,
             },
         };
@@ -110,29 +115,117 @@ impl<'a, V: Copy> Over<'a, V> {
 }
 
 /// The tree's part of the range.
-struct Beneath {
-    head: Option<(IVec, IVec)>,
-    rest: sled::Iter,
-    order: Order,
+struct Beneath<'a, V> {
+    /// What comes next, as far as it is decoded.
+    ready: VecDeque<Entry<V>>,
+    blocks: sled::Iter,
+    /// Upwards the block behind those decoded.
+    next: Option<(IVec, IVec)>,
+    /// Downwards where the block decoded last begins: nothing of those before it counts from there on.
+    end: Option<IVec>,
+    is_over: bool,
+    walk: Walk<'a>,
+    _whole: RwLockReadGuard<'a, ()>,
 }
 
-impl Beneath {
-    fn of(tree: &Tree, walk: Walk<'_>) -> Result<Self, IndexError> {
-        let mut beneath = Self {
-            head: None,
-            rest: tree.range::<&[u8], _>((walk.low, walk.high)),
-            order: walk.order,
+impl<'a, V: Value> Beneath<'a, V> {
+    fn of(tree: &'a Blocks, walk: Walk<'a>) -> Result<Self, IndexError> {
+        let whole = tree.keep_whole();
+        let blocks = match walk.order {
+            Order::Up => tree.up(walk.low)?,
+            Order::Down => tree.down(walk.high),
         };
-        beneath.next()?;
+        let mut beneath = Self {
+            ready: VecDeque::new(),
+            blocks,
+            next: None,
+            end: None,
+            is_over: false,
+            walk,
+            _whole: whole,
+        };
+        if walk.order == Order::Up {
+            beneath.next = beneath.blocks.next().transpose()?;
+        }
+        beneath.fill()?;
         Ok(beneath)
     }
 
     /// What comes next, and goes on.
-    fn next(&mut self) -> Result<Option<(IVec, IVec)>, IndexError> {
-        let next = match self.order {
-            Order::Up => self.rest.next(),
-            Order::Down => self.rest.next_back(),
+    fn next(&mut self) -> Result<Option<Entry<V>>, IndexError> {
+        let next = self.ready.pop_front();
+        if self.ready.is_empty() {
+            self.fill()?;
+        }
+        Ok(next)
+    }
+
+    /// Decodes the next block that has something of the range. Ends with the tree.
+    fn fill(&mut self) -> Result<(), IndexError> {
+        while self.ready.is_empty() && !self.is_over {
+            match self.walk.order {
+                Order::Up => self.fill_up()?,
+                Order::Down => self.fill_down()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_up(&mut self) -> Result<(), IndexError> {
+        let Some((_, block)) = self.next.take() else {
+            self.is_over = true;
+            return Ok(());
         };
-        Ok(std::mem::replace(&mut self.head, next.transpose()?))
+        self.next = self.blocks.next().transpose()?;
+        for (key, value) in block::decode::<V>(&block)? {
+            let is_of_next = self.next.as_ref().is_some_and(|(begin, _)| *key >= **begin);
+            if is_of_next {
+                break;
+            }
+            if !is_below(&key, self.walk.high) {
+                self.is_over = true;
+                break;
+            }
+            if is_above(&key, self.walk.low) {
+                self.ready.push_back((key, value));
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_down(&mut self) -> Result<(), IndexError> {
+        let Some((begin, block)) = self.blocks.next_back().transpose()? else {
+            self.is_over = true;
+            return Ok(());
+        };
+        for (key, value) in block::decode::<V>(&block)?.into_iter().rev() {
+            let is_of_next = self.end.as_ref().is_some_and(|end| *key >= **end);
+            if is_of_next || !is_below(&key, self.walk.high) {
+                continue;
+            }
+            if !is_above(&key, self.walk.low) {
+                self.is_over = true;
+                break;
+            }
+            self.ready.push_back((key, value));
+        }
+        self.end = Some(begin);
+        Ok(())
+    }
+}
+
+fn is_above(key: &[u8], low: Bound<&[u8]>) -> bool {
+    match low {
+        Bound::Included(low) => key >= low,
+        Bound::Excluded(low) => key > low,
+        Bound::Unbounded => true,
+    }
+}
+
+fn is_below(key: &[u8], high: Bound<&[u8]>) -> bool {
+    match high {
+        Bound::Included(high) => key <= high,
+        Bound::Excluded(high) => key < high,
+        Bound::Unbounded => true,
     }
 }

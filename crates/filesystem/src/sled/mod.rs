@@ -4,9 +4,12 @@
 //! and only then shows, hints and acknowledges it. Reads look up the index at one point and read the log, on a few
 //! reader threads. `docs/FORMAT.md` draws the bytes.
 
+mod block;
+mod blocks;
 mod drain;
 mod flushing;
 mod index;
+mod known;
 mod layer;
 mod merged;
 #[cfg(test)]
@@ -35,7 +38,8 @@ pub struct SledOptions {
     pub program: String,
     /// Bytes of a segment of the log, at most 1 GiB; while less is live they are shorter, down to 16 MiB. 64 MiB.
     pub segment_bytes: u64,
-    /// Bytes of the index kept in memory. 64 MiB.
+    /// Bytes of memory for the index: half of it for pages of the trees, half, of which at most 256 MiB, for where records
+    /// lie that were read or written of late. 64 MiB.
     pub cache_bytes: u64,
     /// Bytes of the disk that only deletes and truncations may use. 64 MiB.
     pub reserve_bytes: u64,

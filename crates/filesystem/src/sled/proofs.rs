@@ -11,7 +11,7 @@ use crate::Order;
 use crate::commit_log::Place;
 use crate::commit_log::frame::{self, Frame, Header, Operation, Seed};
 use crate::embedded::apply::{Mode, apply};
-use crate::embedded::index::{Index as _, Walk};
+use crate::embedded::index::{Before, Index as _, Walk};
 use crate::embedded::spot::{Head, Spot};
 
 const STORE: [u8; 16] = [7; 16];
@@ -223,7 +223,7 @@ proptest! {
             let version = at as u64 + 1;
             match step {
                 Step::Put(key) => {
-                    let old = index.put_record(&name(key), &spot(version)).unwrap();
+                    let old = index.put_record(&name(key), &spot(version), Before::Unknown).unwrap();
                     prop_assert_eq!(old.map(|old| old.version), model.insert(name(key), version));
                 }
                 Step::Remove(key) => {

@@ -6,16 +6,17 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use sled::{Db, IVec, Tree};
+use sled::{Db, Tree};
 
+use super::blocks::Blocks;
 use crate::embedded::folder::close_to_others;
 use crate::embedded::index::IndexError;
 use crate::embedded::spot::{Head, Spot};
 
 /// Format of the trees. Another one is removed and rebuilt.
-const FORMAT: u32 = 2;
-/// What a page in sled's memory takes for each byte that sled counts of it, as measured.
-const PAGE_OVERHEAD: u64 = 4;
+const FORMAT: u32 = 3;
+/// What a page in sled's memory takes for each byte that sled counts of it.
+const PAGE_OVERHEAD: u64 = 2;
 
 impl From<sled::Error> for IndexError {
     fn from(error: sled::Error) -> Self {
@@ -52,9 +53,9 @@ impl Place {
 #[derive(Debug, Clone)]
 pub(super) struct Trees {
     pub(super) db: Db,
-    pub(super) records: Tree,
-    pub(super) heads: Tree,
-    pub(super) entries: Tree,
+    pub(super) records: Blocks,
+    pub(super) heads: Blocks,
+    pub(super) entries: Blocks,
     meta: Tree,
 }
 
@@ -68,9 +69,9 @@ impl Trees {
                 .use_compression(false)
                 .open()?;
             let trees = Self {
-                records: db.open_tree("records")?,
-                heads: db.open_tree("heads")?,
-                entries: db.open_tree("entries")?,
+                records: Blocks::of(db.open_tree("records")?),
+                heads: Blocks::of(db.open_tree("heads")?),
+                entries: Blocks::of(db.open_tree("entries")?),
                 meta: db.open_tree("meta")?,
                 db,
             };
@@ -112,17 +113,15 @@ impl Trees {
 /// A value of a tree.
 pub(super) trait Value: Copy {
     type Bytes: AsRef<[u8]>;
+    /// How many bytes it is.
+    const LEN: usize;
     fn encode(&self) -> Self::Bytes;
     fn decode(bytes: &[u8]) -> Option<Self>;
-
-    /// What a tree holds.
-    fn of(found: &IVec) -> Result<Self, IndexError> {
-        Self::decode(found).ok_or(IndexError::Garbled)
-    }
 }
 
 impl Value for Spot {
     type Bytes = [u8; 28];
+    const LEN: usize = 28;
     fn encode(&self) -> [u8; 28] {
         Spot::encode(self)
     }
@@ -133,6 +132,7 @@ impl Value for Spot {
 
 impl Value for Head {
     type Bytes = [u8; 56];
+    const LEN: usize = 56;
     fn encode(&self) -> [u8; 56] {
         Head::encode(self)
     }

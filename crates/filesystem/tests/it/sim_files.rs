@@ -523,6 +523,11 @@ impl LogFile for SimFile {
         Ok(read)
     }
 
+    fn read_now(&self, buffer: &mut [u8], offset: u64) -> bool {
+        let read = self.read_at(buffer, offset);
+        read.is_ok_and(|read| read == buffer.len())
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut disk = self.files.disk();
         disk.spend()?;

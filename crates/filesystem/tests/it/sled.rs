@@ -7,6 +7,7 @@ mod forgetful;
 mod group;
 mod idle;
 mod kit;
+mod known;
 mod place;
 mod processes;
 mod repair;

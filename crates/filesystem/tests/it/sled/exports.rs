@@ -40,13 +40,11 @@ async fn an_export_dropped_at_work_keeps_its_place() {
     let place = Place::new();
     let store = filled(&place).await;
     let mut first = store.export(&Prefix::root());
-    for _ in 0..=1000 {
-        first.next().await.unwrap().unwrap();
-    }
+    first.next().await.unwrap().unwrap();
     let held = hold_the_readers().await;
     assert!(
         futures::poll!(first.next()).is_pending(),
-        "its second page is being read"
+        "its first page is being read"
     );
     drop(first);
     // The page is still to be looked up, in what was noted for that export.
