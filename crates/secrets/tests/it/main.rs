@@ -1,5 +1,7 @@
 //! The scrubber at its boundary: text, bytes and chunks go in, clean ones come out.
 
+mod detector;
+mod forms;
 mod markers;
 mod stream;
 mod types;
