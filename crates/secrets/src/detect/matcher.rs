@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::LazyLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex_automata::{Anchored, Input, meta::Regex};
 
 use super::{
@@ -71,6 +71,8 @@ impl Matcher {
         Matcher {
             literals: AhoCorasick::builder()
                 .match_kind(MatchKind::LeftmostFirst)
+                // Built once a process; five times as fast as what is chosen by size.
+                .kind(Some(AhoCorasickKind::DFA))
                 .build(&literals)
                 .expect("few short literals"),
             hints,
@@ -119,8 +121,10 @@ impl Matcher {
             return None;
         }
         let end = run.end.min(start + rule.length_max);
-        let mut captures = self.patterns[index].create_captures();
         let input = Input::new(text).range(start..end).anchored(Anchored::Yes);
+        // Most of what has a literal is no match, and captures are dear.
+        self.patterns[index].search_half(&input)?;
+        let mut captures = self.patterns[index].create_captures();
         self.patterns[index].captures(input, &mut captures);
         let whole = captures.get_match()?.range();
         let place = captures.get_group(1).map_or(whole, |group| group.range());
