@@ -2,9 +2,11 @@
 
 mod category;
 mod change;
+mod detect;
 mod error;
 mod keyring;
 mod lease;
+mod log_keys;
 mod marker;
 mod meta;
 mod name;
@@ -26,6 +28,7 @@ mod vault;
 
 pub use category::{InvalidOrigin, ORIGIN_MAX, ORIGINS_MAX, Origin, Purpose, SecretCategory};
 pub use change::{Call, Change, Journal, NoJournal, Recorded, VaultChange};
+pub use detect::{FormatCounts, Formats};
 pub use error::{ImportError, KeyError, LeaseError, SecretError, SpawnError};
 pub use keyring::{
     Argon2Params, CredentialKeyring, Ensured, FileKeyring, FixedKeyring, KDF_LANES_MAX, KDF_MEMORY_KIB_MAX,
@@ -45,7 +48,7 @@ pub use redaction::{InvalidValue, Redaction, Secret, VALUE_MAX, VALUE_MIN};
 pub use reserved::{Reservation, reserved};
 pub use row::{QUARANTINE_FOR, RETIRED_FOR, RETIRED_MAX, TOMBSTONE_FOR};
 pub use scope::{AGENT_ID_MAX, AgentId, Incarnation, InvalidRef, SecretRef, SecretScope};
-pub use scrub::{SET_VALUES_MAX, ScrubStream, Scrubber, SetFull};
+pub use scrub::{HOLD_MAX, PROVISIONAL_MAX, SET_VALUES_MAX, ScrubStream, Scrubber, SetFull};
 pub use scrubbed::{Scrubbed, ScrubbedBytes};
 pub use seal::{AssociatedData, KEY_BYTES, RootKey};
 pub use secrets::{

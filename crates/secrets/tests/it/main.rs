@@ -3,6 +3,8 @@
 // Helpers of tests are tests: what they unwrap is the assertion.
 #![allow(clippy::unwrap_used)]
 
+mod detector;
+mod forms;
 mod markers;
 mod store;
 mod stream;
