@@ -6,6 +6,7 @@ mod detect;
 mod error;
 mod keyring;
 mod lease;
+mod log;
 mod log_keys;
 mod marker;
 mod meta;
@@ -40,6 +41,11 @@ pub use lease::{
     LeaseEvent, LeaseExpired, LeaseId, LeaseIndex, LeaseOptions, LeaseRow, LeaseStatus, Left,
     SESSION_USES_MAX, SessionIndex, SessionRow, UNLIMITED_FRESH, USES_MAX, Uses, decide_lease,
 };
+pub use log::{
+    CHAIN_MAX, LOG_DEPTH, MASK, MaskKeys, OPEN_MAX, OpenValues, PanicText, error_chain, install_panic_hook,
+};
+#[cfg(feature = "tracing")]
+pub use log::{LogForm, ScrubFormat, ScrubLayer, scrub_layer};
 pub use meta::{Fingerprint, NOTE_MAX, PutMeta, SecretMeta, Short};
 pub use name::{InvalidName, NAME_MAX, SecretName};
 pub use place::{AgentAt, Agents, EveryAgent, Place};

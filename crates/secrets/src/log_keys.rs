@@ -30,7 +30,11 @@ const PAIRS: [(&str, &str); 7] = [
 
 /// Whether what stands under `key` is a credential, by the words of the key.
 pub(crate) fn is_credential(key: &str) -> bool {
-    let words = words(key);
+    are_credential(&words(key))
+}
+
+/// The same, of words.
+pub(crate) fn are_credential(words: &[String]) -> bool {
     words.iter().any(|word| WORDS.contains(&word.as_str()))
         || words
             .windows(2)
@@ -38,7 +42,7 @@ pub(crate) fn is_credential(key: &str) -> bool {
 }
 
 /// The words of a key, in lower case: cut at `_ - . space` and at the humps of camel case.
-fn words(key: &str) -> Vec<String> {
+pub(crate) fn words(key: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let chars: Vec<char> = key.chars().collect();
     for (index, char) in chars.iter().enumerate() {

@@ -16,6 +16,11 @@ use std::collections::BTreeMap;
 
 pub(crate) use self::stream::Work;
 
+/// Compiles the rules now, where that is not to happen at their first use.
+pub(crate) fn prepare() {
+    std::sync::LazyLock::force(&matcher::MATCHER);
+}
+
 /// What is done about credentials that nobody registered. Registered values are redacted in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Formats {

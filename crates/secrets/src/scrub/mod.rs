@@ -6,15 +6,15 @@ mod forms;
 mod grams;
 mod parts;
 mod set;
+mod sets;
 mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 pub(crate) use self::parts::percent_decoded;
 use self::set::{Filter, Set};
+use self::sets::Sets;
 pub use self::stream::{HOLD_MAX, PROVISIONAL_MAX, ScrubStream};
 use crate::{FormatCounts, Formats, Redaction, Scrubbed, ScrubbedBytes};
 
@@ -24,7 +24,7 @@ pub const SET_VALUES_MAX: usize = 1_024;
 /// Takes the values of one redaction set out of text; a clone is a pointer to the same set.
 #[derive(Clone, Debug)]
 pub struct Scrubber {
-    set: Option<Arc<Set>>,
+    sets: Sets,
     formats: Formats,
 }
 
@@ -39,7 +39,7 @@ impl Scrubber {
     #[must_use]
     pub fn empty() -> Scrubber {
         Scrubber {
-            set: None,
+            sets: Sets::default(),
             formats: Formats::Off,
         }
     }
@@ -58,7 +58,7 @@ impl Scrubber {
             return Ok(Scrubber::empty());
         }
         Ok(Scrubber {
-            set: Some(Arc::new(Set::new(redactions, Filter::On))),
+            sets: Sets::from(Set::new(redactions, Filter::On)),
             formats: Formats::Off,
         })
     }
@@ -67,6 +67,15 @@ impl Scrubber {
     #[must_use]
     pub fn with_formats(self, formats: Formats) -> Scrubber {
         Scrubber { formats, ..self }
+    }
+
+    /// A scrubber of the values of all these, found together as if they were of one set. It looks for no formats.
+    #[must_use]
+    pub fn all<'a>(scrubbers: impl IntoIterator<Item = &'a Scrubber>) -> Scrubber {
+        Scrubber {
+            sets: Sets::all(scrubbers.into_iter().map(|scrubber| &scrubber.sets)),
+            formats: Formats::Off,
+        }
     }
 
     /// The text without the values.
@@ -105,7 +114,7 @@ impl Scrubber {
 
     /// Scrubs a stream that arrives in chunks: take one per stream, never one per line or event.
     pub fn stream(&self) -> ScrubStream {
-        ScrubStream::new(self.set.clone(), self.formats)
+        ScrubStream::new(self.sets.clone(), self.formats)
     }
 }
 

@@ -106,6 +106,11 @@ impl Set {
         &self.markers[index]
     }
 
+    /// How many markers there are.
+    pub(super) fn markers(&self) -> usize {
+        self.markers.len()
+    }
+
     /// Tells `found` each occurrence that begins at `from` or behind it, some of them more than once, and
     /// gives the first place where one may begin of which the text ends too early to say.
     pub(super) fn find(

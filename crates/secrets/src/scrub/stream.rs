@@ -11,13 +11,14 @@
 //!   so scrubbing twice is scrubbing once.
 //! * Spans widen to whole characters.
 
-use std::{cmp::Reverse, collections::VecDeque, fmt, ops::Range, sync::Arc};
+use std::{cmp::Reverse, collections::VecDeque, fmt, ops::Range};
 
 use zeroize::Zeroizing;
 
 use super::{
     chars, fit,
-    set::{Found, Pattern, Set},
+    set::{Found, Pattern},
+    sets::Sets,
 };
 use crate::{FormatCounts, Formats, ScrubbedBytes, detect};
 
@@ -41,9 +42,9 @@ pub struct ScrubStream {
 }
 
 impl ScrubStream {
-    pub(super) fn new(set: Option<Arc<Set>>, formats: Formats) -> ScrubStream {
+    pub(super) fn new(sets: Sets, formats: Formats) -> ScrubStream {
         ScrubStream {
-            values: set.map(Work::new),
+            values: (!sets.is_empty()).then(|| Work::new(sets)),
             formats: detect::Work::new(formats),
         }
     }
@@ -129,7 +130,7 @@ struct Span {
 }
 
 struct Work {
-    set: Arc<Set>,
+    sets: Sets,
     /// The newest bytes: those held back, and the few before them that may belong to a character cut
     /// by the edge.
     buffer: Zeroizing<Vec<u8>>,
@@ -146,9 +147,9 @@ struct Work {
 }
 
 impl Work {
-    fn new(set: Arc<Set>) -> Work {
+    fn new(sets: Sets) -> Work {
         Work {
-            set,
+            sets,
             buffer: Zeroizing::default(),
             gone: 0,
             open: 0,
@@ -183,7 +184,7 @@ impl Work {
     fn find(&mut self, tail: Tail) {
         let (spans, literals) = (&mut self.spans, &mut self.literals);
         self.open = self
-            .set
+            .sets
             .find(&self.buffer, self.open, tail == Tail::Ended, |found| {
                 note(found, spans, literals);
             });
@@ -229,7 +230,7 @@ impl Work {
             Some(marked) if start <= marked => self.marked = Some(marked.max(end)),
             _ => {
                 self.release(start, out);
-                out.extend_from_slice(self.set.marker(span.marker).as_bytes());
+                out.extend_from_slice(self.sets.marker(span.marker).as_bytes());
                 self.marked = Some(end);
             }
         }

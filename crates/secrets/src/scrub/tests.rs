@@ -12,7 +12,7 @@ fn scrubbed(values: &[String], text: &[u8], filter: Filter, chunk: usize) -> Vec
         Redaction::new(name, Secret::new(value.clone().into_bytes())).expect("a value")
     });
     let set = Set::new(redactions.collect(), filter);
-    let mut stream = ScrubStream::new(Some(set.into()), crate::Formats::Off);
+    let mut stream = ScrubStream::new(set.into(), crate::Formats::Off);
     let mut out = Vec::new();
     for chunk in text.chunks(chunk) {
         out.extend(stream.push(chunk).into_vec());

@@ -5,6 +5,8 @@
 
 mod detector;
 mod forms;
+#[cfg(feature = "tracing")]
+mod log;
 mod markers;
 mod store;
 mod stream;
