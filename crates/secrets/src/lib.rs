@@ -10,6 +10,7 @@ mod log;
 mod log_keys;
 mod marker;
 mod meta;
+mod migrate;
 mod name;
 mod place;
 mod random;
@@ -47,6 +48,10 @@ pub use log::{
 #[cfg(feature = "tracing")]
 pub use log::{LogForm, ScrubFormat, ScrubLayer, scrub_layer};
 pub use meta::{Fingerprint, NOTE_MAX, PutMeta, SecretMeta, Short};
+pub use migrate::{
+    DestroyError, LEGACY_LAYOUT_MAX, Legacy, LegacyKey, LegacyMeta, LegacyOwner, LegacyRow, MigrateError,
+    Migrated, QuarantineId, Quarantined, Unplaced, destroy_source,
+};
 pub use name::{InvalidName, NAME_MAX, SecretName};
 pub use place::{AgentAt, Agents, EveryAgent, Place};
 pub use random::{Generator, Random};
@@ -62,7 +67,7 @@ pub use secrets::{
     Rekeyed, Secrets, SecretsStatus, Usable, due,
 };
 pub use spawn::{ENV_TOTAL_MAX, Need, SpawnFor, SpawnSet, SpawnWrites, WorkerEnv};
-pub use transfer::{Existing, ExportError, ExportTo, IMPORT_MAX, ImportKey, Imported};
+pub use transfer::{Existing, ExportError, ExportTo, IMPORT_MAX, IMPORT_OPEN, ImportKey, Imported};
 pub use vault::{
     Key, Others, SLOT_PENDING, SLOTS_MAX, SlotDecision, SlotEvent, SlotInfo, SlotState, UNLOCK_PER_MINUTE,
     Vault, VaultDecision, VaultEvent, VaultOptions, VaultState, decide_slot, decide_vault,
