@@ -4,6 +4,8 @@ mod category;
 mod change;
 mod detect;
 mod error;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod keyring;
 mod lease;
 mod log;

@@ -196,3 +196,28 @@ fn add(
     });
     Ok(())
 }
+
+/// What was read, written, and what is read and written of that: for fuzzing. None for what is not believed.
+#[cfg(feature = "fuzz")]
+pub(crate) fn read_lines(bytes: &[u8]) -> Option<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>)> {
+    let written = |bytes: &[u8]| {
+        let parsed = read(bytes).ok()?;
+        Some(write("t", Timestamp::UNIX_EPOCH, parsed.entries))
+    };
+    let first = written(bytes)?;
+    let second = written(&first).expect("what is written is read");
+    Some((first, second))
+}
+
+/// The lines with the tail that belongs to them.
+#[cfg(feature = "fuzz")]
+pub(crate) fn with_tail(lines: &[&[u8]]) -> Vec<u8> {
+    let mut out = lines.concat();
+    if out.last().is_some_and(|last| *last != b'\n') {
+        out.push(b'\n');
+    }
+    let count = u64::try_from(lines.len().saturating_sub(1)).expect("lines are few");
+    let sha256 = HEXLOWER.encode(&Sha256::digest(&out));
+    line(&mut out, &Tail { count, sha256 });
+    out
+}

@@ -185,15 +185,8 @@ impl Secrets {
         entry: &Entry,
         existing: Existing,
     ) -> Result<Fate, ImportError> {
-        if let Some(live) = read.and_then(|row| row.usable()) {
-            if is_equal(ring, place, live, entry) {
-                return Ok(Fate::Unchanged);
-            }
-            match existing {
-                Existing::Refuse => return Ok(Fate::Exists),
-                Existing::Keep => return Ok(Fate::Kept),
-                Existing::Overwrite => {}
-            }
+        if let Some(stays) = stays(ring, place, read, entry, existing) {
+            return Ok(stays);
         }
         let generation = read.map_or(0, |row| row.generation) + 1;
         let random = self.vault().random();
@@ -221,6 +214,25 @@ impl Secrets {
         Ok(Fate::Written(Box::new(replaced(
             place, read, generation, live, call.now,
         ))))
+    }
+}
+
+/// What becomes of an entry that is not to be written; `None` if it is.
+pub(super) fn stays(
+    ring: &Ring,
+    place: &Place,
+    read: Option<&SecretRow>,
+    entry: &Entry,
+    existing: Existing,
+) -> Option<Fate> {
+    let live = read.and_then(|row| row.usable())?;
+    if is_equal(ring, place, live, entry) {
+        return Some(Fate::Unchanged);
+    }
+    match existing {
+        Existing::Refuse => Some(Fate::Exists),
+        Existing::Keep => Some(Fate::Kept),
+        Existing::Overwrite => None,
     }
 }
 

@@ -15,6 +15,8 @@ use std::fmt;
 use jiff::SignedDuration;
 
 pub use export::ExportError;
+#[cfg(feature = "fuzz")]
+pub(crate) use form::{read_lines, with_tail};
 pub use import::{Existing, Imported};
 
 use crate::Secret;

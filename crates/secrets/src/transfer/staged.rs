@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dormouse_filesystem::{RecordError, ScopedBatch, Tenant, Versioned};
 
 use super::form::Entry;
-use super::import::Fate;
+use super::import::{Fate, stays};
 use super::{ATTEMPTS, Existing, Imported};
 use crate::error::is_conflict;
 use crate::place::Place;
@@ -44,13 +44,13 @@ impl Secrets {
             let open = keys.import().cloned();
             match open {
                 Some(import) if import.id == id && import.applied_at.is_some() => {
-                    self.fold(call).await?;
+                    self.fold().await?;
                     // All of it is there: the pass that follows says so.
                 }
                 Some(import) if import.id == id => match self.stage_all(call, &id, entries, existing).await {
                     Ok(Pass::Done(done)) => {
                         if self.apply(call, &id, &done).await? {
-                            self.fold(call).await?;
+                            self.fold().await?;
                             return Ok(done);
                         }
                     }
@@ -65,7 +65,7 @@ impl Secrets {
                     if self.no_import(call, other.as_ref()).await? == Going::Again {
                         continue;
                     }
-                    let done = self.looked_over(call, entries, existing).await?;
+                    let done = self.looked_over(entries, existing).await?;
                     if done.written.is_empty() {
                         return Ok(done);
                     }
@@ -77,12 +77,7 @@ impl Secrets {
     }
 
     /// What would become of all entries; nothing is written.
-    async fn looked_over(
-        &self,
-        call: &Call,
-        entries: &[Entry],
-        existing: Existing,
-    ) -> Result<Imported, ImportError> {
+    async fn looked_over(&self, entries: &[Entry], existing: Existing) -> Result<Imported, ImportError> {
         let keys = self.keys(VaultEvent::Put).await?;
         let mut batch = self.namespace().batch();
         let ring = self.ring_for_put(&keys, &mut batch)?;
@@ -91,11 +86,11 @@ impl Secrets {
         for entry in entries {
             let place = self.place(&entry.at).await?;
             let read = self.row(&place, None).await?;
-            match self.fate(call, &ring, &place, read.as_deref(), entry, existing)? {
-                Fate::Unchanged => done.unchanged.push(entry.at.clone()),
-                Fate::Kept => done.kept.push(entry.at.clone()),
-                Fate::Exists => refused.push(entry.at.clone()),
-                Fate::Written(_) => {
+            match stays(&ring, &place, read.as_deref(), entry, existing) {
+                Some(Fate::Unchanged) => done.unchanged.push(entry.at.clone()),
+                Some(Fate::Kept) => done.kept.push(entry.at.clone()),
+                Some(Fate::Exists) => refused.push(entry.at.clone()),
+                Some(Fate::Written(_)) | None => {
                     if read.as_ref().is_none_or(|read| read.live.is_none()) {
                         *new.entry(place.agent().cloned()).or_insert(0) += 1;
                     }
@@ -265,14 +260,14 @@ impl Secrets {
         let under = self.under().await?;
         match under.import() {
             None => Ok(()),
-            Some(import) if import.applied_at.is_some() => self.fold(call).await,
+            Some(import) if import.applied_at.is_some() => self.fold().await,
             Some(import) if import.is_over(call.now) => self.unstage(&import.id.clone()).await,
             Some(_) => Err(SecretError::ImportOpen),
         }
     }
 
     /// Makes what was applied the rows' own, page by page, and ends the import.
-    async fn fold(&self, _call: &Call) -> Result<(), SecretError> {
+    async fn fold(&self) -> Result<(), SecretError> {
         let under = self.under().await?;
         let Some(import) = under
             .import()

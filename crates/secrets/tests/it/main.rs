@@ -5,9 +5,12 @@
 
 mod detector;
 mod forms;
+#[cfg(feature = "fuzz")]
+mod fuzz;
 #[cfg(feature = "tracing")]
 mod log;
 mod markers;
+mod places;
 mod store;
 mod stream;
 mod types;
