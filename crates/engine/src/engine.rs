@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dormouse_filesystem::{Namespace, Records, System, capability::Reach};
+use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
+use dormouse_secrets::{Formats, NoRegistrar, Registrar, Scrubber, Secrets, Vault, VaultOptions};
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agents;
 use crate::capability::Capabilities;
 use crate::core::Core;
+use crate::credentials::{Credentials, Living};
 use crate::due::DueHint;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, Gates};
@@ -38,6 +40,12 @@ pub struct EngineOptions {
     pub approvers: Arc<dyn Approvers>,
     /// How sessions behave.
     pub sessions: SessionOptions,
+    /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
+    pub vault: VaultOptions,
+    /// Is told each value that is opened, before anybody has it.
+    pub registrar: Arc<dyn Registrar>,
+    /// What is done about credentials that nobody registered, where an agent's configuration does not say.
+    pub formats: Formats,
 }
 
 impl Default for EngineOptions {
@@ -46,6 +54,9 @@ impl Default for EngineOptions {
             companions: Vec::new(),
             approvers: Arc::new(EveryOperator),
             sessions: SessionOptions::default(),
+            vault: VaultOptions::default(),
+            registrar: Arc::new(NoRegistrar),
+            formats: Formats::default(),
         }
     }
 }
@@ -59,6 +70,7 @@ struct Shared {
     system: Namespace<System>,
     environment: Environment,
     options: EngineOptions,
+    vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
     background: TaskTracker,
@@ -88,6 +100,8 @@ pub struct Tenant {
     pub capabilities: Capabilities,
     /// Its sessions.
     pub sessions: SessionService,
+    /// Its credentials.
+    pub credentials: Credentials,
     /// Its events.
     pub events: Events,
     pub(crate) core: Arc<Core>,
@@ -107,10 +121,13 @@ impl Engine {
     #[must_use]
     pub fn open(system: Namespace<System>, environment: Environment, options: EngineOptions) -> Self {
         let reach = system.store().capabilities(system.root()).reach;
+        let random = Arc::clone(&environment.random);
+        let vault = Vault::new(&system, options.vault.clone(), random);
         Self(Arc::new(Shared {
             system,
             environment,
             options,
+            vault,
             live: Arc::default(),
             due: Arc::default(),
             background: TaskTracker::new(),
@@ -149,7 +166,6 @@ impl Engine {
         let core = Arc::new(Core {
             tenant: id.clone(),
             events: space.log(&[crate::id::segment("events")]),
-            space,
             store: Arc::clone(shared.system.store().underneath()),
             environment: shared.environment.clone(),
             companions: shared.options.companions.clone(),
@@ -161,6 +177,16 @@ impl Engine {
             rooms: Rooms::default(),
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
+            secrets: Secrets::new(
+                &shared.vault,
+                &space,
+                Arc::new(Living::of(&space)),
+                Arc::clone(&shared.options.registrar),
+            ),
+            formats: shared.options.formats,
+            scrubber: Scrubber::empty().with_formats(shared.options.formats),
+            system_events: self.log(),
+            space,
             background: shared.background.clone(),
             is_exclusive: shared.is_exclusive,
         });
@@ -171,6 +197,7 @@ impl Engine {
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
             sessions: SessionService::new(&core),
+            credentials: Credentials::new(&core),
             events: Events::new(&core),
             core,
         }
@@ -228,6 +255,28 @@ impl Engine {
     #[must_use]
     pub fn system(&self) -> &Namespace<System> {
         &self.0.system
+    }
+
+    /// The vault of the store's secrets.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// Takes out of a text what has the shape of a credential, by the engine's own rule: for texts that are no agent's.
+    #[must_use]
+    pub fn scrubber(&self) -> Scrubber {
+        Scrubber::empty().with_formats(self.0.options.formats)
+    }
+
+    /// The events of the installation: those of the vault.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::of(self.0.system.store().underneath(), self.log())
+    }
+
+    fn log(&self) -> Log {
+        self.0.system.log(&[crate::id::segment("events")])
     }
 
     /// Time, randomness, and who this process is.

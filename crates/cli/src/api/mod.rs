@@ -11,11 +11,14 @@ pub(crate) mod gates;
 mod health;
 mod house;
 mod refusal;
+mod refused_secrets;
 mod runs;
+mod secrets;
 mod sessions;
 mod store;
 mod stream;
 mod tasks;
+mod vault;
 mod view;
 
 use axum::Router;
@@ -30,7 +33,11 @@ pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
-pub use view::{AgentView, ChunkView, DecisionView, GateView, RunView, SessionView, TaskView};
+pub use vault::{Existing, ImportedView, RekeyView};
+pub use view::{
+    AgentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, RunView, SecretView,
+    SessionView, SlotView, TaskView, VaultView,
+};
 
 use crate::problem::{Code, Problem};
 
@@ -44,7 +51,7 @@ pub fn router(house: House, guard: Guard) -> Router {
     Router::new()
         .route("/v1/health", get(health::get))
         .route("/v1/agents", get(agents::list).post(agents::create))
-        .route("/v1/agents/{name}", get(agents::get))
+        .route("/v1/agents/{name}", get(agents::get).patch(agents::configure))
         .route("/v1/tasks", get(tasks::list).post(tasks::create))
         .route("/v1/tasks/{id}", get(tasks::get))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
@@ -60,6 +67,20 @@ pub fn router(house: House, guard: Guard) -> Router {
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}", get(sessions::get))
         .route("/v1/sessions/{id}/end", post(sessions::end))
+        .route("/v1/secrets", get(secrets::list))
+        .route("/v1/secrets/effective", get(secrets::effective))
+        .route("/v1/secrets/status", get(vault::status))
+        .route("/v1/secrets/slots", get(vault::slots))
+        .route("/v1/secrets/unlock", post(vault::unlock))
+        .route("/v1/secrets/lock", post(vault::lock))
+        .route("/v1/secrets/rotate", post(vault::rotate))
+        .route("/v1/secrets/rekey", post(vault::rekey))
+        .route("/v1/secrets/export", post(vault::export))
+        .route("/v1/secrets/import", post(vault::import))
+        .route(
+            "/v1/secrets/{scope}/{name}",
+            put(secrets::put).get(secrets::get).delete(secrets::delete),
+        )
         .route("/v1/events", get(events::list))
         .route("/v1/store/export", get(store::export))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())

@@ -54,6 +54,15 @@ impl Call {
         }
     }
 
+    /// A change of some fields.
+    #[must_use]
+    pub fn patch(path: impl Into<String>, body: &impl Serialize) -> Self {
+        Self {
+            method: Method::PATCH,
+            ..Self::post(path, body)
+        }
+    }
+
     /// A removal.
     #[must_use]
     pub fn delete(path: impl Into<String>) -> Self {

@@ -8,19 +8,20 @@ use dormouse_engine::recovery::Recovery;
 use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
-use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Random, SystemClock};
+use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Principal, Random, SystemClock};
 use dormouse_filesystem::capability::Reach;
 use dormouse_filesystem::{Backend, Namespace, OpenError, OpenOptions, Requirements, StoreUrl, System};
-use dormouse_secrets::Scrubber;
 
+use crate::api::FormatsView;
 use crate::context::Context;
 use crate::edge;
 use crate::endpoint::RunEndpoints;
+use crate::log;
 use crate::problem::{Code, Problem};
 
-use super::Role;
 use super::lock::OwnerLock;
 use super::token::ControlToken;
+use super::{Keys, Role};
 
 /// Where programs are looked for when nobody says where.
 const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -31,7 +32,7 @@ pub(super) async fn open(
     lock: &OwnerLock,
     token: &ControlToken,
     role: Role,
-) -> Result<(Engine, Recovery), Problem> {
+) -> Result<(Engine, Keys, Recovery), Problem> {
     let options = options(context)?;
     let url = &context.places.url;
     let store = url.open(&options).await.map_err(|error| refused(&error))?;
@@ -39,18 +40,27 @@ pub(super) async fn open(
     let system = Namespace::<System>::open(store, &need, options.opener())
         .await
         .map_err(|error| lacking(&error, url))?;
+    let environment = environment(lock, token)?;
+    let keys = Keys::of(context, environment.random.clone());
+    let formats = FormatsView::of_word(context.config.text("scrub.formats").unwrap_or_default());
     let options = EngineOptions {
         companions: vec![Arc::new(Sessions)],
+        vault: keys.vault(),
+        registrar: Arc::new(log::open_values()),
+        formats: formats.into(),
         ..EngineOptions::default()
     };
-    let engine = Engine::open(system, environment(lock, token)?, options);
+    let engine = Engine::open(system, environment, options);
     let recovery = engine.recover(&SystemOrphans).await?;
+    if role == Role::Supervisor {
+        engine.start_vault(&Principal::engine()).await?;
+    }
     // A question whose time was up while nobody was there is over before anybody is asked it again.
     match role {
         Role::Supervisor => drop(engine.recover_gates(Restart::Keep).await?),
         Role::Visitor => drop(engine.expire_due().await?),
     }
-    Ok((engine, recovery))
+    Ok((engine, keys, recovery))
 }
 
 /// What the program needs of its store.
@@ -152,7 +162,6 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         lang: or(&["LC_ALL", "LANG"], "C.UTF-8"),
         tz: or(&["TZ"], "UTC"),
         isolation: None,
-        scrubber: Scrubber::empty(),
     };
     Ok(Supervisor::with_endpoints(
         engine,

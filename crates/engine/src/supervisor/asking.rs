@@ -211,7 +211,7 @@ impl Asking {
         let (parts, by) = (&self.0, self.principal());
         for _ in 0..PLACES_MAX {
             let new = self.new_gate(question, call.clone()).await?;
-            match parts.tenant.gates.open(&by, &new, &parts.options.scrubber).await {
+            match parts.tenant.gates.open(&by, &new, parts.scrubber()).await {
                 // Another question of the run was written behind this one's place: it goes behind that.
                 Err(GateError::Rejected {
                     reason: "duplicate", ..

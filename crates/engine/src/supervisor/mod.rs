@@ -19,6 +19,7 @@ mod heart;
 mod launch;
 mod orphans;
 mod question;
+mod spawn;
 mod work;
 
 use std::collections::HashMap;
@@ -35,7 +36,7 @@ pub use asking::{AskError, Asking, Endpoint, Endpoints};
 pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 
-use crate::run::{ClaimOptions, Finished, Parked, RunRow, RunState, StopReason};
+use crate::run::{ClaimOptions, Finished, Parked, Run, RunRow, RunState, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};
 use crate::worker::environment::former_run;
 use crate::worker::isolation::Policy;
@@ -61,8 +62,6 @@ pub struct SupervisorOptions {
     pub tz: String,
     /// Whether workers are walled in; none asks for a wall wherever the kernel has one.
     pub isolation: Option<Policy>,
-    /// What leaves no worker.
-    pub scrubber: Scrubber,
 }
 
 /// Supervises the runs of this process. Cloning is cheap.
@@ -117,6 +116,8 @@ async fn begun(
 struct Live {
     transcript: Transcript,
     kill: Arc<Notify>,
+    /// What its texts pass, once its worker's secrets are known.
+    scrubber: Arc<OnceLock<Scrubber>>,
     end: watch::Receiver<Option<RunEnd>>,
 }
 
@@ -221,6 +222,10 @@ impl Supervisor {
                 "the task has no command line to run",
             ));
         }
+        if let Some(state) = tenant.credentials.awaited(&row).await? {
+            let agent = row.assignee.clone();
+            return Err(CommandError::SecretsLocked { task, agent, state });
+        }
         let session = self.session_of(&tenant, row.last_run).await?;
         // Before the claim: from there on the run has to have its owner.
         let begun = begun(&tenant, row.last_run).await?;
@@ -260,6 +265,7 @@ impl Supervisor {
         let live = Live {
             transcript: transcript.clone(),
             kill: Arc::new(Notify::new()),
+            scrubber: Arc::default(),
             end,
         };
         self.lock().insert(run, live.clone());
@@ -270,6 +276,8 @@ impl Supervisor {
             options: Arc::clone(&self.0.options),
             transcript,
             kill: live.kill,
+            scrubber: live.scrubber,
+            fallback: self.0.engine.scrubber(),
             clock: Arc::clone(&self.0.engine.environment().clock),
             processes: OnceLock::new(),
             by: asker.by,
@@ -307,7 +315,8 @@ impl Supervisor {
     ) -> Result<RunRow, CommandError> {
         let row = tenant.runs.get(run).await?;
         if row.outcome.is_none() {
-            let reason: Option<Scrubbed> = reason.map(|reason| self.0.options.scrubber.scrub(reason));
+            let scrubber = self.scrubber_of(tenant, &row.run).await?;
+            let reason: Option<Scrubbed> = reason.map(|reason| scrubber.scrub(reason));
             if let Some(task) = row.run.task {
                 tenant.tasks.cancel(by, task, reason).await?;
             }
@@ -351,10 +360,16 @@ impl Supervisor {
         self.live(run).is_some()
     }
 
-    /// What leaves no worker.
-    #[must_use]
-    pub fn scrubber(&self) -> &Scrubber {
-        &self.0.options.scrubber
+    /// What texts about a run pass: that of its worker while it is live here, else that of its agent.
+    ///
+    /// # Errors
+    /// As [`Credentials::scrubber`](crate::credentials::Credentials::scrubber).
+    pub async fn scrubber_of(&self, tenant: &Tenant, run: &Run) -> Result<Scrubber, CommandError> {
+        let live = self.live(run.id).and_then(|live| live.scrubber.get().cloned());
+        match live {
+            Some(scrubber) => Ok(scrubber),
+            None => tenant.credentials.scrubber(&run.agent).await,
+        }
     }
 
     /// How many runs this process supervises.

@@ -1,13 +1,17 @@
 //! What the API answers: views of rows, apart from how they are stored.
 
 mod agent;
+mod formats;
 mod gate;
 mod run;
+mod secret;
 mod session;
 mod task;
 
 pub use agent::AgentView;
+pub use formats::FormatsView;
 pub use gate::{DecisionView, GateView};
 pub use run::{ChunkView, RunView};
+pub use secret::{EffectiveView, SecretView, SlotView, VaultView};
 pub use session::SessionView;
 pub use task::TaskView;
