@@ -2,11 +2,12 @@
 
 use std::{ops::Range, sync::LazyLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, StartKind};
 use regex_automata::{Anchored, Input, meta::Regex};
 
 use super::{
     encoded,
+    heads::Heads,
     rules::{Anchor, Check, RULES, Rule},
 };
 
@@ -28,9 +29,21 @@ pub(super) enum Hint {
 
 /// The literals and patterns of all rules.
 pub(super) struct Matcher {
+    heads: Heads,
     literals: AhoCorasick,
     hints: Vec<Hint>,
+    /// For each literal, the rules of which one may stand where it does.
+    rules: Vec<Vec<usize>>,
     patterns: Vec<Regex>,
+}
+
+/// A literal in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Literal {
+    pub(super) place: Range<usize>,
+    /// What it announces.
+    pub(super) hint: Hint,
+    index: usize,
 }
 
 /// A credential: its place, and the rule's kind.
@@ -68,9 +81,14 @@ impl Matcher {
             }
         }
         add(KEY_BLOCK.to_vec(), Hint::KeyBlock);
+        let rules = literals.iter().map(|literal| rules_at(literal)).collect();
         Matcher {
+            heads: Heads::new(literals.iter().map(Vec::as_slice)),
+            rules,
             literals: AhoCorasick::builder()
                 .match_kind(MatchKind::LeftmostFirst)
+                // It is asked only at places that the heads tell.
+                .start_kind(StartKind::Anchored)
                 // Built once a process; five times as fast as what is chosen by size.
                 .kind(Some(AhoCorasickKind::DFA))
                 .build(&literals)
@@ -83,19 +101,32 @@ impl Matcher {
         }
     }
 
-    /// The first literal from `at` on: where it begins, and what it announces.
-    pub(super) fn next(&self, text: &[u8], at: usize) -> Option<(Range<usize>, Hint)> {
-        let found = self.literals.find(text.get(at..)?)?;
-        Some((
-            at + found.start()..at + found.end(),
-            self.hints[found.pattern().as_usize()],
-        ))
+    /// The first literal from `at` on.
+    pub(super) fn next(&self, text: &[u8], mut at: usize) -> Option<Literal> {
+        // Ends with the text.
+        loop {
+            at = self.heads.next(text, at)?;
+            let here = aho_corasick::Input::new(text)
+                .range(at..)
+                .anchored(aho_corasick::Anchored::Yes);
+            if let Some(found) = self.literals.find(here) {
+                let index = found.pattern().as_usize();
+                return Some(Literal {
+                    place: found.range(),
+                    hint: self.hints[index],
+                    index,
+                });
+            }
+            at += 1;
+        }
     }
 
     /// The longest match of any rule for what stands at `literal`, within `run`.
-    pub(super) fn plain(&self, text: &[u8], literal: usize, run: &Range<usize>) -> Option<Hit> {
+    pub(super) fn plain(&self, text: &[u8], found: &Literal, run: &Range<usize>) -> Option<Hit> {
+        let literal = found.place.start;
         let rest = &text[literal..run.end];
-        let fits = RULES.iter().enumerate().filter_map(|(index, rule)| {
+        let fits = self.rules[found.index].iter().filter_map(|index| {
+            let (index, rule) = (*index, &RULES[*index]);
             let stands = |literal: &&&str| rest.starts_with(literal.as_bytes());
             let longest = rule
                 .literals
@@ -121,6 +152,10 @@ impl Matcher {
             return None;
         }
         let end = run.end.min(start + rule.length_max);
+        // Most addresses have no user: no need to ask the pattern.
+        if rule.literals[0] == "://" && !text[start..end].contains(&b'@') {
+            return None;
+        }
         let input = Input::new(text).range(start..end).anchored(Anchored::Yes);
         // Most of what has a literal is no match, and captures are dear.
         self.patterns[index].search_half(&input)?;
@@ -140,6 +175,16 @@ const LITERAL_MIN: usize = 4;
 
 /// What the BEGIN line of a private key ends with.
 pub(super) const KEY_BLOCK: &[u8] = b"KEY-----";
+
+/// The rules of which a literal may stand where this one does: it begins with it, or the other way round.
+fn rules_at(literal: &[u8]) -> Vec<usize> {
+    let meets = |other: &&str| literal.starts_with(other.as_bytes()) || other.as_bytes().starts_with(literal);
+    let rules = RULES.iter().enumerate();
+    rules
+        .filter(|(_, rule)| rule.literals.iter().any(|other| meets(other)))
+        .map(|(index, _)| index)
+        .collect()
+}
 
 fn digits_before(text: &[u8], at: usize, floor: usize) -> usize {
     let digits = text[floor..at]

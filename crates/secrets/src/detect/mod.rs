@@ -5,6 +5,7 @@
 //! chunks change nothing. Private-key blocks go line by line.
 
 mod encoded;
+mod heads;
 mod matcher;
 mod pem;
 mod rules;

@@ -46,6 +46,9 @@ pub(super) struct Rule {
     pub(super) source: &'static str,
 }
 
+/// The fewest bytes of a literal.
+pub(super) const LITERAL_BYTES_MIN: usize = 3;
+
 /// The most bytes of a match.
 pub(super) const FORMAT_MAX: usize = 512;
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     FormatCounts, Formats, encoded,
-    matcher::{Hint, Hit, KEY_BLOCK, MATCHER},
+    matcher::{Hint, Hit, KEY_BLOCK, Literal, MATCHER},
     pem::{Block, Now, Show},
     rules::{Anchor, JWT_MAX, LINE_MAX, RULES},
 };
@@ -57,24 +57,23 @@ impl Work {
         &self.counts
     }
 
-    pub(crate) fn push(&mut self, text: &[u8]) -> Vec<u8> {
+    pub(crate) fn push(&mut self, text: &[u8], out: &mut Vec<u8>) {
         self.buffer.extend_from_slice(text);
-        self.settle(false)
+        self.settle(false, out);
     }
 
-    pub(crate) fn end(&mut self) -> Vec<u8> {
-        self.settle(true)
+    pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
+        self.settle(true, out);
     }
 
-    fn settle(&mut self, is_ended: bool) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.held().len());
+    fn settle(&mut self, is_ended: bool, out: &mut Vec<u8>) {
         loop {
             if let Some(block) = &mut self.block {
                 let show = match self.formats {
                     Formats::Strict => Show::Marker,
                     Formats::OwnOnly | Formats::Off => Show::AsItIs,
                 };
-                match block.take(&self.buffer[self.gone..], is_ended, show, &mut out) {
+                match block.take(&self.buffer[self.gone..], is_ended, show, out) {
                     Now::Within(taken) => {
                         self.gone += taken;
                         break;
@@ -86,7 +85,7 @@ impl Work {
                 }
             }
             let scan = self.scan(is_ended);
-            self.release(&scan, &mut out);
+            self.release(&scan, out);
             if !scan.block {
                 break;
             }
@@ -96,7 +95,6 @@ impl Work {
         let cut = self.gone.saturating_sub(CONTEXT);
         self.buffer.drain(..cut);
         self.gone -= cut;
-        out
     }
 
     fn scan(&self, is_ended: bool) -> Scan {
@@ -112,7 +110,8 @@ impl Work {
         };
         let mut run = self.gone..self.gone;
         let mut at = self.gone;
-        while let Some((literal, hint)) = MATCHER.next(text, at) {
+        while let Some(found) = MATCHER.next(text, at) {
+            let (literal, hint) = (&found.place, found.hint);
             at = literal.start + 1;
             if literal.start >= run.end {
                 run = run_at(text, literal.start, run.end);
@@ -133,10 +132,10 @@ impl Work {
                     scan.settled = run.start;
                     break;
                 };
-                scan.note(MATCHER.plain(text, literal.start, &line), &run, &mut at);
+                scan.note(MATCHER.plain(text, &found, &line), &run, &mut at);
                 continue;
             }
-            let hit = find(hint, text, literal.start, &run);
+            let hit = find(&found, text, &run);
             scan.note(hit, &run, &mut at);
         }
         scan.drop_open();
@@ -187,9 +186,10 @@ fn is_line(hint: Hint) -> bool {
     matches!(hint, Hint::Plain(rule) if RULES[rule].anchor == Anchor::Line)
 }
 
-fn find(hint: Hint, text: &[u8], literal: usize, run: &Range<usize>) -> Option<Hit> {
-    match hint {
-        Hint::Plain(_) => MATCHER.plain(text, literal, run),
+fn find(found: &Literal, text: &[u8], run: &Range<usize>) -> Option<Hit> {
+    let literal = found.place.start;
+    match found.hint {
+        Hint::Plain(_) => MATCHER.plain(text, found, run),
         Hint::Base64(rule) => {
             let place = encoded::base64_run(text, literal, run);
             let decoded = encoded::base64_decoded(&text[place.clone()]);

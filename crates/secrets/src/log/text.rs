@@ -89,13 +89,9 @@ fn under_key(text: &str, at: usize, keys: &MaskKeys) -> Option<(Place, String)> 
                 let end = rest.map_or(text.len(), |rest| place.start + rest);
                 return Some((place.start..end, MASK.to_owned()));
             }
-            let is_masked = if !key.quote.is_empty() {
-                true
-            } else if text.as_bytes()[at] == b'=' && is_close {
-                true
-            } else {
-                !(key.name == "secret" && is_name(word)) && is_telling(word)
-            };
+            let is_value = !key.quote.is_empty() || (text.as_bytes()[at] == b'=' && is_close);
+            let is_reference = key.name == "secret" && is_name(word);
+            let is_masked = is_value || (!is_reference && is_telling(word));
             is_masked.then(|| (place, format!("{0}{MASK}{0}", key.quote)))
         }
     }

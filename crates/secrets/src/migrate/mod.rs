@@ -2,6 +2,7 @@
 
 mod destroy;
 mod key;
+mod plan;
 mod quarantine;
 mod record;
 mod run;

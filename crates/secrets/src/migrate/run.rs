@@ -1,14 +1,13 @@
 //! A migration: checked whole, then page by page, each page one commit with how far it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use data_encoding::HEXLOWER;
 use dormouse_filesystem::{RecordError, ScopedBatch, Tenant, Versioned};
-use sha2::{Digest, Sha256};
 
+use super::plan::{Plan, quarantine_id, readable, shown, sorted, source_of};
 use super::quarantine::known;
 use super::{
-    LEGACY_LAYOUT_MAX, Legacy, LegacyKey, LegacyOwner, LegacyRow, MigrationRow, QuarantineId, QuarantineRow,
+    LEGACY_LAYOUT_MAX, Legacy, LegacyOwner, LegacyRow, MigrationRow, QuarantineId, QuarantineRow,
     Quarantined, Unplaced, quarantine_bound,
 };
 use crate::error::is_conflict;
@@ -17,8 +16,8 @@ use crate::ring::Ring;
 use crate::row::{Live, QUARANTINE_FOR, SecretRow};
 use crate::secrets::{Going, PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, unreadable};
 use crate::{
-    AgentAt, Call, Change, PutMeta, Secret, SecretCategory, SecretError, SecretRef, Short, VALUE_MAX,
-    VALUE_MIN, VaultEvent,
+    AgentAt, Call, Change, PutMeta, Secret, SecretCategory, SecretError, SecretRef, Short, VALUE_MIN,
+    VaultEvent,
 };
 
 /// Rows of one commit, at most.
@@ -27,8 +26,6 @@ const PAGE: usize = 100;
 const PAGE_BYTES: usize = 256 * 1024;
 /// How often a page is read again after others were first.
 const ATTEMPTS: usize = 8;
-/// The most characters of a key that are told.
-const KEY_SHOWN_MAX: usize = 160;
 
 /// What a migration came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +36,7 @@ pub struct Migrated {
     pub there: Vec<SecretRef>,
     /// Set aside for 7 days, by this call or one before.
     pub quarantined: Vec<Quarantined>,
-    /// Keys without a value that could be read, or with one longer than [`VALUE_MAX`]: they are in the source alone.
+    /// Keys without a value that could be read, or with one longer than [`VALUE_MAX`](crate::VALUE_MAX): they are in the source alone.
     pub unreadable: Vec<String>,
 }
 
@@ -67,12 +64,6 @@ impl From<RecordError> for MigrateError {
     fn from(error: RecordError) -> Self {
         Self::Secret(error.into())
     }
-}
-
-/// A source whose keys are all understood, sorted by key.
-struct Plan<'a> {
-    rows: Vec<(&'a LegacyRow, Result<SecretRef, Unplaced>)>,
-    source: String,
 }
 
 enum Fate {
@@ -426,89 +417,4 @@ impl Secrets {
             until: call.now + QUARANTINE_FOR,
         })
     }
-}
-
-/// The rows by key, and where each is to go; all keys are understood, or none is taken.
-fn sorted<'a>(
-    legacy: &'a Legacy,
-    owner: &LegacyOwner,
-) -> Result<Vec<(&'a LegacyRow, Result<SecretRef, Unplaced>)>, MigrateError> {
-    let mut rows: Vec<(&LegacyRow, LegacyKey)> = legacy
-        .rows
-        .iter()
-        .map(|row| (row, LegacyKey::read(&row.key)))
-        .collect();
-    rows.sort_by(|(left, _), (right, _)| left.key.cmp(&right.key));
-    if let Some((row, _)) = rows.iter().find(|(_, key)| *key == LegacyKey::UnknownTag) {
-        return Err(MigrateError::UnknownTag { key: shown(&row.key) });
-    }
-    let scoped: BTreeSet<_> = rows
-        .iter()
-        .filter_map(|(_, key)| match key {
-            LegacyKey::Scoped(at) => Some(at.name.clone()),
-            LegacyKey::Unscoped(_) | LegacyKey::Invalid | LegacyKey::UnknownTag => None,
-        })
-        .collect();
-    // In the store of one agent, its own row wins over one that it held as shared.
-    let own: BTreeSet<_> = rows
-        .iter()
-        .filter_map(|(_, key)| match key {
-            LegacyKey::Scoped(at) if at.scope != crate::SecretScope::InstanceShared => Some(at.name.clone()),
-            _ => None,
-        })
-        .collect();
-    let leads = |key: &LegacyKey| match (key, key.leads_to(owner)) {
-        (LegacyKey::Unscoped(name), _) if scoped.contains(name) => Err(Unplaced::Shadowed),
-        (LegacyKey::Scoped(at), Some(_))
-            if matches!(owner, LegacyOwner::Agent(_))
-                && at.scope == crate::SecretScope::InstanceShared
-                && own.contains(&at.name) =>
-        {
-            Err(Unplaced::Shadowed)
-        }
-        (_, Some(at)) => Ok(at),
-        (LegacyKey::Scoped(_), None) => Err(Unplaced::ForeignAgent),
-        (_, None) => Err(Unplaced::InvalidKey),
-    };
-    Ok(rows.into_iter().map(|(row, key)| (row, leads(&key))).collect())
-}
-
-/// What tells the source from every other, under a key of the tenant.
-fn source_of(ring: &Ring, legacy: &Legacy, owner: &LegacyOwner) -> Result<String, SecretError> {
-    let mut rows: Vec<&LegacyRow> = legacy.rows.iter().collect();
-    rows.sort_by(|left, right| left.key.cmp(&right.key));
-    let head = format!("migration {} {owner:?}", legacy.layout);
-    let metas: Vec<String> = rows
-        .iter()
-        .map(|row| format!("{:?} {}", row.meta, row.value.is_some()))
-        .collect();
-    let parts = rows.iter().zip(&metas).flat_map(|(row, meta)| {
-        let value = row.value.as_ref().map_or(&[][..], Secret::expose);
-        [row.key.as_slice(), value, meta.as_bytes()]
-    });
-    let digest = ring.digest(std::iter::once(head.as_bytes()).chain(parts));
-    digest.map_err(|_| SecretError::Key(Box::new(crate::KeyError::WrongKey)))
-}
-
-fn quarantine_id(source: &str, row: &LegacyRow) -> QuarantineId {
-    QuarantineId {
-        source: source.to_owned(),
-        row: HEXLOWER.encode(&Sha256::digest(&row.key)[..16]),
-    }
-}
-
-/// The value, if it is there and one may be as long.
-fn readable(row: &LegacyRow) -> Option<&Secret> {
-    row.value
-        .as_ref()
-        .filter(|value| value.expose().len() <= VALUE_MAX)
-}
-
-/// The key as it may be printed.
-fn shown(key: &[u8]) -> String {
-    let text = String::from_utf8_lossy(key).replace('\0', "\\0");
-    let chars = text
-        .chars()
-        .map(|char| if char.is_control() { '\u{fffd}' } else { char });
-    chars.take(KEY_SHOWN_MAX).collect()
 }

@@ -137,7 +137,9 @@ impl Set {
                 };
                 let first = self.back(text, place, reach as usize, tried);
                 for start in first..(place + 1).min(tail) {
-                    self.begin(text, start, is_ended, &mut found);
+                    if self.exact.may_begin(text, start) || self.wrapped.may_begin(text, start) {
+                        self.begin(text, start, is_ended, &mut found);
+                    }
                 }
                 tried = tried.max((place + 1).min(tail));
             }

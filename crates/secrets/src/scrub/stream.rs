@@ -52,14 +52,25 @@ impl ScrubStream {
     /// Takes the next bytes of the stream and gives those that are settled.
     #[must_use = "these bytes are in no later answer"]
     pub fn push(&mut self, chunk: &[u8]) -> ScrubbedBytes {
-        let clean = match &mut self.values {
-            None => chunk.to_vec(),
-            Some(work) => work.push(chunk),
-        };
-        ScrubbedBytes::from_clean(match &mut self.formats {
-            None => clean,
-            Some(work) => work.push(&clean),
-        })
+        let mut out = Vec::with_capacity(self.held_len() + chunk.len());
+        match (&mut self.values, &mut self.formats) {
+            (None, None) => out.extend_from_slice(chunk),
+            (Some(values), None) => values.push(chunk, &mut out),
+            (None, Some(formats)) => {
+                for block in chunk.chunks(BLOCK) {
+                    formats.push(block, &mut out);
+                }
+            }
+            (Some(values), Some(formats)) => {
+                let mut clean = Zeroizing::new(Vec::with_capacity(BLOCK));
+                for block in chunk.chunks(BLOCK) {
+                    clean.clear();
+                    values.push(block, &mut clean);
+                    formats.push(&clean, &mut out);
+                }
+            }
+        }
+        ScrubbedBytes::from_clean(out)
     }
 
     /// Ends the stream and gives what was held back.
@@ -75,8 +86,9 @@ impl ScrubStream {
         let Some(mut work) = self.formats else {
             return (ScrubbedBytes::from_clean(clean), FormatCounts::new());
         };
-        let mut end = work.push(&clean);
-        end.extend(work.end());
+        let mut end = Vec::with_capacity(work.held().len() + clean.len());
+        work.push(&clean, &mut end);
+        work.end(&mut end);
         (ScrubbedBytes::from_clean(end), work.counts().clone())
     }
 
@@ -163,14 +175,12 @@ impl Work {
         &self.buffer[self.gone..]
     }
 
-    fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.held().len() + chunk.len());
+    fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         for block in chunk.chunks(BLOCK) {
             self.buffer.extend_from_slice(block);
             self.find(Tail::Open);
-            self.settle(Tail::Open, &mut out);
+            self.settle(Tail::Open, out);
         }
-        out
     }
 
     fn end(&mut self) -> Vec<u8> {

@@ -75,6 +75,21 @@ impl Table {
         self.strings.iter().map(|string| string.len()).max().unwrap_or(0)
     }
 
+    /// Whether a string may begin at `start`: a look at four bytes, as most places are told by that.
+    #[inline]
+    pub(super) fn may_begin(&self, text: &[u8], start: usize) -> bool {
+        let Some(Ok(head)) = text.get(start..start + HEAD).map(<[u8; HEAD]>::try_from) else {
+            return true;
+        };
+        match self.reading {
+            Reading::Exact => {}
+            Reading::Unwrapped { .. } if is_dropped(head[0]) => return false,
+            Reading::Unwrapped { .. } if head.iter().any(|byte| is_dropped(*byte)) => return true,
+            Reading::Unwrapped { .. } => {}
+        }
+        self.maybe[hash(head) & (self.maybe.len() - 1)]
+    }
+
     /// Tells `found` each string that begins at `start`, with the end of its last byte. A walk over more
     /// than `extent_max` bytes of text is over.
     pub(super) fn walk(

@@ -197,9 +197,13 @@ fn add(
     Ok(())
 }
 
+/// An export, written.
+#[cfg(feature = "fuzz")]
+pub(crate) type Written = Zeroizing<Vec<u8>>;
+
 /// What was read, written, and what is read and written of that: for fuzzing. None for what is not believed.
 #[cfg(feature = "fuzz")]
-pub(crate) fn read_lines(bytes: &[u8]) -> Option<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>)> {
+pub(crate) fn read_lines(bytes: &[u8]) -> Option<(Written, Written)> {
     let written = |bytes: &[u8]| {
         let parsed = read(bytes).ok()?;
         Some(write("t", Timestamp::UNIX_EPOCH, parsed.entries))
