@@ -18,6 +18,8 @@ mod program;
 mod readme;
 mod recovery;
 mod run;
+mod secrets;
+mod secrets_crash;
 mod server;
 mod stores;
 mod wait;

@@ -29,6 +29,13 @@ fn all_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Whether nobody else can read a file.
+#[track_caller]
+pub(crate) fn is_ours_alone(file: &Path) {
+    let mode = fs::metadata(file).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode & 0o177, 0, "{} has mode {mode:o}", file.display());
+}
+
 #[test]
 fn under_umask_0_folders_are_0700_and_files_0600() {
     let home = Home::new();

@@ -11,8 +11,8 @@ use clap::Args;
 
 use crate::{shell, workspace};
 
-/// The package, a workspace of its own.
-const PACKAGE: &str = "crates/filesystem/fuzz";
+/// The packages, each a workspace of its own.
+const PACKAGES: [&str; 2] = ["crates/filesystem/fuzz", "crates/secrets/fuzz"];
 /// What cargo-fuzz tells rustc, without a sanitizer: nothing in the crate is unsafe.
 const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -26,7 +26,7 @@ const MEMORY_MAX: u32 = 2048;
 /// What to run, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Only these targets: the names of the folders in crates/filesystem/fuzz/corpus
+    /// Only these targets: the names of the folders in crates/*/fuzz/corpus; `secrets:keys` is that of one crate
     targets: Vec<String>,
     /// How long each is run
     #[arg(long, default_value_t = 60)]
@@ -35,39 +35,71 @@ pub(crate) struct Options {
 
 /// Builds the targets and runs them one after the other; exits with 1 if any found something.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let package = workspace::root().join(PACKAGE);
-    let all = match targets(&package.join("targets")) {
-        Ok(all) => all,
-        Err(error) => return failed(&format!("{PACKAGE}/targets cannot be read: {error}")),
-    };
-    let chosen = if options.targets.is_empty() {
-        &all
-    } else {
-        &options.targets
-    };
-    if let Some(unknown) = chosen.iter().find(|name| !all.contains(name)) {
+    let mut all = Vec::new();
+    for package in PACKAGES {
+        match targets(&workspace::root().join(package).join("targets")) {
+            Ok(names) => all.extend(names.into_iter().map(|name| Target { package, name })),
+            Err(error) => return failed(&format!("{package}/targets cannot be read: {error}")),
+        }
+    }
+    if let Some(unknown) = options
+        .targets
+        .iter()
+        .find(|said| !all.iter().any(|target| target.is(said)))
+    {
+        let all: Vec<String> = all.iter().map(Target::said).collect();
         return failed(&format!(
             "there is no target {unknown}; there are {}",
             all.join(", ")
         ));
     }
+    let is_chosen =
+        |target: &Target| options.targets.is_empty() || options.targets.iter().any(|said| target.is(said));
+    all.retain(is_chosen);
     let (Some(folder), Some(triple)) = (target_folder(), host()) else {
         return failed("cargo and rustc do not say where and for what they build");
     };
-    if !shell::run(&mut build(&package, &folder, &triple)).is_ok {
-        return failed("the targets cannot be built (libFuzzer is C++: a C++ compiler has to be there)");
-    }
-    let programs = folder.join(triple).join("release");
-    let found: Vec<&String> = chosen
+    for package in PACKAGES
         .iter()
-        .filter(|name| !is_clean(name, &programs.join(name), &package, &folder, options.seconds))
-        .collect();
-    println!("\n{} passed, {} failed", chosen.len() - found.len(), found.len());
-    if found.is_empty() {
+        .filter(|package| all.iter().any(|target| target.package == **package))
+    {
+        let (root, folder) = (workspace::root().join(package), folder.join(crate_of(package)));
+        if !shell::run(&mut build(&root, &folder, &triple)).is_ok {
+            return failed("the targets cannot be built (libFuzzer is C++: a C++ compiler has to be there)");
+        }
+    }
+    let failures = all
+        .iter()
+        .filter(|target| !is_clean(target, &folder, &triple, options.seconds))
+        .count();
+    println!("\n{} passed, {failures} failed", all.len() - failures);
+    if failures == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// One of them.
+struct Target {
+    package: &'static str,
+    name: String,
+}
+
+impl Target {
+    /// As it is said: `secrets:keys`.
+    fn said(&self) -> String {
+        format!("{}:{}", crate_of(self.package), self.name)
+    }
+
+    fn is(&self, said: &str) -> bool {
+        self.name == said || self.said() == said
+    }
+}
+
+/// The crate of a package: `secrets`.
+fn crate_of(package: &str) -> &str {
+    package.split('/').nth(1).unwrap_or(package)
 }
 
 fn failed(why: &str) -> ExitCode {
@@ -116,8 +148,11 @@ fn build(package: &Path, folder: &Path, triple: &str) -> Command {
     command
 }
 
-fn is_clean(name: &str, program: &Path, package: &Path, folder: &Path, seconds: u32) -> bool {
-    println!("\n=== {name}");
+fn is_clean(target: &Target, folder: &Path, triple: &str, seconds: u32) -> bool {
+    println!("\n=== {}", target.said());
+    let (name, folder) = (&target.name, folder.join(crate_of(target.package)));
+    let program = &folder.join(triple).join("release").join(name);
+    let package = workspace::root().join(target.package);
     let (inputs, found) = (folder.join("inputs").join(name), folder.join("found").join(name));
     if let Err(error) = std::fs::create_dir_all(&inputs).and_then(|()| std::fs::create_dir_all(&found)) {
         eprintln!("error: {error}");
@@ -135,9 +170,10 @@ fn is_clean(name: &str, program: &Path, package: &Path, folder: &Path, seconds: 
     let is_clean = shell::run(&mut command).is_ok;
     if !is_clean {
         eprintln!(
-            "{name} found something: {} INPUT says it again; the input belongs into {PACKAGE}/corpus/{name}, \
+            "{name} found something: {} INPUT says it again; the input belongs into {}/corpus/{name}, \
              so that the tests keep it",
-            program.display()
+            program.display(),
+            target.package
         );
     }
     is_clean
@@ -149,11 +185,13 @@ mod tests {
 
     #[test]
     fn every_target_has_inputs_to_begin_with() {
-        let package = workspace::root().join(PACKAGE);
-        let targets = targets(&package.join("targets")).unwrap();
-        assert!(!targets.is_empty());
-        for target in targets {
-            assert!(package.join("corpus").join(&target).is_dir(), "{target}");
+        for package in PACKAGES {
+            let package = workspace::root().join(package);
+            let targets = targets(&package.join("targets")).unwrap();
+            assert!(!targets.is_empty());
+            for target in targets {
+                assert!(package.join("corpus").join(&target).is_dir(), "{target}");
+            }
         }
     }
 }

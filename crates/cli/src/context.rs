@@ -25,6 +25,8 @@ pub struct Context {
     pub config: Config,
     /// The configuration file.
     pub config_file: PathBuf,
+    /// The file with the key that opens the secrets.
+    pub key_file: PathBuf,
     /// Every path of the store.
     pub places: StorePlaces,
     /// The server that was named, if one was.
@@ -54,7 +56,11 @@ impl Context {
             (None, None) => None,
         };
         let named = global.config.as_deref().map(|path| environment.absolute(path));
+        let key_file = config
+            .text("secrets.key_file")
+            .map_or(places.key.clone(), PathBuf::from);
         let context = Self {
+            key_file,
             config_file: named.unwrap_or_else(|| places.config.clone()),
             places: places_of(&places, &config),
             token_file: global
@@ -70,6 +76,7 @@ impl Context {
         // Settings that do not go together are refused before anything is made.
         store::options(&context)?;
         store::behaviour(&context)?;
+        context.check_key_file()?;
         Ok(context)
     }
 
@@ -77,7 +84,6 @@ impl Context {
     #[must_use]
     pub fn closed(&self) -> Vec<PathBuf> {
         let places = &self.places;
-        let key = self.config_file.with_file_name("secrets.key");
         [
             places.workspaces.clone(),
             places.state_root.clone(),
@@ -85,8 +91,30 @@ impl Context {
         ]
         .into_iter()
         .chain(places.store.clone())
-        .chain([self.config_file.clone(), key])
+        .chain([self.config_file.clone(), self.key_file.clone()])
         .collect()
+    }
+
+    /// A key beside what it opens protects nothing, and would be in each backup.
+    fn check_key_file(&self) -> Result<(), Problem> {
+        let places = &self.places;
+        let folders = [Some(&places.data), places.store.as_ref()];
+        match folders
+            .into_iter()
+            .flatten()
+            .find(|folder| self.key_file.starts_with(folder))
+        {
+            None => Ok(()),
+            Some(folder) => Err(Problem::new(
+                Code::Config,
+                format!(
+                    "secrets.key_file: {} is in {}, with the store that it opens",
+                    self.key_file.display(),
+                    folder.display()
+                ),
+            )
+            .hint("name a file elsewhere; without secrets.key_file it is in the configuration folder")),
+        }
     }
 
     /// The header that says whose part of the store is meant.

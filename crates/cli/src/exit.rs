@@ -45,7 +45,10 @@ pub const TABLE: &[(Exit, &str)] = &[
     (Exit::Failed, "failed, or a check failed; the outcome Failed"),
     (Exit::Refused, "usage, configuration or input refused"),
     (Exit::NotFound, "not found, or not visible"),
-    (Exit::NotAllowed, "not allowed, or no token"),
+    (
+        Exit::NotAllowed,
+        "not allowed, no token, wrong key, secrets locked",
+    ),
     (Exit::Waiting, "waits for a human"),
     (Exit::NotReady, "no owner, server or store ready in time"),
     (

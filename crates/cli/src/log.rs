@@ -1,10 +1,24 @@
-//! The program's own log, on stderr: what is wrong always, more with `-v`.
+//! The program's own log, on stderr: what is wrong always, more with `-v`. No value of a secret that is open in this
+//! process is in it, nor in a panic.
 
+use std::sync::LazyLock;
+
+use dormouse_secrets::{LogForm, OpenValues, PanicText, install_panic_hook, scrub_layer};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::environment::Environment;
 use crate::output::Ui;
 use crate::problem::{Code, Problem};
+
+/// The values that are open in this process. Its log and its panics are the process's too.
+static OPEN: LazyLock<OpenValues> = LazyLock::new(OpenValues::default);
+
+/// What keeps values out of what this process says: whoever opens one tells it first.
+pub(crate) fn open_values() -> OpenValues {
+    OPEN.clone()
+}
 
 /// Begins to log. `DORMOUSE_LOG` says exactly what, as in `dormouse_engine=debug`; `-v` says how much.
 ///
@@ -13,8 +27,8 @@ use crate::problem::{Code, Problem};
 pub(crate) fn begin(verbose: u8, environment: &Environment, ui: &Ui) -> Result<(), Problem> {
     let by_flag = match verbose {
         0 => "warn",
-        1 => "warn,dormouse_cli=info,dormouse_engine=info,dormouse_filesystem=info",
-        _ => "info,dormouse_cli=debug,dormouse_engine=debug,dormouse_filesystem=debug",
+        1 => "warn,dormouse_cli=info,dormouse_engine=info,dormouse_filesystem=info,dormouse_secrets=info",
+        _ => "info,dormouse_cli=debug,dormouse_engine=debug,dormouse_filesystem=debug,dormouse_secrets=debug",
     };
     let said = environment
         .get("DORMOUSE_LOG")
@@ -23,11 +37,12 @@ pub(crate) fn begin(verbose: u8, environment: &Environment, ui: &Ui) -> Result<(
         Problem::new(Code::Config, format!("DORMOUSE_LOG: {error}"))
             .hint("write levels, as in warn,dormouse_engine=debug")
     })?;
+    let values = open_values();
+    install_panic_hook(&values, |_| PanicText::Whole);
     // A second one in this process is of no use and does no harm.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(ui.is_coloured)
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(scrub_layer(&values, LogForm::Text).with_ansi(ui.is_coloured))
         .try_init();
     Ok(())
 }

@@ -31,6 +31,10 @@ pub enum Code {
     Unauthorized,
     /// Not this caller.
     Forbidden,
+    /// A key that opens nothing.
+    WrongKey,
+    /// Secrets are locked.
+    Locked,
     /// A human is asked first.
     NeedsApproval,
     /// The record's state refuses.
@@ -86,6 +90,8 @@ impl Code {
             Self::Gap => ("gap", 410, "the log does not keep these positions"),
             Self::Unauthorized => ("unauthorized", 401, "no valid token"),
             Self::Forbidden => ("forbidden", 403, "not allowed"),
+            Self::WrongKey => ("wrong_key", 403, "the key opens nothing"),
+            Self::Locked => ("locked", 423, "the secrets are locked"),
             Self::NeedsApproval => ("needs_approval", 409, "a human is asked first"),
             Self::State => ("state", 409, "the state refuses"),
             Self::Exists => ("exists", 409, "it exists"),
@@ -203,6 +209,21 @@ impl Problem {
     #[must_use]
     pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
+        self
+    }
+
+    /// Without values of secrets that are open in this process, and without credentials of a known shape: as it may
+    /// leave the process.
+    #[must_use]
+    pub fn scrubbed(mut self) -> Self {
+        let values = crate::log::open_values();
+        let document = &mut *self.0;
+        let texts = std::iter::once(&mut document.detail)
+            .chain(&mut document.hint)
+            .chain(document.errors.iter_mut().map(|error| &mut error.message));
+        for text in texts {
+            *text = values.scrub(text).into_string();
+        }
         self
     }
 

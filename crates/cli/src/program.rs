@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 
 use crate::args::{self, Cli, Command, Gate};
-use crate::command;
+use crate::command::{self, Given};
 use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -38,6 +38,7 @@ fn conclude(done: Result<Exit>, ui: &Ui) -> Exit {
         Ok(exit) => exit,
         Err(Failure::StdoutClosed) => Exit::Done,
         Err(Failure::Problem(problem)) => {
+            let problem = problem.scrubbed();
             ui.problem(&problem);
             problem.exit()
         }
@@ -94,6 +95,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Task(_)
         | Command::Runs(_)
         | Command::Agent(_)
+        | Command::Secret(_)
         | Command::Gate(_)
         | Command::Session(_)
         | Command::Events(_)
@@ -120,7 +122,15 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
     if let Command::Store(store) = &cli.command {
         return with_runtime(command::store(store, &context));
     }
-    with_runtime(command::with_store(cli.command, &context))
+    let given = match &cli.command {
+        Command::Secret(secret) => match command::given(secret, ui)? {
+            Given::Nothing => None,
+            Given::Value(value) => Some(value),
+            Given::Interrupted => return Ok(Exit::Cancelled),
+        },
+        _ => None,
+    };
+    with_runtime(command::with_store(cli.command, given, &context))
 }
 
 /// A worker has its own endpoint. The owner refuses it in any case; this says so before anything is opened.

@@ -70,6 +70,13 @@ impl Random {
     }
 }
 
+/// The keys and nonces of secrets come from the same source.
+impl dormouse_secrets::Random for Random {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.with(|rng| rng.fill_bytes(bytes));
+    }
+}
+
 impl fmt::Debug for Random {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Random")

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use dormouse_secrets::{PER_SCOPE_MAX, SecretName};
 use serde::{Deserialize, Serialize};
 
 use crate::worker::isolation::Policy;
@@ -37,6 +38,9 @@ pub struct CommandSpec {
     /// Further variables of the worker's environment; never credentials, those are leased.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// The secrets the worker gets, each of them; where none is named, what its agent's configuration says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
     /// What the worker reads on standard input.
     #[serde(default)]
     pub stdin: Stdin,
@@ -121,6 +125,12 @@ pub enum InvalidCommand {
         /// Its bytes.
         bytes: usize,
     },
+    /// More secrets than an agent can have.
+    #[error("secrets: has {found} names, at most {PER_SCOPE_MAX} are taken")]
+    TooManySecrets {
+        /// How many there are.
+        found: usize,
+    },
     /// A NUL byte in an argument, a variable or a path.
     #[error("{field}: holds a NUL byte")]
     Nul {
@@ -163,6 +173,7 @@ impl CommandSpec {
             argv,
             cwd: None,
             env: BTreeMap::new(),
+            secrets: Vec::new(),
             stdin: Stdin::default(),
             isolation: None,
             read: Vec::new(),
@@ -208,6 +219,10 @@ impl CommandSpec {
             return Err(InvalidCommand::TooLong { bytes });
         }
         self.check_nul()?;
+        if self.secrets.len() > PER_SCOPE_MAX {
+            let found = self.secrets.len();
+            return Err(InvalidCommand::TooManySecrets { found });
+        }
         check_clock("wall_clock_ms", self.wall_clock_ms, CLOCK_MIN, CLOCK_MAX)?;
         if let Some(idle) = self.idle_timeout_ms {
             check_clock("idle_timeout_ms", idle, CLOCK_MIN, CLOCK_MAX)?;

@@ -4,16 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
-use dormouse_filesystem::{CommitError, Committed, Deadline, Log, Namespace, RecordStore, Tenant, Version};
+use dormouse_filesystem::{
+    CommitError, Committed, Deadline, Log, Namespace, RecordStore, Records, Tenant, Version, Versioned,
+};
+use dormouse_secrets::{Call, Formats, Scrubber, Secrets};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::agent::{Agent, AgentState};
+use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
 use crate::run::{Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::Creations;
-use crate::{CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
+use crate::{AgentName, CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
 
 /// One tenant's part of the store, and what commands need beside it.
 #[derive(Debug)]
@@ -40,6 +46,14 @@ pub(crate) struct Core {
     pub(crate) switches: Switches,
     /// Where deadlines are said.
     pub(crate) due: Arc<DueHint>,
+    /// Its credentials.
+    pub(crate) secrets: Secrets,
+    /// What is done about credentials that nobody registered, where an agent's configuration does not say.
+    pub(crate) formats: Formats,
+    /// Takes out of a text what needs no vault: shapes of credentials.
+    pub(crate) scrubber: Scrubber,
+    /// The events of the installation.
+    pub(crate) system_events: Log,
     /// The engine's own tasks, joined by its close.
     pub(crate) background: TaskTracker,
     /// Whether no other process can write the store meanwhile.
@@ -121,6 +135,42 @@ impl Core {
             self.due.sooner(at);
         }
         committed
+    }
+
+    /// A call of the secrets' verbs, now, which is told as a command of its own.
+    pub(crate) fn call_of_secrets(&self, by: &Principal) -> Call {
+        let now = self.environment.clock.now();
+        self.told_call(by, now, OpId::make(now, &self.environment.random))
+    }
+
+    /// The same, as a part of a draft's command.
+    pub(crate) fn call_of_draft(&self, draft: &Draft) -> Call {
+        self.told_call(draft.actor(), draft.now(), draft.op())
+    }
+
+    fn told_call(&self, by: &Principal, now: Timestamp, op: OpId) -> Call {
+        let journal = EventJournal {
+            tenant: self.tenant.clone(),
+            events: self.events.clone(),
+            system: self.system_events.clone(),
+            now,
+            op,
+            actor: by.clone(),
+            random: Arc::clone(&self.environment.random),
+        };
+        Call::told(now, Arc::new(journal))
+    }
+
+    /// An agent that is there and stays.
+    pub(crate) async fn agent_if_there(
+        &self,
+        name: &AgentName,
+    ) -> Result<Option<Versioned<Agent>>, CommandError> {
+        let row = Records::<Agent>::new(&self.space).get(name).await?;
+        Ok(row.filter(|agent| match agent.state {
+            AgentState::Active | AgentState::Paused => true,
+            AgentState::Deleting | AgentState::Deleted => false,
+        }))
     }
 
     /// The delay and up to as much again.

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dormouse_filesystem::{Namespace, Records, System, capability::Reach};
+use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
+use dormouse_secrets::{Formats, NoRegistrar, Registrar, Scrubber, Secrets, Vault, VaultOptions};
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agents;
 use crate::capability::Capabilities;
 use crate::core::Core;
+use crate::credentials::{Credentials, Living};
 use crate::due::DueHint;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
@@ -44,6 +46,12 @@ pub struct EngineOptions {
     pub gates: GateOptions,
     /// `janitor.every`: how often what is old is looked for.
     pub janitor_every: Duration,
+    /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
+    pub vault: VaultOptions,
+    /// Is told each value that is opened, before anybody has it.
+    pub registrar: Arc<dyn Registrar>,
+    /// What is done about credentials that nobody registered, where an agent's configuration does not say.
+    pub formats: Formats,
 }
 
 impl Default for EngineOptions {
@@ -54,6 +62,9 @@ impl Default for EngineOptions {
             sessions: SessionOptions::default(),
             gates: GateOptions::default(),
             janitor_every: JANITOR_EVERY,
+            vault: VaultOptions::default(),
+            registrar: Arc::new(NoRegistrar),
+            formats: Formats::default(),
         }
     }
 }
@@ -68,6 +79,7 @@ struct Shared {
     environment: Environment,
     options: EngineOptions,
     gate_options: Arc<GateOptions>,
+    vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
     background: TaskTracker,
@@ -97,6 +109,8 @@ pub struct Tenant {
     pub capabilities: Capabilities,
     /// Its sessions.
     pub sessions: SessionService,
+    /// Its credentials.
+    pub credentials: Credentials,
     /// Its events.
     pub events: Events,
     pub(crate) core: Arc<Core>,
@@ -116,11 +130,14 @@ impl Engine {
     #[must_use]
     pub fn open(system: Namespace<System>, environment: Environment, options: EngineOptions) -> Self {
         let reach = system.store().capabilities(system.root()).reach;
+        let random = Arc::clone(&environment.random);
+        let vault = Vault::new(&system, options.vault.clone(), random);
         Self(Arc::new(Shared {
             system,
             environment,
             gate_options: Arc::new(options.gates.clone()),
             options,
+            vault,
             live: Arc::default(),
             due: Arc::default(),
             background: TaskTracker::new(),
@@ -159,7 +176,6 @@ impl Engine {
         let core = Arc::new(Core {
             tenant: id.clone(),
             events: space.log(&[crate::id::segment("events")]),
-            space,
             store: Arc::clone(shared.system.store().underneath()),
             environment: shared.environment.clone(),
             companions: shared.options.companions.clone(),
@@ -172,6 +188,16 @@ impl Engine {
             rooms: Rooms::default(),
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
+            secrets: Secrets::new(
+                &shared.vault,
+                &space,
+                Arc::new(Living::of(&space)),
+                Arc::clone(&shared.options.registrar),
+            ),
+            formats: shared.options.formats,
+            scrubber: Scrubber::empty().with_formats(shared.options.formats),
+            system_events: self.log(),
+            space,
             background: shared.background.clone(),
             is_exclusive: shared.is_exclusive,
         });
@@ -182,6 +208,7 @@ impl Engine {
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
             sessions: SessionService::new(&core),
+            credentials: Credentials::new(&core),
             events: Events::new(&core),
             core,
         }
@@ -239,6 +266,28 @@ impl Engine {
     #[must_use]
     pub fn system(&self) -> &Namespace<System> {
         &self.0.system
+    }
+
+    /// The vault of the store's secrets.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// Takes out of a text what has the shape of a credential, by the engine's own rule: for texts that are no agent's.
+    #[must_use]
+    pub fn scrubber(&self) -> Scrubber {
+        Scrubber::empty().with_formats(self.0.options.formats)
+    }
+
+    /// The events of the installation: those of the vault.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::of(self.0.system.store().underneath(), self.log())
+    }
+
+    fn log(&self) -> Log {
+        self.0.system.log(&[crate::id::segment("events")])
     }
 
     /// Time, randomness, and who this process is.

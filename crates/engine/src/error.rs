@@ -1,13 +1,14 @@
 //! What a command answers when it does not do what was asked (stores.md, section 12).
 
 use dormouse_filesystem::{CommitError, LogError, Position, ReadError, RecordError};
+use dormouse_secrets::VaultState;
 use jiff::Timestamp;
 
 use crate::command::InvalidCommand;
 use crate::gate::Enforcement;
 use crate::id::InvalidId;
 use crate::name::InvalidName;
-use crate::{AgentName, OpId, Reason, SessionId, Subject};
+use crate::{AgentName, OpId, Reason, SessionId, Subject, TaskId};
 
 /// A command that was not done, or of which that is not known. Each variant says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,16 @@ pub enum CommandError {
     AgentDeleting {
         /// Which.
         agent: AgentName,
+    },
+    /// Not done: its worker needs secrets, and the vault is not unlocked. The task stays ready; unlock the vault.
+    #[error("{task} stays ready: its worker needs secrets of {agent}, and the vault is {state}")]
+    SecretsLocked {
+        /// Which task.
+        task: TaskId,
+        /// Whose secrets.
+        agent: AgentName,
+        /// How the vault is.
+        state: VaultState,
     },
     /// Not done: a field is not valid. Correct it.
     #[error("{field}: {reason}")]
@@ -172,6 +183,7 @@ impl CommandError {
             Self::Rejected { .. } => "rejected",
             Self::AgentPaused { .. } => "agent_paused",
             Self::AgentDeleting { .. } => "agent_deleting",
+            Self::SecretsLocked { .. } => "secrets_locked",
             Self::Invalid { .. } | Self::InvalidId(_) | Self::InvalidName(_) | Self::InvalidCommand(_) => {
                 "invalid"
             }

@@ -294,6 +294,11 @@ impl Incarnation {
     pub fn make(now: Timestamp, random: &Random) -> Self {
         Self(uuid_v7(now, random))
     }
+
+    /// The same, as secrets are kept by it.
+    pub(crate) fn of_secrets(self) -> dormouse_secrets::Incarnation {
+        dormouse_secrets::Incarnation::from_u128(self.0.as_u128())
+    }
 }
 
 impl fmt::Display for Incarnation {

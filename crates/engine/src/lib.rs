@@ -5,6 +5,7 @@ pub mod capability;
 mod clock;
 pub mod command;
 mod core;
+pub mod credentials;
 mod decision;
 mod draft;
 mod due;

@@ -1,5 +1,7 @@
 //! How a run ended: exactly one of these, written once.
 
+use std::collections::BTreeMap;
+
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -229,6 +231,9 @@ pub struct Facts {
     pub strays: u32,
     /// How the worker was walled in.
     pub isolation: String,
+    /// How many credentials that nobody registered were seen in its output, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub formats: BTreeMap<String, u64>,
 }
 
 impl Outcome {

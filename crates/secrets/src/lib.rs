@@ -2,11 +2,17 @@
 
 mod category;
 mod change;
+mod detect;
 mod error;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod keyring;
 mod lease;
+mod log;
+mod log_keys;
 mod marker;
 mod meta;
+mod migrate;
 mod name;
 mod place;
 mod random;
@@ -26,6 +32,7 @@ mod vault;
 
 pub use category::{InvalidOrigin, ORIGIN_MAX, ORIGINS_MAX, Origin, Purpose, SecretCategory};
 pub use change::{Call, Change, Journal, NoJournal, Recorded, VaultChange};
+pub use detect::{FormatCounts, Formats};
 pub use error::{ImportError, KeyError, LeaseError, SecretError, SpawnError};
 pub use keyring::{
     Argon2Params, CredentialKeyring, Ensured, FileKeyring, FixedKeyring, KDF_LANES_MAX, KDF_MEMORY_KIB_MAX,
@@ -37,7 +44,16 @@ pub use lease::{
     LeaseEvent, LeaseExpired, LeaseId, LeaseIndex, LeaseOptions, LeaseRow, LeaseStatus, Left,
     SESSION_USES_MAX, SessionIndex, SessionRow, UNLIMITED_FRESH, USES_MAX, Uses, decide_lease,
 };
+pub use log::{
+    CHAIN_MAX, LOG_DEPTH, MASK, MaskKeys, OPEN_MAX, OpenValues, PanicText, error_chain, install_panic_hook,
+};
+#[cfg(feature = "tracing")]
+pub use log::{LogForm, ScrubFormat, ScrubLayer, scrub_layer};
 pub use meta::{Fingerprint, NOTE_MAX, PutMeta, SecretMeta, Short};
+pub use migrate::{
+    DestroyError, LEGACY_LAYOUT_MAX, Legacy, LegacyKey, LegacyMeta, LegacyOwner, LegacyRow, MigrateError,
+    Migrated, QuarantineId, Quarantined, Unplaced, destroy_source,
+};
 pub use name::{InvalidName, NAME_MAX, SecretName};
 pub use place::{AgentAt, Agents, EveryAgent, Place};
 pub use random::{Generator, Random};
@@ -45,7 +61,7 @@ pub use redaction::{InvalidValue, Redaction, Secret, VALUE_MAX, VALUE_MIN};
 pub use reserved::{Reservation, reserved};
 pub use row::{QUARANTINE_FOR, RETIRED_FOR, RETIRED_MAX, TOMBSTONE_FOR};
 pub use scope::{AGENT_ID_MAX, AgentId, Incarnation, InvalidRef, SecretRef, SecretScope};
-pub use scrub::{SET_VALUES_MAX, ScrubStream, Scrubber, SetFull};
+pub use scrub::{HOLD_MAX, PROVISIONAL_MAX, SET_VALUES_MAX, ScrubStream, Scrubber, SetFull};
 pub use scrubbed::{Scrubbed, ScrubbedBytes};
 pub use seal::{AssociatedData, KEY_BYTES, RootKey};
 pub use secrets::{
@@ -53,7 +69,7 @@ pub use secrets::{
     Rekeyed, Secrets, SecretsStatus, Usable, due,
 };
 pub use spawn::{ENV_TOTAL_MAX, Need, SpawnFor, SpawnSet, SpawnWrites, WorkerEnv};
-pub use transfer::{Existing, ExportError, ExportTo, IMPORT_MAX, ImportKey, Imported};
+pub use transfer::{Existing, ExportError, ExportTo, IMPORT_MAX, IMPORT_OPEN, ImportKey, Imported};
 pub use vault::{
     Key, Others, SLOT_PENDING, SLOTS_MAX, SlotDecision, SlotEvent, SlotInfo, SlotState, UNLOCK_PER_MINUTE,
     Vault, VaultDecision, VaultEvent, VaultOptions, VaultState, decide_slot, decide_vault,

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use dormouse_filesystem::{Class, IndexEntry, Record, RecordKind, Segment, Tenant, Versioned, indexes};
+use data_encoding::HEXLOWER;
+use dormouse_filesystem::{
+    Class, IndexEntry, IndexValue, Record, RecordKind, Segment, Tenant, Versioned, indexes,
+};
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::place::Place;
 use crate::row::Body;
 use crate::seal::{self, AssociatedData, DataKey, KeyBytes, RootKey, Sealed, Unopened};
+use crate::transfer::IMPORT_OPEN;
 use crate::vault::{Opened, VaultRow};
-use crate::{Fingerprint, KeyError, Origin, Random, Secret, SecretCategory};
+use crate::{Fingerprint, KeyError, Origin, Random, Secret, SecretCategory, VALUE_MAX};
 
 /// A tenant's keys, sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +29,28 @@ pub(crate) struct RingRow {
     pub(crate) keys: Vec<RingKey>,
     /// The key of the fingerprints.
     pub(crate) fingerprint: Sealed,
+    /// The import that is under way: here, as every write proves that it read the ring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) import: Option<OpenImport>,
+}
+
+/// An import in more pages than one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpenImport {
+    /// 32 hexadecimal digits, the same for the same export: a repeat goes on.
+    pub(crate) id: String,
+    pub(crate) began_at: Timestamp,
+    /// From then on every reader takes what is staged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) applied_at: Option<Timestamp>,
+}
+
+impl OpenImport {
+    /// Whether others may end it.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.began_at + IMPORT_OPEN <= now
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +65,8 @@ indexes! {
     pub(crate) enum RingIndex {
         /// All of them, over all tenants.
         All = system "all",
+        /// Those with an import, by when others may end it.
+        Retire = system "retire",
     }
 }
 
@@ -60,7 +89,13 @@ impl Record for RingRow {
     }
 
     fn index_entries(&self) -> Vec<IndexEntry<RingIndex>> {
-        vec![IndexEntry::new(RingIndex::All, [])]
+        let import = self.import.as_ref().map(|import| {
+            let over = IndexValue::instant(import.began_at + IMPORT_OPEN);
+            IndexEntry::new(RingIndex::Retire, [over])
+        });
+        std::iter::once(IndexEntry::new(RingIndex::All, []))
+            .chain(import)
+            .collect()
     }
 }
 
@@ -115,6 +150,7 @@ impl Ring {
             current: 1,
             keys,
             fingerprint,
+            import: None,
         };
         Self {
             tenant,
@@ -162,6 +198,7 @@ impl Ring {
             current: id,
             keys,
             fingerprint: print,
+            import: self.row.import.clone(),
         })
     }
 
@@ -194,6 +231,41 @@ impl Ring {
         Ok(Fingerprint(u32::from_be_bytes([
             bytes[0], bytes[1], bytes[2], bytes[3],
         ])))
+    }
+
+    /// What tells these bytes from all others, to this tenant alone: 32 hexadecimal digits.
+    pub(crate) fn digest<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> Result<String, Unopened> {
+        let key = self.print_key()?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).expect("a MAC takes any key");
+        // No value is as long: a digest is never the fingerprint of one.
+        mac.update(&[0; VALUE_MAX + 1]);
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        Ok(HEXLOWER.encode(&mac.finalize().into_bytes()[..16]))
+    }
+
+    /// Seals a value that is bound to something else than a place, and says under which key.
+    pub(crate) fn seal_bound(
+        &self,
+        bound: &AssociatedData,
+        value: &Secret,
+        random: &dyn Random,
+    ) -> Result<(u32, Sealed), Unopened> {
+        let key_id = self.row.current;
+        let sealed = seal::seal_value(&self.key(key_id)?, bound, value.expose(), random);
+        Ok((key_id, sealed))
+    }
+
+    /// Opens such a value.
+    pub(crate) fn open_bound(
+        &self,
+        bound: &AssociatedData,
+        key_id: u32,
+        sealed: &Sealed,
+    ) -> Result<Secret, Unopened> {
+        seal::open_value(&self.key(key_id)?, bound, sealed)
     }
 
     /// Seals a generation for its place.

@@ -5,7 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::place::Place;
+use crate::ring::OpenImport;
 use crate::seal::{AssociatedData, Sealed};
+use crate::secrets::replaced;
 use crate::{Fingerprint, Origin, SecretCategory, SecretMeta};
 
 /// How long a replaced value is kept, for redaction alone.
@@ -29,6 +31,9 @@ pub(crate) struct SecretRow {
     /// Newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retired: Vec<Retired>,
+    /// What an import is to make of it, unseen until that is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) staged: Option<Staged>,
     /// Since when there is none; the row goes 90 days later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted_at: Option<Timestamp>,
@@ -48,6 +53,15 @@ pub(crate) struct Live {
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) times_known: bool,
+}
+
+/// The value that an import brings, sealed as the next generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Staged {
+    /// Which import.
+    pub(crate) import: String,
+    pub(crate) live: Live,
 }
 
 /// One generation, sealed and bound to what it is.
@@ -93,10 +107,37 @@ impl SecretRow {
         })
     }
 
+    /// The row for who reads: what an applied import staged is in force, anything else that is staged is not there.
+    pub(crate) fn seen(&self, import: Option<&OpenImport>) -> Self {
+        let applied = import.and_then(|import| Some((&import.id, import.applied_at?)));
+        match (&self.staged, applied) {
+            (Some(staged), Some((id, at))) if staged.import == *id => self.with_staged(staged, at),
+            (Some(_) | None, _) => Self {
+                staged: None,
+                ..self.clone()
+            },
+        }
+    }
+
+    fn with_staged(&self, staged: &Staged, applied_at: Timestamp) -> Self {
+        let generation = staged.live.body.generation;
+        let row = replaced(
+            &self.place,
+            Some(self),
+            generation,
+            staged.live.clone(),
+            applied_at,
+        );
+        Self {
+            quarantined_until: self.quarantined_until,
+            ..row
+        }
+    }
+
     /// The row after `now`: without what is over. `None` when nothing is left.
     pub(crate) fn without_past(&self, now: Timestamp) -> Option<Self> {
-        let is_over = self.quarantined_until.is_some_and(|until| until <= now)
-            || self.deleted_at.is_some_and(|at| at + TOMBSTONE_FOR <= now);
+        let is_over = self.staged.is_none() && self.deleted_at.is_some_and(|at| at + TOMBSTONE_FOR <= now)
+            || self.quarantined_until.is_some_and(|until| until <= now);
         if is_over {
             return None;
         }

@@ -4,13 +4,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::AgentName;
 use dormouse_engine::agent::AgentConfig;
+use dormouse_secrets::{Formats, SecretName};
 use serde::Deserialize;
 
 use super::Paging;
 use super::body::{self, Json, List, Named, Parameters};
 use super::house::Asker;
 use super::refusal::{self, Answered};
-use super::view::AgentView;
+use super::view::{AgentView, FormatsView};
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize)]
@@ -21,16 +22,54 @@ pub(super) struct NewAgent {
     concurrency: Option<u32>,
     #[serde(default)]
     delegates_to: Vec<AgentName>,
+    #[serde(default)]
+    secrets: Vec<SecretName>,
+    #[serde(default)]
+    scrub_formats: Option<FormatsView>,
 }
 
 pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered {
     let config = AgentConfig {
         concurrency: new.concurrency.unwrap_or(AgentConfig::default().concurrency),
         delegates_to: new.delegates_to,
+        secrets: new.secrets,
+        formats: new.scrub_formats.map(Formats::from),
     };
     let agents = &asker.tenant.agents;
     agents.create(&asker.principal, &new.name, config).await?;
     show(&asker, &new.name, StatusCode::CREATED).await
+}
+
+/// What of an agent's configuration is to be another; the rest stays.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Configured {
+    #[serde(default)]
+    concurrency: Option<u32>,
+    #[serde(default)]
+    secrets: Option<Vec<SecretName>>,
+    #[serde(default, deserialize_with = "said")]
+    scrub_formats: Option<Option<FormatsView>>,
+}
+
+/// A field that is there, also where it says nothing.
+fn said<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+pub(super) async fn configure(asker: Asker, Named(name): Named, Json(new): Json<Configured>) -> Answered {
+    let name: AgentName = name.parse().map_err(dormouse_engine::CommandError::from)?;
+    let agents = &asker.tenant.agents;
+    let mut config = agents.get(&name).await?.config.clone();
+    config.concurrency = new.concurrency.unwrap_or(config.concurrency);
+    if let Some(secrets) = new.secrets {
+        config.secrets = secrets;
+    }
+    if let Some(formats) = new.scrub_formats {
+        config.formats = formats.map(Formats::from);
+    }
+    agents.configure(&asker.decider, &name, config).await?;
+    show(&asker, &name, StatusCode::OK).await
 }
 
 pub(super) async fn list(asker: Asker, Parameters(paging): Parameters<Paging>) -> Answered {

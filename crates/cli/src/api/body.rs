@@ -132,14 +132,15 @@ pub(super) fn lines(body: Body) -> Response {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json(status, &self);
+        let problem = self.scrubbed();
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json(status, &problem);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some(milliseconds) = self.retry_after_ms {
+        if let Some(milliseconds) = problem.retry_after_ms {
             let seconds = HeaderValue::from(milliseconds.div_ceil(1000));
             headers.insert(header::RETRY_AFTER, seconds);
         }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use dormouse_engine::event::EventAt;
+use dormouse_engine::event::{EventAt, Events};
 use dormouse_filesystem::Position;
 use futures::StreamExt;
 use serde::Deserialize;
@@ -26,6 +26,9 @@ pub(super) struct Wanted {
     from: Option<u64>,
     #[serde(default)]
     follow: bool,
+    /// The installation's, instead of the tenant's.
+    #[serde(default)]
+    system: bool,
     #[serde(rename = "type")]
     kind: Option<String>,
     limit: Option<usize>,
@@ -38,16 +41,21 @@ pub(super) async fn list(
     Parameters(wanted): Parameters<Wanted>,
 ) -> Answered {
     let kind = Glob::new(wanted.kind.as_deref().unwrap_or("*"));
-    let after = after(&asker, &wanted).await?;
+    let events = if wanted.system {
+        house.engine().events()
+    } else {
+        asker.tenant.events.clone()
+    };
+    let after = after(&events, &wanted).await?;
     if wanted.follow {
-        return Ok(follow(&house, &asker, after, kind));
+        return Ok(follow(&house, &events, after, kind));
     }
     let limit = Paging {
         limit: wanted.limit,
         cursor: None,
     }
     .limit()?;
-    let page = asker.tenant.events.read_after(after, limit).await?;
+    let page = events.read_after(after, limit).await?;
     let is_last = page.events.len() < limit;
     let items: Vec<EventAt> = page
         .events
@@ -59,7 +67,7 @@ pub(super) async fn list(
 }
 
 /// The position after which to read.
-async fn after(asker: &Asker, wanted: &Wanted) -> Result<Position, Problem> {
+async fn after(events: &Events, wanted: &Wanted) -> Result<Position, Problem> {
     if let Some(cursor) = &wanted.cursor {
         let position = cursor
             .parse()
@@ -69,13 +77,13 @@ async fn after(asker: &Asker, wanted: &Wanted) -> Result<Position, Problem> {
     if let Some(from) = wanted.from {
         return Ok(Position::new(from.saturating_sub(1)));
     }
-    let head = asker.tenant.events.head().await?;
+    let head = events.head().await?;
     let first = head.next.get().saturating_sub(TAIL).max(head.first.get());
     Ok(Position::new(first - 1))
 }
 
-fn follow(house: &House, asker: &Asker, after: Position, kind: Glob) -> Response {
-    let events = asker.tenant.events.follow(after);
+fn follow(house: &House, events: &Events, after: Position, kind: Glob) -> Response {
+    let events = events.follow(after);
     let lines = events.filter_map(move |event| {
         let line = match event {
             Ok(event) => kind.fits(&event.event.kind).then(|| Ok(stream::line(&event))),

@@ -1,6 +1,5 @@
 //! `/v1/gates`: what waits for a person, and deciding it as it was shown.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::gate::{
@@ -9,12 +8,13 @@ use dormouse_engine::gate::{
 use dormouse_engine::run::RunState;
 use dormouse_engine::{AgentName, CommandError, GateId, Subject};
 use dormouse_filesystem::{Digest, Version};
+use dormouse_secrets::Scrubber;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Paging;
 use super::body::{self, Json, List, Named, Parameters};
-use super::house::{Asker, House};
+use super::house::Asker;
 use super::refusal::{self, Answered};
 use super::view::{GateView, ShownView};
 use crate::problem::{Code, Problem};
@@ -179,14 +179,9 @@ pub struct DecidedView {
     pub problem: Option<Problem>,
 }
 
-pub(super) async fn decide(
-    State(house): State<House>,
-    asker: Asker,
-    Named(id): Named,
-    Json(wanted): Json<OneDecision>,
-) -> Answered {
+pub(super) async fn decide(asker: Asker, Named(id): Named, Json(wanted): Json<OneDecision>) -> Answered {
     let id = asker.tenant.gates.resolve(&id).await?;
-    let scrubber = house.scrubber();
+    let scrubber = &scrubber_of(&asker, id).await?;
     let edited = match &wanted.input {
         Some(input) => Some(EditedInput::new(input.get(), scrubber).map_err(|error| refused(id, error))?),
         None => None,
@@ -212,11 +207,7 @@ pub(super) async fn decide(
     show(&asker, id, When::Decided).await
 }
 
-pub(super) async fn decide_many(
-    State(house): State<House>,
-    asker: Asker,
-    Json(wanted): Json<ManyDecisions>,
-) -> Answered {
+pub(super) async fn decide_many(asker: Asker, Json(wanted): Json<ManyDecisions>) -> Answered {
     if wanted.gates.is_empty() || wanted.gates.len() > BATCH_MAX {
         let detail = format!(
             "gates: {} are named, 1 to {BATCH_MAX} are taken",
@@ -234,24 +225,34 @@ pub(super) async fn decide_many(
             ));
         }
     };
-    let comment = wanted
-        .comment
-        .as_deref()
-        .map(|comment| house.scrubber().scrub(comment));
     let mut items = Vec::with_capacity(wanted.gates.len());
     for shown in wanted.gates {
+        let comment = match &wanted.comment {
+            Some(comment) => Some(scrubber_of(&asker, shown.gate).await?.scrub(comment)),
+            None => None,
+        };
         let decide = Decide {
             gate: shown.gate,
             choice: choice.clone(),
             shown_version: Version::new(shown.shown_version),
             shown_digest: shown.shown_digest,
             scope: Scope::Once,
-            comment: comment.clone(),
+            comment,
         };
         items.push(one_of_many(&asker, &decide).await);
     }
     let next_cursor = None;
     Ok(body::json(StatusCode::OK, &List { items, next_cursor }))
+}
+
+/// What is said of a gate passes what its agent knows before it is stored. An unknown one has no agent, and is refused
+/// when it is decided.
+async fn scrubber_of(asker: &Asker, gate: GateId) -> Result<Scrubber, Problem> {
+    match asker.tenant.gates.get(gate).await {
+        Ok(row) => Ok(asker.tenant.credentials.scrubber(&row.agent).await?),
+        Err(GateError::UnknownGate { .. }) => Ok(Scrubber::empty()),
+        Err(error) => Err(refused(gate, error)),
+    }
 }
 
 async fn one_of_many(asker: &Asker, decide: &Decide) -> DecidedView {

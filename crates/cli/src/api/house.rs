@@ -14,11 +14,10 @@ use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId,
 };
 use dormouse_filesystem::{Backend, Capabilities, Health, RecordStore};
-use dormouse_secrets::Scrubber;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::owner::Role;
 use crate::owner::phase::Phase;
+use crate::owner::{Keys, Role};
 use crate::problem::{Code, Problem};
 
 /// The header in which a client says who it is.
@@ -50,6 +49,7 @@ struct Inner {
     role: Role,
     phase: watch::Receiver<Phase>,
     backend: Backend,
+    keys: Keys,
     /// A permit is held while a run is being started, so that who leaves can wait until none is; closed once we leave.
     starts: Semaphore,
     wanted: Notify,
@@ -64,6 +64,7 @@ impl House {
         role: Role,
         phase: watch::Receiver<Phase>,
         backend: Backend,
+        keys: Keys,
     ) -> Self {
         let starts = Semaphore::new(STARTS_MAX as usize);
         Self(Arc::new(Inner {
@@ -72,6 +73,7 @@ impl House {
             role,
             phase,
             backend,
+            keys,
             starts,
             wanted: Notify::new(),
         }))
@@ -80,11 +82,6 @@ impl House {
     /// The engine.
     pub(super) fn engine(&self) -> &Engine {
         &self.0.engine
-    }
-
-    /// What is said passes it before it is stored.
-    pub(super) fn scrubber(&self) -> &Scrubber {
-        self.0.supervisor.scrubber()
     }
 
     /// What the owner is at the moment.
@@ -100,6 +97,11 @@ impl House {
     /// What keeps the store.
     pub(super) fn backend(&self) -> Backend {
         self.0.backend
+    }
+
+    /// Where the key of the secrets is.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.0.keys
     }
 
     /// What the store promises.
@@ -147,8 +149,8 @@ impl House {
         }
         let (house, asker) = (self.clone(), asker.clone());
         let started = tokio::spawn(async move { house.start_through(&asker, start, on_gate).await }).await;
-        started
-            .map_err(|panic| Problem::new(Code::Internal, format!("the start was not finished: {panic}")))?
+        // What a panic said is in the log, scrubbed.
+        started.map_err(|_| Problem::new(Code::Internal, "the start was not finished: see the log"))?
     }
 
     async fn start_through(&self, asker: &Asker, start: Start, on_gate: OnGate) -> Result<RunId, Problem> {
@@ -168,7 +170,9 @@ impl House {
             .await;
         // Whether it was claimed is not known then, and calling it off would end the run.
         let is_unknown = matches!(started, Err(CommandError::Indeterminate { .. }));
-        if started.is_err() && is_new && !is_unknown {
+        // It waits for nothing but that somebody unlocks.
+        let is_locked = matches!(started, Err(CommandError::SecretsLocked { .. }));
+        if started.is_err() && is_new && !is_unknown && !is_locked {
             // Nobody asked for a task that waits. If this does not succeed either, it is one.
             let _ = tasks.cancel(by, task, None).await;
         }

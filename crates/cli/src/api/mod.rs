@@ -12,11 +12,14 @@ mod grants;
 mod health;
 mod house;
 mod refusal;
+mod refused_secrets;
 mod runs;
+mod secrets;
 mod sessions;
 mod store;
 mod stream;
 mod tasks;
+mod vault;
 mod view;
 
 use axum::Router;
@@ -31,8 +34,10 @@ pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
+pub use vault::{Existing, ImportedView, RekeyView};
 pub use view::{
-    AgentView, ChunkView, DecisionView, GateView, GrantView, RunView, SessionView, ShownView, TaskView,
+    AgentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView, SecretView,
+    SessionView, ShownView, SlotView, TaskView, VaultView,
 };
 
 use crate::problem::{Code, Problem};
@@ -47,7 +52,7 @@ pub fn router(house: House, guard: Guard) -> Router {
     Router::new()
         .route("/v1/health", get(health::get))
         .route("/v1/agents", get(agents::list).post(agents::create))
-        .route("/v1/agents/{name}", get(agents::get))
+        .route("/v1/agents/{name}", get(agents::get).patch(agents::configure))
         .route("/v1/tasks", get(tasks::list).post(tasks::create))
         .route("/v1/tasks/{id}", get(tasks::get))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
@@ -67,6 +72,20 @@ pub fn router(house: House, guard: Guard) -> Router {
         .route("/v1/sessions/{id}", get(sessions::get).patch(sessions::set))
         .route("/v1/sessions/{id}/end", post(sessions::end))
         .route("/v1/sessions/{id}/reopen", post(sessions::reopen))
+        .route("/v1/secrets", get(secrets::list))
+        .route("/v1/secrets/effective", get(secrets::effective))
+        .route("/v1/secrets/status", get(vault::status))
+        .route("/v1/secrets/slots", get(vault::slots))
+        .route("/v1/secrets/unlock", post(vault::unlock))
+        .route("/v1/secrets/lock", post(vault::lock))
+        .route("/v1/secrets/rotate", post(vault::rotate))
+        .route("/v1/secrets/rekey", post(vault::rekey))
+        .route("/v1/secrets/export", post(vault::export))
+        .route("/v1/secrets/import", post(vault::import))
+        .route(
+            "/v1/secrets/{scope}/{name}",
+            put(secrets::put).get(secrets::get).delete(secrets::delete),
+        )
         .route("/v1/events", get(events::list))
         .route("/v1/store/export", get(store::export))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())

@@ -27,6 +27,9 @@ impl From<CommandError> for Problem {
                 listed(subject.kind()),
                 subject.id()
             )),
+            CommandError::SecretsLocked { task, .. } => Self::new(Code::Locked, detail).hint(format!(
+                "unlock them with dormouse secret unlock, then dormouse run {task}"
+            )),
             CommandError::AgentPaused { .. } => Self::new(Code::State, detail).hint("resume the agent first"),
             CommandError::AgentDeleting { .. } => {
                 Self::new(Code::State, detail).hint("wait until it is gone, or choose another agent")

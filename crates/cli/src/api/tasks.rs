@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::command::CommandSpec;
-use dormouse_engine::task::{NewTask, Priority, Steps, TaskFilter};
+use dormouse_engine::task::{NewTask, Priority, Steps, TaskFilter, TaskState};
 use dormouse_engine::{AgentName, TaskId};
 use serde::Deserialize;
 
@@ -139,6 +139,9 @@ pub(super) async fn retry(asker: Asker, Named(id): Named, Json(retry): Json<Retr
 
 async fn show(asker: &Asker, id: TaskId, status: StatusCode) -> Result<Response, Problem> {
     let task = asker.tenant.tasks.get(id).await?;
-    let view = TaskView::of(&task, task.version());
+    let mut view = TaskView::of(&task, task.version());
+    if task.state == TaskState::Ready && asker.tenant.credentials.awaited(&task).await?.is_some() {
+        view.reason = Some("locked".to_owned());
+    }
     Ok(body::item(status, task.version().get(), &view))
 }

@@ -145,6 +145,70 @@ pages! {
         "dormouse session set ses_0198c0de mode=deny",
         "dormouse session set ses_0198c0de mode=rules",
         "dormouse session set ses_0198c0de mode=ask -o json";
+    secret COMMON =>
+        "printf %s \"$TOKEN\" | dormouse secret set GH_TOKEN --agent alice",
+        "dormouse secret list",
+        "dormouse secret doctor";
+    secret_set COMMON =>
+        "dormouse secret set GH_TOKEN --agent alice",
+        "printf %s \"$TOKEN\" | dormouse secret set GH_TOKEN --agent alice",
+        "cat deploy.pem | dormouse secret set DEPLOY_KEY --shared --keep-newline";
+    secret_list LIST =>
+        "dormouse secret list",
+        "dormouse secret list --agent alice",
+        "dormouse secret list --all -o jsonl";
+    secret_show COMMON =>
+        "dormouse secret show GH_TOKEN --agent alice",
+        "dormouse secret show DEPLOY_KEY --shared",
+        "dormouse secret show GH_TOKEN --agent alice -o json";
+    secret_effective LIST =>
+        "dormouse secret effective --agent alice",
+        "dormouse secret effective --agent alice -o json",
+        "dormouse secret effective --agent alice -o jsonl";
+    secret_delete COMMON =>
+        "dormouse secret delete GH_TOKEN --agent alice",
+        "dormouse secret delete DEPLOY_KEY --shared --yes",
+        "dormouse secret delete DEPLOY_KEY --shared --force --yes";
+    secret_status COMMON =>
+        "dormouse secret status",
+        "dormouse secret status -o json",
+        "dormouse secret status --tenant team-1";
+    secret_unlock COMMON =>
+        "dormouse secret unlock",
+        "dormouse secret unlock --key-file /mnt/usb/secrets.key",
+        "cat passphrase | dormouse secret unlock --passphrase";
+    secret_lock COMMON =>
+        "dormouse secret lock",
+        "dormouse secret lock -o json",
+        "dormouse secret lock && dormouse secret status";
+    secret_rotate COMMON =>
+        "dormouse secret rotate",
+        "dormouse secret rotate -o json",
+        "dormouse secret rotate && dormouse secret slots";
+    secret_rekey COMMON =>
+        "dormouse secret rekey",
+        "dormouse secret rekey -o json",
+        "dormouse secret rekey && dormouse secret slots";
+    secret_slots LIST =>
+        "dormouse secret slots",
+        "dormouse secret slots -o json",
+        "dormouse secret slots -o jsonl";
+    secret_export COMMON =>
+        "dormouse secret export secrets.age --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+        "dormouse secret export secrets.age --passphrase",
+        "cat passphrase | dormouse secret export secrets.age --passphrase";
+    secret_import COMMON =>
+        "dormouse secret import secrets.age --identity key.txt",
+        "dormouse secret import secrets.age --passphrase",
+        "dormouse secret import secrets.age --identity key.txt --overwrite";
+    secret_doctor COMMON =>
+        "dormouse secret doctor",
+        "dormouse secret doctor -o json",
+        "dormouse secret doctor || dormouse secret slots";
+    agent_set COMMON =>
+        "dormouse agent set alice secrets=GH_TOKEN,NPM_TOKEN",
+        "dormouse agent set alice scrub.formats=own_only",
+        "dormouse agent set alice concurrency=2 secrets=";
     agent COMMON =>
         "dormouse agent add alice",
         "dormouse agent list",

@@ -3,6 +3,7 @@
 mod gate;
 mod help;
 mod refusal;
+mod secret;
 mod spec;
 mod value;
 
@@ -16,8 +17,9 @@ use dormouse_engine::run::OutcomeKind;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
+pub use secret::{Secret, SecretSet, Which};
 pub use spec::{ExitBy, GateMode, Surroundings};
-pub use value::{Cursor, IdleTimeout, NewMode, Variable};
+pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 
 use crate::client::Server;
 use crate::output::{ColorWhen, Format, TimeStyle};
@@ -138,6 +140,9 @@ pub enum Command {
     /// Sessions: whether an agent thinks, works, waits for a person or rests
     #[command(subcommand, arg_required_else_help = true, after_help = help::session())]
     Session(Session),
+    /// Secrets: credentials that workers get and that are taken out of all they print
+    #[command(subcommand, arg_required_else_help = true, after_help = help::secret())]
+    Secret(Secret),
     /// Agents: whom tasks belong to
     #[command(subcommand, arg_required_else_help = true, after_help = help::agent())]
     Agent(Agent),
@@ -371,6 +376,16 @@ pub enum Agent {
         #[command(flatten)]
         page: Page,
     },
+    /// Change what is set of an agent
+    #[command(after_help = help::agent_set())]
+    Set {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: AgentName,
+        /// concurrency=N, secrets=NAME,… (empty: all it sees), scrub.formats=strict|own_only|off (empty: as the settings say)
+        #[arg(value_name = "KEY=VALUE", required = true, value_parser = value::agent_setting)]
+        settings: Vec<AgentSetting>,
+    },
     /// Show one agent
     #[command(after_help = help::agent_show())]
     Show {
@@ -392,6 +407,9 @@ pub enum Events {
         /// Begin at this position; 0 is the beginning. The last 20 if nothing is said
         #[arg(long, value_name = "POSITION")]
         from: Option<u64>,
+        /// Those of the installation, which are its vault's, instead of the tenant's
+        #[arg(long)]
+        system: bool,
         /// Only types like this: `task.*`, `run.ended`
         #[arg(long = "type", value_name = "GLOB")]
         kind: Option<String>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use dormouse_engine::command::{CommandSpec, Effects, Stdin};
 use dormouse_engine::worker::isolation::Policy;
+use dormouse_secrets::SecretName;
 
 use super::value::{self, IdleTimeout, Variable};
 use crate::config::Config;
@@ -48,6 +49,9 @@ pub struct Surroundings {
     /// How long it has from being asked to stop to being killed [env: DORMOUSE_RUN_GRACE]
     #[arg(long, value_name = "DURATION", value_parser = value::grace, allow_hyphen_values = true)]
     pub grace: Option<Duration>,
+    /// A secret it gets; named once, it gets no other. All that its agent sees if nothing is said
+    #[arg(long = "secret", value_name = "NAME", value_parser = value::secret)]
+    pub secrets: Vec<SecretName>,
     /// A further variable of its environment; credentials are refused
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub variables: Vec<String>,
@@ -105,7 +109,7 @@ impl Surroundings {
         spec.cwd = cwd;
         for variable in &self.variables {
             let variable = Variable::parse(variable).map_err(|why| {
-                Problem::new(Code::Usage, why).hint("keep credentials out of command lines; the worker's own login is found in its state folder")
+                Problem::new(Code::Usage, why).hint("keep credentials out of command lines: dormouse secret set puts one where the worker finds it")
             })?;
             if spec.env.contains_key(&variable.name) {
                 return Err(
@@ -114,6 +118,9 @@ impl Surroundings {
             }
             spec.env.insert(variable.name, variable.value);
         }
+        spec.secrets.clone_from(&self.secrets);
+        spec.secrets.sort();
+        spec.secrets.dedup();
         spec.stdin = self.stdin(environment)?;
         spec.isolation = self.isolation;
         spec.read = opened("--read", &self.read, environment)?;

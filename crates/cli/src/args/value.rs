@@ -9,7 +9,9 @@ use dormouse_engine::task::TaskState;
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::worker::isolation::{InvalidPolicy, Policy};
 use dormouse_engine::{GateId, PrefixedId, RunId, SessionId, TaskId};
+use dormouse_secrets::{SecretCategory, SecretName};
 
+use crate::api::FormatsView;
 use crate::config::table::{CLOCK, EXPIRES, GRACE, MODES};
 use crate::duration;
 use crate::endpoint::Expires;
@@ -31,6 +33,51 @@ const CREDENTIAL_WORDS: &[&str] = &[
     "AUTHORIZATION",
     "AUTH",
 ];
+
+/// A secret's name, with the right spelling of one in small letters.
+pub(super) fn secret(text: &str) -> Result<SecretName, String> {
+    SecretName::parse(text).map_err(|error| error.to_string())
+}
+
+/// Whom a secret serves.
+pub(super) fn category(text: &str) -> Result<SecretCategory, String> {
+    Ok(match known(text, &["tool", "system"])?.as_str() {
+        "system" => SecretCategory::System,
+        _ => SecretCategory::Tool,
+    })
+}
+
+/// One thing that is set of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentSetting {
+    /// Runs at once.
+    Concurrency(u32),
+    /// The secrets its workers get; all that it sees where there is none.
+    Secrets(Vec<SecretName>),
+    /// What is done about credentials that nobody registered; none leaves it to the settings.
+    Formats(Option<FormatsView>),
+}
+
+/// `KEY=VALUE` of an agent.
+pub(super) fn agent_setting(text: &str) -> Result<AgentSetting, String> {
+    let keys = ["concurrency", "secrets", "scrub.formats"];
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is taken")?;
+    match known(key, &keys)?.as_str() {
+        "concurrency" => match value.parse() {
+            Ok(number) if number > 0 => Ok(AgentSetting::Concurrency(number)),
+            _ => Err("concurrency is a number, 1 or more".to_owned()),
+        },
+        "secrets" => {
+            let names = value.split(',').filter(|name| !name.is_empty()).map(secret);
+            names.collect::<Result<_, _>>().map(AgentSetting::Secrets)
+        }
+        _ if value.is_empty() => Ok(AgentSetting::Formats(None)),
+        _ => {
+            let word = known(value, &["strict", "own_only", "off"])?;
+            Ok(AgentSetting::Formats(Some(FormatsView::of_word(&word))))
+        }
+    }
+}
 
 /// A task's id or its short form, checked and kept as it was written.
 pub(super) fn task(text: &str) -> Result<String, String> {

@@ -54,7 +54,7 @@ impl Call {
         }
     }
 
-    /// A change of what is named.
+    /// A change of some fields.
     #[must_use]
     pub fn patch(path: impl Into<String>, body: &impl Serialize) -> Self {
         Self {

@@ -1,10 +1,11 @@
 //! `agent add|list|show`.
 
-use serde_json::json;
+use dormouse_secrets::SecretName;
+use serde_json::{Value, json};
 
 use super::listing;
 use crate::api::AgentView;
-use crate::args::Agent;
+use crate::args::{Agent, AgentSetting};
 use crate::client::{Call, Session};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -35,11 +36,30 @@ pub(super) async fn agent(session: &mut Session<'_>, context: &Context, command:
             let columns = ["name", "state", "updated"];
             listing::pages(session, ui, Call::get("/v1/agents"), &page, &columns, row).await
         }
+        Agent::Set { name, settings } => {
+            let body = session
+                .ask(&Call::patch(format!("/v1/agents/{name}"), &configured(&settings)))
+                .await?;
+            listing::item(ui, &body, |agent| record(agent, ui))
+        }
         Agent::Show { name } => {
             let body = session.ask(&Call::get(format!("/v1/agents/{name}"))).await?;
             listing::item(ui, &body, |agent| record(agent, ui))
         }
     }
+}
+
+/// The body that says what is to be another.
+fn configured(settings: &[AgentSetting]) -> Value {
+    let mut body = json!({});
+    for setting in settings {
+        match setting {
+            AgentSetting::Concurrency(number) => body["concurrency"] = json!(number),
+            AgentSetting::Secrets(names) => body["secrets"] = json!(names),
+            AgentSetting::Formats(formats) => body["scrub_formats"] = json!(formats),
+        }
+    }
+    body
 }
 
 fn record(agent: &AgentView, ui: &Ui) -> Vec<(&'static str, String)> {
@@ -48,6 +68,15 @@ fn record(agent: &AgentView, ui: &Ui) -> Vec<(&'static str, String)> {
         ("state", agent.state.word().to_owned()),
         ("concurrency", agent.concurrency.to_string()),
     ];
+    if !agent.secrets.is_empty() {
+        let names: Vec<&str> = agent.secrets.iter().map(SecretName::as_str).collect();
+        pairs.push(("secrets", names.join(", ")));
+    }
+    pairs.extend(
+        agent
+            .scrub_formats
+            .map(|formats| ("scrub.formats", formats.word().to_owned())),
+    );
     pairs.extend(
         agent
             .paused_reason

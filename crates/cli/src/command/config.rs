@@ -28,6 +28,7 @@ fn paths(context: &Context) -> Result<Exit> {
         .map_or_else(|| places.url.to_string(), shown);
     let rows = [
         ("config", shown(&context.config_file)),
+        ("key", shown(&context.key_file)),
         ("store", store),
         ("workspaces", shown(&places.workspaces)),
         ("state", shown(&places.state)),

@@ -31,7 +31,7 @@ enum State {
 
 /// What was looked at, what was found, and what mends it.
 #[derive(Debug, Clone, Serialize)]
-struct Check {
+pub(super) struct Check {
     check: &'static str,
     state: State,
     found: String,
@@ -40,7 +40,7 @@ struct Check {
 }
 
 impl Check {
-    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+    pub(super) fn ok(check: &'static str, found: impl Into<String>) -> Self {
         Self {
             check,
             state: State::Ok,
@@ -49,7 +49,7 @@ impl Check {
         }
     }
 
-    fn warn(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(super) fn warn(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             check,
             state: State::Warn,
@@ -58,7 +58,7 @@ impl Check {
         }
     }
 
-    fn fail(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(super) fn fail(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             check,
             state: State::Fail,
@@ -91,6 +91,7 @@ pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -
             look_at_store(&context, &mut checks).await;
             look_at_owner(&context, &mut checks).await;
             policy = store::isolation(&context);
+            checks.push(key_file(&context));
         }
         Err(problem) => checks.push(Check::refused("config", &problem)),
     }
@@ -277,7 +278,42 @@ fn look_at_isolation(policy: Option<Policy>, checks: &mut Vec<Check>) {
     ));
 }
 
-fn print(ui: &Ui, checks: &[Check]) -> Result<Exit> {
+/// The file with the key that opens the secrets. It is looked at, and not read.
+pub(super) fn key_file(context: &Context) -> Check {
+    let path = &context.key_file;
+    let shown = path.display();
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let what = format!("{shown} is not there; the first secret that is set makes it");
+            return Check::ok("key file", what);
+        }
+        Err(error) => {
+            return Check::fail(
+                "key file",
+                format!("{shown}: {error}"),
+                "make its folder your own",
+            );
+        }
+    };
+    if !found.is_file() {
+        let fix = "put a regular file there: a link is not followed";
+        return Check::fail("key file", format!("{shown} is no regular file"), fix);
+    }
+    let opened = std::fs::File::open(path).map_err(|source| Refusal::System {
+        path: path.clone(),
+        source,
+    });
+    match opened.and_then(|file| place::check_file(path, &file)) {
+        Ok(()) => Check::ok(
+            "key file",
+            format!("{shown} opens the secrets: a backup without it opens none, and one with it opens all"),
+        ),
+        Err(refusal) => Check::refused("key file", &refusal.into()),
+    }
+}
+
+pub(super) fn print(ui: &Ui, checks: &[Check]) -> Result<Exit> {
     let mut table = Table::new(&["check", "state", "found"]);
     for check in checks {
         let state = match check.state {

@@ -34,21 +34,24 @@ enum Line {
 }
 
 pub(super) async fn events(session: &mut Session<'_>, context: &Context, command: Events) -> Result<Exit> {
-    let Events::Tail { follow, from, kind } = command;
+    let Events::Tail {
+        follow,
+        from,
+        system,
+        kind,
+    } = command;
+    let all = Call::get("/v1/events")
+        .query("type", kind)
+        .query("system", system.then_some(true));
     if follow {
-        go_on(session, &context.ui, from, kind).await
+        go_on(session, &context.ui, &all, from).await
     } else {
-        up_to_now(session, &context.ui, from, kind).await
+        up_to_now(session, &context.ui, &all, from).await
     }
 }
 
 /// Every event there is, then the end.
-async fn up_to_now(
-    session: &mut Session<'_>,
-    ui: &Ui,
-    from: Option<u64>,
-    kind: Option<String>,
-) -> Result<Exit> {
+async fn up_to_now(session: &mut Session<'_>, ui: &Ui, all: &Call, from: Option<u64>) -> Result<Exit> {
     let (mut cursor, mut first) = (None, from);
     let mut everything: List<Box<serde_json::value::RawValue>> = List {
         items: Vec::new(),
@@ -56,9 +59,9 @@ async fn up_to_now(
     };
     // Ends with the last page.
     loop {
-        let call = Call::get("/v1/events")
+        let call = all
+            .clone()
             .query("from", first.take())
-            .query("type", kind.as_deref())
             .query("limit", Some(PAGE))
             .query("cursor", cursor.take());
         let body = session.ask(&call).await?;
@@ -83,15 +86,12 @@ async fn up_to_now(
 }
 
 /// Every event from there on, over owners that leave: none twice, none left out.
-async fn go_on(session: &mut Session<'_>, ui: &Ui, from: Option<u64>, kind: Option<String>) -> Result<Exit> {
+async fn go_on(session: &mut Session<'_>, ui: &Ui, all: &Call, from: Option<u64>) -> Result<Exit> {
     let mut next = from;
     let mut rounds = Rounds::default();
     // Runs until somebody stops it.
     loop {
-        let call = Call::get("/v1/events")
-            .query("follow", Some(true))
-            .query("from", next)
-            .query("type", kind.as_deref());
+        let call = all.clone().query("follow", Some(true)).query("from", next);
         let mut lines = Lines::new(session.open(&call).await?.body);
         // Ends with the body, which is asked for again from behind the last event, or when somebody wants room.
         let is_in_the_way = loop {

@@ -85,6 +85,30 @@ pub(super) async fn pages<T: DeserializeOwned>(
     Ok(Exit::Done)
 }
 
+/// Prints a list of the API that has no pages.
+pub(super) async fn whole<T: DeserializeOwned>(
+    session: &mut Session<'_>,
+    ui: &Ui,
+    call: Call,
+    columns: &[&'static str],
+    row: impl Fn(&T) -> Vec<String>,
+) -> Result<Exit> {
+    let body = session.ask(&call).await?;
+    let list: List<Box<RawValue>> = read(&body)?;
+    match ui.format {
+        Format::Json => ui.line(&body)?,
+        Format::Jsonl => list.items.iter().try_for_each(|item| ui.line(item.get()))?,
+        Format::Text => {
+            let mut table = Table::new(columns);
+            for item in &list.items {
+                table.rows.push(row(&read(item.get().as_bytes())?));
+            }
+            ui.table(&table)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
 /// Prints one item of the API.
 pub(super) fn item<T: DeserializeOwned>(
     ui: &Ui,

@@ -10,6 +10,7 @@ mod local;
 mod logs;
 mod run;
 mod runs;
+mod secret;
 mod session;
 mod signals;
 mod store;
@@ -19,7 +20,10 @@ pub(crate) use config::config;
 pub(crate) use doctor::doctor;
 pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};
+pub(crate) use secret::{Given, given};
 pub(crate) use store::store;
+
+use dormouse_secrets::Secret;
 
 use crate::args::Command;
 use crate::client::Session;
@@ -29,7 +33,7 @@ use crate::owner::Role;
 use crate::problem::Result;
 
 /// A command that needs the store. Whatever it ends with, an owner leaves properly.
-pub(crate) async fn with_store(command: Command, context: &Context) -> Result<Exit> {
+pub(crate) async fn with_store(command: Command, given: Option<Secret>, context: &Context) -> Result<Exit> {
     match command {
         Command::Run(arguments) => {
             let mut session = Session::new(context, Role::Supervisor);
@@ -43,7 +47,7 @@ pub(crate) async fn with_store(command: Command, context: &Context) -> Result<Ex
             };
             let mut session = Session::new(&context, Role::Visitor);
             let done = tokio::select! {
-                done = visit(&mut session, &context, other) => done,
+                done = visit(&mut session, &context, other, given) => done,
                 exit = signals::first() => Ok(exit),
             };
             let left = leave(session, done).await;
@@ -77,11 +81,17 @@ async fn print(context: &Context, done: Result<Exit>) -> Result<Exit> {
     done.and_then(|exit| written.map(|()| exit))
 }
 
-async fn visit(session: &mut Session<'_>, context: &Context, command: Command) -> Result<Exit> {
+async fn visit(
+    session: &mut Session<'_>,
+    context: &Context,
+    command: Command,
+    given: Option<Secret>,
+) -> Result<Exit> {
     match command {
         Command::Task(task) => task::task(session, context, task).await,
         Command::Runs(runs) => runs::runs(session, context, runs).await,
         Command::Agent(agent) => agent::agent(session, context, agent).await,
+        Command::Secret(secret) => secret::secret(session, context, secret, given).await,
         Command::Gate(gate) => gate::gate(session, context, gate).await,
         Command::Session(command) => session::session(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,

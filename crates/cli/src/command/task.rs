@@ -116,6 +116,12 @@ fn record(task: &TaskView, ui: &Ui) -> Vec<(&'static str, String)> {
     if let Some(Wait::Gate { gate }) = task.wait {
         pairs.push(("waits for", gate.to_string()));
     }
+    if task.reason.as_deref() == Some("locked") {
+        pairs.push((
+            "cannot run",
+            "its worker needs secrets, and nobody unlocked them".to_owned(),
+        ));
+    }
     pairs.extend(task.outcome.map(|outcome| ("outcome", outcome.to_string())));
     pairs.push(("priority", task.priority.word().to_owned()));
     pairs.push(("attempts", task.attempts.to_string()));

@@ -252,6 +252,20 @@ pub const TABLE: &[Key] = &[
         "who has to be able to write at once; cluster refuses a store that other machines cannot use",
     ),
     Key {
+        path: "secrets.key_file",
+        kind: Kind::Path,
+        default: None,
+        scope: Scope::User,
+        about: "the file with the key that opens the secrets; secrets.key in the configuration folder",
+    },
+    Key {
+        path: "scrub.formats",
+        kind: Kind::Word(&["strict", "own_only", "off"]),
+        default: Some("strict"),
+        scope: Scope::User,
+        about: "credentials that nobody registered: redacted, left and counted, or not looked for; an agent may say otherwise",
+    },
+    Key {
         path: "client.server",
         kind: Kind::Server,
         default: None,

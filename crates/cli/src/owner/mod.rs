@@ -1,5 +1,6 @@
 //! Owning a store: the lock, the control token, the control socket, and who may speak through it.
 
+mod keys;
 pub mod lock;
 pub mod peer;
 pub mod phase;
@@ -24,6 +25,7 @@ use crate::edge;
 use crate::output::Ui;
 use crate::problem::{Code, Problem};
 
+pub use self::keys::Keys;
 use self::lock::OwnerLock;
 use self::phase::Phase;
 use self::token::ControlToken;
@@ -40,6 +42,8 @@ fn refuse_a_worker(backend: Backend) -> Result<(), Problem> {
     .hint("ask a person with dormouse gate request; what a worker prints and its exit code are its report"))
 }
 
+/// How often what is over of secrets is taken away.
+const VAULT_KEPT_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long closing the store may take.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 
@@ -76,7 +80,7 @@ impl Owner {
         refuse_a_worker(places.url.backend())?;
         let token = ControlToken::ensure(&places.token)?;
         tracing::debug!("owning: opening the store");
-        let (engine, recovery) = store::open(context, &lock, &token, role).await?;
+        let (engine, keys, recovery) = store::open(context, &lock, &token, role).await?;
         tell(&recovery, &context.ui);
         let store = engine.system().store().clone();
         let (phase, seen) = watch::channel(Phase::Starting);
@@ -85,7 +89,7 @@ impl Owner {
             tracing::warn!(%error, "the folders of former runs were not removed");
         }
         let due = tokio::spawn(serve_due(engine.clone(), role, seen.clone()));
-        let house = House::new(engine, supervisor, role, seen.clone(), places.url.backend());
+        let house = House::new(engine, supervisor, role, seen.clone(), places.url.backend(), keys);
         let router = api::router(
             house.clone(),
             Guard {
@@ -164,8 +168,27 @@ impl Owner {
 async fn serve_due(engine: Engine, role: Role, mut phase: watch::Receiver<Phase>) {
     if role == Role::Supervisor {
         let mut leaving = phase.clone();
-        let (due, leaving) = (phase::is_draining(&mut phase), phase::is_draining(&mut leaving));
-        tokio::join!(engine.serve_due(due), engine.serve_janitor(leaving));
+        let mut left = phase.clone();
+        let (due, janitor) = (phase::is_draining(&mut phase), phase::is_draining(&mut leaving));
+        tokio::join!(
+            engine.serve_due(due),
+            engine.serve_janitor(janitor),
+            keep_vault(&engine, &mut left)
+        );
+    }
+}
+
+/// Takes away what is over of secrets, now and each hour, until the owner leaves.
+async fn keep_vault(engine: &Engine, leaving: &mut watch::Receiver<Phase>) {
+    // Ends when the owner drains.
+    loop {
+        if let Err(error) = engine.keep_vault().await {
+            tracing::warn!(%error, "what is over of secrets was not taken away; it is tried again in an hour");
+        }
+        tokio::select! {
+            () = phase::is_draining(leaving) => return,
+            () = tokio::time::sleep(VAULT_KEPT_EVERY) => {}
+        }
     }
 }
 

@@ -9,21 +9,22 @@ use dormouse_engine::session::{SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
 use dormouse_engine::worker::isolation::Policy;
-use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Random, SystemClock};
+use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Principal, Random, SystemClock};
 use dormouse_filesystem::capability::Reach;
 use dormouse_filesystem::{Backend, Namespace, OpenError, OpenOptions, Requirements, StoreUrl, System};
-use dormouse_secrets::Scrubber;
 use dormouse_state::{Mode, OnTimeout};
 
+use crate::api::FormatsView;
 use crate::config::rules as rules_of;
 use crate::context::Context;
 use crate::edge;
 use crate::endpoint::RunEndpoints;
+use crate::log;
 use crate::problem::{Code, Problem};
 
-use super::Role;
 use super::lock::OwnerLock;
 use super::token::ControlToken;
+use super::{Keys, Role};
 
 /// Where programs are looked for when nobody says where.
 const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -34,7 +35,7 @@ pub(super) async fn open(
     lock: &OwnerLock,
     token: &ControlToken,
     role: Role,
-) -> Result<(Engine, Recovery), Problem> {
+) -> Result<(Engine, Keys, Recovery), Problem> {
     let options = options(context)?;
     let url = &context.places.url;
     let store = url.open(&options).await.map_err(|error| refused(&error))?;
@@ -42,14 +43,26 @@ pub(super) async fn open(
     let system = Namespace::<System>::open(store, &need, options.opener())
         .await
         .map_err(|error| lacking(&error, url))?;
-    let engine = Engine::open(system, environment(lock, token)?, behaviour(context)?);
+    let environment = environment(lock, token)?;
+    let keys = Keys::of(context, environment.random.clone());
+    let formats = FormatsView::of_word(context.config.text("scrub.formats").unwrap_or_default());
+    let options = EngineOptions {
+        vault: keys.vault(),
+        registrar: Arc::new(log::open_values()),
+        formats: formats.into(),
+        ..behaviour(context)?
+    };
+    let engine = Engine::open(system, environment, options);
     let recovery = engine.recover(&SystemOrphans).await?;
+    if role == Role::Supervisor {
+        engine.start_vault(&Principal::engine()).await?;
+    }
     // A question whose time was up while nobody was there is over before anybody is asked it again.
     match role {
         Role::Supervisor => drop(engine.recover_gates(restart(context)).await?),
         Role::Visitor => drop(engine.expire_due().await?),
     }
-    Ok((engine, recovery))
+    Ok((engine, keys, recovery))
 }
 
 /// What becomes of pending gates at a start.
@@ -222,7 +235,6 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         tz: or(&["TZ"], "UTC"),
         isolation: isolation(context),
         closed: context.closed(),
-        scrubber: Scrubber::empty(),
     };
     Ok(Supervisor::with_endpoints(
         engine,

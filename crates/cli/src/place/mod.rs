@@ -15,6 +15,9 @@ pub use folder::{Refusal, check_file, check_folder, ensure_folder, read_bounded,
 use crate::environment::Environment;
 use crate::problem::{Code, Problem};
 
+/// The name of the key file.
+const KEY: &str = "secrets.key";
+
 /// Longest path of a socket, in bytes: what every kernel takes, with its closing NUL.
 pub const SOCKET_PATH_MAX: usize = 107;
 
@@ -23,6 +26,8 @@ pub const SOCKET_PATH_MAX: usize = 107;
 pub struct Places {
     /// The configuration file, which need not exist.
     pub config: PathBuf,
+    /// The key that opens the secrets, which need not exist: in the configuration folder, never in the store's.
+    pub key: PathBuf,
     /// Store and workspaces, unless `store.path` says otherwise.
     pub data: PathBuf,
     /// Tokens, owner locks, reports.
@@ -41,6 +46,7 @@ impl Places {
             let home = environment.absolute(Path::new(home));
             return Ok(Self {
                 config: home.join("config/config.toml"),
+                key: home.join("config").join(KEY),
                 data: home.join("data"),
                 state: home.join("state"),
                 runtime: Some(home.join("run")),
@@ -48,6 +54,7 @@ impl Places {
         }
         Ok(Self {
             config: find_config(environment)?,
+            key: own_config(environment)?.join(KEY),
             data: first_of(environment, "STATE_DIRECTORY", "XDG_DATA_HOME", ".local/share")?,
             state: first_of(environment, "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")?,
             runtime: environment
@@ -201,11 +208,19 @@ fn whole(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-fn find_config(environment: &Environment) -> Result<PathBuf, Problem> {
-    if let Some(folder) = environment.folder_of("CONFIGURATION_DIRECTORY") {
-        return Ok(folder.join("config.toml"));
+/// The folder of this user's or service's configuration, whether or not anything is in it.
+fn own_config(environment: &Environment) -> Result<PathBuf, Problem> {
+    match environment.folder_of("CONFIGURATION_DIRECTORY") {
+        Some(folder) => Ok(folder),
+        None => xdg(environment, "XDG_CONFIG_HOME", ".config"),
     }
-    let own = xdg(environment, "XDG_CONFIG_HOME", ".config")?.join("config.toml");
+}
+
+fn find_config(environment: &Environment) -> Result<PathBuf, Problem> {
+    let own = own_config(environment)?.join("config.toml");
+    if environment.folder_of("CONFIGURATION_DIRECTORY").is_some() {
+        return Ok(own);
+    }
     let of_system = Path::new("/etc/dormouse/config.toml");
     Ok(if !own.exists() && of_system.exists() {
         of_system.to_owned()

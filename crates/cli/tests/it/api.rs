@@ -5,10 +5,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use dormouse_cli::api::{BODY_BYTES_MAX, Caller, Guard, House, router};
-use dormouse_cli::owner::Role;
 use dormouse_cli::owner::peer::Verdict;
 use dormouse_cli::owner::phase::Phase;
 use dormouse_cli::owner::token::ControlToken;
+use dormouse_cli::owner::{Keys, Role};
 use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions};
@@ -17,9 +17,9 @@ use dormouse_engine::{
     Random, SystemClock, TenantRow,
 };
 use dormouse_filesystem::{Backend, Memory, Namespace, Opener, Records, Requirements, System};
-use dormouse_secrets::Scrubber;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -31,6 +31,8 @@ pub(crate) struct Api {
     router: Router,
     token: ControlToken,
     phase: watch::Sender<Phase>,
+    /// The configuration's, with the key file.
+    pub(crate) folder: TempDir,
 }
 
 /// An answer.
@@ -67,7 +69,11 @@ impl Api {
             epoch,
             seat: None,
         };
-        let environment = Environment { clock, random, host };
+        let environment = Environment {
+            clock,
+            random: random.clone(),
+            host,
+        };
         let store = Arc::new(Memory::new(now));
         let system = Namespace::<System>::open(
             store,
@@ -76,8 +82,11 @@ impl Api {
         )
         .await
         .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::in_file(folder.path().join("config/secrets.key"), random);
         let options = EngineOptions {
             companions: vec![Arc::new(Sessions)],
+            vault: keys.vault(),
             ..EngineOptions::default()
         };
         let engine = Engine::open(system, environment, options);
@@ -94,7 +103,6 @@ impl Api {
                 tz: String::new(),
                 isolation: None,
                 closed: Vec::new(),
-                scrubber: Scrubber::empty(),
             },
         );
         let (phase, seen) = watch::channel(Phase::Serving);
@@ -105,12 +113,13 @@ impl Api {
         };
         Self {
             router: router(
-                House::new(engine.clone(), supervisor, role, seen, Backend::Memory),
+                House::new(engine.clone(), supervisor, role, seen, Backend::Memory, keys),
                 guard,
             ),
             engine,
             token,
             phase,
+            folder,
         }
     }
 

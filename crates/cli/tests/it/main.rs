@@ -15,3 +15,4 @@ mod nearest;
 mod output;
 mod owner;
 mod place;
+mod secrets;

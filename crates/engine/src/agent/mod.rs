@@ -4,7 +4,7 @@ mod service;
 mod table;
 
 use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
-use dormouse_secrets::Scrubbed;
+use dormouse_secrets::{AgentAt, Formats, Scrubbed, SecretName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 pub use service::{AgentPage, Agents};
 pub use table::{AgentEvent, decide};
 
+use crate::credentials::{FormatsWord, is_not_said};
 use crate::event::About;
 use crate::{AgentName, Incarnation, OpId, Subject};
 
@@ -54,6 +55,12 @@ pub struct AgentConfig {
     /// The agents it may give tasks to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delegates_to: Vec<AgentName>,
+    /// The secrets its workers get, each of them; where none is named, all that it sees.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
+    /// What is done about credentials that nobody registered; none leaves it to the program.
+    #[serde(default, with = "FormatsWord", skip_serializing_if = "is_not_said")]
+    pub formats: Option<Formats>,
 }
 
 impl Default for AgentConfig {
@@ -62,6 +69,8 @@ impl Default for AgentConfig {
         Self {
             concurrency: 1,
             delegates_to: Vec::new(),
+            secrets: Vec::new(),
+            formats: None,
         }
     }
 }
@@ -108,6 +117,15 @@ impl Agent {
     #[must_use]
     pub fn about(&self) -> About {
         About::of(Subject::Agent(self.name.clone()), &self.name, self.incarnation)
+    }
+
+    /// Whose secrets are its own: this life's.
+    #[must_use]
+    pub fn of_secrets(&self) -> AgentAt {
+        AgentAt {
+            id: self.name.as_str().parse().expect("both have the same alphabet"),
+            incarnation: self.incarnation.of_secrets(),
+        }
     }
 }
 

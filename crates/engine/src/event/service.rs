@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dormouse_filesystem::{LogHead, Logged, Position, follow};
+use dormouse_filesystem::{Log, LogHead, Logged, Position, RecordStore, follow};
 use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 
@@ -30,17 +30,21 @@ pub struct EventPage {
     pub next: Position,
 }
 
-/// A tenant's events.
+/// The events of a tenant, or of the installation.
 #[derive(Debug, Clone)]
 pub struct Events {
-    core: Arc<Core>,
+    store: Arc<dyn RecordStore>,
+    log: Log,
 }
 
 impl Events {
     pub(crate) fn new(core: &Arc<Core>) -> Self {
-        Self {
-            core: Arc::clone(core),
-        }
+        Self::of(&core.store, core.events.clone())
+    }
+
+    pub(crate) fn of(store: &Arc<dyn RecordStore>, log: Log) -> Self {
+        let store = Arc::clone(store);
+        Self { store, log }
     }
 
     /// The events strictly after a position; [`Position::START`] is before the first.
@@ -54,7 +58,7 @@ impl Events {
                 format!("1 to {PAGE_MAX} are given at once"),
             ));
         }
-        let logged = self.core.events.tail(after, limit).await?;
+        let logged = self.log.tail(after, limit).await?;
         let events = logged.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
         let next = events.last().map_or(after, |event| event.position);
         Ok(EventPage { events, next })
@@ -65,7 +69,7 @@ impl Events {
         &self,
         after: Position,
     ) -> impl Stream<Item = Result<EventAt, CommandError>> + Send + 'static {
-        let (store, stream) = (Arc::clone(&self.core.store), self.core.events.stream().clone());
+        let (store, stream) = (Arc::clone(&self.store), self.log.stream().clone());
         follow(store, stream, after).map(|entry| decode(&entry?))
     }
 
@@ -74,7 +78,7 @@ impl Events {
     /// # Errors
     /// As any read.
     pub async fn head(&self) -> Result<LogHead, CommandError> {
-        Ok(self.core.events.head().await?)
+        Ok(self.log.head().await?)
     }
 }
 

@@ -5,6 +5,7 @@ use dormouse_filesystem::{Records, Versioned, WriteOnce};
 use super::service::{get, rejected, stage_run};
 use super::{Claimed, OutcomeKind, OutcomeRow, Process, Run, RunEvent, RunNext, RunState, decide, reported};
 use crate::core::Core;
+use crate::credentials::of_lease;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::lease::{LeaseEvent, check};
@@ -138,6 +139,10 @@ pub(super) async fn stage_end_of(
         processes.stage_remove(draft.batch(), &process).await?;
     }
     draft.tell(&run.about(), &ended(&run, &row))?;
+    let call = core.call_of_draft(draft);
+    let id = run.id.to_string();
+    let ended = core.secrets.stage_run_ended(&call, draft.batch(), &id);
+    ended.await.map_err(of_lease)?;
     stage_run(core, draft, Some(read), &run, Some(&row.outcome)).await?;
     Ok(Finished {
         outcome: row,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use dormouse_filesystem::{Cursor, Records, Versioned, WriteOnce};
 
+use dormouse_secrets::SpawnWrites;
+
 use super::{
     ClaimOptions, Claimed, Finished, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter, RunIndex,
     RunPage, RunRow, Started, StopReason, Stopped, claim, finish, heartbeat, list, park, stage_stop, start,
@@ -54,10 +56,20 @@ impl Runs {
         claimed: &Claimed,
         process: Option<&Process>,
     ) -> Result<Started, CommandError> {
+        self.started_with(claimed, process, None).await
+    }
+
+    /// The same, with what the worker is lent: its credential session is written in this commit.
+    pub(crate) async fn started_with(
+        &self,
+        claimed: &Claimed,
+        process: Option<&Process>,
+        lent: Option<&SpawnWrites>,
+    ) -> Result<Started, CommandError> {
         let by = Principal::engine();
-        let done = self
-            .core
-            .command(&by, |draft| start::start(&self.core, draft, claimed, process));
+        let done = self.core.command(&by, |draft| {
+            start::start(&self.core, draft, claimed, process, lent)
+        });
         Ok(done.await?.answer)
     }
 

@@ -1,12 +1,13 @@
 //! Starting: the processes of a run are durable before any of them may go.
 
 use dormouse_filesystem::Records;
-use dormouse_secrets::Scrubbed;
+use dormouse_secrets::{Scrubbed, SpawnWrites};
 
 use super::service::{get, stage_run};
 use super::{Checkpoint, Claimed, Process, RunEvent, RunNext, RunState, StopReason, decide};
 use crate::command::Effects;
 use crate::core::Core;
+use crate::credentials::unspawned;
 use crate::draft::{Draft, Verdict};
 use crate::lease::{LeaseEvent, check};
 use crate::run::service::rejected;
@@ -26,6 +27,7 @@ pub(super) async fn start(
     mut draft: Draft,
     claimed: &Claimed,
     process: Option<&Process>,
+    lent: Option<&SpawnWrites>,
 ) -> Result<Verdict<Started>, CommandError> {
     let read = get(core, claimed.run.id).await?;
     match decide(read.state, RunEvent::Start) {
@@ -37,6 +39,9 @@ pub(super) async fn start(
             (run.updated_at, run.op) = (draft.now(), draft.op());
             if let Some(process) = process {
                 Records::new(&core.space).stage_create(draft.batch(), process)?;
+            }
+            if let Some(lent) = lent {
+                lent.stage(draft.batch()).await.map_err(unspawned)?;
             }
             stage_run(core, &mut draft, Some(&read), &run, None).await?;
             Ok(Verdict::Commit(draft, Started::Go))

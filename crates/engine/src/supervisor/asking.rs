@@ -258,7 +258,7 @@ impl Asking {
         for _ in 0..PLACES_MAX {
             let mode = self.mode().await?;
             let new = self.new_gate(question, call.clone()).await?;
-            match gates.ask(&by, (modes, mode), &new, &parts.options.scrubber).await {
+            match gates.ask(&by, (modes, mode), &new, parts.scrubber()).await {
                 // Another question of the run was written behind this one's place: it goes behind that.
                 Err(GateError::Rejected {
                     reason: "duplicate", ..

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dormouse_filesystem::{Records, ScopedBatch, Versioned};
+use dormouse_secrets::Scrubber;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -34,6 +35,10 @@ pub(super) struct Parts {
     pub(super) options: Arc<SupervisorOptions>,
     pub(super) transcript: Transcript,
     pub(super) kill: Arc<Notify>,
+    /// What all its texts pass, once its worker's secrets are known.
+    pub(super) scrubber: Arc<OnceLock<Scrubber>>,
+    /// What they pass before.
+    pub(super) fallback: Scrubber,
     pub(super) clock: Arc<dyn Clock>,
     /// The processes of the run, once there are any: what ends them when nothing else does.
     pub(super) processes: OnceLock<ProcessRow>,
@@ -45,6 +50,13 @@ pub(super) struct Parts {
     pub(super) asks: Asks,
     /// Where its worker may ask.
     pub(super) endpoints: Option<Arc<dyn Endpoints>>,
+}
+
+impl Parts {
+    /// What the texts of the run pass.
+    pub(super) fn scrubber(&self) -> &Scrubber {
+        self.scrubber.get().unwrap_or(&self.fallback)
+    }
 }
 
 /// Runs the run to its end. The work is a task of its own, so that its panic is seen here and the run still ends.

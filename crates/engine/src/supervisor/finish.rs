@@ -1,5 +1,6 @@
 //! The end of a run: what was seen becomes one outcome, and the outcome one commit.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dormouse_secrets::Scrubbed;
@@ -9,6 +10,7 @@ use super::RunEnd;
 use super::attempt::Parts;
 use super::heart::is_renewed;
 use crate::command::CommandSpec;
+use crate::credentials::Unlent;
 use crate::outcome::{Facts, ResourceUsage};
 use crate::run::StopReason;
 use crate::transcript::TranscriptEnd;
@@ -29,6 +31,8 @@ pub(super) struct End {
     pub(super) clock: Duration,
     pub(super) spawns: u32,
     pub(super) isolation: String,
+    /// Credentials that nobody registered, by kind.
+    pub(super) formats: BTreeMap<String, u64>,
 }
 
 /// How the work ended.
@@ -49,6 +53,8 @@ pub(super) enum Seen {
 pub(super) enum Unstarted {
     Environment(EnvError),
     Spawn(SpawnError),
+    /// Its secrets could not be had.
+    Secrets(Unlent),
     /// A stop came first.
     Stopped,
 }
@@ -77,6 +83,7 @@ pub(super) fn observed_panic(error: &tokio::task::JoinError) -> End {
         clock: Duration::ZERO,
         spawns: 0,
         isolation: "unknown".to_owned(),
+        formats: BTreeMap::new(),
     }
 }
 
@@ -141,7 +148,7 @@ fn verdict(parts: &Parts, end: &End, command: Option<&CommandSpec>) -> Verdict {
             permanent: &command.permanent_codes,
         }),
     };
-    classify(&observed, &parts.options.scrubber)
+    classify(&observed, parts.scrubber())
 }
 
 fn observed(end: &End) -> classify::End<'_> {
@@ -164,6 +171,10 @@ fn observed(end: &End) -> classify::End<'_> {
             classify::End::NotStarted(NotStarted::Environment(error))
         }
         Seen::Unstarted(Unstarted::Spawn(error)) => classify::End::NotStarted(NotStarted::Spawn(error)),
+        Seen::Unstarted(Unstarted::Secrets(why)) => classify::End::NotStarted(NotStarted::Secret {
+            locked: why.may_pass,
+            message: why.message.clone(),
+        }),
         Seen::Unstarted(Unstarted::Stopped) | Seen::Abandoned => classify::End::Abandoned,
         Seen::Panicked(message) => classify::End::Panicked(message.clone()),
     }
@@ -189,5 +200,6 @@ fn facts(end: &End, printed: TranscriptEnd, after_stop: bool) -> Facts {
         after_stop,
         strays: gone.map_or(0, |gone| gone.strays),
         isolation: end.isolation.clone(),
+        formats: end.formats.clone(),
     }
 }

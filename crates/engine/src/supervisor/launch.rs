@@ -1,5 +1,6 @@
 //! From a claimed run to a launch: its folders, its environment, its command.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,10 +37,11 @@ pub(super) fn run_folder(parts: &Parts) -> PathBuf {
 pub(super) async fn launch(
     parts: &Arc<Parts>,
     command: &CommandSpec,
+    leased: BTreeMap<String, String>,
 ) -> Result<(Launch, Option<Endpoint>), Unlaunchable> {
     let (workspace, run_folder) = (workspace(parts), run_folder(parts));
-    let mut environment =
-        build(&base(parts, &workspace, &run_folder), &layers(command)).map_err(Unlaunchable::Environment)?;
+    let mut environment = build(&base(parts, &workspace, &run_folder), &layers(command, leased))
+        .map_err(Unlaunchable::Environment)?;
     make(workspace.clone(), run_folder.clone())
         .await
         .map_err(Unlaunchable::Spawn)?;
@@ -100,8 +102,9 @@ fn base(parts: &Parts, workspace: &Path, run_folder: &Path) -> Base {
     }
 }
 
-fn layers(command: &CommandSpec) -> Layers {
+fn layers(command: &CommandSpec, leased: BTreeMap<String, String>) -> Layers {
     Layers {
+        leased,
         profile: command.env.clone(),
         ..Layers::default()
     }

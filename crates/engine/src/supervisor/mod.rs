@@ -19,6 +19,7 @@ mod heart;
 mod launch;
 mod orphans;
 mod question;
+mod spawn;
 mod work;
 
 use std::collections::HashMap;
@@ -37,7 +38,7 @@ pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 
 use crate::gate::Enforcement;
-use crate::run::{ClaimOptions, Finished, Parked, RunRow, RunState, StopReason};
+use crate::run::{ClaimOptions, Finished, Parked, Run, RunRow, RunState, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};
 use crate::worker::environment::former_run;
 use crate::worker::isolation::Policy;
@@ -65,8 +66,6 @@ pub struct SupervisorOptions {
     pub isolation: Option<Policy>,
     /// What no wall opens, but for a run's own workspace and folder: store, keys, configuration, state, workspaces.
     pub closed: Vec<PathBuf>,
-    /// What leaves no worker.
-    pub scrubber: Scrubber,
 }
 
 /// Supervises the runs of this process. Cloning is cheap.
@@ -121,6 +120,8 @@ async fn begun(
 struct Live {
     transcript: Transcript,
     kill: Arc<Notify>,
+    /// What its texts pass, once its worker's secrets are known.
+    scrubber: Arc<OnceLock<Scrubber>>,
     end: watch::Receiver<Option<RunEnd>>,
 }
 
@@ -233,6 +234,10 @@ impl Supervisor {
                 "the task has no command line to run",
             ));
         }
+        if let Some(state) = tenant.credentials.awaited(&row).await? {
+            let agent = row.assignee.clone();
+            return Err(CommandError::SecretsLocked { task, agent, state });
+        }
         let session = self.session_of(&tenant, row.last_run).await?;
         self.admit(&tenant, session).await?;
         // Before the claim: from there on the run has to have its owner.
@@ -289,6 +294,7 @@ impl Supervisor {
         let live = Live {
             transcript: transcript.clone(),
             kill: Arc::new(Notify::new()),
+            scrubber: Arc::default(),
             end,
         };
         self.lock().insert(run, live.clone());
@@ -299,6 +305,8 @@ impl Supervisor {
             options: Arc::clone(&self.0.options),
             transcript,
             kill: live.kill,
+            scrubber: live.scrubber,
+            fallback: self.0.engine.scrubber(),
             clock: Arc::clone(&self.0.engine.environment().clock),
             processes: OnceLock::new(),
             by: asker.by,
@@ -336,7 +344,8 @@ impl Supervisor {
     ) -> Result<RunRow, CommandError> {
         let row = tenant.runs.get(run).await?;
         if row.outcome.is_none() {
-            let reason: Option<Scrubbed> = reason.map(|reason| self.0.options.scrubber.scrub(reason));
+            let scrubber = self.scrubber_of(tenant, &row.run).await?;
+            let reason: Option<Scrubbed> = reason.map(|reason| scrubber.scrub(reason));
             if let Some(task) = row.run.task {
                 tenant.tasks.cancel(by, task, reason).await?;
             }
@@ -380,10 +389,16 @@ impl Supervisor {
         self.live(run).is_some()
     }
 
-    /// What leaves no worker.
-    #[must_use]
-    pub fn scrubber(&self) -> &Scrubber {
-        &self.0.options.scrubber
+    /// What texts about a run pass: that of its worker while it is live here, else that of its agent.
+    ///
+    /// # Errors
+    /// As [`Credentials::scrubber`](crate::credentials::Credentials::scrubber).
+    pub async fn scrubber_of(&self, tenant: &Tenant, run: &Run) -> Result<Scrubber, CommandError> {
+        let live = self.live(run.id).and_then(|live| live.scrubber.get().cloned());
+        match live {
+            Some(scrubber) => Ok(scrubber),
+            None => tenant.credentials.scrubber(&run.agent).await,
+        }
     }
 
     /// How many runs this process supervises.

@@ -1,5 +1,6 @@
 //! The work of one run: its process from launch to empty tree.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +10,15 @@ use tokio::time::{Instant, sleep_until};
 
 use super::asking::Endpoint;
 use super::attempt::{Parts, end_processes};
-use super::finish::{Cause, End, Seen, Unstarted};
+use super::finish::{Cause, End, Seen};
 use super::heart::is_renewed;
-use super::launch::{Unlaunchable, launch};
 use crate::command::CommandSpec;
 use crate::outcome::CancelledBy;
-use crate::run::{Process, Started, StopReason};
+use crate::run::StopReason;
 use crate::transcript::Channel;
 use crate::worker::classify::Stopped;
 use crate::worker::clocks::{ClockLimits, Clocks, Expired};
-use crate::worker::{self, Gone, Live, LiveEvent, Output, Prepared, Stop};
+use crate::worker::{Gone, Live, LiveEvent, Output, Stop};
 use crate::{CommandError, GateId};
 
 /// How often the tree's processor time is looked at: silence with work is no idleness.
@@ -61,37 +61,30 @@ pub(super) async fn work(parts: &Arc<Parts>, signals: &Signals) -> Worked {
     hand.ended(seen)
 }
 
-/// Makes the processes durable before they may go. A lease whose time was up is renewed first where that can be.
-async fn started(parts: &Parts, process: &Process) -> Result<Started, CommandError> {
-    match parts.tenant.runs.started(&parts.claimed, Some(process)).await {
-        Err(CommandError::LeaseExpired { .. }) if is_renewed(parts).await => {
-            parts.tenant.runs.started(&parts.claimed, Some(process)).await
-        }
-        answered => answered,
-    }
-}
-
 /// What is known of the run while it goes on.
-struct Hand<'a> {
-    parts: &'a Arc<Parts>,
-    command: &'a CommandSpec,
-    signals: &'a Signals,
-    clocks: Clocks,
-    stop: Option<Cause>,
+pub(super) struct Hand<'a> {
+    pub(super) parts: &'a Arc<Parts>,
+    pub(super) command: &'a CommandSpec,
+    pub(super) signals: &'a Signals,
+    pub(super) clocks: Clocks,
+    pub(super) stop: Option<Cause>,
     /// Its worker is stopped, and the run waits for this gate.
     parks: Option<GateId>,
     /// Where its worker asks; closed with this.
-    endpoint: Option<Endpoint>,
+    pub(super) endpoint: Option<Endpoint>,
     /// Its first process has left by itself in time: no clock stops it any more.
     has_left: bool,
     /// The lease is another's: the worker is killed, and nothing is written.
-    is_fenced: bool,
+    pub(super) is_fenced: bool,
     /// When processes that were told to end, and did not, are ended by their row.
     end_by: Option<Instant>,
-    spawns: u32,
-    isolation: String,
-    stdout: Option<ScrubStream>,
-    stderr: Option<ScrubStream>,
+    pub(super) spawns: u32,
+    pub(super) isolation: String,
+    /// Its streams, once what is to be taken out of them is known.
+    pub(super) stdout: Option<ScrubStream>,
+    pub(super) stderr: Option<ScrubStream>,
+    /// Credentials that nobody registered, by kind.
+    formats: BTreeMap<String, u64>,
 }
 
 impl<'a> Hand<'a> {
@@ -120,8 +113,9 @@ impl<'a> Hand<'a> {
             end_by: None,
             spawns: 0,
             isolation: "off".to_owned(),
-            stdout: Some(parts.options.scrubber.stream()),
-            stderr: Some(parts.options.scrubber.stream()),
+            stdout: None,
+            stderr: None,
+            formats: BTreeMap::new(),
         }
     }
 
@@ -135,73 +129,12 @@ impl<'a> Hand<'a> {
             clock: self.clocks.used(Instant::now()),
             spawns: self.spawns,
             isolation: self.isolation,
+            formats: self.formats,
         });
         match self.parks {
             Some(gate) if end.stop.is_none() => Worked::Parks(gate, end),
             _ => Worked::Ended(end),
         }
-    }
-
-    /// From the launch to a worker that runs, or why there is none.
-    async fn spawn(&mut self) -> Result<Live, Seen> {
-        let prepared = self.prepare().await?;
-        let _ = self.parts.processes.set(prepared.row().clone());
-        self.isolation = prepared.isolation().to_string();
-        match started(
-            self.parts,
-            &Process::new(self.parts.claimed.run.id, prepared.row()),
-        )
-        .await
-        {
-            Ok(Started::Go) => self.go(prepared).await,
-            Ok(Started::Stop(reason)) => {
-                self.stop.get_or_insert(Cause::Told(reason));
-                Err(Seen::Unstarted(Unstarted::Stopped))
-            }
-            Err(CommandError::Fenced { .. } | CommandError::LeaseExpired { .. }) => {
-                self.is_fenced = true;
-                Err(Seen::Abandoned)
-            }
-            Err(error) => {
-                let run = self.parts.claimed.run.id;
-                tracing::warn!(%run, %error, "the worker's processes could not be written down");
-                Err(Seen::Abandoned)
-            }
-        }
-    }
-
-    async fn prepare(&mut self) -> Result<Prepared, Seen> {
-        let parts = self.parts;
-        let (launch, endpoint) = launch(parts, self.command).await.map_err(|error| match error {
-            Unlaunchable::Environment(error) => Seen::Unstarted(Unstarted::Environment(error)),
-            Unlaunchable::Spawn(error) => Seen::Unstarted(Unstarted::Spawn(error)),
-        })?;
-        self.endpoint = endpoint;
-        self.before_stop(worker::prepare(&launch)).await
-    }
-
-    /// A stop that comes while the worker is being started may come too late for it: then it is ended by its row, so
-    /// that nothing of it lives once its outcome is written.
-    async fn go(&mut self, prepared: Prepared) -> Result<Live, Seen> {
-        self.spawns = 1;
-        let gone = self.before_stop(prepared.go()).await;
-        if let Err(Seen::Unstarted(Unstarted::Stopped)) = gone {
-            end_processes(self.parts).await;
-        }
-        gone
-    }
-
-    /// A step of the start, unless a stop comes first: then the step is dropped.
-    async fn before_stop<T>(
-        &mut self,
-        step: impl Future<Output = Result<T, worker::SpawnError>>,
-    ) -> Result<T, Seen> {
-        tokio::select! {
-            done = step => return done.map_err(|error| Seen::Unstarted(Unstarted::Spawn(error))),
-            cause = cause(self.parts, &self.clocks, self.signals) => self.stop = Some(cause),
-            () = self.signals.fenced.notified() => self.is_fenced = true,
-        }
-        Err(Seen::Unstarted(Unstarted::Stopped))
     }
 
     /// From the start of the process to its empty tree. Events and stops are served as they come, in no fixed order,
@@ -284,7 +217,7 @@ impl<'a> Hand<'a> {
     }
 
     fn cut(&mut self, channel: Channel) {
-        let fresh = self.parts.options.scrubber.stream();
+        let fresh = self.parts.scrubber().stream();
         let former = match channel {
             Channel::Stdout => self.stdout.replace(fresh),
             Channel::Stderr => self.stderr.replace(fresh),
@@ -298,9 +231,12 @@ impl<'a> Hand<'a> {
         self.finish_stream(Channel::Stderr, stderr);
     }
 
-    fn finish_stream(&self, channel: Channel, stream: Option<ScrubStream>) {
+    fn finish_stream(&mut self, channel: Channel, stream: Option<ScrubStream>) {
         if let Some(stream) = stream {
-            let rest = stream.finish();
+            let (rest, seen) = stream.finish_counted();
+            for (kind, count) in seen {
+                *self.formats.entry(kind.to_owned()).or_default() += count;
+            }
             if !rest.is_empty() {
                 self.parts.transcript.push(self.parts.clock.now(), channel, rest);
             }
@@ -362,7 +298,7 @@ impl<'a> Hand<'a> {
 }
 
 /// Waits for the first reason to stop: a command, a clock, or a heart that cannot beat.
-async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> Cause {
+pub(super) async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> Cause {
     let clock = async {
         // Ends when a clock has run out: progress moves the deadline.
         loop {

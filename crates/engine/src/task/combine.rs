@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dormouse_filesystem::{CommitError, Versioned};
 use tokio::sync::oneshot;
 
-use super::create::{numbered, take_numbers};
+use super::create::{Clean, numbered, take_numbers};
 use super::{NewTask, Task};
 use crate::agent::{Agent, Agents};
 use crate::core::Core;
+use crate::credentials::Credentials;
 use crate::draft::{Draft, Verdict};
 use crate::limits::{CREATIONS_BYTES_MAX, CREATIONS_MAX, CREATIONS_WAITING_MAX};
 use crate::{AgentName, CommandError, OpId, PrefixedId, Principal};
@@ -37,6 +38,7 @@ struct Creation {
     by: Principal,
     op: OpId,
     new: NewTask,
+    clean: Clean,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -44,10 +46,19 @@ type Answer = Result<Task, CommandError>;
 
 /// Makes a task, in a commit with the others that wait. A caller that is dropped while it waits makes none.
 pub(super) async fn create(core: &Arc<Core>, by: &Principal, new: NewTask) -> Answer {
+    let scrubber = Credentials::new(core).scrubber(&new.assignee).await?;
+    let clean = Clean::of(&new, &scrubber);
     let op = OpId::make(core.environment.clock.now(), &core.environment.random);
     let (answer, answered) = oneshot::channel();
     let by = by.clone();
-    enter(core, Creation { by, op, new, answer })?;
+    let creation = Creation {
+        by,
+        op,
+        new,
+        clean,
+        answer,
+    };
+    enter(core, creation)?;
     // Without an answer the process is ending: the commit may have been sent.
     answered.await.unwrap_or_else(|_| Err(unknown(op)))
 }
@@ -195,7 +206,7 @@ async fn staged(
             Err(error) => Err(error),
             Ok(agent) => {
                 draft.act_for(&creation.by, creation.op);
-                let task = numbered(core, &mut draft, &agent, &creation.new, number)?;
+                let task = numbered(core, &mut draft, &agent, (&creation.new, &creation.clean), number)?;
                 number += 1;
                 Ok(task)
             }

@@ -1,6 +1,7 @@
 //! Making a task: number, row and event in one commit.
 
 use dormouse_filesystem::Records;
+use dormouse_secrets::{Scrubbed, Scrubber};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -126,12 +127,48 @@ fn depth(value: &Value) -> usize {
     }
 }
 
+/// What of a new task everybody may read, without the values that its agent knows.
+#[derive(Debug)]
+pub(super) struct Clean {
+    title: Scrubbed,
+    metadata: Map<String, Value>,
+}
+
+impl Clean {
+    pub(super) fn of(new: &NewTask, scrubber: &Scrubber) -> Self {
+        Self {
+            title: scrubber.scrub(&new.title),
+            metadata: scrubbed(scrubber, &new.metadata),
+        }
+    }
+}
+
+fn scrubbed(scrubber: &Scrubber, fields: &Map<String, Value>) -> Map<String, Value> {
+    let field = |(key, value): (&String, &Value)| {
+        let key = scrubber.scrub(key).into_string();
+        (key, scrubbed_value(scrubber, value))
+    };
+    fields.iter().map(field).collect()
+}
+
+fn scrubbed_value(scrubber: &Scrubber, value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(scrubber.scrub(text).into_string()),
+        Value::Array(values) => values
+            .iter()
+            .map(|value| scrubbed_value(scrubber, value))
+            .collect(),
+        Value::Object(fields) => Value::Object(scrubbed(scrubber, fields)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
 /// Stages a new task of this number, and tells of it.
 pub(super) fn numbered(
     core: &Core,
     draft: &mut Draft,
     agent: &Agent,
-    new: &NewTask,
+    new: (&NewTask, &Clean),
     number: u64,
 ) -> Result<Task, CommandError> {
     let task = made(core, draft, agent, new, number);
@@ -163,11 +200,11 @@ pub(super) async fn take_numbers(core: &Core, draft: &mut Draft, count: u64) -> 
     }
 }
 
-fn made(core: &Core, draft: &Draft, agent: &Agent, new: &NewTask, number: u64) -> Task {
+fn made(core: &Core, draft: &Draft, agent: &Agent, (new, clean): (&NewTask, &Clean), number: u64) -> Task {
     Task {
         id: TaskId::make(draft.now(), &core.environment.random),
         number,
-        title: new.title.clone(),
+        title: clean.title.clone(),
         body: new.body.clone(),
         owner: None,
         assignee: new.assignee.clone(),
@@ -183,7 +220,7 @@ fn made(core: &Core, draft: &Draft, agent: &Agent, new: &NewTask, number: u64) -
         not_before: new.not_before,
         parent: None,
         open_dependencies: Vec::new(),
-        metadata: new.metadata.clone(),
+        metadata: clean.metadata.clone(),
         command: new.command.clone(),
         approval_required: new.start == Start::PendingApproval,
         approved_at: None,

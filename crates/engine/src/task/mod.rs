@@ -11,6 +11,7 @@ mod state;
 mod table;
 
 use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
+use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +75,7 @@ pub struct Task {
     /// Its number: rises per tenant in the order of creation and is never given again.
     pub number: u64,
     /// What it is called, at most 200 characters.
-    pub title: String,
+    pub title: Scrubbed,
     /// What is to be done, at most 256 KiB.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,

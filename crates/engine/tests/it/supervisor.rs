@@ -20,7 +20,9 @@ use dormouse_engine::{
 };
 use dormouse_engine::{Clock, TenantId};
 use dormouse_filesystem::{Memory, Namespace, Opener, Position, RecordStore, Requirements, System};
-use dormouse_secrets::Scrubber;
+use dormouse_secrets::{
+    Cause, Expect, FixedKeyring, Keyring, LeaseStatus, PutMeta, Secret, SecretCategory, VaultOptions,
+};
 use dormouse_state::Mode;
 use jiff::{SignedDuration, Timestamp};
 
@@ -74,7 +76,6 @@ pub(crate) fn options(folder: &Path) -> SupervisorOptions {
         tz: "UTC".into(),
         isolation: None,
         closed: Vec::new(),
-        scrubber: Scrubber::empty(),
     }
 }
 
@@ -121,6 +122,10 @@ impl Bed {
             environment,
             EngineOptions {
                 companions: vec![Arc::new(Sessions)],
+                vault: VaultOptions {
+                    sources: vec![key()],
+                    first_key: None,
+                },
                 ..options_of_engine
             },
         );
@@ -169,6 +174,11 @@ pub(crate) fn open_to_all() -> EngineOptions {
         },
         ..EngineOptions::default()
     }
+}
+
+fn key() -> Arc<dyn Keyring> {
+    let random = Arc::new(Random::seeded(5));
+    Arc::new(FixedKeyring::new(&std::array::from_fn(|at| at as u8), random).unwrap())
 }
 
 pub(crate) fn alice() -> AgentName {
@@ -614,4 +624,105 @@ async fn a_machine_that_was_asleep_longer_than_a_lease_lives_ends_no_run() {
     bed.clock.0.store(3600, Ordering::Relaxed);
     let row = house.ended(run).await;
     assert!(matches!(outcome(&row), Outcome::Success { .. }), "{row:?}");
+}
+
+/// Long enough, and with nothing that an id has.
+const VALUE: &str = "kR7-wombat-sleeps+9Zx";
+
+impl House {
+    /// A vault, and this secret of alice.
+    async fn with_secret(&self, name: &str) {
+        let call = self.tenant.credentials.call(&operator());
+        if self.engine.vault().state().await.unwrap() == dormouse_secrets::VaultState::Absent {
+            self.engine.vault().enable(&call, &*key()).await.unwrap();
+        }
+        let at = format!("agent:alice:{name}").parse().unwrap();
+        let value = Secret::new(VALUE.as_bytes().to_vec());
+        let secrets = self.tenant.credentials.secrets();
+        secrets
+            .put(
+                &call,
+                &at,
+                &value,
+                SecretCategory::Tool,
+                &PutMeta::default(),
+                Expect::Any,
+            )
+            .await
+            .unwrap();
+    }
+
+    /// How the credential sessions of a run are.
+    async fn lent(&self, run: RunId) -> Vec<(LeaseStatus, Option<Cause>)> {
+        let secrets = self.tenant.credentials.secrets();
+        let sessions = secrets.sessions_of(&run.to_string()).await.unwrap();
+        sessions
+            .iter()
+            .map(|session| (session.status, session.cause))
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn what_a_worker_was_lent_is_taken_back_whichever_way_it_ends() {
+    let house = bed().open_with_alice().await;
+    house.with_secret("GH_TOKEN").await;
+    let taken_back = [(LeaseStatus::Revoked, Some(Cause::Holder))];
+    for (script, wall_clock_ms) in [
+        ("true", 60_000),
+        ("exit 3", 60_000),
+        ("kill -9 $$", 60_000),
+        ("sleep 60", 1_000),
+    ] {
+        let command = CommandSpec {
+            wall_clock_ms,
+            ..sh(script)
+        };
+        let row = house.run(command).await;
+        assert_eq!(house.lent(row.run.id).await, taken_back, "{script}");
+    }
+    let run = house.begin(sh("echo up; sleep 60")).await;
+    house.printed(run, "up").await;
+    assert_eq!(house.lent(run).await, [(LeaseStatus::Active, None)]);
+    house
+        .supervisor
+        .cancel(&house.tenant, &operator(), run, Force::Cooperative, Some(VALUE))
+        .await
+        .unwrap();
+    let row = house.ended(run).await;
+    assert_eq!(house.lent(run).await, taken_back);
+    let Outcome::Cancelled { reason, .. } = outcome(&row) else {
+        panic!("{row:?}")
+    };
+    assert_eq!(reason.unwrap().as_str(), "[redacted:GH_TOKEN]");
+    // One that never ran was lent nothing.
+    let row = house.run(CommandSpec::new(vec!["no-such-program".into()])).await;
+    assert_eq!(house.lent(row.run.id).await, []);
+}
+
+#[tokio::test]
+async fn a_worker_prints_no_value_and_its_texts_have_none() {
+    let house = bed().open_with_alice().await;
+    house.with_secret("GH_TOKEN").await;
+    let script = "echo $GH_TOKEN; printf %s \"$GH_TOKEN\" | base64 >&2; printf %s \"$GH_TOKEN\"";
+    let row = house.run(sh(script)).await;
+    let text = house.transcript(row.run.id).await;
+    assert_eq!(text.matches("[redacted:GH_TOKEN]").count(), 3, "{text}");
+    let program = format!("./{VALUE}");
+    let row = house.run(CommandSpec::new(vec![program])).await;
+    let Outcome::Failed { message, .. } = outcome(&row) else {
+        panic!("{row:?}")
+    };
+    assert!(message.as_str().contains("[redacted:GH_TOKEN]"), "{message}");
+}
+
+#[tokio::test]
+async fn a_value_that_was_replaced_between_two_spawns_of_a_task_is_the_new_one() {
+    let house = bed().open_with_alice().await;
+    house.with_secret("ONE").await;
+    let first = house.run(sh("echo ${TWO:-none}")).await;
+    assert_eq!(house.transcript(first.run.id).await, "none\n");
+    house.with_secret("TWO").await;
+    let second = house.run(sh("test -n \"$TWO\" && echo there")).await;
+    assert_eq!(house.transcript(second.run.id).await, "there\n");
 }

@@ -56,7 +56,7 @@ async fn environment(policy: &str, folder: &Path) -> String {
     serde_json::to_string(&(launch.environment, seen.text())).unwrap()
 }
 
-/// WK-1
+/// WK-1 SE-45
 #[tokio::test]
 async fn a_worker_has_the_documented_variables_and_nothing_of_its_supervisor_under_every_policy() {
     for policy in ["unset", "required", "best_effort", "off"] {

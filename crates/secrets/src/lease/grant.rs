@@ -39,7 +39,7 @@ impl Secrets {
         options.check()?;
         let keys = self.keys_of_value(at).await?;
         let place = self.place(at).await?;
-        let row = self.live_row(&place).await?;
+        let row = self.live_row(&place, keys.import()).await?;
         let row = row.ok_or_else(|| crate::SecretError::NotFound { at: at.clone() })?;
         let winner = self.winner(&keys, row, purpose)?;
         self.grant(call, winner, purpose, holder, options).await

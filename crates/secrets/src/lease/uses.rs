@@ -124,7 +124,7 @@ impl Secrets {
         let at = row.place.to_ref();
         let keys = self.keys(VaultEvent::Value).await?;
         let secret = self
-            .live_row(&row.place)
+            .live_row(&row.place, keys.import())
             .await?
             .ok_or(SecretError::NotFound { at })?;
         let live = secret.usable().expect("only rows with a value in force");

@@ -1,9 +1,9 @@
 //! The scrubber of one stream: any chunking gives what the whole would give.
 //!
-//! How it works. The automaton's state is carried over from chunk to chunk, so every occurrence of
-//! every form is seen where it ends. Its depth says how far back a beginning of a form reaches: what
-//! lies before that is *settled*, no later byte changes what it belongs to. Settled spans are decided
-//! from left to right, settled bytes outside of spans go out, and the rest is held back.
+//! How it works. Every occurrence of every form is found when its end is seen, and with it the first place
+//! where one may begin whose end is yet to come. What lies before that is *settled*: no later byte changes
+//! what it belongs to. Settled spans are decided from left to right, settled bytes outside of spans go out,
+//! and the rest is held back.
 //!
 //! * Spans that overlap or touch become one marker, named after the span that starts first, the longest
 //!   on a tie.
@@ -11,51 +11,110 @@
 //!   so scrubbing twice is scrubbing once.
 //! * Spans widen to whole characters.
 
-use std::{collections::VecDeque, fmt, ops::Range, sync::Arc};
+use std::{cmp::Reverse, collections::VecDeque, fmt, ops::Range};
 
-use aho_corasick::automaton::StateID;
 use zeroize::Zeroizing;
 
 use super::{
-    chars,
-    set::{Pattern, Set},
+    chars, fit,
+    set::{Found, Pattern},
+    sets::Sets,
 };
-use crate::ScrubbedBytes;
+use crate::{FormatCounts, Formats, ScrubbedBytes, detect};
+
+/// The most bytes a stream holds back.
+pub const HOLD_MAX: usize = 8 * 1024;
+
+/// After a silence a live view may show what is held back, if it is not more than this.
+pub const PROVISIONAL_MAX: usize = 3;
+
+/// A chunk is worked on in blocks of this size, which stay in the processor's cache.
+const BLOCK: usize = 64 * 1024;
 
 /// Scrubs what arrives in chunks; made by [`Scrubber::stream`](crate::Scrubber::stream).
 ///
-/// What may still be part of a value is held back, at most a few hundred bytes, until more arrives or
-/// the stream ends. No timer releases it, else dripping bytes would get a value out.
+/// What may still be part of a value is held back, at most [`HOLD_MAX`] bytes, until more arrives or the
+/// stream ends. No timer releases it, else dripping bytes would get a value out.
 #[must_use = "what is held back comes out with finish"]
-pub struct ScrubStream(Option<Work>);
+pub struct ScrubStream {
+    values: Option<Work>,
+    formats: Option<detect::Work>,
+}
 
 impl ScrubStream {
-    pub(super) fn new(set: Option<Arc<Set>>) -> ScrubStream {
-        ScrubStream(set.map(Work::new))
+    pub(super) fn new(sets: Sets, formats: Formats) -> ScrubStream {
+        ScrubStream {
+            values: (!sets.is_empty()).then(|| Work::new(sets)),
+            formats: detect::Work::new(formats),
+        }
     }
 
     /// Takes the next bytes of the stream and gives those that are settled.
     #[must_use = "these bytes are in no later answer"]
     pub fn push(&mut self, chunk: &[u8]) -> ScrubbedBytes {
-        match &mut self.0 {
-            None => ScrubbedBytes::from_clean(chunk.to_vec()),
-            Some(work) => ScrubbedBytes::from_clean(work.push(chunk)),
+        let mut out = Vec::with_capacity(self.held_len() + chunk.len());
+        match (&mut self.values, &mut self.formats) {
+            (None, None) => out.extend_from_slice(chunk),
+            (Some(values), None) => values.push(chunk, &mut out),
+            (None, Some(formats)) => {
+                for block in chunk.chunks(BLOCK) {
+                    formats.push(block, &mut out);
+                }
+            }
+            (Some(values), Some(formats)) => {
+                let mut clean = Zeroizing::new(Vec::with_capacity(BLOCK));
+                for block in chunk.chunks(BLOCK) {
+                    clean.clear();
+                    values.push(block, &mut clean);
+                    formats.push(&clean, &mut out);
+                }
+            }
         }
+        ScrubbedBytes::from_clean(out)
     }
 
     /// Ends the stream and gives what was held back.
     #[must_use = "these bytes are the end of the stream"]
     pub fn finish(self) -> ScrubbedBytes {
-        match self.0 {
-            None => ScrubbedBytes::default(),
-            Some(mut work) => ScrubbedBytes::from_clean(work.settle(Tail::Ended)),
+        self.finish_counted().0
+    }
+
+    /// Ends the stream; gives what was held back, and how many unregistered credentials of each kind were seen.
+    #[must_use = "these bytes are the end of the stream"]
+    pub fn finish_counted(mut self) -> (ScrubbedBytes, FormatCounts) {
+        let clean = self.values.as_mut().map(Work::end).unwrap_or_default();
+        let Some(mut work) = self.formats else {
+            return (ScrubbedBytes::from_clean(clean), FormatCounts::new());
+        };
+        let mut end = Vec::with_capacity(work.held().len() + clean.len());
+        work.push(&clean, &mut end);
+        work.end(&mut end);
+        (ScrubbedBytes::from_clean(end), work.counts().clone())
+    }
+
+    /// What a live view may show after a silence, and must never store: the bytes held back, if they are at
+    /// most [`PROVISIONAL_MAX`], else none. When that is, the caller's clock says. They come again with what
+    /// follows.
+    #[must_use]
+    pub fn provisional(&self) -> Vec<u8> {
+        if self.held_len() > PROVISIONAL_MAX {
+            return Vec::new();
         }
+        [self.held_formats(), self.held_values()].concat()
     }
 
     /// How many bytes are held back now.
     #[must_use]
     pub fn held_len(&self) -> usize {
-        self.0.as_ref().map_or(0, Work::held_len)
+        self.held_formats().len() + self.held_values().len()
+    }
+
+    fn held_values(&self) -> &[u8] {
+        self.values.as_ref().map_or(&[], Work::held)
+    }
+
+    fn held_formats(&self) -> &[u8] {
+        self.formats.as_ref().map_or(&[], detect::Work::held)
     }
 }
 
@@ -83,13 +142,14 @@ struct Span {
 }
 
 struct Work {
-    set: Arc<Set>,
-    state: StateID,
+    sets: Sets,
     /// The newest bytes: those held back, and the few before them that may belong to a character cut
     /// by the edge.
     buffer: Zeroizing<Vec<u8>>,
     /// Up to here the buffer went out, or stands behind a marker.
     gone: usize,
+    /// No occurrence that begins before this place is still to be found.
+    open: usize,
     /// The end of the last marker's span, while a span that touches it could still come.
     marked: Option<usize>,
     /// Undecided spans, by start, the longest first.
@@ -99,77 +159,73 @@ struct Work {
 }
 
 impl Work {
-    fn new(set: Arc<Set>) -> Work {
+    fn new(sets: Sets) -> Work {
         Work {
-            state: set.start(),
-            set,
+            sets,
             buffer: Zeroizing::default(),
             gone: 0,
+            open: 0,
             marked: None,
             spans: VecDeque::new(),
             literals: VecDeque::new(),
         }
     }
 
-    fn held_len(&self) -> usize {
-        self.buffer.len() - self.gone
+    fn held(&self) -> &[u8] {
+        &self.buffer[self.gone..]
     }
 
-    fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
-        let mut at = self.buffer.len();
-        self.buffer.extend_from_slice(chunk);
-        while at < self.buffer.len() {
-            if self.state == self.set.start() {
-                let Some(skipped) = self.set.find_beginning(&self.buffer[at..]) else {
-                    break;
-                };
-                at += skipped;
-            }
-            self.state = self.set.next(self.state, self.buffer[at]);
-            at += 1;
-            self.note(at);
-        }
-        self.settle(Tail::Open)
-    }
-
-    /// Takes down what ends at `end`.
-    fn note(&mut self, end: usize) {
-        for found in self.set.found(self.state) {
-            let place = end - found.length..end;
-            match found.pattern {
-                Pattern::Marker => self.literals.push_back(place),
-                Pattern::Form(marker) => {
-                    // Ends only grow, so of one start the longest comes last and goes in front.
-                    let index = self.spans.partition_point(|span| span.place.start < place.start);
-                    self.spans.insert(index, Span { place, marker });
-                }
-            }
+    fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        for block in chunk.chunks(BLOCK) {
+            self.buffer.extend_from_slice(block);
+            self.find(Tail::Open);
+            self.settle(Tail::Open, out);
         }
     }
 
-    fn settle(&mut self, tail: Tail) -> Vec<u8> {
+    fn end(&mut self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.held().len());
+        self.find(Tail::Ended);
+        self.settle(Tail::Ended, &mut out);
+        out
+    }
+
+    /// Takes down every occurrence whose end is there.
+    fn find(&mut self, tail: Tail) {
+        let (spans, literals) = (&mut self.spans, &mut self.literals);
+        self.open = self
+            .sets
+            .find(&self.buffer, self.open, tail == Tail::Ended, |found| {
+                note(found, spans, literals);
+            });
+    }
+
+    fn settle(&mut self, tail: Tail, out: &mut Vec<u8>) {
         let settled = self.settled(tail);
-        let mut out = Vec::with_capacity(self.buffer.len());
         while let Some(span) = self.spans.pop_front_if(|span| span.place.end <= settled) {
-            self.decide(&span, &mut out);
+            self.decide(&span, out);
         }
         let open = self
             .spans
             .front()
             .map(|span| chars::floor(&self.buffer, span.place.start));
-        self.release(open.map_or(settled, |start| start.min(settled)), &mut out);
+        self.release(open.map_or(settled, |start| start.min(settled)), out);
         self.forget();
-        out
     }
 
     /// Up to here no later byte changes what a byte belongs to.
     fn settled(&self, tail: Tail) -> usize {
         match tail {
             Tail::Ended => self.buffer.len(),
-            Tail::Open => {
-                let beginning = self.buffer.len() - self.set.depth(self.state);
-                chars::floor_unfinished(&self.buffer, beginning)
+            // A base64 form takes the character before it in.
+            Tail::Open
+                if self.buffer[..self.open]
+                    .last()
+                    .is_some_and(|byte| fit::is_base64(*byte)) =>
+            {
+                self.open - 1
             }
+            Tail::Open => chars::floor_unfinished(&self.buffer, self.open),
         }
     }
 
@@ -184,7 +240,7 @@ impl Work {
             Some(marked) if start <= marked => self.marked = Some(marked.max(end)),
             _ => {
                 self.release(start, out);
-                out.extend_from_slice(self.set.marker(span.marker).as_bytes());
+                out.extend_from_slice(self.sets.marker(span.marker).as_bytes());
                 self.marked = Some(end);
             }
         }
@@ -201,10 +257,8 @@ impl Work {
 
     /// Drops what nothing can ask for any more and counts places anew.
     fn forget(&mut self) {
-        let first_open = self
-            .spans
-            .front()
-            .map_or(self.gone, |span| span.place.start.min(self.gone));
+        let undecided = self.spans.front().map_or(self.gone, |span| span.place.start);
+        let first_open = undecided.min(self.gone).min(self.open);
         self.literals.retain(|literal| literal.end > first_open);
         let literal = self.literals.front().map_or(first_open, |literal| literal.start);
         let cut = first_open.min(literal).saturating_sub(CONTEXT);
@@ -213,6 +267,7 @@ impl Work {
         }
         self.buffer.drain(..cut);
         self.gone -= cut;
+        self.open -= cut;
         // A marker whose span ended before the cut is touched by nothing.
         self.marked = self.marked.and_then(|end| end.checked_sub(cut));
         for span in &mut self.spans {
@@ -226,3 +281,19 @@ impl Work {
 
 /// The bytes of a character that may lie before a place inside it.
 const CONTEXT: usize = 3;
+
+/// Keeps spans by start, the longest first, and each once.
+fn note(found: Found, spans: &mut VecDeque<Span>, literals: &mut VecDeque<Range<usize>>) {
+    let place = found.start..found.end;
+    let Pattern::Form(marker, _) = found.pattern else {
+        if !literals.contains(&place) {
+            literals.push_back(place);
+        }
+        return;
+    };
+    let order = |span: &Span| (span.place.start, Reverse(span.place.end), span.marker);
+    let span = Span { place, marker };
+    if let Err(index) = spans.binary_search_by_key(&order(&span), order) {
+        spans.insert(index, span);
+    }
+}

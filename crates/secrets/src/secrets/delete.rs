@@ -5,6 +5,7 @@ use dormouse_filesystem::RecordError;
 use super::Secrets;
 use super::open::not_found;
 use super::put::ATTEMPTS;
+use super::rows::Going;
 use crate::error::is_conflict;
 use crate::row::SecretRow;
 use crate::vault::{VaultDecision, VaultEvent, decide_vault};
@@ -33,7 +34,11 @@ impl Secrets {
         }
         let place = self.place(at).await?;
         for _ in 0..ATTEMPTS {
-            let row = self.row(&place).await?.filter(|row| row.usable().is_some());
+            let under = self.under().await?;
+            if self.no_import(call, under.import()).await? == Going::Again {
+                continue;
+            }
+            let row = self.row(&place, None).await?.filter(|row| row.usable().is_some());
             let row = row.ok_or_else(|| not_found(at))?;
             match deletion {
                 Deletion::Unless(by) if !by.is_empty() => {
@@ -51,7 +56,10 @@ impl Secrets {
                 ..SecretRow::clone(&row)
             };
             let mut batch = self.namespace().batch();
-            self.rows().stage_replace(&mut batch, &row, &tombstone).await?;
+            under.stage(self.rings(), &mut batch);
+            self.rows()
+                .stage_replace(&mut batch, row.raw(), &tombstone)
+                .await?;
             let change = Change::Deleted {
                 at: at.clone(),
                 generation: row.generation,

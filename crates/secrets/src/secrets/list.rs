@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use dormouse_filesystem::{Issue, PAGE_MAX, Ranged, Segment};
+use dormouse_filesystem::Issue;
 
 use super::Secrets;
 use super::open::not_found;
+use super::put::ATTEMPTS;
+use super::rows::{Row, Under};
 use crate::place::{Place, name_of, range_of};
+use crate::ring::OpenImport;
 use crate::row::SecretRow;
 use crate::vault::{VaultEvent, VaultState};
-use crate::{AgentAt, AgentId, SecretCategory, SecretError, SecretMeta, SecretName, SecretRef};
+use crate::{AgentAt, AgentId, KeyError, SecretCategory, SecretError, SecretMeta, SecretName, SecretRef};
 
 /// Which secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,22 +70,33 @@ impl Secrets {
     /// # Errors
     /// As any read.
     pub async fn list(&self, filter: &Filter) -> Result<Vec<SecretMeta>, SecretError> {
-        let rows = match filter {
-            Filter::Shared => self.all_of(&range_of(None)).await?.rows,
-            Filter::Agent(id) => match self.living(id).await? {
-                Some(agent) => self.all_of(&range_of(Some(&agent))).await?.rows,
-                None => Vec::new(),
-            },
-            Filter::All => self.of_the_living().await?,
-        };
-        let usable = rows.iter().filter(|row| row.usable().is_some());
-        let mut found: Vec<SecretMeta> = usable.filter_map(|row| row.meta()).collect();
-        found.sort_by(|left, right| left.at.cmp(&right.at));
-        Ok(found)
+        for _ in 0..ATTEMPTS {
+            let under = self.under().await?;
+            let rows = self.rows_of(filter, under.import()).await?;
+            if !self.is_still(&under).await? {
+                continue;
+            }
+            let usable = rows.iter().filter(|row| row.usable().is_some());
+            let mut found: Vec<SecretMeta> = usable.filter_map(|row| row.meta()).collect();
+            found.sort_by(|left, right| left.at.cmp(&right.at));
+            return Ok(found);
+        }
+        Err(SecretError::Key(Box::new(KeyError::Conflict)))
     }
 
-    async fn of_the_living(&self) -> Result<Vec<dormouse_filesystem::Versioned<SecretRow>>, SecretError> {
-        let mut rows = self.all_of(&[]).await?.rows;
+    async fn rows_of(&self, filter: &Filter, import: Option<&OpenImport>) -> Result<Vec<Row>, SecretError> {
+        Ok(match filter {
+            Filter::Shared => self.all_of(&range_of(None), import).await?.rows,
+            Filter::Agent(id) => match self.living(id).await? {
+                Some(agent) => self.all_of(&range_of(Some(&agent)), import).await?.rows,
+                None => Vec::new(),
+            },
+            Filter::All => self.of_the_living(import).await?,
+        })
+    }
+
+    async fn of_the_living(&self, import: Option<&OpenImport>) -> Result<Vec<Row>, SecretError> {
+        let mut rows = self.all_of(&[], import).await?.rows;
         let mut lives: BTreeMap<AgentAt, bool> = BTreeMap::new();
         for agent in rows.iter().filter_map(|row| row.place.agent()) {
             if !lives.contains_key(agent) {
@@ -99,7 +113,9 @@ impl Secrets {
     /// # Errors
     /// `NotFound`, `Unreadable`; as any read.
     pub async fn info(&self, at: &SecretRef) -> Result<SecretMeta, SecretError> {
-        let row = self.row(&self.place(at).await?).await?;
+        let place = self.place(at).await?;
+        let under = self.under().await?;
+        let row = self.row(&place, under.import()).await?;
         let row = row.filter(|row| row.usable().is_some());
         row.and_then(|row| row.meta()).ok_or_else(|| not_found(at))
     }
@@ -132,6 +148,17 @@ impl Secrets {
         let Some(agent) = self.living(agent).await? else {
             return Ok(Vec::new());
         };
+        for _ in 0..ATTEMPTS {
+            let under = self.under().await?;
+            let found = self.effective_under(&agent, &under).await?;
+            if self.is_still(&under).await? {
+                return Ok(found);
+            }
+        }
+        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+    }
+
+    async fn effective_under(&self, agent: &AgentAt, under: &Under) -> Result<Vec<Effective>, SecretError> {
         let keys = match self.keys(VaultEvent::Value).await {
             Ok(keys) => Some(keys.ring(self.tenant())?),
             Err(SecretError::Sealed | SecretError::Locked) => None,
@@ -149,8 +176,8 @@ impl Secrets {
             },
         };
         let mut found: BTreeMap<SecretName, Effective> = BTreeMap::new();
-        for owner in [None, Some(&agent)] {
-            let rows = self.all_of(&range_of(owner)).await?;
+        for owner in [None, Some(agent)] {
+            let rows = self.all_of(&range_of(owner), under.import()).await?;
             let mut add = |place: Place, category, usable| {
                 let shadows = owner.is_some() && found.contains_key(place.name());
                 let row = Effective {
@@ -174,19 +201,6 @@ impl Secrets {
             }
         }
         Ok(found.into_values().collect())
-    }
-
-    /// Every row of a range, page by page.
-    pub(crate) async fn all_of(&self, range: &[Segment]) -> Result<Ranged<SecretRow>, SecretError> {
-        let mut all = self.rows().range(range, None, PAGE_MAX).await?;
-        // Ends with the last page: a scope has few rows.
-        while let Some(after) = all.next.take() {
-            let page = self.rows().range(range, Some(&after), PAGE_MAX).await?;
-            all.rows.extend(page.rows);
-            all.issues.extend(page.issues);
-            all.next = page.next;
-        }
-        Ok(all)
     }
 }
 

@@ -8,6 +8,7 @@ mod quarantine;
 mod rekey;
 mod resolve;
 mod retire;
+mod rows;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,8 +25,10 @@ pub use quarantine::OnAgentDelete;
 pub use rekey::Rekeyed;
 pub(crate) use resolve::Winner;
 pub use retire::{Due, due};
+pub(crate) use rows::{Going, Row, Under};
 
 use crate::lease::{LeaseRow, SessionRow};
+use crate::migrate::{MigrationRow, QuarantineRow};
 use crate::place::{Agents, Place};
 use crate::ring::RingRow;
 use crate::row::SecretRow;
@@ -60,6 +63,8 @@ struct Inner {
     rings: Records<RingRow>,
     leases: Records<LeaseRow>,
     sessions: Records<SessionRow>,
+    aside: Records<QuarantineRow>,
+    migrations: Records<MigrationRow>,
     agents: Arc<dyn Agents>,
     registrar: Arc<dyn Registrar>,
 }
@@ -91,6 +96,8 @@ impl Secrets {
             rings: Records::new(tenant),
             leases: Records::new(tenant),
             sessions: Records::new(tenant),
+            aside: Records::new(tenant),
+            migrations: Records::new(tenant),
             agents,
             registrar,
         }))
@@ -116,6 +123,14 @@ impl Secrets {
 
     pub(crate) fn sessions(&self) -> &Records<SessionRow> {
         &self.0.sessions
+    }
+
+    pub(crate) fn set_aside_rows(&self) -> &Records<QuarantineRow> {
+        &self.0.aside
+    }
+
+    pub(crate) fn migrations(&self) -> &Records<MigrationRow> {
+        &self.0.migrations
     }
 
     pub(crate) fn tenant(&self) -> &str {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use dormouse_filesystem::{ReadError, RecordError, Versioned};
 
 use super::Secrets;
+use super::rows::Under;
 use crate::place::Place;
-use crate::ring::{HasRing, Ring, RingRow};
-use crate::row::{Live, SecretRow};
+use crate::ring::{HasRing, OpenImport, Ring, RingRow};
+use crate::row::Live;
 use crate::vault::{Opened, VaultEvent, VaultRow};
 use crate::{Secret, SecretError, SecretRef};
 
@@ -19,6 +20,22 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// The import that is under way.
+    pub(crate) fn import(&self) -> Option<&OpenImport> {
+        match &self.ring {
+            HasRing::No => None,
+            HasRing::Yes(row) => row.import.as_ref(),
+        }
+    }
+
+    /// What rows are read under.
+    pub(crate) fn under(&self) -> Under {
+        Under::of(match &self.ring {
+            HasRing::No => None,
+            HasRing::Yes(row) => Some(row.clone()),
+        })
+    }
+
     /// The ring; `None` when the tenant has none, so that none of its rows opens.
     pub(crate) fn ring(&self, tenant: &str) -> Result<Option<Ring>, SecretError> {
         match &self.ring {
@@ -45,11 +62,6 @@ impl Secrets {
         })
     }
 
-    /// The row, if there is one; one that cannot be believed is unreadable.
-    pub(crate) async fn row(&self, place: &Place) -> Result<Option<Versioned<SecretRow>>, SecretError> {
-        self.rows().get(place).await.map_err(|error| of_row(error, place))
-    }
-
     /// The value in force of a row.
     pub(crate) fn open_live(&self, ring: Option<&Ring>, place: &Place, live: &Live) -> Option<Secret> {
         let value = ring?.open(place, &live.body).ok()?;
@@ -59,7 +71,7 @@ impl Secrets {
 }
 
 /// A row that cannot be believed is unreadable; anything else is the store's.
-pub(crate) fn of_row(error: RecordError, place: &Place) -> SecretError {
+pub(super) fn of_row(error: RecordError, place: &Place) -> SecretError {
     match error {
         RecordError::Invalid(_)
         | RecordError::Misplaced { .. }

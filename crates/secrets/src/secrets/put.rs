@@ -4,6 +4,7 @@ use dormouse_filesystem::{RecordError, ScopedBatch, Tenant, Versioned};
 use jiff::Timestamp;
 
 use super::open::unreadable;
+use super::rows::{Going, Row};
 use super::{Keys, PER_SCOPE_MAX, Secrets};
 use crate::error::is_conflict;
 use crate::place::{Place, range_of};
@@ -13,7 +14,7 @@ use crate::row::{Body, Live, RETIRED_FOR, RETIRED_MAX, Retired, SecretRow};
 use crate::seal::Unopened;
 use crate::vault::{VaultDecision, VaultEvent, decide_vault};
 use crate::{
-    Call, Change, NOTE_MAX, ORIGINS_MAX, PutMeta, Secret, SecretCategory, SecretError, SecretMeta,
+    Call, Change, KeyError, NOTE_MAX, ORIGINS_MAX, PutMeta, Secret, SecretCategory, SecretError, SecretMeta,
     SecretName, SecretRef, Short, VALUE_MAX, VALUE_MIN, marker,
 };
 
@@ -78,6 +79,8 @@ impl Secrets {
         check_value(value.expose(), category, meta.short)?;
         check_meta(meta)?;
         let place = self.place(at).await?;
+        // Who gave it may log it.
+        self.registrar().opened(&at.name, value);
         let wanted = Wanted {
             value,
             category,
@@ -99,9 +102,12 @@ impl Secrets {
         expect: Expect,
     ) -> Result<Option<Done>, SecretError> {
         let keys = self.keys_for_put(call).await?;
+        if self.no_import(call, keys.import()).await? == Going::Again {
+            return Ok(None);
+        }
         let mut batch = self.namespace().batch();
         let ring = self.ring_for_put(&keys, &mut batch)?;
-        let row = self.row(place).await?;
+        let row = self.row(place, None).await?;
         check_expected(place, row.as_deref(), expect)?;
         if let Some(live) = row.as_ref().and_then(|row| row.live.as_ref())
             && matches!(ring.open(place, &live.body), Err(Unopened::TooNew(_)))
@@ -120,7 +126,7 @@ impl Secrets {
                     .expect("it has a live value");
                 return Ok(Some(Done::Unchanged(meta)));
             }
-            let read = row.as_ref().expect("it has a live value");
+            let read = row.as_ref().expect("it has a live value").raw();
             let new = noted(read, live, &wanted.meta.note, now);
             return self.commit_put(call, batch, Some(read), new).await;
         }
@@ -128,7 +134,8 @@ impl Secrets {
             self.check_room(place).await?;
         }
         let new = next(&ring, self, place, row.as_deref(), wanted, now)?;
-        self.commit_put(call, batch, row.as_ref(), new).await
+        self.commit_put(call, batch, row.as_ref().map(Row::raw), new)
+            .await
     }
 
     async fn commit_put(
@@ -163,8 +170,20 @@ impl Secrets {
         self.keys(VaultEvent::Put).await
     }
 
-    /// The ring that seals: its version becomes a precondition, so who missed a rekey is refused.
+    /// The ring that seals, for whatever is not part of an import.
     pub(crate) fn ring_for_put(
+        &self,
+        keys: &Keys,
+        batch: &mut ScopedBatch<Tenant>,
+    ) -> Result<Ring, SecretError> {
+        match keys.import() {
+            Some(_) => Err(SecretError::ImportOpen),
+            None => self.checked_ring(keys, batch),
+        }
+    }
+
+    /// The ring that seals: its version becomes a precondition, so who missed a rekey or an import is refused.
+    pub(crate) fn checked_ring(
         &self,
         keys: &Keys,
         batch: &mut ScopedBatch<Tenant>,
@@ -182,8 +201,25 @@ impl Secrets {
         }
     }
 
+    /// The tenant's ring; where it has none, one is made.
+    pub(crate) async fn ring_at_all(&self, call: &Call) -> Result<Ring, SecretError> {
+        for _ in 0..ATTEMPTS {
+            let keys = self.keys_for_put(call).await?;
+            if let Some(ring) = keys.ring(self.tenant())? {
+                return Ok(ring);
+            }
+            let mut batch = self.namespace().batch();
+            let _ = self.checked_ring(&keys, &mut batch)?;
+            match self.namespace().commit(batch).await.map_err(RecordError::from) {
+                Err(error) if !is_conflict(&error) => return Err(error.into()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+    }
+
     pub(crate) async fn check_room(&self, place: &Place) -> Result<(), SecretError> {
-        let rows = self.all_of(&range_of(place.agent())).await?;
+        let rows = self.all_of(&range_of(place.agent()), None).await?;
         let live = rows.rows.iter().filter(|row| row.live.is_some()).count();
         if live + rows.issues.len() >= PER_SCOPE_MAX {
             return Err(SecretError::Full { max: PER_SCOPE_MAX });
@@ -323,6 +359,7 @@ pub(crate) fn replaced(
         generation,
         live: Some(live),
         retired,
+        staged: None,
         deleted_at: None,
         quarantined_until: None,
     }

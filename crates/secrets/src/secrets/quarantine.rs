@@ -4,6 +4,7 @@ use dormouse_filesystem::{PAGE_MAX, RecordError, Versioned};
 
 use super::open::unreadable;
 use super::put::ATTEMPTS;
+use super::rows::Going;
 use super::{Keys, Secrets};
 use crate::error::is_conflict;
 use crate::place::{Place, range_of};
@@ -128,7 +129,10 @@ impl Secrets {
             return Ok(false);
         };
         let keys: Keys = self.keys(crate::VaultEvent::Value).await?;
-        let there = self.row(place).await?;
+        if self.no_import(call, keys.import()).await? == Going::Again {
+            return Err(SecretError::Conflict { at: place.to_ref() });
+        }
+        let there = self.row(place, None).await?;
         if there.as_ref().is_some_and(|there| there.live.is_some()) {
             return Ok(false);
         }
@@ -155,11 +159,12 @@ impl Secrets {
             generation,
             live: Some(Live { body, ..live.clone() }),
             retired: Vec::new(),
+            staged: None,
             deleted_at: None,
             quarantined_until: None,
         };
         match &there {
-            Some(there) => self.rows().stage_replace(&mut batch, there, &new).await?,
+            Some(there) => self.rows().stage_replace(&mut batch, there.raw(), &new).await?,
             None => self.rows().stage_create(&mut batch, &new)?,
         }
         self.rows().stage_remove(&mut batch, row).await?;

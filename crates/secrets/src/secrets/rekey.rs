@@ -2,10 +2,11 @@
 
 use dormouse_filesystem::{Namespace, Query, RecordError, Segment, System, SystemIndex, Versioned};
 
-use super::open::unreadable;
+use super::open::{of_row, unreadable};
 use super::put::ATTEMPTS;
 use super::{Keys, Secrets};
 use crate::error::is_conflict;
+use crate::migrate::{QuarantineRow, quarantine_bound};
 use crate::place::Place;
 use crate::ring::{HasRing, Ring, RingIndex, RingRow};
 use crate::row::{Body, SecretRow};
@@ -44,6 +45,7 @@ impl Secrets {
                 break;
             }
         }
+        self.reseal_aside().await?;
         self.drop_keys(&done).await?;
         self.tell_resealed(call, &done).await?;
         Ok(done)
@@ -95,7 +97,7 @@ impl Secrets {
         for _ in 0..ATTEMPTS {
             let keys: Keys = self.keys(VaultEvent::Keys).await?;
             let mut batch = self.namespace().batch();
-            let ring = self.ring_for_put(&keys, &mut batch)?;
+            let ring = self.checked_ring(&keys, &mut batch)?;
             let new = match self.resealed(&ring, &row, call.now) {
                 Ok(Some(new)) => new,
                 Ok(None) => return Ok(()),
@@ -113,7 +115,8 @@ impl Secrets {
                 Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(error.into()),
             }
-            match self.row(&row.place).await? {
+            let now = self.rows().get(&row.place).await;
+            match now.map_err(|error| of_row(error, &row.place))? {
                 Some(now) => row = now,
                 // It was deleted meanwhile, and stays so.
                 None => return Ok(()),
@@ -122,6 +125,37 @@ impl Secrets {
         Err(SecretError::Conflict {
             at: row.place.to_ref(),
         })
+    }
+
+    /// Seals anew what migrations set aside. What does not open is left to its end, and its key kept until then.
+    async fn reseal_aside(&self) -> Result<(), SecretError> {
+        for row in self.all_quarantined().await? {
+            let keys: Keys = self.keys(VaultEvent::Keys).await?;
+            let mut batch = self.namespace().batch();
+            let ring = self.checked_ring(&keys, &mut batch)?;
+            let bound = quarantine_bound(self.tenant(), &row.id);
+            let opened = ring.open_bound(&bound, row.key_id, &row.sealed);
+            let Ok(value) = opened else { continue };
+            if row.key_id == ring.row.current {
+                continue;
+            }
+            let sealed = ring.seal_bound(&bound, &value, self.vault().random());
+            let Ok((key_id, sealed)) = sealed else { continue };
+            let new = QuarantineRow {
+                key_id,
+                sealed,
+                ..QuarantineRow::clone(&row)
+            };
+            self.set_aside_rows()
+                .stage_replace(&mut batch, &row, &new)
+                .await?;
+            match self.namespace().commit(batch).await.map_err(RecordError::from) {
+                Err(error) if !is_conflict(&error) => return Err(error.into()),
+                // Placed or gone meanwhile; if it was the ring, its key is kept, and the next call goes on.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// The row under the current key; `None` when it is.
@@ -151,6 +185,13 @@ impl Secrets {
         {
             retired.body = anew(&row.place, &retired.body)?;
         }
+        if let Some(staged) = new
+            .staged
+            .as_mut()
+            .filter(|staged| staged.live.body.key_id != current)
+        {
+            staged.live.body = anew(&row.place, &staged.live.body)?;
+        }
         Ok((new != *row).then_some(new))
     }
 
@@ -168,13 +209,19 @@ impl Secrets {
         if new == **read {
             return Ok(());
         }
-        let all = self.all_of(&[]).await?;
+        let all = self.all_of(&[], None).await?;
         let is_old = |body: &Body| body.key_id != read.current;
         let names_old = |row: &SecretRow| {
             row.live.as_ref().is_some_and(|live| is_old(&live.body))
                 || row.retired.iter().any(|retired| is_old(&retired.body))
+                || row
+                    .staged
+                    .as_ref()
+                    .is_some_and(|staged| is_old(&staged.live.body))
         };
-        if !all.issues.is_empty() || all.rows.iter().any(|row| names_old(row)) {
+        let aside = self.all_quarantined().await?;
+        let is_aside_old = aside.iter().any(|row| row.key_id != read.current);
+        if is_aside_old || !all.issues.is_empty() || all.rows.iter().any(|row| names_old(row.raw())) {
             return Ok(());
         }
         match self.rings().replace(read, &new).await {

@@ -1,19 +1,19 @@
 //! The one resolver: the agent's own row; the tenant's only when the first is missing.
 
-use dormouse_filesystem::Versioned;
-
 use super::open::not_found;
+use super::put::ATTEMPTS;
+use super::rows::Row;
 use super::{Keys, Secrets};
 use crate::category::{self, Unfit};
 use crate::lease::{Granted, Holder, LeaseOptions};
 use crate::place::Place;
-use crate::row::SecretRow;
+use crate::ring::OpenImport;
 use crate::vault::VaultEvent;
 use crate::{AgentAt, Call, LeaseError, Purpose, SecretError, SecretName, SecretRef};
 
 /// The row that a name leads to, which opens and serves the purpose.
 pub(crate) struct Winner {
-    pub(crate) row: Versioned<SecretRow>,
+    pub(crate) row: Row,
 }
 
 impl Secrets {
@@ -34,22 +34,34 @@ impl Secrets {
         let own = agent.map(|agent| Place::Agent(agent.clone(), name.clone()));
         let shared = Place::Shared(name.clone());
         let at = own.as_ref().unwrap_or(&shared).to_ref();
-        let keys = self.keys_of_value(&at).await?;
-        let mut winner = None;
-        if let Some(own) = &own {
-            winner = self.live_row(own).await?;
+        for _ in 0..ATTEMPTS {
+            let keys = self.keys_of_value(&at).await?;
+            let mut winner = None;
+            if let Some(own) = &own {
+                winner = self.live_row(own, keys.import()).await?;
+            }
+            if winner.is_none() {
+                winner = self.live_row(&shared, keys.import()).await?;
+                if own.is_some() && !self.is_still(&keys.under()).await? {
+                    // The agent's own may have been imported meanwhile.
+                    continue;
+                }
+            }
+            let row = winner.ok_or_else(|| not_found(&at))?;
+            let winner = self.winner(&keys, row, purpose)?;
+            return self.grant(call, winner, purpose, holder, options).await;
         }
-        if winner.is_none() {
-            winner = self.live_row(&shared).await?;
-        }
-        let row = winner.ok_or_else(|| not_found(&at))?;
-        let winner = self.winner(&keys, row, purpose)?;
-        self.grant(call, winner, purpose, holder, options).await
+        Err(SecretError::Conflict { at }.into())
     }
 
     /// The row of this place with a value in force.
-    pub(crate) async fn live_row(&self, place: &Place) -> Result<Option<Versioned<SecretRow>>, SecretError> {
-        Ok(self.row(place).await?.filter(|row| row.usable().is_some()))
+    pub(crate) async fn live_row(
+        &self,
+        place: &Place,
+        import: Option<&OpenImport>,
+    ) -> Result<Option<Row>, SecretError> {
+        let row = self.row(place, import).await?;
+        Ok(row.filter(|row| row.usable().is_some()))
     }
 
     /// The keys to open a value; without a vault there can be none.
@@ -61,12 +73,7 @@ impl Secrets {
     }
 
     /// The row, when it serves the purpose and opens.
-    pub(crate) fn winner(
-        &self,
-        keys: &Keys,
-        row: Versioned<SecretRow>,
-        purpose: &Purpose,
-    ) -> Result<Winner, SecretError> {
+    pub(crate) fn winner(&self, keys: &Keys, row: Row, purpose: &Purpose) -> Result<Winner, SecretError> {
         let at = row.place.to_ref();
         let live = row.usable().ok_or_else(|| not_found(&at))?;
         match category::serves(live.body.category, &live.body.origins, purpose) {

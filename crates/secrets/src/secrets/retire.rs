@@ -4,11 +4,14 @@ use dormouse_filesystem::{IndexValue, Namespace, Query, RecordError, Segment, Sy
 use jiff::Timestamp;
 
 use super::Secrets;
+use super::open::of_row;
 use crate::error::is_conflict;
 use crate::lease::{LEASE_KEPT, LeaseIndex, LeaseRow, SessionIndex, SessionRow};
+use crate::migrate::{QuarantineIndex, QuarantineRow};
 use crate::place::Place;
+use crate::ring::{RingIndex, RingRow};
 use crate::row::{SecretIndex, SecretRow};
-use crate::{Call, LeaseId, SecretError};
+use crate::{Call, LeaseId, QuarantineId, SecretError};
 
 /// A row of which something is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,10 @@ pub enum Due {
     Lease(LeaseId),
     /// A credential session.
     Session(LeaseId),
+    /// What a migration set aside.
+    Quarantined(QuarantineId),
+    /// The tenant's import, which did not end.
+    Import,
 }
 
 /// The rows of which something is over at this time, with their tenants, at most `limit` (1 to 1,000) of each kind.
@@ -50,7 +57,24 @@ pub async fn due(
         .rows
         .into_iter()
         .map(|row| (owner(row.owner), Due::Session(row.id)));
-    Ok(secrets.chain(leases).chain(sessions).collect())
+    let aside = Query::of(QuarantineIndex::Retire).range(None, end()).limit(limit);
+    let aside = SystemIndex::<QuarantineRow>::new(system).find(&aside).await?;
+    let aside = aside
+        .rows
+        .into_iter()
+        .map(|row| (owner(row.owner), Due::Quarantined(row.id)));
+    let imports = Query::of(RingIndex::Retire).range(None, end()).limit(limit);
+    let imports = SystemIndex::<RingRow>::new(system).find(&imports).await?;
+    let imports = imports
+        .rows
+        .into_iter()
+        .map(|row| (owner(row.owner), Due::Import));
+    Ok(secrets
+        .chain(leases)
+        .chain(sessions)
+        .chain(aside)
+        .chain(imports)
+        .collect())
 }
 
 impl Secrets {
@@ -62,7 +86,8 @@ impl Secrets {
         let mut batch = self.namespace().batch();
         match due {
             Due::Secret(place) => {
-                let Some(row) = self.row(place).await? else {
+                let read = self.rows().get(place).await;
+                let Some(row) = read.map_err(|error| of_row(error, place))? else {
                     return Ok(());
                 };
                 match row.without_past(call.now) {
@@ -70,6 +95,15 @@ impl Secrets {
                     None => self.rows().stage_remove(&mut batch, &row).await?,
                 }
             }
+            Due::Quarantined(id) => {
+                let Some(row) = self.set_aside_rows().get(id).await? else {
+                    return Ok(());
+                };
+                if row.until <= call.now {
+                    self.set_aside_rows().stage_remove(&mut batch, &row).await?;
+                }
+            }
+            Due::Import => return self.settle_import(call).await,
             Due::Lease(id) => {
                 let Some(row) = self.leases().get(id).await? else {
                     return Ok(());

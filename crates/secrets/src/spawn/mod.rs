@@ -11,10 +11,15 @@ use jiff::Timestamp;
 pub use session::SpawnWrites;
 
 use crate::secrets::Secrets;
-use crate::{AgentAt, Call, LeaseId, Redaction, Scrubber, Secret, SecretName, SpawnError};
+use crate::{
+    AgentAt, Call, KeyError, LeaseId, Redaction, Scrubber, Secret, SecretError, SecretName, SpawnError,
+};
 
 /// Most bytes of the names and values of an environment.
 pub const ENV_TOTAL_MAX: usize = 256 * 1024;
+
+/// How often it reads again when an import or a rekey came between.
+const ATTEMPTS: usize = 8;
 
 /// What of an agent's secrets a run needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,9 +99,7 @@ impl Secrets {
         run: &SpawnFor,
         also: Vec<Redaction>,
     ) -> Result<SpawnSet, SpawnError> {
-        let seen = self.seen(agent).await?;
-        let set = set::of(&seen, need)?;
-        let opened = self.opened(call, agent, &seen, &set).await?;
+        let opened = self.opened_set(call, agent, need).await?;
         let mut redactions = opened.redactions;
         redactions.extend(also);
         let scrubber = Scrubber::new(redactions);
@@ -125,6 +128,23 @@ impl Secrets {
         })
     }
 
+    /// Reads and opens until nothing came between.
+    async fn opened_set(
+        &self,
+        call: &Call,
+        agent: &AgentAt,
+        need: &Need,
+    ) -> Result<read::Opened, SpawnError> {
+        for _ in 0..ATTEMPTS {
+            let seen = self.seen(agent).await?;
+            let set = set::of(&seen, need)?;
+            if let Some(opened) = self.opened(call, agent, &seen, &set).await? {
+                return Ok(opened);
+            }
+        }
+        Err(SecretError::Key(Box::new(KeyError::Conflict)).into())
+    }
+
     /// Whether the agent's set could be opened now; `None` when it is empty or the vault is unlocked: asked before a
     /// claim, so that a task stays ready while nobody unlocks.
     ///
@@ -137,7 +157,7 @@ impl Secrets {
     ) -> Result<Option<crate::VaultState>, SpawnError> {
         let seen = self.seen(agent).await?;
         let set = set::of(&seen, need)?;
-        let now = self.vault().state().await.map_err(crate::SecretError::from)?;
+        let now = self.vault().state().await.map_err(SecretError::from)?;
         let is_waiting = !set.is_empty() && now != crate::VaultState::Unlocked;
         Ok(is_waiting.then_some(now))
     }

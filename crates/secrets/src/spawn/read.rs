@@ -6,7 +6,7 @@ use dormouse_filesystem::RecordError;
 
 use super::set::{Layer, Seen, Set};
 use crate::place::range_of;
-use crate::ring::Ring;
+use crate::ring::{OpenImport, Ring};
 use crate::row::{Body, SecretRow};
 use crate::secrets::Secrets;
 use crate::vault::{VaultEvent, VaultState};
@@ -23,14 +23,14 @@ pub(super) struct Opened {
 
 impl Secrets {
     pub(super) async fn seen(&self, agent: &AgentAt) -> Result<Seen, SpawnError> {
-        Ok(Seen {
-            own: self.layer(Some(agent)).await?,
-            shared: self.layer(None).await?,
-        })
+        let under = self.under().await?;
+        let own = self.layer(Some(agent), under.import()).await?;
+        let shared = self.layer(None, under.import()).await?;
+        Ok(Seen { under, own, shared })
     }
 
-    async fn layer(&self, agent: Option<&AgentAt>) -> Result<Layer, SpawnError> {
-        let rows = self.all_of(&range_of(agent)).await?;
+    async fn layer(&self, agent: Option<&AgentAt>, import: Option<&OpenImport>) -> Result<Layer, SpawnError> {
+        let rows = self.all_of(&range_of(agent), import).await?;
         let unbelievable = rows
             .issues
             .iter()
@@ -42,14 +42,16 @@ impl Secrets {
         })
     }
 
+    /// None when an import or a rekey came between: what was seen is not of one moment.
     pub(super) async fn opened(
         &self,
         call: &Call,
         agent: &AgentAt,
         seen: &Seen,
         set: &Set,
-    ) -> Result<Opened, SpawnError> {
+    ) -> Result<Option<Opened>, SpawnError> {
         let ring = match self.keys(VaultEvent::Value).await {
+            Ok(keys) if !keys.under().is(&seen.under) => return Ok(None),
             Ok(keys) => keys.ring(self.tenant())?,
             Err(error) => {
                 let now = match error {
@@ -59,7 +61,7 @@ impl Secrets {
                     other => return Err(other.into()),
                 };
                 return if set.is_empty() {
-                    Ok(Opened::default())
+                    Ok(Some(Opened::default()))
                 } else {
                     Err(SpawnError::VaultNotUnlocked { now })
                 };
@@ -80,7 +82,7 @@ impl Secrets {
             opened.generations.push((name.clone(), live.body.generation));
             opened.env.push((name.clone(), value));
         }
-        Ok(opened)
+        Ok(Some(opened))
     }
 
     /// The values of the set; every name that does not open is told at once.

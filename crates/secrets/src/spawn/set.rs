@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dormouse_filesystem::Versioned;
-
 use super::Need;
-use crate::row::SecretRow;
+use crate::secrets::{Row, Under};
 use crate::{SecretCategory, SecretName, SpawnError, reserved};
 
 /// What an agent sees, as it was read.
 pub(super) struct Seen {
+    pub(super) under: Under,
     pub(super) own: Layer,
     pub(super) shared: Layer,
 }
@@ -17,7 +16,7 @@ pub(super) struct Seen {
 /// The rows of one scope.
 #[derive(Default)]
 pub(super) struct Layer {
-    pub(super) rows: Vec<Versioned<SecretRow>>,
+    pub(super) rows: Vec<Row>,
     /// Names whose row cannot be believed.
     pub(super) unbelievable: Vec<SecretName>,
 }
@@ -25,7 +24,7 @@ pub(super) struct Layer {
 /// The set of a run.
 pub(super) struct Set {
     /// The row of each name; none for one that cannot be believed.
-    pub(super) names: BTreeMap<SecretName, Option<Versioned<SecretRow>>>,
+    pub(super) names: BTreeMap<SecretName, Option<Row>>,
 }
 
 impl Set {
@@ -37,7 +36,7 @@ impl Set {
 /// Shared and own rows of category tool; an own row hides the shared one of its name, whatever its category, and
 /// also when it cannot be believed.
 pub(super) fn of(seen: &Seen, need: &Need) -> Result<Set, SpawnError> {
-    let mut winners: BTreeMap<SecretName, Option<Versioned<SecretRow>>> = BTreeMap::new();
+    let mut winners: BTreeMap<SecretName, Option<Row>> = BTreeMap::new();
     for layer in [&seen.shared, &seen.own] {
         let rows = layer.rows.iter().filter(|row| row.usable().is_some());
         winners.extend(rows.map(|row| (row.place.name().clone(), Some(row.clone()))));
@@ -59,7 +58,7 @@ pub(super) fn of(seen: &Seen, need: &Need) -> Result<Set, SpawnError> {
     Ok(Set { names: winners })
 }
 
-fn is_tool(row: &Versioned<SecretRow>) -> bool {
+fn is_tool(row: &Row) -> bool {
     row.usable()
         .is_some_and(|live| live.body.category == SecretCategory::Tool)
 }

@@ -8,10 +8,10 @@ use dormouse_filesystem::RecordError;
 use rustix::fs::{CWD, Mode, OFlags};
 use zeroize::Zeroizing;
 
-use super::{ExportTo, age, form};
-use crate::secrets::{Filter, Secrets};
+use super::{ATTEMPTS, ExportTo, age, form};
+use crate::secrets::{Filter, Secrets, Under};
 use crate::vault::VaultEvent;
-use crate::{Call, Change, SecretError};
+use crate::{Call, Change, KeyError, SecretError};
 
 /// An export that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,23 @@ impl Secrets {
             .map_err(ExportError::File)
     }
 
+    /// The lines, of one moment as to imports.
     async fn lines(&self, call: &Call) -> Result<(Zeroizing<Vec<u8>>, u64), ExportError> {
+        for _ in 0..ATTEMPTS {
+            let under = self.under().await?;
+            let lines = self.lines_under(call, &under).await?;
+            if self.is_still(&under).await? {
+                return Ok(lines);
+            }
+        }
+        Err(SecretError::Key(Box::new(KeyError::Conflict)).into())
+    }
+
+    async fn lines_under(
+        &self,
+        call: &Call,
+        under: &Under,
+    ) -> Result<(Zeroizing<Vec<u8>>, u64), ExportError> {
         let ring = match self.keys(VaultEvent::Value).await {
             Ok(keys) => keys.ring(self.tenant())?,
             // Without a vault there is nothing to export.
@@ -80,7 +96,7 @@ impl Secrets {
         let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
         for meta in self.list(&Filter::All).await? {
             let place = self.place(&meta.at).await?;
-            let Some(row) = self.live_row(&place).await? else {
+            let Some(row) = self.live_row(&place, under.import()).await? else {
                 continue;
             };
             let live = row.usable().expect("only rows with a value in force");

@@ -1,5 +1,7 @@
 //! The lines of an export: a head, one entry a line, a tail that says how many there were and what they hash to.
 
+use std::collections::BTreeSet;
+
 use data_encoding::{BASE64, HEXLOWER};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -138,8 +140,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Parsed, ImportError> {
         entries: Vec::with_capacity(body.len()),
         unscoped: Vec::new(),
     };
+    let mut seen = BTreeSet::new();
     for (at, line) in body.iter().enumerate() {
-        add(&mut parsed, head.version, at + 2, line)?;
+        add(&mut parsed, &mut seen, head.version, at + 2, line)?;
     }
     Ok(parsed)
 }
@@ -155,7 +158,13 @@ fn check_tail(bytes: &[u8], tail: &[u8], count: usize) -> Result<(), ImportError
     }
 }
 
-fn add(parsed: &mut Parsed, version: u64, number: usize, line: &[u8]) -> Result<(), ImportError> {
+fn add(
+    parsed: &mut Parsed,
+    seen: &mut BTreeSet<SecretRef>,
+    version: u64,
+    number: usize,
+    line: &[u8],
+) -> Result<(), ImportError> {
     let malformed = || ImportError::Malformed { line: number };
     let read: Line = serde_json::from_slice(line).map_err(|_| malformed())?;
     let value = BASE64.decode(read.value.0.as_bytes()).map_err(|_| malformed())?;
@@ -171,7 +180,7 @@ fn add(parsed: &mut Parsed, version: u64, number: usize, line: &[u8]) -> Result<
         scope,
         name: read.name,
     };
-    if parsed.entries.iter().any(|entry| entry.at == at) {
+    if !seen.insert(at.clone()) {
         return Err(malformed());
     }
     parsed.entries.push(Entry {
@@ -186,4 +195,33 @@ fn add(parsed: &mut Parsed, version: u64, number: usize, line: &[u8]) -> Result<
         times_known: read.times_known,
     });
     Ok(())
+}
+
+/// An export, written.
+#[cfg(feature = "fuzz")]
+pub(crate) type Written = Zeroizing<Vec<u8>>;
+
+/// What was read, written, and what is read and written of that: for fuzzing. None for what is not believed.
+#[cfg(feature = "fuzz")]
+pub(crate) fn read_lines(bytes: &[u8]) -> Option<(Written, Written)> {
+    let written = |bytes: &[u8]| {
+        let parsed = read(bytes).ok()?;
+        Some(write("t", Timestamp::UNIX_EPOCH, parsed.entries))
+    };
+    let first = written(bytes)?;
+    let second = written(&first).expect("what is written is read");
+    Some((first, second))
+}
+
+/// The lines with the tail that belongs to them.
+#[cfg(feature = "fuzz")]
+pub(crate) fn with_tail(lines: &[&[u8]]) -> Vec<u8> {
+    let mut out = lines.concat();
+    if out.last().is_some_and(|last| *last != b'\n') {
+        out.push(b'\n');
+    }
+    let count = u64::try_from(lines.len().saturating_sub(1)).expect("lines are few");
+    let sha256 = HEXLOWER.encode(&Sha256::digest(&out));
+    line(&mut out, &Tail { count, sha256 });
+    out
 }

@@ -1,18 +1,25 @@
 //! Importing: checked whole first, then written in one commit, so that a reader sees all of it or none.
 
+use std::collections::BTreeMap;
+
 use dormouse_filesystem::{CommitError, RecordError};
 
 use super::form::{self, Entry};
-use super::{ImportKey, age};
+use super::{ATTEMPTS, ImportKey, age};
 use crate::error::is_conflict;
-use crate::place::Place;
+use crate::place::{Place, range_of};
 use crate::ring::Ring;
 use crate::row::{Live, SecretRow};
-use crate::secrets::{PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, replaced, unreadable};
-use crate::{Call, Change, ImportError, PutMeta, SecretError, SecretName, SecretRef, Short, VALUE_MIN};
+use crate::secrets::{
+    Going, PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, replaced, unreadable,
+};
+use crate::{
+    AgentAt, Call, Change, ImportError, PutMeta, SecretError, SecretName, SecretRef, Short, VALUE_MIN,
+};
 
-/// How often it reads again after others were first.
-const ATTEMPTS: usize = 8;
+/// An import of more entries than this, or more bytes of values, is staged.
+const WHOLE_ENTRIES: usize = 100;
+const WHOLE_BYTES: usize = 256 * 1024;
 
 /// What of a secret that exists and differs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,7 +46,8 @@ pub struct Imported {
     pub unscoped: Vec<SecretName>,
 }
 
-enum Fate {
+/// What becomes of an entry.
+pub(super) enum Fate {
     Unchanged,
     Kept,
     Exists,
@@ -50,12 +58,14 @@ impl Secrets {
     /// Imports all entries of an export, or none. Times, category and origins are restored; generations go on from
     /// what each name had.
     ///
-    /// All of it is one commit, so it must fit one: 1 MiB of sealed rows.
+    /// What fits one commit is one. More is staged page by page, unseen; one commit sets it in force for every reader,
+    /// and pages fold it in. Until then other puts, deletes and imports of the tenant meet `ImportOpen`. Cut anywhere,
+    /// the same call goes on; without it, others end the import 10 minutes after it began.
     ///
     /// # Errors
     /// Nothing was imported: `Version`, `Malformed`, `Truncated`, `Decrypt`, `TooLarge`,
     /// `OverCommit`, `NoAge`; `Exists` with all
-    /// that exist; `Secret(Sealed | Locked | NotFound | Full)`. After `Secret(Indeterminate)` it may be repeated.
+    /// that exist; `Secret(Sealed | Locked | NotFound | Full | ImportOpen)`. After `Secret(Indeterminate)` it may be repeated.
     pub async fn import(
         &self,
         call: &Call,
@@ -68,13 +78,35 @@ impl Secrets {
         for entry in &parsed.entries {
             check(entry).map_err(|_| ImportError::Malformed { line: entry.line })?;
         }
+        for entry in &parsed.entries {
+            self.registrar().opened(&entry.at.name, &entry.value);
+        }
+        let bytes: usize = parsed
+            .entries
+            .iter()
+            .map(|entry| entry.value.expose().len())
+            .sum();
+        let done = if parsed.entries.len() <= WHOLE_ENTRIES && bytes <= WHOLE_BYTES {
+            self.import_whole(call, &parsed.entries, existing).await?
+        } else {
+            self.import_staged(call, &lines, &parsed.entries, existing)
+                .await?
+        };
+        Ok(Imported {
+            unscoped: parsed.unscoped,
+            ..done
+        })
+    }
+
+    async fn import_whole(
+        &self,
+        call: &Call,
+        entries: &[Entry],
+        existing: Existing,
+    ) -> Result<Imported, ImportError> {
         for _ in 0..ATTEMPTS {
-            let done = self.import_once(call, &parsed.entries, existing).await?;
-            if let Some(done) = done {
-                return Ok(Imported {
-                    unscoped: parsed.unscoped,
-                    ..done
-                });
+            if let Some(done) = self.import_once(call, entries, existing).await? {
+                return Ok(done);
             }
         }
         Err(SecretError::Key(Box::new(crate::KeyError::Conflict)).into())
@@ -87,13 +119,16 @@ impl Secrets {
         existing: Existing,
     ) -> Result<Option<Imported>, ImportError> {
         let keys = self.keys_for_put(call).await?;
+        if self.no_import(call, keys.import()).await? == Going::Again {
+            return Ok(None);
+        }
         let mut batch = self.namespace().batch();
         let ring = self.ring_for_put(&keys, &mut batch)?;
         let (mut done, mut refused) = (Imported::default(), Vec::new());
-        let mut new_of_scope = std::collections::BTreeMap::new();
+        let mut new_of_scope = BTreeMap::new();
         for entry in entries {
             let place = self.place(&entry.at).await?;
-            let read = self.row(&place).await?;
+            let read = self.row(&place, None).await?;
             match self.fate(call, &ring, &place, read.as_deref(), entry, existing)? {
                 Fate::Unchanged => done.unchanged.push(entry.at.clone()),
                 Fate::Kept => done.kept.push(entry.at.clone()),
@@ -103,7 +138,7 @@ impl Secrets {
                         *new_of_scope.entry(place.agent().cloned()).or_insert(0) += 1;
                     }
                     match &read {
-                        Some(read) => self.rows().stage_replace(&mut batch, read, &row).await?,
+                        Some(read) => self.rows().stage_replace(&mut batch, read.raw(), &row).await?,
                         None => self.rows().stage_create(&mut batch, &row)?,
                     }
                     done.written.push(entry.at.clone());
@@ -113,12 +148,7 @@ impl Secrets {
         if !refused.is_empty() {
             return Err(ImportError::Exists { refs: refused });
         }
-        for (agent, new) in new_of_scope {
-            let rows = self.all_of(&crate::place::range_of(agent.as_ref())).await?;
-            if rows.rows.iter().filter(|row| row.live.is_some()).count() + new > PER_SCOPE_MAX {
-                return Err(SecretError::Full { max: PER_SCOPE_MAX }.into());
-            }
-        }
+        self.check_rooms(new_of_scope).await?;
         let (written, unchanged) = (done.written.len() as u64, done.unchanged.len() as u64);
         if written > 0 {
             call.journal
@@ -135,7 +165,18 @@ impl Secrets {
         Ok(Some(done))
     }
 
-    fn fate(
+    /// Whether so many more have room, by scope.
+    pub(super) async fn check_rooms(&self, new: BTreeMap<Option<AgentAt>, usize>) -> Result<(), ImportError> {
+        for (agent, new) in new {
+            let rows = self.all_of(&range_of(agent.as_ref()), None).await?;
+            if rows.rows.iter().filter(|row| row.live.is_some()).count() + new > PER_SCOPE_MAX {
+                return Err(SecretError::Full { max: PER_SCOPE_MAX }.into());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn fate(
         &self,
         call: &Call,
         ring: &Ring,
@@ -144,15 +185,8 @@ impl Secrets {
         entry: &Entry,
         existing: Existing,
     ) -> Result<Fate, ImportError> {
-        if let Some(live) = read.and_then(|row| row.usable()) {
-            if is_equal(ring, place, live, entry) {
-                return Ok(Fate::Unchanged);
-            }
-            match existing {
-                Existing::Refuse => return Ok(Fate::Exists),
-                Existing::Keep => return Ok(Fate::Kept),
-                Existing::Overwrite => {}
-            }
+        if let Some(stays) = stays(ring, place, read, entry, existing) {
+            return Ok(stays);
         }
         let generation = read.map_or(0, |row| row.generation) + 1;
         let random = self.vault().random();
@@ -180,6 +214,25 @@ impl Secrets {
         Ok(Fate::Written(Box::new(replaced(
             place, read, generation, live, call.now,
         ))))
+    }
+}
+
+/// What becomes of an entry that is not to be written; `None` if it is.
+pub(super) fn stays(
+    ring: &Ring,
+    place: &Place,
+    read: Option<&SecretRow>,
+    entry: &Entry,
+    existing: Existing,
+) -> Option<Fate> {
+    let live = read.and_then(|row| row.usable())?;
+    if is_equal(ring, place, live, entry) {
+        return Some(Fate::Unchanged);
+    }
+    match existing {
+        Existing::Refuse => Some(Fate::Exists),
+        Existing::Keep => Some(Fate::Kept),
+        Existing::Overwrite => None,
     }
 }
 

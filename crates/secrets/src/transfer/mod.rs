@@ -8,16 +8,27 @@ mod age;
 mod export;
 mod form;
 mod import;
+mod staged;
 
 use std::fmt;
 
+use jiff::SignedDuration;
+
 pub use export::ExportError;
+#[cfg(feature = "fuzz")]
+pub(crate) use form::{read_lines, with_tail};
 pub use import::{Existing, Imported};
 
 use crate::Secret;
 
 /// Most entries of one import.
 pub const IMPORT_MAX: usize = 10_000;
+
+/// How long an import in more commits than one has the tenant's secrets for itself. After that others end it.
+pub const IMPORT_OPEN: SignedDuration = SignedDuration::from_mins(10);
+
+/// How often it reads again after others were first.
+const ATTEMPTS: usize = 8;
 
 /// Whom an export is encrypted to.
 #[derive(Debug)]

@@ -3,7 +3,14 @@
 // Helpers of tests are tests: what they unwrap is the assertion.
 #![allow(clippy::unwrap_used)]
 
+mod detector;
+mod forms;
+#[cfg(feature = "fuzz")]
+mod fuzz;
+#[cfg(feature = "tracing")]
+mod log;
 mod markers;
+mod places;
 mod store;
 mod stream;
 mod types;

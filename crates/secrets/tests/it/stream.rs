@@ -45,6 +45,14 @@ fn of_a_value_that_begins_another_neither_is_left_however_the_text_is_cut() {
     }
 }
 
+/// SE-56
+#[test]
+fn of_two_values_that_overlap_no_letter_is_left() {
+    let values: &[(&str, &[u8])] = &[("A", b"abcdefgh"), ("B", b"efghijkl")];
+    check(values, b"abcdefghijkl", b"[redacted:A]");
+    check(values, b"-abcdefghijkl-", b"-[redacted:A]-");
+}
+
 #[test]
 fn overlapping_and_touching_values_become_one_marker_named_after_the_first() {
     let values: &[(&str, &[u8])] = &[("A", b"abcdefgh"), ("B", b"defghijk"), ("C", b"zzzzzzzz")];

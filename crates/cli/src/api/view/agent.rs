@@ -3,8 +3,11 @@
 use dormouse_engine::AgentName;
 use dormouse_engine::agent::{Agent, AgentState};
 use dormouse_filesystem::Version;
+use dormouse_secrets::SecretName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::FormatsView;
 
 /// An agent, as the API answers it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +20,12 @@ pub struct AgentView {
     pub concurrency: u32,
     /// The agents it may give tasks to.
     pub delegates_to: Vec<AgentName>,
+    /// The secrets its workers get; all that it sees where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
+    /// What is done about credentials that nobody registered, where it is said of this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub_formats: Option<FormatsView>,
     /// Why it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_reason: Option<String>,
@@ -37,6 +46,8 @@ impl AgentView {
             state: agent.state,
             concurrency: agent.config.concurrency,
             delegates_to: agent.config.delegates_to.clone(),
+            secrets: agent.config.secrets.clone(),
+            scrub_formats: agent.config.formats.map(FormatsView::from),
             paused_reason: agent.paused_reason.as_ref().map(ToString::to_string),
             created_at: agent.created_at,
             updated_at: agent.updated_at,

@@ -24,6 +24,9 @@ pub struct TaskView {
     /// What it waits for, if it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
+    /// Why a ready one cannot be run now: `locked`, its worker needs secrets that nobody unlocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// How its last run ended, if that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OutcomeKind>,
@@ -69,7 +72,8 @@ impl TaskView {
         Self {
             id: task.id,
             number: task.number,
-            title: task.title.clone(),
+            reason: None,
+            title: task.title.to_string(),
             agent: task.assignee.clone(),
             state: task.state.word().to_owned(),
             wait,

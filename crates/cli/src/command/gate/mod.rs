@@ -162,13 +162,13 @@ async fn discards(session: &mut Session<'_>, ui: &Ui, id: &str) -> Result<()> {
 }
 
 /// Whether there is a person to be asked: stdin is a terminal, and so is stderr.
-fn has_person(ui: &Ui) -> bool {
+pub(crate) fn has_person(ui: &Ui) -> bool {
     use std::io::IsTerminal;
     std::io::stdin().is_terminal() && ui.is_stderr_terminal
 }
 
 /// One line from the terminal, none at its end.
-async fn typed(prompt: &str, ui: &Ui) -> Option<String> {
+pub(crate) async fn typed(prompt: &str, ui: &Ui) -> Option<String> {
     ui.stderr_bytes(prompt.as_bytes());
     let line = tokio::task::spawn_blocking(|| {
         let mut line = String::new();

@@ -84,6 +84,15 @@ fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
             let hint = "dormouse run --help says where programs are looked for and which folders are taken";
             Some(Problem::new(Code::Invalid, message.as_str()).hint(hint))
         }
+        Outcome::Failed {
+            reason: FailReason::SecretUnavailable,
+            message,
+            ..
+        } => {
+            Some(Problem::new(Code::State, message.as_str()).hint(
+                "the worker was not started; dormouse secret doctor says which secret, and what mends it",
+            ))
+        }
         Outcome::Failed { message, .. } => Some(
             Problem::new(Code::Internal, message.as_str()).hint(format!("see dormouse runs show {}", run.id)),
         ),

@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::conclude::conclude;
 use self::start::begin;
+pub(super) use self::start::ensure_agent;
 use self::stop::{Stopper, stay_for_guests};
 use self::streams::Streams;
 use super::signals::Signals;

@@ -138,7 +138,12 @@ async fn new(session: &mut Session<'_>, context: &Context, arguments: &Run) -> R
 }
 
 /// An unknown agent is made, unless its name looks like a typo of a known one.
-async fn ensure_agent(session: &mut Session<'_>, ui: &Ui, agent: &AgentName, no_create: bool) -> Result<()> {
+pub(in crate::command) async fn ensure_agent(
+    session: &mut Session<'_>,
+    ui: &Ui,
+    agent: &AgentName,
+    no_create: bool,
+) -> Result<()> {
     match session.ask(&Call::get(format!("/v1/agents/{agent}"))).await {
         Ok(_) => return Ok(()),
         Err(Failure::Problem(problem)) if problem.is(Code::NotFound) => {}

@@ -1,5 +1,6 @@
 //! An engine over a store, with a clock that tests move.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +21,7 @@ use dormouse_engine::{
 use dormouse_filesystem::{
     Deadline, Entry, Item, Namespace, Opener, Page, Position, Prefix, RecordStore, Requirements, System,
 };
-use dormouse_secrets::Scrubbed;
+use dormouse_secrets::{FixedKeyring, Keyring, Scrubbed, VaultOptions};
 use jiff::{SignedDuration, Timestamp};
 
 use super::place::Place;
@@ -361,13 +362,23 @@ async fn engine_set(
             seat,
             ..HostIdentity::new(boot, 4211, clock.now(), &random)
         },
-        random,
+        random: random.clone(),
     };
+    let key: Arc<dyn Keyring> = Arc::new(key(random.clone()));
     let options = EngineOptions {
         companions: vec![Arc::new(Sessions)],
+        vault: VaultOptions {
+            sources: vec![key],
+            first_key: None,
+        },
         ..options
     };
     Engine::open(system, environment, options)
+}
+
+/// The key of every vault here.
+pub(crate) fn key(random: Arc<Random>) -> FixedKeyring {
+    FixedKeyring::new(&std::array::from_fn(|at| at as u8), random).unwrap()
 }
 
 pub(crate) fn tenant_id() -> TenantId {
@@ -394,6 +405,7 @@ pub(crate) fn facts() -> Facts {
         after_stop: false,
         strays: 0,
         isolation: "off".to_owned(),
+        formats: BTreeMap::new(),
     }
 }
 

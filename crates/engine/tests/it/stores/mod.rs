@@ -3,6 +3,7 @@
 mod agents;
 mod closing;
 mod creation;
+mod credentials;
 mod events;
 mod gates;
 mod gates_again;

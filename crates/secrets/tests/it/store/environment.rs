@@ -9,6 +9,8 @@ use super::house::{HOUR, House, after, at};
 use super::on_every_store;
 
 on_every_store! {
+    /// SE-64
+    a_scrubber_keeps_its_values_and_replaced_ones_are_redacted_for_a_week;
     /// SE-1
     an_own_value_hides_the_shared_one_of_its_name;
     /// SE-3
@@ -325,4 +327,54 @@ async fn the_sessions_of_a_run_are_written_with_its_starts_and_end_with_it(house
         .spawn_set(&house.call(2), &agent, &Need::All, &again, Vec::new())
         .await;
     assert!(matches!(refused, Err(SpawnError::Session(_))));
+}
+
+async fn a_scrubber_keeps_its_values_and_replaced_ones_are_redacted_for_a_week(house: House) {
+    let house = house.enabled().await;
+    house
+        .put("shared:G", "the value of G", SecretCategory::Tool)
+        .await;
+    house
+        .put("shared:H", "the first value", SecretCategory::Tool)
+        .await;
+    let agent = house.live("a", 1);
+    let running = set(&house.secrets, &house, &agent).await.unwrap();
+    let is_redacted = |scrubber: &dormouse_secrets::Scrubber, name: &str, value: &str| {
+        scrubber.scrub(value).as_str() == format!("[redacted:{name}]")
+    };
+    house.vault.lock(&house.call(1)).await.unwrap();
+    assert!(is_redacted(&running.scrubber, "G", "the value of G"), "locked");
+    house.vault.unlock(&house.call(2), &house.key(1)).await.unwrap();
+    let slot = house.vault.add_slot(&house.call(3), &house.key(2)).await.unwrap();
+    house
+        .vault
+        .confirm_slot(&house.call(3), slot, &house.key(2))
+        .await
+        .unwrap();
+    house.vault.remove_slot(&house.call(3), 1).await.unwrap();
+    assert!(is_redacted(&running.scrubber, "G", "the value of G"), "rotated");
+    let deletion = dormouse_secrets::Deletion::Force;
+    house
+        .secrets
+        .delete(&house.call(4), &at("shared:G"), &deletion)
+        .await
+        .unwrap();
+    assert!(is_redacted(&running.scrubber, "G", "the value of G"), "deleted");
+    house
+        .put("shared:H", "the second value", SecretCategory::Tool)
+        .await;
+    assert!(is_redacted(&running.scrubber, "H", "the first value"), "replaced");
+    for (days, is_kept) in [(6, true), (8, false)] {
+        let call = house.call(days * super::house::DAY);
+        for (_, due) in dormouse_secrets::due(&house.system, call.now, 100).await.unwrap() {
+            house.secrets.retire(&call, &due).await.unwrap();
+        }
+        let later = set(&house.secrets, &house, &agent).await.unwrap();
+        assert!(is_redacted(&later.scrubber, "H", "the second value"));
+        assert_eq!(
+            is_redacted(&later.scrubber, "H", "the first value"),
+            is_kept,
+            "{days} days later"
+        );
+    }
 }

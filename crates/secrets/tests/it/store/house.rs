@@ -6,14 +6,18 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use dormouse_filesystem::wrapper::Fault;
 use dormouse_filesystem::{
-    Batch, Deadline, Entry, Expected, Key, Lane, Memory, Namespace, Opener, ReadError, RecordStore,
-    Requirements, Segment, Sled, SledOptions, System, Tenant,
+    Batch, Deadline, Entry, Expected, Item, Key, Lane, Namespace, Opener, Page, Prefix, ReadError,
+    RecordStore, Requirements, Segment, System, Tenant,
 };
 use dormouse_secrets::{
     AgentAt, AgentId, Agents, Call, Done, Expect, FixedKeyring, Generator, Incarnation, Keyring, NoRegistrar,
     PutMeta, Random, Recorded, Secret, SecretCategory, SecretError, SecretRef, Secrets, Vault, VaultOptions,
 };
 use jiff::{SignedDuration, Timestamp};
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use super::place::Place;
 
 /// Which agents live: those that a test says.
 #[derive(Debug, Default)]
@@ -34,7 +38,8 @@ pub(crate) struct House {
     pub(crate) living: Arc<Living>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) journal: Arc<Recorded>,
-    _folder: Option<tempfile::TempDir>,
+    /// Where it is, gone with the house.
+    pub(crate) place: Place,
 }
 
 /// The beginning of every test.
@@ -60,31 +65,37 @@ pub(crate) fn at(text: &str) -> SecretRef {
 
 impl House {
     pub(crate) async fn in_memory() -> Self {
-        Self::over(Arc::new(Memory::new(start())), Requirements::volatile(), None).await
+        Self::at(Place::memory()).await
     }
 
     pub(crate) async fn in_sled() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let options = SledOptions {
-            segment_bytes: 1024 * 1024,
-            cache_bytes: 1024 * 1024,
-            reserve_bytes: 1024 * 1024,
-            ..SledOptions::new(start())
-        };
-        let store = Sled::open(&folder.path().join("store"), options).await.unwrap();
-        Self::over(Arc::new(store), Requirements::volatile(), Some(folder)).await
+        Self::at(Place::sled()).await
     }
 
-    async fn over(
-        store: Arc<dyn RecordStore>,
-        need: Requirements,
-        folder: Option<tempfile::TempDir>,
-    ) -> Self {
+    pub(crate) async fn in_local() -> Self {
+        Self::at(Place::local()).await
+    }
+
+    /// None where there is no server.
+    pub(crate) async fn in_postgres() -> Option<Self> {
+        Some(Self::at(Place::postgres()?).await)
+    }
+
+    pub(crate) async fn at(place: Place) -> Self {
+        let store = place.open().await;
+        Self::over(store, place, Generator::seeded(7)).await
+    }
+
+    /// Over a store that was opened; what other processes have at the same time is not repeated.
+    pub(crate) async fn over(store: Arc<dyn RecordStore>, place: Place, random: Generator) -> Self {
+        let need = Requirements::volatile();
+        // Of those that open one store, none has the number of another.
+        let number = SysRng.try_next_u64().unwrap();
         let store = Arc::new(Fault::scripted(store));
-        let system = Namespace::open(store.clone(), &need, Opener::at(start(), 1))
+        let system = Namespace::open(store.clone(), &need, Opener::at(start(), number))
             .await
             .unwrap();
-        let random: Arc<dyn Random> = Arc::new(Generator::seeded(7));
+        let random: Arc<dyn Random> = Arc::new(random);
         let living = Arc::new(Living::default());
         let vault = Vault::new(&system, VaultOptions::default(), random.clone());
         let secrets = Secrets::new(
@@ -102,11 +113,17 @@ impl House {
             living,
             random,
             journal,
-            _folder: folder,
+            place,
         };
         house.live("a", 1);
         house.live("b", 2);
         house
+    }
+
+    /// Ends what is open, so that the place can be opened again.
+    pub(crate) async fn closed(self) -> Place {
+        self.store.close(soon()).await.unwrap();
+        self.place
     }
 
     /// With a vault that the first key opens.
@@ -138,6 +155,67 @@ impl House {
 
     pub(crate) fn namespace(&self) -> Namespace<Tenant> {
         tenant(&self.system, "acme")
+    }
+
+    /// The same tenant under another vault of this store.
+    pub(crate) fn under(&self, vault: &Vault) -> Secrets {
+        let tenant = tenant(&self.system, "acme");
+        Secrets::new(vault, &tenant, self.living.clone(), Arc::new(NoRegistrar))
+    }
+
+    /// Keys and bytes of all rows below a prefix, as text.
+    pub(crate) async fn text_of_rows(&self, prefix: &str) -> String {
+        String::from_utf8_lossy(&self.bytes_of_rows(prefix).await).into_owned()
+    }
+
+    /// The rows below a prefix, of a store with few.
+    pub(crate) async fn rows_of(&self, prefix: &str) -> Vec<Entry> {
+        let page = Page::of(Prefix::parse(prefix).unwrap());
+        let listed = self.store.list(&page).await.unwrap();
+        let entry = |item| match item {
+            Item::Entry(entry) => Some(entry),
+            Item::Key { .. } | Item::Corrupt { .. } => None,
+        };
+        listed.items.into_iter().filter_map(entry).collect()
+    }
+
+    /// Writes rows as nobody should, all with these bytes.
+    pub(crate) async fn write_all(&self, keys: &[String], like: &Entry) {
+        let mut batch = Batch::new(Lane::System);
+        for key in keys {
+            batch.put(
+                Key::parse(key).unwrap(),
+                Expected::Absent,
+                like.kind.clone(),
+                like.value.clone(),
+            );
+        }
+        self.store.commit(batch, soon()).await.unwrap();
+    }
+
+    /// Keys and bytes of all rows below a prefix.
+    pub(crate) async fn bytes_of_rows(&self, prefix: &str) -> Vec<u8> {
+        let prefix = Prefix::parse(prefix.trim_end_matches('/')).unwrap();
+        let (mut all, mut after) = (Vec::new(), None);
+        // Ends with the last page.
+        loop {
+            let page = Page {
+                after,
+                ..Page::of(prefix.clone())
+            };
+            let listed = self.store.list(&page).await.unwrap();
+            for item in &listed.items {
+                all.extend(format!("{}\t", item.key()).bytes());
+                if let Item::Entry(entry) = item {
+                    all.extend(&entry.value);
+                }
+                all.push(b'\n');
+            }
+            after = listed.next;
+            if after.is_none() {
+                return all;
+            }
+        }
     }
 
     /// A key that no other number gives.

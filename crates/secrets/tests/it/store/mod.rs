@@ -1,12 +1,21 @@
-//! Secrets through their services, on the backends that run without a server.
+//! Secrets through their services, on every backend.
 
+mod bytes;
+mod children;
+mod crash;
+mod dying;
 mod environment;
 mod events;
 mod house;
 mod keys;
 mod leases;
+mod legacy;
+mod place;
+mod processes;
 mod sealing;
+mod staged;
 mod tables;
+mod together;
 mod transfer;
 mod vault;
 mod verbs;
@@ -19,6 +28,22 @@ macro_rules! on_every_store {
             #[tokio::test]
             async fn $name() {
                 super::$name(crate::store::house::House::in_memory().await).await;
+            }
+        )*}
+        mod local {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::store::house::House::in_local().await).await;
+            }
+        )*}
+        mod postgres {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                if let Some(house) = crate::store::house::House::in_postgres().await {
+                    super::$name(house).await;
+                }
             }
         )*}
         mod sled {$(

@@ -1,0 +1,242 @@
+//! `/v1/secrets/…`: the vault itself, and taking secrets elsewhere.
+
+use std::path::PathBuf;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use data_encoding::BASE64;
+use dormouse_engine::credentials::Rekey;
+use dormouse_secrets::{
+    Argon2Params, ExportTo, FileKeyring, ImportKey, Imported, Keyring, PassphraseKeyring, SecretName,
+    SecretRef,
+};
+use serde::{Deserialize, Serialize};
+
+use super::body::{self, Json, List};
+use super::house::{Asker, House};
+use super::refusal::Answered;
+use super::secrets::Hidden;
+use super::view::{SlotView, VaultView};
+use crate::edge;
+use crate::problem::{Code, Problem};
+
+/// How the vault is.
+pub(super) async fn status(State(house): State<House>, asker: Asker) -> Answered {
+    Ok(body::json(StatusCode::OK, &view(&house, &asker).await?))
+}
+
+async fn view(house: &House, asker: &Asker) -> Result<VaultView, Problem> {
+    let vault = house.engine().vault();
+    let status = asker.tenant.credentials.secrets().status().await?;
+    let slots = vault.slots(edge::now()).await?;
+    Ok(VaultView {
+        vault: status.vault.to_string(),
+        shared: status.shared,
+        of_agents: status.of_agents,
+        unscrubbed: status.unscrubbed,
+        is_rekeying: vault.is_rekeying().await?,
+        is_locked_in_memory: vault.is_locked_in_memory(),
+        slots: slots.iter().map(SlotView::of).collect(),
+    })
+}
+
+pub(super) async fn slots(State(house): State<House>, _: Asker) -> Answered {
+    let slots = house.engine().vault().slots(edge::now()).await?;
+    let items = slots.iter().map(SlotView::of).collect::<Vec<_>>();
+    let next_cursor = None;
+    Ok(body::json(StatusCode::OK, &List { items, next_cursor }))
+}
+
+/// The key that somebody gives: the key file where nothing is said.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unlock {
+    #[serde(default)]
+    key_file: Option<PathBuf>,
+    #[serde(default)]
+    passphrase: Option<Hidden>,
+}
+
+pub(super) async fn unlock(State(house): State<House>, asker: Asker, Json(unlock): Json<Unlock>) -> Answered {
+    let keys = house.keys();
+    let keyring: Box<dyn Keyring> = match (unlock.key_file, unlock.passphrase) {
+        (None, None) => Box::new(keys.file()),
+        (Some(path), None) => Box::new(FileKeyring::new(path, keys.random())),
+        (None, Some(Hidden(passphrase))) => Box::new(PassphraseKeyring::new(
+            passphrase.expose(),
+            Argon2Params::default(),
+            keys.random(),
+        )?),
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(
+                Code::BadRequest,
+                "key_file and passphrase: one of them is taken",
+            ));
+        }
+    };
+    let call = asker.tenant.credentials.call(&asker.decider);
+    house.engine().vault().unlock(&call, &*keyring).await?;
+    status(State(house), asker).await
+}
+
+/// A body without fields.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+pub(super) async fn lock(
+    State(house): State<House>,
+    asker: Asker,
+    Json(Nothing {}): Json<Nothing>,
+) -> Answered {
+    let call = asker.tenant.credentials.call(&asker.decider);
+    house.engine().vault().lock(&call).await?;
+    status(State(house), asker).await
+}
+
+/// A new key file in the place of the one in use.
+pub(super) async fn rotate(
+    State(house): State<House>,
+    asker: Asker,
+    Json(Nothing {}): Json<Nothing>,
+) -> Answered {
+    let call = asker.tenant.credentials.call(&asker.decider);
+    let file = house.keys().file();
+    house.engine().vault().rotate_file(&call, &file).await?;
+    status(State(house), asker).await
+}
+
+/// What new keys came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RekeyView {
+    /// Slots whose keys open it no more.
+    pub dropped: Vec<u32>,
+    /// Secrets that were sealed anew.
+    pub resealed: u64,
+    /// Secrets that do not open, and were left.
+    pub unreadable: Vec<SecretRef>,
+}
+
+/// New keys for everything: the root key, each tenant's, each value's.
+pub(super) async fn rekey(
+    State(house): State<House>,
+    asker: Asker,
+    Json(Nothing {}): Json<Nothing>,
+) -> Answered {
+    let file = house.keys().file();
+    let Rekey {
+        dropped,
+        resealed,
+        unreadable,
+    } = house.engine().rekey(&asker.decider, &file).await?;
+    let view = RekeyView {
+        dropped,
+        resealed,
+        unreadable,
+    };
+    Ok(body::json(StatusCode::OK, &view))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Export {
+    #[serde(default)]
+    recipients: Vec<String>,
+    #[serde(default)]
+    passphrase: Option<Hidden>,
+}
+
+/// All secrets of the tenant and its agents, encrypted: never in clear over any connection.
+pub(super) async fn export(asker: Asker, Json(export): Json<Export>) -> Answered {
+    let to = match (export.recipients, export.passphrase) {
+        (recipients, None) if !recipients.is_empty() => ExportTo::Recipients(recipients),
+        (recipients, Some(Hidden(passphrase))) if recipients.is_empty() => ExportTo::Passphrase(passphrase),
+        _ => {
+            return Err(Problem::new(
+                Code::BadRequest,
+                "recipients or passphrase: one of them is needed",
+            ));
+        }
+    };
+    let call = asker.tenant.credentials.call(&asker.decider);
+    let bytes = asker.tenant.credentials.secrets().export(&call, &to).await?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}
+
+/// What of a secret that exists and differs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Existing {
+    /// Nothing is imported.
+    #[default]
+    Refuse,
+    /// It stays.
+    Keep,
+    /// The imported one replaces it.
+    Overwrite,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Import {
+    /// The file, in base64.
+    export: String,
+    #[serde(default)]
+    identity: Option<Hidden>,
+    #[serde(default)]
+    passphrase: Option<Hidden>,
+    #[serde(default)]
+    existing: Existing,
+}
+
+/// What an import came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedView {
+    /// Written.
+    pub written: Vec<SecretRef>,
+    /// There already, equal in all.
+    pub unchanged: Vec<SecretRef>,
+    /// There already, different, and kept.
+    pub kept: Vec<SecretRef>,
+    /// Without a scope in an old export: they are shared now.
+    pub unscoped: Vec<SecretName>,
+}
+
+pub(super) async fn import(State(house): State<House>, asker: Asker, Json(import): Json<Import>) -> Answered {
+    let export = BASE64
+        .decode(import.export.as_bytes())
+        .map_err(|_| Problem::new(Code::BadRequest, "export: is no base64"))?;
+    let key = match (import.identity, import.passphrase) {
+        (None, None) => ImportKey::Clear,
+        (Some(Hidden(identity)), None) => ImportKey::Identity(identity),
+        (None, Some(Hidden(passphrase))) => ImportKey::Passphrase(passphrase),
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(
+                Code::BadRequest,
+                "identity and passphrase: one of them is taken",
+            ));
+        }
+    };
+    let existing = match import.existing {
+        Existing::Refuse => dormouse_secrets::Existing::Refuse,
+        Existing::Keep => dormouse_secrets::Existing::Keep,
+        Existing::Overwrite => dormouse_secrets::Existing::Overwrite,
+    };
+    house.keys().ensure_folder()?;
+    let call = asker.tenant.credentials.call(&asker.decider);
+    let secrets = asker.tenant.credentials.secrets();
+    let Imported {
+        written,
+        unchanged,
+        kept,
+        unscoped,
+    } = secrets.import(&call, &export, &key, existing).await?;
+    let view = ImportedView {
+        written,
+        unchanged,
+        kept,
+        unscoped,
+    };
+    Ok(body::json(StatusCode::OK, &view))
+}

@@ -1,0 +1,77 @@
+//! Where the key of the secrets is, for whoever owns the store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dormouse_secrets::{CredentialKeyring, FileKeyring, Keyring, Random, VaultOptions};
+
+use crate::context::Context;
+use crate::place::{self, ensure_folder};
+use crate::problem::Problem;
+
+/// The sources of the key that opens the vault. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    path: PathBuf,
+    credentials: Option<PathBuf>,
+    random: Arc<dyn Random>,
+}
+
+impl Keys {
+    /// The key in this file.
+    #[must_use]
+    pub fn in_file(path: PathBuf, random: Arc<dyn Random>) -> Self {
+        Self {
+            path,
+            credentials: None,
+            random,
+        }
+    }
+
+    pub(super) fn of(context: &Context, random: Arc<dyn Random>) -> Self {
+        Self {
+            credentials: context.environment.folder_of("CREDENTIALS_DIRECTORY"),
+            ..Self::in_file(context.key_file.clone(), random)
+        }
+    }
+
+    /// What is tried at a start, in this order: what a service manager gives, then the file. The file makes the vault.
+    #[must_use]
+    pub fn vault(&self) -> VaultOptions {
+        let credential = self.credentials.as_deref().map(|folder| {
+            let keyring = CredentialKeyring::new(folder, self.random());
+            Arc::new(keyring) as Arc<dyn Keyring>
+        });
+        let file: Arc<dyn Keyring> = Arc::new(self.file());
+        VaultOptions {
+            sources: credential.into_iter().chain([file]).collect(),
+            first_key: Some(self.file()),
+        }
+    }
+
+    /// The key file, whether or not it is there.
+    #[must_use]
+    pub fn file(&self) -> FileKeyring {
+        FileKeyring::new(self.path.clone(), self.random())
+    }
+
+    /// Where keys and nonces come from.
+    #[must_use]
+    pub fn random(&self) -> Arc<dyn Random> {
+        Arc::clone(&self.random)
+    }
+
+    /// Makes the key file's folder where there is none, for its user only. One that is there is as its user has it.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub(crate) fn ensure_folder(&self) -> Result<(), Problem> {
+        let Some(folder) = self.path.parent() else {
+            return Ok(());
+        };
+        match place::check_folder(folder) {
+            Err(refusal) if refusal.is_missing() => Ok(ensure_folder(folder)?),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}

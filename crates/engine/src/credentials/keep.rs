@@ -1,0 +1,113 @@
+//! Keeping the vault of a store over all its tenants: its start, new keys, and the end of what is over.
+
+use dormouse_filesystem::Segment;
+use dormouse_secrets::{Call, KeyError, Keyring, SecretError, SecretRef, VaultState, due};
+
+use crate::engine::{Engine, Tenant};
+use crate::limits::PAGE_MAX;
+use crate::{Principal, TenantId};
+
+/// Pages of what is over that are taken away at once; the rest waits for the next time.
+const ROUNDS_MAX: usize = 100;
+
+/// What new keys came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rekey {
+    /// Slots whose keys open the vault no more.
+    pub dropped: Vec<u32>,
+    /// Secrets that were sealed anew.
+    pub resealed: u64,
+    /// Secrets that do not open: they were left, and so was the key they name.
+    pub unreadable: Vec<SecretRef>,
+}
+
+impl Engine {
+    /// Tries the sources of keys: at the start of a process that is to run workers. Where there is no vault, or no key
+    /// fits, it is as it was.
+    ///
+    /// # Errors
+    /// As any read and any commit.
+    pub async fn start_vault(&self, by: &Principal) -> Result<VaultState, KeyError> {
+        self.vault().start(&self.call_of_vault(by)).await
+    }
+
+    /// Gives the vault and every tenant new keys, and seals every secret anew. Cut anywhere, the same again goes on; the
+    /// old root key is forgotten by a call at least a minute later, or by [`keep_vault`](Self::keep_vault).
+    ///
+    /// # Errors
+    /// `Key(WrongKey)` when this key does not open the vault; `Sealed`, `Locked`; as any write.
+    pub async fn rekey(&self, by: &Principal, keyring: &dyn Keyring) -> Result<Rekey, SecretError> {
+        let mut done = Rekey::default();
+        match self.vault().begin_rekey(&self.call_of_vault(by), keyring).await {
+            Ok(dropped) => done.dropped = dropped,
+            Err(KeyError::Rekeying) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.go_on_rekeying(by, &mut done).await?;
+        Ok(done)
+    }
+
+    /// What is to be done from time to time: a rekey that was cut goes on, and what is over of secrets, leases and
+    /// credential sessions goes. Returns how many rows went.
+    ///
+    /// # Errors
+    /// As any read and any commit; who is called again goes on.
+    pub async fn keep_vault(&self) -> Result<usize, SecretError> {
+        let by = Principal::engine();
+        let is_open = self.vault().state().await? == VaultState::Unlocked;
+        if is_open && self.vault().is_rekeying().await? {
+            self.go_on_rekeying(&by, &mut Rekey::default()).await?;
+        }
+        self.retire_secrets(&by).await
+    }
+
+    async fn go_on_rekeying(&self, by: &Principal, done: &mut Rekey) -> Result<(), SecretError> {
+        let vault = self.vault();
+        let call = self.call_of_vault(by);
+        for tenant in vault.tenants_to_rekey(&call, self.system()).await? {
+            let Some(tenant) = self.named(&tenant) else {
+                continue;
+            };
+            let call = tenant.credentials.call(by);
+            let rekeyed = tenant.credentials.secrets().rekey(&call).await?;
+            done.resealed += rekeyed.resealed;
+            done.unreadable.extend(rekeyed.unreadable);
+        }
+        // Asked again: when nothing is behind, and it is time, the old key is forgotten.
+        vault.tenants_to_rekey(&call, self.system()).await.map(drop)
+    }
+
+    async fn retire_secrets(&self, by: &Principal) -> Result<usize, SecretError> {
+        let mut count = 0;
+        for _ in 0..ROUNDS_MAX {
+            let over = due(self.system(), self.environment().clock.now(), PAGE_MAX).await?;
+            if over.is_empty() {
+                return Ok(count);
+            }
+            let found = over.len();
+            for (tenant, row) in over {
+                let Some(tenant) = self.named(&tenant) else {
+                    continue;
+                };
+                let call = tenant.credentials.call(by);
+                tenant.credentials.secrets().retire(&call, &row).await?;
+            }
+            count += found;
+            if found < PAGE_MAX {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
+    /// A tenant by the name in a key.
+    fn named(&self, tenant: &Segment) -> Option<Tenant> {
+        Some(self.tenant_unmade(&tenant.as_str().parse().ok()?))
+    }
+
+    /// A call that changes the vault, which is no tenant's.
+    fn call_of_vault(&self, by: &Principal) -> Call {
+        let anybody: TenantId = "system".parse().expect("it is a name");
+        self.tenant_unmade(&anybody).credentials.call(by)
+    }
+}

@@ -1,0 +1,19 @@
+//! Credentials, as the engine uses them: which agents live, what is told of changes, and what a run gets.
+//!
+//! What a secret is, how it is sealed and who may have it is dormouse-secrets' own. Here it meets the rows of agents,
+//! the event logs, and the commits that start and end runs.
+
+mod formats;
+mod journal;
+mod keep;
+mod lend;
+mod living;
+mod service;
+
+pub(crate) use formats::{FormatsWord, is_not_said};
+pub(crate) use journal::EventJournal;
+pub use keep::Rekey;
+pub(crate) use lend::{Lent, Unlent};
+pub(crate) use living::Living;
+pub use service::Credentials;
+pub(crate) use service::{of_lease, unspawned};

@@ -1,0 +1,420 @@
+//! A migration: checked whole, then page by page, each page one commit with how far it is.
+
+use std::collections::BTreeMap;
+
+use dormouse_filesystem::{RecordError, ScopedBatch, Tenant, Versioned};
+
+use super::plan::{Plan, quarantine_id, readable, shown, sorted, source_of};
+use super::quarantine::known;
+use super::{
+    LEGACY_LAYOUT_MAX, Legacy, LegacyOwner, LegacyRow, MigrationRow, QuarantineId, QuarantineRow,
+    Quarantined, Unplaced, quarantine_bound,
+};
+use crate::error::is_conflict;
+use crate::place::{Place, range_of};
+use crate::ring::Ring;
+use crate::row::{Live, QUARANTINE_FOR, SecretRow};
+use crate::secrets::{Going, PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, unreadable};
+use crate::{
+    AgentAt, Call, Change, PutMeta, Secret, SecretCategory, SecretError, SecretRef, Short, VALUE_MIN,
+    VaultEvent,
+};
+
+/// Rows of one commit, at most.
+const PAGE: usize = 100;
+/// Bytes of values of one commit, about: sealed and spelled out they are half as many again.
+const PAGE_BYTES: usize = 256 * 1024;
+/// How often a page is read again after others were first.
+const ATTEMPTS: usize = 8;
+
+/// What a migration came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// Written.
+    pub written: Vec<SecretRef>,
+    /// There already, taken over before, or deleted since: nothing was written.
+    pub there: Vec<SecretRef>,
+    /// Set aside for 7 days, by this call or one before.
+    pub quarantined: Vec<Quarantined>,
+    /// Keys without a value that could be read, or with one longer than [`VALUE_MAX`](crate::VALUE_MAX): they are in the source alone.
+    pub unreadable: Vec<String>,
+}
+
+/// A migration of which nothing was done: source and store are as before.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A key of a kind that this build does not know.
+    #[error("the key {key} is of an unknown kind; nothing was migrated")]
+    UnknownTag {
+        /// Which.
+        key: String,
+    },
+    /// A newer build wrote the source.
+    #[error("the layout {found} is newer than this build; upgrade dormouse")]
+    NewerLayout {
+        /// The one it says it has.
+        found: u32,
+    },
+    /// As of the secrets. Pages before it are done; the same call goes on.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+impl From<RecordError> for MigrateError {
+    fn from(error: RecordError) -> Self {
+        Self::Secret(error.into())
+    }
+}
+
+enum Fate {
+    Written(Box<SecretRow>),
+    There,
+    Aside(Unplaced),
+    Unreadable,
+}
+
+impl Secrets {
+    /// Takes over the rows of an older store; the caller has read them, and they stay where they are. What cannot be
+    /// placed is set aside for 7 days, sealed; what exists is never overwritten. Cut anywhere, the same call goes on;
+    /// called again, it writes nothing. Where there is no vault yet, the vault's own key file makes one.
+    ///
+    /// # Errors
+    /// `UnknownTag`, `NewerLayout`; `Secret(Sealed | Locked | ImportOpen)`; as any write.
+    pub async fn migrate(
+        &self,
+        call: &Call,
+        legacy: &Legacy,
+        owner: &LegacyOwner,
+    ) -> Result<Migrated, MigrateError> {
+        if legacy.layout > LEGACY_LAYOUT_MAX {
+            return Err(MigrateError::NewerLayout { found: legacy.layout });
+        }
+        let rows = sorted(legacy, owner)?;
+        let ring = self.ring_at_all(call).await?;
+        let source = source_of(&ring, legacy, owner)?;
+        let plan = Plan { rows, source };
+        let mut done = Migrated::default();
+        let mut next = 0;
+        while next < plan.rows.len() {
+            next = self.page_of(call, &plan, next, &mut done).await?;
+        }
+        Ok(done)
+    }
+
+    /// The keys of the source whose values do not come back from here, equal: when there are none, the source may go.
+    ///
+    /// # Errors
+    /// As [`migrate`](Self::migrate); nothing is written.
+    pub async fn not_taken_over(
+        &self,
+        legacy: &Legacy,
+        owner: &LegacyOwner,
+    ) -> Result<Vec<String>, MigrateError> {
+        let rows = sorted(legacy, owner)?;
+        let keys = self.keys(VaultEvent::Value).await?;
+        let Some(ring) = keys.ring(self.tenant())? else {
+            return Ok(rows.iter().map(|(row, _)| shown(&row.key)).collect());
+        };
+        let source = source_of(&ring, legacy, owner)?;
+        let mut missing = Vec::new();
+        for (row, at) in rows {
+            let Some(value) = &row.value else {
+                missing.push(shown(&row.key));
+                continue;
+            };
+            let placed = match &at {
+                Ok(at) => self.has(&ring, at, value).await?,
+                Err(_) => false,
+            };
+            if !placed && !self.has_aside(&ring, &quarantine_id(&source, row), value).await? {
+                missing.push(shown(&row.key));
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn has(&self, ring: &Ring, at: &SecretRef, value: &Secret) -> Result<bool, MigrateError> {
+        let place = match self.place(at).await {
+            Err(SecretError::NotFound { .. }) => return Ok(false),
+            place => place?,
+        };
+        let row = self.row(&place, None).await?;
+        let live = row.as_ref().and_then(|row| row.usable());
+        Ok(live.is_some_and(|live| ring.open(&place, &live.body).is_ok_and(|there| there == *value)))
+    }
+
+    async fn has_aside(&self, ring: &Ring, id: &QuarantineId, value: &Secret) -> Result<bool, MigrateError> {
+        let Some(row) = self.set_aside_rows().get(id).await? else {
+            return Ok(false);
+        };
+        let bound = quarantine_bound(self.tenant(), id);
+        let there = ring.open_bound(&bound, row.key_id, &row.sealed);
+        Ok(there.is_ok_and(|there| there == *value))
+    }
+
+    /// Does the rows from `from` on that fit one commit, and says which is next.
+    async fn page_of(
+        &self,
+        call: &Call,
+        plan: &Plan<'_>,
+        from: usize,
+        done: &mut Migrated,
+    ) -> Result<usize, MigrateError> {
+        for _ in 0..ATTEMPTS {
+            let id = MigrationRow::id_of(&plan.source);
+            let read = self.migrations().get(&id).await?;
+            let until = read
+                .as_ref()
+                .map_or(0, |read| usize::try_from(read.done).unwrap_or(usize::MAX));
+            if until > from {
+                let until = until.min(plan.rows.len());
+                self.tell_done(plan, from..until, done).await?;
+                return Ok(until);
+            }
+            if let Some((next, page)) = self.try_page(call, plan, from, read.as_ref()).await? {
+                done.written.extend(page.written);
+                done.there.extend(page.there);
+                done.quarantined.extend(page.quarantined);
+                done.unreadable.extend(page.unreadable);
+                return Ok(next);
+            }
+        }
+        Err(SecretError::Key(Box::new(crate::KeyError::Conflict)).into())
+    }
+
+    /// What an earlier call did.
+    async fn tell_done(
+        &self,
+        plan: &Plan<'_>,
+        rows: std::ops::Range<usize>,
+        done: &mut Migrated,
+    ) -> Result<(), MigrateError> {
+        for (row, at) in &plan.rows[rows] {
+            let aside = self
+                .set_aside_rows()
+                .get(&quarantine_id(&plan.source, row))
+                .await?;
+            match (aside, at) {
+                (Some(aside), _) => done.quarantined.push(aside.into_inner().told()),
+                (None, _) if readable(row).is_none() => done.unreadable.push(shown(&row.key)),
+                (None, Ok(at)) => done.there.push(at.clone()),
+                (None, Err(_)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_page(
+        &self,
+        call: &Call,
+        plan: &Plan<'_>,
+        from: usize,
+        read: Option<&Versioned<MigrationRow>>,
+    ) -> Result<Option<(usize, Migrated)>, MigrateError> {
+        let keys = self.keys(VaultEvent::Put).await?;
+        let mut batch = self.namespace().batch();
+        if self.no_import(call, keys.import()).await? == Going::Again {
+            return Ok(None);
+        }
+        let ring = self.ring_for_put(&keys, &mut batch)?;
+        let (mut done, mut next, mut bytes) = (Migrated::default(), from, 0);
+        let mut rooms: BTreeMap<Option<AgentAt>, usize> = BTreeMap::new();
+        for (row, at) in plan.rows[from..].iter().take(PAGE) {
+            bytes += row.value.as_ref().map_or(0, |value| value.expose().len());
+            if bytes > PAGE_BYTES && next > from {
+                break;
+            }
+            next += 1;
+            let fate = match at {
+                Ok(at) => self.fate_of(call, &ring, row, at, &mut rooms).await?,
+                Err(_) if readable(row).is_none() => Fate::Unreadable,
+                Err(reason) => Fate::Aside(*reason),
+            };
+            match fate {
+                Fate::Written(new) => {
+                    self.rows().stage_create(&mut batch, &new)?;
+                    done.written.push(new.place.to_ref());
+                }
+                Fate::There => done.there.extend(at.clone().ok()),
+                Fate::Unreadable => done.unreadable.push(shown(&row.key)),
+                Fate::Aside(reason) => {
+                    let aside = self.aside(call, &ring, plan, row, reason)?;
+                    if self.set_aside_rows().get(&aside.id).await?.is_none() {
+                        self.set_aside_rows().stage_create(&mut batch, &aside)?;
+                    }
+                    done.quarantined.push(aside.told());
+                }
+            }
+        }
+        self.stage_progress(&mut batch, plan, next, read).await?;
+        if !done.written.is_empty() {
+            let written = done.written.len() as u64;
+            let unchanged = done.there.len() as u64;
+            call.journal
+                .tenant(&mut batch, &Change::Imported { written, unchanged });
+        }
+        match self.namespace().commit(batch).await.map_err(RecordError::from) {
+            Ok(_) => Ok(Some((next, done))),
+            Err(error) if is_conflict(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn stage_progress(
+        &self,
+        batch: &mut ScopedBatch<Tenant>,
+        plan: &Plan<'_>,
+        next: usize,
+        read: Option<&Versioned<MigrationRow>>,
+    ) -> Result<(), MigrateError> {
+        let progress = MigrationRow {
+            source: plan.source.clone(),
+            done: next as u64,
+            rows: plan.rows.len() as u64,
+        };
+        match read {
+            Some(read) => self.migrations().stage_replace(batch, read, &progress).await?,
+            None => self.migrations().stage_create(batch, &progress)?,
+        }
+        Ok(())
+    }
+
+    async fn fate_of(
+        &self,
+        call: &Call,
+        ring: &Ring,
+        row: &LegacyRow,
+        at: &SecretRef,
+        rooms: &mut BTreeMap<Option<AgentAt>, usize>,
+    ) -> Result<Fate, MigrateError> {
+        let Some(value) = readable(row) else {
+            return Ok(Fate::Unreadable);
+        };
+        if check_name(&at.name).is_err() {
+            return Ok(Fate::Aside(Unplaced::Reserved));
+        }
+        let category = row
+            .meta
+            .as_ref()
+            .map_or(SecretCategory::Tool, |meta| meta.category);
+        let meta = PutMeta {
+            origins: row
+                .meta
+                .as_ref()
+                .map(|meta| meta.origins.clone())
+                .unwrap_or_default(),
+            note: row
+                .meta
+                .as_ref()
+                .map(|meta| meta.note.clone())
+                .unwrap_or_default(),
+            short: Short::Accept,
+        };
+        if check_value(value.expose(), category, Short::Accept).is_err() || check_meta(&meta).is_err() {
+            return Ok(Fate::Aside(Unplaced::Invalid));
+        }
+        let place = match self.place(at).await {
+            Err(SecretError::NotFound { .. }) => return Ok(Fate::Aside(Unplaced::NoAgent)),
+            place => place?,
+        };
+        match self.row(&place, None).await {
+            Ok(None) => {}
+            Ok(Some(there)) => {
+                let is_equal = |live: &Live| ring.open(&place, &live.body).is_ok_and(|there| there == *value);
+                return Ok(match &there.live {
+                    Some(live) if !is_equal(live) => Fate::Aside(Unplaced::Exists),
+                    Some(_) | None => Fate::There,
+                });
+            }
+            Err(SecretError::Unreadable { .. }) => return Ok(Fate::Aside(Unplaced::Exists)),
+            Err(error) => return Err(error.into()),
+        }
+        if !self.takes_room(&place, rooms).await? {
+            return Ok(Fate::Aside(Unplaced::Full));
+        }
+        Ok(Fate::Written(Box::new(
+            self.taken_over(call, ring, &place, row, value, category, &meta)?,
+        )))
+    }
+
+    /// Whether the scope has room for one more.
+    async fn takes_room(
+        &self,
+        place: &Place,
+        rooms: &mut BTreeMap<Option<AgentAt>, usize>,
+    ) -> Result<bool, MigrateError> {
+        let scope = place.agent().cloned();
+        if !rooms.contains_key(&scope) {
+            let there = self.all_of(&range_of(place.agent()), None).await?;
+            let live = there.rows.iter().filter(|row| row.live.is_some()).count();
+            rooms.insert(scope.clone(), live + there.issues.len());
+        }
+        let used = rooms.get_mut(&scope).expect("it was counted");
+        *used += 1;
+        Ok(*used <= PER_SCOPE_MAX)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that a row is made of")]
+    fn taken_over(
+        &self,
+        call: &Call,
+        ring: &Ring,
+        place: &Place,
+        row: &LegacyRow,
+        value: &Secret,
+        category: SecretCategory,
+        meta: &PutMeta,
+    ) -> Result<SecretRow, SecretError> {
+        let body = ring.seal(place, 1, category, &meta.origins, value, self.vault().random());
+        let print = ring.fingerprint(value.expose());
+        let (Ok(body), Ok(fingerprint)) = (body, print) else {
+            return Err(unreadable(place));
+        };
+        let times = row.meta.as_ref().map(|meta| (meta.created_at, meta.updated_at));
+        let (created_at, updated_at) = times.unwrap_or((call.now, call.now));
+        Ok(SecretRow {
+            place: place.clone(),
+            generation: 1,
+            live: Some(Live {
+                body,
+                fingerprint,
+                note: meta.note.clone(),
+                unscrubbed: value.expose().len() < VALUE_MIN,
+                created_at,
+                updated_at,
+                times_known: times.is_some(),
+            }),
+            retired: Vec::new(),
+            staged: None,
+            deleted_at: None,
+            quarantined_until: None,
+        })
+    }
+
+    fn aside(
+        &self,
+        call: &Call,
+        ring: &Ring,
+        plan: &Plan<'_>,
+        row: &LegacyRow,
+        reason: Unplaced,
+    ) -> Result<QuarantineRow, SecretError> {
+        let id = quarantine_id(&plan.source, row);
+        let value = readable(row).expect("what has no value is not set aside");
+        let bound = quarantine_bound(self.tenant(), &id);
+        let sealed = ring.seal_bound(&bound, value, self.vault().random());
+        let (key_id, sealed) = sealed.map_err(|_| SecretError::Key(Box::new(crate::KeyError::WrongKey)))?;
+        let (category, created_at, updated_at) = known(row.meta.as_ref());
+        Ok(QuarantineRow {
+            id,
+            key: shown(&row.key),
+            reason,
+            key_id,
+            sealed,
+            category,
+            created_at,
+            updated_at,
+            until: call.now + QUARANTINE_FOR,
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! A store whose process is killed at one of its commits, as `kill -9` does: nothing is flushed, nobody is told.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use dormouse_filesystem::{
+    Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, Health, Key, Listed,
+    LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
+};
+use futures::stream::BoxStream;
+
+/// When the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Before,
+    After,
+}
+
+/// Dies before or after this commit, counted from 1 since it was armed; counts them all. Others have a turn before each.
+#[derive(Debug)]
+pub(crate) struct Dying {
+    inner: Arc<dyn RecordStore>,
+    side: Side,
+    at: u64,
+    commits: AtomicU64,
+    is_armed: AtomicBool,
+}
+
+impl Dying {
+    pub(crate) fn new(inner: Arc<dyn RecordStore>, side: Side, at: u64) -> Self {
+        Self {
+            inner,
+            side,
+            at,
+            commits: AtomicU64::new(0),
+            is_armed: AtomicBool::new(false),
+        }
+    }
+
+    /// From here on commits count.
+    pub(crate) fn arm(&self) {
+        self.commits.store(0, Ordering::SeqCst);
+        self.is_armed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
+    }
+}
+
+impl fmt::Display for Dying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.inner, f)
+    }
+}
+
+fn die() {
+    let own = rustix::process::getpid();
+    rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
+}
+
+#[async_trait]
+impl RecordStore for Dying {
+    fn capabilities(&self, at: &Prefix) -> Capabilities {
+        self.inner.capabilities(at)
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
+        self.inner.get(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
+        self.inner.get_many(keys).await
+    }
+
+    async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
+        self.inner.list(page).await
+    }
+
+    async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
+        let number = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
+        tokio::task::yield_now().await;
+        let is_last = number == self.at && self.is_armed.load(Ordering::SeqCst);
+        if is_last && self.side == Side::Before {
+            die();
+        }
+        let done = self.inner.commit(batch, deadline).await;
+        if is_last {
+            die();
+        }
+        done
+    }
+
+    async fn tail(&self, log: &Stream, after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
+        self.inner.tail(log, after, limit).await
+    }
+
+    async fn head(&self, log: &Stream) -> Result<LogHead, LogError> {
+        self.inner.head(log).await
+    }
+
+    async fn heads(
+        &self,
+        under: &Prefix,
+        after: Option<&Stream>,
+        limit: usize,
+    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
+        self.inner.heads(under, after, limit).await
+    }
+
+    async fn truncate(&self, log: &Stream, before: Position) -> Result<Position, LogError> {
+        self.inner.truncate(log, before).await
+    }
+
+    async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
+        self.inner.watch(prefix).await
+    }
+
+    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
+        self.inner.export(prefix)
+    }
+
+    async fn health(&self) -> Health {
+        self.inner.health().await
+    }
+
+    async fn close(&self, deadline: Deadline) -> Result<(), CloseError> {
+        self.inner.close(deadline).await
+    }
+}

@@ -1,0 +1,323 @@
+//! Secrets of older layouts.
+
+use dormouse_secrets::{
+    Filter, Legacy, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, SecretCategory, SecretError, Unplaced,
+    destroy_source,
+};
+
+use super::environment::value_or;
+use super::house::{DAY, House, after, at, secret};
+
+super::on_every_store! {
+    /// SE-80
+    unscoped_keys_become_the_tenants_once;
+    /// SE-81
+    a_scoped_key_wins_and_the_other_is_set_aside;
+    /// SE-82
+    what_is_not_understood_changes_nothing;
+    /// SE-83
+    the_store_of_one_agent_becomes_that_agents;
+    /// SE-13
+    a_name_that_loads_code_is_refused_set_aside_and_never_injected;
+    what_is_set_aside_is_placed_by_somebody_or_goes_after_a_week;
+}
+
+fn row(key: &str, value: &str) -> LegacyRow {
+    LegacyRow {
+        key: key.replace('|', "\0").into_bytes(),
+        value: Some(secret(value)),
+        meta: Some(meta()),
+    }
+}
+
+fn meta() -> LegacyMeta {
+    LegacyMeta {
+        category: SecretCategory::Tool,
+        created_at: after(-500),
+        updated_at: after(-400),
+        origins: Vec::new(),
+        note: "of old".to_owned(),
+    }
+}
+
+fn legacy(layout: u32, rows: Vec<LegacyRow>) -> Legacy {
+    Legacy { layout, rows }
+}
+
+/// What `large` comes to: placed, and set aside.
+pub(super) const LARGE: (usize, usize) = (240, 10);
+
+/// More than two pages: placed in the tenant and two agents, and some that cannot be.
+pub(super) fn large() -> Legacy {
+    let rows = (0..LARGE.0).map(|number| match number % 3 {
+        0 => row(&format!("s|NAME_{number}"), &format!("shared value {number}")),
+        1 => row(&format!("a|a|NAME_{number}"), &format!("value of a {number}")),
+        _ => row(&format!("a|b|NAME_{number}"), &format!("value of b {number}")),
+    });
+    let aside =
+        (0..LARGE.1).map(|number| row(&format!("a|nobody|NAME_{number}"), &format!("nobody's {number}")));
+    legacy(2, rows.chain(aside).collect())
+}
+
+/// All that the source has.
+pub(super) fn bytes_of(legacy: &Legacy) -> Vec<u8> {
+    let rows = legacy.rows.iter();
+    rows.flat_map(|row| [row.key.as_slice(), row.value.as_ref().unwrap().expose()].concat())
+        .collect()
+}
+
+async fn unscoped_keys_become_the_tenants_once(house: House) {
+    let house = house.enabled().await;
+    let source = legacy(
+        1,
+        ["ONE", "TWO", "THREE"]
+            .map(|name| row(name, &format!("value of {name}")))
+            .into(),
+    );
+    let done = house
+        .secrets
+        .migrate(&house.call(1), &source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
+    assert_eq!(done.written.len(), 3);
+    for name in ["ONE", "TWO", "THREE"] {
+        let reference = format!("shared:{name}");
+        assert_eq!(
+            value_or(&house.secrets, &house, &reference).await.unwrap(),
+            format!("value of {name}")
+        );
+        let known = house.secrets.info(&at(&reference)).await.unwrap();
+        assert_eq!(
+            (known.created_at, known.updated_at),
+            (meta().created_at, meta().updated_at)
+        );
+        assert!(known.times_known && known.note == "of old");
+    }
+    drop(house.journal.take());
+    let rows = house.text_of_rows("t/acme/r/").await;
+    let again = house
+        .secrets
+        .migrate(&house.call(2), &source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
+    assert_eq!((again.written.len(), again.there.len()), (0, 3));
+    assert_eq!(
+        house.text_of_rows("t/acme/r/").await,
+        rows,
+        "the second writes nothing"
+    );
+    assert!(house.journal.take().0.is_empty());
+}
+
+async fn a_scoped_key_wins_and_the_other_is_set_aside(house: House) {
+    let house = house.enabled().await;
+    let source = legacy(
+        2,
+        vec![row("KEY", "the unscoped value"), row("s|KEY", "the scoped value")],
+    );
+    let done = house
+        .secrets
+        .migrate(&house.call(1), &source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
+    assert_eq!(done.written, [at("shared:KEY")]);
+    assert_eq!(
+        value_or(&house.secrets, &house, "shared:KEY").await.unwrap(),
+        "the scoped value"
+    );
+    let aside = house.secrets.quarantined().await.unwrap();
+    assert_eq!(aside, done.quarantined);
+    assert_eq!(
+        (aside[0].key.as_str(), aside[0].reason),
+        ("KEY", Unplaced::Shadowed)
+    );
+    assert_eq!(aside.len(), 1);
+    let missing = house
+        .secrets
+        .not_taken_over(&source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+async fn what_is_not_understood_changes_nothing(house: House) {
+    let house = house.enabled().await;
+    let before = house.text_of_rows("").await;
+    let good = || row("ONE", "value of ONE");
+    for key in ["x|KEY", "ss|KEY", "|KEY", "S|KEY"] {
+        let source = legacy(2, vec![good(), row(key, "some value")]);
+        let refused = house
+            .secrets
+            .migrate(&house.call(1), &source, &LegacyOwner::Keys)
+            .await;
+        assert!(
+            matches!(refused, Err(MigrateError::UnknownTag { .. })),
+            "{key}: {refused:?}"
+        );
+    }
+    let refused = house
+        .secrets
+        .migrate(&house.call(1), &legacy(3, vec![good()]), &LegacyOwner::Keys)
+        .await;
+    assert!(matches!(refused, Err(MigrateError::NewerLayout { found: 3 })));
+    assert_eq!(house.text_of_rows("").await, before);
+    let bare = LegacyRow { meta: None, ..good() };
+    house
+        .secrets
+        .migrate(&house.call(1), &legacy(2, vec![bare]), &LegacyOwner::Keys)
+        .await
+        .unwrap();
+    assert!(!house.secrets.info(&at("shared:ONE")).await.unwrap().times_known);
+}
+
+async fn the_store_of_one_agent_becomes_that_agents(house: House) {
+    let house = house.enabled().await;
+    let broken = LegacyRow {
+        value: None,
+        ..row("BROKEN", "")
+    };
+    let source = legacy(1, vec![row("KEY", "value of a"), broken]);
+    let owner = LegacyOwner::Agent("a".parse().unwrap());
+    let done = house
+        .secrets
+        .migrate(&house.call(1), &source, &owner)
+        .await
+        .unwrap();
+    assert_eq!(
+        (done.written.as_slice(), done.unreadable.as_slice()),
+        (&[at("agent:a:KEY")][..], &["BROKEN".to_owned()][..])
+    );
+    assert!(house.secrets.list(&Filter::Shared).await.unwrap().is_empty());
+    assert_eq!(
+        value_or(&house.secrets, &house, "agent:a:KEY").await.unwrap(),
+        "value of a"
+    );
+    let missing = house.secrets.not_taken_over(&source, &owner).await.unwrap();
+    assert_eq!(missing, ["BROKEN"], "the source may not go");
+    let shared = legacy(1, vec![row("OTHER", "for everybody")]);
+    house
+        .secrets
+        .migrate(&house.call(1), &shared, &LegacyOwner::Shared)
+        .await
+        .unwrap();
+    assert_eq!(
+        value_or(&house.secrets, &house, "shared:OTHER").await.unwrap(),
+        "for everybody"
+    );
+}
+
+async fn a_name_that_loads_code_is_refused_set_aside_and_never_injected(house: House) {
+    let house = house.enabled().await;
+    for name in ["PATH", "NODE_OPTIONS", "DORMOUSE_X"] {
+        let refused = house
+            .try_put(&format!("shared:{name}"), "some value", SecretCategory::Tool)
+            .await;
+        assert!(
+            matches!(
+                refused,
+                Err(SecretError::Reserved { .. } | SecretError::CodeLoading { .. })
+            ),
+            "{name}"
+        );
+    }
+    let source = legacy(
+        2,
+        vec![
+            row("s|LD_PRELOAD", "/tmp/evil.so"),
+            row("LD_AUDIT", "/tmp/evil.so"),
+        ],
+    );
+    let done = house
+        .secrets
+        .migrate(&house.call(1), &source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
+    let reasons: Vec<Unplaced> = done.quarantined.iter().map(|aside| aside.reason).collect();
+    assert_eq!(reasons, [Unplaced::Reserved, Unplaced::Reserved]);
+    let agent = house.live("a", 1);
+    let set = super::environment::set(&house.secrets, &house, &agent)
+        .await
+        .unwrap();
+    assert!(set.env.is_empty());
+    let place = house
+        .secrets
+        .place_quarantined(&house.call(1), &done.quarantined[0].id, &at("shared:LD_PRELOAD"))
+        .await;
+    assert!(matches!(place, Err(SecretError::CodeLoading { .. })));
+}
+
+async fn what_is_set_aside_is_placed_by_somebody_or_goes_after_a_week(house: House) {
+    let house = house.enabled().await;
+    house
+        .put("shared:KEY", "the value there is", SecretCategory::Tool)
+        .await;
+    let rows = vec![
+        row("s|KEY", "another value"),
+        row("a|nobody|KEY", "nobody's value"),
+        row("s|low", "of no name"),
+    ];
+    let source = legacy(2, rows);
+    let done = house
+        .secrets
+        .migrate(&house.call(1), &source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
+    let reasons: Vec<Unplaced> = done.quarantined.iter().map(|aside| aside.reason).collect();
+    assert_eq!(
+        reasons,
+        [Unplaced::NoAgent, Unplaced::Exists, Unplaced::InvalidKey]
+    );
+    assert_eq!(
+        value_or(&house.secrets, &house, "shared:KEY").await.unwrap(),
+        "the value there is"
+    );
+    // A rekey takes it along.
+    house
+        .vault
+        .begin_rekey(&house.call(2), &house.key(1))
+        .await
+        .unwrap();
+    house.secrets.rekey(&house.call(2)).await.unwrap();
+    let placed = &done.quarantined[1].id;
+    let taken = house
+        .secrets
+        .place_quarantined(&house.call(3), placed, &at("shared:KEY"))
+        .await;
+    assert!(matches!(taken, Err(SecretError::Exists { .. })));
+    house
+        .secrets
+        .place_quarantined(&house.call(3), placed, &at("agent:a:OLD_KEY"))
+        .await
+        .unwrap();
+    assert_eq!(
+        value_or(&house.secrets, &house, "agent:a:OLD_KEY").await.unwrap(),
+        "another value"
+    );
+    assert_eq!(house.secrets.quarantined().await.unwrap().len(), 2);
+    let week = house.call(7 * DAY + 2);
+    for (_, due) in dormouse_secrets::due(&house.system, week.now, 100).await.unwrap() {
+        house.secrets.retire(&week, &due).await.unwrap();
+    }
+    assert!(house.secrets.quarantined().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_source_is_overwritten_and_gone_and_a_link_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link, other) = (
+        folder.path().join("old"),
+        folder.path().join("link"),
+        folder.path().join("same"),
+    );
+    std::fs::write(&path, "the old value").unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(destroy_source(link).await.is_err());
+    std::fs::hard_link(&path, &other).unwrap();
+    destroy_source(path.clone()).await.unwrap();
+    assert!(!path.exists());
+    assert_eq!(
+        std::fs::read(other).unwrap(),
+        [0; 13],
+        "its bytes are gone under any name"
+    );
+}
