@@ -42,7 +42,11 @@ pub(crate) fn begin(verbose: u8, environment: &Environment, ui: &Ui) -> Result<(
     // A second one in this process is of no use and does no harm.
     let _ = tracing_subscriber::registry()
         .with(filter)
-        .with(scrub_layer(&values, LogForm::Text).with_ansi(ui.is_coloured))
+        .with(
+            scrub_layer(&values, LogForm::Text)
+                .with_writer(std::io::stderr)
+                .with_ansi(ui.is_coloured),
+        )
         .try_init();
     Ok(())
 }

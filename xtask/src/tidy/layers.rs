@@ -43,7 +43,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hyper-util", &["dormouse-cli", "dormouse-tests"]),
     ("tower", &["dormouse-cli"]),
     ("anstream", &["dormouse-cli"]),
-    ("tracing-subscriber", &["dormouse-cli"]),
+    // What the program logs through is made where the values are known.
+    ("tracing-subscriber", &["dormouse-cli", "dormouse-secrets"]),
     ("sled", &["dormouse-filesystem"]),
     ("statig", &["dormouse-state"]),
     ("cargo_metadata", &["xtask"]),

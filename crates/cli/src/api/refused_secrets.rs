@@ -46,13 +46,13 @@ fn of_state(now: VaultState, detail: String) -> Problem {
     match now {
         VaultState::Absent => Problem::new(Code::State, "there are no secrets, and so no vault yet")
             .hint("dormouse secret set makes it"),
-        VaultState::Sealed => sealed(detail),
-        VaultState::Locked => locked(detail),
+        VaultState::Sealed => sealed(&detail),
+        VaultState::Locked => locked(&detail),
         VaultState::Unlocked => Problem::new(Code::State, detail).hint("nothing is to be done"),
     }
 }
 
-fn sealed(detail: String) -> Problem {
+fn sealed(detail: &str) -> Problem {
     Problem::new(
         Code::Locked,
         format!("{detail}: no key that this process found opens it"),
@@ -60,7 +60,7 @@ fn sealed(detail: String) -> Problem {
     .hint("put the key file where dormouse config path says, or dormouse secret unlock --key-file FILE")
 }
 
-fn locked(detail: String) -> Problem {
+fn locked(detail: &str) -> Problem {
     Problem::new(
         Code::Locked,
         format!("{detail}: somebody locked it for every process"),
@@ -97,8 +97,8 @@ impl From<SecretError> for Problem {
                 Self::new(Code::State, format!("{detail}: {}", by.join(", ")))
                     .hint("take it out of there first, or pass --force")
             }
-            SecretError::Sealed => sealed(detail),
-            SecretError::Locked => locked(detail),
+            SecretError::Sealed => sealed(&detail),
+            SecretError::Locked => locked(&detail),
             SecretError::PurposeRefused { .. } | SecretError::OriginRefused { .. } => {
                 Self::new(Code::Forbidden, detail)
             }

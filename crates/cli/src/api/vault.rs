@@ -8,8 +8,8 @@ use axum::response::IntoResponse;
 use data_encoding::BASE64;
 use dormouse_engine::credentials::Rekey;
 use dormouse_secrets::{
-    Argon2Params, ExportTo, FileKeyring, ImportKey, Imported, Keyring, PassphraseKeyring, SecretName,
-    SecretRef,
+    Argon2Params, ExportTo, FileKeyring, ImportKey, Imported, KeyError, Keyring, PassphraseKeyring,
+    SecretName, SecretRef, VaultState,
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,13 @@ pub(super) async fn lock(
     Json(Nothing {}): Json<Nothing>,
 ) -> Answered {
     let call = asker.tenant.credentials.call(&asker.decider);
-    house.engine().vault().lock(&call).await?;
+    match house.engine().vault().lock(&call).await {
+        // Nothing is kept from whoever asks, so it is no 423.
+        Err(KeyError::State {
+            now: VaultState::Locked,
+        }) => return Err(Problem::new(Code::State, "the vault is locked").hint("nothing is to be done")),
+        locked => locked?,
+    }
     status(State(house), asker).await
 }
 

@@ -181,7 +181,7 @@ fn rules_at(literal: &[u8]) -> Vec<usize> {
     let meets = |other: &&str| literal.starts_with(other.as_bytes()) || other.as_bytes().starts_with(literal);
     let rules = RULES.iter().enumerate();
     rules
-        .filter(|(_, rule)| rule.literals.iter().any(|other| meets(other)))
+        .filter(|(_, rule)| rule.literals.iter().any(meets))
         .map(|(index, _)| index)
         .collect()
 }

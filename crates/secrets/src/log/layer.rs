@@ -1,7 +1,6 @@
 //! The layer of `tracing-subscriber` that the program logs through.
 
 use std::fmt;
-use std::io::Stderr;
 
 use serde_json::{Map, Value, json};
 use tracing::{Event, Subscriber};
@@ -26,10 +25,10 @@ pub enum LogForm {
 
 /// The layer that [`scrub_layer`] makes: `with_writer`, `with_ansi` and the rest of
 /// [`fmt::Layer`](tracing_subscriber::fmt::Layer) are there.
-pub type ScrubLayer<S, W = fn() -> Stderr> = Layer<S, ScrubFormat, ScrubFormat, W>;
+pub type ScrubLayer<S> = Layer<S, ScrubFormat, ScrubFormat>;
 
 /// A layer that writes no value that is open in this process: of messages, fields and the fields of spans each text
-/// passes `values` before it is formatted. It writes to standard error if no other writer is given.
+/// passes `values` before it is formatted. Say with `with_writer` where to: without, it is standard output.
 ///
 /// ```
 /// use dormouse_secrets::{LogForm, OpenValues, install_panic_hook, PanicText, scrub_layer};
@@ -38,7 +37,7 @@ pub type ScrubLayer<S, W = fn() -> Stderr> = Layer<S, ScrubFormat, ScrubFormat, 
 /// let values = OpenValues::default();
 /// let log = tracing_subscriber::registry()
 ///     .with(EnvFilter::new("info"))
-///     .with(scrub_layer(&values, LogForm::Text).with_ansi(false));
+///     .with(scrub_layer(&values, LogForm::Text).with_writer(std::io::sink).with_ansi(false));
 /// tracing::subscriber::with_default(log, || tracing::info!(token = "hunter2", "it is *** that is written"));
 /// install_panic_hook(&values, |_thread| PanicText::Whole);
 /// # let _ = std::panic::take_hook();
@@ -51,10 +50,7 @@ where
         values: values.clone(),
         form,
     };
-    layer()
-        .with_writer(std::io::stderr as fn() -> Stderr)
-        .fmt_fields(format.clone())
-        .event_format(format)
+    layer().fmt_fields(format.clone()).event_format(format)
 }
 
 /// How [`scrub_layer`] formats events and fields.

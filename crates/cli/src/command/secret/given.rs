@@ -1,6 +1,6 @@
 //! What must not be in an argument: a value or a passphrase, from stdin or typed without being shown.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{BufRead, IsTerminal, Read, Write};
 
 use dormouse_secrets::{Secret, VALUE_MAX};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
@@ -105,7 +105,7 @@ fn typed(what: &str, ui: &Ui) -> Result<Option<Vec<u8>>> {
 }
 
 /// One line; none when it was interrupted.
-fn line(stdin: impl Read) -> std::io::Result<Option<Vec<u8>>> {
+fn line(stdin: impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
     let mut line = Vec::with_capacity(VALUE_MAX + 1);
     // Ends with the line, or with more than a value has.
     for byte in stdin.bytes() {
