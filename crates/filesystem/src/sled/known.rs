@@ -96,7 +96,7 @@ impl Known {
         }
         let hash = self.hasher.hash_one(key);
         let buckets = (self.each * SHARDS) as u64;
-        let bucket = usize::try_from((hash >> 32) * buckets >> 32).expect("a table fits into memory");
+        let bucket = usize::try_from(((hash >> 32) * buckets) >> 32).expect("a table fits into memory");
         let shard = &self.shards[bucket / self.each];
         let mut shard: MutexGuard<'_, Vec<Bucket>> = shard.lock().unwrap_or_else(PoisonError::into_inner);
         look(&mut shard[bucket % self.each], hash & ((1 << TAG_BITS) - 1));
