@@ -26,6 +26,9 @@ impl Gates {
     /// How many pending gates keep the turn waiting.
     #[must_use]
     pub fn blocking_count(&self) -> usize {
+        if self.pending.is_empty() {
+            return 0;
+        }
         self.pending.values().filter(|gate| gate.blocking).count()
     }
 }

@@ -255,7 +255,8 @@ impl Session {
             remaining: state.gates.blocking_count(),
             keeps_gates: false,
             is_idle_due: self.poll_timeout().is_some_and(|idle_at| now >= idle_at),
-            idle_at: after(now, self.options.auto_idle()),
+            now,
+            auto_idle: self.options.auto_idle(),
         }
     }
 

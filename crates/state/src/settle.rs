@@ -13,6 +13,9 @@ pub(crate) const EVIDENCE_SKEW: Duration = Duration::from_secs(1);
 
 /// The blocking gates that `event`, which happened at `at`, shows to be settled.
 pub(crate) fn settled_gates(state: &Snapshot, event: &Observed, at: Timestamp) -> Vec<GateId> {
+    if state.gates.pending.is_empty() {
+        return Vec::new();
+    }
     let settled = |gate: &PendingGate| gate.blocking && is_settled(gate, event, at);
     let pending = state.gates.pending.iter();
     pending

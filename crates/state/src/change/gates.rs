@@ -62,6 +62,9 @@ impl Change<'_> {
     }
 
     pub(super) fn end_gates(&mut self, cause: Invalidation, which: impl Fn(&PendingGate) -> bool) {
+        if self.state.gates.pending.is_empty() {
+            return;
+        }
         let pending = self.state.gates.pending.iter();
         let ending: Vec<GateId> = pending
             .filter(|(_, gate)| which(gate))

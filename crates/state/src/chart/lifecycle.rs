@@ -10,6 +10,7 @@ use crate::{
     Ignored,
     Lifecycle::{self, Active, Completed, Ended, Error, Initializing, Paused, WaitingHuman},
     Rejected,
+    hear::after,
 };
 
 /// The chart; it has no storage of its own.
@@ -294,7 +295,7 @@ impl Step {
 
     fn completed(&self) -> Lifecycle {
         Completed {
-            idle_at: self.facts.idle_at,
+            idle_at: after(self.facts.now, self.facts.auto_idle),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the charts are told about an input, and what they say besides the next state.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::{Ignored, Rejected};
@@ -75,8 +77,9 @@ pub(crate) struct Facts {
     /// Whether the gates of a failed run stay.
     pub(crate) keeps_gates: bool,
     pub(crate) is_idle_due: bool,
-    /// What a turn that is completed now is no longer news at.
-    pub(crate) idle_at: Timestamp,
+    /// What a turn that is completed now is no longer news after.
+    pub(crate) now: Timestamp,
+    pub(crate) auto_idle: Duration,
 }
 
 /// Why nothing changes.
