@@ -8,7 +8,7 @@ use dormouse_filesystem::RecordError;
 use rustix::fs::{CWD, Mode, OFlags};
 use zeroize::Zeroizing;
 
-use super::{ATTEMPTS, ExportTo, age, form};
+use super::{ATTEMPTS, ExportTo, age, blocking, form};
 use crate::secrets::{Filter, Secrets, Under};
 use crate::vault::VaultEvent;
 use crate::{Call, Change, KeyError, SecretError};
@@ -44,7 +44,8 @@ impl Secrets {
     pub async fn export(&self, call: &Call, to: &ExportTo) -> Result<Vec<u8>, ExportError> {
         age::check(to)?;
         let (lines, count) = self.lines(call).await?;
-        let encrypted = age::encrypt(&lines, to)?;
+        let to = to.copied();
+        let encrypted = blocking(move || age::encrypt(&lines, &to)).await?;
         self.tell_exported(call, false, count).await?;
         Ok(encrypted)
     }

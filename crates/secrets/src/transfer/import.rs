@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dormouse_filesystem::{CommitError, RecordError};
 
 use super::form::{self, Entry};
-use super::{ATTEMPTS, ImportKey, age};
+use super::{ATTEMPTS, ImportKey, age, blocking};
 use crate::error::is_conflict;
 use crate::place::{Place, range_of};
 use crate::ring::Ring;
@@ -73,7 +73,8 @@ impl Secrets {
         key: &ImportKey,
         existing: Existing,
     ) -> Result<Imported, ImportError> {
-        let lines = age::decrypt(export, key)?;
+        let (export, key) = (export.to_vec(), key.copied());
+        let lines = blocking(move || age::decrypt(&export, &key)).await?;
         let parsed = form::read(&lines)?;
         for entry in &parsed.entries {
             check(entry).map_err(|_| ImportError::Malformed { line: entry.line })?;

@@ -49,6 +49,37 @@ pub enum ImportKey {
     Clear,
 }
 
+impl ExportTo {
+    /// Its own copy, for a thread that may be blocked; wiped like the other.
+    fn copied(&self) -> Self {
+        match self {
+            Self::Recipients(recipients) => Self::Recipients(recipients.clone()),
+            Self::Passphrase(passphrase) => Self::Passphrase(copied(passphrase)),
+        }
+    }
+}
+
+impl ImportKey {
+    /// Its own copy, for a thread that may be blocked; wiped like the other.
+    fn copied(&self) -> Self {
+        match self {
+            Self::Identity(identity) => Self::Identity(copied(identity)),
+            Self::Passphrase(passphrase) => Self::Passphrase(copied(passphrase)),
+            Self::Clear => Self::Clear,
+        }
+    }
+}
+
+fn copied(secret: &Secret) -> Secret {
+    Secret::new(secret.expose().to_vec())
+}
+
+/// Runs what takes a second of a core, a passphrase above all, where it holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.expect("encrypting does not panic, and nobody cancels it")
+}
+
 impl fmt::Debug for ImportKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
