@@ -148,11 +148,11 @@ impl Ran {
     pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().expect("the program starts");
         let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
-        Self::ended(&words.join(" "), output)
+        Self::ended(&words.join(" "), &output)
     }
 
     /// What these words came to.
-    pub(crate) fn ended(words: &str, output: std::process::Output) -> Self {
+    pub(crate) fn ended(words: &str, output: &std::process::Output) -> Self {
         Self {
             line: format!("dormouse {words}"),
             status: output.status,

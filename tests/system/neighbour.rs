@@ -31,11 +31,9 @@ struct Alice {
 fn alice() -> Alice {
     let home = Home::new();
     let sleep = unique_sleep();
-    let value = format!("HERS={VALUE}");
+    given(&home, "HER_TOKEN", VALUE);
     let script = format!("echo {} > notes; exec sleep {sleep}", VALUE.replace(' ', "-"));
-    let running = home.start([
-        "run", "--agent", "alice", "--env", &value, "--", "sh", "-c", &script,
-    ]);
+    let running = home.start(["run", "--agent", "alice", "--", "sh", "-c", &script]);
     until_count(&sleep, 1);
     let worker = i32::try_from(with_argument(&sleep)[0]).expect("the kernel's numbers fit");
     Alice {
@@ -43,6 +41,20 @@ fn alice() -> Alice {
         running,
         worker,
     }
+}
+
+/// What a person types, who has a secret for alice.
+fn given(home: &Home, name: &str, value: &str) {
+    use std::io::Write;
+    let mut command = home.command(["secret", "set", name, "--agent", "alice"]);
+    command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null());
+    let mut child = command.spawn().expect("the program starts");
+    let mut input = child.stdin.take().expect("standard input is a pipe");
+    input.write_all(value.as_bytes()).expect("the program reads");
+    drop(input);
+    assert!(child.wait().expect("it ends").success(), "the secret was not set");
 }
 
 fn parent(pid: i32) -> i32 {
@@ -95,6 +107,7 @@ impl Alice {
             "files": [
                 ["alice's notes", notes],
                 ["the control token", token],
+                ["the key of the secrets", home.join("config/secrets.key")],
                 ["the configuration", config],
             ],
             "folders": [
@@ -152,6 +165,7 @@ fn row(line: &str) -> Row {
 }
 
 /// The table: attempt, what it got.
+#[allow(clippy::print_stdout, reason = "the table is for who reads the test's output")]
 fn print(policy: &str, rows: &[Row]) {
     println!("isolation {policy}: {} attempts", rows.len());
     for row in rows {
@@ -241,6 +255,7 @@ fn without_a_wall_a_worker_gets_files_and_its_neighbours_memory_and_nothing_of_t
             || [
                 "the control token",
                 "the configuration",
+                "the key of the secrets",
                 "the store",
                 "all workspaces",
                 "the home",

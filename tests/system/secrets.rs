@@ -32,7 +32,7 @@ pub(crate) fn fed(home: &Home, words: &[&str], stdin: &str) -> Ran {
     let _ = pipe.write_all(stdin.as_bytes());
     drop(pipe);
     let output = child.wait_with_output().expect("it ends");
-    Ran::ended(&words.join(" "), output)
+    Ran::ended(&words.join(" "), &output)
 }
 
 pub(crate) fn set(home: &Home, name: &str, whose: &[&str], value: &str) {

@@ -299,7 +299,6 @@ pub(super) struct ShownAt {
 const REFERENCE_MAX: usize = 256;
 
 pub(super) async fn shown(
-    State(house): State<House>,
     asker: Asker,
     Named(id): Named,
     Json(ShownAt { surface, reference }): Json<ShownAt>,
@@ -309,7 +308,10 @@ pub(super) async fn shown(
         let detail = format!("reference: at most {REFERENCE_MAX} bytes are taken");
         return Err(Problem::new(Code::Invalid, detail));
     }
-    let reference = reference.map(|text| house.scrubber().scrub(&text));
+    let reference = match reference {
+        Some(text) => Some(scrubber_of(&asker, id).await?.scrub(&text)),
+        None => None,
+    };
     let gates = &asker.tenant.gates;
     let shown = gates
         .shown(&asker.decider, id, &surface, reference.as_ref())
