@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::core::Core;
 use crate::event::{About, Change, EVENT_SCHEMA, Event};
 use crate::limits::EVENT_DATA_MAX;
-use crate::{CommandError, EventId, OpId, PrefixedId, Principal, Random, SessionId, TenantId};
+use crate::{CommandError, EventId, OpId, PrefixedId, Principal, Random, RunId, SessionId, TenantId};
 
 /// What a command answers, with or without a commit.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Draft {
     session_options: dormouse_state::Options,
     capability_ttl: std::time::Duration,
     hints: Hints,
+    /// The runs that are to be as they were read: a row is named once in a batch.
+    expected: Vec<RunId>,
 }
 
 /// What is to be said in this process when the commit is done.
@@ -66,7 +68,17 @@ impl Draft {
             session_options: core.sessions.machine(),
             capability_ttl: core.gate_options.capability_ttl,
             hints: Hints::default(),
+            expected: Vec::new(),
         }
+    }
+
+    /// Whether this run is not yet among those that are to be as they were read; from here on it is.
+    pub(crate) fn is_first_to_expect(&mut self, run: RunId) -> bool {
+        let is_first = !self.expected.contains(&run);
+        if is_first {
+            self.expected.push(run);
+        }
+        is_first
     }
 
     /// The time of the command: that of every row it writes.

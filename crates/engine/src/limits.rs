@@ -79,6 +79,8 @@ pub const SESSION_KEY_MAX: usize = 1024;
 pub const SESSION_LIVES_MAX: usize = 100;
 /// How often deadlines that another machine may have set are looked for.
 pub const DUE_POLL: Duration = Duration::from_secs(5);
+/// How long a deadline is slept towards before the clock is looked at again: timers stand while a machine sleeps.
+pub const DUE_LOOK: Duration = Duration::from_secs(60);
 /// How soon what is due and could not be served is looked at again.
 pub const DUE_RETRY: Duration = Duration::from_secs(1);
 

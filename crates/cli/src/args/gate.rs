@@ -127,7 +127,8 @@ pub struct GateRequest {
     /// Whoever decides may edit the input: what is to be used is printed
     #[arg(long, requires = "input")]
     pub allow_edit: bool,
-    /// Which of this run's questions it is: asked again under the same key, it finds its answer. Counted if nothing is said
+    /// Which of this run's questions it is: asked again under the same key, it finds its answer; an approval is used once.
+    /// Counted if nothing is said
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
     /// For how long it can be decided, 1s to 90d, or never; then the answer is no. By its type if nothing is said

@@ -15,10 +15,11 @@ use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::engine::Engine;
 use crate::event::Change;
-use crate::gate::Asker;
+use crate::gate::{Asker, Registered};
 use crate::lease::{LeaseEvent, check};
 use crate::limits::PAGE_MAX;
 use crate::run::{Claimed, Run};
+use crate::session::SessionRow;
 use crate::{CommandError, GateId, Principal, RunId, Subject, TenantId};
 
 /// What capabilities answer when they do not do what was asked. The capability is as it was.
@@ -97,15 +98,7 @@ impl Capabilities {
             agent: &claimed.run.agent,
             kind: dormouse_state::GateKind::Approval,
         });
-        let run = claimed.run.id;
-        let Some(only) = self.core.gates.redeeming.enter(gate) else {
-            return Err(CapabilityError::Claimed { run });
-        };
-        let capability = self.claim(gate, digest, claimed).await?;
-        if matches!(capability.state, CapabilityState::Dispatching { .. }) {
-            let reason = CapabilityRefused::UnderWay.word();
-            return Err(CapabilityError::Refused { reason });
-        }
+        let only = self.claim_alone(gate, digest, claimed).await?;
         Ok(Approved::new(action, gate, self.clone(), only))
     }
 
@@ -124,6 +117,41 @@ impl Capabilities {
             is_holder: capability.holder() == Some(holder),
         };
         self.of_holder(gate, claimed, &event, CapabilityEnd::Done).await
+    }
+
+    /// Claims a capability for the call of this digest and makes durable that its effect begins, once: whoever comes to it
+    /// again is refused, of the same run too.
+    ///
+    /// # Errors
+    /// As [`redeem`](Self::redeem).
+    pub(crate) async fn begin_use(
+        &self,
+        gate: GateId,
+        digest: Digest,
+        claimed: &Claimed,
+    ) -> Result<(), CapabilityError> {
+        let _only = self.claim_alone(gate, digest, claimed).await?;
+        self.begin_dispatch(gate, claimed).await?;
+        Ok(())
+    }
+
+    /// Claims what nobody else of this run is at, and keeps it so.
+    async fn claim_alone(
+        &self,
+        gate: GateId,
+        digest: Digest,
+        claimed: &Claimed,
+    ) -> Result<Registered, CapabilityError> {
+        let run = claimed.run.id;
+        let Some(only) = self.core.gates.redeeming.enter(gate) else {
+            return Err(CapabilityError::Claimed { run });
+        };
+        let capability = self.claim(gate, digest, claimed).await?;
+        if matches!(capability.state, CapabilityState::Dispatching { .. }) {
+            let reason = CapabilityRefused::UnderWay.word();
+            return Err(CapabilityError::Refused { reason });
+        }
+        Ok(only)
     }
 
     /// Makes durable that the effect begins: before it does.
@@ -233,6 +261,9 @@ impl Capabilities {
                 return Ok(Verdict::Nothing(Err(CapabilityError::Unknown { gate })));
             };
             let event = event(&read, holder);
+            if matches!(event, CapabilityEvent::Claim { .. }) && !self.is_same_life(&read).await? {
+                return Ok(Verdict::Nothing(Err(CapabilityError::Unknown { gate })));
+            }
             if matches!(event, CapabilityEvent::Claim { .. }) && is_over(&read, draft.now()) {
                 let event = CapabilityEvent::Expire { is_due: true };
                 return match staged(&self.core.space, draft, &read, event, None).await? {
@@ -246,6 +277,17 @@ impl Capabilities {
             staged(&self.core.space, draft, &read, event, Some((holder, end))).await
         });
         done.await?.answer
+    }
+
+    /// Whether the session that it is for is in the life in which it was approved.
+    async fn is_same_life(&self, capability: &Capability) -> Result<bool, CommandError> {
+        let Some(turn) = capability.session else {
+            return Ok(true);
+        };
+        let row = Records::<SessionRow>::new(&self.core.space)
+            .get(&turn.session)
+            .await?;
+        Ok(row.is_some_and(|row| row.state.incarnation == turn.incarnation))
     }
 }
 

@@ -106,9 +106,6 @@ pub(super) async fn staged(
     wanted: &Prepared<'_>,
 ) -> Result<Answered, CommandError> {
     let agent = agents.require(&mut draft, &wanted.new.agent).await?;
-    if let Some(caller) = wanted.caller() {
-        expect_caller(core, &mut draft, caller).await?;
-    }
     let key = match wanted.key {
         Some(key) => Records::<GateKey>::new(&core.space).get(&key).await?,
         None => None,
@@ -125,6 +122,7 @@ pub(super) async fn staged(
     } else if let Some(key) = wanted.key
         && let Some(gate) = adopted(core, &mut draft, key, wanted).await?
     {
+        expect_caller(core, &mut draft, wanted).await?;
         let how = OpenedHow::Adopted;
         return Ok(Verdict::Commit(draft, Ok(Opened { gate, how })));
     }
@@ -140,7 +138,10 @@ pub(super) async fn staged(
 
 /// Whoever asks is at work, and still is when the gate is there: what a run asks ends with it, and nobody would see to a
 /// gate that came after its end.
-async fn expect_caller(core: &Core, draft: &mut Draft, caller: Caller) -> Result<(), CommandError> {
+async fn expect_caller(core: &Core, draft: &mut Draft, wanted: &Prepared<'_>) -> Result<(), CommandError> {
+    let Some(caller) = wanted.caller() else {
+        return Ok(());
+    };
     let runs = Records::<Run>::new(&core.space);
     let Some(run) = runs.get(&caller.run).await? else {
         return Err(CommandError::not_found("run", &caller.run));
@@ -224,6 +225,7 @@ impl Making<'_> {
                 Err(refused) => return Ok(Verdict::Nothing(Err(refused))),
             },
         };
+        expect_caller(self.core, &mut draft, self.wanted).await?;
         let gate = self.made(&draft, id, session, grant.as_deref());
         if gate.is_pending() {
             pending::opened(self.core);

@@ -4,12 +4,13 @@ use dormouse_filesystem::{IndexValue, Owned, Query, Records, SystemIndex};
 use dormouse_state::Invalidation;
 use jiff::Timestamp;
 
+use super::resolve::caller;
 use super::{Gate, GateIndex, author};
 use crate::core::Core;
 use crate::draft::Verdict;
 use crate::engine::Engine;
 use crate::limits::PAGE_MAX;
-use crate::run::{Run, RunState};
+use crate::run::RunState;
 use crate::{CommandError, GateId, Principal, TenantId};
 
 /// `gates.restart`: what becomes of pending gates when the engine starts again.
@@ -105,16 +106,16 @@ impl Engine {
     }
 
     /// Whether a gate's run died with its process: in a store of this process alone all have, in a shared one those
-    /// that have ended.
+    /// that have ended. It is the run that waits for it now, which need not be the one that opened it.
     async fn died(&self, core: &Core, id: GateId) -> Result<bool, CommandError> {
         if self.is_exclusive() {
             return Ok(true);
         }
         let gate = Records::<Gate>::new(&core.space).get(&id).await?;
-        let Some(caller) = gate.and_then(|gate| gate.caller) else {
+        let Some(gate) = gate.filter(|gate| gate.caller.is_some()) else {
             return Ok(false);
         };
-        let run = Records::<Run>::new(&core.space).get(&caller.run).await?;
+        let run = caller(core, &gate).await?;
         Ok(run.is_none_or(|run| run.state == RunState::Ended))
     }
 

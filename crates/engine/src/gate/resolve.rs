@@ -42,7 +42,8 @@ impl IsAwaited {
     }
 }
 
-/// Stages that a gate leaves pending, and all that follows: its session, its task, its run.
+/// Stages that a gate leaves pending, and all that follows: its session, its task, its run. A task that does not wait for
+/// it is to be as it was read: parked in between, it would wait for what is decided.
 pub(super) async fn leave(
     core: &Core,
     draft: &mut Draft,
@@ -52,13 +53,15 @@ pub(super) async fn leave(
     let run = caller(core, read).await?;
     let gate = stage_end(&core.space, draft, read, end, IsAwaited::by(read, run.as_deref())).await?;
     tell(core, draft, &gate, run.as_deref()).await?;
-    wake_task(&core.space, draft, &gate).await?;
+    if let Some(task) = wake_task(&core.space, draft, &gate).await? {
+        Records::<Task>::new(&core.space).stage_check(draft.batch(), &task);
+    }
     let stopped = stop_run(core, draft, &gate, run.as_deref()).await?;
     Ok(Left { gate, stopped })
 }
 
 /// The run that waits: the one that asked, or the one that took the gate over.
-async fn caller(core: &Core, gate: &Gate) -> Result<Option<Versioned<Run>>, CommandError> {
+pub(super) async fn caller(core: &Core, gate: &Gate) -> Result<Option<Versioned<Run>>, CommandError> {
     let Some(caller) = gate.caller else {
         return Ok(None);
     };
@@ -67,14 +70,15 @@ async fn caller(core: &Core, gate: &Gate) -> Result<Option<Versioned<Run>>, Comm
     if asked.as_ref().is_some_and(|run| is_live(run)) {
         return Ok(asked);
     }
-    let keys = keys_of(core, gate).await?;
+    let keys = keys_of(&core.space, gate).await?;
     match keys.last().and_then(|key| key.caller) {
         Some(later) if later.run != caller.run => Ok(runs.get(&later.run).await?),
         Some(_) | None => Ok(asked),
     }
 }
 
-fn is_live(run: &Run) -> bool {
+/// Whether somebody is at work for it.
+pub(super) fn is_live(run: &Run) -> bool {
     match run.state {
         RunState::Starting | RunState::Running | RunState::Stopping => true,
         RunState::Waiting | RunState::Ended => false,
@@ -100,24 +104,28 @@ async fn tell(core: &Core, draft: &mut Draft, gate: &Gate, run: Option<&Run>) ->
     }
 }
 
-/// A task that waits for the gate is ready again.
-async fn wake_task(space: &Namespace<Tenant>, draft: &mut Draft, gate: &Gate) -> Result<(), CommandError> {
+/// A task that waits for the gate is ready again. One that does not is the answer, as it was read.
+async fn wake_task(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    gate: &Gate,
+) -> Result<Option<Versioned<Task>>, CommandError> {
     let Subject::Task(id) = gate.origin else {
-        return Ok(());
+        return Ok(None);
     };
     let Some(task) = Records::<Task>::new(space).get(&id).await? else {
-        return Ok(());
+        return Ok(None);
     };
     if task.state
         != (TaskState::Waiting {
             on: Wait::Gate { gate: gate.id },
         })
     {
-        return Ok(());
+        return Ok(Some(task));
     }
     // What is due waits for no spread delay.
     move_task_in(space, 0, draft, &task, &TaskEvent::Due, Cause::default()).await?;
-    Ok(())
+    Ok(None)
 }
 
 /// Under the policy of pause, a run whose question nobody answered in time is told to stop.
@@ -248,7 +256,8 @@ async fn end_by_session(
     }
 }
 
-/// Stages that a gate lost its meaning, and that a task which waits for it goes on.
+/// Stages that a gate lost its meaning, and that a task which waits for it goes on. A run at work that asked is to be as
+/// it was read: parked in between, it would wait for what is over.
 pub(crate) async fn stage_invalidated(
     space: &Namespace<Tenant>,
     draft: &mut Draft,
@@ -257,7 +266,30 @@ pub(crate) async fn stage_invalidated(
 ) -> Result<(), CommandError> {
     let end = invalidated(draft, cause);
     let gate = stage_end(space, draft, read, end, IsAwaited::No).await?;
-    wake_task(space, draft, &gate).await
+    if wake_task(space, draft, &gate).await?.is_some() {
+        expect_callers(space, draft, &gate).await?;
+    }
+    Ok(())
+}
+
+/// Whoever waits at work goes on waiting at work until the commit. The task is left alone: a claim writes it.
+async fn expect_callers(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    gate: &Gate,
+) -> Result<(), CommandError> {
+    let runs = Records::<Run>::new(space);
+    let later = keys_of(space, gate).await?;
+    let later = later.last().and_then(|key| key.caller);
+    for caller in [gate.caller, later].into_iter().flatten() {
+        if let Some(run) = runs.get(&caller.run).await?
+            && is_live(&run)
+            && draft.is_first_to_expect(run.id)
+        {
+            runs.stage_check(draft.batch(), &run);
+        }
+    }
+    Ok(())
 }
 
 /// The end of a gate that lost its meaning.

@@ -150,7 +150,7 @@ async fn remove(core: &Core, gate: &Versioned<Gate>) -> Result<bool, CommandErro
     let done = core.command(&by, |mut draft| async move {
         let space = &core.space;
         Records::new(space).stage_remove(draft.batch(), gate).await?;
-        for key in keys_of(core, gate).await? {
+        for key in keys_of(&core.space, gate).await? {
             Records::new(space).stage_remove(draft.batch(), &key).await?;
         }
         for shown in display::of(core, gate.id).await? {

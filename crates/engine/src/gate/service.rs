@@ -12,9 +12,9 @@ use super::mode::deny;
 use super::open::Prepared;
 use super::resolve::{invalidated, leave};
 use super::{
-    Author, Decide, End, Gate, GateCell, GateCursor, GateDisplay, GateError, GateEvent, GateFilter,
-    GateIndex, GatePage, GateStatus, Modes, NewGate, Opened, RuleEffect, StandingGrant, Surface, decide,
-    display, grant, open, wait,
+    Author, AuthorKind, Decide, End, Gate, GateCell, GateCursor, GateDisplay, GateError, GateEvent,
+    GateFilter, GateIndex, GatePage, GateStatus, Modes, NewGate, Opened, RuleEffect, Said, StandingGrant,
+    Surface, decide, display, grant, open, wait,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -197,6 +197,28 @@ impl Gates {
                 .is_some_and(|gate| gate.is_due(draft.now()));
             let end = expired(&draft);
             self.ended(draft, gate, GateEvent::Expire { is_due }, end).await
+        });
+        self.was_ended(done.await?)
+    }
+
+    /// Rejects a pending gate as the engine, because of a rule of whoever started what asks. Whether it was ended by this.
+    ///
+    /// # Errors
+    /// As any read and any commit. A gate that is not there or not pending is left as it is.
+    pub(crate) async fn reject(&self, gate: GateId, comment: Scrubbed) -> Result<bool, CommandError> {
+        let by = Principal::engine();
+        let done = self.core.command(&by, |draft| {
+            let end = End {
+                status: GateStatus::Rejected,
+                by: Author::engine(AuthorKind::Rule),
+                at: draft.now(),
+                cause: None,
+                said: Some(Said {
+                    comment: Some(comment.clone()),
+                    ..Said::default()
+                }),
+            };
+            self.ended(draft, gate, GateEvent::Reject { is_replay: false }, end)
         });
         self.was_ended(done.await?)
     }

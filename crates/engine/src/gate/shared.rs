@@ -74,7 +74,25 @@ pub(crate) struct Shared {
     pub(crate) redeeming: Arc<Registry>,
     /// At most so many gates of the tenant are pending; none while nobody counted.
     pub(super) pending_bound: Mutex<Option<usize>>,
-    told: Mutex<VecDeque<Timestamp>>,
+    told: Told,
+    told_full: Told,
+}
+
+/// When something was told as an event lately.
+#[derive(Debug, Default)]
+struct Told(Mutex<VecDeque<Timestamp>>);
+
+impl Told {
+    /// Whether one more is told: a flood is not.
+    fn may(&self, now: Timestamp) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|at| now.duration_since(*at).abs() < SignedDuration::from_secs(60));
+        let may = told.len() < REFUSALS_TOLD_MAX;
+        if may {
+            told.push_back(now);
+        }
+        may
+    }
 }
 
 impl Shared {
@@ -84,18 +102,18 @@ impl Shared {
             waiting: Arc::default(),
             redeeming: Arc::default(),
             pending_bound: Mutex::default(),
-            told: Mutex::default(),
+            told: Told::default(),
+            told_full: Told::default(),
         }
     }
 
-    /// Whether one more refusal is told as an event: a flood of them is not.
+    /// Whether one more refused decision is told as an event.
     pub(super) fn may_tell(&self, now: Timestamp) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|at| now.duration_since(*at).abs() < SignedDuration::from_secs(60));
-        let may = told.len() < REFUSALS_TOLD_MAX;
-        if may {
-            told.push_back(now);
-        }
-        may
+        self.told.may(now)
+    }
+
+    /// Whether one more opening that was one too many is.
+    pub(super) fn may_tell_full(&self, now: Timestamp) -> bool {
+        self.told_full.may(now)
     }
 }

@@ -35,6 +35,16 @@ pub(super) struct End {
     pub(super) formats: BTreeMap<String, u64>,
 }
 
+impl End {
+    /// Whether its worker left before any signal to leave was sent: then that is its end, whatever was about to be done.
+    pub(super) fn left_by_itself(&self) -> bool {
+        let Seen::Gone(Some(gone)) = &self.seen else {
+            return false;
+        };
+        matches!(gone.ended, Ended::Exited { signalled: false, .. })
+    }
+}
+
 /// How the work ended.
 #[derive(Debug)]
 pub(super) enum Seen {

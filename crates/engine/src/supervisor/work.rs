@@ -132,7 +132,7 @@ impl<'a> Hand<'a> {
             formats: self.formats,
         });
         match self.parks {
-            Some(gate) if end.stop.is_none() => Worked::Parks(gate, end),
+            Some(gate) if end.stop.is_none() && !end.left_by_itself() => Worked::Parks(gate, end),
             _ => Worked::Ended(end),
         }
     }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_engine::capability::CapabilityError;
 use dormouse_engine::gate::{Caller, Decide, NewGate, OpenedHow, Reply, Scope};
+use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::task::TaskState;
+use dormouse_engine::{PrefixedId, SessionId};
 use dormouse_filesystem::RecordStore;
-use dormouse_state::{Command, Row};
+use dormouse_state::{Command, EndReason, Row};
 
 use super::gates::{Asker, approve, open, shown, status, try_open, yes};
 use super::hooked::Hooked;
@@ -143,4 +146,75 @@ on_every_store! {
     equal_gates_are_both_approved_for_the_session_and_one_grant_stands;
     a_parked_task_goes_on_when_a_new_turn_ends_its_gate;
     a_task_called_off_between_two_attempts_leaves_its_session_free;
+    what_was_approved_in_a_session_that_has_ended_is_asked_anew;
+    what_was_approved_in_a_former_life_of_a_session_is_for_nobody_in_the_next;
+}
+
+/// The run of the next attempt at a task, in a session.
+async fn next_attempt(house: &House, asker: &Asker, session: SessionId) -> Asker {
+    let options = ClaimOptions {
+        session: Some(session),
+        ..ClaimOptions::default()
+    };
+    let task = asker.claimed.task.id;
+    let claimed = house.tenant.runs.claim(&operator(), task, options).await.unwrap();
+    Asker { claimed, session }
+}
+
+async fn what_was_approved_in_a_session_that_has_ended_is_asked_anew(house: House) {
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    approve(&house, &gate).await;
+    let successor = house.successor().await;
+    successor.recover(&NoOrphans).await.unwrap();
+    let sessions = &house.tenant.sessions;
+    let ended = sessions
+        .end(&operator(), asker.session, EndReason::Operator)
+        .await;
+    assert!(ended.unwrap().applied().is_some());
+
+    let another = SessionId::make(
+        "2026-03-02T12:00:00Z".parse().unwrap(),
+        &house.engine.environment().random,
+    );
+    let next = next_attempt(&house, &asker, another).await;
+    let asked = try_open(&house, &next.approval("1", "{}")).await.unwrap();
+    assert_eq!((asked.how, asked.gate.previous), (OpenedHow::New, Some(gate.id)));
+    approve(&house, &asked.gate).await;
+    let capabilities = &house.tenant.capabilities;
+    let claimed = capabilities
+        .claim(asked.gate.id, asked.gate.digest, &next.claimed)
+        .await;
+    claimed.unwrap();
+}
+
+async fn what_was_approved_in_a_former_life_of_a_session_is_for_nobody_in_the_next(house: House) {
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    approve(&house, &gate).await;
+    let successor = house.successor().await;
+    successor.recover(&NoOrphans).await.unwrap();
+    let sessions = &house.tenant.sessions;
+    let ended = sessions
+        .end(&operator(), asker.session, EndReason::Operator)
+        .await;
+    assert!(ended.unwrap().applied().is_some());
+    assert_eq!(sessions.reopen(&operator(), asker.session).await.unwrap(), 2);
+
+    let next = next_attempt(&house, &asker, asker.session).await;
+    let capabilities = &house.tenant.capabilities;
+    let refused = capabilities.claim(gate.id, gate.digest, &next.claimed).await;
+    assert!(
+        matches!(refused, Err(CapabilityError::Unknown { .. })),
+        "{refused:?}"
+    );
+    let of_life_2 = |call: &str| {
+        let mut new = next.approval(call, "{}");
+        new.session.as_mut().unwrap().incarnation = 2;
+        new
+    };
+    let asked = try_open(&house, &of_life_2("1")).await.unwrap();
+    assert_eq!((asked.how, asked.gate.previous), (OpenedHow::New, Some(gate.id)));
+    let other = try_open(&house, &of_life_2("2")).await.unwrap();
+    assert_eq!(other.how, OpenedHow::New, "nor is it adopted");
 }

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use dormouse_engine::gate::{Choice, Decide, Gate, GateError, GateStatus, NewGate, Reply, Scope};
+use dormouse_engine::CommandError;
+use dormouse_engine::gate::{
+    Choice, Decide, Gate, GateError, GateFilter, GateStatus, NewGate, Reply, Restart, Scope,
+};
+use dormouse_engine::run::ClaimOptions;
 use dormouse_filesystem::{Position as At, RecordStore};
 use dormouse_state::{
     CallId, EndReason, Event as Seen, Evidence, Invalidation, Observed, Position, RunId, SourceId, Step,
@@ -337,4 +341,48 @@ async fn subscribers_that_fail_hang_or_panic_change_nothing() {
     assert!(panics.await.unwrap_err().is_panic());
     fails.await.unwrap().unwrap_err();
     drop(hangs);
+}
+
+/// Outside of a session nothing but its run sees to a gate.
+#[tokio::test]
+async fn a_gate_that_would_come_after_the_end_of_its_run_is_not_opened() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let asker = Asker::new(&house).await;
+    let new = NewGate {
+        session: None,
+        ..asker.approval("1", "{}")
+    };
+    let (runs, claimed) = (house.tenant.runs.clone(), asker.claimed);
+    store.before_commit(async move {
+        runs.finish(&claimed, &success(), &facts()).await.unwrap();
+    });
+    let refused = try_open(&house, &new).await;
+    assert!(
+        matches!(refused, Err(GateError::Command(CommandError::Rejected { .. }))),
+        "{refused:?}"
+    );
+    let filter = GateFilter::default();
+    let page = house.tenant.gates.list(&filter, None, 10).await.unwrap();
+    assert!(page.rows.is_empty(), "{:?}", page.rows);
+}
+
+/// Its first run is lost; the next attempt asks the same and waits.
+#[tokio::test]
+async fn under_invalidate_a_gate_that_a_live_run_took_over_is_left_alone() {
+    let house = House::over_shared(Hooked::new()).await;
+    let mut asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    let successor = house.neighbour_on(Some(House::seat())).await;
+    successor.recover(&super::house::NoOrphans).await.unwrap();
+    let options = ClaimOptions {
+        session: Some(asker.session),
+        ..ClaimOptions::default()
+    };
+    let (runs, task) = (&house.tenant.runs, asker.claimed.task.id);
+    asker.claimed = runs.claim(&operator(), task, options).await.unwrap();
+    assert_eq!(open(&house, &asker.approval("1", "{}")).await.id, gate.id);
+    let recovered = successor.recover_gates(Restart::Invalidate).await.unwrap();
+    assert_eq!(recovered.invalidated, 0);
+    assert_eq!(status(&house, &gate).await, "pending");
 }

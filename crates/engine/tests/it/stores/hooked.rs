@@ -12,31 +12,50 @@ use dormouse_filesystem::{
     Batch, Capabilities, CommitError, Committed, Deadline, Entry, Key, Lane, Memory, Prefix, ReadError,
     RecordStore, Watch, between,
 };
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 /// Memory, taken for a store that processes of several machines may write.
 #[derive(Debug)]
-pub(super) struct Hooked {
+pub(crate) struct Hooked {
     inner: Memory,
     /// No watch ever rings.
     pub(super) is_deaf: AtomicBool,
     /// Commits are refused.
-    pub(super) is_full: AtomicBool,
+    pub(crate) is_full: AtomicBool,
     /// Removed before records are read next.
     pub(super) vanishing: Mutex<Option<Key>>,
     /// Removed before the next commit: it was read before, and is gone when that is written.
     pub(super) vanishing_at_commit: Mutex<Option<Key>>,
+    /// Done before the next commit: another's, between what was read for this one and its writing.
+    pub(super) before_commit: Mutex<Option<Others>>,
+}
+
+/// What others do meanwhile.
+pub(super) struct Others(BoxFuture<'static, ()>);
+
+impl fmt::Debug for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Others")
+    }
 }
 
 impl Hooked {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             inner: Memory::new(Timestamp::UNIX_EPOCH),
             is_deaf: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             vanishing: Mutex::new(None),
             vanishing_at_commit: Mutex::new(None),
+            before_commit: Mutex::new(None),
         })
+    }
+
+    /// Before the next commit, this is done.
+    pub(super) fn before_commit(&self, others: impl Future<Output = ()> + Send + 'static) {
+        *self.before_commit.lock().unwrap() = Some(Others(others.boxed()));
     }
 
     async fn vanish(&self, vanishing: &Mutex<Option<Key>>) {
@@ -80,6 +99,10 @@ impl Between for Hooked {
             return Err(CommitError::TooLarge { limit: "hooked" });
         }
         self.vanish(&self.vanishing_at_commit).await;
+        let others = self.before_commit.lock().unwrap().take();
+        if let Some(Others(others)) = others {
+            others.await;
+        }
         self.inner.commit(batch, deadline).await
     }
 

@@ -19,7 +19,7 @@ mod gates_random;
 mod gates_tables;
 mod gates_time;
 mod golden;
-mod hooked;
+pub(crate) mod hooked;
 mod house;
 mod janitor;
 mod leases;

@@ -1,14 +1,17 @@
 //! Parking: a run that waits for a person holds nothing, and the next claim of its task goes on with it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_engine::gate::{Choice, Gate, GateStatus};
 use dormouse_engine::run::{ClaimOptions, Claimed, Parked, RunState, RunWait, Started};
 use dormouse_engine::task::{Task, TaskState, Wait};
 use dormouse_engine::{CommandError, GateId, TaskId};
-use dormouse_state::Display;
+use dormouse_filesystem::RecordStore;
+use dormouse_state::{Command, Display, Invalidation};
 
 use super::gates::{self, Asker};
+use super::hooked::Hooked;
 use super::house::{House, facts, operator, success};
 
 /// What it used of its wall clock.
@@ -144,6 +147,59 @@ async fn a_run_that_is_told_to_stop_is_not_parked_and_a_parked_one_ends_with_its
     assert_eq!(row.outcome.unwrap().outcome.name(), "cancelled");
     let gate = house.tenant.gates.get(gate.id).await.unwrap();
     assert_eq!(gate.word(), GateStatus::Invalidated.word());
+}
+
+/// An engine over a store in whose way the test stands, and a run at work in it that has asked.
+async fn asked_in_hooked() -> (Arc<Hooked>, House, Arc<Asker>, Gate) {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let asker = at_work(&house).await;
+    let gate = open(&house, &asker).await;
+    (store, house, Arc::new(asker), gate)
+}
+
+/// Parks the run between what the next command reads and what it writes.
+fn park_in_between(store: &Hooked, house: &House, asker: &Arc<Asker>, gate: GateId) {
+    let (runs, asker) = (house.tenant.runs.clone(), Arc::clone(asker));
+    store.before_commit(async move {
+        let parked = runs.park(&asker.claimed, gate, USED).await.unwrap();
+        assert!(matches!(parked.task.unwrap().state, TaskState::Waiting { .. }));
+    });
+}
+
+#[tokio::test]
+async fn a_run_that_parks_while_its_gate_is_decided_waits_for_nothing() {
+    let (store, house, asker, gate) = asked_in_hooked().await;
+    let decide = gates::shown(&house, &gate, gates::yes()).await;
+    park_in_between(&store, &house, &asker, gate.id);
+    let decided = house.tenant.gates.decide(&operator(), &decide).await.unwrap();
+    assert_eq!(decided.word(), "approved");
+    assert_eq!(task(&house, &asker).await.state, TaskState::Ready);
+    let capability = house.tenant.capabilities.get(gate.id).await.unwrap().unwrap();
+    assert!(capability.stands_since.is_some(), "nobody is there to use it");
+}
+
+#[tokio::test]
+async fn a_run_that_parks_while_its_gate_loses_its_meaning_waits_for_nothing() {
+    let (store, house, asker, gate) = asked_in_hooked().await;
+    park_in_between(&store, &house, &asker, gate.id);
+    let gates = &house.tenant.gates;
+    assert!(gates.invalidate(gate.id, Invalidation::Superseded).await.unwrap());
+    assert_eq!(task(&house, &asker).await.state, TaskState::Ready);
+
+    // The same where its session ends its turn.
+    let (store, house, asker, gate) = asked_in_hooked().await;
+    park_in_between(&store, &house, &asker, gate.id);
+    let begin = Command::BeginTurn { expected_turn: None };
+    let begun = house
+        .tenant
+        .sessions
+        .command(&operator(), asker.session, &begin)
+        .await;
+    assert!(begun.unwrap().applied().is_some());
+    let gate = house.tenant.gates.get(gate.id).await.unwrap();
+    assert_eq!(gate.word(), GateStatus::Invalidated.word());
+    assert_eq!(task(&house, &asker).await.state, TaskState::Ready);
 }
 
 super::on_every_store! {
