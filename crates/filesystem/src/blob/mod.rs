@@ -184,9 +184,16 @@ impl<S: Scope> Blobs<S> {
     /// The blob of this id, if it has an owner.
     ///
     /// # Errors
-    /// As any read of a record.
+    /// `Corrupt` for a row that claims more than [`BLOB_MAX`]; as any read of a record.
     pub async fn get(&self, id: &BlobId) -> Result<Option<Blob<S>>, BlobError> {
-        Ok(self.attached.get(id).await?.map(Blob))
+        let Some(row) = self.attached.get(id).await? else {
+            return Ok(None);
+        };
+        // Nothing was ever staged so large: what it says is not believed, and no memory is taken for it.
+        if row.size > BLOB_MAX {
+            return Err(BlobError::Corrupt { id: *id });
+        }
+        Ok(Some(Blob(row)))
     }
 
     /// All of a blob, its length and digest compared.

@@ -171,7 +171,13 @@ impl<I: Index> Committer<I> {
             return 0;
         }
         let works = self.with_room(works);
-        let step = self.clean(&works);
+        let step = match self.clean(&works) {
+            Ok(step) => step,
+            Err(error) => {
+                self.without_log(works, &error);
+                return 0;
+            }
+        };
         self.group.begin(self.appender.next_place(), self.next);
         let moved = step.as_ref().map_or(0, |step| self.group.move_again(&step.moves));
         let answers = self.decide(works);
@@ -249,12 +255,18 @@ impl<I: Index> Committer<I> {
 
     /// The cleaner's step in this group, with room for it beside what is to be committed. None when nothing is
     /// committed: it works while commits come.
-    fn clean(&mut self, works: &[Work]) -> Option<Step> {
-        let cleaner = self.cleaner.as_ref()?;
+    ///
+    /// # Errors
+    /// The log must not be written any more, though there had been room for what is to be committed: the segment that
+    /// was to follow may have been begun, and says that nothing more comes before it.
+    fn clean(&mut self, works: &[Work]) -> Result<Option<Step>, io::Error> {
+        let Some(cleaner) = &self.cleaner else {
+            return Ok(None);
+        };
         let bytes = encoded_max(works);
         // What is live is what the index says. Until it was compared with the log, nothing goes on its word.
         if bytes == 0 || self.audit.is_some() {
-            return None;
+            return Ok(None);
         }
         let (live, open_bytes) = (self.live(), self.appender.bytes());
         let step =
@@ -268,19 +280,20 @@ impl<I: Index> Committer<I> {
                     }
                 },
             );
-        let step = step.ok().flatten()?;
+        let Some(step) = step.ok().flatten() else {
+            return Ok(None);
+        };
         if step.moves.is_empty() {
-            self.cleaner.as_mut()?.taken(step);
-            return None;
+            if let Some(cleaner) = &mut self.cleaner {
+                cleaner.taken(step);
+            }
+            return Ok(None);
         }
         // It gives space back: it may use the reserve.
         match self.make_room(bytes + step.encoded_max(), Purpose::Reclaim) {
-            Ok(()) => Some(step),
-            Err(NoRoom::NoSpace) => None,
-            Err(NoRoom::Failed(error)) => {
-                self.without_log(Vec::new(), &error);
-                None
-            }
+            Ok(()) => Ok(Some(step)),
+            Err(NoRoom::NoSpace) => Ok(None),
+            Err(NoRoom::Failed(error)) => Err(error),
         }
     }
 

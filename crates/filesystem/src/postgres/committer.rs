@@ -126,13 +126,13 @@ async fn try_once(shared: &Arc<Shared>, mut group: Group, release: &mut Release)
         }
         Ok(Ended::Lost(lost)) => {
             drop(held);
-            match fate(shared, lost, identity, last).await {
+            match fate(shared, &group.commits, lost, identity, last).await {
                 Fate::Done(answers) => Tried::Answered(finish(shared, group, answers, release)),
                 Fate::NotDone => not_done(group, NotDone::Unavailable(None)),
-                Fate::Unknown(source) => lose(group, source),
+                Fate::Unknown(source) => lose(shared, group, source),
             }
         }
-        Err(_) => lose(group, None),
+        Err(_) => lose(shared, group, None),
     }
 }
 
@@ -166,7 +166,13 @@ async fn transact(session: &mut Session, shared: &Shared, group: &[Waiting]) -> 
 /// Publishes what was done, then acknowledges it.
 fn finish(shared: &Shared, group: Group, answers: Vec<Answer>, release: &mut Release) -> Vec<Waiting> {
     let mut settled = group.settled();
+    let is_shared = group.commits.len() > 1;
     for (waiting, answer) in group.commits.iter().zip(&answers) {
+        // What fails alone leaves nothing; beside others that are done, the rows it locked stay.
+        if answer.is_ok() || is_shared {
+            let left = prune::rows_left(&waiting.batch, answer.is_ok());
+            shared.leftover.fetch_add(left, Ordering::Relaxed);
+        }
         let Ok(Committed {
             version: Some(version),
             ..
@@ -175,11 +181,7 @@ fn finish(shared: &Shared, group: Group, answers: Vec<Answer>, release: &mut Rel
             continue;
         };
         shared.commits.fetch_add(1, Ordering::Relaxed);
-        shared
-            .removed
-            .fetch_add(waiting.batch.deletes.len(), Ordering::Relaxed);
-        shared.watches.ring(waiting.claims.changed());
-        shared.pending.add(waiting.claims.changed());
+        shared.hint(waiting.claims.changed());
         settled.add(waiting, *version);
     }
     if answers.iter().any(Result::is_ok) {
@@ -225,9 +227,11 @@ async fn tell_lost(shared: &Shared, lost: Vec<Waiting>) {
     }
 }
 
-fn lose(group: Group, source: Option<Source>) -> Tried {
+/// It may have been done: whoever watches looks.
+fn lose(shared: &Shared, group: Group, source: Option<Source>) -> Tried {
     let mut source = source;
     for waiting in group.commits {
+        shared.hint(waiting.claims.changed());
         waiting.answer(Err(CommitError::Indeterminate {
             source: source.take(),
         }));

@@ -140,7 +140,7 @@ impl Pages for Exporting {
         let missing = || ReadError::Corrupt {
             key: log.key().clone(),
         };
-        let tail = tailed(&rows, after, PAGE_MAX).map_err(|error| match error {
+        let tail = tailed(&rows, log, after, PAGE_MAX).map_err(|error| match error {
             LogError::Read(error) => error,
             // Its row said that they are there.
             LogError::ReplayGap { .. } | LogError::Incarnation { .. } | LogError::Commit(_) => missing(),

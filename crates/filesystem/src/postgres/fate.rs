@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tokio_postgres::Error;
 
-use super::queue::Answer;
+use super::queue::{Answer, Waiting};
 use super::shared::Shared;
 use super::sql::STATUS;
+use super::traces::Traces;
 use super::transaction::Lost;
 use crate::Source;
 
@@ -25,21 +27,28 @@ pub(super) enum Fate {
 
 /// Asks the server until an instant. It must be the same one, in the same of its histories: after a failover a number
 /// may be another transaction's.
-pub(super) async fn fate(shared: &Shared, lost: Lost, identity: Option<String>, until: Instant) -> Fate {
+///
+/// In the same history too: a number that was not durable when the server fell is given out again. So that it was
+/// committed is believed only of a transaction whose rows are there.
+pub(super) async fn fate(
+    shared: &Shared,
+    commits: &[Waiting],
+    lost: Lost,
+    identity: Option<String>,
+    until: Instant,
+) -> Fate {
     let source = lost.source.map(|error| Box::new(error) as Source);
     let (Some(transaction), Some(identity)) = (lost.transaction, identity) else {
         return Fate::Unknown(source);
     };
+    // Of what was done at which version, and where in the logs, nothing can be found when the answer is lost too.
+    let answers = lost.answers.unwrap_or_default();
+    let batches = commits.iter().map(|waiting| &waiting.batch);
+    let traces = Traces::of(batches.zip(&answers));
     // Ends with an answer, or at the instant.
     while Instant::now() < until {
-        match ask(shared, &transaction, &identity).await {
-            Asked::Committed => {
-                return match lost.answers {
-                    Some(answers) => Fate::Done(answers),
-                    // Done, but at which version, and where in the logs, was lost with the answer.
-                    None => Fate::Unknown(source),
-                };
-            }
+        match ask(shared, &transaction, &identity, &traces).await {
+            Asked::Committed => return Fate::Done(answers),
             Asked::Aborted => return Fate::NotDone,
             Asked::NotYet => sleep(ASK_EVERY).await,
             Asked::NeverKnown => return Fate::Unknown(source),
@@ -49,6 +58,7 @@ pub(super) async fn fate(shared: &Shared, lost: Lost, identity: Option<String>, 
 }
 
 enum Asked {
+    /// And its rows are there.
     Committed,
     Aborted,
     /// The server still works on it, or did not answer.
@@ -56,7 +66,7 @@ enum Asked {
     NeverKnown,
 }
 
-async fn ask(shared: &Shared, transaction: &str, identity: &str) -> Asked {
+async fn ask(shared: &Shared, transaction: &str, identity: &str, traces: &Traces<'_>) -> Asked {
     let Ok(mut session) = shared.pool.get().await else {
         return Asked::NotYet;
     };
@@ -68,12 +78,23 @@ async fn ask(shared: &Shared, transaction: &str, identity: &str) -> Asked {
     };
     match session.client.query_one(&statement, &[&transaction]).await {
         Ok(row) => match row.try_get::<_, Option<String>>(0).ok().flatten().as_deref() {
-            Some("committed") => Asked::Committed,
+            Some("committed") => match traces.are_left(&mut session, &shared.sql, transaction).await {
+                Ok(true) => Asked::Committed,
+                Ok(false) => Asked::NeverKnown,
+                Err(error) => unanswered(&error),
+            },
             Some("aborted") => Asked::Aborted,
             Some("in progress") => Asked::NotYet,
             Some(_) | None => Asked::NeverKnown,
         },
-        Err(error) if error.code().is_some() => Asked::NeverKnown,
-        Err(_) => Asked::NotYet,
+        Err(error) => unanswered(&error),
+    }
+}
+
+fn unanswered(error: &Error) -> Asked {
+    if error.code().is_some() {
+        Asked::NeverKnown
+    } else {
+        Asked::NotYet
     }
 }

@@ -35,30 +35,47 @@ const RECONNECT_MAX: Duration = Duration::from_secs(5);
 /// Keys that changed and were not yet told.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    keys: Mutex<BTreeSet<Key>>,
+    untold: Mutex<Untold>,
     added: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Untold {
+    keys: BTreeSet<Key>,
+    /// Something was to be told and was not, so that nobody knows what.
+    is_everything: bool,
+}
+
 impl Pending {
-    fn keys(&self) -> MutexGuard<'_, BTreeSet<Key>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    fn untold(&self) -> MutexGuard<'_, Untold> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add<'a>(&self, changed: impl Iterator<Item = &'a Key>) {
-        let mut keys = self.keys();
+        let mut untold = self.untold();
         // One more than are told by name says that there are too many.
         for key in changed {
-            if keys.len() > KEYS_MAX {
+            if untold.keys.len() > KEYS_MAX {
                 break;
             }
-            keys.insert(key.clone());
+            untold.keys.insert(key.clone());
         }
-        drop(keys);
+        drop(untold);
         self.added.notify_one();
     }
 
     fn take(&self) -> Vec<String> {
-        payloads(&std::mem::take(&mut *self.keys()))
+        let untold = std::mem::take(&mut *self.untold());
+        if untold.is_everything {
+            return vec![EVERYTHING.to_owned()];
+        }
+        payloads(&untold.keys)
+    }
+
+    /// What was taken was not told: all of the store is said to have changed, next time.
+    fn put_back(&self) {
+        self.untold().is_everything = true;
+        self.added.notify_one();
     }
 }
 
@@ -218,7 +235,10 @@ async fn told(shared: &Shared, listening: &Listening) -> bool {
     let payloads = shared.pending.take();
     match timeout(NOTIFY_MAX, listening.tell(payloads)).await {
         Ok(Ok(())) => true,
-        Ok(Err(_)) | Err(_) => false,
+        Ok(Err(_)) | Err(_) => {
+            shared.pending.put_back();
+            false
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod single;
 mod sql;
 mod store;
 mod tls;
+mod traces;
 mod transaction;
 mod truncate;
 

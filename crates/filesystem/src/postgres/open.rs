@@ -21,7 +21,7 @@ use super::session::{Connector, Session};
 use super::shared::Shared;
 use super::sql::Sql;
 use super::tls::Tls;
-use super::{Postgres, committer, passfile};
+use super::{Postgres, committer, passfile, prune};
 use crate::export::ExportSlot;
 use crate::{OpenError, Watches};
 
@@ -151,7 +151,8 @@ fn shared(
         jitter: Mutex::new(StdRng::seed_from_u64(options.seed)),
         commits: AtomicU64::new(0),
         flushes: AtomicU64::new(0),
-        removed: AtomicUsize::new(0),
+        // Others may have left some.
+        leftover: AtomicUsize::new(prune::PRUNE_EVERY),
     })
 }
 

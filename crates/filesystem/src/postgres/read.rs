@@ -185,11 +185,16 @@ pub(super) async fn tail(
     let rows = shared
         .rows(&shared.sql.tail, &[&log.key().stored(), &from, &most])
         .await?;
-    tailed(&rows, after, limit)
+    tailed(&rows, log, after, limit)
 }
 
-/// The tail that these rows are.
-pub(super) fn tailed(rows: &[Row], after: Position, limit: usize) -> Result<Vec<Logged>, LogError> {
+/// The tail that these rows are: one position behind the other, from the first asked for.
+pub(super) fn tailed(
+    rows: &[Row],
+    log: &Stream,
+    after: Position,
+    limit: usize,
+) -> Result<Vec<Logged>, LogError> {
     let mut filling = Filling::of(limit)?;
     let (first, next) = match rows.first() {
         Some(row) => (position(row, 0)?, position(row, 1)?),
@@ -198,12 +203,24 @@ pub(super) fn tailed(rows: &[Row], after: Position, limit: usize) -> Result<Vec<
     if after >= next || after.next() < first {
         return Err(LogError::ReplayGap { first, next });
     }
+    let missing = || ReadError::Corrupt {
+        key: log.key().clone(),
+    };
     let mut tail = Vec::new();
+    let mut due = after.next();
     for row in rows {
         match logged(row)? {
-            Some(logged) if filling.takes(logged_bytes(&logged)) => tail.push(logged),
+            Some(logged) if logged.position != due => return Err(missing().into()),
+            Some(logged) if filling.takes(logged_bytes(&logged)) => {
+                due = due.next();
+                tail.push(logged);
+            }
             Some(_) | None => break,
         }
+    }
+    // Its row says that there is more, and the first is always read.
+    if tail.is_empty() && due < next {
+        return Err(missing().into());
     }
     Ok(tail)
 }

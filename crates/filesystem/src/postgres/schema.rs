@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 
 use super::failure::unreachable;
 use super::options::PostgresOptions;
+use super::sql::BEGIN;
 use crate::{OpenError, Version};
 
 /// The newest schema this build knows, and makes.
@@ -121,7 +122,7 @@ async fn upgrade(client: &Client, options: &PostgresOptions, place: &str) -> Res
     let schema = &options.schema;
     let failed = |error| unreachable("its tables were made", error);
     let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = '{MIGRATION_MAX}'; \
+        "{BEGIN}; SET LOCAL lock_timeout = '{MIGRATION_MAX}'; \
          SELECT pg_advisory_xact_lock({LOCK}, hashtext('{schema}')); \
          CREATE SCHEMA IF NOT EXISTS \"{schema}\""
     );

@@ -18,6 +18,9 @@ use super::tls::Tls;
 /// A transaction left open by this process is ended by the server.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
+/// Only a transaction that says so writes.
+const READ_ONLY: &str = "SET default_transaction_read_only = on";
+
 /// What a connection says besides answering.
 pub(super) type Messages = Pin<Box<dyn Stream<Item = Result<AsyncMessage, Error>> + Send>>;
 
@@ -99,6 +102,8 @@ impl Connector {
         };
         session.client.batch_execute(&self.settings()).await?;
         session.facts = Facts::read(&session.client).await?;
+        // What is sent behind a `BEGIN` that failed stands alone: then it must not be able to write.
+        session.client.batch_execute(READ_ONLY).await?;
         session.identity = identity(&session.client).await;
         Ok(session)
     }
@@ -108,7 +113,7 @@ impl Connector {
     fn settings(&self) -> String {
         format!(
             "SELECT set_config(name, wanted, false) FROM (VALUES \
-             ('synchronous_commit', 'on'), ('lock_timeout', '{}'), \
+             ('synchronous_commit', 'on'), ('lock_timeout', '{}'), ('statement_timeout', '0'), \
              ('idle_in_transaction_session_timeout', '{}'), ('plan_cache_mode', 'force_generic_plan'), \
              ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), \
              ('enable_mergejoin', 'off'), ('jit', 'off')) AS setting (name, wanted) \

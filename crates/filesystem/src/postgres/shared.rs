@@ -18,7 +18,7 @@ use super::queue::Queue;
 use super::session::{Connector, Session, SessionError};
 use super::sql::Sql;
 use crate::export::ExportSlot;
-use crate::{ReadError, State, Watches};
+use crate::{Key, ReadError, State, Watches};
 
 /// Longest a read waits for the server.
 const READ_MAX: Duration = Duration::from_secs(10);
@@ -44,8 +44,8 @@ pub(super) struct Shared {
     pub(super) jitter: Mutex<StdRng>,
     pub(super) commits: AtomicU64,
     pub(super) flushes: AtomicU64,
-    /// Records removed since rows of removed records were last looked for.
-    pub(super) removed: AtomicUsize,
+    /// Rows without a record that may have been left since such were last looked for.
+    pub(super) leftover: AtomicUsize,
 }
 
 impl Shared {
@@ -77,6 +77,12 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Tells watches here and, soon, in other processes.
+    pub(super) fn hint<'a>(&self, changed: impl Iterator<Item = &'a Key> + Clone) {
+        self.watches.ring(changed.clone());
+        self.pending.add(changed);
     }
 
     /// A connection for a transaction.

@@ -30,6 +30,9 @@ pub(super) struct Sql {
     pub(super) truncate: String,
     pub(super) prune: String,
     pub(super) bytes: String,
+    /// Whether a transaction `$1` left any of these rows: records `$2` at versions `$3` with checksums `$4`, or entries
+    /// of logs `$5` at positions `$6` with versions `$7` and values `$8`.
+    pub(super) traces: String,
     /// The highest version there is.
     pub(super) point: String,
 }
@@ -73,6 +76,7 @@ impl Sql {
             truncate: named(TRUNCATE),
             prune: named(PRUNE),
             bytes: named(BYTES),
+            traces: named(TRACES),
             point: named(POINT),
             schema: schema.to_owned(),
         }
@@ -248,6 +252,15 @@ const PRUNE: &str = "WITH old AS MATERIALIZED (SELECT key FROM {s}.dormouse_reco
     raised AS (UPDATE {s}.dormouse_meta SET floor = greatest(floor, (SELECT max(version) FROM gone)) \
         WHERE EXISTS (SELECT 1 FROM gone)) \
     SELECT count(*) FROM gone";
+
+const TRACES: &str = "SELECT EXISTS (SELECT 1 \
+        FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS w (key, version, crc) \
+        JOIN {s}.dormouse_record r ON r.key = w.key \
+        WHERE r.version = w.version AND r.crc IS NOT DISTINCT FROM w.crc AND r.xmin = ($1::text::xid8)::xid) \
+    OR EXISTS (SELECT 1 \
+        FROM unnest($5::text[], $6::bigint[], $7::bigint[], $8::bytea[]) AS a (stream, position, version, value) \
+        JOIN {s}.dormouse_log_entry e ON e.stream = a.stream AND e.position = a.position \
+        WHERE e.version = a.version AND e.value = a.value AND e.xmin = ($1::text::xid8)::xid)";
 
 const BYTES: &str = "SELECT (pg_total_relation_size('{s}.dormouse_record') \
     + pg_total_relation_size('{s}.dormouse_log') + pg_total_relation_size('{s}.dormouse_log_entry'))::bigint";

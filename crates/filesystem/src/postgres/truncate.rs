@@ -1,5 +1,8 @@
 //! Dropping the head of a log: a thousand entries a transaction, each in one exchange.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
@@ -10,6 +13,8 @@ use super::shared::Shared;
 use super::sql::{BEGIN, COMMIT, Sql};
 use crate::{BusyCause, CommitError, LogError, Position, Stream};
 
+/// Longest wait for the server to do a step: then its connection is given up.
+const STEP_MAX: Duration = Duration::from_secs(10);
 /// Most tries of one step.
 const ATTEMPTS_MAX: u32 = 6;
 
@@ -19,7 +24,12 @@ pub(super) async fn truncate(shared: &Shared, log: &Stream, before: Position) ->
         if let Some(reason) = shared.queue.refusal() {
             return Err(CommitError::Closed { reason }.into());
         }
-        let Some((first, next)) = step(shared, log, before).await? else {
+        let ended = step(shared, log, before).await;
+        // Also when nobody can tell: whoever watches looks.
+        if !matches!(ended, Ok(None)) {
+            shared.hint(std::iter::once(log.key()));
+        }
+        let Some((first, next)) = ended? else {
             let none = Position::FIRST;
             return within(before, none, none).map(|()| none);
         };
@@ -59,9 +69,12 @@ async fn step(
                     cause: BusyCause::Contention,
                 }));
             }
+            Err(Missed::Refused(source)) => {
+                return Err(LogError::Commit(CommitError::Unavailable { source }));
+            }
             // Idempotent: whether the step was done, the next truncation finds.
-            Err(Missed::Other(error)) => {
-                return Err(LogError::Commit(CommitError::Unavailable { source: error }));
+            Err(Missed::Unknown(source)) => {
+                return Err(LogError::Commit(CommitError::Indeterminate { source }));
             }
         }
     }
@@ -69,15 +82,18 @@ async fn step(
 
 enum Missed {
     Congestion,
-    Other(Option<crate::Source>),
+    /// The server said no, or is not there: nothing was done.
+    Refused(Option<crate::Source>),
+    /// It was sent, and the answer was lost.
+    Unknown(Option<crate::Source>),
 }
 
 impl From<Error> for Missed {
     fn from(error: Error) -> Self {
-        if error.code().is_some_and(is_congestion) {
-            Self::Congestion
-        } else {
-            Self::Other(Some(Box::new(error)))
+        match error.code() {
+            Some(code) if is_congestion(code) => Self::Congestion,
+            Some(_) => Self::Refused(Some(Box::new(error))),
+            None => Self::Unknown(Some(Box::new(error))),
         }
     }
 }
@@ -85,7 +101,10 @@ impl From<Error> for Missed {
 /// All is sent at the first poll, so a caller that goes away leaves nothing half sent.
 async fn once(shared: &Shared, log: &Stream, before: Position) -> Result<(Vec<Row>, Vec<Row>), Missed> {
     let mut held = shared.checkout().await.map_err(|_| Missed::Congestion)?;
-    let ended = exchange(held.session(), &shared.sql, log, before).await;
+    // In time or not at all: a server that hangs keeps the connection, and nobody waits for it.
+    let exchange = exchange(held.session(), &shared.sql, log, before);
+    let ended = timeout(STEP_MAX, exchange).await;
+    let ended = ended.map_err(|elapsed| Missed::Unknown(Some(Box::new(elapsed))))?;
     held.give_back();
     Ok(ended?)
 }

@@ -18,7 +18,7 @@ impl Router {
         page.validate()?;
         let mounts = self.mounts_below(&page.prefix)?;
         if let [mount] = mounts.as_slice() {
-            return mount.store.list(page).await;
+            return mount.store.list(&of_mount(mount, page)).await;
         }
         let mut page = page.clone();
         // Ends with a page that has an item, or with the end; each round but the last leaves hidden records behind.
@@ -70,7 +70,8 @@ impl Router {
         let mut filling = Filling::of(limit)?;
         let mounts = self.mounts_below(under)?;
         if let [mount] = mounts.as_slice() {
-            return mount.store.heads(under, after, limit).await;
+            let place = narrower(&mount.prefix, under);
+            return mount.store.heads(place, after, limit).await;
         }
         let mut after = after.cloned();
         // Ends as lists do.

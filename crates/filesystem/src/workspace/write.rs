@@ -57,19 +57,38 @@ pub(super) fn append(place: &Place, path: &WorkspacePath, bytes: &[u8]) -> Resul
     let _lock = target.lock()?;
     let more = bytes.len() as u64;
     let (mut file, is_new) = open_to_append(&target, more)?;
+    let written = write_behind(&target, &mut file, bytes);
+    if is_new && written.is_err() {
+        take_back(&target, &file);
+    }
+    written?;
+    if is_new { target.sync() } else { Ok(()) }
+}
+
+fn write_behind(target: &Target<'_>, file: &mut File, bytes: &[u8]) -> Result<(), WorkspaceError> {
+    let (path, more) = (target.path, bytes.len() as u64);
     let failed = |error| target.failed(error);
     let metadata = file.metadata().map_err(failed)?;
     if metadata.nlink() > 1 {
         return Err(WorkspaceError::Linked { path: path.shown() });
     }
     check_size(path, metadata.size() + more)?;
-    reserve(&file, metadata.size(), more).map_err(|error| target.failed(error))?;
+    reserve(file, metadata.size(), more).map_err(|error| target.failed(error))?;
     let written = file.write(bytes).map_err(failed)?;
     if written < bytes.len() {
         return Err(failed(std::io::ErrorKind::WriteZero.into()));
     }
-    file.sync_all().map_err(failed)?;
-    if is_new { target.sync() } else { Ok(()) }
+    file.sync_all().map_err(failed)
+}
+
+/// A file that was made for what could not be written goes again, while it is the one that was made and empty.
+fn take_back(target: &Target<'_>, file: &File) {
+    let Ok(made) = file.metadata() else { return };
+    let there = rustix::fs::statat(&target.folder, &target.name, AtFlags::SYMLINK_NOFOLLOW);
+    if made.size() == 0 && there.is_ok_and(|there| there.st_ino == made.ino() && there.st_dev == made.dev()) {
+        // What cannot be removed stays, empty; the error that is told is the first one.
+        let _ = target.unlink(&target.name);
+    }
 }
 
 /// The file, and whether it was made.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::scripted::Scripted;
 
-/// FS-23; the gap is in the contract, and a reconnect is of stores behind a server, of which there are none yet.
+/// FS-23; the gap is in the contract, and a reconnect is of stores behind a server, in the tests of PostgreSQL.
 #[tokio::test(start_paused = true)]
 async fn hints_lost_doubled_or_early_cost_time_and_nothing_else() {
     let store = Arc::new(Scripted::default().without_hints());

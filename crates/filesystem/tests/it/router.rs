@@ -125,6 +125,30 @@ async fn the_longest_prefix_on_segment_boundary_has_the_key() {
     assert!(many.into_iter().map(|entry| entry.unwrap().key).eq(keys));
 }
 
+/// What lies in a store outside its mount is nobody's: a list of more than the mount does not show it.
+#[tokio::test]
+async fn a_list_above_the_only_mount_shows_what_is_mounted_and_no_more() {
+    let (router, [store]) = mounted(["t/acme"]);
+    for path in ["s/x", "t/acme/x", "t/other/x"] {
+        create(&*store, path).await;
+        store.append(log(path), path, soon()).await.unwrap();
+    }
+    for above in ["", "t", "t/acme"] {
+        for order in [Order::Up, Order::Down] {
+            let page = Page {
+                order,
+                ..Page::of(prefix(above))
+            };
+            let listed = router.list(&page).await.unwrap();
+            let keys: Vec<&Key> = listed.items.iter().map(dormouse_filesystem::Item::key).collect();
+            assert_eq!(keys, [&key("t/acme/x")], "below {above:?}");
+        }
+        let heads = router.heads(&prefix(above), None, 9).await.unwrap();
+        let logs: Vec<&Stream> = heads.iter().map(|(log, _)| log).collect();
+        assert_eq!(logs, [&log("t/acme/x")], "below {above:?}");
+    }
+}
+
 /// FS-49
 #[tokio::test]
 async fn what_no_mount_or_two_hold_reaches_no_store() {

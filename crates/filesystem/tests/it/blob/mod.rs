@@ -333,6 +333,36 @@ async fn a_stager_that_was_swept_leaves_no_chunk_behind() {
     assert_eq!(keys(&*store).await, []);
 }
 
+/// A row may come from a file that was imported, with every checksum right.
+#[tokio::test]
+async fn a_row_that_claims_more_than_a_blob_may_have_is_corrupt() {
+    let (store, tenant) = tenant().await;
+    let blobs = Blobs::new(&tenant);
+    for (number, size) in [(1, BLOB_MAX + 1), (2, 1 << 40), (3, 1 << 62), (4, u64::MAX)] {
+        let blob = attached(&tenant, number, 3).await;
+        let key = Key::parse(&format!("t/acme/r/blob/{}", blob.id())).unwrap();
+        let entry = store.get(&key).await.unwrap().unwrap();
+        let text = String::from_utf8(entry.value.to_vec()).unwrap();
+        let claimed = text.replace(r#""size":3,"#, &format!(r#""size":{size},"#));
+        assert_ne!(claimed, text);
+        store
+            .replace(
+                key,
+                entry.version,
+                entry.kind,
+                claimed,
+                Deadline::after(Duration::from_secs(60)),
+            )
+            .await
+            .unwrap();
+        let found = blobs.get(blob.id()).await;
+        assert!(
+            matches!(found, Err(BlobError::Corrupt { id }) if id == *blob.id()),
+            "{size}: {found:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_row_is_stored_as_it_is_documented() {
     let (store, tenant) = tenant().await;

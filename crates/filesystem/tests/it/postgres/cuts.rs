@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use dormouse_filesystem::{
-    Batch, CommitError, Committed, Deadline, Expected, Key, Lane, Postgres, PostgresOptions, RecordKind,
-    RecordStore, RecordStoreExt, Stream,
+    Batch, CommitError, Committed, Deadline, Expected, Key, Lane, LogError, Position, Postgres,
+    PostgresOptions, RecordKind, RecordStore, RecordStoreExt, Stream,
 };
 
-use super::place::{NOW, Place, is_here, run, url};
+use super::place::{NOW, Place, beside, is_here, run, url};
 use super::proxy::{Proxy, Way};
 
 const KIND: RecordKind = RecordKind::of("test");
@@ -190,6 +190,131 @@ fn commits_of_a_group_cut_anywhere_are_done_or_not_or_unknown_as_told() {
         let told = run(cut_everywhere("", 3, 4 * STEP));
         assert!(told.done_though_cut > 0 && told.unknown > 0, "{told:?}");
     }
+}
+
+/// What stands behind a `BEGIN` that failed would stand alone: none of it is done, nor more than once.
+#[test]
+fn a_begin_that_fails_does_nothing_though_its_connection_lives() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let both = Both::open().await;
+        let stale = both.beside.create(key("record/held"), KIND, "old", soon()).await;
+        let stale = stale.unwrap();
+        both.beside
+            .replace(key("record/held"), stale, KIND, "new", soon())
+            .await
+            .unwrap();
+        let append = |to: &str| {
+            let mut batch = Batch::new(Lane::System);
+            batch.append(Stream::new(key(to)), "entry");
+            batch
+        };
+        commit_some(&both.cut, "first", 1).await;
+        commit_some(&both.cut, "single-first", 1).await;
+        both.cut.commit(append("log/warm"), soon()).await.unwrap();
+
+        both.proxy.spoil_begin();
+        for name in ["whole", "single-spoiled"] {
+            let answer = both.cut.commit(batch(name), soon()).await;
+            assert!(answer.is_err(), "{name}: {answer:?}");
+            assert!(!both.is_done(name, &answer).await, "{name}: {answer:?}");
+        }
+        let mut over = batch("over");
+        over.put(key("record/held"), Expected::At(stale), KIND, "lost");
+        let answer = both.cut.commit(over, soon()).await;
+        assert!(answer.is_err(), "{answer:?}");
+        let held = both.beside.get(&key("record/held")).await.unwrap().unwrap();
+        assert_eq!(held.value, "new", "written over at a version that was past");
+        let answer = both.cut.commit(append("log/warm"), soon()).await;
+        assert!(answer.is_err(), "{answer:?}");
+        let head = both.beside.head(&Stream::new(key("log/warm"))).await.unwrap();
+        assert_eq!(head.next, Position::new(2), "appended though not done");
+
+        both.proxy.heal();
+        both.cut.commit(batch("healed"), soon()).await.unwrap();
+    });
+}
+
+/// A transaction's number that was not durable when the server fell is given out again: that it was committed proves
+/// nothing. Here the commit's own rows are not there, as then.
+#[test]
+fn a_number_that_was_committed_without_the_rows_is_no_commit() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let both = Both::open().await;
+        let schema = &both.place.schema;
+        let forget = format!(
+            "CREATE FUNCTION \"{schema}\".forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+             CREATE TRIGGER forget BEFORE INSERT ON \"{schema}\".dormouse_log_entry \
+             FOR EACH ROW EXECUTE FUNCTION \"{schema}\".forget()"
+        );
+        let append = |to: String| {
+            let mut batch = Batch::new(Lane::System);
+            batch.append(Stream::new(key(&to)), "entry");
+            batch
+        };
+        let commit = async |name: &str, before_end: Option<u64>, whole: u64| {
+            if let Some(before_end) = before_end {
+                let at = i64::try_from(whole - before_end).unwrap();
+                both.proxy.cut_after(Way::ToStore, at);
+            }
+            let answer = both.cut.commit(append(format!("log/{name}")), soon()).await;
+            let has_cut = both.proxy.has_cut();
+            both.proxy.heal();
+            (answer, has_cut)
+        };
+        commit("warm-a", None, 0).await.0.unwrap();
+        let before = both.proxy.passed(Way::ToStore);
+        commit("warm-b", None, 0).await.0.unwrap();
+        let whole = both.proxy.passed(Way::ToStore) - before;
+
+        // The answer to the `COMMIT` is lost; whatever was written is there, and tells.
+        let (answer, has_cut) = commit("cut-a", Some(3), whole).await;
+        assert!(has_cut && answer.is_ok(), "{answer:?}");
+        beside(&url()).await.batch_execute(&forget).await.unwrap();
+        commit("cut-w", None, 0).await.0.unwrap();
+        let (answer, has_cut) = commit("cut-b", Some(3), whole).await;
+        assert!(
+            has_cut && matches!(answer, Err(CommitError::Indeterminate { .. })),
+            "{answer:?}"
+        );
+    });
+}
+
+/// A server that takes a truncation and does not answer holds it for a while and no longer.
+#[test]
+fn a_truncation_without_an_answer_is_unknown_and_ends() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let both = Both::open().await;
+        let log = Stream::new(key("log/warm0-0"));
+        assert_eq!(
+            both.cut.truncate(&log, Position::new(1)).await.unwrap(),
+            Position::new(1)
+        );
+        both.proxy.hold();
+        let truncated =
+            tokio::time::timeout(Duration::from_secs(40), both.cut.truncate(&log, Position::new(2)));
+        let truncated = truncated.await.expect("it ends by itself");
+        assert!(
+            matches!(
+                truncated,
+                Err(LogError::Commit(CommitError::Indeterminate { .. }))
+            ),
+            "{truncated:?}"
+        );
+        both.proxy.heal();
+        assert_eq!(
+            both.cut.truncate(&log, Position::new(2)).await.unwrap(),
+            Position::new(2)
+        );
+    });
 }
 
 /// While the server is gone a commit is not done or unknown within its deadline; when it is back, all goes on.

@@ -39,6 +39,8 @@ struct Shared {
     lanes: [Lane; 2],
     has_cut: AtomicBool,
     is_gone: AtomicBool,
+    spoils_begin: AtomicBool,
+    is_held: AtomicBool,
 }
 
 impl Drop for Proxy {
@@ -59,6 +61,8 @@ impl Proxy {
             lanes: [lane(), lane()],
             has_cut: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
+            spoils_begin: AtomicBool::new(false),
+            is_held: AtomicBool::new(false),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self {
@@ -95,6 +99,18 @@ impl Proxy {
             lane.left.store(i64::MAX, Ordering::SeqCst);
         }
         self.shared.is_gone.store(false, Ordering::SeqCst);
+        self.shared.spoils_begin.store(false, Ordering::SeqCst);
+        self.shared.is_held.store(false, Ordering::SeqCst);
+    }
+
+    /// Every `BEGIN` is something that the server does not know: it fails, and its connection lives.
+    pub(super) fn spoil_begin(&self) {
+        self.shared.spoils_begin.store(true, Ordering::SeqCst);
+    }
+
+    /// Nothing is answered any more, and no connection ends.
+    pub(super) fn hold(&self) {
+        self.shared.is_held.store(true, Ordering::SeqCst);
     }
 
     /// After the cut nobody is let in.
@@ -134,6 +150,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
+fn spoil(bytes: &mut [u8]) {
+    let begin = b"BEGIN ISOLATION";
+    while let Some(at) = bytes.windows(begin.len()).position(|window| window == begin) {
+        bytes[at..][..5].copy_from_slice(b"BEGAN");
+    }
+}
+
 async fn pass(
     shared: Arc<Shared>,
     way: Way,
@@ -151,6 +174,12 @@ async fn pass(
         };
         if read == 0 {
             break;
+        }
+        if way == Way::ToServer && shared.spoils_begin.load(Ordering::SeqCst) {
+            spoil(&mut bytes[..read]);
+        }
+        if way == Way::ToStore && shared.is_held.load(Ordering::SeqCst) {
+            continue;
         }
         let count = i64::try_from(read).unwrap();
         let left = lane.left.fetch_sub(count, Ordering::SeqCst);

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use dormouse_filesystem::{
-    Batch, BusyCause, CommitError, Deadline, Expected, Hint, Item, Key, Lane, Page, Postgres,
-    PostgresOptions, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt, Version,
+    Batch, BusyCause, CommitError, Deadline, Expected, Hint, Item, Key, Lane, LogError, Page, Position,
+    Postgres, PostgresOptions, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt, Stream, Version,
 };
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::place::{Database, NOW, Place, beside, is_here, run, url};
+use super::proxy::{Proxy, Way};
 
 const KIND: RecordKind = RecordKind::of("test");
 
@@ -304,6 +305,154 @@ fn a_row_changed_by_hand_is_corrupt_and_its_neighbours_are_sound() {
             .replace(key("p/3"), three.version, KIND, "new", soon())
             .await
             .unwrap();
+    });
+}
+
+/// A log whose entries are not all there is damaged, and never shorter than it was.
+#[test]
+fn a_log_that_lost_entries_by_hand_is_corrupt() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let place = Place::default();
+        let store = place.open(NOW).await;
+        let log = Stream::new(key("log"));
+        for n in 0..6 {
+            store.append(log.clone(), n.to_string(), soon()).await.unwrap();
+        }
+        let client = beside(&url()).await;
+        let remove = async |positions: &str| {
+            let sql = format!(
+                "DELETE FROM \"{}\".dormouse_log_entry WHERE position IN ({positions})",
+                place.schema
+            );
+            client.batch_execute(&sql).await.unwrap();
+        };
+        let is_corrupt = async |after: u64| {
+            let tail = store.tail(&log, Position::new(after), 9).await;
+            let is_corrupt = matches!(
+                &tail,
+                Err(LogError::Read(ReadError::Corrupt { key })) if key == log.key()
+            );
+            assert!(is_corrupt, "after {after}: {tail:?}");
+        };
+        remove("3").await;
+        is_corrupt(0).await;
+        is_corrupt(2).await;
+        assert_eq!(store.tail(&log, Position::new(3), 9).await.unwrap().len(), 3);
+        remove("6").await;
+        is_corrupt(5).await;
+        assert!(store.tail(&log, Position::new(6), 9).await.unwrap().is_empty());
+    });
+}
+
+/// FS-23, of a reconnect: what a writer could not tell others it tells them as everything, with no later write.
+#[test]
+fn a_hint_that_its_connection_took_with_it_is_told_by_the_next() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let (place, proxy) = (Place::default(), Proxy::start().await);
+        let options = PostgresOptions {
+            listen_url: Some(proxy.url()),
+            ..place.options(NOW)
+        };
+        let writer = Postgres::open(&url(), options).await.unwrap();
+        let reader = place.open(NOW).await;
+        let mut watch = reader.watch(&Prefix::parse("p").unwrap()).await.unwrap();
+        let patience = Duration::from_secs(30);
+        writer.create(key("p/a"), KIND, "", soon()).await.unwrap();
+        assert_eq!(
+            timeout(patience, watch.next()).await.unwrap(),
+            Some(Hint::Changed)
+        );
+        proxy.cut_after(Way::ToServer, 0);
+        writer.create(key("p/b"), KIND, "", soon()).await.unwrap();
+        assert_eq!(
+            timeout(patience, watch.next()).await.expect("it is told"),
+            Some(Hint::Missed)
+        );
+        assert!(proxy.has_cut());
+    });
+}
+
+#[test]
+fn a_truncation_is_hinted_at_here_and_elsewhere() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let place = Place::default();
+        let (writer, reader) = (place.open(NOW).await, place.open(NOW).await);
+        let log = Stream::new(key("p/log"));
+        let patience = Duration::from_secs(30);
+        writer.append(log.clone(), "entry", soon()).await.unwrap();
+        let below = Prefix::parse("p").unwrap();
+        let (mut here, mut there) = (
+            writer.watch(&below).await.unwrap(),
+            reader.watch(&below).await.unwrap(),
+        );
+        // The hint of the append is behind both.
+        writer.create(key("p/a"), KIND, "", soon()).await.unwrap();
+        for watch in [&mut here, &mut there] {
+            assert_eq!(
+                timeout(patience, watch.next()).await.unwrap(),
+                Some(Hint::Changed)
+            );
+        }
+        while timeout(Duration::from_millis(300), there.next()).await.is_ok() {}
+        writer.truncate(&log, Position::new(2)).await.unwrap();
+        for watch in [&mut here, &mut there] {
+            assert_eq!(
+                timeout(patience, watch.next()).await.expect("it is told"),
+                Some(Hint::Changed)
+            );
+        }
+    });
+}
+
+/// Rows that only held a lock, and removed ones that an earlier process left, go without a removal by this one.
+#[test]
+fn old_rows_of_no_record_go_at_an_opening_and_after_many_checks() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let place = Place::default();
+        let client = beside(&url()).await;
+        let rows = format!(
+            "SELECT count(*) FROM \"{}\".dormouse_record WHERE removed IS NOT NULL",
+            place.schema
+        );
+        let left = async || -> i64 { client.query_one(&rows, &[]).await.unwrap().get(0) };
+        let store = place.open(NOW).await;
+        let version = store.create(key("a"), KIND, "", soon()).await.unwrap();
+        store.delete(key("a"), version, soon()).await.unwrap();
+        store.close(soon()).await.unwrap();
+        assert_eq!(left().await, 1);
+        let options = || PostgresOptions {
+            tombstones: Duration::ZERO,
+            ..place.options(NOW)
+        };
+        let store = Postgres::open(&url(), options()).await.unwrap();
+        let patience = Instant::now() + Duration::from_secs(30);
+        while left().await > 0 {
+            assert!(Instant::now() < patience, "not pruned at the opening");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut checks = Batch::new(Lane::System);
+        for n in 0..600 {
+            checks.check(key(&format!("no/{n}")), Expected::Absent);
+        }
+        checks.append(Stream::new(key("log")), "entry");
+        store.commit(checks, soon()).await.unwrap();
+        while left().await > 0 {
+            assert!(Instant::now() < patience, "not pruned after the checks");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        drop(store);
     });
 }
 

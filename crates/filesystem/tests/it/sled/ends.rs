@@ -305,6 +305,51 @@ async fn a_disk_full_at_any_step_of_a_new_segment_never_makes_the_store_unopenab
     }
 }
 
+/// The same of the segment that the cleaner asks for, when there was room for the commit itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_the_cleaner_cannot_begin_never_makes_the_store_unopenable() {
+    let mut closed = 0;
+    for after in 0..30 {
+        let what = format!("folder sync {after}");
+        let place = Place::new();
+        let mut options = options();
+        options.segment_bytes = 1024;
+        let files = std::sync::Arc::new(place.disk.clone());
+        let store = dormouse_filesystem::Sled::open_on(&place.path(), options, files)
+            .await
+            .unwrap();
+        let mut stored = std::collections::BTreeMap::new();
+        for n in 0..5 {
+            let name = format!("k{n}");
+            let version = created(&store, &name, &"x".repeat(100)).await;
+            stored.insert(name, version);
+        }
+        place.disk.be_full_at(Step::SyncFolder, after);
+        // One of them stays, so that the cleaner has something to move.
+        for n in 0..80 {
+            let name = format!("k{}", 1 + n % 4);
+            let mut batch = dormouse_filesystem::Batch::default();
+            let value = "y".repeat(60 + n * 7 % 120);
+            batch.put(key(&name), Expected::At(stored[&name]), KIND, value);
+            match commit(&store, batch).await {
+                Ok(committed) => drop(stored.insert(name, committed.version.unwrap())),
+                Err(CommitError::Closed { .. }) => closed += 1,
+                Err(CommitError::Busy { .. }) => {}
+                Err(error) => panic!("{what}: {error}"),
+            }
+        }
+        drop(store);
+        place.disk.rest();
+        let store = place.try_open().await.expect(&what);
+        for (name, version) in &stored {
+            let entry = store.get(&key(name)).await.unwrap().expect(&what);
+            assert_eq!(entry.version, *version, "{what}: {name}");
+        }
+        created(&store, "more", "").await;
+    }
+    assert!(closed > 0, "no segment was ever refused");
+}
+
 /// FS-18, but for the cost beside 10⁶ rows, which the bench measures.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_corrupt_row_of_ten_is_an_item_and_the_others_are_as_ever() {

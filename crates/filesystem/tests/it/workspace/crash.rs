@@ -55,9 +55,36 @@ fn child() {
             "change" => change(&workspace).await,
             "create" => create_all(&workspace).await,
             "append" => append_all(&workspace).await,
+            "refused" => refused(&workspace).await,
             other => panic!("no such role: {other}"),
         }
     });
+}
+
+/// Appends where no file may have a byte.
+async fn refused(workspace: &Workspace) {
+    let appended = workspace.append(Path::new("new"), "entry").await;
+    assert!(appended.is_err(), "{appended:?}");
+}
+
+/// A call that failed leaves no file that was not there.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_append_that_finds_no_room_leaves_no_empty_file() {
+    let place = Place::new().await;
+    // The shell refuses its child every byte of a file, and lets it live to see the error.
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "workspace::crash::child", "--ignored", "--nocapture"])
+        .env(FOLDER, place.inside(""))
+        .env(ROLE, "refused")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains(READY), "{output:?}");
+    assert_eq!(place.names(), Vec::<String>::new());
 }
 
 /// Content that tells whether it is whole.
