@@ -76,7 +76,7 @@ pub trait Between: Send + Sync {
     }
 }
 
-/// Makes a [`RecordStore`] of a type that is [`Between`](crate::wrapper::Between). Its crate has `async-trait` and
+/// Makes a [`RecordStore`] of a type that is [`Between`]. Its crate has `async-trait` and
 /// `futures`.
 #[macro_export]
 macro_rules! between {
