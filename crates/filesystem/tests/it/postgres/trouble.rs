@@ -368,6 +368,12 @@ fn a_hint_that_its_connection_took_with_it_is_told_by_the_next() {
             timeout(patience, watch.next()).await.unwrap(),
             Some(Hint::Changed)
         );
+        // The first hint's connection has said all it has to say of it: the cut is to meet the second.
+        let mut passed = 0;
+        while passed != proxy.passed(Way::ToServer) {
+            passed = proxy.passed(Way::ToServer);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         proxy.cut_after(Way::ToServer, 0);
         writer.create(key("p/b"), KIND, "", soon()).await.unwrap();
         assert_eq!(

@@ -309,8 +309,8 @@ async fn a_disk_full_at_any_step_of_a_new_segment_never_makes_the_store_unopenab
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_the_cleaner_cannot_begin_never_makes_the_store_unopenable() {
     let mut closed = 0;
-    for after in 0..30 {
-        let what = format!("folder sync {after}");
+    for round in 0..24_usize {
+        let what = format!("round {round}");
         let place = Place::new();
         let mut options = options();
         options.segment_bytes = 1024;
@@ -319,17 +319,21 @@ async fn a_segment_that_the_cleaner_cannot_begin_never_makes_the_store_unopenabl
             .await
             .unwrap();
         let mut stored = std::collections::BTreeMap::new();
-        for n in 0..5 {
+        for n in 0..60 {
             let name = format!("k{n}");
-            let version = created(&store, &name, &"x".repeat(100)).await;
+            let version = created(&store, &name, &"x".repeat(60)).await;
             stored.insert(name, version);
         }
-        place.disk.be_full_at(Step::SyncFolder, after);
-        // One of them stays, so that the cleaner has something to move.
-        for n in 0..80 {
-            let name = format!("k{}", 1 + n % 4);
+        // Most of them stay, so that the cleaner has something to move once enough beside them is dead.
+        for n in 0..320 {
+            if n == 200 {
+                place
+                    .disk
+                    .be_full_at(Step::SyncFolder, u64::try_from(round % 3).unwrap());
+            }
+            let name = format!("k{}", n % 4);
             let mut batch = dormouse_filesystem::Batch::default();
-            let value = "y".repeat(60 + n * 7 % 120);
+            let value = "y".repeat((n * 7 + round * 13) % 60);
             batch.put(key(&name), Expected::At(stored[&name]), KIND, value);
             match commit(&store, batch).await {
                 Ok(committed) => drop(stored.insert(name, committed.version.unwrap())),
