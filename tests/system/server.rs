@@ -1,8 +1,8 @@
 //! A PostgreSQL server for the program, and a schema of its own on it.
 
+use dormouse_filesystem::contract::OwnSchema;
 use rand::TryRng;
 use rand::rngs::SysRng;
-use tokio_postgres::NoTls;
 
 use crate::home::Home;
 
@@ -10,10 +10,7 @@ const VARIABLE: &str = "DORMOUSE_TEST_POSTGRES";
 
 /// A schema that nobody else uses, removed with its holder.
 #[derive(Debug)]
-pub(crate) struct Schema {
-    url: String,
-    name: String,
-}
+pub(crate) struct Schema(OwnSchema);
 
 impl Schema {
     /// None where there is no server: it is said, and must not be where every test has to run.
@@ -26,20 +23,17 @@ impl Schema {
             return None;
         };
         let own = SysRng.try_next_u64().expect("the system gives random bytes");
-        Some(Self {
-            url,
-            name: format!("system_{own:016x}"),
-        })
+        Some(Self(OwnSchema::new(url, own)))
     }
 
     /// The server's url, password and all.
     pub(crate) fn url(&self) -> &str {
-        &self.url
+        self.0.url()
     }
 
     /// The password in it.
     pub(crate) fn password(&self) -> String {
-        let config: tokio_postgres::Config = self.url.parse().expect("it is a url");
+        let config: tokio_postgres::Config = self.url().parse().expect("it is a url");
         let password = config.get_password().expect("the server asks for a password");
         String::from_utf8(password.to_vec()).expect("it is text")
     }
@@ -47,32 +41,12 @@ impl Schema {
     /// A machine of its own whose store this is.
     pub(crate) fn home(&self) -> Home {
         Home::new()
-            .with("DORMOUSE_STORE_URL", &self.url)
-            .with("DORMOUSE_STORE_SCHEMA", &self.name)
+            .with("DORMOUSE_STORE_URL", self.url())
+            .with("DORMOUSE_STORE_SCHEMA", self.0.name())
     }
 
     /// Runs statements on the server; `{s}` is the schema.
     pub(crate) fn execute(&self, sql: &str) {
-        let sql = sql.replace("{s}", &self.name);
-        let url = self.url.clone();
-        let executed = async move {
-            let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
-            let driver = tokio::spawn(connection);
-            let executed = client.batch_execute(&sql).await;
-            drop(client);
-            let _ = driver.await;
-            executed
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("a runtime can be made");
-        runtime.block_on(executed).expect("the server does it");
-    }
-}
-
-impl Drop for Schema {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.execute("DROP SCHEMA IF EXISTS \"{s}\" CASCADE");
-        }
+        self.0.execute(sql);
     }
 }

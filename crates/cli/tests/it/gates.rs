@@ -13,7 +13,7 @@ use dormouse_engine::gate::{
     Call, Caller as GateCaller, Canonical, Gate, Input, NewGate, Reply, SeenIn, Timeout,
 };
 use dormouse_engine::run::ClaimOptions;
-use dormouse_engine::task::NewTask;
+use dormouse_engine::task::{NewTask, Task};
 use dormouse_engine::{AgentName, Channel, Clock, Principal, PrincipalKind, SessionId, Tenant};
 use dormouse_secrets::Scrubber;
 use dormouse_state::{Evidence, Position, SourceId};
@@ -54,13 +54,15 @@ async fn tenant(api: &Api) -> Tenant {
     tenant
 }
 
+/// A task of alice's.
+async fn task_of(tenant: &Tenant) -> Task {
+    let task = tenant.tasks.create(&by(), NewTask::new(alice(), "t")).await;
+    task.unwrap()
+}
+
 /// A gate of a task of alice's.
 async fn gate(tenant: &Tenant, number: u32) -> Gate {
-    let task = tenant
-        .tasks
-        .create(&by(), NewTask::new(alice(), "t"))
-        .await
-        .unwrap();
+    let task = task_of(tenant).await;
     let input = Canonical::parse(&format!("{{\"n\":{number}}}")).unwrap();
     let new = NewGate {
         task: Some(task.id),
@@ -224,11 +226,7 @@ async fn what_is_listed_is_shown_and_what_is_discarded_is_not_listed() {
 async fn an_approval_for_the_session_is_listed_and_can_be_taken_back_once() {
     let api = Api::new(Role::Visitor).await;
     let tenant = tenant(&api).await;
-    let task = tenant
-        .tasks
-        .create(&by(), NewTask::new(alice(), "t"))
-        .await
-        .unwrap();
+    let task = task_of(&tenant).await;
     let id = "ses_0198c0de7f3a7c11a2b3c4d5e6f70819";
     let session: SessionId = id.parse().unwrap();
     let options = ClaimOptions {
@@ -285,11 +283,7 @@ async fn an_approval_for_the_session_is_listed_and_can_be_taken_back_once() {
 async fn a_session_is_listed_shown_and_ended_once() {
     let api = Api::new(Role::Visitor).await;
     let tenant = tenant(&api).await;
-    let task = tenant
-        .tasks
-        .create(&by(), NewTask::new(alice(), "t"))
-        .await
-        .unwrap();
+    let task = task_of(&tenant).await;
     let options = ClaimOptions {
         run: None,
         session: Some(

@@ -241,29 +241,17 @@ async fn the_mode_of_its_session_binds_each_call_of_a_run() {
 #[tokio::test]
 async fn an_answer_is_to_what_was_asked_and_to_nothing_else() {
     let worker = Worker::begin(GateOptions::default(), 60_000).await;
-    let Asked::Person(opened) = worker.asking.ask(&pay(1)).await.unwrap() else {
-        panic!("nobody was asked")
-    };
-    let gates = &worker.house.tenant.gates;
-    let read = gates.get(opened.gate.id).await.unwrap();
-    let decide = Decide {
-        gate: read.id,
-        choice: Choice::Approve { edited: None },
-        shown_version: read.version(),
-        shown_digest: read.digest,
-        scope: Scope::Once,
-        comment: None,
-    };
-    gates.decide(&operator(), &decide).await.unwrap();
+    let gate = worker.asks(&pay(1)).await;
+    worker.approve(&gate).await;
     for other in [pay(2), Question::new(GateKind::Approval, "pay")] {
-        let refused = worker.asking.answer(read.id, &other).await;
+        let refused = worker.asking.answer(gate.id, &other).await;
         assert!(
             matches!(refused, Err(AskError::Capability(CapabilityError::Mismatch))),
             "{refused:?}"
         );
     }
     // It is as it was: the call it is for uses it.
-    let answered = worker.asking.answer(read.id, &pay(1)).await.unwrap();
+    let answered = worker.asking.answer(gate.id, &pay(1)).await.unwrap();
     assert_eq!(answered.word(), "approved");
     worker.end().await;
 }
@@ -276,11 +264,9 @@ async fn a_run_that_waits_for_longer_than_may_be_is_timed_again() {
     };
     let worker = Worker::begin(gates, 1_000).await;
     let question = pay(1);
-    let Asked::Person(opened) = worker.asking.ask(&question).await.unwrap() else {
-        panic!("nobody was asked")
-    };
+    let gate = worker.asks(&question).await;
     let asking = worker.asking.clone();
-    let waits = tokio::spawn(async move { asking.answer(opened.gate.id, &question).await });
+    let waits = tokio::spawn(async move { asking.answer(gate.id, &question).await });
     worker.house.supervisor.wait(worker.run).await;
     let row = worker.house.tenant.runs.get(worker.run).await.unwrap();
     assert_eq!(outcome(&row).name(), "timeout");

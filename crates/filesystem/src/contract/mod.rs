@@ -24,6 +24,8 @@ pub mod linear;
 pub mod lists;
 pub mod logs;
 pub mod model;
+#[cfg(feature = "postgres")]
+mod schema;
 pub mod updates;
 pub mod writes;
 
@@ -31,6 +33,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::RecordStore;
+
+#[cfg(feature = "postgres")]
+pub use schema::OwnSchema;
 
 /// Where the store under test lives, and how it is opened. `Default` makes a place of its own, with nothing in it.
 pub trait Harness: Default {

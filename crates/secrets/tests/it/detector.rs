@@ -1,5 +1,6 @@
 //! Credentials that nobody registered.
 
+use data_encoding::BASE64;
 use dormouse_secrets::{Formats, Scrubber};
 use proptest::{collection::vec, prelude::*};
 
@@ -10,24 +11,6 @@ const BODY: &str = "f4Kq9ZrT2mXw7Lp3Vb8Yc6Nd1HsGj5Ru0Ea";
 
 fn strict() -> Scrubber {
     Scrubber::empty().with_formats(Formats::Strict)
-}
-
-fn base64(bytes: &[u8]) -> String {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for group in bytes.chunks(3) {
-        let [a, b, c] = [0, 1, 2].map(|index| u32::from(*group.get(index).unwrap_or(&0)));
-        let bits = a << 16 | b << 8 | c;
-        for index in 0..4 {
-            let sextet = (bits >> (18 - 6 * index)) & 63;
-            out.push(if index <= group.len() {
-                char::from(alphabet[sextet as usize])
-            } else {
-                '='
-            });
-        }
-    }
-    out
 }
 
 fn tokens() -> Vec<String> {
@@ -56,7 +39,7 @@ fn tokens() -> Vec<String> {
 fn tokens_of_known_shapes_are_found_as_they_are_and_in_base64() {
     for token in tokens() {
         for before in ["", "x:", "ab:"] {
-            let text = format!("<{}>", base64(format!("{before}{token}:end").as_bytes()));
+            let text = format!("<{}>", BASE64.encode(format!("{before}{token}:end").as_bytes()));
             let clean = strict().scrub(&text).into_string();
             assert!(
                 clean.starts_with("<[redacted:~") && clean.ends_with("]>"),

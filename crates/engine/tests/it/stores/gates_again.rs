@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_engine::capability::CapabilityError;
-use dormouse_engine::gate::{Caller, Decide, NewGate, OpenedHow, Reply, Scope};
+use dormouse_engine::gate::{Caller, Decide, Gate, NewGate, OpenedHow, Reply, Scope};
 use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::task::TaskState;
 use dormouse_engine::{PrefixedId, SessionId};
@@ -161,10 +161,11 @@ async fn next_attempt(house: &House, asker: &Asker, session: SessionId) -> Asker
     Asker { claimed, session }
 }
 
-async fn what_was_approved_in_a_session_that_has_ended_is_asked_anew(house: House) {
-    let asker = Asker::new(&house).await;
-    let gate = open(&house, &asker.approval("1", "{}")).await;
-    approve(&house, &gate).await;
+/// A run that is lost after its gate was approved, and whose session has ended since.
+async fn approved_and_ended(house: &House) -> (Asker, Gate) {
+    let asker = Asker::new(house).await;
+    let gate = open(house, &asker.approval("1", "{}")).await;
+    approve(house, &gate).await;
     let successor = house.successor().await;
     successor.recover(&NoOrphans).await.unwrap();
     let sessions = &house.tenant.sessions;
@@ -172,6 +173,11 @@ async fn what_was_approved_in_a_session_that_has_ended_is_asked_anew(house: Hous
         .end(&operator(), asker.session, EndReason::Operator)
         .await;
     assert!(ended.unwrap().applied().is_some());
+    (asker, gate)
+}
+
+async fn what_was_approved_in_a_session_that_has_ended_is_asked_anew(house: House) {
+    let (asker, gate) = approved_and_ended(&house).await;
 
     let another = SessionId::make(
         "2026-03-02T12:00:00Z".parse().unwrap(),
@@ -189,16 +195,8 @@ async fn what_was_approved_in_a_session_that_has_ended_is_asked_anew(house: Hous
 }
 
 async fn what_was_approved_in_a_former_life_of_a_session_is_for_nobody_in_the_next(house: House) {
-    let asker = Asker::new(&house).await;
-    let gate = open(&house, &asker.approval("1", "{}")).await;
-    approve(&house, &gate).await;
-    let successor = house.successor().await;
-    successor.recover(&NoOrphans).await.unwrap();
+    let (asker, gate) = approved_and_ended(&house).await;
     let sessions = &house.tenant.sessions;
-    let ended = sessions
-        .end(&operator(), asker.session, EndReason::Operator)
-        .await;
-    assert!(ended.unwrap().applied().is_some());
     assert_eq!(sessions.reopen(&operator(), asker.session).await.unwrap(), 2);
 
     let next = next_attempt(&house, &asker, asker.session).await;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_filesystem::contract::OwnSchema;
 use dormouse_filesystem::{
     Deadline, Local, LocalOptions, Memory, Postgres, PostgresOptions, RecordStore, Sled, SledOptions,
 };
@@ -26,7 +27,7 @@ pub(crate) enum Place {
     /// In a folder, in readable files.
     Local(tempfile::TempDir),
     /// In a schema of a server.
-    Postgres(Schema),
+    Postgres(OwnSchema),
 }
 
 impl Place {
@@ -44,7 +45,7 @@ impl Place {
 
     /// None where there is no server.
     pub(crate) fn postgres() -> Option<Self> {
-        Schema::make().map(Self::Postgres)
+        own_schema().map(Self::Postgres)
     }
 
     pub(crate) async fn open(&self) -> Arc<dyn RecordStore> {
@@ -59,7 +60,7 @@ impl Place {
                 };
                 Arc::new(Local::open(folder.path(), options).await.unwrap())
             }
-            Self::Postgres(schema) => open_postgres(&schema.0).await,
+            Self::Postgres(schema) => open_postgres(schema.name()).await,
         }
     }
 
@@ -68,7 +69,7 @@ impl Place {
         match self {
             Self::Memory(_) | Self::Theirs(..) | Self::Local(_) => None,
             Self::Sled(folder) => Some(format!("sled {}", folder.path().display())),
-            Self::Postgres(schema) => Some(format!("postgres {}", schema.0)),
+            Self::Postgres(schema) => Some(format!("postgres {}", schema.name())),
         }
     }
 
@@ -93,7 +94,7 @@ impl Place {
             Self::Memory(_) | Self::Theirs(..) => unreachable!("no other process opens it"),
             Self::Sled(folder) => format!("sled:{}", folder.path().display()),
             Self::Local(_) => unreachable!("no test asks for it"),
-            Self::Postgres(schema) => format!("postgres:{}", schema.0),
+            Self::Postgres(schema) => format!("postgres:{}", schema.name()),
         }
     }
 
@@ -142,50 +143,14 @@ fn url() -> String {
     std::env::var(SERVER).unwrap()
 }
 
-/// A schema that nobody else uses, removed with its holder.
-#[derive(Debug)]
-pub(crate) struct Schema(String);
-
-impl Schema {
-    /// None where there is no server: said, and wrong where there has to be one.
-    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-    fn make() -> Option<Self> {
-        if std::env::var_os(SERVER).is_none() {
-            let must_be = std::env::var_os("CI").is_some_and(|value| value == "true");
-            assert!(!must_be, "{SERVER} names no server, and CI=true");
-            eprintln!("SKIPPED: {SERVER} names no server (cargo xtask test starts one)");
-            return None;
-        }
-        Some(Self(format!("test_{:016x}", SysRng.try_next_u64().unwrap())))
-    }
-
-    async fn remove(&self) {
-        let (client, connection) = tokio_postgres::connect(&url(), tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let sql = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.0);
-        client.batch_execute(&sql).await.unwrap();
-    }
-}
-
-impl Drop for Schema {
-    /// On a thread of its own: the test's runtime may be the one that ends.
-    fn drop(&mut self) {
-        let removed = std::thread::scope(|scope| {
-            let removing = || {
-                tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap()
-                    .block_on(self.remove());
-            };
-            scope.spawn(removing).join()
-        });
-        assert!(
-            removed.is_ok() || std::thread::panicking(),
-            "the schema {} was not removed",
-            self.0
-        );
-    }
+/// None where there is no server: said, and wrong where there has to be one.
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
+fn own_schema() -> Option<OwnSchema> {
+    let Ok(url) = std::env::var(SERVER) else {
+        let must_be = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(!must_be, "{SERVER} names no server, and CI=true");
+        eprintln!("SKIPPED: {SERVER} names no server (cargo xtask test starts one)");
+        return None;
+    };
+    Some(OwnSchema::new(url, SysRng.try_next_u64().unwrap()))
 }

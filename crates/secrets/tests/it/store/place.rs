@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use dormouse_filesystem::contract::OwnSchema;
 use dormouse_filesystem::{
     Local, LocalOptions, Memory, Postgres, PostgresOptions, RecordStore, Sled, SledOptions,
 };
@@ -23,7 +24,7 @@ pub(crate) enum Place {
     /// In a folder, in readable files.
     Local(tempfile::TempDir),
     /// In a schema of a server.
-    Postgres(Schema),
+    Postgres(OwnSchema),
     /// Where the process is that started this one.
     Theirs(String),
 }
@@ -43,7 +44,7 @@ impl Place {
 
     /// None where there is no server.
     pub(crate) fn postgres() -> Option<Self> {
-        Schema::make().map(Self::Postgres)
+        own_schema().map(Self::Postgres)
     }
 
     /// What a child of the test opens it by.
@@ -52,7 +53,7 @@ impl Place {
             Self::Memory(_) => unreachable!("no other process opens it"),
             Self::Sled(folder) => format!("sled:{}", folder.path().display()),
             Self::Local(folder) => format!("local:{}", folder.path().display()),
-            Self::Postgres(schema) => format!("postgres:{}", schema.0),
+            Self::Postgres(schema) => format!("postgres:{}", schema.name()),
             Self::Theirs(told) => told.clone(),
         }
     }
@@ -89,7 +90,7 @@ impl Place {
         let Self::Postgres(schema) = self else {
             return Vec::new();
         };
-        schema.dumped().await
+        dumped(schema).await
     }
 }
 
@@ -137,81 +138,42 @@ fn url() -> String {
     std::env::var(SERVER).unwrap()
 }
 
-/// A schema that nobody else uses, removed with its holder.
-pub(crate) struct Schema(String);
-
-impl Schema {
-    /// None where there is no server: said, and wrong where there has to be one.
-    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-    fn make() -> Option<Self> {
-        if std::env::var_os(SERVER).is_none() {
-            let must_be = std::env::var_os("CI").is_some_and(|value| value == "true");
-            assert!(!must_be, "{SERVER} names no server, and CI=true");
-            eprintln!("SKIPPED: {SERVER} names no server (cargo xtask test starts one)");
-            return None;
-        }
-        Some(Self(format!("test_{:016x}", SysRng.try_next_u64().unwrap())))
-    }
-
-    async fn client() -> tokio_postgres::Client {
-        let (client, connection) = tokio_postgres::connect(&url(), tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        client
-    }
-
-    async fn remove(&self) {
-        let sql = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.0);
-        Self::client().await.batch_execute(&sql).await.unwrap();
-    }
-
-    /// Every row of every table, its bytes as they are and as text has them.
-    async fn dumped(&self) -> Vec<u8> {
-        let client = Self::client().await;
-        let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = $1";
-        let mut all = Vec::new();
-        for table in client.query(tables, &[&self.0]).await.unwrap() {
-            let table: String = table.get(0);
-            let columns = "SELECT column_name, data_type FROM information_schema.columns \
-                WHERE table_schema = $1 AND table_name = $2";
-            for column in client.query(columns, &[&self.0, &table]).await.unwrap() {
-                let (column, kind): (String, String) = (column.get(0), column.get(1));
-                let sql = match kind.as_str() {
-                    "bytea" => format!("SELECT \"{column}\" FROM \"{}\".\"{table}\"", self.0),
-                    _ => format!(
-                        "SELECT convert_to(\"{column}\"::text, 'UTF8') FROM \"{}\".\"{table}\"",
-                        self.0
-                    ),
-                };
-                for row in client.query(&sql, &[]).await.unwrap() {
-                    let bytes: Option<Vec<u8>> = row.get(0);
-                    all.extend(bytes.unwrap_or_default());
-                    all.push(b'\n');
-                }
-            }
-        }
-        all
-    }
+/// None where there is no server: said, and wrong where there has to be one.
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
+fn own_schema() -> Option<OwnSchema> {
+    let Ok(url) = std::env::var(SERVER) else {
+        let must_be = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(!must_be, "{SERVER} names no server, and CI=true");
+        eprintln!("SKIPPED: {SERVER} names no server (cargo xtask test starts one)");
+        return None;
+    };
+    Some(OwnSchema::new(url, SysRng.try_next_u64().unwrap()))
 }
 
-impl Drop for Schema {
-    /// On a thread of its own: the test's runtime may be the one that ends.
-    fn drop(&mut self) {
-        let removed = std::thread::scope(|scope| {
-            let removing = || {
-                tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap()
-                    .block_on(self.remove());
+/// Every row of every table, its bytes as they are and as text has them.
+async fn dumped(schema: &OwnSchema) -> Vec<u8> {
+    let client = schema.client().await;
+    let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = $1";
+    let mut all = Vec::new();
+    for table in client.query(tables, &[&schema.name()]).await.unwrap() {
+        let table: String = table.get(0);
+        let columns = "SELECT column_name, data_type FROM information_schema.columns \
+            WHERE table_schema = $1 AND table_name = $2";
+        for column in client.query(columns, &[&schema.name(), &table]).await.unwrap() {
+            let (column, kind): (String, String) = (column.get(0), column.get(1));
+            let sql = match kind.as_str() {
+                "bytea" => format!("SELECT \"{column}\" FROM \"{}\".\"{table}\"", schema.name()),
+                _ => format!(
+                    "SELECT convert_to(\"{column}\"::text, 'UTF8') FROM \"{}\".\"{table}\"",
+                    schema.name()
+                ),
             };
-            scope.spawn(removing).join()
-        });
-        assert!(
-            removed.is_ok() || std::thread::panicking(),
-            "the schema {} was not removed",
-            self.0
-        );
+            for row in client.query(&sql, &[]).await.unwrap() {
+                let bytes: Option<Vec<u8>> = row.get(0);
+                all.extend(bytes.unwrap_or_default());
+                all.push(b'\n');
+            }
+        }
     }
+    all
 }
