@@ -185,33 +185,47 @@ fn on_a_server_too_a_worker_opens_no_store_whatever_it_takes_out_of_its_environm
     let home = schema.home();
     let program = crate::program::program().display();
     // A home of its own, so that no lock and no socket is in its way.
-    let ask = "env -u DORMOUSE_RUN_DIR -u DORMOUSE_RUN DORMOUSE_HOME=$PWD/home";
-    let script = format!(
-        "{ask} DORMOUSE_STORE_URL='{}' {program} agent list; echo code $?",
-        schema.url()
-    );
-    let asked = home.dormouse([
-        "run",
-        "--agent",
-        "bob",
-        "--isolation",
-        "off",
-        "--",
-        "sh",
-        "-c",
-        &script,
-    ]);
-    assert_eq!(asked.stdout, "code 4\n", "{asked:?}");
-    assert!(
-        asked.stderr.contains("a worker does not open the store"),
-        "{asked:?}"
-    );
+    let plain = "env -u DORMOUSE_RUN_DIR -u DORMOUSE_RUN DORMOUSE_HOME=$PWD/home";
+    // With numbers of its own for its processes, and the outer `/proc`.
+    let apart = format!("unshare --user --pid --fork {plain}");
+    for ask in [plain, &apart] {
+        let script = format!(
+            "{ask} DORMOUSE_STORE_URL='{}' {program} agent list; echo code $?",
+            schema.url()
+        );
+        let asked = home.dormouse([
+            "run",
+            "--agent",
+            "bob",
+            "--isolation",
+            "off",
+            "--",
+            "sh",
+            "-c",
+            &script,
+        ]);
+        if asked.stderr.contains("unshare failed") {
+            continue; // This machine lets nobody make such a namespace.
+        }
+        assert_eq!(asked.stdout, "code 4\n", "{asked:?}");
+        assert!(
+            asked.stderr.contains("a worker does not open the store"),
+            "{asked:?}"
+        );
+    }
     home.type_line("agent list").exits(0);
 }
 
 /// Whether this kernel has Landlock, by what the program says.
+#[allow(clippy::print_stderr, reason = "a test that sees nothing says so")]
 fn has_wall(home: &Home) -> bool {
-    home.type_line("doctor").stdout.contains("landlock")
+    let has_wall = home.type_line("doctor").stdout.contains("landlock");
+    let must_be = std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(has_wall || !must_be, "this kernel has no Landlock, and CI=true");
+    if !has_wall {
+        eprintln!("SKIPPED: this kernel has no Landlock");
+    }
+    has_wall
 }
 
 fn got(rows: &[Row]) -> Vec<String> {
@@ -232,7 +246,6 @@ fn got(rows: &[Row]) -> Vec<String> {
 fn a_worker_gets_nothing_of_its_neighbour() {
     let alice = alice();
     if !has_wall(&alice.home) {
-        eprintln!("this kernel has no Landlock: nothing to see");
         return;
     }
     let rows = alice.attacked("required");

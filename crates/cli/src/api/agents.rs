@@ -59,16 +59,20 @@ fn said<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Resul
 
 pub(super) async fn configure(asker: Asker, Named(name): Named, Json(new): Json<Configured>) -> Answered {
     let name: AgentName = name.parse().map_err(dormouse_engine::CommandError::from)?;
-    let agents = &asker.tenant.agents;
-    let mut config = agents.get(&name).await?.config.clone();
-    config.concurrency = new.concurrency.unwrap_or(config.concurrency);
-    if let Some(secrets) = new.secrets {
-        config.secrets = secrets;
-    }
-    if let Some(formats) = new.scrub_formats {
-        config.formats = formats.map(Formats::from);
-    }
-    agents.configure(&asker.decider, &name, config).await?;
+    let change = |config: &mut AgentConfig| {
+        config.concurrency = new.concurrency.unwrap_or(config.concurrency);
+        if let Some(secrets) = &new.secrets {
+            config.secrets.clone_from(secrets);
+        }
+        if let Some(formats) = new.scrub_formats {
+            config.formats = formats.map(Formats::from);
+        }
+    };
+    asker
+        .tenant
+        .agents
+        .configure(&asker.decider, &name, change)
+        .await?;
     show(&asker, &name, StatusCode::OK).await
 }
 

@@ -179,6 +179,17 @@ pub struct DecidedView {
     pub problem: Option<Problem>,
 }
 
+impl DecidedView {
+    fn refused(id: GateId, problem: Problem) -> Self {
+        Self {
+            id,
+            status: problem.status,
+            gate: None,
+            problem: Some(problem),
+        }
+    }
+}
+
 pub(super) async fn decide(asker: Asker, Named(id): Named, Json(wanted): Json<OneDecision>) -> Answered {
     let id = asker.tenant.gates.resolve(&id).await?;
     let scrubber = &scrubber_of(&asker, id).await?;
@@ -228,8 +239,15 @@ pub(super) async fn decide_many(asker: Asker, Json(wanted): Json<ManyDecisions>)
     let mut items = Vec::with_capacity(wanted.gates.len());
     for shown in wanted.gates {
         let comment = match &wanted.comment {
-            Some(comment) => Some(scrubber_of(&asker, shown.gate).await?.scrub(comment)),
             None => None,
+            Some(comment) => match scrubber_of(&asker, shown.gate).await {
+                Ok(scrubber) => Some(scrubber.scrub(comment)),
+                // The others were decided, or will be: each has its own answer.
+                Err(problem) => {
+                    items.push(DecidedView::refused(shown.gate, problem));
+                    continue;
+                }
+            },
         };
         let decide = Decide {
             gate: shown.gate,
@@ -268,15 +286,7 @@ async fn one_of_many(asker: &Asker, decide: &Decide) -> DecidedView {
             gate: Some(GateView::of(&gate, gate.version())),
             problem: None,
         },
-        Err(error) => {
-            let problem = refused(id, error);
-            DecidedView {
-                id,
-                status: problem.status,
-                gate: None,
-                problem: Some(problem),
-            }
-        }
+        Err(error) => DecidedView::refused(id, refused(id, error)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `agent add|list|show`.
+//! `agent add|list|show|set`.
 
 use dormouse_secrets::SecretName;
 use serde_json::{Value, json};

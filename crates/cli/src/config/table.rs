@@ -360,7 +360,7 @@ pub const TABLE: &[Key] = &[
         "gates.restart",
         Kind::Word(&["keep", "invalidate"]),
         Some("keep"),
-        "what becomes of pending gates of runs that died with their owner, at the next start",
+        "what becomes of pending gates at the next start: they stay, or lose their meaning, on a server those of runs that ended",
     ),
     store(
         "gates.capability_ttl",

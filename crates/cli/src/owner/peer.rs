@@ -3,7 +3,7 @@
 //! A worker has our uid and may have stolen the token: what it cannot change is whose descendant it is. So a peer that
 //! descends from the owner is refused whatever it presents, and so is one whose descent cannot be told.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dormouse_engine::worker::keeper::MARKER;
 
@@ -35,28 +35,35 @@ pub fn judge(uid: u32, pid: Option<i32>) -> Verdict {
     let us = rustix::process::getpid().as_raw_nonzero().get();
     match pid {
         Some(pid) if pid == us => Verdict::Admitted,
-        Some(pid) => descent(pid, us, &|pid| parent_of(Path::new("/proc"), pid)),
+        Some(pid) => descent(pid, us, &|pid| parent_of(&process(pid))),
         None => Verdict::Untraceable,
     }
 }
 
 /// Whether this process is a run's, of whatever store: a keeper is among those it descends from. A worker cannot change that,
-/// whatever it takes out of its environment: what it leaves behind becomes its keeper's child. Where descent cannot be told,
-/// nobody is.
+/// whatever it takes out of its environment: what it leaves behind becomes its keeper's child. Whose descent cannot be told on
+/// a system that tells it is one too.
 #[must_use]
 pub fn is_below_a_keeper() -> bool {
-    let proc = Path::new("/proc");
-    let us = rustix::process::getpid().as_raw_nonzero().get();
-    let ancestors = std::iter::successors(parent_of(proc, us), |pid| parent_of(proc, *pid));
+    // By this name procfs answers in the terms of its own namespace, also for who has numbers of its own.
+    let first = parent_of(Path::new("/proc/self"));
+    if first.is_none() {
+        return cfg!(target_os = "linux");
+    }
+    let ancestors = std::iter::successors(first, |pid| parent_of(&process(*pid)));
     ancestors
         .take(ANCESTORS_MAX)
         .take_while(|pid| *pid > 0)
-        .any(|pid| is_keeper(proc, pid))
+        .any(|pid| is_keeper(&process(pid)))
+}
+
+fn process(pid: i32) -> PathBuf {
+    Path::new("/proc").join(pid.to_string())
 }
 
 /// Whether a process was started as a keeper: what it was started with is shown to everybody.
-fn is_keeper(proc: &Path, pid: i32) -> bool {
-    let line = std::fs::read(proc.join(pid.to_string()).join("cmdline")).unwrap_or_default();
+fn is_keeper(process: &Path) -> bool {
+    let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
     line.split(|byte| *byte == 0).nth(1) == Some(MARKER.as_bytes())
 }
 
@@ -76,8 +83,8 @@ fn descent(pid: i32, us: i32, parent_of: &dyn Fn(i32) -> Option<i32>) -> Verdict
 }
 
 /// The parent, from `/proc/<pid>/stat`: the second field after the command, which may hold spaces and brackets itself.
-fn parent_of(proc: &Path, pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
+fn parent_of(process: &Path) -> Option<i32> {
+    let stat = std::fs::read_to_string(process.join("stat")).ok()?;
     let (_, after_command) = stat.rsplit_once(')')?;
     after_command.split_ascii_whitespace().nth(1)?.parse().ok()
 }
@@ -126,6 +133,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("7")).unwrap();
         std::fs::write(folder.path().join("7/stat"), "7 (a) b (c) S 42 7 7 0").unwrap();
-        assert_eq!(parent_of(folder.path(), 7), Some(42));
+        assert_eq!(parent_of(&folder.path().join("7")), Some(42));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dormouse_engine::gate::{GateOptions, Modes, Restart, Timeout};
+use dormouse_engine::gate::{GateOptions, Modes, Restart, Timeout, mode_of};
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::session::{SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
@@ -12,7 +12,7 @@ use dormouse_engine::worker::isolation::Policy;
 use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Principal, Random, SystemClock};
 use dormouse_filesystem::capability::Reach;
 use dormouse_filesystem::{Backend, Namespace, OpenError, OpenOptions, Requirements, StoreUrl, System};
-use dormouse_state::{Mode, OnTimeout};
+use dormouse_state::OnTimeout;
 
 use crate::api::FormatsView;
 use crate::config::rules as rules_of;
@@ -88,7 +88,8 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
     let rules = rules_of(rules).expect("values are checked when they are set");
     let modes = Modes::new(rules, config.text("gates.allow_open") == Some("true"));
     let modes = modes.expect("values are checked when they are set");
-    let mode = mode(config.text("gates.mode").unwrap_or_default());
+    let mode = mode_of(config.text("gates.mode").unwrap_or_default());
+    let mode = mode.expect("values are checked when they are set");
     modes.may_be_set(mode).map_err(|_| {
         Problem::new(Code::Config, "gates.mode: open needs gates.allow_open")
             .hint("set gates.allow_open to true, or gates.mode to another")
@@ -120,15 +121,6 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
         janitor_every: time("janitor.every"),
         ..EngineOptions::default()
     })
-}
-
-fn mode(word: &str) -> Mode {
-    match word {
-        "deny" => Mode::Deny,
-        "rules" => Mode::Rules,
-        "open" => Mode::Open,
-        _ => Mode::Ask,
-    }
 }
 
 fn whole(number: u64) -> usize {

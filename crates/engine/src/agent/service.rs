@@ -85,7 +85,8 @@ impl Agents {
         }
     }
 
-    /// Sets an agent's configuration. The same again changes nothing.
+    /// Changes an agent's configuration, as it is when the change is written: of two changes at once none undoes the other. One
+    /// that changes nothing writes nothing.
     ///
     /// # Errors
     /// `NotFound`, `AgentDeleting`, `Invalid` for a concurrency of 0.
@@ -93,18 +94,16 @@ impl Agents {
         &self,
         by: &Principal,
         name: &AgentName,
-        config: AgentConfig,
+        change: impl Fn(&mut AgentConfig) + Sync,
     ) -> Result<Agent, CommandError> {
-        check(&config)?;
-        let config_digest = config.digest();
-        let change = Change::AgentConfigured {
-            config_digest: config_digest.clone(),
-        };
-        let set = move |agent: &mut Agent| {
-            agent.config = config.clone();
+        let set = |agent: &mut Agent| {
+            change(&mut agent.config);
+            check(&agent.config)?;
+            let config_digest = agent.config.digest();
             agent.config_digest.clone_from(&config_digest);
+            Ok(Change::AgentConfigured { config_digest })
         };
-        self.change(by, name, AgentEvent::Configure, &set, &change).await
+        self.change(by, name, AgentEvent::Configure, &set).await
     }
 
     /// Lets an agent claim and fire nothing. Runs in progress finish.
@@ -118,11 +117,12 @@ impl Agents {
         reason: Option<Scrubbed>,
     ) -> Result<Agent, CommandError> {
         let reason = reason.map(|reason| reason.truncate_to(REASON_MAX));
-        let change = Change::AgentPaused {
-            reason: reason.clone(),
+        let set = |agent: &mut Agent| {
+            agent.paused_reason.clone_from(&reason);
+            let reason = reason.clone();
+            Ok(Change::AgentPaused { reason })
         };
-        let set = move |agent: &mut Agent| agent.paused_reason.clone_from(&reason);
-        self.change(by, name, AgentEvent::Pause, &set, &change).await
+        self.change(by, name, AgentEvent::Pause, &set).await
     }
 
     /// Lets it claim and fire again.
@@ -130,9 +130,11 @@ impl Agents {
     /// # Errors
     /// `NotFound`, `AgentDeleting`.
     pub async fn resume(&self, by: &Principal, name: &AgentName) -> Result<Agent, CommandError> {
-        let set = |agent: &mut Agent| agent.paused_reason = None;
-        self.change(by, name, AgentEvent::Resume, &set, &Change::AgentResumed {})
-            .await
+        let set = |agent: &mut Agent| {
+            agent.paused_reason = None;
+            Ok(Change::AgentResumed {})
+        };
+        self.change(by, name, AgentEvent::Resume, &set).await
     }
 
     async fn change(
@@ -140,8 +142,7 @@ impl Agents {
         by: &Principal,
         name: &AgentName,
         event: AgentEvent,
-        set: &(dyn Fn(&mut Agent) + Sync),
-        change: &Change,
+        set: &(dyn Fn(&mut Agent) -> Result<Change, CommandError> + Sync),
     ) -> Result<Agent, CommandError> {
         let done = self.core.command(by, |mut draft| async move {
             let Some(read) = self.rows.get(name).await? else {
@@ -157,13 +158,13 @@ impl Agents {
                 state,
                 ..Agent::clone(&read)
             };
-            set(&mut agent);
+            let change = set(&mut agent)?;
             if agent == *read {
                 return Ok(Verdict::Nothing(agent));
             }
             (agent.updated_at, agent.op) = (draft.now(), draft.op());
             self.rows.stage_replace(draft.batch(), &read, &agent).await?;
-            draft.tell(&agent.about(), change)?;
+            draft.tell(&agent.about(), &change)?;
             Ok(Verdict::Commit(draft, agent))
         });
         Ok(done.await?.answer)

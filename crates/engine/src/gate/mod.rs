@@ -41,7 +41,7 @@ pub(crate) use follow::{end_asked_by, follow_run};
 pub use grant::{GrantIndex, StandingGrant};
 pub use key::{GateKey, GateKeyIndex, InvalidKey, KeyId};
 pub use list::{GateCursor, GateFilter, GatePage};
-pub use mode::{Enforcement, Modes, Rule, RuleEffect, mode_word};
+pub use mode::{Enforcement, Modes, Rule, RuleEffect, mode_of, mode_word};
 pub use new::{NewGate, SeenIn};
 pub use open::{Opened, OpenedHow};
 pub use options::GateOptions;

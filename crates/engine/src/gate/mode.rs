@@ -172,6 +172,15 @@ pub fn mode_word(mode: Mode) -> &'static str {
     }
 }
 
+/// The mode of a word.
+#[must_use]
+pub fn mode_of(word: &str) -> Option<Mode> {
+    MODES.into_iter().find(|mode| mode_word(*mode) == word)
+}
+
+/// Every mode, strictest first but for the one that asks nobody.
+const MODES: [Mode; 4] = [Mode::Deny, Mode::Ask, Mode::Rules, Mode::Open];
+
 /// Tells the session that a call was denied by its mode or a rule.
 pub(super) async fn deny(
     core: &Core,

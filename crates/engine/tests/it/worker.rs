@@ -254,7 +254,9 @@ async fn work_in_silence_shows_as_processor_time() {
 #[tokio::test]
 async fn a_wall_lets_a_worker_reach_its_own_folders_only() {
     let Offered::Landlock { abi } = isolation::offered() else {
-        eprintln!("this kernel has no Landlock: nothing to see");
+        let must_be = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(!must_be, "this kernel has no Landlock, and CI=true");
+        eprintln!("SKIPPED: this kernel has no Landlock");
         return;
     };
     let bed = Bed::new();

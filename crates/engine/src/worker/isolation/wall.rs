@@ -47,7 +47,7 @@ impl WallSpec {
     /// # Errors
     /// The first path that does.
     pub fn check(&self) -> Result<(), IsolationConflict> {
-        let (own, closed) = (resolved(&self.write), resolved(&self.closed));
+        let (own, closed) = (resolved(&self.write), resolved_or_to_be(&self.closed));
         for path in self.more_read.iter().chain(&self.more_write) {
             let Ok(found) = path.canonicalize() else { continue };
             if own.iter().any(|own| found.starts_with(own)) {
@@ -78,7 +78,7 @@ impl Wall {
     /// The wall round a program. Blocks to resolve links.
     #[must_use]
     pub fn round(program: &Path, spec: &WallSpec) -> Self {
-        let closed = resolved(&spec.closed);
+        let closed = resolved_or_to_be(&spec.closed);
         let system = READ
             .iter()
             .map(Path::new)
@@ -106,6 +106,17 @@ impl Wall {
 
 fn resolved(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().filter_map(|path| path.canonicalize().ok()).collect()
+}
+
+/// The same, where what is not there yet is where it will be: a key may be made while a worker runs.
+fn resolved_or_to_be(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let to_be = |path: &PathBuf| {
+        path.ancestors().find_map(|there| {
+            let rest = path.strip_prefix(there).ok()?;
+            Some(there.canonicalize().ok()?.join(rest))
+        })
+    };
+    paths.iter().filter_map(to_be).collect()
 }
 
 /// A gate of every worker, without what stays closed: the kernel can only add, so where something in a folder stays
@@ -177,13 +188,19 @@ mod tests {
     /// A home with what stays closed, the own workspace in it, and something else.
     fn home() -> (tempfile::TempDir, WallSpec) {
         let home = tempfile::tempdir().unwrap();
-        for folder in ["data/workspaces/a", "data/workspaces/b", "data/store", "other"] {
+        for folder in [
+            "data/workspaces/a",
+            "data/workspaces/b",
+            "data/store",
+            "config",
+            "other",
+        ] {
             std::fs::create_dir_all(home.path().join(folder)).unwrap();
         }
         let at = |path: &str| home.path().join(path);
         let spec = WallSpec {
             write: vec![at("data/workspaces/a")],
-            closed: vec![at("data/workspaces"), at("data/store")],
+            closed: vec![at("data/workspaces"), at("data/store"), at("config/secrets.key")],
             ..WallSpec::default()
         };
         (home, spec)
@@ -199,6 +216,7 @@ mod tests {
             ("not there", false),
             ("data/workspaces/b", true),
             ("data/store", true),
+            ("config", true),
             ("data", true),
             ("", true),
             ("link", true),
@@ -223,11 +241,11 @@ mod tests {
         let (home, spec) = home();
         std::os::unix::fs::symlink("/", home.path().join("data/everything")).unwrap();
         std::fs::write(home.path().join("data/file"), "").unwrap();
-        let mut gates = open_but(home.path(), &resolved(&spec.closed));
+        let mut gates = open_but(home.path(), &resolved_or_to_be(&spec.closed));
         gates.sort();
         let home = home.path().canonicalize().unwrap();
         assert_eq!(gates, [home.join("data/file"), home.join("other")]);
         assert_eq!(open_but(&home, &[]), std::slice::from_ref(&home));
-        assert!(open_but(&home.join("data/store/x"), &resolved(&spec.closed)).is_empty());
+        assert!(open_but(&home.join("data/store/x"), &resolved_or_to_be(&spec.closed)).is_empty());
     }
 }

@@ -3,13 +3,14 @@
 use dormouse_engine::agent::{AgentConfig, AgentState};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::{CommandError, run::ClaimOptions};
-use dormouse_secrets::Scrubbed;
+use dormouse_secrets::{Scrubbed, SecretName};
 
 use super::house::{House, name, operator};
 
 super::on_every_store! {
     an_agent_is_made_once;
     a_change_that_changes_nothing_writes_nothing;
+    of_two_changes_at_once_none_undoes_the_other;
     a_paused_agent_gets_tasks_and_claims_none;
     agents_are_listed_by_name;
     a_missing_agent_is_named;
@@ -33,24 +34,29 @@ async fn a_change_that_changes_nothing_writes_nothing(house: House) {
     let alice = house.agent("alice").await;
     let agents = &house.tenant.agents;
     let before = agents.get(&alice).await.unwrap();
-    agents
-        .configure(&operator(), &alice, AgentConfig::default())
-        .await
-        .unwrap();
+    agents.configure(&operator(), &alice, |_| {}).await.unwrap();
     agents.resume(&operator(), &alice).await.unwrap();
     assert_eq!(agents.get(&alice).await.unwrap(), before);
 
-    let twice = AgentConfig {
-        concurrency: 2,
-        ..AgentConfig::default()
-    };
-    agents.configure(&operator(), &alice, twice).await.unwrap();
-    let none = AgentConfig {
-        concurrency: 0,
-        ..AgentConfig::default()
-    };
-    agents.configure(&operator(), &alice, none).await.unwrap_err();
+    let of = |concurrency| move |config: &mut AgentConfig| config.concurrency = concurrency;
+    agents.configure(&operator(), &alice, of(2)).await.unwrap();
+    agents.configure(&operator(), &alice, of(0)).await.unwrap_err();
     assert_eq!(house.event_types().await, ["agent.created", "agent.configured"]);
+}
+
+async fn of_two_changes_at_once_none_undoes_the_other(house: House) {
+    let alice = house.agent("alice").await;
+    let agents = &house.tenant.agents;
+    let by = operator();
+    let (concurrent, secret) = tokio::join!(
+        agents.configure(&by, &alice, |config| config.concurrency = 3),
+        agents.configure(&by, &alice, |config| config.secrets =
+            vec![SecretName::parse("GH_TOKEN").unwrap()]),
+    );
+    concurrent.unwrap();
+    secret.unwrap();
+    let config = agents.get(&alice).await.unwrap().config.clone();
+    assert_eq!((config.concurrency, config.secrets.len()), (3, 1));
 }
 
 async fn a_paused_agent_gets_tasks_and_claims_none(house: House) {
