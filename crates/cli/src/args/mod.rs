@@ -1,10 +1,13 @@
 //! The command line, parsed once.
 
+mod agent;
 mod gate;
 mod help;
 mod refusal;
 mod secret;
+mod session;
 mod spec;
+mod task;
 mod value;
 
 use std::ffi::OsString;
@@ -14,11 +17,14 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use dormouse_engine::AgentName;
 use dormouse_engine::run::OutcomeKind;
 
+pub use agent::Agent;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
 pub use secret::{Secret, SecretSet, Which};
+pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
+pub use task::{Task, TaskAdd};
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 
 use crate::client::Server;
@@ -203,68 +209,6 @@ pub struct Run {
     pub command: Vec<String>,
 }
 
-/// `task …`.
-#[derive(Debug, Subcommand)]
-pub enum Task {
-    /// Add a task that runs a command
-    #[command(after_help = help::task_add())]
-    Add(TaskAdd),
-    /// List tasks
-    #[command(after_help = help::task_list())]
-    List {
-        /// Only those of this agent
-        #[arg(long, value_name = "NAME")]
-        agent: Option<AgentName>,
-        /// Only those in this state
-        #[arg(long, value_name = "STATE", value_parser = value::task_state)]
-        state: Option<String>,
-        /// Which page.
-        #[command(flatten)]
-        page: Page,
-    },
-    /// Show one task
-    #[command(after_help = help::task_show())]
-    Show {
-        /// The task, or the first 8 digits of its id or more
-        #[arg(value_name = "TASK", value_parser = value::task)]
-        id: String,
-    },
-    /// Cancel a task, and the run that is at it
-    #[command(after_help = help::task_cancel())]
-    Cancel {
-        /// The task
-        #[arg(value_name = "TASK", value_parser = value::task)]
-        id: String,
-        /// Kill the worker at once, without grace
-        #[arg(long)]
-        kill: bool,
-    },
-    /// Make a task that ended badly ready again
-    #[command(after_help = help::task_retry())]
-    Retry {
-        /// The task
-        #[arg(value_name = "TASK", value_parser = value::task)]
-        id: String,
-    },
-}
-
-/// `task add`.
-#[derive(Debug, Args)]
-pub struct TaskAdd {
-    /// Whose task it is
-    #[arg(short, long, value_name = "NAME")]
-    pub agent: AgentName,
-    /// What it is called; the command if nothing is said
-    #[arg(short, long, value_name = "TEXT")]
-    pub title: Option<String>,
-    /// Clocks and surroundings of the worker.
-    #[command(flatten)]
-    pub surroundings: Surroundings,
-    /// The command and its arguments; no shell is added
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
-}
-
 /// `runs …`.
 #[derive(Debug, Subcommand)]
 pub enum Runs {
@@ -308,91 +252,6 @@ pub struct Logs {
     /// Print the bytes as they were; never to a terminal
     #[arg(long)]
     pub raw: bool,
-}
-
-/// `session …`.
-#[derive(Debug, Subcommand)]
-pub enum Session {
-    /// List sessions, oldest first
-    #[command(after_help = help::session_list())]
-    List {
-        /// Only those of this agent
-        #[arg(long, value_name = "NAME")]
-        agent: Option<AgentName>,
-        /// Which page.
-        #[command(flatten)]
-        page: Page,
-    },
-    /// Show one session: its state, its turn, what it waits for
-    #[command(after_help = help::session_show())]
-    Show {
-        /// The session, or the first 8 digits of its id or more
-        #[arg(value_name = "SESSION", value_parser = value::session)]
-        id: String,
-    },
-    /// End a session for good: its gates go, and the run that is at it is stopped
-    #[command(after_help = help::session_end())]
-    End {
-        /// The session
-        #[arg(value_name = "SESSION", value_parser = value::session)]
-        id: String,
-    },
-    /// Begin the next life of a session that has ended
-    #[command(after_help = help::session_reopen())]
-    Reopen {
-        /// The session
-        #[arg(value_name = "SESSION", value_parser = value::session)]
-        id: String,
-    },
-    /// Set under which rule the calls of a session are made, from now on
-    ///
-    /// ask: a person is asked about each. deny: none is made. rules: as gates.rules says. open: all are made, where
-    /// gates.allow_open allows that.
-    #[command(after_help = help::session_set())]
-    Set {
-        /// The session
-        #[arg(value_name = "SESSION", value_parser = value::session)]
-        id: String,
-        /// The rule
-        #[arg(value_name = "mode=MODE", value_parser = value::mode)]
-        mode: NewMode,
-    },
-}
-
-/// `agent …`.
-#[derive(Debug, Subcommand)]
-pub enum Agent {
-    /// Make an agent
-    #[command(after_help = help::agent_add())]
-    Add {
-        /// Its name: a-z 0-9 _ - .
-        #[arg(value_name = "NAME")]
-        name: AgentName,
-    },
-    /// List agents
-    #[command(after_help = help::agent_list())]
-    List {
-        /// Which page.
-        #[command(flatten)]
-        page: Page,
-    },
-    /// Change what is set of an agent
-    #[command(after_help = help::agent_set())]
-    Set {
-        /// Its name
-        #[arg(value_name = "NAME")]
-        name: AgentName,
-        /// concurrency=N, secrets=NAME,… (empty: all it sees), scrub.formats=strict|own_only|off (empty: as the settings say)
-        #[arg(value_name = "KEY=VALUE", required = true, value_parser = value::agent_setting)]
-        settings: Vec<AgentSetting>,
-    },
-    /// Show one agent
-    #[command(after_help = help::agent_show())]
-    Show {
-        /// Its name
-        #[arg(value_name = "NAME")]
-        name: AgentName,
-    },
 }
 
 /// `events …`.

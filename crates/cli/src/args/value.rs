@@ -12,7 +12,8 @@ use dormouse_engine::{GateId, PrefixedId, RunId, SessionId, TaskId};
 use dormouse_secrets::{SecretCategory, SecretName};
 
 use crate::api::FormatsView;
-use crate::config::table::{CLOCK, EXPIRES, GRACE, MODES};
+use crate::config::bounds::{CLOCK, EXPIRES, GRACE};
+use crate::config::table::MODES;
 use crate::duration;
 use crate::endpoint::Expires;
 use crate::nearest::nearest;

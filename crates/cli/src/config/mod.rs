@@ -1,5 +1,6 @@
 //! Settings: read once at start, from the environment, a project's file, the user's file and the defaults, in that order.
 
+pub mod bounds;
 mod check;
 mod file;
 pub mod table;

@@ -1,10 +1,11 @@
 //! The one table of settings: files, environment, `config` and the help texts are made from it.
 
-use std::time::Duration;
-
-use dormouse_engine::command;
 use dormouse_engine::worker::isolation::Policy;
 
+use super::bounds::{
+    AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, CLOCK, COMMIT, EXPIRES, GRACE, HOUSEKEEPING, NOTIFY, RESERVE,
+    SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
+};
 use crate::bytes;
 use crate::duration::Bounds;
 
@@ -63,84 +64,8 @@ pub struct Key {
     pub about: &'static str,
 }
 
-/// The clocks of a run.
-pub const CLOCK: Bounds = Bounds {
-    min: command::CLOCK_MIN,
-    max: command::CLOCK_MAX,
-};
-/// For how long a gate can be decided.
-pub const EXPIRES: Bounds = Bounds {
-    min: dormouse_engine::limits::GATE_TIMEOUT_MIN,
-    max: dormouse_engine::limits::GATE_TIMEOUT_MAX,
-};
-/// From the cooperative stop to the kill.
-pub const GRACE: Bounds = Bounds {
-    min: Duration::ZERO,
-    max: command::GRACE_MAX,
-};
-/// How long a command waits for an owner or an answer.
-const WAIT: Bounds = Bounds {
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(3600),
-};
-
-/// For how long the end of a turn is news.
-const AUTO_IDLE: Bounds = Bounds {
-    min: dormouse_state::AUTO_IDLE_MIN,
-    max: dormouse_state::AUTO_IDLE_MAX,
-};
-/// What happens every now and then while a session is at work.
-const AT_WORK: Bounds = Bounds {
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(60),
-};
-/// How long an approval can be used.
-const CAPABILITY_TTL: Bounds = Bounds {
-    min: Duration::from_secs(1),
-    max: Duration::from_secs(7 * 24 * 60 * 60),
-};
-/// What the janitor measures.
-const HOUSEKEEPING: Bounds = Bounds {
-    min: Duration::from_secs(60),
-    max: Duration::from_secs(3650 * 24 * 60 * 60),
-};
 /// The rules that calls are made under, strictest first.
 pub const MODES: &[&str] = &["deny", "ask", "rules", "open"];
-
-const MIB: u64 = 1 << 20;
-/// The index in memory.
-const CACHE: bytes::Bounds = bytes::Bounds {
-    min: MIB,
-    max: 64 << 30,
-};
-/// A segment of the log.
-const SEGMENT: bytes::Bounds = bytes::Bounds {
-    min: MIB,
-    max: 1 << 30,
-};
-/// What is kept of the disk.
-const RESERVE: bytes::Bounds = bytes::Bounds {
-    min: MIB,
-    max: 1 << 40,
-};
-/// A commit, less than the 15 s that an update may take.
-const COMMIT: Bounds = Bounds {
-    min: Duration::from_millis(100),
-    max: Duration::from_millis(14_999),
-};
-/// What is waited for within a commit.
-const WITHIN_COMMIT: Bounds = Bounds {
-    min: Duration::from_millis(1),
-    max: Duration::from_millis(14_998),
-};
-const NOTIFY: Bounds = Bounds {
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(10),
-};
-const TOMBSTONES: Bounds = Bounds {
-    min: Duration::from_secs(60),
-    max: Duration::from_secs(365 * 24 * 60 * 60),
-};
 
 /// A setting of the store, which a project does not choose.
 const fn store(path: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
