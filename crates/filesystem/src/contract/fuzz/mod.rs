@@ -13,6 +13,7 @@ mod input;
 mod keys;
 mod operations;
 mod paths;
+mod replay;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod segments;
 
@@ -24,6 +25,7 @@ pub(crate) use self::input::Input;
 pub use self::keys::keys;
 pub use self::operations::operations;
 pub use self::paths::paths;
+pub use self::replay::replay;
 #[cfg(any(feature = "sled", feature = "local"))]
 pub use self::segments::segments;
 #[cfg(feature = "local")]
