@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the record store beside the physical limit of the same machine, in the same run.
+//! `cargo xtask bench`: record store and secrets beside the physical limit of the same machine, in the same run.
 //!
 //! A private PostgreSQL server stands beside it; without its programs those figures are left out, and said.
 
@@ -16,7 +16,8 @@ pub(crate) struct Options {
     /// Which figures; all without it
     #[arg(value_enum)]
     suite: Option<Suite>,
-    /// Sections of it; all without any: own slow lanes reads million postgres hints portable files
+    /// Sections of it; all without any. Of the store: own slow lanes reads million postgres hints portable files. Of the
+    /// secrets: scrub verbs many unlock rekey
     sections: Vec<String>,
     /// Less of everything, to see that it runs; its figures say little
     #[arg(long, conflicts_with = "write")]
@@ -37,6 +38,26 @@ pub(crate) struct Options {
 enum Suite {
     /// The record store: filesystem.md section 17
     Store,
+    /// Sealing, lending and scrubbing: secrets.md section 16
+    Secrets,
+}
+
+impl Suite {
+    /// Of the bench, and of its part of the page.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Secrets => "secrets",
+        }
+    }
+
+    /// The packages it is held against, or built on.
+    fn peers(self) -> &'static [&'static str] {
+        match self {
+            Self::Store => &["redb", "rusqlite", "fjall", "sled", "tokio-postgres"],
+            Self::Secrets => &["aho-corasick", "argon2", "chacha20poly1305"],
+        }
+    }
 }
 
 /// Builds the benches with optimisation and runs them.
@@ -58,16 +79,13 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 const CRITERION: &[&str] = &["bench", "--package", "dormouse-filesystem", "--all-features"];
 
 fn run_suite(suite: Suite, options: &Options) -> bool {
-    let target = match suite {
-        Suite::Store => "store",
-    };
     let mut arguments = vec![
         "bench",
         "--quiet",
         "--package",
         "dormouse-tests",
         "--bench",
-        target,
+        suite.name(),
     ];
     arguments.push("--");
     arguments.extend(options.sections.iter().map(String::as_str));
@@ -78,7 +96,7 @@ fn run_suite(suite: Suite, options: &Options) -> bool {
         arguments.push("--quick");
     }
     let mut command = shell::cargo(&arguments);
-    let server = server(options);
+    let server = server(suite, options);
     if let Some((server, pgbench)) = &server {
         command.env("DORMOUSE_BENCH_POSTGRES", server.url());
         command.env("DORMOUSE_BENCH_PGBENCH", pgbench);
@@ -87,15 +105,18 @@ fn run_suite(suite: Suite, options: &Options) -> bool {
     let programs = server.as_ref().map(|(_, pgbench)| pgbench.as_path());
     ran.is_ok
         && (!options.write
-            || write(&format!(
-                "{}\n\n{}\n",
-                stood_on(options, programs),
-                ran.stdout.join("\n")
-            )))
+            || write(
+                suite,
+                &format!(
+                    "{}\n\n{}\n",
+                    stood_on(suite, options, programs),
+                    ran.stdout.join("\n")
+                ),
+            ))
 }
 
 /// The command, and the versions of what was measured.
-fn stood_on(options: &Options, pgbench: Option<&Path>) -> String {
+fn stood_on(suite: Suite, options: &Options, pgbench: Option<&Path>) -> String {
     let sections: String = options
         .sections
         .iter()
@@ -104,7 +125,8 @@ fn stood_on(options: &Options, pgbench: Option<&Path>) -> String {
     let packages = workspace::metadata()
         .map(|metadata| metadata.packages)
         .unwrap_or_default();
-    let peers = ["redb", "rusqlite", "fjall", "sled", "tokio-postgres"]
+    let peers = suite
+        .peers()
         .iter()
         .filter_map(|name| packages.iter().find(|package| package.name == *name))
         .map(|package| format!("{} {}", package.name, package.version));
@@ -114,7 +136,8 @@ fn stood_on(options: &Options, pgbench: Option<&Path>) -> String {
         .filter_map(version);
     let versions: Vec<String> = tools.chain(peers).collect();
     format!(
-        "`cargo xtask bench store{sections} --write`; {}\n",
+        "`cargo xtask bench {}{sections} --write`; {}\n",
+        suite.name(),
         versions.join(", ")
     )
 }
@@ -127,9 +150,10 @@ fn version(program: &Path) -> Option<String> {
 }
 
 /// A server, where a section needs it and one can be had, and the program that it is measured with.
-fn server(options: &Options) -> Option<(Server, PathBuf)> {
+fn server(suite: Suite, options: &Options) -> Option<(Server, PathBuf)> {
     let needs = |section: &String| ["postgres", "hints"].contains(&section.as_str());
-    if !options.sections.is_empty() && !options.sections.iter().any(needs) {
+    let is_needed = options.sections.is_empty() || options.sections.iter().any(needs);
+    if suite != Suite::Store || !is_needed {
         return None;
     }
     match Server::for_bench() {
@@ -149,16 +173,20 @@ fn server(options: &Options) -> Option<(Server, PathBuf)> {
     }
 }
 
-/// The page that keeps the last run, and the lines between which it does: what explains it stands behind them.
+/// The page that keeps the last run of each suite.
 const PAGE: &str = "docs/BENCHMARKS.md";
-const BEGIN: &str = "<!-- bench: begin -->\n";
-const END: &str = "<!-- bench: end -->\n";
 
-fn write(tables: &str) -> bool {
+/// The lines between which it does: what explains it stands around them.
+fn fences(suite: Suite) -> [String; 2] {
+    ["begin", "end"].map(|which| format!("<!-- bench {}: {which} -->\n", suite.name()))
+}
+
+fn write(suite: Suite, tables: &str) -> bool {
     let path = workspace::root().join(PAGE);
+    let [begin, end] = fences(suite);
     let written = std::fs::read_to_string(&path)
         .map_err(|error| error.to_string())
-        .and_then(|page| put_between(&page, tables).ok_or_else(|| format!("no line {BEGIN}")))
+        .and_then(|page| put_between(&page, [&begin, &end], tables).ok_or_else(|| format!("no line {begin}")))
         .and_then(|page| std::fs::write(&path, page).map_err(|error| error.to_string()));
     if let Err(error) = &written {
         eprintln!("error: {PAGE}: {error}");
@@ -167,10 +195,10 @@ fn write(tables: &str) -> bool {
 }
 
 /// The page with this between its two lines, in place of what was there.
-fn put_between(page: &str, table: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+fn put_between(page: &str, [begin, end]: [&str; 2], table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}{table}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -179,9 +207,19 @@ mod tests {
 
     #[test]
     fn a_table_takes_the_place_of_the_one_before() {
-        let page = format!("a\n{BEGIN}old\n{END}b\n");
-        let new = put_between(&page, "new").unwrap();
-        assert_eq!(new, format!("a\n{BEGIN}new{END}b\n"));
-        assert_eq!(put_between("no such lines", "new"), None);
+        let [begin, end] = fences(Suite::Store);
+        let page = format!("a\n{begin}old\n{end}b\n");
+        let new = put_between(&page, [&begin, &end], "new").unwrap();
+        assert_eq!(new, format!("a\n{begin}new{end}b\n"));
+        assert_eq!(put_between("no such lines", [&begin, &end], "new"), None);
+    }
+
+    #[test]
+    fn the_page_has_a_place_for_every_suite() {
+        let page = std::fs::read_to_string(workspace::root().join(PAGE)).unwrap();
+        for suite in Suite::value_variants() {
+            let [begin, end] = fences(*suite);
+            assert!(put_between(&page, [&begin, &end], "").is_some(), "{begin}");
+        }
     }
 }

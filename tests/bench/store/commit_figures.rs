@@ -1,10 +1,8 @@
 //! What durable commits are held against: filesystem.md section 17, each target the stricter one of page and plan.
+use dormouse_tests::measure::{Figure, Samples, Series, Target};
 
 use crate::commits::TASKS;
 use crate::disk::Disk;
-use crate::figure::{Figure, Target};
-use crate::samples::Samples;
-use crate::series::Series;
 
 const RATE: &str = "commits/s";
 const MILLISECONDS: &str = "ms";

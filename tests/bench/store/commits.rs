@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::{Memory, RecordStore, Store};
+use dormouse_tests::measure::{Figure, Samples};
 
 use crate::bare_log::BareLog;
 use crate::commit_figures;
 use crate::context::{self, Context};
 use crate::disk::Disk;
-use crate::figure::Figure;
 use crate::load::{self, Load};
 use crate::peers::{self, Peer};
 use crate::physical::Physical;
-use crate::samples::Samples;
 
 /// How many tasks commit at once.
 pub(crate) const TASKS: [usize; 4] = [1, 8, 64, 256];
@@ -49,7 +48,7 @@ pub(crate) async fn run(context: &Context, disk: Disk) -> Vec<Figure> {
         eprintln!("  round {round} of {}", context.rounds);
         for tasks in TASKS {
             for (name, load) in measure(context, disk, &mut subjects, tasks).await {
-                samples.push_load(&format!("{name} {tasks}"), &load);
+                load::push(&mut samples, &format!("{name} {tasks}"), &load);
             }
         }
         measure_batches(&*subjects.sled, &mut samples).await;

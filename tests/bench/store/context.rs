@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dormouse_filesystem::commit_log::FileLayer;
 use dormouse_filesystem::{RecordStore, Sled, SledOptions};
+use dormouse_tests::measure::Heading;
 
 use crate::disk::Disk;
 
@@ -45,36 +46,29 @@ impl Section {
         Self::Files,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Slow => "slow",
-            Self::Lanes => "lanes",
-            Self::Reads => "reads",
-            Self::Million => "million",
-            Self::Postgres => "postgres",
-            Self::Hints => "hints",
-            Self::Portable => "portable",
-            Self::Files => "files",
-        }
+    pub(crate) fn heading(self) -> Heading {
+        let (name, title) = match self {
+            Self::Own => ("own", "Durable commits, the machine's own disk"),
+            Self::Slow => (
+                "slow",
+                "Durable commits, a disk whose flush takes 2 ms (simulated)",
+            ),
+            Self::Lanes => ("lanes", "A quiet lane beside a flooding one"),
+            Self::Reads => ("reads", "Reads"),
+            Self::Million => ("million", "A million records"),
+            Self::Postgres => ("postgres", "PostgreSQL"),
+            Self::Hints => ("hints", "From a commit to its reader"),
+            Self::Portable => ("portable", "Export and import"),
+            Self::Files => ("files", "The local store and workspace folders"),
+        };
+        Heading { name, title }
     }
 
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Own => "Durable commits, the machine's own disk",
-            Self::Slow => "Durable commits, a disk whose flush takes 2 ms (simulated)",
-            Self::Lanes => "A quiet lane beside a flooding one",
-            Self::Reads => "Reads",
-            Self::Million => "A million records",
-            Self::Postgres => "PostgreSQL",
-            Self::Hints => "From a commit to its reader",
-            Self::Portable => "Export and import",
-            Self::Files => "The local store and workspace folders",
-        }
-    }
-
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|section| section.name() == name)
+    pub(crate) fn of(heading: Heading) -> Self {
+        Self::ALL
+            .into_iter()
+            .find(|section| section.heading() == heading)
+            .expect("headings are those of the sections")
     }
 }
 

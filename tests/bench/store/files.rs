@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use dormouse_filesystem::workspace::{Workspace, WorkspaceOptions};
 use dormouse_filesystem::{Local, LocalOptions, RecordStore};
+use dormouse_tests::measure::{Figure, Samples, Target};
 use tokio::time::Instant;
 
 use crate::context::{self, Context};
-use crate::figure::{Figure, Target};
 use crate::load::{self, Load};
-use crate::samples::Samples;
 
 const TASKS: usize = 64;
 const TIME: u64 = 1000;
@@ -31,10 +30,14 @@ pub(crate) async fn run(context: &Context) -> Vec<Figure> {
     let mut samples = Samples::default();
     for _ in 0..context.rounds {
         let time = context.time(TIME);
-        samples.push_load("local", &load::distinct(&local, TASKS, time).await);
-        samples.push_load("files", &replace_files(&plain, TASKS, load::record, time));
-        samples.push_load("workspace", &replace_in(&workspace, time).await);
-        samples.push_load("file", &replace_files(&plain, 1, content, time));
+        load::push(&mut samples, "local", &load::distinct(&local, TASKS, time).await);
+        load::push(
+            &mut samples,
+            "files",
+            &replace_files(&plain, TASKS, load::record, time),
+        );
+        load::push(&mut samples, "workspace", &replace_in(&workspace, time).await);
+        load::push(&mut samples, "file", &replace_files(&plain, 1, content, time));
     }
     let against = |name| Some(("temp, sync, rename, folder sync".to_owned(), samples.of(name)));
     vec![

@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::{Position, Prefix, RecordStore, Stream};
+use dormouse_tests::measure::{Figure, Samples, Series, Target};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::context::{self, Context};
 use crate::disk::Disk;
-use crate::figure::{Figure, Target};
 use crate::load::{self, Load};
 use crate::postgres::{self, Server};
-use crate::samples::Samples;
-use crate::series::Series;
 
 const COUNT: usize = 200;
 /// The default of a store on a server.

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::{Lane, RecordStore, Segment};
+use dormouse_tests::measure::{Figure, Samples, Target};
 
 use crate::context::{self, Context};
 use crate::disk::Disk;
-use crate::figure::{Figure, Target};
 use crate::load::{self, Load};
-use crate::samples::Samples;
 
 /// Commits of the flood that wait at any moment: nearly the whole queue.
 const FLOOD: usize = 4000;
@@ -25,8 +24,8 @@ pub(crate) async fn run(context: &Context) -> Vec<Figure> {
         let mut samples = Samples::default();
         for _ in 0..context.rounds {
             let time = context.time(TIME);
-            samples.push_load("unloaded", &quiet(&store, time).await);
-            samples.push_load("beside", &beside_a_flood(&store, time).await);
+            load::push(&mut samples, "unloaded", &quiet(&store, time).await);
+            load::push(&mut samples, "beside", &beside_a_flood(&store, time).await);
         }
         figures.push(Figure {
             name: format!("sled, {name}, p99 of {QUIET} tasks beside a lane with {FLOOD} commits waiting"),

@@ -9,6 +9,7 @@ use dormouse_filesystem::{
     Batch, Change, CommitError, Committed, Deadline, Entry, Expected, Key, Lane, RecordKind, RecordStore,
     Retry, Store, Stream, UpdateError, cas_update,
 };
+use dormouse_tests::measure::Samples;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -43,6 +44,13 @@ impl Load {
         self.taken.extend(other.taken);
         self.time += other.time;
     }
+}
+
+/// Commits a second, and the milliseconds within which 99 and 50 of a hundred were acknowledged.
+pub(crate) fn push(samples: &mut Samples, name: &str, load: &Load) {
+    samples.push(name, load.rate());
+    samples.push(format!("{name} p99"), load.within(0.99));
+    samples.push(format!("{name} p50"), load.within(0.5));
 }
 
 /// A record that differs from the last one: a store may see that equal bytes need no write.

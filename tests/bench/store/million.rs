@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::{Deadline, Expected, GET_MANY_MAX, Key, RecordStore};
+use dormouse_tests::measure::{Figure, Samples, Series, Target};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use redb::ReadableDatabase;
@@ -18,12 +19,9 @@ use tokio::time::Instant;
 use crate::child;
 use crate::context::{self, Context};
 use crate::disk::Disk;
-use crate::figure::{Figure, Target};
 use crate::fill;
 use crate::load;
 use crate::physical::RECORD_BYTES;
-use crate::samples::Samples;
-use crate::series::Series;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// The default of a store.

@@ -14,6 +14,13 @@ use crate::load::Load;
 /// The size of a record in every figure.
 pub(crate) const RECORD_BYTES: usize = 300;
 
+/// Flushes of one record a second, into a file of this folder.
+pub(crate) fn flushes(folder: &Path) -> f64 {
+    const TIME: Duration = Duration::from_millis(500);
+    let measured = Physical::prepare(folder, Disk::Own).and_then(|mut disk| disk.measure(1, TIME));
+    measured.expect("the disk can be written").rate()
+}
+
 /// A file that was written before, as a log that fills its segments ahead has it: no flush pays for metadata.
 #[derive(Debug)]
 pub(crate) struct Physical {

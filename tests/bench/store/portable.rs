@@ -4,15 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse_filesystem::{Deadline, Prefix, RecordStore, portable};
+use dormouse_tests::measure::{Figure, Samples, Target};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::context::{self, Context};
 use crate::disk::Disk;
-use crate::figure::{Figure, Target};
 use crate::fill;
-use crate::samples::Samples;
 
 /// Writing a million records takes its time: fewer rounds than elsewhere.
 const ROUNDS_MAX: usize = 3;

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::{Postgres, PostgresOptions, RecordStore, Store};
+use dormouse_tests::measure::{Figure, Samples, Target};
 use tokio::time::Instant;
 
 use crate::commit_figures::tasks;
 use crate::context::{self, Context};
-use crate::figure::{Figure, Target};
 use crate::load;
 use crate::pgbench::{Pgbench, Script};
-use crate::samples::Samples;
 
 /// Names the server, and the program to hold it against: `cargo xtask bench` starts one and finds the other.
 const URL: &str = "DORMOUSE_BENCH_POSTGRES";
@@ -83,13 +82,21 @@ pub(crate) async fn run(context: &Context) -> Vec<Figure> {
         eprintln!("  round {round} of {}", context.rounds);
         for (n, _) in DISTINCT {
             let load = load::distinct(&store, n, time).await;
-            samples.push_load(&format!("distinct {n}"), &load);
+            load::push(&mut samples, &format!("distinct {n}"), &load);
             samples.push(format!("pgbench {n}"), pgbench.rate(Script::Distinct, n, time));
         }
         let combined = Store::new(Arc::clone(&store), 0);
         for (n, _) in HOT {
-            samples.push_load(&format!("hot {n}"), &load::hot_combined(&combined, n, time).await);
-            samples.push_load(&format!("bare {n}"), &load::hot(&store, n, time).await);
+            load::push(
+                &mut samples,
+                &format!("hot {n}"),
+                &load::hot_combined(&combined, n, time).await,
+            );
+            load::push(
+                &mut samples,
+                &format!("bare {n}"),
+                &load::hot(&store, n, time).await,
+            );
             samples.push(format!("pgbench hot {n}"), pgbench.rate(Script::OneRow, n, time));
         }
         samples.push("log", append_in_processes(&server, time));

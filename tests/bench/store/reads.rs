@@ -7,17 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::{Page, Prefix, RecordStore};
+use dormouse_tests::measure::{Figure, Samples, Target};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
 use crate::context::{self, Context};
 use crate::disk::Disk;
-use crate::figure::{Figure, Target};
 use crate::fill;
 use crate::load;
 use crate::physical::RECORD_BYTES;
-use crate::samples::Samples;
 
 const TIME: u64 = 800;
 const FEW: u64 = 1000;

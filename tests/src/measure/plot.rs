@@ -4,8 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::context::Section;
-use crate::figure::{Figure, Target};
+use super::{Figure, Heading, Target};
 
 const ROW: usize = 16;
 const LABELS: usize = 620;
@@ -15,7 +14,7 @@ const WIDTH: usize = LABELS + SCALE + 80;
 const TIMES_MAX: f64 = 10.0;
 
 /// One bar for each figure with a target: to the right of the middle it is met.
-pub(crate) fn of(measured: &[(Section, Vec<Figure>)]) -> String {
+pub(super) fn of(measured: &[(Heading, Vec<Figure>)]) -> String {
     let mut rows = String::new();
     let mut y = 2 * ROW;
     for (section, figures) in measured {
@@ -23,7 +22,7 @@ pub(crate) fn of(measured: &[(Section, Vec<Figure>)]) -> String {
             continue;
         }
         y += ROW;
-        text(&mut rows, 8, y, "font-weight='bold'", section.title());
+        text(&mut rows, 8, y, "font-weight='bold'", section.title);
         for figure in figures {
             if let Some(margin) = margin(figure) {
                 y += ROW;

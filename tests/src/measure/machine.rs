@@ -1,18 +1,14 @@
 //! What it was measured on.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::context::Context;
-use crate::disk::Disk;
-use crate::physical::Physical;
-use crate::series::short;
+use super::series::short;
 
 /// A machine and the disk of a folder.
 #[derive(Debug, Clone)]
-pub(crate) struct Machine {
+pub struct Machine {
     processor: String,
     cores: usize,
     system: String,
@@ -22,17 +18,21 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn of(context: &Context) -> Self {
+    /// This one: the disk of this folder, which flushes so many times a second.
+    #[must_use]
+    pub fn of(folder: &Path, flushes: f64) -> Self {
         Self {
             processor: processor(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             system: system(),
-            filesystem: filesystem(&context.folder),
-            flushes: flushes(&context.folder),
+            filesystem: filesystem(folder),
+            flushes,
         }
     }
 
-    pub(crate) fn to_json(&self) -> Value {
+    /// As one object.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
         let Self {
             processor,
             cores,
@@ -60,12 +60,6 @@ impl std::fmt::Display for Machine {
             short(*flushes)
         )
     }
-}
-
-fn flushes(folder: &Path) -> f64 {
-    const TIME: Duration = Duration::from_millis(500);
-    let measured = Physical::prepare(folder, Disk::Own).and_then(|mut disk| disk.measure(1, TIME));
-    measured.expect("the disk can be written").rate()
 }
 
 fn processor() -> String {

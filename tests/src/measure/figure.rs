@@ -2,20 +2,21 @@
 
 use serde_json::json;
 
-use crate::context::Section;
-use crate::machine::Machine;
-use crate::series::{Series, short};
+use super::series::{Series, short};
+use super::{Heading, Machine};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
+    /// For people.
     Table,
+    /// For tools: an object a line.
     Json,
 }
 
 /// Which way a ratio has to go.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Target {
+pub enum Target {
     /// Nothing is promised.
     None,
     /// At least this.
@@ -46,17 +47,22 @@ impl std::fmt::Display for Target {
 
 /// What was measured, and what it is held against.
 #[derive(Debug, Clone)]
-pub(crate) struct Figure {
-    pub(crate) name: String,
-    pub(crate) value: Series,
-    pub(crate) unit: &'static str,
-    pub(crate) against: Option<(String, Series)>,
-    pub(crate) target: Target,
+pub struct Figure {
+    /// What it is a figure of.
+    pub name: String,
+    /// What was measured.
+    pub value: Series,
+    /// In which unit.
+    pub unit: &'static str,
+    /// What it is held against, in the same unit.
+    pub against: Option<(String, Series)>,
+    /// What the ratio has to be.
+    pub target: Target,
 }
 
 impl Figure {
     /// Held against nothing.
-    pub(crate) fn alone(name: impl Into<String>, value: Series, unit: &'static str) -> Self {
+    pub fn alone(name: impl Into<String>, value: Series, unit: &'static str) -> Self {
         Self {
             name: name.into(),
             value,
@@ -66,22 +72,26 @@ impl Figure {
         }
     }
 
-    pub(crate) fn ratio(&self) -> Option<f64> {
+    /// The middle of the rounds' ratios.
+    #[must_use]
+    pub fn ratio(&self) -> Option<f64> {
         let (_, against) = self.against.as_ref()?;
         Some(self.value.per(against).median())
     }
 
-    pub(crate) fn is_met(&self) -> Option<bool> {
+    /// Whether the target is met; none where nothing is promised or measured.
+    #[must_use]
+    pub fn is_met(&self) -> Option<bool> {
         self.target.is_met(self.ratio()?)
     }
 
-    fn to_json(&self, section: Section) -> serde_json::Value {
+    fn to_json(&self, section: Heading) -> serde_json::Value {
         let target = match self.target {
             Target::None => None,
             Target::AtLeast(bound) | Target::AtMost(bound) => Some(bound),
         };
         json!({
-            "section": section.name(),
+            "section": section.name,
             "figure": self.name,
             "value": self.value.median(),
             "spread": self.value.spread(),
@@ -96,7 +106,7 @@ impl Figure {
 }
 
 /// What it is measured on: a comment before a table; standard error beside JSON.
-pub(crate) fn print_head(form: Form, machine: &Machine) {
+pub(super) fn print_head(form: Form, machine: &Machine) {
     match form {
         Form::Table => println!("{machine}"),
         Form::Json => eprintln!("{}", machine.to_json()),
@@ -104,7 +114,7 @@ pub(crate) fn print_head(form: Form, machine: &Machine) {
 }
 
 /// The figures of a section, as soon as they are there: a table for people, or one object a line.
-pub(crate) fn print(form: Form, section: Section, figures: &[Figure]) {
+pub(super) fn print(form: Form, section: Heading, figures: &[Figure]) {
     match form {
         Form::Json => figures
             .iter()
@@ -114,19 +124,17 @@ pub(crate) fn print(form: Form, section: Section, figures: &[Figure]) {
 }
 
 /// What the columns are; said once.
-pub(crate) fn legend(rounds: usize) -> String {
-    format!(
-        "records of 300 B; medians of {rounds} rounds, ± half of the spread; ratios are of the same round"
-    )
+pub(super) fn legend(rounds: usize) -> String {
+    format!("medians of {rounds} rounds, ± half of the spread; ratios are of the same round")
 }
 
 /// The table of a section, under its title.
-pub(crate) fn table(section: Section, figures: &[Figure]) -> String {
+pub(super) fn table(section: Heading, figures: &[Figure]) -> String {
     let rows: String = figures.iter().map(row).collect();
     format!(
         "\n#### {}\n\n| figure | value | held against | its value | ratio | target | met |\n\
          |---|---|---|---|---|---|---|\n{rows}",
-        section.title()
+        section.title
     )
 }
 

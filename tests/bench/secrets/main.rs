@@ -1,0 +1,130 @@
+//! `cargo xtask bench secrets [SECTION…]`: the secrets beside what the same machine can do, in the same run.
+//!
+//! Every commit waits for `fdatasync`. What is compared is measured in turns, round by round.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+
+// The spellings of a value are the crate's own affair; aho-corasick alone is to look for the same.
+#[path = "../../../crates/secrets/src/scrub/forms/mod.rs"]
+#[allow(dead_code, reason = "the bench asks for the forms alone")]
+mod forms;
+mod house;
+mod many;
+#[path = "../../../crates/secrets/src/scrub/parts.rs"]
+mod parts;
+mod rekeys;
+mod scrubbing;
+mod texts;
+mod unlocks;
+mod verbs;
+
+#[path = "../../../crates/secrets/src/log_keys.rs"]
+#[allow(dead_code, reason = "the bench asks for the forms alone")]
+mod log_keys;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use dormouse_secrets::VALUE_MIN;
+use dormouse_tests::measure::{Arguments, Figure, Heading, Machine, Report};
+
+const SCRUBBING: Heading = Heading {
+    name: "scrub",
+    title: "Scrubbing, one core",
+};
+const VERBS: Heading = Heading {
+    name: "verbs",
+    title: "Put, lease and use, on sled",
+};
+const MANY: Heading = Heading {
+    name: "many",
+    title: "The set of a run, beside few and many agents",
+};
+const UNLOCKS: Heading = Heading {
+    name: "unlock",
+    title: "Unlocking",
+};
+const REKEYS: Heading = Heading {
+    name: "rekey",
+    title: "Rotating and rekeying",
+};
+const ALL: [Heading; 5] = [SCRUBBING, VERBS, MANY, UNLOCKS, REKEYS];
+
+/// How much is measured, and where.
+#[derive(Debug, Clone)]
+struct Context {
+    /// An empty folder on the disk that is measured.
+    folder: PathBuf,
+    rounds: usize,
+    is_quick: bool,
+}
+
+impl Context {
+    /// So many, or a hundredth of it in a quick run.
+    fn count(&self, count: usize) -> usize {
+        if self.is_quick { count / 100 } else { count }
+    }
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
+    match Arguments::parse(&words, &ALL) {
+        Ok(asked) => runtime.block_on(run(&asked)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+async fn run(asked: &Arguments) {
+    // Below the target folder, and not in a temporary one: that may be memory.
+    let folder = tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .expect("the target folder can be written");
+    let context = Context {
+        folder: folder.path().to_owned(),
+        rounds: asked.rounds(),
+        is_quick: asked.is_quick,
+    };
+    let machine = Machine::of(folder.path(), flushes(folder.path()));
+    let mut report = Report::begin(machine, asked.form, context.rounds, "");
+    for heading in &asked.sections {
+        eprintln!("{}", heading.title);
+        report.section(*heading, measure(&context, *heading).await);
+    }
+    report.keep("secrets", env!("CARGO_TARGET_TMPDIR"));
+}
+
+async fn measure(context: &Context, heading: Heading) -> Vec<Figure> {
+    match heading {
+        SCRUBBING => scrubbing::run(context),
+        VERBS => verbs::run(context).await,
+        MANY => many::run(context).await,
+        UNLOCKS => unlocks::run(context).await,
+        _ => rekeys::run(context).await,
+    }
+}
+
+/// Flushes of 300 bytes a second, into a file that was written before.
+fn flushes(folder: &Path) -> f64 {
+    use std::os::unix::fs::FileExt;
+    const COUNT: u32 = 500;
+    let file = std::fs::File::create(folder.join("flushes")).expect("the folder can be written");
+    file.write_all_at(&vec![0; 300 * COUNT as usize], 0)
+        .and_then(|()| file.sync_all())
+        .expect("the disk has room");
+    let start = tokio::time::Instant::now();
+    for at in 0..COUNT {
+        file.write_all_at(&[1; 300], u64::from(at) * 300)
+            .and_then(|()| file.sync_data())
+            .expect("the disk can be written");
+    }
+    f64::from(COUNT) / start.elapsed().as_secs_f64()
+}
