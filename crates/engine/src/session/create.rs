@@ -33,19 +33,19 @@ pub struct NewSession {
     pub key: Option<String>,
     /// What its provider calls it: that finds the same session too, and begins its next life if it had ended.
     pub external: Option<External>,
-    /// The rule its calls are made under.
-    pub mode: Mode,
+    /// The rule its calls are made under; none for the engine's, `gates.mode`.
+    pub mode: Option<Mode>,
 }
 
 impl NewSession {
-    /// A session of this agent under the default rule, unlike any other.
+    /// A session of this agent under the rule of `gates.mode`, unlike any other.
     #[must_use]
     pub fn new(agent: AgentName) -> Self {
         Self {
             agent,
             key: None,
             external: None,
-            mode: Mode::Ask,
+            mode: None,
         }
     }
 
@@ -195,7 +195,7 @@ async fn staged(
     }
     check_room(core, &new.agent).await?;
     let options = dormouse_state::Options {
-        mode: new.mode,
+        mode: new.mode.unwrap_or(core.sessions.mode),
         ..draft.session_options()
     };
     let row = SessionRow {

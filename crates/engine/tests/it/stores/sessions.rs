@@ -2,16 +2,16 @@
 
 use dormouse_engine::event::Change;
 use dormouse_engine::run::{ClaimOptions, Claimed};
-use dormouse_engine::session::{CreatedHow, External, NewSession};
+use dormouse_engine::session::{CreatedHow, External, NewSession, SessionOptions};
 use dormouse_engine::task::{NewTask, Task};
-use dormouse_engine::{CommandError, PrefixedId, Random, SessionId};
+use dormouse_engine::{CommandError, EngineOptions, PrefixedId, Random, SessionId};
 use dormouse_state::{
     Answer, Command, Completion, EndReason, Event, Evidence, Ignored, Mode, Observed, Position, Rejected,
     Row, SourceId, Step, TodoItem, TodoStatus,
 };
 
 use super::gates::{Asker, try_open};
-use super::house::{House, facts, operator, success};
+use super::house::{House, facts, operator, success, tenant_id};
 
 super::on_every_store! {
     /// SG-40
@@ -136,7 +136,7 @@ async fn a_session_made_twice_with_one_key_is_one_session(house: House) {
     };
     let sessions = &house.tenant.sessions;
     let (by, other) = (operator(), house.neighbour().await);
-    let elsewhere = other.tenant(&super::house::tenant_id()).await.unwrap();
+    let elsewhere = other.tenant(&tenant_id()).await.unwrap();
     let (first, second) = tokio::join!(sessions.create(&by, &new), elsewhere.sessions.create(&by, &new));
     let (first, second) = (first.unwrap(), second.unwrap());
     let again = sessions.create(&by, &new).await.unwrap();
@@ -357,4 +357,27 @@ async fn of_a_hundred_and_fifty_edges_the_newest_hundred_are_served(house: House
     let sequences: Vec<u64> = history.iter().map(|edge| edge.sequence).collect();
     let newest: Vec<u64> = (51..=150).collect();
     assert_eq!(sequences, newest);
+}
+
+#[tokio::test]
+async fn a_session_that_says_no_mode_has_that_of_the_settings() {
+    let house = House::in_memory().await;
+    let alice = house.agent("alice").await;
+    let options = EngineOptions {
+        sessions: SessionOptions {
+            mode: Mode::Deny,
+            ..SessionOptions::default()
+        },
+        ..EngineOptions::default()
+    };
+    let set = house.neighbour_set(options).await;
+    let sessions = set.tenant(&tenant_id()).await.unwrap().sessions;
+    for (said, mode) in [(None, Mode::Deny), (Some(Mode::Rules), Mode::Rules)] {
+        let new = NewSession {
+            mode: said,
+            ..NewSession::new(alice.clone())
+        };
+        let made = sessions.create(&operator(), &new).await.unwrap();
+        assert_eq!(sessions.require(made.session).await.unwrap().state.mode, mode);
+    }
 }
