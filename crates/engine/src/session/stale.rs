@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_filesystem::{Cursor, IndexValue, Query, Records};
+use dormouse_filesystem::{Cursor, IndexValue, Issue, Query, RecordError, Records};
 use dormouse_state::EndReason;
 use jiff::{SignedDuration, Timestamp};
 
@@ -50,8 +50,9 @@ pub(super) async fn close(
         .limit(SESSIONS_STALE_PAGE);
     let page = Records::<SessionRow>::new(&core.space).find(&query).await?;
     let mut closed = StaleClosed {
+        ended: Vec::new(),
+        left: page.issues.into_iter().filter_map(damaged).collect(),
         next: page.next,
-        ..StaleClosed::default()
     };
     for row in page.rows {
         match close_one(core, row.id, silent).await {
@@ -66,6 +67,13 @@ pub(super) async fn close(
     Ok(closed)
 }
 
+/// A session whose row cannot be believed.
+fn damaged(issue: Issue) -> Option<StaleLeft> {
+    let session = issue.id.parse().ok()?;
+    let error = RecordError::Invalid(issue).into();
+    Some(StaleLeft { session, error })
+}
+
 /// The instant after the last sign of life that is too old; none when it is off.
 fn latest(now: Timestamp, silent: Duration) -> Option<Timestamp> {
     let silent = SignedDuration::try_from(silent)
@@ -75,7 +83,11 @@ fn latest(now: Timestamp, silent: Duration) -> Option<Timestamp> {
     until.checked_add(SignedDuration::from_nanos(1)).ok()
 }
 
+/// Whether it was ended. One with a driver in this process is not silent: the driver may have heard what is in no row yet.
 async fn close_one(core: &Arc<Core>, id: SessionId, silent: Duration) -> Result<bool, CommandError> {
+    if core.drivers.get(id).is_some() {
+        return Ok(false);
+    }
     let by = Principal::engine();
     let done = core.command(&by, |draft| staged(core, draft, id, silent)).await?;
     Ok(match done.answer {

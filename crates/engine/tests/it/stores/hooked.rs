@@ -1,5 +1,5 @@
 //! A store in whose way tests stand: hints that never come, commits that fail, a row that goes while it is
-//! looked for, or between its read and what is written because of it.
+//! looked for, or between its read and what is written because of it, a read that gets no answer.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use dormouse_filesystem::capability::Reach;
 use dormouse_filesystem::wrapper::Between;
 use dormouse_filesystem::{
-    Batch, Capabilities, CommitError, Committed, Deadline, Entry, Key, Lane, Memory, Prefix, ReadError,
-    RecordStore, Watch, between,
+    Batch, Capabilities, CommitError, Committed, Deadline, Entry, Item, Key, Lane, Memory, Page, Prefix,
+    ReadError, RecordStore, Watch, between,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -28,6 +28,8 @@ pub(crate) struct Hooked {
     pub(super) vanishing: Mutex<Option<Key>>,
     /// Removed before the next commit: it was read before, and is gone when that is written.
     pub(super) vanishing_at_commit: Mutex<Option<Key>>,
+    /// The record whose next reads but so many get no answer, once.
+    pub(crate) failing: Mutex<Option<(Key, usize)>>,
     /// Done before the next commit: another's, between what was read for this one and its writing.
     pub(super) before_commit: Mutex<Option<Others>>,
 }
@@ -49,6 +51,7 @@ impl Hooked {
             is_full: AtomicBool::new(false),
             vanishing: Mutex::new(None),
             vanishing_at_commit: Mutex::new(None),
+            failing: Mutex::new(None),
             before_commit: Mutex::new(None),
         })
     }
@@ -56,6 +59,36 @@ impl Hooked {
     /// Before the next commit, this is done.
     pub(super) fn before_commit(&self, others: impl Future<Output = ()> + Send + 'static) {
         *self.before_commit.lock().unwrap() = Some(Others(others.boxed()));
+    }
+
+    /// The key of the record of this kind and id.
+    pub(crate) async fn key_of(&self, kind: &str, id: &impl ToString) -> Key {
+        let id = id.to_string();
+        let listed = self.inner.list(&Page::of(Prefix::root())).await.unwrap();
+        let is_its = |item: Item| match item {
+            Item::Entry(entry) => {
+                let is_it = entry.kind.as_str() == kind && entry.key.to_string().ends_with(&id);
+                is_it.then_some(entry.key)
+            }
+            other => panic!("{other:?}"),
+        };
+        listed.items.into_iter().find_map(is_its).unwrap()
+    }
+
+    /// Whether this read is the one that gets no answer.
+    fn fails(&self, key: &Key) -> bool {
+        let mut failing = self.failing.lock().unwrap();
+        match &mut *failing {
+            Some((failing, more @ 1..)) if failing == key => {
+                *more -= 1;
+                false
+            }
+            Some((of, 0)) if of == key => {
+                *failing = None;
+                true
+            }
+            _ => false,
+        }
     }
 
     async fn vanish(&self, vanishing: &Mutex<Option<Key>>) {
@@ -87,6 +120,14 @@ impl Between for Hooked {
             reach: Reach::Cluster,
             ..self.inner.capabilities(at)
         }
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
+        if self.fails(key) {
+            let (reason, source) = ("hooked", None);
+            return Err(ReadError::Unavailable { reason, source });
+        }
+        self.inner.get(key).await
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {

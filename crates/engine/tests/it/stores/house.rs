@@ -19,7 +19,8 @@ use dormouse_engine::{
     Tenant, TenantId,
 };
 use dormouse_filesystem::{
-    Deadline, Entry, Item, Namespace, Opener, Page, Position, Prefix, RecordStore, Requirements, System,
+    Batch, Deadline, Entry, Expected, Item, Namespace, Opener, Page, Position, Prefix, RecordStore,
+    Requirements, System,
 };
 use dormouse_secrets::{FixedKeyring, Keyring, Scrubbed, VaultOptions};
 use jiff::{SignedDuration, Timestamp};
@@ -184,8 +185,7 @@ impl House {
             ..
         } = self;
         drop((engine, tenant));
-        let deadline = Deadline::after(std::time::Duration::from_secs(10));
-        store.close(deadline).await.unwrap();
+        store.close(deadline()).await.unwrap();
         place
     }
 
@@ -289,6 +289,29 @@ impl House {
         }
     }
 
+    /// The record of this kind and id.
+    pub(crate) async fn entry(&self, kind: &str, id: &impl ToString) -> Entry {
+        let id = id.to_string();
+        let is_it = |entry: &Entry| entry.kind.as_str() == kind && entry.key.to_string().ends_with(&id);
+        self.entries().await.into_iter().find(is_it).unwrap()
+    }
+
+    /// Writes what no row is where the row of this kind and id was.
+    pub(crate) async fn spoil(&self, kind: &str, id: &impl ToString) {
+        let entry = self.entry(kind, id).await;
+        let mut batch = Batch::default();
+        batch.put(entry.key, Expected::At(entry.version), entry.kind, "{");
+        self.store.commit(batch, deadline()).await.unwrap();
+    }
+
+    /// Removes the row of this kind and id, and leaves what the indexes say of it.
+    pub(crate) async fn lose(&self, kind: &str, id: &impl ToString) {
+        let entry = self.entry(kind, id).await;
+        let mut batch = Batch::default();
+        batch.delete(entry.key, entry.version);
+        self.store.commit(batch, deadline()).await.unwrap();
+    }
+
     /// Lets this much time pass under a run that lives.
     pub(crate) async fn live_on(&self, claimed: &Claimed, seconds: i64) {
         let mut left = seconds;
@@ -320,6 +343,10 @@ impl House {
     pub(crate) async fn event_types(&self) -> Vec<String> {
         self.events().await.into_iter().map(|event| event.kind).collect()
     }
+}
+
+fn deadline() -> Deadline {
+    Deadline::after(std::time::Duration::from_secs(10))
 }
 
 async fn engine(store: &Arc<dyn RecordStore>, clock: &Arc<HandClock>, seat: Option<Seat>) -> Engine {

@@ -1,16 +1,19 @@
 //! Closing sessions of which nothing was heard for long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_engine::SessionId;
 use dormouse_engine::limits::SESSION_STALE;
 use dormouse_engine::session::{NewSession, SessionLive, SessionRow};
-use dormouse_filesystem::Records;
+use dormouse_filesystem::{RecordStore, Records};
 use dormouse_state::{Command, Event, Row};
+use tokio::sync::oneshot;
 
 use super::gates::{Asker, open};
-use super::house::{House, operator};
-use super::sessions::{at_work, made, row, seen, working};
+use super::hooked::Hooked;
+use super::house::{House, operator, tenant_id};
+use super::sessions::{made, row, seen, working};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -84,7 +87,7 @@ async fn of_two_that_close_at_once_each_session_is_ended_once(house: House) {
     }
     house.clock.advance(DAY);
     let other = house.neighbour().await;
-    let elsewhere = other.tenant(&super::house::tenant_id()).await.unwrap();
+    let elsewhere = other.tenant(&tenant_id()).await.unwrap();
     let (first, second) = tokio::join!(
         house.tenant.sessions.close_stale(SESSION_STALE, None),
         elsewhere.sessions.close_stale(SESSION_STALE, None)
@@ -101,12 +104,14 @@ async fn of_two_that_close_at_once_each_session_is_ended_once(house: House) {
 
 async fn what_is_only_gathered_is_activity_too(house: House) {
     let session = made(&house, "alice").await;
-    let sessions = &house.tenant.sessions;
-    sessions
+    let other = house.neighbour().await.tenant(&tenant_id()).await.unwrap();
+    other
+        .sessions
         .observe(session, &seen(&house, None, 1, Event::Thinking))
         .await
         .unwrap();
     house.clock.advance(DAY);
+    let sessions = &house.tenant.sessions;
     let read = sessions.require(session).await.unwrap();
     // As a driver of another process leaves it, that was killed.
     let mut state = read.state.clone();
@@ -151,44 +156,58 @@ async fn one_that_fails_keeps_no_other_open() {
     assert_eq!(closed.left[0].session, bad);
 }
 
-/// SG-44: activity that is committed between the reading of the page and the commit of the end.
+/// SG-44: activity that is committed between the reading of a session and the commit of its end.
 #[tokio::test]
 async fn activity_between_read_and_commit_wins() {
-    let house = House::shared().await;
-    let (_claimed, busy) = at_work(&house).await;
-    let session = made(&house, "bert").await;
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let session = made(&house, "alice").await;
     house.clock.advance(DAY);
-    for round in 1..=20 {
-        let observed = seen(
-            &house,
-            None,
-            round,
-            if round % 2 == 0 {
-                working()
-            } else {
-                Event::Thinking
-            },
-        );
-        let sessions = &house.tenant.sessions;
-        let (told, closed) = tokio::join!(
-            sessions.observe(session, &observed),
-            sessions.close_stale(SESSION_STALE, None)
-        );
-        let (told, closed) = (told.unwrap(), closed.unwrap());
-        assert!(closed.left.is_empty(), "{closed:?}");
-        // Either it was heard of, and stays; or it was ended, and refuses.
-        if told.answer.applied().is_none() {
-            assert_eq!(closed.ended, [session]);
-            break;
-        }
-        assert_eq!(
-            row(&house, session).await == Row::Ended,
-            closed.ended == [session]
-        );
-        if closed.ended == [session] {
-            break;
-        }
-    }
-    assert_ne!(row(&house, busy).await, Row::Ended);
+    let other = house.neighbour().await.tenant(&tenant_id()).await.unwrap();
+    let observed = seen(&house, None, 1, Event::Thinking);
+    let (tell, told) = oneshot::channel();
+    store.before_commit(async move {
+        let observed = other.sessions.observe(session, &observed).await;
+        tell.send(observed).unwrap();
+    });
+    assert_eq!(closed(&house).await, []);
+    let told = told.await.unwrap().unwrap();
+    assert!(told.durable && told.answer.applied().is_some());
+    assert_eq!(row(&house, session).await, Row::Thinking);
+    house.clock.advance(DAY);
+    assert_eq!(closed(&house).await, [session]);
     house.engine.close().await;
+}
+
+/// What a driver gathers is in no row for a second.
+#[tokio::test(start_paused = true)]
+async fn what_a_driver_of_this_process_has_heard_and_not_saved_is_activity_too() {
+    let house = House::in_memory().await;
+    let session = made(&house, "alice").await;
+    let sessions = &house.tenant.sessions;
+    for (seq, event) in [(1, Event::Thinking), (2, working())] {
+        let observed = seen(&house, None, seq, event);
+        sessions.observe(session, &observed).await.unwrap();
+    }
+    house.clock.advance(DAY);
+    let observed = seen(&house, None, 3, Event::Thinking);
+    let told = sessions.observe(session, &observed).await.unwrap();
+    assert!(!told.durable && told.answer.applied().is_some());
+    assert_eq!(closed(&house).await, []);
+    assert_eq!(sessions.state(session).await.unwrap().row(), Row::Thinking);
+    house.engine.close().await;
+}
+
+#[tokio::test]
+async fn one_whose_row_is_damaged_is_said_and_keeps_no_other_open() {
+    let house = House::in_memory().await;
+    let (bad, good) = (made(&house, "alice").await, made(&house, "bert").await);
+    house.spoil("session", &bad).await;
+    house.clock.advance(DAY);
+    let sessions = &house.tenant.sessions;
+    let closed = sessions.close_stale(SESSION_STALE, None).await.unwrap();
+    assert_eq!(closed.ended, [good]);
+    let left: Vec<_> = closed.left.iter().map(|left| left.session).collect();
+    assert_eq!(left, [bad]);
+    assert_eq!(closed.left[0].error.code(), "corrupt");
 }

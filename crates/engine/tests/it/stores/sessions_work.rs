@@ -34,7 +34,7 @@ async fn activities(house: &House) -> usize {
 
 /// SG-31
 #[tokio::test(start_paused = true)]
-async fn a_thousand_flips_in_a_second_are_one_live_write_and_a_gate_meets_none() {
+async fn a_thousand_flips_a_second_are_a_live_write_a_second_and_a_gate_meets_none() {
     let house = House::in_memory().await;
     let asker = Asker::new(&house).await;
     let sessions = &house.tenant.sessions;
@@ -46,23 +46,25 @@ async fn a_thousand_flips_in_a_second_are_one_live_write_and_a_gate_meets_none()
         sessions.observe(asker.session, &flip(seq)).await.unwrap();
     }
     let version = sessions.require(asker.session).await.unwrap().version();
-    for seq in 3..=1_002 {
+    // Nearly five seconds.
+    for seq in 3..=5_002 {
         let told = sessions.observe(asker.session, &flip(seq)).await.unwrap();
         assert!(!told.durable && told.answer.applied().is_some());
         tokio::time::advance(Duration::from_micros(990)).await;
     }
     assert_eq!(sessions.require(asker.session).await.unwrap().version(), version);
-    assert!(activities(&house).await <= 1);
+    let written = activities(&house).await;
+    assert!((4..=5).contains(&written), "{written}");
     let now = Instant::now();
     let mut approval = asker.approval("1", "{}");
     if let Some(place) = &mut approval.session {
-        place.position.seq = 2_000;
+        place.position.seq = 10_000;
     }
     open(&house, &approval).await;
     // A commit that lost a race would have waited before the next one.
     assert_eq!(now.elapsed(), Duration::ZERO);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(activities(&house).await <= 2);
+    assert!(activities(&house).await <= written + 1);
     assert_eq!(row(&house, asker.session).await, Row::Waiting);
     house.engine.close().await;
 }
