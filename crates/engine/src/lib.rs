@@ -13,6 +13,7 @@ mod engine;
 mod error;
 pub mod event;
 mod find;
+mod found;
 pub mod gate;
 mod host;
 pub mod id;

@@ -7,14 +7,14 @@ use std::collections::HashSet;
 use std::fmt;
 
 use async_trait::async_trait;
-use dormouse_filesystem::{Owned, Query, Record, Records, SystemIndex};
+use dormouse_filesystem::Records;
 use jiff::SignedDuration;
 
 use crate::core::Core;
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Gate, GateIndex};
 use crate::lease::{Held, Lease, LeaseIndex, held};
-use crate::limits::{LEASE_SKEW, PAGE_MAX};
+use crate::limits::LEASE_SKEW;
 use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
 use crate::session::{SessionIndex, SessionRow, repair};
 use crate::{CommandError, Reason, RunId, SessionId, Subject, TenantId};
@@ -105,7 +105,7 @@ impl Engine {
     pub async fn recover(&self, orphans: &dyn Orphans) -> Result<Recovery, CommandError> {
         let mut recovery = Recovery::default();
         let alive = self.end_orphans(orphans, &mut recovery).await?;
-        for (tenant, subject) in self.found::<Lease>(LeaseIndex::Deadline).await? {
+        for (tenant, subject) in self.found::<Lease>(LeaseIndex::Deadline, None).await? {
             let tenant = self.handle(&tenant);
             match self.recover_lease(&tenant, &subject, &alive).await {
                 Ok(Some(finished)) => recovery.ended.push(Recovered {
@@ -128,7 +128,7 @@ impl Engine {
     /// Makes those sessions idle whose time came while nobody was there. One whose time is further away than it may be,
     /// since the clock went back, is pulled in.
     async fn idle_sessions(&self, recovery: &mut Recovery) -> Result<(), CommandError> {
-        for (tenant, session) in self.due_sessions(None).await? {
+        for (tenant, session) in self.found::<SessionRow>(SessionIndex::Due, None).await? {
             if let Err(error) = self.handle(&tenant).sessions.idle_if_due(session).await {
                 recovery.left.push(Left {
                     tenant,
@@ -143,12 +143,12 @@ impl Engine {
     /// Holds the sessions of pending gates against these, and those that wait for a person against their gates.
     async fn repair_sessions(&self, recovery: &mut Recovery) -> Result<(), CommandError> {
         let mut seen = HashSet::new();
-        let waiting = self.found::<SessionRow>(SessionIndex::Waiting).await?;
+        let waiting = self.found::<SessionRow>(SessionIndex::Waiting, None).await?;
         for (tenant, session) in waiting {
             seen.insert(session);
             self.repair_session(tenant, session, recovery).await;
         }
-        for (tenant, gate) in self.found::<Gate>(GateIndex::Due).await? {
+        for (tenant, gate) in self.found::<Gate>(GateIndex::Due, None).await? {
             let core = self.handle(&tenant).core;
             let session = match Records::<Gate>::new(&core.space).get(&gate).await {
                 Ok(gate) => gate.and_then(|gate| gate.session),
@@ -182,7 +182,7 @@ impl Engine {
         recovery: &mut Recovery,
     ) -> Result<HashSet<RunId>, CommandError> {
         let mut alive = HashSet::new();
-        for (tenant, run) in self.found::<Process>(ProcessIndex::Host).await? {
+        for (tenant, run) in self.found::<Process>(ProcessIndex::Host, None).await? {
             let core = self.handle(&tenant).core;
             let process = match Records::<Process>::new(&core.space).get(&run).await {
                 Ok(Some(process)) => process,
@@ -280,21 +280,5 @@ impl Engine {
             reason: Reason::Expired,
             holder_is_dead: false,
         })
-    }
-
-    /// Everything a system index holds.
-    async fn found<R: Record>(&self, index: R::Index) -> Result<Vec<(TenantId, R::Id)>, CommandError> {
-        let rows = SystemIndex::<R>::new(self.system());
-        let (mut found, mut after) = (Vec::new(), None);
-        // Ends with the last page.
-        loop {
-            let page = rows.find(&Query::of(index).after(after).limit(PAGE_MAX)).await?;
-            let named = |row: Owned<R::Id>| Some((row.owner.first()?.as_str().parse().ok()?, row.id));
-            found.extend(page.rows.into_iter().filter_map(named));
-            after = page.next;
-            if after.is_none() {
-                return Ok(found);
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 
 use dormouse_filesystem::{IndexValue, Namespace, Query, Records, Tenant, Versioned};
 
-use super::service::{moved, phase, stage};
+use super::stage::{moved, phase, stage};
 use super::{Capability, CapabilityEnd, CapabilityEvent, CapabilityIndex, CapabilityPhase};
 use crate::draft::Draft;
 use crate::limits::PAGE_MAX;

@@ -5,16 +5,19 @@
 //! vanished is closed as unknown and never used again.
 
 mod approved;
+mod error;
 mod follow;
 mod row;
 mod service;
+mod stage;
 mod table;
 
 pub use approved::{Action, Approved, Dispatch};
+pub use error::CapabilityError;
 pub(crate) use follow::{follow_claim, follow_park, follow_run};
 pub use row::{Capability, CapabilityEnd, CapabilityIndex, CapabilityState, Holder};
+pub use service::Capabilities;
 pub(crate) use service::expire_due;
-pub use service::{Capabilities, CapabilityError};
 pub use table::{
     CapabilityCell, CapabilityEvent, CapabilityIgnored, CapabilityPhase, CapabilityRefused, decide,
 };

@@ -2,60 +2,24 @@
 
 use std::sync::Arc;
 
-use dormouse_filesystem::{
-    Digest, IndexValue, Namespace, Owned, Query, Records, SystemIndex, Tenant, Versioned,
-};
+use dormouse_filesystem::{Digest, Records, Versioned};
+use dormouse_state::Lifecycle;
 use jiff::Timestamp;
 
+use super::stage::staged;
 use super::{
-    Action, Approved, Capability, CapabilityCell, CapabilityEnd, CapabilityEvent, CapabilityIndex,
-    CapabilityPhase, CapabilityRefused, CapabilityState, Holder, decide,
+    Action, Approved, Capability, CapabilityEnd, CapabilityError, CapabilityEvent, CapabilityIndex,
+    CapabilityRefused, CapabilityState, Holder,
 };
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
+use crate::due::Tried;
 use crate::engine::Engine;
-use crate::event::Change;
 use crate::gate::{Asker, Registered};
 use crate::lease::{LeaseEvent, check};
-use crate::limits::PAGE_MAX;
 use crate::run::{Claimed, Run};
 use crate::session::SessionRow;
-use crate::{CommandError, GateId, Principal, RunId, Subject, TenantId};
-
-/// What capabilities answer when they do not do what was asked. The capability is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum CapabilityError {
-    /// There is none, or none to be seen by this run. Ask.
-    #[error("there is no capability {gate}")]
-    Unknown {
-        /// The gate.
-        gate: GateId,
-    },
-    /// It is for another call. Ask for this one.
-    #[error("the approval is for another call")]
-    Mismatch,
-    /// Another run is at it.
-    #[error("the approval is being used by {run}")]
-    Claimed {
-        /// Which.
-        run: RunId,
-    },
-    /// It cannot be used any more. Ask again.
-    #[error("the approval is {state}")]
-    Closed {
-        /// The word of how it ended.
-        state: &'static str,
-    },
-    /// The run does not hold it, its effect has not begun, or it may be happening.
-    #[error("the approval does not allow it: {reason}")]
-    Refused {
-        /// The word of the table.
-        reason: &'static str,
-    },
-    /// As any command; `Fenced` and `LeaseExpired` tell the run to stop at once.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-}
+use crate::{CommandError, GateId, Principal, Subject};
 
 /// A tenant's capabilities.
 #[derive(Debug, Clone)]
@@ -63,8 +27,6 @@ pub struct Capabilities {
     core: Arc<Core>,
     rows: Records<Capability>,
 }
-
-type Answered = Verdict<Result<Capability, CapabilityError>>;
 
 impl Capabilities {
     pub(crate) fn new(core: &Arc<Core>) -> Self {
@@ -261,7 +223,7 @@ impl Capabilities {
                 return Ok(Verdict::Nothing(Err(CapabilityError::Unknown { gate })));
             };
             let event = event(&read, holder);
-            if matches!(event, CapabilityEvent::Claim { .. }) && !self.is_same_life(&read).await? {
+            if matches!(event, CapabilityEvent::Claim { .. }) && !self.expect_life(&mut draft, &read).await? {
                 return Ok(Verdict::Nothing(Err(CapabilityError::Unknown { gate })));
             }
             if matches!(event, CapabilityEvent::Claim { .. }) && is_over(&read, draft.now()) {
@@ -279,15 +241,18 @@ impl Capabilities {
         done.await?.answer
     }
 
-    /// Whether the session that it is for is in the life in which it was approved.
-    async fn is_same_life(&self, capability: &Capability) -> Result<bool, CommandError> {
+    /// Whether the session that it is for is in the life in which it was approved, and has not ended: so it is still when
+    /// the draft is committed.
+    async fn expect_life(&self, draft: &mut Draft, capability: &Capability) -> Result<bool, CommandError> {
         let Some(turn) = capability.session else {
             return Ok(true);
         };
-        let row = Records::<SessionRow>::new(&self.core.space)
-            .get(&turn.session)
-            .await?;
-        Ok(row.is_some_and(|row| row.state.incarnation == turn.incarnation))
+        let rows = Records::<SessionRow>::new(&self.core.space);
+        let Some(row) = rows.get(&turn.session).await? else {
+            return Ok(false);
+        };
+        rows.stage_check(draft.batch(), &row);
+        Ok(row.state.incarnation == turn.incarnation && row.state.lifecycle != Lifecycle::Ended)
     }
 }
 
@@ -307,123 +272,15 @@ fn is_for(capability: &Capability, run: &Run) -> bool {
         && (capability.origin == origin || capability.origin == Subject::Run(run.id))
 }
 
-pub(super) fn phase(state: CapabilityState) -> CapabilityPhase {
-    match state {
-        CapabilityState::Active => CapabilityPhase::Active,
-        CapabilityState::Claimed { .. } => CapabilityPhase::Claimed,
-        CapabilityState::Dispatching { .. } => CapabilityPhase::Dispatching,
-        CapabilityState::Closed { end } => match end {
-            CapabilityEnd::Done | CapabilityEnd::Failed | CapabilityEnd::Unknown => CapabilityPhase::Consumed,
-            CapabilityEnd::Revoked => CapabilityPhase::Revoked,
-            CapabilityEnd::Expired => CapabilityPhase::Expired,
-        },
+/// Closes the capabilities whose time is up, of all tenants: a commit each.
+pub(crate) async fn expire_due(engine: &Engine, now: Timestamp) -> Result<Tried, CommandError> {
+    let mut tried = Tried::of("capability");
+    for (tenant, id) in engine
+        .found::<Capability>(CapabilityIndex::Due, Some(now))
+        .await?
+    {
+        let was_ended = engine.handle(&tenant).capabilities.expire(id).await;
+        tried.note(&tenant, &id, was_ended);
     }
-}
-
-/// Stages what the table says.
-async fn staged(
-    space: &Namespace<Tenant>,
-    mut draft: Draft,
-    read: &Versioned<Capability>,
-    event: CapabilityEvent,
-    holder: Option<(Holder, CapabilityEnd)>,
-) -> Result<Answered, CommandError> {
-    match moved(read, event, holder) {
-        Ok(Some(state)) => {
-            let next = Capability {
-                state,
-                ..Capability::clone(read)
-            };
-            let capability = stage(space, &mut draft, read, next).await?;
-            Ok(Verdict::Commit(draft, Ok(capability)))
-        }
-        Ok(None) => Ok(Verdict::Nothing(Ok(Capability::clone(read)))),
-        Err(refused) => Ok(Verdict::Nothing(Err(refused))),
-    }
-}
-
-/// The state the table leads to; none when nothing changes.
-pub(super) fn moved(
-    read: &Capability,
-    event: CapabilityEvent,
-    holder: Option<(Holder, CapabilityEnd)>,
-) -> Result<Option<CapabilityState>, CapabilityError> {
-    let by = || holder.expect("only a holder claims and dispatches").0;
-    let closed = |end| Ok(Some(CapabilityState::Closed { end }));
-    match decide(phase(read.state), event) {
-        CapabilityCell::Active => Ok(Some(CapabilityState::Active)),
-        CapabilityCell::Claimed => Ok(Some(CapabilityState::Claimed { by: by() })),
-        CapabilityCell::Dispatching => Ok(Some(CapabilityState::Dispatching { by: by() })),
-        CapabilityCell::Consumed => closed(holder.expect("only a holder finishes").1),
-        CapabilityCell::ConsumedUnknown => closed(CapabilityEnd::Unknown),
-        CapabilityCell::Revoked => closed(CapabilityEnd::Revoked),
-        CapabilityCell::Expired => closed(CapabilityEnd::Expired),
-        CapabilityCell::Ignore(_) => Ok(None),
-        CapabilityCell::Refuse(why) => Err(refused(read, why)),
-    }
-}
-
-fn refused(read: &Capability, why: CapabilityRefused) -> CapabilityError {
-    match (why, read.holder()) {
-        (CapabilityRefused::Mismatch, _) => CapabilityError::Mismatch,
-        (CapabilityRefused::Claimed, Some(Holder { run, .. })) => CapabilityError::Claimed { run },
-        (CapabilityRefused::Closed, _) => CapabilityError::Closed {
-            state: phase(read.state).word(),
-        },
-        (why, _) => CapabilityError::Refused { reason: why.word() },
-    }
-}
-
-/// Stages the row as it is next.
-pub(super) async fn stage(
-    space: &Namespace<Tenant>,
-    draft: &mut Draft,
-    read: &Versioned<Capability>,
-    next: Capability,
-) -> Result<Capability, CommandError> {
-    let mut next = Capability {
-        updated_at: draft.now(),
-        op: draft.op(),
-        ..next
-    };
-    if matches!(next.state, CapabilityState::Closed { .. }) {
-        next.stands_since = None;
-    }
-    Records::new(space)
-        .stage_replace(draft.batch(), read, &next)
-        .await?;
-    if let CapabilityState::Closed { end } = next.state {
-        draft.tell(&next.about(), &Change::CapabilityClosed { end })?;
-    }
-    Ok(next)
-}
-
-/// Closes the capabilities whose time is up, of all tenants: a commit each. How many there were.
-pub(crate) async fn expire_due(engine: &Engine, now: Timestamp) -> Result<usize, CommandError> {
-    let rows = SystemIndex::<Capability>::new(engine.system());
-    let until = now
-        .checked_add(jiff::SignedDuration::from_nanos(1))
-        .unwrap_or(now);
-    let (mut ended, mut after) = (0, None);
-    // Ends with the last page of what is due.
-    loop {
-        let query = Query::of(CapabilityIndex::Due)
-            .range(None, Some(IndexValue::instant(until)))
-            .after(after)
-            .limit(PAGE_MAX);
-        let page = rows.find(&query).await?;
-        for Owned { owner, id } in page.rows {
-            let Some(Ok(tenant)) = owner.first().map(|name| name.as_str().parse::<TenantId>()) else {
-                continue;
-            };
-            match engine.handle(&tenant).capabilities.expire(id).await {
-                Ok(was_ended) => ended += usize::from(was_ended),
-                Err(error) => tracing::warn!(%tenant, gate = %id, %error, "a capability did not expire"),
-            }
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(ended);
-        }
-    }
+    Ok(tried)
 }

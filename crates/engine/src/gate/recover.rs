@@ -1,15 +1,14 @@
 //! Deadlines and restarts: what is due ends, what a restart made meaningless ends too, and no time is added.
 
-use dormouse_filesystem::{IndexValue, Owned, Query, Records, SystemIndex};
+use dormouse_filesystem::Records;
 use dormouse_state::Invalidation;
-use jiff::Timestamp;
 
 use super::resolve::caller;
 use super::{Gate, GateIndex, author};
 use crate::core::Core;
 use crate::draft::Verdict;
+use crate::due::Tried;
 use crate::engine::Engine;
-use crate::limits::PAGE_MAX;
 use crate::run::RunState;
 use crate::{CommandError, GateId, Principal, TenantId};
 
@@ -43,30 +42,31 @@ pub struct DueEnded {
     pub gates: usize,
     /// Capabilities that did.
     pub capabilities: usize,
+    /// Those of both that cannot be read or written, and are as they were.
+    pub left: usize,
 }
 
 impl Engine {
-    /// Ends the gates and capabilities whose time is up, of all tenants: a commit each. For the one loop that serves
-    /// deadlines; it reads the index of what is due and nothing else.
+    /// Ends the gates and capabilities whose time is up, of all tenants: a commit each. For whoever serves deadlines; it
+    /// reads the index of what is due and nothing else. A row that cannot be believed is left as it is, counted and
+    /// told in the log.
     ///
     /// # Errors
-    /// As any read and any commit; what was ended before stays so.
+    /// A store that does not answer: the first error, after all were tried.
     pub async fn expire_due(&self) -> Result<DueEnded, CommandError> {
         let now = self.environment().clock.now();
-        let mut ended = DueEnded::default();
-        // One that cannot be read keeps no other from its time.
-        let mut trouble = None;
-        for (tenant, gate) in self.pending_gates(Some(now)).await? {
-            match self.handle(&tenant).gates.expire(gate).await {
-                Ok(was_ended) => ended.gates += usize::from(was_ended),
-                Err(error) => {
-                    tracing::warn!(%tenant, %gate, %error, "a gate did not expire");
-                    trouble.get_or_insert(error);
-                }
-            }
+        let mut gates = Tried::of("gate");
+        for (tenant, id) in self.found::<Gate>(GateIndex::Due, Some(now)).await? {
+            let was_ended = self.handle(&tenant).gates.expire(id).await;
+            gates.note(&tenant, &id, was_ended);
         }
-        ended.capabilities = crate::capability::expire_due(self, now).await?;
-        trouble.map_or(Ok(ended), Err)
+        let capabilities = crate::capability::expire_due(self, now).await?;
+        let (gates, capabilities) = (gates.told()?, capabilities.told()?);
+        Ok(DueEnded {
+            gates: gates.served,
+            capabilities: capabilities.served,
+            left: gates.left + capabilities.left,
+        })
     }
 
     /// What a start does with pending gates: to be called once, after [`recover`](Self::recover). A gate that cannot be
@@ -76,7 +76,7 @@ impl Engine {
     /// As any read.
     pub async fn recover_gates(&self, restart: Restart) -> Result<GatesRecovered, CommandError> {
         let mut recovered = GatesRecovered::default();
-        for (tenant, id) in self.pending_gates(None).await? {
+        for (tenant, id) in self.found::<Gate>(GateIndex::Due, None).await? {
             if let Err(error) = self.recover_gate(&tenant, id, restart, &mut recovered).await {
                 tracing::warn!(%tenant, gate = %id, %error, "a pending gate was left as it is");
                 recovered.left += 1;
@@ -117,27 +117,6 @@ impl Engine {
         };
         let run = caller(core, &gate).await?;
         Ok(run.is_none_or(|run| run.state == RunState::Ended))
-    }
-
-    /// The pending gates of all tenants, or those that are due.
-    async fn pending_gates(&self, due: Option<Timestamp>) -> Result<Vec<(TenantId, GateId)>, CommandError> {
-        let rows = SystemIndex::<Gate>::new(self.system());
-        let until = due.and_then(|now| now.checked_add(jiff::SignedDuration::from_nanos(1)).ok());
-        let (mut found, mut after) = (Vec::new(), None);
-        // Ends with the last page.
-        loop {
-            let query = Query::of(GateIndex::Due)
-                .range(None, until.map(IndexValue::instant))
-                .after(after)
-                .limit(PAGE_MAX);
-            let page = rows.find(&query).await?;
-            let named = |row: Owned<GateId>| Some((row.owner.first()?.as_str().parse().ok()?, row.id));
-            found.extend(page.rows.into_iter().filter_map(named));
-            after = page.next;
-            if after.is_none() {
-                return Ok(found);
-            }
-        }
     }
 }
 

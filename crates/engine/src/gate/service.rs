@@ -13,14 +13,13 @@ use super::open::Prepared;
 use super::resolve::{invalidated, leave};
 use super::{
     Author, AuthorKind, Decide, End, Gate, GateCell, GateCursor, GateDisplay, GateError, GateEvent,
-    GateFilter, GateIndex, GatePage, GateStatus, Modes, NewGate, Opened, RuleEffect, Said, StandingGrant,
-    Surface, decide, display, grant, open, wait,
+    GateFilter, GateIndex, GatePage, GateStatus, NewGate, Opened, RuleEffect, Said, StandingGrant, Surface,
+    decide, display, grant, open, wait,
 };
 use crate::agent::Agents;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
-use crate::limits::GATES_BATCH_MAX;
 use crate::{CommandError, GateId, Principal, SessionId};
 
 /// What came of asking for a call.
@@ -81,11 +80,11 @@ impl Gates {
     pub async fn ask(
         &self,
         by: &Principal,
-        (modes, mode): (&Modes, Mode),
+        mode: Mode,
         new: &NewGate,
         scrubber: &Scrubber,
     ) -> Result<Asked, GateError> {
-        match modes.of(mode, new) {
+        match self.core.gate_options.modes.of(mode, new) {
             RuleEffect::Allow => Ok(Asked::Allowed),
             RuleEffect::Deny => {
                 deny(&self.core, by, new, scrubber).await?;
@@ -136,26 +135,6 @@ impl Gates {
             .core
             .command(by, |draft| decide_staged(&self.core, draft, by, wanted));
         Ok(self.told(done.await?.answer?))
-    }
-
-    /// Decides several, each by a commit of its own. What came since the list was shown stays pending.
-    ///
-    /// # Errors
-    /// `Invalid` for more than 100; nothing was decided then. Each decision has its own answer.
-    pub async fn decide_all(
-        &self,
-        by: &Principal,
-        wanted: &[Decide],
-    ) -> Result<Vec<Result<Gate, GateError>>, GateError> {
-        if wanted.len() > GATES_BATCH_MAX {
-            let reason = format!("at most {GATES_BATCH_MAX} are decided at once");
-            return Err(GateError::invalid("gates", reason));
-        }
-        let mut answers = Vec::with_capacity(wanted.len());
-        for one in wanted {
-            answers.push(self.decide(by, one).await);
-        }
-        Ok(answers)
     }
 
     /// Withdraws a pending gate as if it had never been: its content is erased, and its key stays taken. Again changes

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::service::get;
 use super::{Claimed, Run, StopReason};
+use crate::clock::until;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::lease::{Heartbeat, LeaseEvent, Progress, check, expiry};
@@ -62,7 +63,7 @@ async fn staged(
     held.stage_check(core, &mut draft);
     let rows = Records::<Heartbeat>::new(&core.space);
     rows.stage_replace(draft.batch(), &held.heartbeat, &beat).await?;
-    let left = Duration::try_from(expires_at.duration_since(now)).unwrap_or_default();
+    let left = until(expires_at, now);
     let stop = run.stop_reason.clone();
     Ok(Verdict::Commit(draft, (Pulse { expires_at, stop }, left)))
 }

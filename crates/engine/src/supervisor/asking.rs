@@ -1,32 +1,27 @@
 //! A run's way to people: what its worker asks through the run's own endpoint becomes a gate.
 //!
-//! The endpoint itself, a socket with a protocol on it, is made by whoever embeds the supervisor ([`Endpoints`]). It
+//! The endpoint itself, a socket with a protocol on it, is made by whoever embeds the supervisor ([`Endpoints`](super::Endpoints)). It
 //! is handed an [`Asking`], which asks in the name of this run and of no other, and decides nothing.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use dormouse_filesystem::Digest;
 use dormouse_secrets::Scrubbed;
 use dormouse_state::{Evidence, GateKind, Mode, Position, SourceId};
-use tokio::sync::watch;
 use tokio::time::sleep;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::Parts;
 use super::heart::is_renewed;
 use super::{OnGate, Question};
 use crate::capability::{CapabilityError, CapabilityState};
+use crate::clock::until;
 use crate::gate::{
     Asked, Asker, Caller, Choice, Decide, Gate, GateError, GateStatus, NewGate, Opened, OpenedHow, Reply,
     Scope, SeenIn,
 };
-use crate::limits::DUE_LOOK;
+use crate::limits::{DUE_LOOK, DUE_RETRY};
 use crate::outcome::Outcome;
 use crate::{Channel, CommandError, GateId, Principal, PrincipalKind, Subject};
 
@@ -34,8 +29,6 @@ use crate::{Channel, CommandError, GateId, Principal, PrincipalKind, Subject};
 const PLACES_MAX: u32 = 64;
 /// Equal questions of former attempts that are passed over.
 const EQUALS_MAX: u32 = 1000;
-/// How long after an expiry that was not written it is tried again.
-const RETRY: Duration = Duration::from_secs(1);
 /// The source of a session in which the questions of a run's endpoint are seen.
 const SOURCE: &str = "endpoint";
 
@@ -53,108 +46,6 @@ pub enum AskError {
 impl From<CommandError> for AskError {
     fn from(error: CommandError) -> Self {
         Self::Gate(error.into())
-    }
-}
-
-/// What a supervisor needs of the endpoints of its runs.
-#[async_trait]
-pub trait Endpoints: fmt::Debug + Send + Sync + 'static {
-    /// Opens the endpoint of a run in the run's own folder. Its worker starts when this has returned.
-    ///
-    /// # Errors
-    /// The system's. The run goes on without an endpoint then.
-    async fn open(&self, folder: &Path, asking: Asking) -> std::io::Result<Endpoint>;
-}
-
-/// An open endpoint. Dropped, it is closed.
-#[derive(Debug)]
-pub struct Endpoint {
-    /// Serves it.
-    pub serving: AbortOnDropHandle<()>,
-    /// A folder whose programs the worker finds first.
-    pub programs: Option<PathBuf>,
-    /// What the worker may read to run them, beside the system and its own folders.
-    pub readable: Vec<PathBuf>,
-}
-
-/// What a run's questions share while it is live.
-#[derive(Debug)]
-pub(super) struct Asks {
-    /// How many answers are awaited.
-    waiting: watch::Sender<usize>,
-    /// The gate for which the run is to park.
-    park: watch::Sender<Option<GateId>>,
-    /// The last place in the source.
-    place: AtomicU64,
-    /// How often a question of this digest was asked.
-    counts: Mutex<HashMap<Digest, u32>>,
-}
-
-impl Asks {
-    pub(super) fn new() -> Self {
-        Self {
-            waiting: watch::Sender::new(0),
-            park: watch::Sender::new(None),
-            place: AtomicU64::new(0),
-            counts: Mutex::default(),
-        }
-    }
-
-    /// Tells when the number of awaited answers changes.
-    pub(super) fn waiting(&self) -> watch::Receiver<usize> {
-        self.waiting.subscribe()
-    }
-
-    /// Waits until the run is to park, and says for which gate. May be dropped and called again.
-    pub(super) async fn parks(&self) -> GateId {
-        let mut park = self.park.subscribe();
-        let gate = park.wait_for(Option::is_some).await;
-        gate.expect("its sender lives as long as this")
-            .expect("waited for")
-    }
-
-    fn enter(&self) -> Awaited<'_> {
-        self.waiting.send_modify(|waiting| *waiting += 1);
-        Awaited(self)
-    }
-
-    /// Whether the run is to park: nothing is begun any more.
-    fn is_parking(&self) -> bool {
-        self.park.borrow().is_some()
-    }
-
-    /// The number of the next question of this digest, from 1.
-    fn count(&self, digest: Digest) -> u32 {
-        let mut counts = self.counts();
-        let count = counts.entry(digest).or_default();
-        *count += 1;
-        *count
-    }
-
-    /// Nobody was asked under this number: it is the next one's, unless that has another already.
-    fn uncount(&self, digest: Digest, number: u32) {
-        let mut counts = self.counts();
-        match number {
-            1 if counts.get(&digest) == Some(&1) => drop(counts.remove(&digest)),
-            _ => {
-                if let Some(count) = counts.get_mut(&digest).filter(|count| **count == number) {
-                    *count -= 1;
-                }
-            }
-        }
-    }
-
-    fn counts(&self) -> MutexGuard<'_, HashMap<Digest, u32>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An answer that is awaited, until this is dropped.
-struct Awaited<'a>(&'a Asks);
-
-impl Drop for Awaited<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.send_modify(|waiting| *waiting -= 1);
     }
 }
 
@@ -204,8 +95,14 @@ impl Asking {
         for _ in 0..EQUALS_MAX {
             let count = self.0.asks.count(digest);
             match self.open(question, format!("count/{count}")).await {
-                Ok(Asked::Person(opened)) if self.is_over(&opened).await? => {}
-                Ok(Asked::Person(opened)) => return Ok(Asked::Person(opened)),
+                Ok(Asked::Person(opened)) => match self.is_over(&opened).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Asked::Person(opened)),
+                    Err(error) => {
+                        self.0.asks.uncount(digest, count);
+                        return Err(error.into());
+                    }
+                },
                 unasked => {
                     self.0.asks.uncount(digest, count);
                     return unasked;
@@ -254,11 +151,11 @@ impl Asking {
 
     async fn open(&self, question: &Question, call: String) -> Result<Asked, AskError> {
         let (parts, by) = (&self.0, self.principal());
-        let (gates, modes) = (&parts.tenant.gates, &parts.tenant.core.gate_options.modes);
+        let gates = &parts.tenant.gates;
         for _ in 0..PLACES_MAX {
             let mode = self.mode().await?;
             let new = self.new_gate(question, call.clone()).await?;
-            match gates.ask(&by, (modes, mode), &new, parts.scrubber()).await {
+            match gates.ask(&by, mode, &new, parts.scrubber()).await {
                 // Another question of the run was written behind this one's place: it goes behind that.
                 Err(GateError::Rejected {
                     reason: "duplicate", ..
@@ -288,7 +185,7 @@ impl Asking {
                 source: SourceId::new(SOURCE),
                 position: Position {
                     spawn: run.spawn,
-                    seq: self.0.asks.place.fetch_add(1, Ordering::Relaxed) + 1,
+                    seq: self.0.asks.next_place(),
                 },
                 evidence: Evidence::Formal,
             }),
@@ -326,13 +223,7 @@ impl Asking {
         }
         match self.0.on_gate {
             OnGate::Wait => {}
-            OnGate::Park => {
-                self.0.asks.park.send_if_modified(|park| {
-                    let is_first = park.is_none();
-                    park.get_or_insert(gate.id);
-                    is_first
-                });
-            }
+            OnGate::Park => self.0.asks.park(gate.id),
             OnGate::Reject => return self.rejected(gate).await,
         }
         Ok(gate)
@@ -415,7 +306,7 @@ impl Asking {
         loop {
             let due = async {
                 match gate.expires_at {
-                    Some(at) => sleep(until(self.0.clock.now(), at)).await,
+                    Some(at) => sleep(look_in(at, self.0.clock.now())).await,
                     None => std::future::pending().await,
                 }
             };
@@ -426,7 +317,7 @@ impl Asking {
                     Ok(false) => {}
                     Err(error) => {
                         tracing::warn!(gate = %gate.id, %error, "an expiry was not written; it is tried again");
-                        sleep(RETRY).await;
+                        sleep(DUE_RETRY).await;
                     }
                 }
             }
@@ -449,9 +340,7 @@ fn rejects() -> Scrubbed {
 
 /// How long it is until then, a little more than nothing where that is over; and not for long, since a machine that
 /// sleeps has timers that stand.
-fn until(now: jiff::Timestamp, at: jiff::Timestamp) -> Duration {
+fn look_in(at: jiff::Timestamp, now: jiff::Timestamp) -> Duration {
     const LEAST: Duration = Duration::from_millis(10);
-    Duration::try_from(at.duration_since(now))
-        .unwrap_or(LEAST)
-        .clamp(LEAST, DUE_LOOK)
+    until(at, now).clamp(LEAST, DUE_LOOK)
 }

@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::OnGate;
-use super::asking::{Asks, Endpoints};
+use super::asks::Asks;
+use super::endpoint::Endpoints;
 use super::finish::{finish, observed_panic, park};
 use super::heart::{self, Pulseless};
 use super::work::{self, Signals, Worked};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::asking::{Asking, Endpoint};
+use super::asking::Asking;
 use super::attempt::Parts;
+use super::endpoint::Endpoint;
 use crate::command::CommandSpec;
 use crate::worker::environment::{Base, EnvError, Layers, build, create_folders};
 use crate::worker::isolation::WallSpec;

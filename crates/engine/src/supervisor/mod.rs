@@ -13,13 +13,16 @@
 //! dies, [`Engine::recover`](crate::Engine::recover) does it at the next start.
 
 mod asking;
+mod asks;
 mod attempt;
+mod endpoint;
 mod finish;
 mod heart;
 mod launch;
 mod orphans;
 mod question;
 mod spawn;
+mod start;
 mod work;
 
 use std::collections::HashMap;
@@ -29,20 +32,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dormouse_secrets::{Scrubbed, Scrubber};
-use dormouse_state::Lifecycle;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
-pub use asking::{AskError, Asking, Endpoint, Endpoints};
+pub use asking::{AskError, Asking};
+pub use endpoint::{Endpoint, Endpoints};
 pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 
-use crate::gate::Enforcement;
-use crate::run::{ClaimOptions, Finished, Parked, Run, RunRow, RunState, StopReason};
+use crate::run::{Finished, Parked, Run, RunRow, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};
 use crate::worker::environment::former_run;
 use crate::worker::isolation::Policy;
-use crate::{CommandError, Engine, PrefixedId, Principal, RunId, SessionId, TaskId, Tenant};
+use crate::{CommandError, Engine, Principal, RunId, Tenant};
 
 /// What workers are started with.
 #[derive(Debug, Clone)]
@@ -94,25 +96,6 @@ impl Drop for Books {
         self.supervisor.lock().remove(&self.run);
         self.supervisor.0.count.send_modify(|count| *count -= 1);
     }
-}
-
-/// Who started a run, and what becomes of it when it asks a person.
-struct Asker {
-    by: Principal,
-    on_gate: OnGate,
-}
-
-/// What the former processes of a parked run printed.
-async fn begun(
-    tenant: &Tenant,
-    last_run: Option<RunId>,
-) -> Result<Option<(RunId, Transcript)>, CommandError> {
-    let Some(run) = last_run else { return Ok(None) };
-    if tenant.runs.get(run).await?.run.state != RunState::Waiting {
-        return Ok(None);
-    }
-    let segment = crate::id::segment(&run.to_string());
-    Ok(Some((run, Transcript::resumed(tenant.space(), &segment).await?)))
 }
 
 /// What others need of a live run.
@@ -186,148 +169,6 @@ impl Supervisor {
             owners: TaskTracker::new(),
             is_leaving: AtomicBool::new(false),
         }))
-    }
-
-    /// Claims a ready task and begins to run its command; its worker waits where it asks a person. It goes on whoever
-    /// asked, also when this future is dropped. A run of the task that is parked goes on.
-    ///
-    /// # Errors
-    /// As [`Runs::claim`](crate::run::Runs::claim); `Invalid` when the task has no command, `NoApprovalChannel` when
-    /// its worker cannot do what the session's mode asks for.
-    pub async fn start(&self, tenant: &Tenant, by: &Principal, task: TaskId) -> Result<RunId, CommandError> {
-        self.start_with(tenant, by, task, OnGate::Wait).await
-    }
-
-    /// As [`start`](Self::start), with what becomes of the run when it asks a person.
-    ///
-    /// # Errors
-    /// The same.
-    pub async fn start_with(
-        &self,
-        tenant: &Tenant,
-        by: &Principal,
-        task: TaskId,
-        on_gate: OnGate,
-    ) -> Result<RunId, CommandError> {
-        let (supervisor, tenant, by) = (self.clone(), tenant.clone(), by.clone());
-        // A task of its own: a claim that is committed must not be left without its owner.
-        let started = self
-            .0
-            .owners
-            .spawn(async move { supervisor.claim(tenant, by, task, on_gate).await });
-        started
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-    }
-
-    async fn claim(
-        &self,
-        tenant: Tenant,
-        by: Principal,
-        task: TaskId,
-        on_gate: OnGate,
-    ) -> Result<RunId, CommandError> {
-        let row = tenant.tasks.get(task).await?;
-        if row.command.is_none() {
-            return Err(CommandError::invalid(
-                "command",
-                "the task has no command line to run",
-            ));
-        }
-        if let Some(state) = tenant.credentials.awaited(&row).await? {
-            let agent = row.assignee.clone();
-            return Err(CommandError::SecretsLocked { task, agent, state });
-        }
-        let session = self.session_of(&tenant, row.last_run).await?;
-        self.admit(&tenant, session).await?;
-        // Before the claim: from there on the run has to have its owner.
-        let begun = begun(&tenant, row.last_run).await?;
-        let options = ClaimOptions {
-            run: None,
-            session: Some(session),
-        };
-        let claimed = tenant.runs.claim(&by, task, options).await?;
-        let asker = Asker { by, on_gate };
-        Ok(self.adopt(tenant, claimed, begun, asker))
-    }
-
-    /// Attempts at one task share their session, as long as it has not ended.
-    async fn session_of(&self, tenant: &Tenant, last_run: Option<RunId>) -> Result<SessionId, CommandError> {
-        if let Some(last) = last_run
-            && let Some(session) = tenant.runs.get(last).await?.run.session
-            && let Some(row) = tenant.sessions.get(session).await?
-            && row.state.lifecycle != Lifecycle::Ended
-        {
-            return Ok(session);
-        }
-        let environment = self.0.engine.environment();
-        Ok(SessionId::make(environment.clock.now(), &environment.random))
-    }
-
-    /// Refuses a worker that cannot do what the mode of its session asks for, before anything of it is there.
-    async fn admit(&self, tenant: &Tenant, session: SessionId) -> Result<(), CommandError> {
-        let mode = match tenant.sessions.get(session).await? {
-            Some(row) => row.state.mode,
-            None => tenant.core.sessions.mode,
-        };
-        // All that is known of a command's calls is what it asks through its endpoint.
-        let can = match self.0.endpoints {
-            Some(_) => Enforcement::Asks,
-            None => Enforcement::None,
-        };
-        self.0.engine.modes().admit(mode, can)
-    }
-
-    fn adopt(
-        &self,
-        tenant: Tenant,
-        claimed: crate::run::Claimed,
-        begun: Option<(RunId, Transcript)>,
-        asker: Asker,
-    ) -> RunId {
-        let run = claimed.run.id;
-        let transcript = match begun {
-            Some((former, transcript)) if former == run => transcript,
-            _ => Transcript::new(tenant.space(), &crate::id::segment(&run.to_string())),
-        };
-        let (sender, end) = watch::channel(None);
-        let live = Live {
-            transcript: transcript.clone(),
-            kill: Arc::new(Notify::new()),
-            scrubber: Arc::default(),
-            end,
-        };
-        self.lock().insert(run, live.clone());
-        self.0.count.send_modify(|count| *count += 1);
-        let parts = attempt::Parts {
-            tenant,
-            claimed,
-            options: Arc::clone(&self.0.options),
-            transcript,
-            kill: live.kill,
-            scrubber: live.scrubber,
-            fallback: self.0.engine.scrubber(),
-            clock: Arc::clone(&self.0.engine.environment().clock),
-            processes: OnceLock::new(),
-            by: asker.by,
-            on_gate: asker.on_gate,
-            asks: asking::Asks::new(),
-            endpoints: self.0.endpoints.clone(),
-        };
-        let books = Books {
-            supervisor: self.clone(),
-            run,
-        };
-        self.0.owners.spawn(async move {
-            let end = attempt::own(parts).await;
-            // First: who waited for the end finds the run no longer live.
-            drop(books);
-            sender.send_replace(Some(end));
-        });
-        if self.0.is_leaving.load(Ordering::Acquire) {
-            self.0.engine.live().tell(run, StopReason::Shutdown);
-        }
-        run
     }
 
     /// Stops a run: its task is called off and its worker told so. One that has ended stays as it is.

@@ -8,8 +8,8 @@ use dormouse_secrets::ScrubStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::asking::Endpoint;
 use super::attempt::{Parts, end_processes};
+use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
 use super::heart::is_renewed;
 use crate::command::CommandSpec;

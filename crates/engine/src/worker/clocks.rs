@@ -119,15 +119,6 @@ impl Clocks {
         self.used + stretch.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// How long answers were awaited.
-    #[must_use]
-    pub fn waited(&self, now: Instant) -> Duration {
-        self.waited
-            + self
-                .asked_at
-                .map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
-    }
-
     /// The earliest moment at which a clock can run out; none while they stand still without end.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
@@ -238,7 +229,6 @@ mod tests {
         assert_eq!(clocks.expired(t + S * 1000), None);
         assert_eq!(clocks.used(t + S * 1000), S * 4);
         clocks.answered(t + S * 1004);
-        assert_eq!(clocks.waited(t + S * 1004), S * 1000);
         assert_eq!(clocks.next_deadline(), Some(t + S * 1009));
         clocks.progress(t + S * 1008);
         assert_eq!(clocks.next_deadline(), Some(t + S * 1010));

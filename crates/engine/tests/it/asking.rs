@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use dormouse_engine::capability::{CapabilityError, CapabilityState};
 use dormouse_engine::command::CommandSpec;
 use dormouse_engine::gate::{
-    Approvers, Asked, AuthorKind, Canonical, Choice, Decide, Gate, GateFilter, GateOptions, Modes, Rule,
-    RuleEffect, Scope, Timeout,
+    Approvers, Asked, AuthorKind, Canonical, Choice, Decide, Gate, GateError, GateFilter, GateOptions, Modes,
+    Rule, RuleEffect, Scope, Timeout,
 };
 use dormouse_engine::run::RunState;
 use dormouse_engine::supervisor::{AskError, Asking, Endpoint, Endpoints, OnGate, Question, Supervisor};
@@ -48,6 +48,7 @@ struct Worker {
     run: RunId,
     session: SessionId,
     asking: Asking,
+    handed: watch::Receiver<Option<Asking>>,
     bed: Bed,
 }
 
@@ -92,8 +93,24 @@ impl Worker {
             run,
             session,
             asking,
+            handed,
             bed,
         }
+    }
+
+    /// The next attempt at its task, once this one's worker was killed.
+    async fn again(&mut self) {
+        self.house.supervisor.kill(self.run);
+        self.house.supervisor.wait(self.run).await;
+        let tenant = &self.house.tenant;
+        let task = tenant.runs.get(self.run).await.unwrap().run.task.unwrap();
+        tenant.tasks.retry(&operator(), task, Steps::Kept).await.unwrap();
+        self.handed.mark_unchanged();
+        let started = self.house.supervisor.start(tenant, &operator(), task).await;
+        self.run = started.unwrap();
+        self.handed.changed().await.unwrap();
+        self.asking = self.handed.borrow().clone().unwrap();
+        assert_eq!(self.asking.run(), self.run);
     }
 
     async fn set(&self, mode: Mode) {
@@ -418,6 +435,36 @@ async fn only_what_was_opened_is_counted() {
         (first.call.as_deref(), second.call.as_deref()),
         (Some("count/1"), Some("count/2")),
         "those that nobody was asked about took no number"
+    );
+    worker.end().await;
+}
+
+#[tokio::test]
+async fn an_approval_stands_though_the_store_failed_as_it_was_looked_for() {
+    let store = Hooked::new();
+    let bed = bed_over(Arc::clone(&store) as Arc<dyn RecordStore>);
+    let engine = asking_options(GateOptions::default());
+    let mut worker = Worker::begin_in(bed, engine, sh("sleep 60"), OnGate::Wait).await;
+    let gate = worker.asks(&pay(1)).await;
+    worker.approve(&gate).await;
+    worker.again().await;
+    let row = store.key_of("capability", &gate.id).await;
+    // The first is read as the gate is found, the second as it is asked whether it stands.
+    *store.failing.lock().unwrap() = Some((row, 1));
+    let failed = worker.asking.ask(&pay(1)).await;
+    assert!(store.failing.lock().unwrap().is_none(), "{failed:?}");
+    assert!(
+        matches!(
+            failed,
+            Err(AskError::Gate(GateError::Command(CommandError::Unavailable(_))))
+        ),
+        "{failed:?}"
+    );
+    let again = worker.asks(&pay(1)).await;
+    assert_eq!(
+        (again.id, again.word()),
+        (gate.id, "approved"),
+        "nobody is asked twice"
     );
     worker.end().await;
 }

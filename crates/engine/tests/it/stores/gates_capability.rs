@@ -1,5 +1,7 @@
 //! Capabilities: one use, one call, one holder.
 
+use std::sync::Arc;
+
 use dormouse_engine::Tenant;
 use dormouse_engine::agent::AgentConfig;
 use dormouse_engine::capability::{Action, CapabilityEnd, CapabilityError, CapabilityState};
@@ -7,8 +9,11 @@ use dormouse_engine::gate::{Call, Gate};
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::run::{ClaimOptions, Claimed};
 use dormouse_engine::task::NewTask;
+use dormouse_filesystem::RecordStore;
+use dormouse_state::EndReason;
 
 use super::gates::{Asker, approve, call_of, events, open, try_open};
+use super::hooked::Hooked;
 use super::house::{House, NoOrphans, name, operator};
 
 super::on_every_store! {
@@ -290,4 +295,27 @@ async fn a_revoked_approval_asks_again_and_names_the_former_gate(house: House) {
         (opened.gate.previous, opened.gate.word()),
         (Some(gate.id), "pending")
     );
+}
+
+/// The end of a session, between what was read for a claim and its commit.
+#[tokio::test]
+async fn an_approval_is_not_claimed_when_its_session_ends_meanwhile() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let asker = Asker::new(&house).await;
+    let gate = approved(&house, &asker, "1").await;
+    let (sessions, session) = (house.tenant.sessions.clone(), asker.session);
+    store.before_commit(async move {
+        let ended = sessions.end(&operator(), session, EndReason::Observed).await;
+        assert!(ended.unwrap().applied().is_some());
+    });
+    let capabilities = &house.tenant.capabilities;
+    for _ in 0..2 {
+        let refused = capabilities
+            .claim(gate.id, gate.digest, &asker.claimed)
+            .await
+            .unwrap_err();
+        assert!(matches!(refused, CapabilityError::Unknown { .. }), "{refused}");
+    }
+    assert_eq!(state(&house, &gate).await, CapabilityState::Active);
 }

@@ -1,12 +1,12 @@
 //! Modes: which calls are asked about, and which workers are not started.
 
-use dormouse_engine::CommandError;
-use dormouse_engine::gate::{Asked, Call, Enforcement, Input, Modes, NewGate, Rule, RuleEffect};
+use dormouse_engine::gate::{Asked, Call, Enforcement, GateOptions, Input, Modes, NewGate, Rule, RuleEffect};
+use dormouse_engine::{CommandError, EngineOptions};
 use dormouse_secrets::Scrubber;
 use dormouse_state::Mode;
 
 use super::gates::{Asker, call_of, events};
-use super::house::{House, operator};
+use super::house::{House, operator, tenant_id};
 
 super::on_every_store! {
     a_rule_lets_through_denies_or_asks_and_a_denied_call_opens_no_gate;
@@ -79,7 +79,16 @@ async fn a_rule_lets_through_denies_or_asks_and_a_denied_call_opens_no_gate(hous
     let asker = Asker::new(&house).await;
     let rules = vec![rule("Read", RuleEffect::Allow), rule("Write", RuleEffect::Deny)];
     let modes = Modes::new(rules, false).unwrap();
-    let (gates, by, none) = (&house.tenant.gates, operator(), Scrubber::empty());
+    let options = EngineOptions {
+        gates: GateOptions {
+            modes,
+            ..GateOptions::default()
+        },
+        ..EngineOptions::default()
+    };
+    let set = house.neighbour_set(options).await;
+    let tenant = set.tenant(&tenant_id()).await.unwrap();
+    let (gates, by, none) = (&tenant.gates, operator(), Scrubber::empty());
     let about = |tool: &str, call: &str| {
         let input = Input::Shown {
             title: tool.to_owned(),
@@ -92,7 +101,7 @@ async fn a_rule_lets_through_denies_or_asks_and_a_denied_call_opens_no_gate(hous
     };
     let ask = async |tool: &str, call: &str| {
         let new = about(tool, call);
-        gates.ask(&by, (&modes, Mode::Rules), &new, &none).await.unwrap()
+        gates.ask(&by, Mode::Rules, &new, &none).await.unwrap()
     };
     assert!(matches!(ask("Read", "1").await, Asked::Allowed));
     assert!(matches!(

@@ -4,6 +4,7 @@ mod agents;
 mod closing;
 mod creation;
 mod credentials;
+mod due;
 mod events;
 mod gates;
 mod gates_again;
