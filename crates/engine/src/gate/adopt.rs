@@ -170,6 +170,16 @@ pub(super) async fn keys_of(
     Ok(keys)
 }
 
+/// All keys that ever led to a gate, but those that lead to another since.
+pub(super) async fn all_keys_of(
+    space: &Namespace<Tenant>,
+    gate: GateId,
+) -> Result<Vec<Versioned<GateKey>>, CommandError> {
+    let gate = IndexValue::name(&gate.to_string());
+    let query = Query::of(GateKeyIndex::Gate).equals([gate]).limit(PAGE_MAX);
+    Ok(Records::<GateKey>::new(space).find(&query).await?.rows)
+}
+
 /// The keys of equal calls of one origin, the oldest first, but those whose gates were left to later calls.
 async fn keys_of_calls(
     space: &Namespace<Tenant>,

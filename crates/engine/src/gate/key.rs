@@ -110,6 +110,8 @@ indexes! {
         Origin = own "origin",
         /// The same, by the run that made the call.
         Caller = own "caller",
+        /// All, by their gate.
+        Gate = own "gate",
     }
 }
 
@@ -126,15 +128,17 @@ impl Record for GateKey {
     }
 
     fn index_entries(&self) -> Vec<IndexEntry<GateKeyIndex>> {
+        let gate = IndexValue::name(&self.gate.to_string());
+        let mut entries = vec![IndexEntry::new(GateKeyIndex::Gate, [gate])];
         if self.is_adopted {
-            return Vec::new();
+            return entries;
         }
         let values = [
             IndexValue::name(&self.origin.id()),
             IndexValue::name(&self.digest.to_string()),
             IndexValue::instant(self.created_at),
         ];
-        let mut entries = vec![IndexEntry::new(GateKeyIndex::Origin, values)];
+        entries.push(IndexEntry::new(GateKeyIndex::Origin, values));
         if let Some(caller) = self.caller {
             let run = IndexValue::name(&caller.run.to_string());
             let values = [run, IndexValue::instant(self.created_at)];

@@ -4,17 +4,18 @@
 
 use std::collections::HashSet;
 
-use dormouse_filesystem::{Cursor, Found, IndexValue, Order, Query, Records, Versioned};
+use dormouse_filesystem::{Cursor, Found, IndexValue, Order, Query, Records};
 use jiff::{SignedDuration, Timestamp};
 
-use super::adopt::keys_of;
+use super::adopt::all_keys_of;
 use super::list::in_session;
 use super::{Gate, GateIndex, display};
 use crate::capability::Capability;
 use crate::core::Core;
 use crate::draft::Verdict;
+use crate::due::is_of_store;
 use crate::limits::{GATES_WHOLE_MAX, PAGE_MAX};
-use crate::{CommandError, Principal, SessionId};
+use crate::{CommandError, GateId, Principal, SessionId};
 
 /// A walk over the gates that ended between two instants, in pages.
 #[derive(Debug, Clone)]
@@ -47,10 +48,19 @@ impl Scan {
             .range(self.from.map(IndexValue::instant), until)
             .after(self.after.take())
             .limit(PAGE_MAX);
-        let mut page = Records::<Gate>::new(&core.space).find(&query).await?;
+        let mut page = page_of(core, &query).await?;
         self.after = page.next.take();
         Ok(page)
     }
+}
+
+/// One page of gates. Those that cannot be believed are left as they are, and said.
+async fn page_of(core: &Core, query: &Query<GateIndex>) -> Result<Found<Gate>, CommandError> {
+    let page = Records::<Gate>::new(&core.space).find(query).await?;
+    for issue in &page.issues {
+        tracing::warn!(%issue, "an ended gate cannot be believed, and is not cleared away");
+    }
+    Ok(page)
 }
 
 /// The instant before which what ended is as old as this, or twice as old.
@@ -68,7 +78,7 @@ pub(crate) async fn clear_ended(core: &Core, now: Timestamp) -> Result<(usize, b
     let mut scan = Scan::new(None, until);
     let mut removed = 0;
     for gate in scan.page(core).await?.rows {
-        removed += usize::from(remove(core, &gate).await?);
+        removed += usize::from(remove(core, gate.id).await?);
     }
     Ok((removed, removed > 0 && !scan.has_ended()))
 }
@@ -107,7 +117,7 @@ pub(crate) async fn erase_beyond(core: &Core, session: SessionId) -> Result<usiz
             .order(Order::Down)
             .after(after)
             .limit(PAGE_MAX);
-        let page = Records::<Gate>::new(&core.space).find(&query).await?;
+        let page = page_of(core, &query).await?;
         let kept = page.rows.len().min(GATES_WHOLE_MAX.saturating_sub(newer));
         newer += kept;
         let mut of_page = 0;
@@ -123,53 +133,61 @@ pub(crate) async fn erase_beyond(core: &Core, session: SessionId) -> Result<usiz
 }
 
 /// Whether there was something to erase.
-async fn erase(core: &Core, gate: &Versioned<Gate>) -> Result<bool, CommandError> {
-    let erased = gate.erased();
-    if erased == **gate {
+async fn erase(core: &Core, gate: &Gate) -> Result<bool, CommandError> {
+    if gate.erased() == *gate {
         return Ok(false);
     }
-    let by = Principal::engine();
-    let (gate, erased) = (&gate, &erased);
+    let (by, id) = (Principal::engine(), gate.id);
     let done = core.command(&by, |mut draft| async move {
+        let rows = Records::<Gate>::new(&core.space);
+        let Some(gate) = rows.get(&id).await? else {
+            return Ok(Verdict::Nothing(false));
+        };
         let erased = Gate {
             updated_at: draft.now(),
             op: draft.op(),
-            ..erased.clone()
+            ..gate.erased()
         };
-        Records::new(&core.space)
-            .stage_replace(draft.batch(), gate, &erased)
-            .await?;
+        rows.stage_replace(draft.batch(), &gate, &erased).await?;
         Ok(Verdict::Commit(draft, true))
     });
-    gone_is_fine(done.await.map(|done| done.answer))
+    passed_over(id, done.await.map(|done| done.answer))
 }
 
-async fn remove(core: &Core, gate: &Versioned<Gate>) -> Result<bool, CommandError> {
+/// Whether it was there to be removed: with its keys, where it was shown, and what its approval allowed.
+async fn remove(core: &Core, id: GateId) -> Result<bool, CommandError> {
     let by = Principal::engine();
-    let gate = &gate;
     let done = core.command(&by, |mut draft| async move {
         let space = &core.space;
-        Records::new(space).stage_remove(draft.batch(), gate).await?;
-        for key in keys_of(&core.space, gate).await? {
+        let rows = Records::<Gate>::new(space);
+        let Some(gate) = rows.get(&id).await? else {
+            return Ok(Verdict::Nothing(false));
+        };
+        rows.stage_remove(draft.batch(), &gate).await?;
+        for key in all_keys_of(space, id).await? {
             Records::new(space).stage_remove(draft.batch(), &key).await?;
         }
-        for shown in display::of(core, gate.id).await? {
+        for shown in display::of(core, id).await? {
             Records::new(space).stage_remove(draft.batch(), &shown).await?;
         }
-        if let Some(capability) = Records::<Capability>::new(space).get(&gate.id).await? {
+        if let Some(capability) = Records::<Capability>::new(space).get(&id).await? {
             Records::new(space)
                 .stage_remove(draft.batch(), &capability)
                 .await?;
         }
         Ok(Verdict::Commit(draft, true))
     });
-    gone_is_fine(done.await.map(|done| done.answer))
+    passed_over(id, done.await.map(|done| done.answer))
 }
 
-/// A row that changed meanwhile is left for the next time.
-fn gone_is_fine(done: Result<bool, CommandError>) -> Result<bool, CommandError> {
+/// A row that cannot be believed stays as it is, and keeps no other from its end. Where the store has trouble the page is
+/// left, and read again at the next look.
+fn passed_over(gate: GateId, done: Result<bool, CommandError>) -> Result<bool, CommandError> {
     match done {
-        Err(CommandError::Contended { .. }) => Ok(false),
+        Err(error) if !is_of_store(&error) => {
+            tracing::warn!(%gate, %error, "an old gate was not cleared away");
+            Ok(false)
+        }
         done => done,
     }
 }

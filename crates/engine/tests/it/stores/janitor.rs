@@ -1,12 +1,15 @@
 //! What is old goes: silent sessions end, and gates lose their content and then their rows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_engine::gate::GateFilter;
-use dormouse_engine::{Cleared, EngineOptions};
+use dormouse_engine::gate::{Caller, Gate, GateFilter, NewGate, OpenedHow};
+use dormouse_engine::{Cleared, Clock as _, EngineOptions};
+use dormouse_filesystem::{Entry, RecordStore, Records};
 use dormouse_state::Row;
 
-use super::gates::{Asker, approve, open, status};
+use super::gates::{Asker, approve, open, status, try_open};
+use super::hooked::Hooked;
 use super::house::{House, facts, success};
 use super::sessions::{completed, row};
 
@@ -127,4 +130,82 @@ async fn a_janitor_looks_every_ten_minutes_until_it_is_told_to_leave() {
     assert_eq!(row(&house, asker.session).await, Row::Ended);
     leave.send(()).unwrap();
     serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gate_that_was_taken_over_takes_all_its_keys_with_it() {
+    let house = House::in_memory().await;
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    let next = NewGate {
+        caller: Some(Caller {
+            spawn: 2,
+            ..asker.caller()
+        }),
+        ..asker.approval("2", "{}")
+    };
+    let adopted = try_open(&house, &next).await.unwrap();
+    assert_eq!((adopted.gate.id, adopted.how), (gate.id, OpenedHow::Adopted));
+    approve(&house, &gate).await;
+    let keys = async || {
+        let entries = house.entries().await;
+        let is_key = |entry: &&Entry| entry.kind.as_str() == "gate_key";
+        entries.iter().filter(is_key).count()
+    };
+    assert_eq!(keys().await, 2);
+    house.clock.advance(181 * DAY);
+    assert_eq!(house.engine.janitor().look().await.unwrap().removed, 1);
+    assert_eq!(keys().await, 0);
+}
+
+/// One look, at what was written again between the janitor's read and its commit.
+#[tokio::test]
+async fn a_gate_that_is_written_meanwhile_is_cleared_away_by_the_same_look() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    approve(&house, &gate).await;
+    let mut janitor = house.engine.janitor();
+    house.clock.advance(91 * DAY);
+    store.before_commit(written_again(&house, &gate));
+    assert_eq!(janitor.look().await.unwrap().erased, 1);
+    assert_eq!(whole(&house).await, 0);
+    house.clock.advance(90 * DAY);
+    store.before_commit(written_again(&house, &gate));
+    assert_eq!(janitor.look().await.unwrap().removed, 1);
+    assert!(house.tenant.gates.get(gate.id).await.is_err());
+}
+
+/// Another process writes a gate's row.
+fn written_again(house: &House, gate: &Gate) -> impl Future<Output = ()> + Send + 'static {
+    let rows = Records::<Gate>::new(house.tenant.space());
+    let (id, now) = (gate.id, house.clock.now());
+    async move {
+        let read = rows.get(&id).await.unwrap().unwrap();
+        let again = Gate {
+            updated_at: now,
+            ..Gate::clone(&read)
+        };
+        rows.replace(&read, &again).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_gate_keeps_no_other_from_being_cleared_away() {
+    let house = House::in_memory().await;
+    let asker = Asker::new(&house).await;
+    let mut gates = Vec::new();
+    for call in ["1", "2", "3"] {
+        house.clock.advance(1);
+        let gate = open(&house, &asker.approval(call, "{}")).await;
+        gates.push(approve(&house, &gate).await);
+    }
+    house.spoil("gate", &gates[0].id).await;
+    // Of this one the row is whole, and what would go with it is not.
+    house.spoil("capability", &gates[1].id).await;
+    house.clock.advance(181 * DAY);
+    assert_eq!(house.engine.janitor().look().await.unwrap().removed, 1);
+    assert!(house.tenant.gates.get(gates[1].id).await.is_ok());
+    assert!(house.tenant.gates.get(gates[2].id).await.is_err());
 }
