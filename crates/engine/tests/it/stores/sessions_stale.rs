@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_engine::SessionId;
 use dormouse_engine::limits::SESSION_STALE;
 use dormouse_engine::session::{NewSession, SessionLive, SessionRow};
+use dormouse_engine::{Clock as _, SessionId};
 use dormouse_filesystem::{RecordStore, Records};
 use dormouse_state::{Command, Event, Row};
 use tokio::sync::oneshot;
@@ -111,18 +111,7 @@ async fn what_is_only_gathered_is_activity_too(house: House) {
         .await
         .unwrap();
     house.clock.advance(DAY);
-    let sessions = &house.tenant.sessions;
-    let read = sessions.require(session).await.unwrap();
-    // As a driver of another process leaves it, that was killed.
-    let mut state = read.state.clone();
-    state.activity_at = dormouse_engine::Clock::now(&*house.clock);
-    let live = SessionLive {
-        id: session,
-        base: read.version(),
-        state,
-        edges: Vec::new(),
-        updated_at: read.updated_at,
-    };
+    let live = gathered(&house, session).await;
     let lives = Records::<SessionLive>::new(house.tenant.space());
     let live = lives.create(&live).await.unwrap();
     assert_eq!(closed(&house).await, []);
@@ -132,6 +121,20 @@ async fn what_is_only_gathered_is_activity_too(house: House) {
     lives.remove(&live).await.unwrap();
     assert_eq!(closed(&house).await, [session]);
     house.engine.close().await;
+}
+
+/// What a driver of another process, which was killed, gathered of a session just now.
+async fn gathered(house: &House, session: SessionId) -> SessionLive {
+    let read = house.tenant.sessions.require(session).await.unwrap();
+    let mut state = read.state.clone();
+    state.activity_at = house.clock.now();
+    SessionLive {
+        id: session,
+        base: read.version(),
+        state,
+        edges: Vec::new(),
+        updated_at: read.updated_at,
+    }
 }
 
 /// SG-44: one whose row cannot be believed keeps no other open.
@@ -174,6 +177,24 @@ async fn activity_between_read_and_commit_wins() {
     let told = told.await.unwrap().unwrap();
     assert!(told.durable && told.answer.applied().is_some());
     assert_eq!(row(&house, session).await, Row::Thinking);
+    house.clock.advance(DAY);
+    assert_eq!(closed(&house).await, [session]);
+    house.engine.close().await;
+}
+
+/// SG-44: the same of activity that is only gathered, and so leaves the session's own row as it was.
+#[tokio::test]
+async fn activity_that_is_gathered_between_read_and_commit_wins() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let session = made(&house, "alice").await;
+    house.clock.advance(DAY);
+    let live = gathered(&house, session).await;
+    let lives = Records::<SessionLive>::new(house.tenant.space());
+    store.before_commit(async move {
+        lives.create(&live).await.unwrap();
+    });
+    assert_eq!(closed(&house).await, []);
     house.clock.advance(DAY);
     assert_eq!(closed(&house).await, [session]);
     house.engine.close().await;
