@@ -299,6 +299,91 @@ fn a_key_that_is_gone_or_another_opens_nothing_and_is_told_apart() {
     worker(&home, "alice", "test -n \"$GH_TOKEN\"").exits(0);
 }
 
+const PASSPHRASE: &str = "correct horse battery staple";
+
+#[test]
+fn a_passphrase_opens_what_the_key_file_opened_and_outlives_it() {
+    for (home, _schema) in homes() {
+        set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
+        let added = fed(&home, &["secret", "slots", "add", "--passphrase"], PASSPHRASE);
+        added.exits(0);
+        let slots = home.items("secret slots");
+        assert_eq!(
+            slots
+                .iter()
+                .map(|slot| (&slot["source"], &slot["state"]))
+                .collect::<Vec<_>>(),
+            [
+                (&"file".into(), &"active".into()),
+                (&"passphrase".into(), &"active".into())
+            ]
+        );
+        home.type_line("secret slots remove 1").exits(2).hints();
+        home.type_line("secret slots remove 9 --yes").exits(3).hints();
+        home.type_line("secret slots remove 1 --yes").exits(0);
+        // The file is still there, and opens nothing any more.
+        home.type_line("run --agent alice -- true").exits(4).hints();
+        home.type_line("secret slots remove 2 --yes").exits(4).hints();
+        fed(
+            &home,
+            &["secret", "unlock", "--passphrase"],
+            "correct horse battery stable",
+        )
+        .exits(4);
+        assert_eq!(home.json("secret status")["vault"], "sealed");
+        by_passphrase_to_a_new_key_file(&home);
+        exported(&home);
+        is_nowhere(&home, PASSPHRASE);
+    }
+}
+
+/// What whoever lost the key file does.
+fn by_passphrase_to_a_new_key_file(home: &Home) {
+    let key = home.path().join("config/secrets.key");
+    let restore = ["secret", "unlock", "--passphrase", "--restore-key-file"];
+    fed(home, &restore, PASSPHRASE)
+        .exits(7)
+        .errs(&["is there"])
+        .hints();
+    std::fs::remove_file(&key).unwrap();
+    let unlocked = fed(home, &["secret", "unlock", "--passphrase"], PASSPHRASE);
+    unlocked.exits(0);
+    assert!(unlocked.stderr.contains("for this process"), "{unlocked:?}");
+    assert_eq!(home.json("secret status")["vault"], "sealed");
+    fed(home, &restore, PASSPHRASE).exits(0);
+    crate::modes::is_ours_alone(&key);
+    assert_eq!(home.json("secret status")["vault"], "unlocked");
+    worker(home, "alice", "test -n \"$GH_TOKEN\"").exits(0);
+}
+
+#[test]
+fn a_key_file_is_made_for_a_slot_and_a_passphrase_of_a_few_letters_is_refused() {
+    let home = Home::new();
+    fed(&home, &["secret", "slots", "add", "--passphrase"], PASSPHRASE)
+        .exits(7)
+        .hints();
+    set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
+    fed(&home, &["secret", "slots", "add", "--passphrase"], "short")
+        .exits(2)
+        .errs(&["12 bytes"]);
+    fed(&home, &["secret", "slots", "add", "--passphrase"], "")
+        .exits(2)
+        .hints();
+    home.type_line("secret slots add").exits(2);
+    home.type_line("secret slots remove 1 --yes").exits(7).hints();
+    let spare = home.path().with_file_name("spare.key");
+    let add = || home.dormouse(["secret", "slots", "add", "--key-file", spare.to_str().unwrap()]);
+    add().exits(0);
+    crate::modes::is_ours_alone(&spare);
+    let key = home.path().join("config/secrets.key");
+    std::fs::remove_file(&key).unwrap();
+    std::fs::rename(&spare, &key).unwrap();
+    worker(&home, "alice", "test -n \"$GH_TOKEN\"").exits(0);
+    home.type_line("secret lock").exits(0);
+    add().exits(4).hints();
+    assert!(!spare.exists(), "no key is made for a vault that takes none");
+}
+
 fn write_key(path: &std::path::Path, bytes: &[u8], mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, bytes).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use data_encoding::BASE64;
@@ -19,6 +19,7 @@ use super::refusal::Answered;
 use super::secrets::Hidden;
 use super::view::{SlotView, VaultView};
 use crate::edge;
+use crate::owner::Keys;
 use crate::problem::{Code, Problem};
 
 /// How the vault is.
@@ -48,36 +49,129 @@ pub(super) async fn slots(State(house): State<House>, _: Asker) -> Answered {
     Ok(body::json(StatusCode::OK, &List { items, next_cursor }))
 }
 
-/// The key that somebody gives: the key file where nothing is said.
+/// The key that somebody gives: the key file of the settings where nothing is said.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Unlock {
+pub(super) struct GivenKey {
     #[serde(default)]
     key_file: Option<PathBuf>,
     #[serde(default)]
     passphrase: Option<Hidden>,
 }
 
-pub(super) async fn unlock(State(house): State<House>, asker: Asker, Json(unlock): Json<Unlock>) -> Answered {
-    let keys = house.keys();
-    let keyring: Box<dyn Keyring> = match (unlock.key_file, unlock.passphrase) {
-        (None, None) => Box::new(keys.file()),
-        (Some(path), None) => Box::new(FileKeyring::new(path, keys.random())),
-        (None, Some(Hidden(passphrase))) => Box::new(PassphraseKeyring::new(
-            passphrase.expose(),
-            Argon2Params::default(),
-            keys.random(),
-        )?),
-        (Some(_), Some(_)) => {
-            return Err(Problem::new(
+/// Where a key comes from.
+enum Source {
+    File(FileKeyring),
+    Passphrase(PassphraseKeyring),
+}
+
+impl Source {
+    fn keyring(&self) -> &dyn Keyring {
+        match self {
+            Self::File(file) => file,
+            Self::Passphrase(passphrase) => passphrase,
+        }
+    }
+}
+
+impl GivenKey {
+    fn is_nothing(&self) -> bool {
+        self.key_file.is_none() && self.passphrase.is_none()
+    }
+
+    fn source(self, keys: &Keys) -> Result<Source, Problem> {
+        match (self.key_file, self.passphrase) {
+            (None, None) => Ok(Source::File(keys.file())),
+            (Some(path), None) => Ok(Source::File(FileKeyring::new(path, keys.random()))),
+            (None, Some(Hidden(passphrase))) => {
+                let passphrase =
+                    PassphraseKeyring::new(passphrase.expose(), Argon2Params::default(), keys.random())?;
+                Ok(Source::Passphrase(passphrase))
+            }
+            (Some(_), Some(_)) => Err(Problem::new(
                 Code::BadRequest,
                 "key_file and passphrase: one of them is taken",
-            ));
+            )),
         }
-    };
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unlock {
+    #[serde(default)]
+    key_file: Option<PathBuf>,
+    #[serde(default)]
+    passphrase: Option<Hidden>,
+    /// The key file of the settings is gone, and is made anew.
+    #[serde(default)]
+    restore_key_file: bool,
+}
+
+pub(super) async fn unlock(State(house): State<House>, asker: Asker, Json(unlock): Json<Unlock>) -> Answered {
+    let Unlock {
+        key_file,
+        passphrase,
+        restore_key_file,
+    } = unlock;
+    let source = GivenKey { key_file, passphrase }.source(house.keys())?;
+    if restore_key_file && house.keys().has_file().await {
+        return Err(
+            Problem::new(Code::State, "the key file is there, and is not written over")
+                .hint("move it away if it opens nothing; dormouse config path says where it is"),
+        );
+    }
     let call = asker.tenant.credentials.call(&asker.decider);
-    house.engine().vault().unlock(&call, &*keyring).await?;
+    house.engine().vault().unlock(&call, source.keyring()).await?;
+    if restore_key_file {
+        house.keys().ensure_folder()?;
+        add(&house, &asker, &Source::File(house.keys().file())).await?;
+    }
     status(State(house), asker).await
+}
+
+/// One more key that opens the vault. A key file is made where there is none; the slot opens the vault only after the
+/// key, read again from where it is, has opened it.
+pub(super) async fn add_slot(
+    State(house): State<House>,
+    asker: Asker,
+    Json(given): Json<GivenKey>,
+) -> Answered {
+    if given.is_nothing() {
+        return Err(Problem::new(
+            Code::BadRequest,
+            "key_file or passphrase: one of them is needed",
+        ));
+    }
+    let source = given.source(house.keys())?;
+    let id = add(&house, &asker, &source).await?;
+    let slots = house.engine().vault().slots(edge::now()).await?;
+    match slots.iter().find(|slot| slot.id == id) {
+        Some(slot) => Ok(body::json(StatusCode::CREATED, &SlotView::of(slot))),
+        None => Err(KeyError::Conflict.into()),
+    }
+}
+
+async fn add(house: &House, asker: &Asker, source: &Source) -> Result<u32, Problem> {
+    let vault = house.engine().vault();
+    let call = asker.tenant.credentials.call(&asker.decider);
+    // Before a file is made for a vault that takes no key.
+    match vault.state().await? {
+        VaultState::Unlocked => {}
+        now => return Err(KeyError::State { now }.into()),
+    }
+    if let Source::File(file) = source {
+        file.ensure().await?;
+    }
+    let id = vault.add_slot(&call, source.keyring()).await?;
+    vault.confirm_slot(&call, id, source.keyring()).await?;
+    Ok(id)
+}
+
+pub(super) async fn remove_slot(State(house): State<House>, asker: Asker, Path(id): Path<u32>) -> Answered {
+    let call = asker.tenant.credentials.call(&asker.decider);
+    house.engine().vault().remove_slot(&call, id).await?;
+    Ok(body::nothing())
 }
 
 /// A body without fields.
@@ -125,17 +219,13 @@ pub struct RekeyView {
 }
 
 /// New keys for everything: the root key, each tenant's, each value's.
-pub(super) async fn rekey(
-    State(house): State<House>,
-    asker: Asker,
-    Json(Nothing {}): Json<Nothing>,
-) -> Answered {
-    let file = house.keys().file();
+pub(super) async fn rekey(State(house): State<House>, asker: Asker, Json(given): Json<GivenKey>) -> Answered {
+    let source = given.source(house.keys())?;
     let Rekey {
         dropped,
         resealed,
         unreadable,
-    } = house.engine().rekey(&asker.decider, &file).await?;
+    } = house.engine().rekey(&asker.decider, source.keyring()).await?;
     let view = RekeyView {
         dropped,
         resealed,

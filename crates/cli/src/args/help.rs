@@ -176,7 +176,7 @@ pages! {
     secret_unlock COMMON =>
         "dormouse secret unlock",
         "dormouse secret unlock --key-file /mnt/usb/secrets.key",
-        "cat passphrase | dormouse secret unlock --passphrase";
+        "dormouse secret unlock --passphrase --restore-key-file";
     secret_lock COMMON =>
         "dormouse secret lock",
         "dormouse secret lock -o json",
@@ -187,12 +187,20 @@ pages! {
         "dormouse secret rotate && dormouse secret slots";
     secret_rekey COMMON =>
         "dormouse secret rekey",
-        "dormouse secret rekey -o json",
+        "dormouse secret rekey --passphrase",
         "dormouse secret rekey && dormouse secret slots";
     secret_slots LIST =>
         "dormouse secret slots",
         "dormouse secret slots -o json",
-        "dormouse secret slots -o jsonl";
+        "dormouse secret slots add --passphrase";
+    secret_slots_add COMMON =>
+        "dormouse secret slots add --passphrase",
+        "cat passphrase | dormouse secret slots add --passphrase",
+        "dormouse secret slots add --key-file /mnt/usb/secrets.key";
+    secret_slots_remove COMMON =>
+        "dormouse secret slots remove 2",
+        "dormouse secret slots remove 2 --yes",
+        "dormouse secret slots && dormouse secret slots remove 1";
     secret_export COMMON =>
         "dormouse secret export secrets.age --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
         "dormouse secret export secrets.age --passphrase",

@@ -60,12 +60,12 @@ pub enum Secret {
     /// Open the vault with its key file, another one, or a passphrase
     #[command(after_help = help::secret_unlock())]
     Unlock {
-        /// The file with the key; that of the settings if nothing is said
-        #[arg(long, value_name = "FILE", conflicts_with = "passphrase")]
-        key_file: Option<PathBuf>,
-        /// With a passphrase, from stdin or typed without being shown
+        /// Which key.
+        #[command(flatten)]
+        key: VaultKey,
+        /// Make the key file of the settings anew, where it is gone: it opens the vault from then on
         #[arg(long)]
-        passphrase: bool,
+        restore_key_file: bool,
     },
     /// Lock the vault for every process, until somebody unlocks it
     #[command(after_help = help::secret_lock())]
@@ -75,10 +75,18 @@ pub enum Secret {
     Rotate,
     /// Seal everything anew under new keys: when the old ones may be known
     #[command(after_help = help::secret_rekey())]
-    Rekey,
-    /// List the keys that open the vault
-    #[command(after_help = help::secret_slots())]
-    Slots,
+    Rekey {
+        /// Which key.
+        #[command(flatten)]
+        key: VaultKey,
+    },
+    /// List the keys that open the vault, add one, or take one away
+    #[command(after_help = help::secret_slots(), args_conflicts_with_subcommands = true)]
+    Slots {
+        /// What is done to them; they are listed if nothing is said.
+        #[command(subcommand)]
+        change: Option<SlotChange>,
+    },
     /// Write all secrets to a new file, encrypted with age
     #[command(after_help = help::secret_export())]
     Export {
@@ -114,6 +122,42 @@ pub enum Secret {
     /// Check the vault, its key and every secret; changes nothing
     #[command(after_help = help::secret_doctor())]
     Doctor,
+}
+
+/// `secret slots add|remove`.
+#[derive(Debug, Subcommand)]
+pub enum SlotChange {
+    /// Let another key open the vault too: a passphrase, or a file, which is made where there is none
+    #[command(after_help = help::secret_slots_add())]
+    Add {
+        /// The file with the key, made for its user alone where there is none
+        #[arg(long, value_name = "FILE", conflicts_with = "passphrase")]
+        key_file: Option<PathBuf>,
+        /// A passphrase of at least 12 bytes, from stdin or typed twice without being shown
+        #[arg(long, required_unless_present = "key_file")]
+        passphrase: bool,
+    },
+    /// Take a key away: it opens the vault no more
+    #[command(after_help = help::secret_slots_remove())]
+    Remove {
+        /// Its number, as secret slots lists it
+        #[arg(value_name = "ID")]
+        id: u32,
+        /// It is meant: do not ask for its number to be typed
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// The key with which a vault is opened or sealed anew.
+#[derive(Debug, Args)]
+pub struct VaultKey {
+    /// The file with the key; that of the settings if nothing is said
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase")]
+    pub key_file: Option<PathBuf>,
+    /// With a passphrase, from stdin or typed without being shown
+    #[arg(long)]
+    pub passphrase: bool,
 }
 
 /// `secret set`.

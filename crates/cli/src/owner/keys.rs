@@ -55,6 +55,11 @@ impl Keys {
         FileKeyring::new(self.path.clone(), self.random())
     }
 
+    /// Whether something is where the key file belongs.
+    pub(crate) async fn has_file(&self) -> bool {
+        tokio::fs::symlink_metadata(&self.path).await.is_ok()
+    }
+
     /// Where keys and nonces come from.
     #[must_use]
     pub fn random(&self) -> Arc<dyn Random> {

@@ -242,6 +242,12 @@ async fn an_import_is_all_or_nothing_keeps_times_and_waits_for_no_lock() {
         ),
         ("POST", "/v1/secrets/rotate", json!({})),
         ("POST", "/v1/secrets/rekey", json!({})),
+        (
+            "POST",
+            "/v1/secrets/slots",
+            json!({ "passphrase": "correct horse battery" }),
+        ),
+        ("DELETE", "/v1/secrets/slots/1", json!({})),
     ] {
         let refused = send(&api, method, path, &body).await;
         assert_eq!(

@@ -53,10 +53,31 @@ pub(super) fn read(what: &str, newline: Newline, ui: &Ui) -> Result<Given> {
     let secret = Secret::new(bytes);
     if secret.expose().is_empty() {
         return Err(Problem::new(Code::Usage, format!("there is no {what} on stdin"))
-            .hint("write it to stdin, as in printf %s \"$TOKEN\" | dormouse secret set …, or type it at a terminal")
+            .hint(format!(
+                "write it to stdin, as in printf %s \"${}\" | dormouse secret …, or type it at a terminal",
+                what.to_uppercase()
+            ))
             .into());
     }
     Ok(Given::Value(secret))
+}
+
+/// Reads it twice where it is typed: what nobody can look at again is typed the same way twice.
+pub(super) fn read_twice(what: &str, ui: &Ui) -> Result<Given> {
+    let first = read(what, Newline::Drop, ui)?;
+    let Given::Value(value) = &first else {
+        return Ok(first);
+    };
+    if !std::io::stdin().is_terminal() {
+        return Ok(first);
+    }
+    match read(&format!("the {what} again"), Newline::Drop, ui)? {
+        Given::Value(again) if again.expose() == value.expose() => Ok(first),
+        Given::Value(_) => Err(Problem::new(Code::Usage, format!("it is not the same {what}"))
+            .hint("nothing was changed; try again")
+            .into()),
+        other => Ok(other),
+    }
 }
 
 /// Bytes of a pipe. With their room from the start they never move, and leave no copy.

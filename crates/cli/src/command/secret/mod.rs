@@ -3,6 +3,7 @@
 mod carry;
 mod doctor;
 mod given;
+mod slots;
 mod vault;
 
 use dormouse_secrets::Secret as Value;
@@ -12,7 +13,7 @@ pub(crate) use self::given::Given;
 use self::given::Newline;
 use super::listing;
 use crate::api::{EffectiveView, SecretView};
-use crate::args::{Secret, SecretSet, Which};
+use crate::args::{Secret, SecretSet, SlotChange, Which};
 use crate::client::{Call, Session};
 use crate::command::gate::{has_person, typed};
 use crate::command::run::ensure_agent;
@@ -26,9 +27,13 @@ pub(crate) fn given(command: &Secret, ui: &Ui) -> Result<Given> {
     let (what, newline) = match command {
         Secret::Set(set) if set.keep_newline => ("value", Newline::Keep),
         Secret::Set(_) => ("value", Newline::Drop),
-        Secret::Unlock { passphrase: true, .. }
-        | Secret::Export { passphrase: true, .. }
-        | Secret::Import { passphrase: true, .. } => ("passphrase", Newline::Drop),
+        Secret::Slots {
+            change: Some(SlotChange::Add { passphrase: true, .. }),
+        } => return given::read_twice("passphrase", ui),
+        Secret::Unlock { key, .. } | Secret::Rekey { key } if key.passphrase => ("passphrase", Newline::Drop),
+        Secret::Export { passphrase: true, .. } | Secret::Import { passphrase: true, .. } => {
+            ("passphrase", Newline::Drop)
+        }
         Secret::Unlock { .. }
         | Secret::Export { .. }
         | Secret::Import { .. }
@@ -39,8 +44,8 @@ pub(crate) fn given(command: &Secret, ui: &Ui) -> Result<Given> {
         | Secret::Status
         | Secret::Lock
         | Secret::Rotate
-        | Secret::Rekey
-        | Secret::Slots
+        | Secret::Rekey { .. }
+        | Secret::Slots { .. }
         | Secret::Doctor => return Ok(Given::Nothing),
     };
     given::read(what, newline, ui)
@@ -77,14 +82,29 @@ pub(super) async fn secret(
         Secret::Effective { agent } => effective(session, ui, agent.as_str()).await,
         Secret::Delete { which, force, yes } => delete(session, ui, &which, force, yes).await,
         Secret::Status => vault::status(session, ui).await,
-        Secret::Unlock { key_file, .. } => {
-            let key_file = key_file.map(|file| context.environment.absolute(&file));
-            vault::unlock(session, ui, key_file.as_deref(), given.as_ref()).await
+        Secret::Unlock {
+            key,
+            restore_key_file,
+        } => {
+            let body = vault::key(context, key.key_file, given.as_ref())?;
+            vault::unlock(session, ui, body, restore_key_file).await
         }
         Secret::Lock => vault::lock(session, ui).await,
         Secret::Rotate => vault::rotate(session, ui).await,
-        Secret::Rekey => vault::rekey(session, ui).await,
-        Secret::Slots => vault::slots(session, ui).await,
+        Secret::Rekey { key } => {
+            let body = vault::key(context, key.key_file, given.as_ref())?;
+            vault::rekey(session, ui, &body).await
+        }
+        Secret::Slots { change: None } => slots::list(session, ui).await,
+        Secret::Slots {
+            change: Some(SlotChange::Add { key_file, .. }),
+        } => {
+            let body = vault::key(context, key_file, given.as_ref())?;
+            slots::add(session, ui, &body).await
+        }
+        Secret::Slots {
+            change: Some(SlotChange::Remove { id, yes }),
+        } => slots::remove(session, ui, id, yes).await,
         Secret::Export { file, recipient, .. } => {
             carry::export(session, context, &file, &recipient, given.as_ref()).await
         }

@@ -1,6 +1,6 @@
-//! `secret status|unlock|lock|rotate|rekey|slots`.
+//! `secret status|unlock|lock|rotate|rekey`.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use dormouse_secrets::Secret as Value;
@@ -9,6 +9,7 @@ use serde_json::json;
 use super::listing;
 use crate::api::{RekeyView, SlotView, VaultView};
 use crate::client::{Call, Session};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{Format, Ui};
 use crate::problem::{Code, Problem, Result};
@@ -21,16 +22,38 @@ pub(super) async fn status(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {
 pub(super) async fn unlock(
     session: &mut Session<'_>,
     ui: &Ui,
-    key_file: Option<&Path>,
-    passphrase: Option<&Value>,
+    mut key: serde_json::Value,
+    restores: bool,
 ) -> Result<Exit> {
-    let body = match (key_file, passphrase) {
-        (Some(file), _) => json!({ "key_file": file }),
+    let is_of_settings = key.as_object().is_some_and(serde_json::Map::is_empty);
+    if restores {
+        key["restore_key_file"] = true.into();
+    }
+    let body = session.ask(&Call::post("/v1/secrets/unlock", &key)).await?;
+    let exit = print(ui, &body)?;
+    session.deliver(ui, None).await?;
+    if restores {
+        ui.note("the key file was made anew, and opens the vault from now on");
+    } else if session.owner().is_some() && !is_of_settings {
+        ui.warning(
+            "this key opened the vault for this process, which ends now: unlock while a run goes on, and it is open there; \
+             --restore-key-file makes the key file anew where it is gone",
+        );
+    }
+    Ok(exit)
+}
+
+/// The body that names a key: a file, a passphrase, or the file of the settings.
+pub(super) fn key(
+    context: &Context,
+    key_file: Option<PathBuf>,
+    passphrase: Option<&Value>,
+) -> Result<serde_json::Value> {
+    Ok(match (key_file, passphrase) {
+        (Some(file), _) => json!({ "key_file": context.environment.absolute(&file) }),
         (None, Some(passphrase)) => json!({ "passphrase": text(passphrase)? }),
         (None, None) => json!({}),
-    };
-    let body = session.ask(&Call::post("/v1/secrets/unlock", &body)).await?;
-    print(ui, &body)
+    })
 }
 
 pub(super) async fn lock(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {
@@ -46,8 +69,8 @@ pub(super) async fn rotate(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {
     Ok(exit)
 }
 
-pub(super) async fn rekey(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {
-    let body = session.ask(&Call::post("/v1/secrets/rekey", &json!({}))).await?;
+pub(super) async fn rekey(session: &mut Session<'_>, ui: &Ui, key: &serde_json::Value) -> Result<Exit> {
+    let body = session.ask(&Call::post("/v1/secrets/rekey", key)).await?;
     let rekeyed: RekeyView = listing::read(&body)?;
     match ui.format {
         Format::Text => {
@@ -67,25 +90,6 @@ pub(super) async fn rekey(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {
     } else {
         Exit::Failed
     })
-}
-
-pub(super) async fn slots(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {
-    let columns = ["id", "source", "state", "added"];
-    listing::whole(
-        session,
-        ui,
-        Call::get("/v1/secrets/slots"),
-        &columns,
-        |slot: &SlotView| {
-            vec![
-                slot.id.to_string(),
-                slot.source.clone(),
-                slot.state.clone(),
-                ui.instant(slot.added_at),
-            ]
-        },
-    )
-    .await
 }
 
 fn print(ui: &Ui, body: &Bytes) -> Result<Exit> {
