@@ -39,11 +39,14 @@ impl Pin {
 }
 
 impl Retired {
-    /// Lets go what nobody reads any more. Who began earlier may read all that went later.
-    fn release(&mut self) {
-        while self.segments.front().is_some_and(|(_, _, pin)| pin.is_last()) {
-            self.segments.pop_front();
-        }
+    /// Lets go what nobody reads any more, to be dropped where nothing is locked: the last close of a removed file frees
+    /// its bytes on the disk. Who began earlier may read all that went later.
+    #[must_use]
+    fn release(&mut self) -> Vec<Arc<dyn LogFile>> {
+        let is_read = |(_, _, pin): &(u32, Arc<dyn LogFile>, Pin)| !pin.is_last();
+        let count = self.segments.iter().position(is_read);
+        let gone = self.segments.drain(..count.unwrap_or(self.segments.len()));
+        gone.map(|(_, file, _)| file).collect()
     }
 }
 
@@ -82,7 +85,9 @@ impl Reader {
         if let Some(file) = file {
             retired.segments.push_back((segment, file, readers));
         }
-        retired.release();
+        let gone = retired.release();
+        drop(retired);
+        drop(gone);
         Ok(())
     }
 
@@ -90,8 +95,19 @@ impl Reader {
     #[must_use]
     pub fn pin(&self) -> Pin {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        retired.release();
-        retired.readers.clone()
+        let (pin, gone) = (retired.readers.clone(), retired.release());
+        drop(retired);
+        drop(gone);
+        pin
+    }
+
+    /// As [`pin`](Self::pin), if that takes no waiting, neither for a lock nor for a disk.
+    #[must_use]
+    pub fn pin_now(&self) -> Option<Pin> {
+        self.retired
+            .try_lock()
+            .ok()
+            .map(|retired| retired.readers.clone())
     }
 
     fn retired(&self, segment: u32) -> Option<Arc<dyn LogFile>> {
@@ -139,10 +155,10 @@ impl Reader {
         Ok(read >= len)
     }
 
-    /// Reads a frame's bytes, if that takes no waiting for a disk; none also when it is not there.
+    /// Reads a frame's bytes, if that takes no waiting, neither for a lock nor for a disk; none also when it is not there.
     #[must_use]
     pub fn read_now(&self, place: Place) -> Option<Vec<u8>> {
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let segments = self.segments.try_read().ok()?;
         let file = Arc::clone(segments.get(&place.segment)?.file.as_ref()?);
         drop(segments);
         let mut bytes = vec![0; place.len as usize];
@@ -185,5 +201,112 @@ impl Reader {
         if let Some(known) = segments.get_mut(&segment) {
             known.file = Some(Arc::clone(file));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{OnceLock, Weak};
+
+    use super::*;
+    use crate::commit_log::StdFiles;
+
+    const HERE: Place = Place {
+        segment: 1,
+        offset: 0,
+        len: 4,
+    };
+
+    /// A file in memory, and whether its reader was locked when it was closed.
+    #[derive(Debug, Default)]
+    struct Memory {
+        reader: OnceLock<Weak<Reader>>,
+        was_locked: Arc<AtomicBool>,
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            if let Some(reader) = self.reader.get().and_then(Weak::upgrade) {
+                self.was_locked
+                    .store(reader.pin_now().is_none(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    impl LogFile for Memory {
+        fn read_at(&self, buffer: &mut [u8], _: u64) -> io::Result<usize> {
+            buffer.fill(b'x');
+            Ok(buffer.len())
+        }
+
+        fn read_now(&self, buffer: &mut [u8], _: u64) -> bool {
+            buffer.fill(b'x');
+            true
+        }
+
+        fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn bytes(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    /// A reader of one segment.
+    struct Held {
+        reader: Arc<Reader>,
+        file: Weak<Memory>,
+        was_locked: Arc<AtomicBool>,
+    }
+
+    fn held() -> Held {
+        let folder = tempfile::tempdir().unwrap();
+        let files = StdFiles::new(folder.path()).unwrap();
+        let reader = Arc::new(Reader::new(Arc::new(files), Seed::of([7; 16])));
+        let file = Arc::new(Memory::default());
+        file.reader.set(Arc::downgrade(&reader)).unwrap();
+        let held = Held {
+            reader,
+            file: Arc::downgrade(&file),
+            was_locked: Arc::clone(&file.was_locked),
+        };
+        held.reader.add(1, "log/1.seg".to_owned(), Some(file));
+        held
+    }
+
+    #[test]
+    fn what_is_read_at_once_waits_for_no_lock() {
+        let Held { reader, .. } = held();
+        assert_eq!(reader.read_now(HERE).as_deref(), Some(b"xxxx".as_slice()));
+        let retired = reader.retired.lock().unwrap();
+        assert!(reader.pin_now().is_none());
+        drop(retired);
+        assert!(reader.pin_now().is_some());
+        let segments = reader.segments_mut();
+        assert_eq!(reader.read_now(HERE), None);
+        drop(segments);
+    }
+
+    #[test]
+    fn a_segment_that_went_is_closed_by_who_may_wait_and_with_nothing_locked() {
+        let Held {
+            reader,
+            file,
+            was_locked,
+        } = held();
+        let pin = reader.pin();
+        reader.remove(1).unwrap();
+        drop(pin);
+        assert!(reader.pin_now().is_some());
+        assert!(file.upgrade().is_some(), "not by who reads at once");
+        drop(reader.pin());
+        assert!(file.upgrade().is_none());
+        assert!(!was_locked.load(Ordering::Relaxed));
     }
 }

@@ -111,9 +111,7 @@ impl<I: Index> Committer<I> {
             match self.shared.queue.next(self.idle()) {
                 Next::Group(waiting) => {
                     let told = waiting.len();
-                    let begin = Instant::now();
                     let came_meanwhile = self.commit(waiting);
-                    self.took(begin.elapsed(), told);
                     self.audit();
                     if self.round.is_some() {
                         self.settle(Patience::None);
@@ -148,7 +146,8 @@ impl<I: Index> Committer<I> {
         self.shared.queue.gather(callers, at_most);
     }
 
-    /// Tells the queue what a group took.
+    /// Tells the queue what a group took that was flushed: its flush and all else from judging it to telling its callers.
+    /// One that is all refused says nothing of that, nor does what is done before for the log's sake.
     fn took(&self, time: Duration, commits: usize) {
         // A few commits say little of what one takes of many.
         if let Ok(commits @ 16..) = u32::try_from(commits) {
@@ -178,6 +177,7 @@ impl<I: Index> Committer<I> {
                 return 0;
             }
         };
+        let (begin, told) = (Instant::now(), works.len());
         self.group.begin(self.appender.next_place(), self.next);
         let moved = step.as_ref().map_or(0, |step| self.group.move_again(&step.moves));
         let answers = self.decide(works);
@@ -199,6 +199,7 @@ impl<I: Index> Committer<I> {
                     step.into_iter().for_each(|step| cleaner.taken(step));
                 }
                 self.publish(answers);
+                self.took(begin.elapsed(), told);
             }
             Err(error) => self.lost(answers, &error),
         }

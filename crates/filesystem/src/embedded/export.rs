@@ -63,15 +63,16 @@ impl<I: Index> Exporting<I> {
                 source: None,
             });
         }
-        let active = Arc::new(Active(shared));
         let store = open.store();
+        drop(open);
+        let active = Arc::new(Active(shared.clone()));
         let held = Arc::clone(&active);
         let taken = move |shared: &Shared<I>| {
             // To the end of this.
             let _held = held;
             shared.with_index(|_| Ok(shared.noted.begin(&prefix)))
         };
-        let version = Version::new(blocking(&readers, open, taken).await?);
+        let version = Version::new(blocking(&readers, shared, taken).await?);
         Ok(Self {
             active,
             readers,
@@ -88,7 +89,6 @@ impl<I: Index> Exporting<I> {
     where
         T: Send + 'static,
     {
-        let shared = self.active.0.upgrade().ok_or_else(closed)?;
         let held = Arc::clone(&self.active);
         let read = move |shared: &Shared<I>| {
             // To the end of this, behind the index and what was noted.
@@ -100,7 +100,7 @@ impl<I: Index> Exporting<I> {
             })?;
             Ok(read(&mut fetch, found.ok_or_else(closed)?))
         };
-        blocking(&self.readers, shared, read).await
+        blocking(&self.readers, self.active.0.clone(), read).await
     }
 }
 

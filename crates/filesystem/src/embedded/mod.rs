@@ -2,7 +2,8 @@
 //!
 //! A commit goes to the queue; the committer, one thread, judges a group of them, writes it to the log, flushes once,
 //! and only then shows, hints and acknowledges it. Reads look up the index at one point, then read where the items
-//! lie, on a few reader threads. What stands behind the log is the [`Index`]'s: there backends differ.
+//! lie, on a few reader threads; a `get` of what an index knows to be in memory is answered by who asks. What stands behind
+//! the log is the [`Index`]'s: there backends differ.
 
 mod answer;
 pub(crate) mod apply;
@@ -90,6 +91,14 @@ impl<I: Index> Deref for Held<I> {
 
     fn deref(&self) -> &Arc<Shared<I>> {
         self.0.as_ref().expect("only the drop takes it")
+    }
+}
+
+#[cfg(all(test, feature = "sled"))]
+impl<I: Index> Embedded<I> {
+    /// What it shares with its threads.
+    pub(crate) fn shared(&self) -> &Arc<Shared<I>> {
+        &self.shared
     }
 }
 

@@ -182,6 +182,12 @@ impl Queue {
             .clamp(GROUP_SHARED_MIN, GROUP_MAX);
     }
 
+    /// Most commits of a group while several lanes commit; 0 until that was told.
+    #[cfg(all(test, feature = "sled"))]
+    pub(crate) fn shared_max(&self) -> usize {
+        self.inner().shared_max
+    }
+
     /// How many commits wait.
     pub(crate) fn waiting(&self) -> usize {
         self.length.load(Ordering::Relaxed)

@@ -125,6 +125,22 @@ impl From<Head> for LogHead {
     }
 }
 
+/// A spot of a commit, for tests to which it does not matter where it is.
+#[cfg(all(test, feature = "sled"))]
+pub(crate) fn spot(version: u64) -> Spot {
+    let place = Place {
+        segment: 1,
+        offset: 64,
+        len: 40,
+    };
+    Spot {
+        place,
+        at: 32,
+        weight: 5,
+        version,
+    }
+}
+
 #[cfg(all(test, feature = "sled"))]
 mod tests {
     use super::*;

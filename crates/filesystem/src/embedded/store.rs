@@ -1,7 +1,7 @@
 //! The trait, over queue and readers.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
 
 use super::Embedded;
+use super::committer::SHUT_DOWN;
 use super::export::Exporting;
 use super::index::Index;
 use super::queue::{Ending, Queue};
@@ -37,7 +38,7 @@ impl<I: Index> Embedded<I> {
         T: Send + 'static,
         E: From<ReadError> + Send + 'static,
     {
-        blocking(&self.readers, Arc::clone(&self.shared), read).await
+        blocking(&self.readers, Arc::downgrade(&self.shared), read).await
     }
 
     /// Drops one step of a log's head.
@@ -53,9 +54,11 @@ impl<I: Index> Embedded<I> {
 }
 
 /// Runs a read on a reader thread. One that is no longer wanted ends by itself, and counts until then.
+///
+/// Only while it reads it keeps the store open: not while it waits for a thread.
 pub(super) async fn blocking<I: Index, T, E>(
     readers: &Arc<Semaphore>,
-    shared: Arc<Shared<I>>,
+    shared: Weak<Shared<I>>,
     read: impl FnOnce(&Shared<I>) -> Result<T, E> + Send + 'static,
 ) -> Result<T, E>
 where
@@ -67,8 +70,10 @@ where
         .await
         .expect("the semaphore is never closed");
     let reading = tokio::task::spawn_blocking(move || {
-        let result = read(&shared);
-        drop(shared);
+        let result = match shared.upgrade() {
+            Some(shared) => read(&shared),
+            None => Err(E::from(ReadError::Closed { reason: SHUT_DOWN })),
+        };
         drop(permit);
         result
     });

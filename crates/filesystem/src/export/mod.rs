@@ -1,6 +1,8 @@
 //! Exporting: all that is below a prefix, at one commit point, while writers go on.
 
 #[cfg(any(feature = "sled", feature = "local", feature = "postgres"))]
+mod ahead;
+#[cfg(any(feature = "sled", feature = "local", feature = "postgres"))]
 mod paging;
 
 use std::sync::Arc;

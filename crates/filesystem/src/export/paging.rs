@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::vec;
 
-use futures::stream::{BoxStream, Fuse};
+use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 
+use super::ahead::{Items, ReadAhead};
 use super::{ExportCounts, ExportPoint, Exported};
 use crate::{Entry, Key, LogHead, Logged, Position, ReadError, Stream};
 
@@ -53,54 +51,7 @@ pub(crate) fn paged<P: Pages>(
         Ok(pages) => stream::unfold(Paging::of(pages), Paging::next).boxed(),
         Err(error) => stream::iter([vec![Err(error)]]).boxed(),
     });
-    let ahead = ReadAhead {
-        pages: begun.boxed().fuse(),
-        page: Vec::new().into_iter(),
-        next: None,
-        is_ahead: false,
-    };
-    ahead.boxed()
-}
-
-/// Items, some at a time.
-type Items = Vec<Result<Exported, ReadError>>;
-
-/// Hands out the items of pages. The next page is read while one is handed out: from its first item on, if it has more.
-struct ReadAhead {
-    pages: Fuse<BoxStream<'static, Items>>,
-    page: vec::IntoIter<Result<Exported, ReadError>>,
-    /// What was read meanwhile, already.
-    next: Option<Items>,
-    /// Whether the page behind this one was begun.
-    is_ahead: bool,
-}
-
-impl stream::Stream for ReadAhead {
-    type Item = Result<Exported, ReadError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Ends with an item, or with the pages.
-        loop {
-            if let Some(item) = self.page.next() {
-                if !self.is_ahead && self.page.len() > 0 {
-                    self.is_ahead = true;
-                    if let Poll::Ready(next) = self.pages.poll_next_unpin(context) {
-                        self.next = next;
-                    }
-                }
-                return Poll::Ready(Some(item));
-            }
-            let next = match self.next.take() {
-                Some(next) => Some(next),
-                None => ready!(self.pages.poll_next_unpin(context)),
-            };
-            let Some(next) = next else {
-                return Poll::Ready(None);
-            };
-            self.page = next.into_iter();
-            self.is_ahead = false;
-        }
-    }
+    ReadAhead::of(begun.boxed()).boxed()
 }
 
 /// What is read next.

@@ -50,7 +50,8 @@ pub struct OpenOptions {
     pub tombstones: Duration,
     /// The schema that holds the store, `[a-z_][a-z0-9_]*`, at most 63 bytes. `dormouse`. (`postgres`)
     pub schema: String,
-    /// Another way to the same server, for hints: a pooler in the main one's way would lose them. (`postgres`)
+    /// Another way to the same server, for hints: past a pooler, which would keep a connection for them alone. A pooler in
+    /// the main way is one of sessions (not of transactions), and resets its connections. (`postgres`)
     pub listen_url: Option<String>,
     /// Certificates in PEM to trust instead of the system's. (`postgres`)
     pub root_certificates: Option<PathBuf>,

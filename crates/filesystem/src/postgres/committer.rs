@@ -34,7 +34,7 @@ pub(super) async fn commit_all(shared: Arc<Shared>) {
             }
             running.spawn(run(Arc::clone(&shared), group));
         }
-        if running.len() < shared.transactions_max && prune::is_due(&shared) {
+        if running.len() < shared.transactions_max && prune::falls_due(&shared) {
             running.spawn(prune::prune(Arc::clone(&shared)));
         }
         if shared.queue.refusal().is_some() && running.is_empty() && shared.queue.waiting() == 0 {
@@ -241,10 +241,7 @@ fn lose(shared: &Shared, group: Group, source: Option<Source>) -> Tried {
 
 fn refuse(group: Group, why: NotDone) {
     let cause = why.cause();
-    let mut source = match why {
-        NotDone::Unavailable(source) => source,
-        NotDone::Guard | NotDone::Congestion | NotDone::NoSpace => None,
-    };
+    let mut source = why.source();
     for waiting in group.commits {
         waiting.answer(Err(match cause {
             Some(cause) => CommitError::Busy { cause },

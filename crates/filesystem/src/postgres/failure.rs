@@ -57,6 +57,14 @@ impl NotDone {
             Self::Unavailable(_) => None,
         }
     }
+
+    /// What the server said of it, or the way to it.
+    pub(super) fn source(self) -> Option<Source> {
+        match self {
+            Self::Unavailable(source) => source,
+            Self::Guard | Self::Congestion | Self::NoSpace => None,
+        }
+    }
 }
 
 /// 40001, 40P01, 55P03, and a server without a free connection or memory.

@@ -27,6 +27,7 @@ mod session;
 mod shared;
 mod single;
 mod sql;
+mod step;
 mod store;
 mod tls;
 mod traces;

@@ -9,10 +9,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio_postgres::Error;
-use tokio_postgres::config::TargetSessionAttrs;
 use tokio_util::sync::CancellationToken;
 
-use super::address::{Address, parse, refused};
+use super::address::{parse, refused};
 use super::failure::unreachable;
 use super::hints::{self, Listening};
 use super::options::PostgresOptions;
@@ -79,30 +78,11 @@ pub(super) async fn connector(url: &str, options: &PostgresOptions) -> Result<Co
 
 /// A session, or why there is none, as well as can be told.
 pub(super) async fn session(connector: &Connector) -> Result<Session, OpenError> {
-    let error = match connector.session().await {
-        Ok(session) => return Ok(session),
-        Err(error) => error,
-    };
     let place = &connector.address.place;
-    if let Some(reason) = refusal(&error) {
-        return Err(refused(place, reason));
-    }
-    // A standby is not taken for the primary; asked without that demand it says what it is.
-    let mut any = connector.clone();
-    any.address = Address {
-        config: any
-            .address
-            .config
-            .target_session_attrs(TargetSessionAttrs::Any)
-            .clone(),
-        ..any.address
-    };
-    if let Ok(session) = any.session().await
-        && let Some(fault) = session.facts.fault()
-    {
-        return Err(refused(place, &fault));
-    }
-    Err(unreachable(place, error))
+    connector.session().await.map_err(|error| match refusal(&error) {
+        Some(reason) => refused(place, reason),
+        None => unreachable(place, error),
+    })
 }
 
 /// What no further try would change.
@@ -116,7 +96,7 @@ fn refusal(error: &Error) -> Option<&'static str> {
     }
 }
 
-fn shared(
+pub(super) fn shared(
     connector: Connector,
     options: &PostgresOptions,
     place: &str,

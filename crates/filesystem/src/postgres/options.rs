@@ -25,7 +25,8 @@ pub struct PostgresOptions {
     pub notify_every: Duration,
     /// How long a removed record's row is kept before its number is remembered only in the floor. 24 h.
     pub tombstones: Duration,
-    /// Another way to the same server, for hints: a pooler in the main one's way would lose them.
+    /// Another way to the same server, for hints: past a pooler, which would keep a connection for them alone. A pooler in
+    /// the main way is one of sessions (not of transactions), and resets its connections.
     pub listen_url: Option<String>,
     /// A file in the form of `.pgpass`, asked when the url has no password. Ignored when others may read it.
     pub passfile: Option<PathBuf>,

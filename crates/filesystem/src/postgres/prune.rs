@@ -2,22 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use tokio::time::timeout;
-use tokio_postgres::types::ToSql;
-
-use super::session::Session;
 use super::shared::Shared;
-use super::sql::{BEGIN, COMMIT};
+use super::step::Missed;
 use crate::{Batch, Expected};
 
 /// How many rows without a record make it worth looking. It is done once at the opening too.
 pub(super) const PRUNE_EVERY: usize = 512;
 /// Rows that a step takes at most.
 const STEP_ROWS: i64 = 1000;
-/// Longest wait for a step.
-const STEP_MAX: Duration = Duration::from_secs(10);
 
 /// How many rows without a record a batch may have left: of what it removed, and of what it expected absent and did
 /// not make.
@@ -31,21 +24,24 @@ pub(super) fn rows_left(batch: &Batch, is_done: bool) -> usize {
     }
 }
 
-/// Whether there may be enough since the last time.
-pub(super) fn is_due(shared: &Shared) -> bool {
-    shared.leftover.load(Ordering::Relaxed) >= PRUNE_EVERY && shared.queue.refusal().is_none()
+/// Whether there may be enough since the last time. Then it is counted anew: who is told so prunes.
+pub(super) fn falls_due(shared: &Shared) -> bool {
+    let is_due = shared.leftover.load(Ordering::Relaxed) >= PRUNE_EVERY && shared.queue.refusal().is_none();
+    if is_due {
+        shared.leftover.store(0, Ordering::Relaxed);
+    }
+    is_due
 }
 
 /// Prunes until little is left that is old enough. What fails is left to the next time, or another process.
 pub(super) async fn prune(shared: Arc<Shared>) {
-    shared.leftover.store(0, Ordering::Relaxed);
     // Ends: every step takes a thousand rows, and fewer when there are no more.
     loop {
         match step(&shared).await {
             Ok(pruned) if pruned < STEP_ROWS => return,
             Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(error, "rows without a record were not pruned");
+            Err(why) => {
+                tracing::warn!(?why, "rows without a record were not pruned");
                 return;
             }
         }
@@ -53,24 +49,26 @@ pub(super) async fn prune(shared: Arc<Shared>) {
 }
 
 /// How many rows went.
-async fn step(shared: &Shared) -> Result<i64, crate::Source> {
-    let mut held = shared.checkout().await?;
-    let pruned = timeout(STEP_MAX, exchange(held.session(), shared)).await?;
-    held.give_back();
-    Ok(pruned?)
+async fn step(shared: &Shared) -> Result<i64, Missed> {
+    let age = shared.tombstones.as_secs_f64();
+    let [pruned] = shared.step([(shared.sql.prune.as_str(), &[&age])]).await?;
+    let count = pruned.first().and_then(|row| row.try_get(0).ok());
+    Ok(count.unwrap_or(0))
 }
 
-async fn exchange(session: &mut Session, shared: &Shared) -> Result<i64, tokio_postgres::Error> {
-    let prune = session.statement(&shared.sql.prune).await?;
-    let (client, age) = (&session.client, shared.tombstones.as_secs_f64());
-    let parameters: [&(dyn ToSql + Sync); 1] = [&age];
-    let (begun, pruned, committed) = futures::join!(
-        client.batch_execute(BEGIN),
-        client.query_one(&prune, &parameters),
-        client.batch_execute(COMMIT),
-    );
-    begun?;
-    let pruned = pruned?.try_get(0)?;
-    committed?;
-    Ok(pruned)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::{PostgresOptions, open};
+
+    #[tokio::test]
+    async fn rows_that_were_left_make_it_due_once() {
+        let options = PostgresOptions::new(jiff::Timestamp::UNIX_EPOCH, 7);
+        let connector = open::connector("postgres://nobody@127.0.0.1/none", &options).await;
+        let shared = open::shared(connector.unwrap(), &options, "here", "").unwrap();
+        assert!(falls_due(&shared), "others may have left some");
+        assert!(!falls_due(&shared), "it is looked for already");
+        shared.leftover.fetch_add(PRUNE_EVERY, Ordering::Relaxed);
+        assert!(falls_due(&shared));
+    }
 }

@@ -1,15 +1,17 @@
 //! A connection to the server, set up for this store, and the pool of them.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::error::Error as _;
 use std::pin::Pin;
 use std::time::Duration;
+use std::{fmt, io};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use futures::{Stream, StreamExt, stream};
 use tokio::task::JoinHandle;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{AsyncMessage, Client, Error, NoTls, Socket, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Socket, Statement};
 
 use super::address::Address;
 use super::facts::Facts;
@@ -73,17 +75,33 @@ impl Session {
 }
 
 impl Connector {
-    /// A connection and what it says, as the server gives it.
+    /// A connection and what it says, as the server gives it: one that takes writes.
     pub(super) async fn connect(&self) -> Result<(Client, Messages), Error> {
+        self.connect_by(&self.address.config).await
+    }
+
+    async fn connect_by(&self, config: &Config) -> Result<(Client, Messages), Error> {
         match &self.tls {
-            Tls::Plain => connect(&self.address, NoTls).await,
-            Tls::Rustls(rustls) => connect(&self.address, rustls.clone()).await,
+            Tls::Plain => connect(config, NoTls).await,
+            Tls::Rustls(rustls) => connect(config, rustls.clone()).await,
+        }
+    }
+
+    /// As [`connect`](Self::connect), or one that takes no writes if there is none that does: its facts say why.
+    async fn connect_to_any(&self) -> Result<(Client, Messages), Error> {
+        match self.connect().await {
+            Err(error) if takes_no_writes(&error) => {
+                let mut any = self.address.config.clone();
+                any.target_session_attrs(TargetSessionAttrs::Any);
+                self.connect_by(&any).await
+            }
+            ended => ended,
         }
     }
 
     /// A session: connected, its settings made, the server looked at.
     pub(super) async fn session(&self) -> Result<Session, Error> {
-        let (client, mut messages) = self.connect().await?;
+        let (client, mut messages) = self.connect_to_any().await?;
         let driver = tokio::spawn(async move {
             // Ends with the connection, or with its session.
             while let Some(message) = messages.next().await {
@@ -110,9 +128,12 @@ impl Connector {
 
     /// The settings, each only where the server knows it. Every statement of ours is a walk along an index: a plan
     /// made while a table was small must not become a scan of it.
+    ///
+    /// Whether it takes writes is read behind them as the server has it, not as a session left it from which a pooler
+    /// handed the connection on.
     fn settings(&self) -> String {
         format!(
-            "SELECT set_config(name, wanted, false) FROM (VALUES \
+            "RESET default_transaction_read_only; SELECT set_config(name, wanted, false) FROM (VALUES \
              ('synchronous_commit', 'on'), ('lock_timeout', '{}'), ('statement_timeout', '0'), \
              ('idle_in_transaction_session_timeout', '{}'), ('plan_cache_mode', 'force_generic_plan'), \
              ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), \
@@ -125,12 +146,18 @@ impl Connector {
     }
 }
 
-async fn connect<T>(address: &Address, tls: T) -> Result<(Client, Messages), Error>
+/// Whether all is well but for that: a standby, or a connection that a session before left so.
+fn takes_no_writes(error: &Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
+}
+
+async fn connect<T>(config: &Config, tls: T) -> Result<(Client, Messages), Error>
 where
     T: MakeTlsConnect<Socket>,
     T::Stream: Send + 'static,
 {
-    let (client, mut connection) = address.config.connect(tls).await?;
+    let (client, mut connection) = config.connect(tls).await?;
     let messages = stream::poll_fn(move |context| connection.poll_message(context));
     Ok((client, Box::pin(messages)))
 }

@@ -30,8 +30,8 @@ pub(super) struct Sql {
     pub(super) truncate: String,
     pub(super) prune: String,
     pub(super) bytes: String,
-    /// Whether a transaction `$1` left any of these rows: records `$2` at versions `$3` with checksums `$4`, or entries
-    /// of logs `$5` at positions `$6` with versions `$7` and values `$8`.
+    /// Whether a transaction `$1` left any of these rows: records `$2` at versions `$3` with checksums `$4`, entries of
+    /// logs `$5` at positions `$6` with versions `$7` and values `$8`, or logs `$9` begun at versions `$10`.
     pub(super) traces: String,
     /// The highest version there is.
     pub(super) point: String,
@@ -260,7 +260,10 @@ const TRACES: &str = "SELECT EXISTS (SELECT 1 \
     OR EXISTS (SELECT 1 \
         FROM unnest($5::text[], $6::bigint[], $7::bigint[], $8::bytea[]) AS a (stream, position, version, value) \
         JOIN {s}.dormouse_log_entry e ON e.stream = a.stream AND e.position = a.position \
-        WHERE e.version = a.version AND e.value = a.value AND e.xmin = ($1::text::xid8)::xid)";
+        WHERE e.version = a.version AND e.value = a.value AND e.xmin = ($1::text::xid8)::xid) \
+    OR EXISTS (SELECT 1 FROM unnest($9::text[], $10::bigint[]) AS b (stream, version) \
+        JOIN {s}.dormouse_log l ON l.stream = b.stream \
+        WHERE l.incarnation = b.version AND l.xmin = ($1::text::xid8)::xid)";
 
 const BYTES: &str = "SELECT (pg_total_relation_size('{s}.dormouse_record') \
     + pg_total_relation_size('{s}.dormouse_log') + pg_total_relation_size('{s}.dormouse_log_entry'))::bigint";

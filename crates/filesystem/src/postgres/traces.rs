@@ -19,6 +19,8 @@ pub(super) struct Traces<'a> {
     positions: Vec<i64>,
     entry_versions: Vec<i64>,
     entries: Vec<&'a [u8]>,
+    begun: Vec<&'a str>,
+    begun_versions: Vec<i64>,
 }
 
 impl<'a> Traces<'a> {
@@ -31,6 +33,7 @@ impl<'a> Traces<'a> {
             {
                 traces.add_records(batch, version);
                 traces.add_entries(batch, version, &committed.positions);
+                traces.add_begun(batch, version);
             }
         }
         traces
@@ -69,6 +72,13 @@ impl<'a> Traces<'a> {
         }
     }
 
+    fn add_begun(&mut self, batch: &'a Batch, version: Version) {
+        for begin in &batch.begins {
+            self.begun.push(begin.log.key().stored());
+            self.begun_versions.push(at(version));
+        }
+    }
+
     /// Whether any of it is there: a transaction is done whole, so that one row proves all.
     ///
     /// A row changed since by somebody else is no proof: they may have found what was there before this.
@@ -92,6 +102,8 @@ impl<'a> Traces<'a> {
                     &self.positions,
                     &self.entry_versions,
                     &self.entries,
+                    &self.begun,
+                    &self.begun_versions,
                 ],
             )
             .await?;

@@ -1,20 +1,13 @@
 //! Dropping the head of a log: a thousand entries a transaction, each in one exchange.
 
-use std::time::Duration;
+use tokio_postgres::Row;
 
-use tokio::time::timeout;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error, Row};
-
-use super::failure::is_congestion;
+use super::failure::NotDone;
 use super::read::position;
-use super::session::Session;
 use super::shared::Shared;
-use super::sql::{BEGIN, COMMIT, Sql};
-use crate::{BusyCause, CommitError, LogError, Position, Stream};
+use super::step::Missed;
+use crate::{CommitError, LogError, Position, Stream};
 
-/// Longest wait for the server to do a step: then its connection is given up.
-const STEP_MAX: Duration = Duration::from_secs(10);
 /// Most tries of one step.
 const ATTEMPTS_MAX: u32 = 6;
 
@@ -60,79 +53,41 @@ async fn step(
         let ended = once(shared, log, before).await;
         match ended {
             Ok(rows) => return bounds(&rows),
-            Err(Missed::Congestion) if attempt < ATTEMPTS_MAX => {
+            Err(Missed::NotNow(_)) if attempt < ATTEMPTS_MAX => {
                 tokio::time::sleep(shared.delay(attempt)).await;
                 attempt += 1;
             }
-            Err(Missed::Congestion) => {
-                return Err(LogError::Commit(CommitError::Busy {
-                    cause: BusyCause::Contention,
-                }));
-            }
+            Err(Missed::NotNow(why)) => return Err(LogError::Commit(not_now(why))),
             Err(Missed::Refused(source)) => {
+                let source = Some(source);
                 return Err(LogError::Commit(CommitError::Unavailable { source }));
             }
             // Idempotent: whether the step was done, the next truncation finds.
             Err(Missed::Unknown(source)) => {
+                let source = Some(source);
                 return Err(LogError::Commit(CommitError::Indeterminate { source }));
             }
         }
     }
 }
 
-enum Missed {
-    Congestion,
-    /// The server said no, or is not there: nothing was done.
-    Refused(Option<crate::Source>),
-    /// It was sent, and the answer was lost.
-    Unknown(Option<crate::Source>),
-}
-
-impl From<Error> for Missed {
-    fn from(error: Error) -> Self {
-        match error.code() {
-            Some(code) if is_congestion(code) => Self::Congestion,
-            Some(_) => Self::Refused(Some(Box::new(error))),
-            None => Self::Unknown(Some(Box::new(error))),
-        }
+fn not_now(why: NotDone) -> CommitError {
+    match why.cause() {
+        Some(cause) => CommitError::Busy { cause },
+        None => CommitError::Unavailable { source: why.source() },
     }
 }
 
-/// All is sent at the first poll, so a caller that goes away leaves nothing half sent.
-async fn once(shared: &Shared, log: &Stream, before: Position) -> Result<(Vec<Row>, Vec<Row>), Missed> {
-    let mut held = shared.checkout().await.map_err(|_| Missed::Congestion)?;
-    // In time or not at all: a server that hangs keeps the connection, and nobody waits for it.
-    let exchange = exchange(held.session(), &shared.sql, log, before);
-    let ended = timeout(STEP_MAX, exchange).await;
-    let ended = ended.map_err(|elapsed| Missed::Unknown(Some(Box::new(elapsed))))?;
-    held.give_back();
-    Ok(ended?)
-}
-
-async fn exchange(
-    session: &mut Session,
-    sql: &Sql,
-    log: &Stream,
-    before: Position,
-) -> Result<(Vec<Row>, Vec<Row>), Error> {
-    let lock = session.statement(&sql.truncate_lock).await?;
-    let truncate = session.statement(&sql.truncate).await?;
+async fn once(shared: &Shared, log: &Stream, before: Position) -> Result<[Vec<Row>; 2], Missed> {
     let before = i64::try_from(before.get()).unwrap_or(i64::MAX);
-    let (name, client) = (log.key().stored(), &session.client);
-    let (which, how_far): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 2]) = ([&name], [&name, &before]);
-    let (begun, locked, truncated, committed) = futures::join!(
-        client.batch_execute(BEGIN),
-        client.query(&lock, &which),
-        client.query(&truncate, &how_far),
-        client.batch_execute(COMMIT),
-    );
-    begun?;
-    let rows = (locked?, truncated?);
-    committed?;
-    Ok(rows)
+    let (name, sql) = (log.key().stored(), &shared.sql);
+    let (lock, truncate) = (sql.truncate_lock.as_str(), sql.truncate.as_str());
+    shared
+        .step([(lock, &[&name]), (truncate, &[&name, &before])])
+        .await
 }
 
-fn bounds((locked, truncated): &(Vec<Row>, Vec<Row>)) -> Result<Option<(Position, Position)>, LogError> {
+fn bounds([locked, truncated]: &[Vec<Row>; 2]) -> Result<Option<(Position, Position)>, LogError> {
     let Some(row) = locked.first() else {
         return Ok(None);
     };

@@ -45,7 +45,7 @@ fn put(text: &[u8], bytes: &mut Vec<u8>) {
 }
 
 /// What a block's keys begin with alike, and its entries.
-pub(super) fn read<V: Value>(block: &[u8]) -> Result<(&[u8], Entries<'_, V>), IndexError> {
+fn read<V: Value>(block: &[u8]) -> Result<(&[u8], Entries<'_, V>), IndexError> {
     let (shared, rest) = take(block).ok_or(IndexError::Garbled)?;
     let entries = Entries {
         rest,
@@ -61,7 +61,7 @@ fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The entries of a block, in order: of each the rest of its key, and what it has.
 #[derive(Debug)]
-pub(super) struct Entries<'a, V> {
+struct Entries<'a, V> {
     rest: &'a [u8],
     of: PhantomData<V>,
 }
@@ -132,22 +132,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::commit_log::Place;
-    use crate::embedded::spot::Spot;
-
-    fn spot(version: u64) -> Spot {
-        let place = Place {
-            segment: 3,
-            offset: 64,
-            len: 40,
-        };
-        Spot {
-            place,
-            at: 32,
-            weight: 5,
-            version,
-        }
-    }
+    use crate::embedded::spot::{Spot, spot};
 
     proptest! {
         #[test]

@@ -163,27 +163,12 @@ mod tests {
 
     use super::*;
     use crate::Order;
-    use crate::commit_log::Place;
     use crate::embedded::index::Walk;
-    use crate::embedded::spot::Spot;
+    use crate::embedded::spot::{Spot, spot};
     use crate::sled::layer::{Ahead, Records};
     use crate::sled::merged;
 
     type Key = Box<[u8]>;
-
-    fn spot(version: u64) -> Spot {
-        let place = Place {
-            segment: 1,
-            offset: 64,
-            len: 40,
-        };
-        Spot {
-            place,
-            at: 32,
-            weight: 5,
-            version,
-        }
-    }
 
     fn key(number: u16) -> Key {
         format!("k/{number:03}").into_bytes().into()

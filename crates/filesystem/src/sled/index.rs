@@ -332,7 +332,7 @@ impl index::Index for Index {
 
     fn entry_now(shared: &Shared<Self>, key: &Key) -> Option<Entry> {
         // Taken before the index is looked at: what lies there is not to go until it was read.
-        let _pin = shared.reader.pin();
+        let _pin = shared.reader.pin_now()?;
         let lying = shared.with_index_now(|index| index.known.find(key.stored().as_bytes()))?;
         if lying.place.len > NOW_BYTES_MAX {
             return None;

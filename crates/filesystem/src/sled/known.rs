@@ -237,17 +237,7 @@ mod tests {
     #[test]
     fn a_place_too_large_to_keep_is_forgotten_not_kept_old() {
         let known = Known::of(1 << 20);
-        let place = Place {
-            segment: 1,
-            offset: 64,
-            len: 40,
-        };
-        let mut spot = Spot {
-            place,
-            at: 32,
-            weight: 0,
-            version: 7,
-        };
+        let mut spot = crate::embedded::spot::spot(7);
         known.put(b"a", &spot);
         assert_eq!(known.find(b"a"), Some(lying(&spot)));
         spot.place.offset = 1 << 31;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{VecDeque, btree_map};
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 use std::sync::RwLockReadGuard;
 
 use sled::IVec;
@@ -215,17 +215,9 @@ impl<'a, V: Value> Beneath<'a, V> {
 }
 
 fn is_above(key: &[u8], low: Bound<&[u8]>) -> bool {
-    match low {
-        Bound::Included(low) => key >= low,
-        Bound::Excluded(low) => key > low,
-        Bound::Unbounded => true,
-    }
+    RangeBounds::<[u8]>::contains(&(low, Bound::Unbounded), key)
 }
 
 fn is_below(key: &[u8], high: Bound<&[u8]>) -> bool {
-    match high {
-        Bound::Included(high) => key <= high,
-        Bound::Excluded(high) => key < high,
-        Bound::Unbounded => true,
-    }
+    RangeBounds::<[u8]>::contains(&(Bound::Unbounded, high), key)
 }

@@ -2,7 +2,8 @@
 //!
 //! A commit goes to the queue; the committer, one thread, judges a group of them, writes it to the log, flushes once,
 //! and only then shows, hints and acknowledges it. Reads look up the index at one point and read the log, on a few
-//! reader threads. `docs/FORMAT.md` draws the bytes.
+//! reader threads; a `get` of a record that is known and in memory is answered by who asks. `docs/FORMAT.md` draws the
+//! bytes.
 
 mod block;
 mod blocks;
@@ -12,6 +13,8 @@ mod index;
 mod known;
 mod layer;
 mod merged;
+#[cfg(test)]
+mod pace;
 #[cfg(test)]
 mod proofs;
 mod sum;

@@ -12,7 +12,7 @@ use crate::commit_log::Place;
 use crate::commit_log::frame::{self, Frame, Header, Operation, Seed};
 use crate::embedded::apply::{Mode, apply};
 use crate::embedded::index::{Before, Index as _, Walk};
-use crate::embedded::spot::{Head, Spot};
+use crate::embedded::spot::{Head, Spot, spot};
 
 const STORE: [u8; 16] = [7; 16];
 const CACHE_BYTES: u64 = 1 << 20;
@@ -56,20 +56,6 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn name(key: u8) -> String {
     format!("k/{key:02}")
-}
-
-fn spot(version: u64) -> Spot {
-    let place = Place {
-        segment: 1,
-        offset: 64,
-        len: 32,
-    };
-    Spot {
-        place,
-        at: 0,
-        weight: 9,
-        version,
-    }
 }
 
 /// What a walk of the model shows; nothing where the range has no inside.

@@ -12,12 +12,11 @@ use dormouse_filesystem::capability::{
 };
 use dormouse_filesystem::wrapper::{Between, Counted, Operation};
 use dormouse_filesystem::{
-    Batch, Capabilities, Change, CloseError, CommitError, Committed, Deadline, Entry, Expected, Exported,
-    Failed, Health, Key, Lane, Listed, LogError, LogHead, Logged, Memory, Namespace, OpenError, Opener, Page,
-    Position, Prefix, ReadError, RecordKind, RecordStore, RecordStoreExt, Requirements, Retry, Stream,
-    System, UpdateError, Version, Watch, between, cas_update,
+    Batch, Capabilities, Change, CommitError, Committed, Deadline, Entry, Expected, Failed, Key, Lane,
+    LogError, Logged, Memory, Namespace, OpenError, Opener, Page, Position, Prefix, ReadError, RecordKind,
+    RecordStore, RecordStoreExt, Requirements, Retry, Stream, System, UpdateError, Version, between,
+    cas_update,
 };
-use futures::stream::BoxStream;
 
 use crate::scripted::Scripted;
 
@@ -63,6 +62,8 @@ impl Lie {
 /// A store that declares all and breaks one promise of it.
 struct Liar {
     lie: Lie,
+    /// What it says where it does not lie; nothing is written to it.
+    honest: Memory,
     state: Mutex<State>,
 }
 
@@ -84,6 +85,7 @@ impl Liar {
         };
         Self {
             lie,
+            honest: memory(),
             state: Mutex::new(state),
         }
     }
@@ -173,9 +175,9 @@ impl State {
 }
 
 #[async_trait]
-impl RecordStore for Liar {
-    fn capabilities(&self, at: &Prefix) -> Capabilities {
-        memory().capabilities(at)
+impl Between for Liar {
+    fn beneath(&self) -> &dyn RecordStore {
+        &self.honest
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
@@ -185,10 +187,6 @@ impl RecordStore for Liar {
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
         let state = self.state.lock().unwrap();
         Ok(keys.iter().map(|key| state.records.get(key).cloned()).collect())
-    }
-
-    async fn list(&self, _page: &Page) -> Result<Listed, ReadError> {
-        Ok(Listed::default())
     }
 
     async fn commit(&self, batch: Batch, _deadline: Deadline) -> Result<Committed, CommitError> {
@@ -205,39 +203,12 @@ impl RecordStore for Liar {
             .collect())
     }
 
-    async fn head(&self, _log: &Stream) -> Result<LogHead, LogError> {
-        Ok(LogHead::NONE)
-    }
-
-    async fn heads(
-        &self,
-        _under: &Prefix,
-        _after: Option<&Stream>,
-        _limit: usize,
-    ) -> Result<Vec<(Stream, LogHead)>, LogError> {
-        Ok(Vec::new())
-    }
-
     async fn truncate(&self, _log: &Stream, before: Position) -> Result<Position, LogError> {
         Ok(before)
     }
-
-    async fn watch(&self, prefix: &Prefix) -> Result<Watch, ReadError> {
-        memory().watch(prefix).await
-    }
-
-    fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
-        memory().export(prefix)
-    }
-
-    async fn health(&self) -> Health {
-        memory().health().await
-    }
-
-    async fn close(&self, _deadline: Deadline) -> Result<(), CloseError> {
-        Ok(())
-    }
 }
+
+between!(Liar);
 
 impl fmt::Debug for Liar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -285,6 +285,35 @@ fn a_number_that_was_committed_without_the_rows_is_no_commit() {
     });
 }
 
+/// A commit that begins logs and writes nothing else is found by the logs.
+#[test]
+fn logs_that_were_begun_are_done_though_the_answer_is_lost() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let both = Both::open().await;
+        let begin = async |name: &str| {
+            let mut batch = Batch::new(Lane::System);
+            batch.begin(Stream::new(key(name)), Position::new(5), None);
+            both.cut.commit(batch, soon()).await
+        };
+        begin("log/begun-a").await.unwrap();
+        let before = both.proxy.passed(Way::ToStore);
+        begin("log/begun-b").await.unwrap();
+        let whole = both.proxy.passed(Way::ToStore) - before;
+        // The answer to the `COMMIT` is lost.
+        both.proxy
+            .cut_after(Way::ToStore, i64::try_from(whole - 3).unwrap());
+        let answer = begin("log/begun-c").await;
+        let has_cut = both.proxy.has_cut();
+        both.proxy.heal();
+        let head = both.beside.head(&Stream::new(key("log/begun-c"))).await.unwrap();
+        assert!(has_cut && head.incarnation.is_some(), "{head:?}");
+        assert_eq!(answer.unwrap().version, head.incarnation);
+    });
+}
+
 /// A server that takes a truncation and does not answer holds it for a while and no longer.
 #[test]
 fn a_truncation_without_an_answer_is_unknown_and_ends() {

@@ -9,6 +9,7 @@ mod openers;
 mod opening;
 mod pairs;
 pub(crate) mod place;
+mod pooler;
 mod private;
 mod processes;
 mod proxy;

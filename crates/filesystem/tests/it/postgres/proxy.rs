@@ -74,10 +74,7 @@ impl Proxy {
 
     /// The server's url, by way of this proxy.
     pub(super) fn url(&self) -> String {
-        let (url, (host, port)) = (url(), server());
-        let direct = format!("@{host}:{port}");
-        assert!(url.contains(&direct), "the url names host and port");
-        url.replace(&direct, &format!("@127.0.0.1:{}", self.port))
+        by_port(self.port)
     }
 
     /// Cuts the connection once this many bytes more have gone this way.
@@ -123,7 +120,15 @@ impl Proxy {
     }
 }
 
-fn server() -> (String, u16) {
+/// The server's url, by way of who listens at this port.
+pub(super) fn by_port(port: u16) -> String {
+    let (url, (host, direct)) = (url(), server());
+    let direct = format!("@{host}:{direct}");
+    assert!(url.contains(&direct), "the url names host and port");
+    url.replace(&direct, &format!("@127.0.0.1:{port}"))
+}
+
+pub(super) fn server() -> (String, u16) {
     let config: Config = url().parse().unwrap();
     let Some(Host::Tcp(host)) = config.get_hosts().first() else {
         panic!("the tests' server is reached by TCP")

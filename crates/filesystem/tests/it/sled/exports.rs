@@ -1,4 +1,4 @@
-//! Exports that are dropped while they are at work.
+//! Exports that are dropped while they are at work, or not read on.
 
 use std::sync::mpsc;
 
@@ -6,6 +6,7 @@ use dormouse_filesystem::{
     Batch, Expected, ExportCounts, Exported, Lane, Prefix, ReadError, RecordStore, Sled,
 };
 use futures::StreamExt;
+use futures::future::join_all;
 
 use super::kit::{KIND, Place, commit, created, key};
 
@@ -82,10 +83,51 @@ async fn an_export_dropped_at_work_keeps_its_place() {
     assert_eq!(counts, Some(all));
 }
 
+/// A runtime whose only thread that blocks can be held.
+fn run(test: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(test);
+}
+
 /// What the next export notes is not for a page of the former to take away.
 #[test]
 fn an_export_dropped_while_it_reads_holds_its_place_until_that_has_ended() {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
-    runtime.block_on(an_export_dropped_at_work_keeps_its_place());
+    run(an_export_dropped_at_work_keeps_its_place());
+}
+
+/// Its next page waits for a reader, and nobody comes back for it.
+async fn a_store_ends_beside_an_export_that_stands_still() {
+    let place = Place::new();
+    let store = filled(&place).await;
+    let mut export = store.export(&Prefix::root());
+    export.next().await.unwrap().unwrap();
+    let held = hold_the_readers().await;
+    assert!(
+        futures::poll!(export.next()).is_pending(),
+        "its first page is being read"
+    );
+    let (release, released) = mpsc::channel::<()>();
+    let holding = tokio::task::spawn_blocking(move || released.recv().is_err());
+    // As many as may read at once: behind the page one of them takes its turn too.
+    let absent = key("absent");
+    let mut gets = Box::pin(join_all((0..4).map(|_| store.get(&absent))));
+    assert!(futures::poll!(&mut gets).is_pending(), "all readers are taken");
+    drop(held);
+    let first = export.next().await;
+    assert!(matches!(first, Some(Ok(Exported::Record(_)))), "{first:?}");
+    drop(release);
+    assert!(holding.await.unwrap());
+    for got in gets.await {
+        assert_eq!(got.unwrap(), None);
+    }
+    drop(store);
+    let opened = place.try_open().await;
+    assert!(opened.is_ok(), "{opened:?}");
+    drop(export);
+}
+
+#[test]
+fn an_export_that_stands_still_keeps_no_store_open() {
+    run(a_store_ends_beside_an_export_that_stands_still());
 }
