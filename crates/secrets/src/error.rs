@@ -1,6 +1,6 @@
 //! Errors: one enum per kind of verb. None holds plaintext, ciphertext, key bytes, paths or foreign names.
 
-use dormouse_filesystem::{CommitError, RecordError, UpdateError};
+use dormouse_filesystem::{CommitError, ReadError, RecordError, UpdateError};
 use jiff::Timestamp;
 
 use crate::vault::VaultState;
@@ -303,6 +303,28 @@ pub(crate) fn is_conflict(error: &RecordError) -> bool {
         error,
         RecordError::Commit(CommitError::Conflict { .. }) | RecordError::Exists { .. }
     )
+}
+
+/// Whether the store may do it in a moment.
+pub(crate) fn is_passing(error: &RecordError) -> bool {
+    match error {
+        RecordError::Commit(error) => {
+            error.is_congestion()
+                || matches!(
+                    error,
+                    CommitError::Closed { .. } | CommitError::Indeterminate { .. }
+                )
+        }
+        RecordError::Read(error) => {
+            matches!(error, ReadError::Unavailable { .. } | ReadError::Closed { .. })
+        }
+        RecordError::Invalid(_)
+        | RecordError::Misplaced { .. }
+        | RecordError::TooNew { .. }
+        | RecordError::Exists { .. }
+        | RecordError::NoIndex { .. }
+        | RecordError::CursorScope => false,
+    }
 }
 
 impl From<RecordError> for KeyError {

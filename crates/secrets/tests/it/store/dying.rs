@@ -1,8 +1,10 @@
-//! A store whose process is killed at one of its commits, as `kill -9` does: nothing is flushed, nobody is told.
+//! A store whose process is killed at one of its commits, as `kill -9` does: nothing is flushed, nobody is told. Or one
+//! whose commits wait until a test lets them, so that others come between.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use dormouse_filesystem::{
@@ -10,6 +12,7 @@ use dormouse_filesystem::{
     LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
 };
 use futures::stream::BoxStream;
+use tokio::sync::Semaphore;
 
 /// When the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +29,26 @@ pub(crate) struct Dying {
     at: u64,
     commits: AtomicU64,
     is_armed: AtomicBool,
+    stops: Mutex<BTreeMap<u64, Arc<Stop>>>,
+}
+
+/// A commit that is not made before the test says so.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    reached: Semaphore,
+    go: Semaphore,
+}
+
+impl Stop {
+    /// Waits until somebody is about to make the commit.
+    pub(crate) async fn reached(&self) {
+        self.reached.acquire().await.unwrap().forget();
+    }
+
+    /// Lets it be made.
+    pub(crate) fn go(&self) {
+        self.go.add_permits(1);
+    }
 }
 
 impl Dying {
@@ -36,6 +59,31 @@ impl Dying {
             at,
             commits: AtomicU64::new(0),
             is_armed: AtomicBool::new(false),
+            stops: Mutex::default(),
+        }
+    }
+
+    /// Never dies, and counts its commits.
+    pub(crate) fn never(inner: Arc<dyn RecordStore>) -> Self {
+        Self::new(inner, Side::Before, u64::MAX)
+    }
+
+    /// The commit of this number from here on, the next being 1, waits before it is made.
+    pub(crate) fn stop_ahead(&self, number: u64) -> Arc<Stop> {
+        let stop = Arc::new(Stop {
+            reached: Semaphore::new(0),
+            go: Semaphore::new(0),
+        });
+        let mut stops = self.stops.lock().unwrap();
+        stops.insert(self.commits() + number, Arc::clone(&stop));
+        stop
+    }
+
+    async fn wait_at(&self, number: u64) {
+        let stop = self.stops.lock().unwrap().remove(&number);
+        if let Some(stop) = stop {
+            stop.reached.add_permits(1);
+            stop.go.acquire().await.unwrap().forget();
         }
     }
 
@@ -82,6 +130,7 @@ impl RecordStore for Dying {
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
+        self.wait_at(number).await;
         let is_last = number == self.at && self.is_armed.load(Ordering::SeqCst);
         if is_last && self.side == Side::Before {
             die();
