@@ -3,8 +3,8 @@
 use std::fmt;
 
 use dormouse_filesystem::{
-    Class, IndexEntry, IndexValue, PAGE_MAX, Record, RecordError, RecordId, RecordKind, Segment, Tenant,
-    Versioned, indexes,
+    Class, IndexEntry, IndexValue, Issue, PAGE_MAX, Record, RecordError, RecordId, RecordKind, Segment,
+    Tenant, Versioned, indexes,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,13 @@ pub(crate) struct QuarantineRow {
     pub(crate) until: Timestamp,
 }
 
+/// Rows that are set aside, and those that cannot be believed.
+#[derive(Default)]
+pub(crate) struct Aside {
+    pub(crate) rows: Vec<Versioned<QuarantineRow>>,
+    pub(crate) issues: Vec<Issue>,
+}
+
 /// What its value is bound to.
 pub(crate) fn quarantine_bound(tenant: &str, id: &QuarantineId) -> AssociatedData {
     AssociatedData::new("dormouse/1/quarantine")
@@ -152,17 +159,22 @@ impl Secrets {
     /// # Errors
     /// As any read.
     pub async fn quarantined(&self) -> Result<Vec<Quarantined>, SecretError> {
-        let rows = self.all_quarantined().await?;
-        Ok(rows.iter().map(|row| QuarantineRow::clone(row).told()).collect())
+        let all = self.all_quarantined().await?;
+        Ok(all
+            .rows
+            .iter()
+            .map(|row| QuarantineRow::clone(row).told())
+            .collect())
     }
 
     /// Every row that is set aside.
-    pub(crate) async fn all_quarantined(&self) -> Result<Vec<Versioned<QuarantineRow>>, SecretError> {
-        let (mut all, mut after) = (Vec::new(), None);
+    pub(crate) async fn all_quarantined(&self) -> Result<Aside, SecretError> {
+        let (mut all, mut after) = (Aside::default(), None);
         // Ends with the last page: sources are few, and their rows go after 7 days.
         loop {
             let page = self.set_aside_rows().range(&[], after.as_ref(), PAGE_MAX).await?;
-            all.extend(page.rows);
+            all.rows.extend(page.rows);
+            all.issues.extend(page.issues);
             after = page.next;
             if after.is_none() {
                 return Ok(all);

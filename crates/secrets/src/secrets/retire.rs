@@ -103,7 +103,13 @@ impl Secrets {
                     self.set_aside_rows().stage_remove(&mut batch, &row).await?;
                 }
             }
-            Due::Import => return self.settle_import(call).await,
+            Due::Import => {
+                return match self.settle_import(call).await {
+                    // Another one has begun since it was found: that is not over.
+                    Err(SecretError::ImportOpen) => Ok(()),
+                    settled => settled,
+                };
+            }
             Due::Lease(id) => {
                 let Some(row) = self.leases().get(id).await? else {
                     return Ok(());

@@ -22,7 +22,7 @@ super::on_every_store! {
     what_is_set_aside_is_placed_by_somebody_or_goes_after_a_week;
 }
 
-fn row(key: &str, value: &str) -> LegacyRow {
+pub(super) fn row(key: &str, value: &str) -> LegacyRow {
     LegacyRow {
         key: key.replace('|', "\0").into_bytes(),
         value: Some(secret(value)),
@@ -40,7 +40,7 @@ fn meta() -> LegacyMeta {
     }
 }
 
-fn legacy(layout: u32, rows: Vec<LegacyRow>) -> Legacy {
+pub(super) fn legacy(layout: u32, rows: Vec<LegacyRow>) -> Legacy {
     Legacy { layout, rows }
 }
 

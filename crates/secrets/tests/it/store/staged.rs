@@ -189,7 +189,7 @@ async fn ten_thousand_secrets_are_imported() {
 }
 
 /// A house whose commits wait where a test says so.
-async fn stopping() -> (House, Arc<Dying>) {
+pub(super) async fn stopping() -> (House, Arc<Dying>) {
     let place = Place::memory();
     let store = Arc::new(Dying::never(place.open().await));
     let house = House::over(store.clone(), place, Generator::seeded(7)).await;
