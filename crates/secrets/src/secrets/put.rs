@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often a verb reads again after others were first.
-pub(super) const ATTEMPTS: usize = 8;
+pub(crate) const ATTEMPTS: usize = 8;
 
 /// What must be true of what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

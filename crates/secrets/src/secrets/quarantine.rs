@@ -95,7 +95,8 @@ impl Secrets {
     /// stays as it is, and its old row where it was. Returns the names it has again.
     ///
     /// # Errors
-    /// `Sealed`, `Locked`, `Unreadable` for the first row that does not open; those before it are restored.
+    /// `Sealed`, `Locked`, `Unreadable` for the first row that does not open, `Conflict` for one that others changed
+    /// each time; those before it are restored.
     pub async fn restore(
         &self,
         call: &Call,
@@ -106,26 +107,27 @@ impl Secrets {
         let mut names = Vec::new();
         for row in page.rows {
             let place = Place::Agent(living.clone(), row.place.name().clone());
-            for _ in 0..ATTEMPTS {
-                match self.restore_one(call, &row, &place).await {
-                    Ok(true) => names.push(place.name().clone()),
-                    Ok(false) => {}
-                    Err(SecretError::Conflict { .. }) => continue,
-                    Err(error) => return Err(error),
-                }
-                break;
+            if self.restore_row(call, &row.place, &place).await? {
+                names.push(place.name().clone());
             }
         }
         Ok(names)
     }
 
-    async fn restore_one(
-        &self,
-        call: &Call,
-        row: &Versioned<SecretRow>,
-        place: &Place,
-    ) -> Result<bool, SecretError> {
-        let Some(live) = row.live.as_ref() else {
+    /// Says whether there was something to restore.
+    async fn restore_row(&self, call: &Call, from: &Place, to: &Place) -> Result<bool, SecretError> {
+        for _ in 0..ATTEMPTS {
+            match self.restore_one(call, from, to).await {
+                Err(SecretError::Conflict { .. }) => {}
+                done => return done,
+            }
+        }
+        Err(SecretError::Conflict { at: to.to_ref() })
+    }
+
+    async fn restore_one(&self, call: &Call, from: &Place, place: &Place) -> Result<bool, SecretError> {
+        let row = self.row(from, None).await?;
+        let Some((row, live)) = row.as_ref().and_then(|row| Some((row.raw(), row.live.as_ref()?))) else {
             return Ok(false);
         };
         let keys: Keys = self.keys(crate::VaultEvent::Value).await?;
@@ -138,9 +140,14 @@ impl Secrets {
         }
         let mut batch = self.namespace().batch();
         let ring = self.ring_for_put(&keys, &mut batch)?;
-        let value = ring
-            .open(&row.place, &live.body)
-            .map_err(|_| unreadable(&row.place))?;
+        let Ok(value) = ring.open(from, &live.body) else {
+            let error = unreadable(from);
+            return Err(match self.may_open_now(&keys, &error).await? {
+                true => SecretError::Conflict { at: place.to_ref() },
+                false => error,
+            });
+        };
+        self.registrar().opened(place.name(), &value);
         let generation = 1 + row
             .generation
             .max(there.as_ref().map_or(0, |there| there.generation));

@@ -48,8 +48,11 @@ impl Secrets {
                 }
             }
             let row = winner.ok_or_else(|| not_found(&at))?;
-            let winner = self.winner(&keys, row, purpose)?;
-            return self.grant(call, winner, purpose, holder, options).await;
+            match self.winner(&keys, row, purpose) {
+                Ok(winner) => return self.grant(call, winner, purpose, holder, options).await,
+                Err(error) if self.may_open_now(&keys, &error).await? => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Err(SecretError::Conflict { at }.into())
     }

@@ -75,9 +75,10 @@ impl Secrets {
     async fn lines(&self, call: &Call) -> Result<(Zeroizing<Vec<u8>>, u64), ExportError> {
         for _ in 0..ATTEMPTS {
             let under = self.under().await?;
-            let lines = self.lines_under(call, &under).await?;
+            let lines = self.lines_under(call, &under).await;
+            // What did not open may have been sealed anew since the keys were read.
             if self.is_still(&under).await? {
-                return Ok(lines);
+                return lines;
             }
         }
         Err(SecretError::Key(Box::new(KeyError::Conflict)).into())

@@ -30,9 +30,10 @@ pub(crate) struct Dying {
     commits: AtomicU64,
     is_armed: AtomicBool,
     stops: Mutex<BTreeMap<u64, Arc<Stop>>>,
+    reads: Mutex<Vec<(Key, u64, Arc<Stop>)>>,
 }
 
-/// A commit that is not made before the test says so.
+/// A commit or read that is not made before the test says so.
 #[derive(Debug)]
 pub(crate) struct Stop {
     reached: Semaphore,
@@ -40,7 +41,19 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Waits until somebody is about to make the commit.
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            reached: Semaphore::new(0),
+            go: Semaphore::new(0),
+        })
+    }
+
+    async fn wait(&self) {
+        self.reached.add_permits(1);
+        self.go.acquire().await.unwrap().forget();
+    }
+
+    /// Waits until somebody is about to make it.
     pub(crate) async fn reached(&self) {
         self.reached.acquire().await.unwrap().forget();
     }
@@ -60,6 +73,7 @@ impl Dying {
             commits: AtomicU64::new(0),
             is_armed: AtomicBool::new(false),
             stops: Mutex::default(),
+            reads: Mutex::default(),
         }
     }
 
@@ -70,10 +84,7 @@ impl Dying {
 
     /// The commit of this number from here on, the next being 1, waits before it is made.
     pub(crate) fn stop_ahead(&self, number: u64) -> Arc<Stop> {
-        let stop = Arc::new(Stop {
-            reached: Semaphore::new(0),
-            go: Semaphore::new(0),
-        });
+        let stop = Stop::new();
         let mut stops = self.stops.lock().unwrap();
         stops.insert(self.commits() + number, Arc::clone(&stop));
         stop
@@ -82,9 +93,25 @@ impl Dying {
     async fn wait_at(&self, number: u64) {
         let stop = self.stops.lock().unwrap().remove(&number);
         if let Some(stop) = stop {
-            stop.reached.add_permits(1);
-            stop.go.acquire().await.unwrap().forget();
+            stop.wait().await;
         }
+    }
+
+    /// The read of this row of this number from here on, the next being 1, waits before it is made.
+    pub(crate) fn stop_read(&self, key: &str, number: u64) -> Arc<Stop> {
+        let stop = Stop::new();
+        let read = (Key::parse(key).unwrap(), number, Arc::clone(&stop));
+        self.reads.lock().unwrap().push(read);
+        stop
+    }
+
+    fn stop_of_read(&self, key: &Key) -> Option<Arc<Stop>> {
+        let mut reads = self.reads.lock().unwrap();
+        for (_, left, _) in reads.iter_mut().filter(|(of, ..)| of == key) {
+            *left -= 1;
+        }
+        let at = reads.iter().position(|(_, left, _)| *left == 0)?;
+        Some(reads.remove(at).2)
     }
 
     /// From here on commits count.
@@ -116,6 +143,9 @@ impl RecordStore for Dying {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
+        if let Some(stop) = self.stop_of_read(key) {
+            stop.wait().await;
+        }
         self.inner.get(key).await
     }
 
