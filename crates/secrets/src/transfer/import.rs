@@ -1,10 +1,12 @@
 //! Importing: checked whole first, then written in one commit, so that a reader sees all of it or none.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dormouse_filesystem::{CommitError, RecordError};
+use zeroize::Zeroizing;
 
-use super::form::{self, Entry};
+use super::form::{self, Entry, Parsed};
 use super::{ATTEMPTS, ImportKey, age, blocking};
 use crate::error::is_conflict;
 use crate::place::{Place, range_of};
@@ -14,7 +16,8 @@ use crate::secrets::{
     Going, PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, replaced, unreadable,
 };
 use crate::{
-    AgentAt, Call, Change, ImportError, PutMeta, SecretError, SecretName, SecretRef, Short, VALUE_MIN,
+    AgentAt, Call, Change, ImportError, PutMeta, Registrar, SecretError, SecretName, SecretRef, Short,
+    VALUE_MIN,
 };
 
 /// An import of more entries than this, or more bytes of values, is staged.
@@ -73,15 +76,9 @@ impl Secrets {
         key: &ImportKey,
         existing: Existing,
     ) -> Result<Imported, ImportError> {
-        let (export, key) = (export.to_vec(), key.copied());
-        let lines = blocking(move || age::decrypt(&export, &key)).await?;
-        let parsed = form::read(&lines)?;
-        for entry in &parsed.entries {
-            check(entry).map_err(|_| ImportError::Malformed { line: entry.line })?;
-        }
-        for entry in &parsed.entries {
-            self.registrar().opened(&entry.at.name, &entry.value);
-        }
+        let (export, key) = (Zeroizing::new(export.to_vec()), key.copied());
+        let registrar = Arc::clone(self.registrar());
+        let (lines, parsed) = blocking(move || opened(&export, &key, &*registrar)).await?;
         let bytes: usize = parsed
             .entries
             .iter()
@@ -216,6 +213,24 @@ impl Secrets {
             place, read, generation, live, call.now,
         ))))
     }
+}
+
+/// The entries of an export, opened and checked; from then on no log has their values. Of as many as there may be it
+/// takes seconds.
+fn opened(
+    export: &[u8],
+    key: &ImportKey,
+    registrar: &dyn Registrar,
+) -> Result<(Zeroizing<Vec<u8>>, Parsed), ImportError> {
+    let lines = age::decrypt(export, key)?;
+    let parsed = form::read(&lines)?;
+    for entry in &parsed.entries {
+        check(entry).map_err(|_| ImportError::Malformed { line: entry.line })?;
+    }
+    for entry in &parsed.entries {
+        registrar.opened(&entry.at.name, &entry.value);
+    }
+    Ok((lines, parsed))
 }
 
 /// What becomes of an entry that is not to be written; `None` if it is.

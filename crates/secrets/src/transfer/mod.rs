@@ -77,7 +77,7 @@ fn copied(secret: &Secret) -> Secret {
 /// Runs what takes a second of a core, a passphrase above all, where it holds nobody up.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let done = tokio::task::spawn_blocking(work).await;
-    done.expect("encrypting does not panic, and nobody cancels it")
+    done.expect("it does not panic, and nobody cancels it")
 }
 
 impl fmt::Debug for ImportKey {
