@@ -1,6 +1,6 @@
 //! Errors: one enum per kind of verb. None holds plaintext, ciphertext, key bytes, paths or foreign names.
 
-use dormouse_filesystem::{CommitError, ReadError, RecordError, UpdateError};
+use dormouse_filesystem::{CommitError, RecordError, UpdateError};
 use jiff::Timestamp;
 
 use crate::vault::VaultState;
@@ -297,36 +297,6 @@ fn is_indeterminate(error: &RecordError) -> bool {
     matches!(error, RecordError::Commit(CommitError::Indeterminate { .. }))
 }
 
-/// Whether others were first.
-pub(crate) fn is_conflict(error: &RecordError) -> bool {
-    matches!(
-        error,
-        RecordError::Commit(CommitError::Conflict { .. }) | RecordError::Exists { .. }
-    )
-}
-
-/// Whether the store may do it in a moment.
-pub(crate) fn is_passing(error: &RecordError) -> bool {
-    match error {
-        RecordError::Commit(error) => {
-            error.is_congestion()
-                || matches!(
-                    error,
-                    CommitError::Closed { .. } | CommitError::Indeterminate { .. }
-                )
-        }
-        RecordError::Read(error) => {
-            matches!(error, ReadError::Unavailable { .. } | ReadError::Closed { .. })
-        }
-        RecordError::Invalid(_)
-        | RecordError::Misplaced { .. }
-        | RecordError::TooNew { .. }
-        | RecordError::Exists { .. }
-        | RecordError::NoIndex { .. }
-        | RecordError::CursorScope => false,
-    }
-}
-
 impl From<RecordError> for KeyError {
     fn from(error: RecordError) -> Self {
         if is_indeterminate(&error) {
@@ -395,6 +365,15 @@ impl From<UpdateError<LeaseError>> for LeaseError {
 impl From<RecordError> for SpawnError {
     fn from(error: RecordError) -> Self {
         Self::Secret(error.into())
+    }
+}
+
+impl From<LeaseError> for SpawnError {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Secret(error) => Self::Secret(error),
+            other => Self::Session(Box::new(other)),
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use dormouse_filesystem::{PAGE_MAX, Query, RecordError};
 
 use super::{HOLDER_LEASES_MAX, Holder, LeaseId, LeaseIndex, LeaseOptions, LeaseRow, LeaseStatus};
+use crate::attempts::ATTEMPTS;
 use crate::place::Place;
-use crate::secrets::{ATTEMPTS, Secrets, Winner};
+use crate::secrets::{Secrets, Winner};
 use crate::{Call, Change, LeaseError, Purpose, SecretError, SecretRef};
 
 /// A lease that was granted. It gives its value by [`use_lease`](Secrets::use_lease).

@@ -5,7 +5,8 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Cause, Holder, LeaseDecision, LeaseEvent, LeaseId, LeaseRow, LeaseStatus, Uses, decide_lease};
-use crate::secrets::{ATTEMPTS, Secrets, unreadable};
+use crate::attempts::ATTEMPTS;
+use crate::secrets::{Secrets, unreadable};
 use crate::vault::VaultEvent;
 use crate::{Call, Change, LeaseError, Redaction, Secret, SecretError, SecretName};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dormouse_filesystem::{ReadError, RecordError, Versioned};
 
 use super::Secrets;
-use super::put::ATTEMPTS;
 use super::rows::Under;
+use crate::attempts::ATTEMPTS;
 use crate::place::Place;
 use crate::ring::{HasRing, OpenImport, Ring, RingRow};
 use crate::row::Live;

@@ -3,12 +3,13 @@
 use dormouse_filesystem::{PAGE_MAX, RecordError, Versioned};
 
 use super::open::unreadable;
-use super::put::ATTEMPTS;
+use super::put::replaced;
 use super::rows::Going;
 use super::{Keys, Secrets};
-use crate::error::is_conflict;
+use crate::attempts::{ATTEMPTS, is_conflict};
 use crate::place::{Place, range_of};
-use crate::row::{Live, QUARANTINE_FOR, SecretRow};
+use crate::row::{QUARANTINE_FOR, SecretRow};
+use crate::sealing::Sealing;
 use crate::{AgentAt, Call, Change, SecretError, SecretName};
 
 /// Rows of one commit.
@@ -151,25 +152,17 @@ impl Secrets {
         let generation = 1 + row
             .generation
             .max(there.as_ref().map_or(0, |there| there.generation));
-        let (category, origins) = (live.body.category, &live.body.origins);
-        let body = ring.seal(
-            place,
-            generation,
-            category,
-            origins,
-            &value,
-            self.vault().random(),
-        );
-        let body = body.map_err(|_| unreadable(place))?;
-        let new = SecretRow {
-            place: place.clone(),
-            generation,
-            live: Some(Live { body, ..live.clone() }),
-            retired: Vec::new(),
-            staged: None,
-            deleted_at: None,
-            quarantined_until: None,
+        let sealing = Sealing {
+            value: &value,
+            category: live.body.category,
+            origins: &live.body.origins,
+            note: &live.note,
+            created_at: live.created_at,
+            updated_at: live.updated_at,
+            times_known: live.times_known,
         };
+        let live = ring.live(place, generation, &sealing, self.vault().random())?;
+        let new = replaced(place, there.as_deref(), generation, live, call.now);
         match &there {
             Some(there) => self.rows().stage_replace(&mut batch, there.raw(), &new).await?,
             None => self.rows().stage_create(&mut batch, &new)?,

@@ -3,9 +3,8 @@
 use dormouse_filesystem::{Namespace, Query, RecordError, Records, Segment, System, SystemIndex, Versioned};
 
 use super::open::{of_row, unreadable};
-use super::put::ATTEMPTS;
 use super::{Keys, Secrets};
-use crate::error::{is_conflict, is_passing};
+use crate::attempts::{ATTEMPTS, is_conflict, is_passing};
 use crate::migrate::{QuarantineRow, quarantine_bound};
 use crate::place::Place;
 use crate::ring::{HasRing, Ring, RingIndex, RingRow};
@@ -84,7 +83,7 @@ impl Secrets {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
     }
 
     async fn reseal(

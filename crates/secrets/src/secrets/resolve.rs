@@ -1,9 +1,9 @@
 //! The one resolver: the agent's own row; the tenant's only when the first is missing.
 
 use super::open::not_found;
-use super::put::ATTEMPTS;
 use super::rows::Row;
 use super::{Keys, Secrets};
+use crate::attempts::ATTEMPTS;
 use crate::category::{self, Unfit};
 use crate::lease::{Granted, Holder, LeaseOptions};
 use crate::place::Place;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::Secrets;
 use super::open::of_row;
-use crate::error::is_conflict;
+use crate::attempts::is_conflict;
 use crate::lease::{LEASE_KEPT, LeaseIndex, LeaseRow, SessionIndex, SessionRow};
 use crate::migrate::{QuarantineIndex, QuarantineRow};
 use crate::place::Place;

@@ -8,10 +8,11 @@ use dormouse_filesystem::RecordError;
 use rustix::fs::{CWD, Mode, OFlags};
 use zeroize::Zeroizing;
 
-use super::{ATTEMPTS, ExportTo, age, blocking, form};
+use super::{ExportTo, age, blocking, form};
+use crate::attempts::ATTEMPTS;
 use crate::secrets::{Filter, Secrets, Under};
 use crate::vault::VaultEvent;
-use crate::{Call, Change, KeyError, SecretError};
+use crate::{Call, Change, SecretError};
 
 /// An export that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +82,7 @@ impl Secrets {
                 return lines;
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)).into())
+        Err(SecretError::contended().into())
     }
 
     async fn lines_under(

@@ -7,17 +7,15 @@ use dormouse_filesystem::{CommitError, RecordError};
 use zeroize::Zeroizing;
 
 use super::form::{self, Entry, Parsed};
-use super::{ATTEMPTS, ImportKey, age, blocking};
-use crate::error::is_conflict;
-use crate::place::{Place, range_of};
+use super::{ImportKey, age, blocking};
+use crate::attempts::{ATTEMPTS, is_conflict};
+use crate::place::Place;
 use crate::ring::Ring;
 use crate::row::{Live, SecretRow};
-use crate::secrets::{
-    Going, PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, replaced, unreadable,
-};
+use crate::sealing::Sealing;
+use crate::secrets::{Going, Secrets, check_meta, check_name, check_value, replaced};
 use crate::{
     AgentAt, Call, Change, ImportError, PutMeta, Registrar, SecretError, SecretName, SecretRef, Short,
-    VALUE_MIN,
 };
 
 /// An import of more entries than this, or more bytes of values, is staged.
@@ -107,7 +105,7 @@ impl Secrets {
                 return Ok(done);
             }
         }
-        Err(SecretError::Key(Box::new(crate::KeyError::Conflict)).into())
+        Err(SecretError::contended().into())
     }
 
     async fn import_once(
@@ -166,10 +164,7 @@ impl Secrets {
     /// Whether so many more have room, by scope.
     pub(super) async fn check_rooms(&self, new: BTreeMap<Option<AgentAt>, usize>) -> Result<(), ImportError> {
         for (agent, new) in new {
-            let rows = self.all_of(&range_of(agent.as_ref()), None).await?;
-            if rows.rows.iter().filter(|row| row.live.is_some()).count() + new > PER_SCOPE_MAX {
-                return Err(SecretError::Full { max: PER_SCOPE_MAX }.into());
-            }
+            self.check_room(agent.as_ref(), new).await?;
         }
         Ok(())
     }
@@ -187,28 +182,16 @@ impl Secrets {
             return Ok(stays);
         }
         let generation = read.map_or(0, |row| row.generation) + 1;
-        let random = self.vault().random();
-        let body = ring.seal(
-            place,
-            generation,
-            entry.category,
-            &entry.origins,
-            &entry.value,
-            random,
-        );
-        let print = ring.fingerprint(entry.value.expose());
-        let (Ok(body), Ok(fingerprint)) = (body, print) else {
-            return Err(unreadable(place).into());
-        };
-        let live = Live {
-            body,
-            fingerprint,
-            note: entry.note.clone(),
-            unscrubbed: entry.value.expose().len() < VALUE_MIN,
+        let sealing = Sealing {
+            value: &entry.value,
+            category: entry.category,
+            origins: &entry.origins,
+            note: &entry.note,
             created_at: entry.created_at,
             updated_at: entry.updated_at,
             times_known: entry.times_known,
         };
+        let live = ring.live(place, generation, &sealing, self.vault().random())?;
         Ok(Fate::Written(Box::new(replaced(
             place, read, generation, live, call.now,
         ))))

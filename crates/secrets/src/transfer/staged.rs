@@ -6,8 +6,8 @@ use dormouse_filesystem::{RecordError, ScopedBatch, Tenant, Versioned};
 
 use super::form::Entry;
 use super::import::{Fate, stays};
-use super::{ATTEMPTS, Existing, Imported};
-use crate::error::{is_conflict, is_passing};
+use super::{Existing, Imported};
+use crate::attempts::{ATTEMPTS, is_conflict, is_passing};
 use crate::place::Place;
 use crate::ring::{OpenImport, RingRow};
 use crate::row::{SecretRow, Staged};
@@ -78,7 +78,7 @@ impl Secrets {
                 }
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)).into())
+        Err(SecretError::contended().into())
     }
 
     /// What would become of all entries; nothing is written.
@@ -256,7 +256,7 @@ impl Secrets {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
     }
 
     /// Ends the import that is there: folds one in that was applied, and takes back one whose time is over. No vault
@@ -294,7 +294,7 @@ impl Secrets {
             self.replace_import(under.ring(), |_| Some(Some(ending.clone())))
                 .await?;
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
     }
 
     /// Writes what `then` makes of each row with something staged, `None` to remove it; then the import is over. It
@@ -352,7 +352,7 @@ impl Secrets {
                 return Ok(());
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
     }
 }
 

@@ -1,9 +1,10 @@
 //! A new root key: when the old one may be known. The tenants' rings follow it one by one.
 
-use super::unlock::{ATTEMPTS, opened_by};
 use dormouse_filesystem::Versioned;
 
+use super::unlock::opened_by;
 use super::{Retiring, Vault, VaultEvent, VaultRow};
+use crate::attempts::ATTEMPTS;
 use crate::seal::{self, RootKey};
 use crate::{Call, KeyError, Keyring, VaultChange};
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dormouse_filesystem::wrapper::{FaultKind, Operation};
 use dormouse_secrets::{
-    AgentAt, Due, Existing, Expect, Filter, Generator, Holder, ImportError, ImportKey, Imported, PutMeta,
-    SecretCategory, SecretError, Secrets,
+    AgentAt, Due, Existing, Expect, Filter, Generator, Holder, ImportError, ImportKey, Imported,
+    PER_SCOPE_MAX, PutMeta, SecretCategory, SecretError, Secrets,
 };
 use sha2::{Digest, Sha256};
 
@@ -278,4 +278,22 @@ async fn the_end_of_an_import_that_was_cut_goes_on_with_whoever_comes_next() {
         .put("shared:OTHER", "another other value", SecretCategory::Tool)
         .await;
     nothing_is_left_of_it(&house).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_believed_takes_room_from_an_import() {
+    let house = House::in_memory().await.enabled().await;
+    let agent = &live_all(&house)[0];
+    for number in 0..=PER_SCOPE_MAX - EACH {
+        put_in(&house.secrets, &house, &format!("agent:agent0:OTHER_{number}")).await;
+    }
+    let key = format!("t/acme/r/secret/agent/agent0/{}/other_0", agent.incarnation);
+    house
+        .edit(&key, |text| text.replace("\"schema\":1", "\"schema\":2"))
+        .await;
+    let refused = import(&house, EACH, "new", Existing::Refuse).await;
+    assert!(
+        matches!(refused, Err(ImportError::Secret(SecretError::Full { .. }))),
+        "{refused:?}"
+    );
 }
