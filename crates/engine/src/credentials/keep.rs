@@ -3,9 +3,10 @@
 use dormouse_filesystem::Segment;
 use dormouse_secrets::{Call, KeyError, Keyring, SecretError, SecretRef, VaultState, due};
 
+use super::journal::of_no_tenant;
+use crate::Principal;
 use crate::engine::{Engine, Tenant};
 use crate::limits::PAGE_MAX;
-use crate::{Principal, TenantId};
 
 /// Pages of what is over that are taken away at once; the rest waits for the next time.
 const ROUNDS_MAX: usize = 100;
@@ -131,7 +132,6 @@ impl Engine {
 
     /// A call that changes the vault, which is no tenant's.
     fn call_of_vault(&self, by: &Principal) -> Call {
-        let anybody: TenantId = "system".parse().expect("it is a name");
-        self.tenant_unmade(&anybody).credentials.call(by)
+        self.tenant_unmade(&of_no_tenant()).credentials.call(by)
     }
 }
