@@ -625,6 +625,49 @@ fn an_export_opens_with_its_key_alone_and_brings_everything_to_another_store() {
     .exits(7);
 }
 
+/// An export in clear of 250 secrets of the tenant, with origins as long as they may be: more than a MiB.
+fn large_export(file: &std::path::Path) {
+    let time = "2026-01-02T03:04:05Z";
+    let mut text = format!(
+        "{{\"format\":\"dormouse-secrets\",\"version\":2,\"tenant\":\"default\",\"at\":\"{time}\"}}\n"
+    );
+    let origins: Vec<String> = (10..26)
+        .map(|number| format!("\"https://{}{number}\"", "a".repeat(280)))
+        .collect();
+    for number in 0..250 {
+        text += &format!(
+            "{{\"scope\":{{\"kind\":\"instance_shared\"}},\"name\":\"KEY_{number}\",\"category\":\"tool\",\
+             \"value\":\"c29tZSBsb25nIHZhbHVl\",\"origins\":[{}],\"created_at\":\"{time}\",\
+             \"updated_at\":\"{time}\",\"times_known\":true}}\n",
+            origins.join(",")
+        );
+    }
+    std::fs::write(file, &text).unwrap();
+    let sum = Ran::of(std::process::Command::new("sha256sum").arg(file)).stdout;
+    text += &format!("{{\"count\":250,\"sha256\":\"{}\"}}\n", &sum[..64]);
+    assert!(text.len() > 1024 * 1024);
+    std::fs::write(file, text).unwrap();
+}
+
+#[test]
+fn a_large_export_is_imported() {
+    let home = Home::new();
+    let file = home.path().with_file_name("secrets.export");
+    large_export(&file);
+    home.dormouse(["secret", "import", file.to_str().unwrap()])
+        .exits(0);
+    assert_eq!(home.json("secret status")["shared"], 250);
+}
+
+#[test]
+fn the_doctor_of_secrets_looks_at_what_agents_share_as_at_their_own() {
+    let home = Home::new();
+    set(&home, "SHARED", &["--shared"], TOKEN);
+    home.type_line("agent add alice").exits(0);
+    let doctor = home.type_line("secret doctor");
+    assert!(doctor.stdout.contains("1 that agents see open"), "{doctor:?}");
+}
+
 #[test]
 fn a_key_beside_the_store_that_it_opens_is_refused() {
     let home = Home::new();

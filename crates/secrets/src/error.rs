@@ -297,14 +297,6 @@ fn is_indeterminate(error: &RecordError) -> bool {
     matches!(error, RecordError::Commit(CommitError::Indeterminate { .. }))
 }
 
-/// Whether others were first.
-pub(crate) fn is_conflict(error: &RecordError) -> bool {
-    matches!(
-        error,
-        RecordError::Commit(CommitError::Conflict { .. }) | RecordError::Exists { .. }
-    )
-}
-
 impl From<RecordError> for KeyError {
     fn from(error: RecordError) -> Self {
         if is_indeterminate(&error) {
@@ -373,6 +365,15 @@ impl From<UpdateError<LeaseError>> for LeaseError {
 impl From<RecordError> for SpawnError {
     fn from(error: RecordError) -> Self {
         Self::Secret(error.into())
+    }
+}
+
+impl From<LeaseError> for SpawnError {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Secret(error) => Self::Secret(error),
+            other => Self::Session(Box::new(other)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod attempts;
 mod category;
 mod change;
 mod detect;
@@ -24,6 +25,7 @@ mod scope;
 mod scrub;
 mod scrubbed;
 mod seal;
+mod sealing;
 mod secret;
 mod secrets;
 mod spawn;

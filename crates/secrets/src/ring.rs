@@ -44,12 +44,23 @@ pub(crate) struct OpenImport {
     /// From then on every reader takes what is staged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) applied_at: Option<Timestamp>,
+    /// From then on nobody stages for it, and it is never applied: what was staged is taken back, by anybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) ending: bool,
 }
 
 impl OpenImport {
     /// Whether others may end it.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        self.began_at + IMPORT_OPEN <= now
+        self.over_at() <= now
+    }
+
+    fn over_at(&self) -> Timestamp {
+        if self.ending {
+            self.began_at
+        } else {
+            self.began_at + IMPORT_OPEN
+        }
     }
 }
 
@@ -90,7 +101,7 @@ impl Record for RingRow {
 
     fn index_entries(&self) -> Vec<IndexEntry<RingIndex>> {
         let import = self.import.as_ref().map(|import| {
-            let over = IndexValue::instant(import.began_at + IMPORT_OPEN);
+            let over = IndexValue::instant(import.over_at());
             IndexEntry::new(RingIndex::Retire, [over])
         });
         std::iter::once(IndexEntry::new(RingIndex::All, []))

@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Code, Problem};
 
-/// Longest body of a request, in bytes.
+/// Longest body of a request, in bytes; that of an import of secrets has a limit of its own.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// A JSON body.
+/// A JSON body of at most `MAX` bytes.
 #[derive(Debug)]
-pub(crate) struct Json<T>(pub(crate) T);
+pub(crate) struct Json<T, const MAX: usize = BODY_BYTES_MAX>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned, S: Sync, const MAX: usize> FromRequest<S> for Json<T, MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -34,15 +34,12 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
                 "a body is application/json, not encoded",
             ));
         }
-        let bytes = http_body_util::Limited::new(request.into_body(), BODY_BYTES_MAX)
+        let bytes = http_body_util::Limited::new(request.into_body(), MAX)
             .collect()
             .await
             .map_err(
                 |error| match error.downcast_ref::<http_body_util::LengthLimitError>() {
-                    Some(_) => Problem::new(
-                        Code::TooLarge,
-                        format!("the body has more than {BODY_BYTES_MAX} bytes"),
-                    ),
+                    Some(_) => Problem::new(Code::TooLarge, format!("the body has more than {MAX} bytes")),
                     None => Problem::new(Code::BadRequest, "the body was cut"),
                 },
             )?

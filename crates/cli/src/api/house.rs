@@ -14,6 +14,7 @@ use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId,
 };
 use dormouse_filesystem::{Backend, Capabilities, Health, RecordStore};
+use dormouse_secrets::VaultState;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::owner::phase::Phase;
@@ -102,6 +103,19 @@ impl House {
     /// Where the key of the secrets is.
     pub(super) fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+
+    /// Before what may make the vault, as a put: its key file's folder is there.
+    ///
+    /// # Errors
+    /// What the system refuses; as any read of the vault.
+    pub(super) async fn ready_for_vault(&self) -> Result<(), Problem> {
+        if self.engine().vault().state().await? != VaultState::Absent {
+            return Ok(());
+        }
+        let keys = self.keys().clone();
+        let made = tokio::task::spawn_blocking(move || keys.ensure_folder()).await;
+        made.expect("making a folder does not panic, and nobody cancels it")
     }
 
     /// What the store promises.

@@ -34,7 +34,7 @@ pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
-pub use vault::{Existing, ImportedView, RekeyView};
+pub use vault::{EXPORT_BYTES_MAX, Existing, IMPORT_BODY_BYTES_MAX, ImportedView, RekeyView};
 pub use view::{
     AgentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView, SecretView,
     SessionView, ShownView, SlotView, TaskView, VaultView,

@@ -87,7 +87,7 @@ pub(super) async fn put(
             Short::Refuse
         },
     };
-    house.keys().ensure_folder()?;
+    house.ready_for_vault().await?;
     let call = asker.tenant.credentials.call(&asker.decider);
     let secrets = asker.tenant.credentials.secrets();
     let put = secrets.put(&call, &at, &wanted.value.0, wanted.category, &meta, Expect::Any);
@@ -127,7 +127,7 @@ pub(super) async fn delete(asker: Asker, At(at): At, Parameters(forced): Paramet
     Ok(body::nothing())
 }
 
-/// The agents whose configuration names this secret, and that would have none of it any more.
+/// The agents whose configuration names this secret.
 async fn named_by(asker: &Asker, at: &SecretRef) -> Result<Vec<String>, Problem> {
     let (mut by, mut after) = (BTreeSet::new(), None);
     // Ends with the last page: agents are finite.

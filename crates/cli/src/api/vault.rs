@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use data_encoding::BASE64;
 use dormouse_engine::credentials::Rekey;
 use dormouse_secrets::{
-    Argon2Params, ExportTo, FileKeyring, ImportKey, Imported, KeyError, Keyring, PassphraseKeyring,
+    Argon2Params, ExportTo, FileKeyring, ImportKey, Imported, KeyError, Keyring, PassphraseKeyring, Secret,
     SecretName, SecretRef, VaultState,
 };
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,13 @@ use super::view::{SlotView, VaultView};
 use crate::edge;
 use crate::owner::Keys;
 use crate::problem::{Code, Problem};
+
+/// Largest export of secrets that is taken, in bytes: 10,000 entries of a KiB, or two scopes that are full of the longest
+/// values.
+pub const EXPORT_BYTES_MAX: usize = 24 * 1024 * 1024;
+
+/// Longest body of an import of secrets, in bytes: the export in base64, and its key.
+pub const IMPORT_BODY_BYTES_MAX: usize = EXPORT_BYTES_MAX / 3 * 4 + 128 * 1024;
 
 /// How the vault is.
 pub(super) async fn status(State(house): State<House>, asker: Asker) -> Answered {
@@ -277,7 +284,7 @@ pub enum Existing {
 #[serde(deny_unknown_fields)]
 pub(super) struct Import {
     /// The file, in base64.
-    export: String,
+    export: Hidden,
     #[serde(default)]
     identity: Option<Hidden>,
     #[serde(default)]
@@ -299,9 +306,15 @@ pub struct ImportedView {
     pub unscoped: Vec<SecretName>,
 }
 
-pub(super) async fn import(State(house): State<House>, asker: Asker, Json(import): Json<Import>) -> Answered {
+pub(super) async fn import(
+    State(house): State<House>,
+    asker: Asker,
+    Json(import): Json<Import, IMPORT_BODY_BYTES_MAX>,
+) -> Answered {
+    // It may be in clear.
     let export = BASE64
-        .decode(import.export.as_bytes())
+        .decode(import.export.0.expose())
+        .map(Secret::new)
         .map_err(|_| Problem::new(Code::BadRequest, "export: is no base64"))?;
     let key = match (import.identity, import.passphrase) {
         (None, None) => ImportKey::Clear,
@@ -319,7 +332,7 @@ pub(super) async fn import(State(house): State<House>, asker: Asker, Json(import
         Existing::Keep => dormouse_secrets::Existing::Keep,
         Existing::Overwrite => dormouse_secrets::Existing::Overwrite,
     };
-    house.keys().ensure_folder()?;
+    house.ready_for_vault().await?;
     let call = asker.tenant.credentials.call(&asker.decider);
     let secrets = asker.tenant.credentials.secrets();
     let Imported {
@@ -327,7 +340,7 @@ pub(super) async fn import(State(house): State<House>, asker: Asker, Json(import
         unchanged,
         kept,
         unscoped,
-    } = secrets.import(&call, &export, &key, existing).await?;
+    } = secrets.import(&call, export.expose(), &key, existing).await?;
     let view = ImportedView {
         written,
         unchanged,

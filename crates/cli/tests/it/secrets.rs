@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use data_encoding::{BASE64, HEXLOWER};
-use dormouse_cli::api::Caller;
+use dormouse_cli::api::{Caller, EXPORT_BYTES_MAX, IMPORT_BODY_BYTES_MAX};
 use dormouse_cli::owner::Role;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -198,6 +198,25 @@ fn entry(name: &str) -> Value {
         "updated_at": "2025-02-03T04:05:06Z",
         "times_known": true,
     })
+}
+
+#[tokio::test]
+async fn an_import_has_room_for_the_largest_export_and_no_more() {
+    let api = api().await;
+    let key_max = 64 * 1024;
+    assert!(IMPORT_BODY_BYTES_MAX > BASE64.encode_len(EXPORT_BYTES_MAX) + key_max);
+    let body = json!({ "export": export(&[entry("ONE")]) }).to_string();
+    for (length, status) in [
+        (IMPORT_BODY_BYTES_MAX + 1, StatusCode::PAYLOAD_TOO_LARGE),
+        (IMPORT_BODY_BYTES_MAX, StatusCode::OK),
+    ] {
+        let request = Request::post("/v1/secrets/import")
+            .header("content-type", "application/json")
+            .body(Body::from(body.clone() + &" ".repeat(length - body.len())))
+            .unwrap();
+        let got = api.send(Some(Caller::Owner), request).await;
+        assert_eq!(got.status, status, "{length} bytes");
+    }
 }
 
 /// PR-40

@@ -13,8 +13,10 @@ use crate::{AgentName, EventId, OpId, PrefixedId, Principal, Random, TenantId};
 
 /// Most names of one event: a change of more tells the first of them.
 const NAMES_MAX: usize = 64;
-/// Whose the events of the vault are: it belongs to no tenant.
-const SYSTEM: &str = "system";
+/// Whose the events of the vault are, which belongs to no tenant.
+pub(super) fn of_no_tenant() -> TenantId {
+    "system".parse().expect("it is a name")
+}
 
 /// Tells the changes of one command.
 #[derive(Debug)]
@@ -39,8 +41,7 @@ impl Journal for EventJournal {
     }
 
     fn system(&self, batch: &mut ScopedBatch<System>, change: &VaultChange) {
-        let tenant = SYSTEM.parse().expect("it is a name");
-        let event = self.event(tenant, "vault:one".to_owned(), None, change);
+        let event = self.event(of_no_tenant(), "vault:one".to_owned(), None, change);
         batch.append(&self.system, event);
     }
 }

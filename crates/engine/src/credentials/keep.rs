@@ -3,9 +3,10 @@
 use dormouse_filesystem::Segment;
 use dormouse_secrets::{Call, KeyError, Keyring, SecretError, SecretRef, VaultState, due};
 
+use super::journal::of_no_tenant;
+use crate::Principal;
 use crate::engine::{Engine, Tenant};
 use crate::limits::PAGE_MAX;
-use crate::{Principal, TenantId};
 
 /// Pages of what is over that are taken away at once; the rest waits for the next time.
 const ROUNDS_MAX: usize = 100;
@@ -35,7 +36,8 @@ impl Engine {
     /// old root key is forgotten by a call at least a minute later, or by [`keep_vault`](Self::keep_vault).
     ///
     /// # Errors
-    /// `Key(WrongKey)` when this key does not open the vault; `Sealed`, `Locked`; as any write.
+    /// `Key(WrongKey)` when this key does not open the vault; `Sealed`, `Locked`; as any write. Of a tenant that fails:
+    /// the others are done all the same, and the first failure is the answer.
     pub async fn rekey(&self, by: &Principal, keyring: &dyn Keyring) -> Result<Rekey, SecretError> {
         let mut done = Rekey::default();
         match self.vault().begin_rekey(&self.call_of_vault(by), keyring).await {
@@ -51,53 +53,76 @@ impl Engine {
     /// credential sessions goes. Returns how many rows went.
     ///
     /// # Errors
-    /// As any read and any commit; who is called again goes on.
+    /// As any read and any commit; who is called again goes on. A tenant or a row that fails stops none of the others:
+    /// the first failure is the answer, when all the rest is done.
     pub async fn keep_vault(&self) -> Result<usize, SecretError> {
         let by = Principal::engine();
+        let rekeyed = self.keep_rekeying(&by).await;
+        let retired = self.retire_secrets(&by).await;
+        rekeyed.and(retired)
+    }
+
+    async fn keep_rekeying(&self, by: &Principal) -> Result<(), SecretError> {
         let is_open = self.vault().state().await? == VaultState::Unlocked;
         if is_open && self.vault().is_rekeying().await? {
-            self.go_on_rekeying(&by, &mut Rekey::default()).await?;
+            self.go_on_rekeying(by, &mut Rekey::default()).await?;
         }
-        self.retire_secrets(&by).await
+        Ok(())
     }
 
     async fn go_on_rekeying(&self, by: &Principal, done: &mut Rekey) -> Result<(), SecretError> {
         let vault = self.vault();
-        let call = self.call_of_vault(by);
-        for tenant in vault.tenants_to_rekey(&call, self.system()).await? {
-            let Some(tenant) = self.named(&tenant) else {
+        let mut failed = Ok(());
+        for name in vault.tenants_to_rekey(self.system()).await? {
+            let Some(tenant) = self.named(&name) else {
                 continue;
             };
             let call = tenant.credentials.call(by);
-            let rekeyed = tenant.credentials.secrets().rekey(&call).await?;
-            done.resealed += rekeyed.resealed;
-            done.unreadable.extend(rekeyed.unreadable);
+            match tenant.credentials.secrets().rekey(&call).await {
+                Ok(rekeyed) => {
+                    done.resealed += rekeyed.resealed;
+                    done.unreadable.extend(rekeyed.unreadable);
+                }
+                // So would all the others.
+                Err(error @ (SecretError::Sealed | SecretError::Locked)) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(tenant = %name, %error, "a tenant has no new keys yet");
+                    failed = failed.and(Err(error));
+                }
+            }
         }
-        // Asked again: when nothing is behind, and it is time, the old key is forgotten.
-        vault.tenants_to_rekey(&call, self.system()).await.map(drop)
+        // Not before each of them is done: until then it is known that a rekey has to go on.
+        failed?;
+        vault
+            .end_rekey(&self.call_of_vault(by), self.system())
+            .await
+            .map(drop)
     }
 
     async fn retire_secrets(&self, by: &Principal) -> Result<usize, SecretError> {
-        let mut count = 0;
+        let (mut count, mut failed) = (0, Ok(()));
         for _ in 0..ROUNDS_MAX {
             let over = due(self.system(), self.environment().clock.now(), PAGE_MAX).await?;
-            if over.is_empty() {
-                return Ok(count);
-            }
-            let found = over.len();
-            for (tenant, row) in over {
-                let Some(tenant) = self.named(&tenant) else {
+            let (found, before) = (over.len(), count);
+            for (name, row) in over {
+                let Some(tenant) = self.named(&name) else {
                     continue;
                 };
                 let call = tenant.credentials.call(by);
-                tenant.credentials.secrets().retire(&call, &row).await?;
+                match tenant.credentials.secrets().retire(&call, &row).await {
+                    Ok(()) => count += 1,
+                    Err(error) => {
+                        tracing::warn!(tenant = %name, ?row, %error, "what is over of secrets is still there");
+                        failed = failed.and(Err(error));
+                    }
+                }
             }
-            count += found;
-            if found < PAGE_MAX {
+            // Those that failed are found again.
+            if found < PAGE_MAX || count == before {
                 break;
             }
         }
-        Ok(count)
+        failed.map(|()| count)
     }
 
     /// A tenant by the name in a key.
@@ -107,7 +132,6 @@ impl Engine {
 
     /// A call that changes the vault, which is no tenant's.
     fn call_of_vault(&self, by: &Principal) -> Call {
-        let anybody: TenantId = "system".parse().expect("it is a name");
-        self.tenant_unmade(&anybody).credentials.call(by)
+        self.tenant_unmade(&of_no_tenant()).credentials.call(by)
     }
 }

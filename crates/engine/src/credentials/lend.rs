@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use dormouse_secrets::{LeaseStatus, Scrubbed, Scrubber, SecretError, SpawnError, SpawnFor, SpawnWrites};
+use dormouse_secrets::{
+    KeyError, LeaseId, LeaseStatus, SESSION_USES_MAX, Scrubbed, Scrubber, SecretError, SessionRow,
+    SpawnError, SpawnFor, SpawnWrites,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::service::{Credentials, need};
@@ -23,7 +26,7 @@ pub(crate) struct Lent {
 /// Why a worker does not get its secrets. It is not started.
 #[derive(Debug)]
 pub(crate) struct Unlent {
-    /// Whether trying again may help: the vault is locked, or the store did not answer.
+    /// Whether trying again may help: the vault is locked, the store did not answer, or others were first.
     pub(crate) may_pass: bool,
     /// Why, with the names.
     pub(crate) message: Scrubbed,
@@ -31,20 +34,26 @@ pub(crate) struct Unlent {
 
 impl Unlent {
     fn of(error: &SpawnError, scrubber: &Scrubber) -> Self {
-        let may_pass = match error {
-            SpawnError::VaultNotUnlocked { .. } => true,
-            SpawnError::Secret(error) => {
-                matches!(error, SecretError::Store(_) | SecretError::Indeterminate)
-            }
-            SpawnError::Unreadable { .. }
-            | SpawnError::Missing { .. }
-            | SpawnError::TooLarge { .. }
-            | SpawnError::Session(_) => false,
-        };
         Self {
-            may_pass,
+            may_pass: may_pass(error),
             message: scrubber.scrub(&error.to_string()),
         }
+    }
+}
+
+/// Whether trying again may help.
+fn may_pass(error: &SpawnError) -> bool {
+    match error {
+        SpawnError::VaultNotUnlocked { .. } => true,
+        SpawnError::Secret(SecretError::Key(error)) => matches!(**error, KeyError::Conflict),
+        SpawnError::Secret(error) => matches!(
+            error,
+            SecretError::Store(_) | SecretError::Indeterminate | SecretError::Sealed | SecretError::Locked
+        ),
+        SpawnError::Unreadable { .. }
+        | SpawnError::Missing { .. }
+        | SpawnError::TooLarge { .. }
+        | SpawnError::Session(_) => false,
     }
 }
 
@@ -93,21 +102,19 @@ impl Credentials {
     }
 
     /// The run's credential session, when a former process of it had one that is still good.
-    async fn session(
-        &self,
-        run: &Run,
-        now: Timestamp,
-    ) -> Result<Option<dormouse_secrets::LeaseId>, SpawnError> {
+    async fn session(&self, run: &Run, now: Timestamp) -> Result<Option<LeaseId>, SpawnError> {
         if run.spawn <= 1 {
             return Ok(None);
         }
-        let sessions = self.core.secrets.sessions_of(&run.id.to_string()).await;
-        let sessions = sessions.map_err(|error| SpawnError::Session(Box::new(error)))?;
-        let mut good = sessions
-            .iter()
-            .filter(|session| session.status == LeaseStatus::Active && session.expires_at > now);
-        Ok(good.next().map(|session| session.id))
+        let sessions = self.core.secrets.sessions_of(&run.id.to_string()).await?;
+        let good = sessions.iter().find(|session| is_good(session, now));
+        Ok(good.map(|session| session.id))
     }
+}
+
+/// Whether the session takes one spawn more. Without such a one, the spawn begins another.
+fn is_good(session: &SessionRow, now: Timestamp) -> bool {
+    session.status == LeaseStatus::Active && session.expires_at > now && session.used < SESSION_USES_MAX
 }
 
 /// When deadline and grace of a worker that starts now are over.
@@ -115,4 +122,56 @@ fn expiry(now: Timestamp, command: &CommandSpec) -> Timestamp {
     let time = command.wall_clock().saturating_add(command.grace());
     let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
     now.checked_add(time).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use dormouse_filesystem::{ReadError, RecordError};
+    use dormouse_secrets::{AgentAt, Incarnation, LeaseError};
+    use jiff::ToSpan;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_does_not_is_told_as_such() {
+        let store = || SecretError::Store(Box::new(RecordError::Read(ReadError::Closed { reason: "test" })));
+        let cases = [
+            (SpawnError::from(LeaseError::from(store())), true),
+            (SpawnError::from(store()), true),
+            (SecretError::Key(Box::new(KeyError::Conflict)).into(), true),
+            (SecretError::Locked.into(), true),
+            (SecretError::Key(Box::new(KeyError::WrongKey)).into(), false),
+            (SpawnError::from(LeaseError::Consumed), false),
+            (SpawnError::Missing { names: Vec::new() }, false),
+        ];
+        for (error, passes) in cases {
+            assert_eq!(may_pass(&error), passes, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_used_up_or_over_takes_no_further_spawn() {
+        let now = Timestamp::UNIX_EPOCH;
+        let later = now.checked_add(1.hour()).unwrap();
+        let session = |used, expires_at, status| SessionRow {
+            id: "lse_00000000000000000000000000000001".parse().unwrap(),
+            run: "run".to_owned(),
+            agent: AgentAt {
+                id: "alice".parse().unwrap(),
+                incarnation: Incarnation::from_u128(1),
+            },
+            names: Vec::new(),
+            used,
+            granted_at: now,
+            expires_at,
+            status,
+            cause: None,
+            ended_at: None,
+        };
+        let active = LeaseStatus::Active;
+        assert!(is_good(&session(SESSION_USES_MAX - 1, later, active), now));
+        assert!(!is_good(&session(SESSION_USES_MAX, later, active), now));
+        assert!(!is_good(&session(1, now, active), now));
+        assert!(!is_good(&session(1, later, LeaseStatus::Revoked), now));
+    }
 }

@@ -3,9 +3,10 @@
 use dormouse_filesystem::{PAGE_MAX, Query, RecordError};
 
 use super::{HOLDER_LEASES_MAX, Holder, LeaseId, LeaseIndex, LeaseOptions, LeaseRow, LeaseStatus};
+use crate::attempts::ATTEMPTS;
 use crate::place::Place;
 use crate::secrets::{Secrets, Winner};
-use crate::{Call, Change, LeaseError, Purpose, SecretRef};
+use crate::{Call, Change, LeaseError, Purpose, SecretError, SecretRef};
 
 /// A lease that was granted. It gives its value by [`use_lease`](Secrets::use_lease).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +38,18 @@ impl Secrets {
         options: LeaseOptions,
     ) -> Result<Granted, LeaseError> {
         options.check()?;
-        let keys = self.keys_of_value(at).await?;
-        let place = self.place(at).await?;
-        let row = self.live_row(&place, keys.import()).await?;
-        let row = row.ok_or_else(|| crate::SecretError::NotFound { at: at.clone() })?;
-        let winner = self.winner(&keys, row, purpose)?;
-        self.grant(call, winner, purpose, holder, options).await
+        for _ in 0..ATTEMPTS {
+            let keys = self.keys_of_value(at).await?;
+            let place = self.place(at).await?;
+            let row = self.live_row(&place, keys.import()).await?;
+            let row = row.ok_or_else(|| SecretError::NotFound { at: at.clone() })?;
+            match self.winner(&keys, row, purpose) {
+                Ok(winner) => return self.grant(call, winner, purpose, holder, options).await,
+                Err(error) if self.may_open_now(&keys, &error).await? => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(SecretError::Conflict { at: at.clone() }.into())
     }
 
     pub(crate) async fn grant(

@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Cause, Holder, LeaseDecision, LeaseEvent, LeaseId, LeaseRow, LeaseStatus, Uses, decide_lease};
+use crate::attempts::ATTEMPTS;
 use crate::secrets::{Secrets, unreadable};
 use crate::vault::VaultEvent;
 use crate::{Call, Change, LeaseError, Redaction, Secret, SecretError, SecretName};
@@ -121,16 +122,22 @@ impl Secrets {
     }
 
     async fn value_of(&self, row: &LeaseRow) -> Result<(Secret, u64), SecretError> {
-        let at = row.place.to_ref();
-        let keys = self.keys(VaultEvent::Value).await?;
-        let secret = self
-            .live_row(&row.place, keys.import())
-            .await?
-            .ok_or(SecretError::NotFound { at })?;
-        let live = secret.usable().expect("only rows with a value in force");
-        let ring = keys.ring(self.tenant())?;
-        let value = self.open_live(ring.as_ref(), &row.place, live);
-        Ok((value.ok_or_else(|| unreadable(&row.place))?, live.body.generation))
+        let at = || row.place.to_ref();
+        for _ in 0..ATTEMPTS {
+            let keys = self.keys(VaultEvent::Value).await?;
+            let secret = self.live_row(&row.place, keys.import()).await?;
+            let secret = secret.ok_or_else(|| SecretError::NotFound { at: at() })?;
+            let live = secret.usable().expect("only rows with a value in force");
+            let ring = keys.ring(self.tenant())?;
+            if let Some(value) = self.open_live(ring.as_ref(), &row.place, live) {
+                return Ok((value, live.body.generation));
+            }
+            let error = unreadable(&row.place);
+            if !self.may_open_now(&keys, &error).await? {
+                return Err(error);
+            }
+        }
+        Err(SecretError::Conflict { at: at() })
     }
 
     /// Counts one use, by whatever the row is at the commit.

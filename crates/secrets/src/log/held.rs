@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use hmac::{Hmac, KeyInit, Mac};
-use rand::TryRng;
-use rand::rngs::SysRng;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::open_values::OPEN_MAX;
 use crate::{Formats, Redaction, SET_VALUES_MAX, Scrubber, Secret, SecretName};
@@ -27,8 +24,8 @@ struct Value {
 }
 
 /// All values that are covered.
+#[derive(Default)]
 pub(super) struct Held {
-    key: [u8; 32],
     values: HashMap<Print, Value>,
     /// What finds those that rebuilds took in.
     sets: Vec<Taken>,
@@ -58,27 +55,18 @@ pub(super) struct Taken {
 }
 
 impl Held {
-    pub(super) fn new() -> Self {
-        let mut key = [0; 32];
-        // It need not be secret from this process. Without randomness of the system nothing else works either.
-        let _ = SysRng.try_fill_bytes(&mut key);
-        Self {
-            key,
-            values: HashMap::new(),
-            sets: Vec::new(),
-            singly: BTreeMap::new(),
-            is_building: false,
-            openings: 0,
-        }
-    }
-
     pub(super) fn len(&self) -> usize {
         self.values.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn singly(&self) -> usize {
+        self.singly.len()
+    }
+
     pub(super) fn open(&mut self, name: &SecretName, value: &Secret) -> Step {
         self.openings += 1;
-        let print = self.print(name, value);
+        let print = print(name, value);
         if let Some(known) = self.values.get_mut(&print) {
             known.opened = self.openings;
             return Step::Known;
@@ -96,18 +84,31 @@ impl Held {
                 opened: self.openings,
             },
         );
-        if self.is_building || self.singly.len() < SINGLY_MAX {
+        if self.is_building {
             return Step::Covered;
         }
-        self.is_building = true;
-        self.let_go();
-        Step::Due(self.due())
+        match self.next() {
+            Some(work) => {
+                self.is_building = true;
+                Step::Due(work)
+            }
+            None => Step::Covered,
+        }
     }
 
-    /// What is searched singly, and sets of no more values than that: each value is built anew a few times, however
-    /// many there are, and there are few sets.
+    /// The next rebuild, when it is time for one.
+    fn next(&mut self) -> Option<Rebuild> {
+        if self.singly.len() < SINGLY_MAX {
+            return None;
+        }
+        self.let_go();
+        Some(self.due())
+    }
+
+    /// What is searched singly, as much as one set takes, and sets of no more values than that: each value is built anew
+    /// a few times, however many there are, and there are few sets.
     fn due(&self) -> Rebuild {
-        let mut prints: Vec<Print> = self.singly.keys().copied().collect();
+        let mut prints: Vec<Print> = self.singly.keys().copied().take(SET_VALUES_MAX).collect();
         let mut sets: Vec<&Taken> = self.sets.iter().collect();
         sets.sort_by_key(|set| set.prints.len());
         for set in sets {
@@ -124,8 +125,9 @@ impl Held {
         )
     }
 
-    /// Takes over what a rebuild made. What was opened meanwhile is still searched singly.
-    pub(super) fn built(&mut self, taken: Taken) {
+    /// Takes over what a rebuild made. What was opened meanwhile is still searched singly, and is the next rebuild's when
+    /// it is much.
+    pub(super) fn built(&mut self, taken: Taken) -> Option<Rebuild> {
         for print in &taken.prints {
             self.singly.remove(print);
         }
@@ -136,6 +138,11 @@ impl Held {
             !set.prints.iter().all(is_in)
         });
         self.sets.push(taken);
+        self.next()
+    }
+
+    /// No rebuild runs any more: the next opening may ask for one.
+    pub(super) fn rests(&mut self) {
         self.is_building = false;
     }
 
@@ -158,14 +165,15 @@ impl Held {
         let values = &self.values;
         self.singly.retain(|print, _| values.contains_key(print));
     }
+}
 
-    fn print(&self, name: &SecretName, value: &Secret) -> Print {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length is one");
-        mac.update(name.as_str().as_bytes());
-        mac.update(&[0]);
-        mac.update(value.expose());
-        mac.finalize().into_bytes().into()
-    }
+/// It stays in this process, which has the value beside it.
+fn print(name: &SecretName, value: &Secret) -> Print {
+    let hash = Sha256::new()
+        .chain_update(name.as_str())
+        .chain_update([0])
+        .chain_update(value.expose());
+    hash.finalize().into()
 }
 
 impl Rebuild {
@@ -181,3 +189,6 @@ impl Rebuild {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //! published and wait for nobody, so a panic in the midst of a rebuild is scrubbed like any other text.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -51,7 +51,7 @@ impl OpenValues {
         detect::prepare();
         Self(Arc::new(Inner {
             now: ArcSwap::from_pointee(Scrubber::empty().with_formats(Formats::Strict)),
-            held: Mutex::new(Held::new()),
+            held: Mutex::default(),
             keys,
         }))
     }
@@ -91,7 +91,7 @@ impl OpenValues {
     /// How many values are covered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.held().len()
     }
 
     /// Whether no value is covered.
@@ -102,7 +102,7 @@ impl OpenValues {
 
     /// Covers this value from here on. One that is too short to be scrubbed, and was accepted as such, is not.
     pub fn cover(&self, name: &SecretName, value: &Secret) {
-        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
         match held.open(name, value) {
             Step::Known => {}
             Step::Covered => self.publish(&held),
@@ -115,13 +115,8 @@ impl OpenValues {
     }
 
     fn rebuild(&self, work: Rebuild) {
-        let values = self.clone();
-        let build = move || {
-            let taken = work.build();
-            let mut held = values.0.held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.built(taken);
-            values.publish(&held);
-        };
+        let building = Building(self.clone());
+        let build = move || building.run(work);
         // Some milliseconds for each hundred values: nothing to make a task of the runtime wait for.
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(build)),
@@ -129,8 +124,34 @@ impl OpenValues {
         }
     }
 
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn publish(&self, held: &Held) {
         self.0.now.store(Arc::new(held.scrubber()));
+    }
+}
+
+/// A rebuild at work. Whatever becomes of it, a panic or a runtime that ends before it begins, the next may follow.
+struct Building(OpenValues);
+
+impl Building {
+    fn run(&self, work: Rebuild) {
+        let mut next = Some(work);
+        // Ends when few values are searched singly: it makes sets of them faster than they are opened.
+        while let Some(work) = next {
+            let taken = work.build();
+            let mut held = self.0.held();
+            next = held.built(taken);
+            self.0.publish(&held);
+        }
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        self.0.held().rests();
     }
 }
 

@@ -74,3 +74,27 @@ fn a_panic_of_a_worker_is_printed_with_its_place_alone() {
     );
     assert!(!said.contains("fell over"), "{said}");
 }
+
+#[test]
+fn a_rebuild_that_never_ran_keeps_no_other_from_it() {
+    let values = OpenValues::default();
+    let open = |from: usize, to: usize| {
+        for number in from..to {
+            let name = SecretName::parse("MANY").expect("a name");
+            values.cover(&name, &Secret::new(format!("the value {number:05}").into_bytes()));
+        }
+    };
+    // A runtime that is ending takes the work and drops it.
+    let ended = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let handle = ended.handle().clone();
+    drop(ended);
+    {
+        let _in = handle.enter();
+        open(0, 40);
+    }
+    assert_eq!(values.0.held.lock().expect("nobody panicked").singly(), 40);
+    open(40, 41);
+    assert_eq!(values.0.held.lock().expect("nobody panicked").singly(), 0);
+}

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Legacy, LegacyKey, LegacyOwner, LegacyRow, MigrateError, QuarantineId, Unplaced};
 use crate::ring::Ring;
-use crate::{KeyError, Secret, SecretError, SecretRef, SecretScope, VALUE_MAX};
+use crate::{KeyError, Secret, SecretError, SecretName, SecretRef, SecretScope, VALUE_MAX};
 
 /// The most characters of a key that are told.
 const KEY_SHOWN_MAX: usize = 160;
@@ -93,6 +93,18 @@ pub(super) fn readable(row: &LegacyRow) -> Option<&Secret> {
     row.value
         .as_ref()
         .filter(|value| value.expose().len() <= VALUE_MAX)
+}
+
+/// What stands for the value in a log: the name it is to have, else the one in its key.
+pub(super) fn name_in_logs(row: &LegacyRow, at: &Result<SecretRef, Unplaced>) -> SecretName {
+    match (at, LegacyKey::read(&row.key)) {
+        (Ok(at), _) => at.name.clone(),
+        (Err(_), LegacyKey::Scoped(at)) => at.name,
+        (Err(_), LegacyKey::Unscoped(name)) => name,
+        (Err(_), LegacyKey::Invalid | LegacyKey::UnknownTag) => {
+            SecretName::parse("LEGACY").expect("it is a name")
+        }
+    }
 }
 
 /// The key as it may be printed.

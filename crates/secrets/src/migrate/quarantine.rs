@@ -3,18 +3,18 @@
 use std::fmt;
 
 use dormouse_filesystem::{
-    Class, IndexEntry, IndexValue, PAGE_MAX, Record, RecordError, RecordId, RecordKind, Segment, Tenant,
-    Versioned, indexes,
+    Class, IndexEntry, IndexValue, Issue, PAGE_MAX, Record, RecordError, RecordId, RecordKind, Segment,
+    Tenant, Versioned, indexes,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::LegacyMeta;
-use crate::error::is_conflict;
-use crate::row::{Live, SecretRow};
+use crate::attempts::is_conflict;
 use crate::seal::{AssociatedData, Sealed};
-use crate::secrets::{Secrets, check_name, check_value, unreadable};
-use crate::{Call, Change, SecretCategory, SecretError, SecretRef, Short, VALUE_MIN, VaultEvent};
+use crate::sealing::Sealing;
+use crate::secrets::{Secrets, check_name, check_value, replaced, unreadable};
+use crate::{Call, Change, SecretCategory, SecretError, SecretRef, Short, VaultEvent};
 
 /// Names one row that is set aside: the source's digest and the row's, 32 hexadecimal digits each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,6 +102,13 @@ pub(crate) struct QuarantineRow {
     pub(crate) until: Timestamp,
 }
 
+/// Rows that are set aside, and those that cannot be believed.
+#[derive(Default)]
+pub(crate) struct Aside {
+    pub(crate) rows: Vec<Versioned<QuarantineRow>>,
+    pub(crate) issues: Vec<Issue>,
+}
+
 /// What its value is bound to.
 pub(crate) fn quarantine_bound(tenant: &str, id: &QuarantineId) -> AssociatedData {
     AssociatedData::new("dormouse/1/quarantine")
@@ -152,17 +159,22 @@ impl Secrets {
     /// # Errors
     /// As any read.
     pub async fn quarantined(&self) -> Result<Vec<Quarantined>, SecretError> {
-        let rows = self.all_quarantined().await?;
-        Ok(rows.iter().map(|row| QuarantineRow::clone(row).told()).collect())
+        let all = self.all_quarantined().await?;
+        Ok(all
+            .rows
+            .iter()
+            .map(|row| QuarantineRow::clone(row).told())
+            .collect())
     }
 
     /// Every row that is set aside.
-    pub(crate) async fn all_quarantined(&self) -> Result<Vec<Versioned<QuarantineRow>>, SecretError> {
-        let (mut all, mut after) = (Vec::new(), None);
+    pub(crate) async fn all_quarantined(&self) -> Result<Aside, SecretError> {
+        let (mut all, mut after) = (Aside::default(), None);
         // Ends with the last page: sources are few, and their rows go after 7 days.
         loop {
             let page = self.set_aside_rows().range(&[], after.as_ref(), PAGE_MAX).await?;
-            all.extend(page.rows);
+            all.rows.extend(page.rows);
+            all.issues.extend(page.issues);
             after = page.next;
             if after.is_none() {
                 return Ok(all);
@@ -189,38 +201,32 @@ impl Secrets {
         if there.as_ref().is_some_and(|there| there.live.is_some()) {
             return Err(SecretError::Exists { at: at.clone() });
         }
-        self.check_room(&place).await?;
+        self.check_room(place.agent(), 1).await?;
         let mut batch = self.namespace().batch();
         let ring = self.ring_for_put(&keys, &mut batch)?;
         let bound = quarantine_bound(self.tenant(), id);
         let opened = ring.open_bound(&bound, aside.key_id, &aside.sealed);
-        let value = opened.map_err(|_| unreadable(&place))?;
+        let Ok(value) = opened else {
+            let error = unreadable(&place);
+            return Err(match self.may_open_now(&keys, &error).await? {
+                true => SecretError::Conflict { at: at.clone() },
+                false => error,
+            });
+        };
         self.registrar().opened(place.name(), &value);
         check_value(value.expose(), aside.category, Short::Accept)?;
         let generation = 1 + there.as_ref().map_or(0, |there| there.generation);
-        let random = self.vault().random();
-        let body = ring.seal(&place, generation, aside.category, &[], &value, random);
-        let print = ring.fingerprint(value.expose());
-        let (Ok(body), Ok(fingerprint)) = (body, print) else {
-            return Err(unreadable(&place));
+        let sealing = Sealing {
+            value: &value,
+            category: aside.category,
+            origins: &[],
+            note: "",
+            created_at: aside.created_at.unwrap_or(call.now),
+            updated_at: aside.updated_at.unwrap_or(call.now),
+            times_known: aside.created_at.is_some(),
         };
-        let new = SecretRow {
-            place: place.clone(),
-            generation,
-            live: Some(Live {
-                body,
-                fingerprint,
-                note: String::new(),
-                unscrubbed: value.expose().len() < VALUE_MIN,
-                created_at: aside.created_at.unwrap_or(call.now),
-                updated_at: aside.updated_at.unwrap_or(call.now),
-                times_known: aside.created_at.is_some(),
-            }),
-            retired: Vec::new(),
-            staged: None,
-            deleted_at: None,
-            quarantined_until: None,
-        };
+        let live = ring.live(&place, generation, &sealing, self.vault().random())?;
+        let new = replaced(&place, there.as_deref(), generation, live, call.now);
         match &there {
             Some(there) => self.rows().stage_replace(&mut batch, there.raw(), &new).await?,
             None => self.rows().stage_create(&mut batch, &new)?,

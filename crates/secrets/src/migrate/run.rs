@@ -1,31 +1,32 @@
 //! A migration: checked whole, then page by page, each page one commit with how far it is.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use dormouse_filesystem::{RecordError, ScopedBatch, Tenant, Versioned};
 
-use super::plan::{Plan, quarantine_id, readable, shown, sorted, source_of};
+use super::plan::{Plan, Planned, name_in_logs, quarantine_id, readable, shown, sorted, source_of};
 use super::quarantine::known;
 use super::{
     LEGACY_LAYOUT_MAX, Legacy, LegacyOwner, LegacyRow, MigrationRow, QuarantineId, QuarantineRow,
     Quarantined, Unplaced, quarantine_bound,
 };
-use crate::error::is_conflict;
-use crate::place::{Place, range_of};
+use crate::attempts::{ATTEMPTS, is_conflict};
+use crate::place::Place;
 use crate::ring::Ring;
 use crate::row::{Live, QUARANTINE_FOR, SecretRow};
-use crate::secrets::{Going, PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, unreadable};
+use crate::sealing::Sealing;
+use crate::secrets::{Going, PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, replaced};
+use crate::transfer::blocking;
 use crate::{
-    AgentAt, Call, Change, PutMeta, Secret, SecretCategory, SecretError, SecretRef, Short, VALUE_MIN,
-    VaultEvent,
+    AgentAt, Call, Change, PutMeta, Secret, SecretCategory, SecretError, SecretRef, Short, VaultEvent,
 };
 
 /// Rows of one commit, at most.
 const PAGE: usize = 100;
 /// Bytes of values of one commit, about: sealed and spelled out they are half as many again.
 const PAGE_BYTES: usize = 256 * 1024;
-/// How often a page is read again after others were first.
-const ATTEMPTS: usize = 8;
 
 /// What a migration came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,6 +91,7 @@ impl Secrets {
             return Err(MigrateError::NewerLayout { found: legacy.layout });
         }
         let rows = sorted(legacy, owner)?;
+        self.register(&rows).await;
         let ring = self.ring_at_all(call).await?;
         let source = source_of(&ring, legacy, owner)?;
         let plan = Plan { rows, source };
@@ -99,6 +101,21 @@ impl Secrets {
             next = self.page_of(call, &plan, next, &mut done).await?;
         }
         Ok(done)
+    }
+
+    /// From here on no log has the values of the source.
+    async fn register(&self, rows: &[Planned<'_>]) {
+        let values = rows.iter().filter_map(|(row, at)| {
+            let value = readable(row)?.duplicate();
+            Some((name_in_logs(row, at), value))
+        });
+        let (values, registrar): (Vec<_>, _) = (values.collect(), Arc::clone(self.registrar()));
+        blocking(move || {
+            for (name, value) in &values {
+                registrar.opened(name, value);
+            }
+        })
+        .await;
     }
 
     /// The keys of the source whose values do not come back from here, equal: when there are none, the source may go.
@@ -179,7 +196,7 @@ impl Secrets {
                 return Ok(next);
             }
         }
-        Err(SecretError::Key(Box::new(crate::KeyError::Conflict)).into())
+        Err(SecretError::contended().into())
     }
 
     /// What an earlier call did.
@@ -332,9 +349,13 @@ impl Secrets {
         if !self.takes_room(&place, rooms).await? {
             return Ok(Fate::Aside(Unplaced::Full));
         }
-        Ok(Fate::Written(Box::new(
-            self.taken_over(call, ring, &place, row, value, category, &meta)?,
-        )))
+        Ok(Fate::Written(Box::new(self.taken_over(
+            call,
+            ring,
+            &place,
+            row,
+            (value, category, &meta),
+        )?)))
     }
 
     /// Whether the scope has room for one more.
@@ -343,52 +364,35 @@ impl Secrets {
         place: &Place,
         rooms: &mut BTreeMap<Option<AgentAt>, usize>,
     ) -> Result<bool, MigrateError> {
-        let scope = place.agent().cloned();
-        if !rooms.contains_key(&scope) {
-            let there = self.all_of(&range_of(place.agent()), None).await?;
-            let live = there.rows.iter().filter(|row| row.live.is_some()).count();
-            rooms.insert(scope.clone(), live + there.issues.len());
-        }
-        let used = rooms.get_mut(&scope).expect("it was counted");
+        let used = match rooms.entry(place.agent().cloned()) {
+            Entry::Occupied(used) => used.into_mut(),
+            Entry::Vacant(room) => room.insert(self.used_in(place.agent()).await?),
+        };
         *used += 1;
         Ok(*used <= PER_SCOPE_MAX)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that a row is made of")]
     fn taken_over(
         &self,
         call: &Call,
         ring: &Ring,
         place: &Place,
         row: &LegacyRow,
-        value: &Secret,
-        category: SecretCategory,
-        meta: &PutMeta,
+        (value, category, meta): (&Secret, SecretCategory, &PutMeta),
     ) -> Result<SecretRow, SecretError> {
-        let body = ring.seal(place, 1, category, &meta.origins, value, self.vault().random());
-        let print = ring.fingerprint(value.expose());
-        let (Ok(body), Ok(fingerprint)) = (body, print) else {
-            return Err(unreadable(place));
-        };
         let times = row.meta.as_ref().map(|meta| (meta.created_at, meta.updated_at));
         let (created_at, updated_at) = times.unwrap_or((call.now, call.now));
-        Ok(SecretRow {
-            place: place.clone(),
-            generation: 1,
-            live: Some(Live {
-                body,
-                fingerprint,
-                note: meta.note.clone(),
-                unscrubbed: value.expose().len() < VALUE_MIN,
-                created_at,
-                updated_at,
-                times_known: times.is_some(),
-            }),
-            retired: Vec::new(),
-            staged: None,
-            deleted_at: None,
-            quarantined_until: None,
-        })
+        let sealing = Sealing {
+            value,
+            category,
+            origins: &meta.origins,
+            note: &meta.note,
+            created_at,
+            updated_at,
+            times_known: times.is_some(),
+        };
+        let live = ring.live(place, 1, &sealing, self.vault().random())?;
+        Ok(replaced(place, None, 1, live, call.now))
     }
 
     fn aside(

@@ -4,9 +4,8 @@ use dormouse_filesystem::RecordError;
 
 use super::Secrets;
 use super::open::not_found;
-use super::put::ATTEMPTS;
 use super::rows::Going;
-use crate::error::is_conflict;
+use crate::attempts::{ATTEMPTS, is_conflict};
 use crate::row::SecretRow;
 use crate::vault::{VaultDecision, VaultEvent, decide_vault};
 use crate::{Call, Change, KeyError, SecretError, SecretRef};

@@ -6,13 +6,13 @@ use dormouse_filesystem::Issue;
 
 use super::Secrets;
 use super::open::not_found;
-use super::put::ATTEMPTS;
 use super::rows::{Row, Under};
+use crate::attempts::ATTEMPTS;
 use crate::place::{Place, name_of, range_of};
 use crate::ring::OpenImport;
 use crate::row::SecretRow;
 use crate::vault::{VaultEvent, VaultState};
-use crate::{AgentAt, AgentId, KeyError, SecretCategory, SecretError, SecretMeta, SecretName, SecretRef};
+use crate::{AgentAt, AgentId, SecretCategory, SecretError, SecretMeta, SecretName, SecretRef};
 
 /// Which secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Secrets {
             found.sort_by(|left, right| left.at.cmp(&right.at));
             return Ok(found);
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
     }
 
     async fn rows_of(&self, filter: &Filter, import: Option<&OpenImport>) -> Result<Vec<Row>, SecretError> {
@@ -140,10 +140,11 @@ impl Secrets {
         })
     }
 
-    /// The names that an agent sees, sorted: which row wins, what it hides, and whether it can be used.
+    /// The names that an agent sees, sorted: which row wins, what it hides, and whether it can be used. An agent that
+    /// does not live sees none.
     ///
     /// # Errors
-    /// `NotFound` for an agent that does not live; as any read.
+    /// As any read.
     pub async fn effective(&self, agent: &AgentId) -> Result<Vec<Effective>, SecretError> {
         let Some(agent) = self.living(agent).await? else {
             return Ok(Vec::new());
@@ -155,7 +156,7 @@ impl Secrets {
                 return Ok(found);
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
     }
 
     async fn effective_under(&self, agent: &AgentAt, under: &Under) -> Result<Vec<Effective>, SecretError> {

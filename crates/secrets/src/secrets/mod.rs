@@ -141,8 +141,8 @@ impl Secrets {
         self.0.rows.namespace()
     }
 
-    pub(crate) fn registrar(&self) -> &dyn Registrar {
-        &*self.0.registrar
+    pub(crate) fn registrar(&self) -> &Arc<dyn Registrar> {
+        &self.0.registrar
     }
 
     /// Where a reference leads: the row of the living agent. None lives, and it is not found.

@@ -6,6 +6,7 @@ use dormouse_filesystem::{ReadError, RecordError, Versioned};
 
 use super::Secrets;
 use super::rows::Under;
+use crate::attempts::ATTEMPTS;
 use crate::place::Place;
 use crate::ring::{HasRing, OpenImport, Ring, RingRow};
 use crate::row::Live;
@@ -51,15 +52,30 @@ impl Keys {
 }
 
 impl Secrets {
-    /// The keys, when the event is to be applied: two reads.
+    /// The keys, when the event is to be applied: two reads. A rekey that came between the two is read again, as its
+    /// ring would open with nothing of the vault before.
     pub(crate) async fn keys(&self, event: VaultEvent) -> Result<Keys, SecretError> {
-        let (vault, open) = self.vault().unlocked(event).await?;
-        let ring = self.rings().get(&RingRow::the_id()).await?;
-        Ok(Keys {
-            vault,
-            open,
-            ring: ring.map_or(HasRing::No, HasRing::Yes),
-        })
+        let mut tries = 0;
+        loop {
+            let (vault, open) = self.vault().unlocked(event).await?;
+            let ring = self.rings().get(&RingRow::the_id()).await?;
+            let is_newer = ring.as_ref().is_some_and(|ring| ring.root > open.root_id);
+            tries += 1;
+            // One that stays newer is beside a vault that was put back to an older day: it opens nothing.
+            if is_newer && tries < ATTEMPTS {
+                continue;
+            }
+            return Ok(Keys {
+                vault,
+                open,
+                ring: ring.map_or(HasRing::No, HasRing::Yes),
+            });
+        }
+    }
+
+    /// Whether what did not open may open with the keys of now: they are others than those that were tried.
+    pub(crate) async fn may_open_now(&self, keys: &Keys, error: &SecretError) -> Result<bool, SecretError> {
+        Ok(matches!(error, SecretError::Unreadable { .. }) && !self.is_still(&keys.under()).await?)
     }
 
     /// The value in force of a row.

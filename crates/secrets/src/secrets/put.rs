@@ -6,20 +6,18 @@ use jiff::Timestamp;
 use super::open::unreadable;
 use super::rows::{Going, Row};
 use super::{Keys, PER_SCOPE_MAX, Secrets};
-use crate::error::is_conflict;
+use crate::attempts::{ATTEMPTS, is_conflict};
 use crate::place::{Place, range_of};
 use crate::reserved::{self, Reservation};
 use crate::ring::{HasRing, Ring};
 use crate::row::{Body, Live, RETIRED_FOR, RETIRED_MAX, Retired, SecretRow};
 use crate::seal::Unopened;
+use crate::sealing::Sealing;
 use crate::vault::{VaultDecision, VaultEvent, decide_vault};
 use crate::{
-    Call, Change, KeyError, NOTE_MAX, ORIGINS_MAX, PutMeta, Secret, SecretCategory, SecretError, SecretMeta,
+    AgentAt, Call, Change, NOTE_MAX, ORIGINS_MAX, PutMeta, Secret, SecretCategory, SecretError, SecretMeta,
     SecretName, SecretRef, Short, VALUE_MAX, VALUE_MIN, marker,
 };
-
-/// How often a verb reads again after others were first.
-pub(super) const ATTEMPTS: usize = 8;
 
 /// What must be true of what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +129,7 @@ impl Secrets {
             return self.commit_put(call, batch, Some(read), new).await;
         }
         if row.as_ref().is_none_or(|row| row.live.is_none()) {
-            self.check_room(place).await?;
+            self.check_room(place.agent(), 1).await?;
         }
         let new = next(&ring, self, place, row.as_deref(), wanted, now)?;
         self.commit_put(call, batch, row.as_ref().map(Row::raw), new)
@@ -215,13 +213,19 @@ impl Secrets {
                 Ok(_) | Err(_) => {}
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
     }
 
-    pub(crate) async fn check_room(&self, place: &Place) -> Result<(), SecretError> {
-        let rows = self.all_of(&range_of(place.agent()), None).await?;
+    /// How many secrets a scope has, those that cannot be believed too.
+    pub(crate) async fn used_in(&self, agent: Option<&AgentAt>) -> Result<usize, SecretError> {
+        let rows = self.all_of(&range_of(agent), None).await?;
         let live = rows.rows.iter().filter(|row| row.live.is_some()).count();
-        if live + rows.issues.len() >= PER_SCOPE_MAX {
+        Ok(live + rows.issues.len())
+    }
+
+    /// Whether the scope has room for so many more.
+    pub(crate) async fn check_room(&self, agent: Option<&AgentAt>, new: usize) -> Result<(), SecretError> {
+        if self.used_in(agent).await? + new > PER_SCOPE_MAX {
             return Err(SecretError::Full { max: PER_SCOPE_MAX });
         }
         Ok(())
@@ -309,29 +313,17 @@ fn next(
     now: Timestamp,
 ) -> Result<SecretRow, SecretError> {
     let generation = row.map_or(0, |row| row.generation) + 1;
-    let random = secrets.vault().random();
-    let body = ring.seal(
-        place,
-        generation,
-        wanted.category,
-        &wanted.meta.origins,
-        wanted.value,
-        random,
-    );
-    let print = ring.fingerprint(wanted.value.expose());
-    let (Ok(body), Ok(fingerprint)) = (body, print) else {
-        return Err(unreadable(place));
-    };
     let before = row.and_then(|row| row.live.as_ref());
-    let live = Live {
-        body,
-        fingerprint,
-        note: wanted.meta.note.clone(),
-        unscrubbed: wanted.value.expose().len() < VALUE_MIN,
+    let sealing = Sealing {
+        value: wanted.value,
+        category: wanted.category,
+        origins: &wanted.meta.origins,
+        note: &wanted.meta.note,
         created_at: before.map_or(now, |live| live.created_at),
         updated_at: now,
         times_known: before.is_none_or(|live| live.times_known),
     };
+    let live = ring.live(place, generation, &sealing, secrets.vault().random())?;
     Ok(replaced(place, row, generation, live, now))
 }
 

@@ -3,12 +3,13 @@
 use dormouse_filesystem::{PAGE_MAX, RecordError, Versioned};
 
 use super::open::unreadable;
-use super::put::ATTEMPTS;
+use super::put::replaced;
 use super::rows::Going;
 use super::{Keys, Secrets};
-use crate::error::is_conflict;
+use crate::attempts::{ATTEMPTS, is_conflict};
 use crate::place::{Place, range_of};
-use crate::row::{Live, QUARANTINE_FOR, SecretRow};
+use crate::row::{QUARANTINE_FOR, SecretRow};
+use crate::sealing::Sealing;
 use crate::{AgentAt, Call, Change, SecretError, SecretName};
 
 /// Rows of one commit.
@@ -95,7 +96,8 @@ impl Secrets {
     /// stays as it is, and its old row where it was. Returns the names it has again.
     ///
     /// # Errors
-    /// `Sealed`, `Locked`, `Unreadable` for the first row that does not open; those before it are restored.
+    /// `Sealed`, `Locked`, `Unreadable` for the first row that does not open, `Conflict` for one that others changed
+    /// each time; those before it are restored.
     pub async fn restore(
         &self,
         call: &Call,
@@ -106,26 +108,27 @@ impl Secrets {
         let mut names = Vec::new();
         for row in page.rows {
             let place = Place::Agent(living.clone(), row.place.name().clone());
-            for _ in 0..ATTEMPTS {
-                match self.restore_one(call, &row, &place).await {
-                    Ok(true) => names.push(place.name().clone()),
-                    Ok(false) => {}
-                    Err(SecretError::Conflict { .. }) => continue,
-                    Err(error) => return Err(error),
-                }
-                break;
+            if self.restore_row(call, &row.place, &place).await? {
+                names.push(place.name().clone());
             }
         }
         Ok(names)
     }
 
-    async fn restore_one(
-        &self,
-        call: &Call,
-        row: &Versioned<SecretRow>,
-        place: &Place,
-    ) -> Result<bool, SecretError> {
-        let Some(live) = row.live.as_ref() else {
+    /// Says whether there was something to restore.
+    async fn restore_row(&self, call: &Call, from: &Place, to: &Place) -> Result<bool, SecretError> {
+        for _ in 0..ATTEMPTS {
+            match self.restore_one(call, from, to).await {
+                Err(SecretError::Conflict { .. }) => {}
+                done => return done,
+            }
+        }
+        Err(SecretError::Conflict { at: to.to_ref() })
+    }
+
+    async fn restore_one(&self, call: &Call, from: &Place, place: &Place) -> Result<bool, SecretError> {
+        let row = self.row(from, None).await?;
+        let Some((row, live)) = row.as_ref().and_then(|row| Some((row.raw(), row.live.as_ref()?))) else {
             return Ok(false);
         };
         let keys: Keys = self.keys(crate::VaultEvent::Value).await?;
@@ -138,31 +141,28 @@ impl Secrets {
         }
         let mut batch = self.namespace().batch();
         let ring = self.ring_for_put(&keys, &mut batch)?;
-        let value = ring
-            .open(&row.place, &live.body)
-            .map_err(|_| unreadable(&row.place))?;
+        let Ok(value) = ring.open(from, &live.body) else {
+            let error = unreadable(from);
+            return Err(match self.may_open_now(&keys, &error).await? {
+                true => SecretError::Conflict { at: place.to_ref() },
+                false => error,
+            });
+        };
+        self.registrar().opened(place.name(), &value);
         let generation = 1 + row
             .generation
             .max(there.as_ref().map_or(0, |there| there.generation));
-        let (category, origins) = (live.body.category, &live.body.origins);
-        let body = ring.seal(
-            place,
-            generation,
-            category,
-            origins,
-            &value,
-            self.vault().random(),
-        );
-        let body = body.map_err(|_| unreadable(place))?;
-        let new = SecretRow {
-            place: place.clone(),
-            generation,
-            live: Some(Live { body, ..live.clone() }),
-            retired: Vec::new(),
-            staged: None,
-            deleted_at: None,
-            quarantined_until: None,
+        let sealing = Sealing {
+            value: &value,
+            category: live.body.category,
+            origins: &live.body.origins,
+            note: &live.note,
+            created_at: live.created_at,
+            updated_at: live.updated_at,
+            times_known: live.times_known,
         };
+        let live = ring.live(place, generation, &sealing, self.vault().random())?;
+        let new = replaced(place, there.as_deref(), generation, live, call.now);
         match &there {
             Some(there) => self.rows().stage_replace(&mut batch, there.raw(), &new).await?,
             None => self.rows().stage_create(&mut batch, &new)?,

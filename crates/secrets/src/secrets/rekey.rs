@@ -1,11 +1,10 @@
 //! Rekey: a tenant's ring under the root key of today with a new data key, then its rows sealed anew, page by page.
 
-use dormouse_filesystem::{Namespace, Query, RecordError, Segment, System, SystemIndex, Versioned};
+use dormouse_filesystem::{Namespace, Query, RecordError, Records, Segment, System, SystemIndex, Versioned};
 
 use super::open::{of_row, unreadable};
-use super::put::ATTEMPTS;
 use super::{Keys, Secrets};
-use crate::error::is_conflict;
+use crate::attempts::{ATTEMPTS, is_conflict, is_passing};
 use crate::migrate::{QuarantineRow, quarantine_bound};
 use crate::place::Place;
 use crate::ring::{HasRing, Ring, RingIndex, RingRow};
@@ -84,7 +83,7 @@ impl Secrets {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
     }
 
     async fn reseal(
@@ -129,7 +128,7 @@ impl Secrets {
 
     /// Seals anew what migrations set aside. What does not open is left to its end, and its key kept until then.
     async fn reseal_aside(&self) -> Result<(), SecretError> {
-        for row in self.all_quarantined().await? {
+        for row in self.all_quarantined().await?.rows {
             let keys: Keys = self.keys(VaultEvent::Keys).await?;
             let mut batch = self.namespace().batch();
             let ring = self.checked_ring(&keys, &mut batch)?;
@@ -220,8 +219,12 @@ impl Secrets {
                     .is_some_and(|staged| is_old(&staged.live.body))
         };
         let aside = self.all_quarantined().await?;
-        let is_aside_old = aside.iter().any(|row| row.key_id != read.current);
-        if is_aside_old || !all.issues.is_empty() || all.rows.iter().any(|row| names_old(row.raw())) {
+        let is_aside_old = aside.rows.iter().any(|row| row.key_id != read.current);
+        if is_aside_old || all.rows.iter().any(|row| names_old(row.raw())) {
+            return Ok(());
+        }
+        // What cannot be read now, as what a newer build wrote, may name any key.
+        if !all.issues.is_empty() || !aside.issues.is_empty() {
             return Ok(());
         }
         match self.rings().replace(read, &new).await {
@@ -232,39 +235,60 @@ impl Secrets {
 }
 
 impl Vault {
-    /// The tenants whose ring is not under the root key of today. The caller [rekeys](Secrets::rekey) each of them and
-    /// asks again: when there is none, and a minute after the rekey began, the old root key is forgotten.
+    /// The tenants with which a rekey is not done: their ring is not under the root key of today, or has a key beside
+    /// the one that seals. The caller [rekeys](Secrets::rekey) each of them and then [ends it](Self::end_rekey).
     ///
     /// # Errors
     /// `State`; as any read.
-    pub async fn tenants_to_rekey(
-        &self,
-        call: &Call,
-        system: &Namespace<System>,
-    ) -> Result<Vec<Segment>, SecretError> {
+    pub async fn tenants_to_rekey(&self, system: &Namespace<System>) -> Result<Vec<Segment>, SecretError> {
         let (row, _) = self.unlocked(VaultEvent::Keys).await?;
-        let (mut behind, mut after) = (Vec::new(), None);
-        // Ends with the last page: rings are as many as tenants.
-        loop {
-            let query = Query::of(RingIndex::All).after(after).limit(1_000);
-            let page = SystemIndex::<RingRow>::new(system).find(&query).await?;
-            for found in page.rows {
-                let tenant = found.owner.into_iter().next().expect("a ring has a tenant");
-                let rings = dormouse_filesystem::Records::<RingRow>::new(&system.tenant(&tenant));
-                let ring = rings.get(&RingRow::the_id()).await?;
-                if ring.is_some_and(|ring| ring.root != row.root) {
-                    behind.push(tenant);
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
+        let is_behind = |ring: &RingRow| ring.root != row.root || ring.keys.len() > 1;
+        tenants_whose_ring(system, is_behind).await
+    }
+
+    /// Forgets the old root key, when no ring is under it any more and a minute has passed since the rekey began. A key
+    /// that a tenant keeps for rows that do not open is under the root key of today, and keeps nothing else. Says
+    /// whether it was done.
+    ///
+    /// # Errors
+    /// `State`; as any read and any write.
+    pub async fn end_rekey(&self, call: &Call, system: &Namespace<System>) -> Result<bool, SecretError> {
+        let (row, _) = self.unlocked(VaultEvent::Keys).await?;
         let is_over = |retiring: &Retiring| retiring.since + RETIRING_MIN <= call.now;
-        if behind.is_empty() && row.retiring.as_ref().is_some_and(is_over) {
-            self.finish_rekey(call).await?;
+        if !row.retiring.as_ref().is_some_and(is_over) {
+            return Ok(false);
         }
-        Ok(behind)
+        let behind = tenants_whose_ring(system, |ring| ring.root != row.root).await?;
+        if !behind.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.finish_rekey(call, &row).await?)
+    }
+}
+
+/// The tenants whose ring is so, or cannot be believed.
+async fn tenants_whose_ring(
+    system: &Namespace<System>,
+    is_so: impl Fn(&RingRow) -> bool,
+) -> Result<Vec<Segment>, SecretError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    // Ends with the last page: rings are as many as tenants.
+    loop {
+        let query = Query::of(RingIndex::All).after(after).limit(1_000);
+        let page = SystemIndex::<RingRow>::new(system).find(&query).await?;
+        for row in page.rows {
+            let tenant = row.owner.into_iter().next().expect("a ring has a tenant");
+            let rings = Records::<RingRow>::new(&system.tenant(&tenant));
+            match rings.get(&RingRow::the_id()).await {
+                Ok(ring) if ring.as_deref().is_none_or(|ring| !is_so(ring)) => {}
+                Ok(_) => found.push(tenant),
+                Err(error) if is_passing(&error) => return Err(error.into()),
+                Err(_) => found.push(tenant),
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(found);
+        }
     }
 }

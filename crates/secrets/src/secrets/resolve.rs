@@ -1,9 +1,9 @@
 //! The one resolver: the agent's own row; the tenant's only when the first is missing.
 
 use super::open::not_found;
-use super::put::ATTEMPTS;
 use super::rows::Row;
 use super::{Keys, Secrets};
+use crate::attempts::ATTEMPTS;
 use crate::category::{self, Unfit};
 use crate::lease::{Granted, Holder, LeaseOptions};
 use crate::place::Place;
@@ -48,8 +48,11 @@ impl Secrets {
                 }
             }
             let row = winner.ok_or_else(|| not_found(&at))?;
-            let winner = self.winner(&keys, row, purpose)?;
-            return self.grant(call, winner, purpose, holder, options).await;
+            match self.winner(&keys, row, purpose) {
+                Ok(winner) => return self.grant(call, winner, purpose, holder, options).await,
+                Err(error) if self.may_open_now(&keys, &error).await? => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Err(SecretError::Conflict { at }.into())
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::Secrets;
 use super::open::of_row;
-use crate::error::is_conflict;
+use crate::attempts::is_conflict;
 use crate::lease::{LEASE_KEPT, LeaseIndex, LeaseRow, SessionIndex, SessionRow};
 use crate::migrate::{QuarantineIndex, QuarantineRow};
 use crate::place::Place;
@@ -103,7 +103,13 @@ impl Secrets {
                     self.set_aside_rows().stage_remove(&mut batch, &row).await?;
                 }
             }
-            Due::Import => return self.settle_import(call).await,
+            Due::Import => {
+                return match self.settle_import(call).await {
+                    // Another one has begun since it was found: that is not over.
+                    Err(SecretError::ImportOpen) => Ok(()),
+                    settled => settled,
+                };
+            }
             Due::Lease(id) => {
                 let Some(row) = self.leases().get(id).await? else {
                     return Ok(());

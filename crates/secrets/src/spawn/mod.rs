@@ -10,16 +10,12 @@ use jiff::Timestamp;
 
 pub use session::SpawnWrites;
 
+use crate::attempts::ATTEMPTS;
 use crate::secrets::Secrets;
-use crate::{
-    AgentAt, Call, KeyError, LeaseId, Redaction, Scrubber, Secret, SecretError, SecretName, SpawnError,
-};
+use crate::{AgentAt, Call, LeaseId, Redaction, Scrubber, Secret, SecretError, SecretName, SpawnError};
 
 /// Most bytes of the names and values of an environment.
 pub const ENV_TOTAL_MAX: usize = 256 * 1024;
-
-/// How often it reads again when an import or a rekey came between.
-const ATTEMPTS: usize = 8;
 
 /// What of an agent's secrets a run needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +138,7 @@ impl Secrets {
                 return Ok(opened);
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)).into())
+        Err(SecretError::contended().into())
     }
 
     /// Whether the agent's set could be opened now; `None` when it is empty or the vault is unlocked: asked before a

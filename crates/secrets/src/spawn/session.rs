@@ -49,10 +49,10 @@ impl Secrets {
         let row = match &read {
             Some(read) => {
                 if read.status != LeaseStatus::Active || read.used >= SESSION_USES_MAX {
-                    return Err(refused(read.refusal()));
+                    return Err(read.refusal().into());
                 }
                 if read.expires_at <= call.now {
-                    return Err(refused(LeaseError::Expired { at: read.expires_at }));
+                    return Err(LeaseError::Expired { at: read.expires_at }.into());
                 }
                 SessionRow {
                     names,
@@ -83,13 +83,6 @@ impl Secrets {
     async fn session_of(&self, id: LeaseId, run: &SpawnFor) -> Result<Versioned<SessionRow>, SpawnError> {
         let row = self.sessions().get(&id).await?;
         row.filter(|row| row.run == run.run)
-            .ok_or_else(|| refused(LeaseError::Unknown))
-    }
-}
-
-fn refused(error: LeaseError) -> SpawnError {
-    match error {
-        LeaseError::Secret(error) => SpawnError::Secret(error),
-        other => SpawnError::Session(Box::new(other)),
+            .ok_or_else(|| LeaseError::Unknown.into())
     }
 }

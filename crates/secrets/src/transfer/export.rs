@@ -8,10 +8,11 @@ use dormouse_filesystem::RecordError;
 use rustix::fs::{CWD, Mode, OFlags};
 use zeroize::Zeroizing;
 
-use super::{ATTEMPTS, ExportTo, age, blocking, form};
+use super::{ExportTo, age, blocking, form};
+use crate::attempts::ATTEMPTS;
 use crate::secrets::{Filter, Secrets, Under};
 use crate::vault::VaultEvent;
-use crate::{Call, Change, KeyError, SecretError};
+use crate::{Call, Change, SecretError};
 
 /// An export that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +76,13 @@ impl Secrets {
     async fn lines(&self, call: &Call) -> Result<(Zeroizing<Vec<u8>>, u64), ExportError> {
         for _ in 0..ATTEMPTS {
             let under = self.under().await?;
-            let lines = self.lines_under(call, &under).await?;
+            let lines = self.lines_under(call, &under).await;
+            // What did not open may have been sealed anew since the keys were read.
             if self.is_still(&under).await? {
-                return Ok(lines);
+                return lines;
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)).into())
+        Err(SecretError::contended().into())
     }
 
     async fn lines_under(

@@ -1,20 +1,21 @@
 //! Importing: checked whole first, then written in one commit, so that a reader sees all of it or none.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dormouse_filesystem::{CommitError, RecordError};
+use zeroize::Zeroizing;
 
-use super::form::{self, Entry};
-use super::{ATTEMPTS, ImportKey, age, blocking};
-use crate::error::is_conflict;
-use crate::place::{Place, range_of};
+use super::form::{self, Entry, Parsed};
+use super::{ImportKey, age, blocking};
+use crate::attempts::{ATTEMPTS, is_conflict};
+use crate::place::Place;
 use crate::ring::Ring;
 use crate::row::{Live, SecretRow};
-use crate::secrets::{
-    Going, PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, replaced, unreadable,
-};
+use crate::sealing::Sealing;
+use crate::secrets::{Going, Secrets, check_meta, check_name, check_value, replaced};
 use crate::{
-    AgentAt, Call, Change, ImportError, PutMeta, SecretError, SecretName, SecretRef, Short, VALUE_MIN,
+    AgentAt, Call, Change, ImportError, PutMeta, Registrar, SecretError, SecretName, SecretRef, Short,
 };
 
 /// An import of more entries than this, or more bytes of values, is staged.
@@ -73,15 +74,9 @@ impl Secrets {
         key: &ImportKey,
         existing: Existing,
     ) -> Result<Imported, ImportError> {
-        let (export, key) = (export.to_vec(), key.copied());
-        let lines = blocking(move || age::decrypt(&export, &key)).await?;
-        let parsed = form::read(&lines)?;
-        for entry in &parsed.entries {
-            check(entry).map_err(|_| ImportError::Malformed { line: entry.line })?;
-        }
-        for entry in &parsed.entries {
-            self.registrar().opened(&entry.at.name, &entry.value);
-        }
+        let (export, key) = (Zeroizing::new(export.to_vec()), key.copied());
+        let registrar = Arc::clone(self.registrar());
+        let (lines, parsed) = blocking(move || opened(&export, &key, &*registrar)).await?;
         let bytes: usize = parsed
             .entries
             .iter()
@@ -110,7 +105,7 @@ impl Secrets {
                 return Ok(done);
             }
         }
-        Err(SecretError::Key(Box::new(crate::KeyError::Conflict)).into())
+        Err(SecretError::contended().into())
     }
 
     async fn import_once(
@@ -169,10 +164,7 @@ impl Secrets {
     /// Whether so many more have room, by scope.
     pub(super) async fn check_rooms(&self, new: BTreeMap<Option<AgentAt>, usize>) -> Result<(), ImportError> {
         for (agent, new) in new {
-            let rows = self.all_of(&range_of(agent.as_ref()), None).await?;
-            if rows.rows.iter().filter(|row| row.live.is_some()).count() + new > PER_SCOPE_MAX {
-                return Err(SecretError::Full { max: PER_SCOPE_MAX }.into());
-            }
+            self.check_room(agent.as_ref(), new).await?;
         }
         Ok(())
     }
@@ -190,32 +182,38 @@ impl Secrets {
             return Ok(stays);
         }
         let generation = read.map_or(0, |row| row.generation) + 1;
-        let random = self.vault().random();
-        let body = ring.seal(
-            place,
-            generation,
-            entry.category,
-            &entry.origins,
-            &entry.value,
-            random,
-        );
-        let print = ring.fingerprint(entry.value.expose());
-        let (Ok(body), Ok(fingerprint)) = (body, print) else {
-            return Err(unreadable(place).into());
-        };
-        let live = Live {
-            body,
-            fingerprint,
-            note: entry.note.clone(),
-            unscrubbed: entry.value.expose().len() < VALUE_MIN,
+        let sealing = Sealing {
+            value: &entry.value,
+            category: entry.category,
+            origins: &entry.origins,
+            note: &entry.note,
             created_at: entry.created_at,
             updated_at: entry.updated_at,
             times_known: entry.times_known,
         };
+        let live = ring.live(place, generation, &sealing, self.vault().random())?;
         Ok(Fate::Written(Box::new(replaced(
             place, read, generation, live, call.now,
         ))))
     }
+}
+
+/// The entries of an export, opened and checked; from then on no log has their values. Of as many as there may be it
+/// takes seconds.
+fn opened(
+    export: &[u8],
+    key: &ImportKey,
+    registrar: &dyn Registrar,
+) -> Result<(Zeroizing<Vec<u8>>, Parsed), ImportError> {
+    let lines = age::decrypt(export, key)?;
+    let parsed = form::read(&lines)?;
+    for entry in &parsed.entries {
+        check(entry).map_err(|_| ImportError::Malformed { line: entry.line })?;
+    }
+    for entry in &parsed.entries {
+        registrar.opened(&entry.at.name, &entry.value);
+    }
+    Ok((lines, parsed))
 }
 
 /// What becomes of an entry that is not to be written; `None` if it is.

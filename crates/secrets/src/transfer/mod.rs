@@ -27,9 +27,6 @@ pub const IMPORT_MAX: usize = 10_000;
 /// How long an import in more commits than one has the tenant's secrets for itself. After that others end it.
 pub const IMPORT_OPEN: SignedDuration = SignedDuration::from_mins(10);
 
-/// How often it reads again after others were first.
-const ATTEMPTS: usize = 8;
-
 /// Whom an export is encrypted to.
 #[derive(Debug)]
 pub enum ExportTo {
@@ -54,7 +51,7 @@ impl ExportTo {
     fn copied(&self) -> Self {
         match self {
             Self::Recipients(recipients) => Self::Recipients(recipients.clone()),
-            Self::Passphrase(passphrase) => Self::Passphrase(copied(passphrase)),
+            Self::Passphrase(passphrase) => Self::Passphrase(passphrase.duplicate()),
         }
     }
 }
@@ -63,21 +60,17 @@ impl ImportKey {
     /// Its own copy, for a thread that may be blocked; wiped like the other.
     fn copied(&self) -> Self {
         match self {
-            Self::Identity(identity) => Self::Identity(copied(identity)),
-            Self::Passphrase(passphrase) => Self::Passphrase(copied(passphrase)),
+            Self::Identity(identity) => Self::Identity(identity.duplicate()),
+            Self::Passphrase(passphrase) => Self::Passphrase(passphrase.duplicate()),
             Self::Clear => Self::Clear,
         }
     }
 }
 
-fn copied(secret: &Secret) -> Secret {
-    Secret::new(secret.expose().to_vec())
-}
-
 /// Runs what takes a second of a core, a passphrase above all, where it holds nobody up.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let done = tokio::task::spawn_blocking(work).await;
-    done.expect("encrypting does not panic, and nobody cancels it")
+    done.expect("it does not panic, and nobody cancels it")
 }
 
 impl fmt::Debug for ImportKey {

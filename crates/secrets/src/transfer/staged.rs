@@ -6,8 +6,8 @@ use dormouse_filesystem::{RecordError, ScopedBatch, Tenant, Versioned};
 
 use super::form::Entry;
 use super::import::{Fate, stays};
-use super::{ATTEMPTS, Existing, Imported};
-use crate::error::is_conflict;
+use super::{Existing, Imported};
+use crate::attempts::{ATTEMPTS, is_conflict, is_passing};
 use crate::place::Place;
 use crate::ring::{OpenImport, RingRow};
 use crate::row::{SecretRow, Staged};
@@ -44,23 +44,28 @@ impl Secrets {
             let open = keys.import().cloned();
             match open {
                 Some(import) if import.id == id && import.applied_at.is_some() => {
-                    self.fold().await?;
+                    self.fold(&import).await?;
                     // All of it is there: the pass that follows says so.
                 }
-                Some(import) if import.id == id => match self.stage_all(call, &id, entries, existing).await {
-                    Ok(Pass::Done(done)) => {
-                        if self.apply(call, &id, &done).await? {
-                            self.fold().await?;
-                            return Ok(done);
+                // Others are ending it, or were cut while they did: then it begins anew.
+                Some(import) if import.id == id && import.ending => self.unstage(&import).await?,
+                Some(import) if import.id == id => {
+                    match self.stage_all(call, &import, entries, existing).await {
+                        Ok(Pass::Done(done)) => {
+                            if let Some(applied) = self.apply(call, &import, &done).await? {
+                                self.fold(&applied).await?;
+                                return Ok(done);
+                            }
+                        }
+                        Ok(Pass::Moved) => {}
+                        Err(error) if may_go_on(&error) => return Err(error),
+                        Err(error) => {
+                            // The answer is why it ends. Where ending it fails too, it is left to others.
+                            let _ = self.unstage(&import).await;
+                            return Err(error);
                         }
                     }
-                    Ok(Pass::Moved) => {}
-                    Err(ImportError::Exists { refs }) => {
-                        self.unstage(&id).await?;
-                        return Err(ImportError::Exists { refs });
-                    }
-                    Err(error) => return Err(error),
-                },
+                }
                 other => {
                     if self.no_import(call, other.as_ref()).await? == Going::Again {
                         continue;
@@ -73,7 +78,7 @@ impl Secrets {
                 }
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)).into())
+        Err(SecretError::contended().into())
     }
 
     /// What would become of all entries; nothing is written.
@@ -114,6 +119,7 @@ impl Secrets {
                     id: id.to_owned(),
                     began_at: call.now,
                     applied_at: None,
+                    ending: false,
                 })
             })
         })
@@ -144,18 +150,16 @@ impl Secrets {
     async fn stage_all(
         &self,
         call: &Call,
-        id: &str,
+        import: &OpenImport,
         entries: &[Entry],
         existing: Existing,
     ) -> Result<Pass, ImportError> {
+        let id = import.id.as_str();
         let mut done = Imported::default();
         let (mut next, mut tries) = (0, 0);
         while next < entries.len() {
             let keys = self.keys(VaultEvent::Put).await?;
-            if !keys
-                .import()
-                .is_some_and(|import| import.id == id && import.applied_at.is_none())
-            {
+            if keys.import() != Some(import) {
                 return Ok(Pass::Moved);
             }
             let mut batch = self.namespace().batch();
@@ -219,25 +223,26 @@ impl Secrets {
         }
     }
 
-    /// The one commit that sets everything staged in force; false when the import stands elsewhere.
-    async fn apply(&self, call: &Call, id: &str, done: &Imported) -> Result<bool, SecretError> {
+    /// The one commit that sets everything staged in force; `None` when the import stands elsewhere: ended by others, or
+    /// applied by them, or another of the same export.
+    async fn apply(
+        &self,
+        call: &Call,
+        import: &OpenImport,
+        done: &Imported,
+    ) -> Result<Option<OpenImport>, SecretError> {
         for _ in 0..ATTEMPTS {
             let keys = self.keys(VaultEvent::Put).await?;
             let under = keys.under();
-            let Some(ring) = under.ring() else {
-                return Ok(false);
+            let Some(ring) = under.ring().filter(|_| under.import() == Some(import)) else {
+                return Ok(None);
             };
-            let Some(import) = ring.import.as_ref().filter(|import| import.id == id) else {
-                return Ok(false);
+            let applied = OpenImport {
+                applied_at: Some(call.now),
+                ..import.clone()
             };
-            if import.applied_at.is_some() {
-                return Ok(true);
-            }
             let new = RingRow {
-                import: Some(OpenImport {
-                    applied_at: Some(call.now),
-                    ..import.clone()
-                }),
+                import: Some(applied.clone()),
                 ..RingRow::clone(ring)
             };
             let mut batch = self.namespace().batch();
@@ -246,12 +251,12 @@ impl Secrets {
             call.journal
                 .tenant(&mut batch, &Change::Imported { written, unchanged });
             match self.namespace().commit(batch).await.map_err(RecordError::from) {
-                Ok(_) => return Ok(true),
+                Ok(_) => return Ok(Some(applied)),
                 Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
     }
 
     /// Ends the import that is there: folds one in that was applied, and takes back one whose time is over. No vault
@@ -260,47 +265,51 @@ impl Secrets {
         let under = self.under().await?;
         match under.import() {
             None => Ok(()),
-            Some(import) if import.applied_at.is_some() => self.fold().await,
-            Some(import) if import.is_over(call.now) => self.unstage(&import.id.clone()).await,
+            Some(import) if import.applied_at.is_some() => self.fold(import).await,
+            Some(import) if import.is_over(call.now) => self.unstage(import).await,
             Some(_) => Err(SecretError::ImportOpen),
         }
     }
 
     /// Makes what was applied the rows' own, page by page, and ends the import.
-    async fn fold(&self) -> Result<(), SecretError> {
-        let under = self.under().await?;
-        let Some(import) = under
-            .import()
-            .filter(|import| import.applied_at.is_some())
-            .cloned()
-        else {
-            return Ok(());
+    async fn fold(&self, applied: &OpenImport) -> Result<(), SecretError> {
+        self.settle(applied, |row| Some(row.seen(Some(applied)))).await
+    }
+
+    /// Takes back what was staged, and ends the import. First it says so in the ring: from then on nobody stages for
+    /// it or applies it, whoever it was that began it.
+    async fn unstage(&self, import: &OpenImport) -> Result<(), SecretError> {
+        let ending = OpenImport {
+            ending: true,
+            ..import.clone()
         };
-        let seen = |row: &SecretRow| Some(row.seen(Some(&import)));
-        self.settle(&import.id, seen).await
+        for _ in 0..ATTEMPTS {
+            let under = self.under().await?;
+            if under.import() == Some(&ending) {
+                return self.settle(&ending, unstaged).await;
+            }
+            if under.import() != Some(import) {
+                return Ok(());
+            }
+            self.replace_import(under.ring(), |_| Some(Some(ending.clone())))
+                .await?;
+        }
+        Err(SecretError::contended())
     }
 
-    /// Takes back what was staged, and ends the import.
-    async fn unstage(&self, id: &str) -> Result<(), SecretError> {
-        self.settle(id, |row| {
-            let row = row.seen(None);
-            let is_new = row.generation == 0 && row.live.is_none();
-            (!is_new).then_some(row)
-        })
-        .await
-    }
-
-    /// Writes what `then` makes of each row with something staged, `None` to remove it; then the import is over.
+    /// Writes what `then` makes of each row with something staged, `None` to remove it; then the import is over. It
+    /// stops when the import is not this one any more: whoever changed it goes on.
     async fn settle(
         &self,
-        id: &str,
+        import: &OpenImport,
         then: impl Fn(&SecretRow) -> Option<SecretRow>,
     ) -> Result<(), SecretError> {
         let (mut after, mut tries) = (None, 0);
-        // Ends with the last page: nothing is staged behind it by others, as each page proves the ring.
+        // Ends with the last page: behind it nothing is staged by others, as an import that is applied or ending takes
+        // nothing more, and each page proves that it still is.
         loop {
             let under = self.under().await?;
-            if under.import().is_none_or(|import| import.id != id) {
+            if under.import() != Some(import) {
                 return Ok(());
             }
             let page = self.rows().range(&[], after.as_ref(), PAGE).await?;
@@ -339,14 +348,36 @@ impl Secrets {
         }
         for _ in 0..ATTEMPTS {
             let under = self.under().await?;
-            if under.import().is_none_or(|import| import.id != id) {
-                return Ok(());
-            }
-            if self.replace_import(under.ring(), |_| Some(None)).await? {
+            if under.import() != Some(import) || self.replace_import(under.ring(), |_| Some(None)).await? {
                 return Ok(());
             }
         }
-        Err(SecretError::Key(Box::new(KeyError::Conflict)))
+        Err(SecretError::contended())
+    }
+}
+
+/// The row as if nothing had been staged in it.
+fn unstaged(row: &SecretRow) -> Option<SecretRow> {
+    let row = row.seen(None);
+    let is_new = row.generation == 0 && row.live.is_none();
+    (!is_new).then_some(row)
+}
+
+/// Whether the same import may end well when it is called again: then it stays open for that. Any other error is one
+/// that it would meet again, and the tenant is not to wait for it.
+fn may_go_on(error: &ImportError) -> bool {
+    match error {
+        ImportError::Secret(SecretError::Sealed | SecretError::Locked | SecretError::Indeterminate) => true,
+        ImportError::Secret(SecretError::Store(error)) => is_passing(error),
+        ImportError::Secret(_)
+        | ImportError::Version { .. }
+        | ImportError::Malformed { .. }
+        | ImportError::Truncated
+        | ImportError::Decrypt
+        | ImportError::TooLarge { .. }
+        | ImportError::OverCommit
+        | ImportError::Exists { .. }
+        | ImportError::NoAge => false,
     }
 }
 

@@ -1,7 +1,10 @@
 //! A new root key: when the old one may be known. The tenants' rings follow it one by one.
 
-use super::unlock::{ATTEMPTS, opened_by};
+use dormouse_filesystem::Versioned;
+
+use super::unlock::opened_by;
 use super::{Retiring, Vault, VaultEvent, VaultRow};
+use crate::attempts::ATTEMPTS;
 use crate::seal::{self, RootKey};
 use crate::{Call, KeyError, Keyring, VaultChange};
 
@@ -52,22 +55,22 @@ impl Vault {
         Err(KeyError::Conflict)
     }
 
-    /// Forgets the old root key. The caller has seen that no ring is under it any more.
+    /// Forgets the old root key of this row. The caller has seen, after it read the row, that no ring is under that key
+    /// any more. It is tried once: where others were first, another rekey may have begun, whose old root key is in use.
+    /// Says whether it was done.
     ///
     /// # Errors
-    /// `State`, as any write.
-    pub(crate) async fn finish_rekey(&self, call: &Call) -> Result<(), KeyError> {
-        for _ in 0..ATTEMPTS {
-            let (row, _) = self.unlocked(VaultEvent::Keys).await?;
-            let new = VaultRow {
-                retiring: None,
-                ..VaultRow::clone(&row)
-            };
-            if self.store(call, &row, &new, None).await? {
-                return Ok(());
-            }
-        }
-        Err(KeyError::Conflict)
+    /// As any write.
+    pub(crate) async fn finish_rekey(
+        &self,
+        call: &Call,
+        row: &Versioned<VaultRow>,
+    ) -> Result<bool, KeyError> {
+        let new = VaultRow {
+            retiring: None,
+            ..VaultRow::clone(row)
+        };
+        self.store(call, row, &new, None).await
     }
 
     /// Whether a rekey is under way.

@@ -4,12 +4,11 @@
 use dormouse_filesystem::{RecordError, Versioned};
 use jiff::Timestamp;
 
-use super::unlock::ATTEMPTS;
 use super::{
     Key, Others, SLOTS_MAX, Slot, SlotDecision, SlotEvent, SlotState, Vault, VaultEvent, VaultRow,
     decide_slot,
 };
-use crate::error::is_conflict;
+use crate::attempts::{ATTEMPTS, is_conflict};
 use crate::{Call, Ensured, FileKeyring, KeyError, KeySource, Keyring, VaultChange};
 
 /// What is known of a slot.

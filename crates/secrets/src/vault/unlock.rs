@@ -9,15 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Opened, Slot, SlotState, Vault, VaultDecision, VaultEvent, VaultRow, VaultState, decide_vault, table,
 };
-use crate::error::is_conflict;
+use crate::attempts::{ATTEMPTS, is_conflict};
 use crate::seal::RootKey;
 use crate::{Call, KeyError, Keyring, VaultChange, random};
 
 /// Most keys tried within a minute: beyond, none is derived.
 pub const UNLOCK_PER_MINUTE: usize = 5;
-
-/// How often a verb reads again after others were first.
-pub(super) const ATTEMPTS: usize = 8;
 
 impl Vault {
     /// Makes the vault: the key is at its source already, and is read back before anything is stored. Where another

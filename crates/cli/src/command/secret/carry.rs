@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::listing;
 use super::vault::text;
-use crate::api::{Existing, ImportedView};
+use crate::api::{EXPORT_BYTES_MAX, Existing, ImportedView};
 use crate::client::{Call, Session};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -20,8 +20,6 @@ use crate::output::Format;
 use crate::place;
 use crate::problem::{Code, Problem, Result};
 
-/// Largest file that is read.
-const EXPORT_MAX: u64 = 700 * 1024;
 /// Largest file of a private key.
 const IDENTITY_MAX: u64 = 64 * 1024;
 
@@ -71,6 +69,11 @@ pub(super) async fn export(
                     ui.line(json!({ "file": file, "bytes": bytes }).to_string())?;
                 }
             }
+            if bytes > EXPORT_BYTES_MAX {
+                ui.warning(&format!(
+                    "the file has more than {EXPORT_BYTES_MAX} bytes: no import takes it"
+                ));
+            }
             Ok(Exit::Done)
         }
         Err(failure) => {
@@ -100,7 +103,7 @@ pub(super) async fn import(
     existing: Existing,
 ) -> Result<Exit> {
     let (ui, file) = (&context.ui, context.environment.absolute(file));
-    let export = place::read_bounded(&file, EXPORT_MAX, |_, _| Ok(())).map_err(unread)?;
+    let export = place::read_bounded(&file, EXPORT_BYTES_MAX as u64, |_, _| Ok(())).map_err(unread)?;
     let identity = match identity {
         Some(path) => Some(identity_of(&context.environment.absolute(path))?),
         None => None,

@@ -1,6 +1,11 @@
 //! `secret doctor`: the vault, its key, and every secret. It changes nothing.
 
-use crate::api::{EffectiveView, List, SecretView, VaultView};
+use std::collections::{BTreeMap, BTreeSet};
+
+use dormouse_secrets::SecretScope;
+use serde::de::DeserializeOwned;
+
+use crate::api::{AgentView, EffectiveView, List, SecretView, VaultView};
 use crate::client::{Call, Session};
 use crate::command::doctor::{Check, key_file, print};
 use crate::command::listing;
@@ -20,10 +25,10 @@ pub(super) async fn doctor(session: &mut Session<'_>, context: &Context) -> Resu
             "raise the limit of locked memory (ulimit -l), or encrypt swap",
         ));
     }
-    let secrets = all(session).await?;
+    let secrets: Vec<SecretView> = all(session, "/v1/secrets").await?;
     checks.extend(secrets.iter().filter(|secret| secret.unscrubbed).map(short));
     if vault.vault == "unlocked" {
-        checks.extend(unreadable(session, &secrets).await?);
+        checks.extend(unreadable(session).await?);
     }
     print(&context.ui, &checks)
 }
@@ -59,14 +64,15 @@ fn short(secret: &SecretView) -> Check {
     )
 }
 
-async fn all(session: &mut Session<'_>) -> Result<Vec<SecretView>> {
+/// All items of a list.
+async fn all<T: DeserializeOwned>(session: &mut Session<'_>, path: &str) -> Result<Vec<T>> {
     let (mut all, mut cursor) = (Vec::new(), None);
     // Ends with the last page.
     loop {
-        let call = Call::get("/v1/secrets")
+        let call = Call::get(path)
             .query("limit", Some(1000))
             .query("cursor", cursor.take());
-        let page: List<SecretView> = listing::read(&session.ask(&call).await?)?;
+        let page: List<T> = listing::read(&session.ask(&call).await?)?;
         all.extend(page.items);
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -75,32 +81,33 @@ async fn all(session: &mut Session<'_>) -> Result<Vec<SecretView>> {
     }
 }
 
-/// Those that do not open, of each agent that has some: what its workers could not be given.
-async fn unreadable(session: &mut Session<'_>, secrets: &[SecretView]) -> Result<Vec<Check>> {
-    let mut agents: Vec<String> = secrets
-        .iter()
-        .filter_map(|secret| match &secret.scope {
-            dormouse_secrets::SecretScope::Agent(agent) => Some(agent.to_string()),
-            dormouse_secrets::SecretScope::InstanceShared => None,
-        })
-        .collect();
-    agents.dedup();
-    let (mut checks, mut count) = (Vec::new(), 0);
-    for agent in &agents {
-        let call = Call::get("/v1/secrets/effective").query("agent", Some(agent));
+/// Those that do not open of all that an agent sees: what its workers could not be given.
+async fn unreadable(session: &mut Session<'_>) -> Result<Vec<Check>> {
+    let (mut broken, mut seen) = (BTreeMap::new(), BTreeSet::new());
+    for agent in all::<AgentView>(session, "/v1/agents").await? {
+        let call = Call::get("/v1/secrets/effective").query("agent", Some(&agent.name));
         let page: List<EffectiveView> = listing::read(&session.ask(&call).await?)?;
-        count += page.items.len();
-        let broken = page.items.iter().filter(|item| item.usable == "unreadable");
-        checks.extend(broken.map(|item| {
-            Check::fail(
-                "secret",
-                format!("{} does not open, so workers of {agent} are not started", item.at),
-                "set it again, or find the key it was sealed with",
-            )
-        }));
+        for item in page.items {
+            if item.usable == "unreadable" {
+                broken.entry(item.at.clone()).or_insert(agent.name.clone());
+            }
+            seen.insert(item.at);
+        }
     }
-    if checks.is_empty() && count > 0 {
-        checks.push(Check::ok("secrets", format!("{count} that agents see open")));
+    if broken.is_empty() && !seen.is_empty() {
+        let found = format!("{} that agents see open", seen.len());
+        return Ok(vec![Check::ok("secrets", found)]);
     }
-    Ok(checks)
+    let checks = broken.into_iter().map(|(at, agent)| {
+        let whose = match at.scope {
+            SecretScope::Agent(_) => format!("of {agent}"),
+            SecretScope::InstanceShared => format!("that see it, as of {agent},"),
+        };
+        Check::fail(
+            "secret",
+            format!("{at} does not open, so workers {whose} are not started"),
+            "set it again, or find the key it was sealed with",
+        )
+    });
+    Ok(checks.collect())
 }

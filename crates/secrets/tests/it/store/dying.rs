@@ -1,8 +1,10 @@
-//! A store whose process is killed at one of its commits, as `kill -9` does: nothing is flushed, nobody is told.
+//! A store whose process is killed at one of its commits, as `kill -9` does: nothing is flushed, nobody is told. Or one
+//! whose commits wait until a test lets them, so that others come between.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use dormouse_filesystem::{
@@ -10,6 +12,7 @@ use dormouse_filesystem::{
     LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, Stream, Watch,
 };
 use futures::stream::BoxStream;
+use tokio::sync::Semaphore;
 
 /// When the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +29,39 @@ pub(crate) struct Dying {
     at: u64,
     commits: AtomicU64,
     is_armed: AtomicBool,
+    stops: Mutex<BTreeMap<u64, Arc<Stop>>>,
+    reads: Mutex<Vec<(Key, u64, Arc<Stop>)>>,
+}
+
+/// A commit or read that is not made before the test says so.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    reached: Semaphore,
+    go: Semaphore,
+}
+
+impl Stop {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            reached: Semaphore::new(0),
+            go: Semaphore::new(0),
+        })
+    }
+
+    async fn wait(&self) {
+        self.reached.add_permits(1);
+        self.go.acquire().await.unwrap().forget();
+    }
+
+    /// Waits until somebody is about to make it.
+    pub(crate) async fn reached(&self) {
+        self.reached.acquire().await.unwrap().forget();
+    }
+
+    /// Lets it be made.
+    pub(crate) fn go(&self) {
+        self.go.add_permits(1);
+    }
 }
 
 impl Dying {
@@ -36,7 +72,46 @@ impl Dying {
             at,
             commits: AtomicU64::new(0),
             is_armed: AtomicBool::new(false),
+            stops: Mutex::default(),
+            reads: Mutex::default(),
         }
+    }
+
+    /// Never dies, and counts its commits.
+    pub(crate) fn never(inner: Arc<dyn RecordStore>) -> Self {
+        Self::new(inner, Side::Before, u64::MAX)
+    }
+
+    /// The commit of this number from here on, the next being 1, waits before it is made.
+    pub(crate) fn stop_ahead(&self, number: u64) -> Arc<Stop> {
+        let stop = Stop::new();
+        let mut stops = self.stops.lock().unwrap();
+        stops.insert(self.commits() + number, Arc::clone(&stop));
+        stop
+    }
+
+    async fn wait_at(&self, number: u64) {
+        let stop = self.stops.lock().unwrap().remove(&number);
+        if let Some(stop) = stop {
+            stop.wait().await;
+        }
+    }
+
+    /// The read of this row of this number from here on, the next being 1, waits before it is made.
+    pub(crate) fn stop_read(&self, key: &str, number: u64) -> Arc<Stop> {
+        let stop = Stop::new();
+        let read = (Key::parse(key).unwrap(), number, Arc::clone(&stop));
+        self.reads.lock().unwrap().push(read);
+        stop
+    }
+
+    fn stop_of_read(&self, key: &Key) -> Option<Arc<Stop>> {
+        let mut reads = self.reads.lock().unwrap();
+        for (_, left, _) in reads.iter_mut().filter(|(of, ..)| of == key) {
+            *left -= 1;
+        }
+        let at = reads.iter().position(|(_, left, _)| *left == 0)?;
+        Some(reads.remove(at).2)
     }
 
     /// From here on commits count.
@@ -68,6 +143,9 @@ impl RecordStore for Dying {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
+        if let Some(stop) = self.stop_of_read(key) {
+            stop.wait().await;
+        }
         self.inner.get(key).await
     }
 
@@ -82,6 +160,7 @@ impl RecordStore for Dying {
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
+        self.wait_at(number).await;
         let is_last = number == self.at && self.is_armed.load(Ordering::SeqCst);
         if is_last && self.side == Side::Before {
             die();

@@ -1,8 +1,10 @@
 //! Secrets of older layouts.
 
+use std::sync::Arc;
+
 use dormouse_secrets::{
-    Filter, Legacy, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, SecretCategory, SecretError, Unplaced,
-    destroy_source,
+    Filter, Legacy, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, OpenValues, SecretCategory,
+    SecretError, Secrets, Unplaced, destroy_source,
 };
 
 use super::environment::value_or;
@@ -22,7 +24,7 @@ super::on_every_store! {
     what_is_set_aside_is_placed_by_somebody_or_goes_after_a_week;
 }
 
-fn row(key: &str, value: &str) -> LegacyRow {
+pub(super) fn row(key: &str, value: &str) -> LegacyRow {
     LegacyRow {
         key: key.replace('|', "\0").into_bytes(),
         value: Some(secret(value)),
@@ -40,7 +42,7 @@ fn meta() -> LegacyMeta {
     }
 }
 
-fn legacy(layout: u32, rows: Vec<LegacyRow>) -> Legacy {
+pub(super) fn legacy(layout: u32, rows: Vec<LegacyRow>) -> Legacy {
     Legacy { layout, rows }
 }
 
@@ -299,6 +301,31 @@ async fn what_is_set_aside_is_placed_by_somebody_or_goes_after_a_week(house: Hou
         house.secrets.retire(&week, &due).await.unwrap();
     }
     assert!(house.secrets.quarantined().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn no_log_has_what_a_migration_takes_over_or_sets_aside() {
+    let house = House::in_memory().await.enabled().await;
+    let logs = OpenValues::default();
+    let secrets = Secrets::new(
+        &house.vault,
+        &house.namespace(),
+        house.living.clone(),
+        Arc::new(logs.clone()),
+    );
+    let values = ["the value of KEY", "nobody's value", "of no name"];
+    let keys = ["s|KEY", "a|nobody|NOBODYS", "s|low"];
+    let rows = keys.iter().zip(values).map(|(key, value)| row(key, value));
+    let source = legacy(2, rows.collect());
+    secrets
+        .migrate(&house.call(1), &source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
+    let logged = logs.scrub(&values.join(", "));
+    assert_eq!(
+        logged.as_str(),
+        "[redacted:KEY], [redacted:NOBODYS], [redacted:LEGACY]"
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod leases;
 mod legacy;
 mod place;
 mod processes;
+mod rekeys;
 mod sealing;
 mod staged;
 mod tables;

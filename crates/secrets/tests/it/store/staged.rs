@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dormouse_filesystem::wrapper::{FaultKind, Operation};
 use dormouse_secrets::{
-    AgentAt, Existing, Expect, Filter, Generator, Holder, ImportError, ImportKey, Imported, PutMeta,
-    SecretCategory, SecretError, Secrets,
+    AgentAt, Due, Existing, Expect, Filter, Generator, Holder, ImportError, ImportKey, Imported,
+    PER_SCOPE_MAX, PutMeta, SecretCategory, SecretError, Secrets,
 };
 use sha2::{Digest, Sha256};
 
@@ -185,4 +186,114 @@ async fn ten_thousand_secrets_are_imported() {
     assert_eq!(house.secrets.list(&Filter::All).await.unwrap().len(), 10_000);
     let refused = import(&house, 10_001, "new", Existing::Refuse).await;
     assert!(matches!(refused, Err(ImportError::TooLarge { max: 10_000 })));
+}
+
+/// A house whose commits wait where a test says so.
+pub(super) async fn stopping() -> (House, Arc<Dying>) {
+    let place = Place::memory();
+    let store = Arc::new(Dying::never(place.open().await));
+    let house = House::over(store.clone(), place, Generator::seeded(7)).await;
+    let house = house.enabled().await;
+    live_all(&house);
+    (house, store)
+}
+
+#[tokio::test]
+async fn an_import_that_others_end_before_it_is_applied_begins_anew_and_is_whole() {
+    let (house, store) = stopping().await;
+    import(&house, FEW, "old", Existing::Refuse).await.unwrap();
+    // It begins, stages two pages, and waits before it applies them.
+    let applies = store.stop_ahead(4);
+    // Others are in the midst of taking it back then.
+    let taken_back = store.stop_ahead(6);
+    let imports = async {
+        let done = import(&house, FEW, "new", Existing::Overwrite).await;
+        taken_back.go();
+        done
+    };
+    let others = async {
+        applies.reached().await;
+        house.secrets.retire(&house.call(600), &Due::Import).await
+    };
+    let meet = async {
+        taken_back.reached().await;
+        applies.go();
+    };
+    let (done, retired, ()) = tokio::join!(imports, others, meet);
+    retired.unwrap();
+    assert_eq!(done.unwrap().written.len(), FEW);
+    assert_eq!(the_one_version(&house, FEW).await, "new");
+    assert!(
+        !house.text_of_rows("t/acme/r/secret/").await.contains("staged"),
+        "nothing is left of either"
+    );
+    try_put(&house).await.unwrap();
+}
+
+/// An import that begins, stages a page, and then cannot go on: the agent whose secrets it has is gone.
+async fn fails_for_good(house: &House, store: &Dying) {
+    let page = store.stop_ahead(2);
+    let gone = async {
+        page.reached().await;
+        house.die("agent0");
+        page.go();
+    };
+    let (failed, ()) = tokio::join!(import(house, FEW, "new", Existing::Refuse), gone);
+    let refused = matches!(failed, Err(ImportError::Secret(SecretError::NotFound { .. })));
+    assert!(refused, "{failed:?}");
+}
+
+async fn nothing_is_left_of_it(house: &House) {
+    let ring = house.text_of_rows("t/acme/r/secret_keys/").await;
+    assert!(!ring.contains("began_at"), "{ring}");
+    let rows = house.text_of_rows("t/acme/r/secret/").await;
+    assert!(!rows.contains("key_7"), "{rows}");
+}
+
+#[tokio::test]
+async fn an_import_that_cannot_go_on_keeps_nobody_waiting() {
+    let (house, store) = stopping().await;
+    fails_for_good(&house, &store).await;
+    nothing_is_left_of_it(&house).await;
+    try_put(&house).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_end_of_an_import_that_was_cut_goes_on_with_whoever_comes_next() {
+    let (house, store) = stopping().await;
+    try_put(&house).await.unwrap();
+    // It begins, stages, and says that it ends; then the store takes nothing more.
+    for _ in 0..3 {
+        house
+            .store
+            .next(Operation::Commit, FaultKind::Delay(std::time::Duration::ZERO));
+    }
+    house.store.next(Operation::Commit, FaultKind::Refuse);
+    fails_for_good(&house, &store).await;
+    let rows = house.text_of_rows("t/acme/r/secret/").await;
+    assert!(rows.contains("key_7"), "it was cut: {rows}");
+    let due = dormouse_secrets::due(&house.system, after(1), 10).await.unwrap();
+    assert!(due.iter().any(|(_, due)| *due == Due::Import), "{due:?}");
+    house
+        .put("shared:OTHER", "another other value", SecretCategory::Tool)
+        .await;
+    nothing_is_left_of_it(&house).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_believed_takes_room_from_an_import() {
+    let house = House::in_memory().await.enabled().await;
+    let agent = &live_all(&house)[0];
+    for number in 0..=PER_SCOPE_MAX - EACH {
+        put_in(&house.secrets, &house, &format!("agent:agent0:OTHER_{number}")).await;
+    }
+    let key = format!("t/acme/r/secret/agent/agent0/{}/other_0", agent.incarnation);
+    house
+        .edit(&key, |text| text.replace("\"schema\":1", "\"schema\":2"))
+        .await;
+    let refused = import(&house, EACH, "new", Existing::Refuse).await;
+    assert!(
+        matches!(refused, Err(ImportError::Secret(SecretError::Full { .. }))),
+        "{refused:?}"
+    );
 }

@@ -178,12 +178,7 @@ impl Together {
             Err(error) => self.may(&error),
         }
         let later = self.later();
-        if let Err(error) = self
-            .house
-            .vault
-            .tenants_to_rekey(&later, &self.house.system)
-            .await
-        {
+        if let Err(error) = self.house.vault.end_rekey(&later, &self.house.system).await {
             self.may(&error);
         }
     }
