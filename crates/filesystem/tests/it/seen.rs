@@ -55,6 +55,8 @@ struct Tried {
     removals: Mutex<BTreeMap<Key, Version>>,
     /// The highest position up to which the log was to be truncated.
     truncated: AtomicU64,
+    /// Single records of which writers were not told whether they were made: a hint at one says no more than "look".
+    unknown: Mutex<BTreeSet<String>>,
     /// Commits that writers were told of.
     done: AtomicU64,
     is_over: AtomicBool,
@@ -68,8 +70,9 @@ struct Seen {
     gone: BTreeMap<Key, Version>,
     entries: BTreeMap<Position, (Version, Bytes)>,
     first: Option<Position>,
-    /// Single records of which something was heard.
+    /// Single records of which something was heard, and those that were read then.
     hinted: BTreeSet<String>,
+    read: BTreeSet<String>,
 }
 
 impl Seen {
@@ -185,7 +188,8 @@ impl Seen {
                 "{what}: {name} was seen to be gone, and is there again"
             );
         }
-        for name in &self.hinted {
+        let unknown = tried.unknown.lock().unwrap().clone();
+        for name in self.hinted.difference(&unknown).chain(&self.read) {
             let now = store.get(&key(name)).await.unwrap();
             assert!(now.is_some(), "{what}: {name} was hinted, and is not there");
         }
@@ -250,7 +254,12 @@ async fn write(store: &dyn RecordStore, tried: &Tried, writer: usize, commits: u
                 busy += 1;
                 continue;
             }
-            Err(_) => return,
+            Err(error) => {
+                if matches!(error, CommitError::Indeterminate { .. }) {
+                    tried.unknown.lock().unwrap().insert(single(writer, n));
+                }
+                return;
+            }
         }
         n += 1;
         if n % 16 == 0 && truncate(store, tried).await.is_err() {
@@ -290,7 +299,7 @@ async fn hear(store: &dyn RecordStore, tried: &Tried, writer: usize) -> Seen {
         };
         match store.get(&key(&name)).await {
             Ok(Some(_)) => {
-                seen.hinted.insert(name);
+                seen.read.insert(name);
                 continue;
             }
             Ok(None) => {}
@@ -382,7 +391,7 @@ impl Work {
 
     /// How many things were seen: so that a test knows that it has tried something.
     pub(crate) fn count(&self) -> usize {
-        let count = |seen: &Seen| seen.records.len() + seen.entries.len() + seen.hinted.len();
+        let count = |seen: &Seen| seen.records.len() + seen.entries.len() + seen.hinted.len() + seen.read.len();
         self.seen.iter().map(count).sum()
     }
 }
