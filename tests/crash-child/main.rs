@@ -11,13 +11,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_filesystem::{Deadline, RecordStore, Retry};
+use dormouse_filesystem::{Deadline, OpenError, RecordStore, Retry};
 use dormouse_tests::store::{self, Backend};
 use dormouse_tests::workload::{self, FIGHTERS, Held, Names, Report, WRITERS};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Longer than any round: the child ends by being killed.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Longer than a store that was dropped is at its end.
+const IN_USE_MAX: Duration = Duration::from_secs(20);
 
 #[tokio::main]
 async fn main() {
@@ -34,7 +38,7 @@ async fn main() {
 }
 
 async fn commit_for_ever(backend: Backend, folder: &Path, seed: u64) {
-    let store = backend.open(folder).await.expect("the store opens");
+    let store = opened(backend, folder).await;
     let mut found = Vec::new();
     for writer in 0..WRITERS {
         found.push(Writer::find(Arc::clone(&store), seed, writer).await);
@@ -48,6 +52,19 @@ async fn commit_for_ever(backend: Backend, folder: &Path, seed: u64) {
         tasks.spawn(fight(Arc::clone(&store), fighter));
     }
     tasks.join_all().await;
+}
+
+/// The parent looked at it and let it go without closing it, and may on a busy machine still be at its end.
+async fn opened(backend: Backend, folder: &Path) -> Arc<dyn RecordStore> {
+    let until = Instant::now() + IN_USE_MAX;
+    loop {
+        match backend.open(folder).await {
+            Err(OpenError::InUse { .. }) if Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            opened => return opened.expect("the store opens"),
+        }
+    }
 }
 
 fn say(report: Report) {
