@@ -35,7 +35,8 @@ pub(super) async fn doctor(session: &mut Session<'_>, context: &Context) -> Resu
 
 fn of_vault(vault: &VaultView) -> Check {
     let count = vault.shared + vault.of_agents;
-    let found = format!("{}, {count} secrets", vault.vault);
+    let secrets = if count == 1 { "secret" } else { "secrets" };
+    let found = format!("{}, {count} {secrets}", vault.vault);
     match vault.vault.as_str() {
         "absent" => Check::ok(
             "vault",
