@@ -3,16 +3,14 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use dormouse_filesystem::{
-    Deadline, Key, Postgres, PostgresOptions, RecordKind, RecordStore, RecordStoreExt,
-};
+use dormouse_filesystem::{Deadline, Key, Postgres, RecordKind, RecordStore, RecordStoreExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::place::{NOW, Place, is_here, run, url};
+use super::place::{NOW, Place, is_here, run};
 use super::proxy::{by_port, server};
 
 /// A message as it is on the way: a letter, how long the rest is, the rest.
@@ -169,10 +167,7 @@ fn a_connection_that_another_session_left_is_one_to_write_on() {
     }
     run(async {
         let (place, pooler) = (Place::default(), Pooler::start().await);
-        let options = PostgresOptions {
-            listen_url: Some(url()),
-            ..place.options(NOW)
-        };
+        let options = place.options(NOW);
         for name in ["a", "b"] {
             let store = Postgres::open(&by_port(pooler.port), options.clone())
                 .await
