@@ -1,10 +1,9 @@
 //! A connection to the server, set up for this store, and the pool of them.
 
 use std::collections::HashMap;
-use std::error::Error as _;
+use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
-use std::{fmt, io};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use futures::{Stream, StreamExt, stream};

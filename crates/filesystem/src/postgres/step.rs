@@ -40,6 +40,15 @@ impl Missed {
             Some(_) | None => Self::NotNow(NotDone::of(error)),
         }
     }
+
+    /// Of an error that answers the `COMMIT`: few codes say that it was not done.
+    fn of_commit(error: Error) -> Self {
+        if is_certain_at_commit(&error) {
+            error.into()
+        } else {
+            Self::Unknown(Box::new(error))
+        }
+    }
 }
 
 impl From<Error> for Missed {
@@ -50,15 +59,6 @@ impl From<Error> for Missed {
                 why => Self::NotNow(why),
             },
             None => Self::Unknown(Box::new(error)),
-        }
-    }
-
-    /// Of an error that answers the `COMMIT`: few codes say that it was not done.
-    fn of_commit(error: Error) -> Self {
-        if is_certain_at_commit(&error) {
-            error.into()
-        } else {
-            Self::Unknown(Box::new(error))
         }
     }
 }
