@@ -357,17 +357,18 @@ fn by_passphrase_to_a_new_key_file(home: &Home) {
 }
 
 /// A secret of alice, a passphrase, and a run that holds the store.
-fn held_open(home: &Home) -> (String, crate::home::Running) {
+fn held_open(home: &Home) -> crate::home::Running {
     set(home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
     fed(home, &["secret", "slots", "add", "--passphrase"], PASSPHRASE).exits(0);
     owned(home)
 }
 
-fn owned(home: &Home) -> (String, crate::home::Running) {
+fn owned(home: &Home) -> crate::home::Running {
     let sleep = crate::process::unique_sleep();
-    let running = home.start(["run", "--agent", "bob", "--", "sleep", sleep.as_str()]);
+    let script = format!("sleep {sleep}; true");
+    let running = home.start(["run", "--agent", "bob", "--", "sh", "-c", script.as_str()]);
     crate::process::until_count(&sleep, 1);
-    (sleep, running)
+    running
 }
 
 const RESTORE: [&str; 4] = ["secret", "unlock", "--passphrase", "--restore-key-file"];
@@ -375,7 +376,7 @@ const RESTORE: [&str; 4] = ["secret", "unlock", "--passphrase", "--restore-key-f
 #[test]
 fn a_key_file_that_is_lost_under_an_owner_is_told_and_made_anew() {
     let home = Home::new();
-    let (_, running) = held_open(&home);
+    let running = held_open(&home);
     let key = home.path().join("config/secrets.key");
     for line in ["secret doctor", "doctor"] {
         let whole = home.type_line(line);
@@ -400,7 +401,7 @@ fn a_key_file_that_is_not_there_is_told_at_once_and_leaves_a_passphrase_its_atte
     set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
     fed(&home, &["secret", "slots", "add", "--passphrase"], PASSPHRASE).exits(0);
     std::fs::remove_file(home.path().join("config/secrets.key")).unwrap();
-    let (_, _running) = owned(&home);
+    let _running = owned(&home);
     for _ in 0..3 {
         home.type_line("secret unlock")
             .exits(6)
