@@ -356,6 +356,114 @@ fn by_passphrase_to_a_new_key_file(home: &Home) {
     worker(home, "alice", "test -n \"$GH_TOKEN\"").exits(0);
 }
 
+/// A secret of alice, a passphrase, and a run that holds the store.
+fn held_open(home: &Home) -> crate::home::Running {
+    set(home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
+    fed(home, &["secret", "slots", "add", "--passphrase"], PASSPHRASE).exits(0);
+    owned(home)
+}
+
+fn owned(home: &Home) -> crate::home::Running {
+    let sleep = crate::process::unique_sleep();
+    let script = format!("sleep {sleep}; true");
+    let running = home.start(["run", "--agent", "bob", "--", "sh", "-c", script.as_str()]);
+    crate::process::until_count(&sleep, 1);
+    running
+}
+
+const RESTORE: [&str; 4] = ["secret", "unlock", "--passphrase", "--restore-key-file"];
+
+#[test]
+fn a_key_file_that_is_lost_under_an_owner_is_told_and_made_anew() {
+    let home = Home::new();
+    let running = held_open(&home);
+    let key = home.path().join("config/secrets.key");
+    for line in ["secret doctor", "doctor"] {
+        let whole = home.type_line(line);
+        assert!(whole.stdout.contains("opens the secrets"), "{whole:?}");
+    }
+    std::fs::remove_file(&key).unwrap();
+    assert_eq!(home.json("secret status")["vault"], "unlocked");
+    for line in ["secret doctor", "doctor"] {
+        let doctor = home.type_line(line);
+        doctor.exits(1);
+        assert!(doctor.stdout.contains("--restore-key-file"), "{doctor:?}");
+    }
+    fed(&home, &RESTORE, PASSPHRASE).exits(0);
+    home.type_line("secret doctor").exits(0);
+    running.kill();
+    worker(&home, "alice", "test -n \"$GH_TOKEN\"").exits(0);
+}
+
+#[test]
+fn a_key_file_that_is_not_there_is_told_at_once_and_leaves_a_passphrase_its_attempts() {
+    let home = Home::new();
+    set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
+    fed(&home, &["secret", "slots", "add", "--passphrase"], PASSPHRASE).exits(0);
+    std::fs::remove_file(home.path().join("config/secrets.key")).unwrap();
+    let _running = owned(&home);
+    for _ in 0..3 {
+        home.type_line("secret unlock")
+            .exits(6)
+            .errs(&["key file"])
+            .hints();
+    }
+    fed(&home, &["secret", "unlock", "--passphrase"], PASSPHRASE).exits(0);
+    assert_eq!(home.json("secret status")["vault"], "unlocked");
+}
+
+#[test]
+fn a_key_file_that_cannot_be_made_is_told_as_such() {
+    let home = Home::new();
+    set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
+    fed(&home, &["secret", "slots", "add", "--passphrase"], PASSPHRASE).exits(0);
+    // Its folder is a file, in which not even root makes one.
+    let file = home.path().with_file_name("no-folder");
+    std::fs::write(&file, "").unwrap();
+    let home = home.with(
+        "DORMOUSE_SECRETS_KEY_FILE",
+        file.join("secrets.key").to_str().unwrap(),
+    );
+    for _ in 0..2 {
+        let refused = fed(&home, &RESTORE, PASSPHRASE);
+        refused.exits(6).errs(&["cannot be made"]).hints();
+    }
+}
+
+#[test]
+fn a_rekey_by_another_key_says_that_the_file_opens_nothing_any_more() {
+    let home = Home::new();
+    set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
+    let spare = home.path().with_file_name("spare.key");
+    let spare = spare.to_str().unwrap();
+    home.dormouse(["secret", "slots", "add", "--key-file", spare])
+        .exits(0);
+    fed(&home, &["secret", "slots", "add", "--passphrase"], PASSPHRASE).exits(0);
+    let rekeyed = fed(&home, &["secret", "rekey", "--passphrase"], PASSPHRASE);
+    rekeyed.exits(0);
+    assert!(rekeyed.stdout.contains("1, 2"), "{rekeyed:?}");
+    for word in ["slots 1, 2 open the vault no more", "--restore-key-file"] {
+        assert!(rekeyed.stderr.contains(word), "{rekeyed:?}");
+    }
+    home.dormouse(["secret", "rekey", "--key-file", spare])
+        .exits(4)
+        .hints();
+    home.type_line("secret doctor").exits(1);
+    std::fs::remove_file(home.path().join("config/secrets.key")).unwrap();
+    fed(&home, &RESTORE, PASSPHRASE).exits(0);
+    // The file has a slot by now, and its rekey makes no newer keys within the first one's minute: it says so.
+    let key = home.path().join("config/secrets.key");
+    let again = home.dormouse(["secret", "rekey", "--key-file", key.to_str().unwrap()]);
+    again.exits(1);
+    assert!(again.stderr.contains("no newer ones were made"), "{again:?}");
+    worker(&home, "alice", "test -n \"$GH_TOKEN\"").exits(0);
+    let slots = home.items("secret slots");
+    let passphrase = slots.iter().find(|slot| slot["source"] == "passphrase").unwrap();
+    let removed = home.type_line(&format!("secret slots remove {} --yes", passphrase["id"]));
+    removed.exits(0);
+    assert!(!removed.stderr.contains("--restore-key-file"), "{removed:?}");
+}
+
 #[test]
 fn a_key_file_is_made_for_a_slot_and_a_passphrase_of_a_few_letters_is_refused() {
     let home = Home::new();
@@ -365,7 +473,8 @@ fn a_key_file_is_made_for_a_slot_and_a_passphrase_of_a_few_letters_is_refused() 
     set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
     fed(&home, &["secret", "slots", "add", "--passphrase"], "short")
         .exits(2)
-        .errs(&["12 bytes"]);
+        .errs(&["12 bytes"])
+        .hints();
     fed(&home, &["secret", "slots", "add", "--passphrase"], "")
         .exits(2)
         .hints();

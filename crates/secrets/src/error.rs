@@ -51,6 +51,10 @@ pub enum KeyError {
     /// A rekey is under way: let it end first.
     #[error("a rekey is under way")]
     Rekeying,
+    /// A rotation of this key is under way: which key its file has at the moment, nobody can say. Nothing changed; let it
+    /// end first.
+    #[error("a rotation of this key is under way")]
+    Rotating,
     /// The keys of this process are wiped, and other processes were not told: lock again.
     #[error("the keys of this process are wiped, but others were not told: {0}")]
     OthersNotTold(#[source] Box<RecordError>),
@@ -156,6 +160,13 @@ pub enum SecretError {
     Unreadable {
         /// Which.
         refs: Vec<SecretRef>,
+    },
+    /// The tenant's own keys do not open, with the root key of the vault: their row was damaged, or is another vault's.
+    /// Nothing was done; no key that is given mends it.
+    #[error("the keys of tenant {tenant} do not open")]
+    KeysUnreadable {
+        /// Whose.
+        tenant: String,
     },
     /// As of the vault.
     #[error(transparent)]

@@ -73,6 +73,6 @@ pub use secrets::{
 pub use spawn::{ENV_TOTAL_MAX, Need, SpawnFor, SpawnSet, SpawnWrites, WorkerEnv};
 pub use transfer::{Existing, ExportError, ExportTo, IMPORT_MAX, IMPORT_OPEN, ImportKey, Imported};
 pub use vault::{
-    Key, Others, SLOT_PENDING, SLOTS_MAX, SlotDecision, SlotEvent, SlotInfo, SlotState, UNLOCK_PER_MINUTE,
-    Vault, VaultDecision, VaultEvent, VaultOptions, VaultState, decide_slot, decide_vault,
+    Key, Others, RekeyUnderWay, SLOT_PENDING, SLOTS_MAX, SlotDecision, SlotEvent, SlotInfo, SlotState,
+    UNLOCK_PER_MINUTE, Vault, VaultDecision, VaultEvent, VaultOptions, VaultState, decide_slot, decide_vault,
 };

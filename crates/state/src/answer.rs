@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Completion, EndReason, Evidence, GateId, GateOutcome, Invalidation, Mode, Party, Row, RunId, TurnResult,
+    Completion, Edges, EndReason, Evidence, GateId, GateOutcome, Invalidation, Mode, Party, Row, RunId,
+    TurnResult,
 };
 
 /// The answer to an input.
@@ -35,8 +36,8 @@ impl Answer {
 /// A change of the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// The moves from row to row, and the turns that began; at most two.
-    pub edges: Vec<Edge>,
+    /// The moves from row to row, and the turns that began.
+    pub edges: Edges,
     /// What came of it, in order: the events to tell.
     pub effects: Vec<Effect>,
     /// Whether the change is to be stored before it is acknowledged. What is not (work going on within a

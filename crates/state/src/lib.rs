@@ -8,6 +8,7 @@ mod context;
 mod display;
 #[cfg(feature = "driver")]
 pub mod driver;
+mod edges;
 mod event;
 mod evidence;
 mod filter;
@@ -30,6 +31,7 @@ pub use context::{
     TodoItem, TodoStatus,
 };
 pub use display::Display;
+pub use edges::{Edges, EdgesIntoIter};
 pub use event::{Completion, Event, Observed, Step};
 pub use evidence::{Confidence, Evidence};
 pub use gate::{

@@ -5,6 +5,7 @@
 
 mod agents;
 pub(crate) mod body;
+mod carry;
 mod events;
 mod gate;
 pub(crate) mod gates;
@@ -30,11 +31,12 @@ use dormouse_filesystem::Cursor;
 use serde::Deserialize;
 
 pub use body::{BODY_BYTES_MAX, List};
+pub use carry::{EXPORT_BYTES_MAX, Existing, IMPORT_BODY_BYTES_MAX, ImportedView};
 pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
-pub use vault::{EXPORT_BYTES_MAX, Existing, IMPORT_BODY_BYTES_MAX, ImportedView, RekeyView};
+pub use vault::{FailedView, RekeyView};
 pub use view::{
     AgentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView, SecretView,
     SessionView, ShownView, SlotView, TaskView, VaultView,
@@ -81,8 +83,8 @@ pub fn router(house: House, guard: Guard) -> Router {
         .route("/v1/secrets/lock", post(vault::lock))
         .route("/v1/secrets/rotate", post(vault::rotate))
         .route("/v1/secrets/rekey", post(vault::rekey))
-        .route("/v1/secrets/export", post(vault::export))
-        .route("/v1/secrets/import", post(vault::import))
+        .route("/v1/secrets/export", post(carry::export))
+        .route("/v1/secrets/import", post(carry::import))
         .route(
             "/v1/secrets/{scope}/{name}",
             put(secrets::put).get(secrets::get).delete(secrets::delete),

@@ -10,8 +10,9 @@ impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         let detail = error.to_string();
         match error {
-            KeyError::Malformed { .. } => Self::new(Code::BadRequest, detail)
-                .hint("a key file is 32 bytes or 64 hex digits, mode 0600, your own"),
+            KeyError::Malformed { .. } => Self::new(Code::BadRequest, detail).hint(
+                "a key file is 32 bytes or 64 hex digits, mode 0600, your own; a passphrase has 12 bytes or more",
+            ),
             KeyError::WrongKey => Self::new(Code::WrongKey, detail)
                 .hint("nothing was changed; dormouse secret slots says which keys open it"),
             KeyError::State { now } => of_state(now, detail),
@@ -26,9 +27,12 @@ impl From<KeyError> for Problem {
                     .retry_after_ms(u64::try_from(wait).unwrap_or(0))
             }
             KeyError::Unavailable { .. } => Self::new(Code::Unavailable, detail)
-                .hint("put the key file where dormouse config path says, then dormouse secret unlock"),
+                .hint("look at the key file and its folder: dormouse config path says where; another key opens with dormouse secret unlock --passphrase or --key-file FILE"),
             KeyError::TooNew => Self::new(Code::TooNew, detail).hint("upgrade dormouse"),
             KeyError::Rekeying => Self::new(Code::State, detail).hint("go on with dormouse secret rekey"),
+            KeyError::Rotating => {
+                Self::new(Code::State, detail).hint("go on with dormouse secret rotate, then try again")
+            }
             KeyError::OthersNotTold(_) => {
                 Self::new(Code::Unavailable, detail).hint("lock again, so that other processes are told")
             }
@@ -57,7 +61,7 @@ fn sealed(detail: &str) -> Problem {
         Code::Locked,
         format!("{detail}: no key that this process found opens it"),
     )
-    .hint("put the key file where dormouse config path says, or dormouse secret unlock --key-file FILE")
+    .hint("put the key file where dormouse config path says, or dormouse secret unlock with --passphrase or --key-file FILE")
 }
 
 fn locked(detail: &str) -> Problem {
@@ -106,6 +110,9 @@ impl From<SecretError> for Problem {
                 Self::new(Code::Corrupt, format!("{detail}: {}", named(&refs)))
                     .hint("set them again, or find the key they were sealed with; see dormouse secret doctor")
             }
+            SecretError::KeysUnreadable { .. } => Self::new(Code::Corrupt, detail).hint(
+                "the row of its keys was damaged, or is another store's: import the store from a backup",
+            ),
             SecretError::Key(error) => (*error).into(),
             SecretError::Indeterminate => {
                 Self::new(Code::Unknown, detail).hint("the same command may be given again")

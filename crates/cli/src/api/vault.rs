@@ -1,19 +1,19 @@
-//! `/v1/secrets/…`: the vault itself, and taking secrets elsewhere.
+//! `/v1/secrets/…`: the vault itself.
 
 use std::path::PathBuf;
 
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use data_encoding::BASE64;
+use axum::extract::State;
+use axum::http::StatusCode;
+use dormouse_engine::TenantId;
 use dormouse_engine::credentials::Rekey;
 use dormouse_secrets::{
-    Argon2Params, ExportTo, FileKeyring, ImportKey, Imported, KeyError, Keyring, PassphraseKeyring, Secret,
-    SecretName, SecretRef, VaultState,
+    Argon2Params, FileKeyring, KeyError, Keyring, PassphraseKeyring, SLOTS_MAX, SecretRef, SlotState,
+    VaultState,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::body::{self, Json, List};
+use super::body::{self, Json, List, Named};
 use super::house::{Asker, House};
 use super::refusal::Answered;
 use super::secrets::Hidden;
@@ -21,13 +21,6 @@ use super::view::{SlotView, VaultView};
 use crate::edge;
 use crate::owner::Keys;
 use crate::problem::{Code, Problem};
-
-/// Largest export of secrets that is taken, in bytes: 10,000 entries of a KiB, or two scopes that are full of the longest
-/// values.
-pub const EXPORT_BYTES_MAX: usize = 24 * 1024 * 1024;
-
-/// Longest body of an import of secrets, in bytes: the export in base64, and its key.
-pub const IMPORT_BODY_BYTES_MAX: usize = EXPORT_BYTES_MAX / 3 * 4 + 128 * 1024;
 
 /// How the vault is.
 pub(super) async fn status(State(house): State<House>, asker: Asker) -> Answered {
@@ -38,6 +31,9 @@ async fn view(house: &House, asker: &Asker) -> Result<VaultView, Problem> {
     let vault = house.engine().vault();
     let status = asker.tenant.credentials.secrets().status().await?;
     let slots = vault.slots(edge::now()).await?;
+    let key_file = state_of(house, &house.keys().file()).await?;
+    let is_there = status.vault != VaultState::Absent;
+    let key_file_opens = is_there.then_some(key_file == Some(SlotState::Active));
     Ok(VaultView {
         vault: status.vault.to_string(),
         shared: status.shared,
@@ -45,8 +41,19 @@ async fn view(house: &House, asker: &Asker) -> Result<VaultView, Problem> {
         unscrubbed: status.unscrubbed,
         is_rekeying: vault.is_rekeying().await?,
         is_locked_in_memory: vault.is_locked_in_memory(),
+        opens_by_itself: vault.opens_by_itself().await?,
+        key_file_opens,
         slots: slots.iter().map(SlotView::of).collect(),
     })
+}
+
+/// How the slot of this key is. A key that is not there, or is none, has none.
+async fn state_of(house: &House, key: &dyn Keyring) -> Result<Option<SlotState>, KeyError> {
+    match house.engine().vault().slot_for(key, edge::now()).await {
+        Ok(slot) => Ok(slot.map(|slot| slot.state)),
+        Err(KeyError::Unavailable { .. } | KeyError::Malformed { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) async fn slots(State(house): State<House>, _: Asker) -> Answered {
@@ -121,20 +128,51 @@ pub(super) async fn unlock(State(house): State<House>, asker: Asker, Json(unlock
         passphrase,
         restore_key_file,
     } = unlock;
-    let source = GivenKey { key_file, passphrase }.source(house.keys())?;
-    if restore_key_file && house.keys().has_file().await {
+    let given = GivenKey { key_file, passphrase };
+    if restore_key_file {
+        restore(&house, &asker, given).await?;
+    } else {
+        let source = given.source(house.keys())?;
+        open(&house, &asker, source.keyring()).await?;
+    }
+    status(State(house), asker).await
+}
+
+async fn open(house: &House, asker: &Asker, key: &dyn Keyring) -> Result<(), KeyError> {
+    let call = asker.tenant.credentials.call(&asker.decider);
+    house.engine().vault().unlock(&call, key).await
+}
+
+/// Makes the key file of the settings anew. Cut anywhere, the same again goes on: a vault that is open by then stays so,
+/// and a file whose slot waits to be confirmed is the one that was made.
+async fn restore(house: &House, asker: &Asker, given: GivenKey) -> Result<(), Problem> {
+    let file = house.keys().file();
+    if house.keys().has_file().await && state_of(house, &file).await? != Some(SlotState::Pending) {
         return Err(
             Problem::new(Code::State, "the key file is there, and is not written over")
                 .hint("move it away if it opens nothing; dormouse config path says where it is"),
         );
     }
-    let call = asker.tenant.credentials.call(&asker.decider);
-    house.engine().vault().unlock(&call, source.keyring()).await?;
-    if restore_key_file {
-        house.keys().ensure_folder()?;
-        add(&house, &asker, &Source::File(house.keys().file())).await?;
+    if given.is_nothing() {
+        return Err(Problem::new(
+            Code::BadRequest,
+            "the key file is to be made anew, so another key has to open the vault",
+        )
+        .hint("give --passphrase or --key-file FILE"));
     }
-    status(State(house), asker).await
+    let source = given.source(house.keys())?;
+    match house.engine().vault().state().await? {
+        VaultState::Unlocked if state_of(house, source.keyring()).await? == Some(SlotState::Active) => {}
+        VaultState::Unlocked => return Err(KeyError::WrongKey.into()),
+        VaultState::Absent | VaultState::Sealed | VaultState::Locked => {
+            open(house, asker, source.keyring()).await?;
+        }
+    }
+    let keys = house.keys().clone();
+    let made = tokio::task::spawn_blocking(move || keys.ensure_folder()).await;
+    made.expect("making a folder does not panic, and nobody cancels it")?;
+    add(house, asker, &Source::File(file)).await?;
+    Ok(())
 }
 
 /// One more key that opens the vault. A key file is made where there is none; the slot opens the vault only after the
@@ -168,6 +206,9 @@ async fn add(house: &House, asker: &Asker, source: &Source) -> Result<u32, Probl
         now => return Err(KeyError::State { now }.into()),
     }
     if let Source::File(file) = source {
+        if vault.slots(call.now).await?.len() >= SLOTS_MAX && state_of(house, file).await?.is_none() {
+            return Err(KeyError::SlotsFull.into());
+        }
         file.ensure().await?;
     }
     let id = vault.add_slot(&call, source.keyring()).await?;
@@ -175,7 +216,8 @@ async fn add(house: &House, asker: &Asker, source: &Source) -> Result<u32, Probl
     Ok(id)
 }
 
-pub(super) async fn remove_slot(State(house): State<House>, asker: Asker, Path(id): Path<u32>) -> Answered {
+pub(super) async fn remove_slot(State(house): State<House>, asker: Asker, Named(id): Named) -> Answered {
+    let id = id.parse().map_err(|_| KeyError::UnknownSlot)?;
     let call = asker.tenant.credentials.call(&asker.decider);
     house.engine().vault().remove_slot(&call, id).await?;
     Ok(body::nothing())
@@ -223,6 +265,21 @@ pub struct RekeyView {
     pub resealed: u64,
     /// Secrets that do not open, and were left.
     pub unreadable: Vec<SecretRef>,
+    /// Tenants that have no new keys yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedView>,
+    /// When the keys were made, if not now: one that was begun before went on, and made no newer ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub went_on: Option<Timestamp>,
+}
+
+/// A tenant that has no new keys yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedView {
+    /// Which.
+    pub tenant: TenantId,
+    /// Why.
+    pub why: String,
 }
 
 /// New keys for everything: the root key, each tenant's, each value's.
@@ -232,120 +289,18 @@ pub(super) async fn rekey(State(house): State<House>, asker: Asker, Json(given):
         dropped,
         resealed,
         unreadable,
+        failed,
+        went_on,
     } = house.engine().rekey(&asker.decider, source.keyring()).await?;
     let view = RekeyView {
         dropped,
         resealed,
         unreadable,
-    };
-    Ok(body::json(StatusCode::OK, &view))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Export {
-    #[serde(default)]
-    recipients: Vec<String>,
-    #[serde(default)]
-    passphrase: Option<Hidden>,
-}
-
-/// All secrets of the tenant and its agents, encrypted: never in clear over any connection.
-pub(super) async fn export(asker: Asker, Json(export): Json<Export>) -> Answered {
-    let to = match (export.recipients, export.passphrase) {
-        (recipients, None) if !recipients.is_empty() => ExportTo::Recipients(recipients),
-        (recipients, Some(Hidden(passphrase))) if recipients.is_empty() => ExportTo::Passphrase(passphrase),
-        _ => {
-            return Err(Problem::new(
-                Code::BadRequest,
-                "recipients or passphrase: one of them is needed",
-            ));
-        }
-    };
-    let call = asker.tenant.credentials.call(&asker.decider);
-    let bytes = asker.tenant.credentials.secrets().export(&call, &to).await?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
-}
-
-/// What of a secret that exists and differs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Existing {
-    /// Nothing is imported.
-    #[default]
-    Refuse,
-    /// It stays.
-    Keep,
-    /// The imported one replaces it.
-    Overwrite,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Import {
-    /// The file, in base64.
-    export: Hidden,
-    #[serde(default)]
-    identity: Option<Hidden>,
-    #[serde(default)]
-    passphrase: Option<Hidden>,
-    #[serde(default)]
-    existing: Existing,
-}
-
-/// What an import came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImportedView {
-    /// Written.
-    pub written: Vec<SecretRef>,
-    /// There already, equal in all.
-    pub unchanged: Vec<SecretRef>,
-    /// There already, different, and kept.
-    pub kept: Vec<SecretRef>,
-    /// Without a scope in an old export: they are shared now.
-    pub unscoped: Vec<SecretName>,
-}
-
-pub(super) async fn import(
-    State(house): State<House>,
-    asker: Asker,
-    Json(import): Json<Import, IMPORT_BODY_BYTES_MAX>,
-) -> Answered {
-    // It may be in clear.
-    let export = BASE64
-        .decode(import.export.0.expose())
-        .map(Secret::new)
-        .map_err(|_| Problem::new(Code::BadRequest, "export: is no base64"))?;
-    let key = match (import.identity, import.passphrase) {
-        (None, None) => ImportKey::Clear,
-        (Some(Hidden(identity)), None) => ImportKey::Identity(identity),
-        (None, Some(Hidden(passphrase))) => ImportKey::Passphrase(passphrase),
-        (Some(_), Some(_)) => {
-            return Err(Problem::new(
-                Code::BadRequest,
-                "identity and passphrase: one of them is taken",
-            ));
-        }
-    };
-    let existing = match import.existing {
-        Existing::Refuse => dormouse_secrets::Existing::Refuse,
-        Existing::Keep => dormouse_secrets::Existing::Keep,
-        Existing::Overwrite => dormouse_secrets::Existing::Overwrite,
-    };
-    house.ready_for_vault().await?;
-    let call = asker.tenant.credentials.call(&asker.decider);
-    let secrets = asker.tenant.credentials.secrets();
-    let Imported {
-        written,
-        unchanged,
-        kept,
-        unscoped,
-    } = secrets.import(&call, export.expose(), &key, existing).await?;
-    let view = ImportedView {
-        written,
-        unchanged,
-        kept,
-        unscoped,
+        failed: failed
+            .into_iter()
+            .map(|(tenant, why)| FailedView { tenant, why })
+            .collect(),
+        went_on,
     };
     Ok(body::json(StatusCode::OK, &view))
 }

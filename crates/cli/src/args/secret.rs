@@ -73,7 +73,7 @@ pub enum Secret {
     /// Put a new key file in the place of the one in use
     #[command(after_help = help::secret_rotate())]
     Rotate,
-    /// Seal everything anew under new keys: when the old ones may be known
+    /// Seal everything anew, when keys may be known: only the key that is given opens the vault then
     #[command(after_help = help::secret_rekey())]
     Rekey {
         /// Which key.

@@ -187,7 +187,9 @@ impl<'a> Session<'a> {
         let problem: Problem = serde_json::from_slice(&bytes).unwrap_or_else(|_| {
             Problem::new(Code::Internal, format!("the server answered {status}")).status(status.as_u16())
         });
+        // What passes says when to come again. What a person has to mend, as a key file that is gone, does not.
         let is_owner_leaving = status == StatusCode::SERVICE_UNAVAILABLE
+            && after.is_some()
             && self.context.server.is_none()
             && self.owner.is_none();
         if is_owner_leaving && Instant::now() < patience {
@@ -196,10 +198,11 @@ impl<'a> Session<'a> {
             sleep(look_again()?).await;
             return Ok(());
         }
-        let is_for_now = matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        );
+        let is_for_now = after.is_some()
+            && matches!(
+                status,
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+            );
         let wait = after.unwrap_or_default() + jittered(*attempt)?;
         if !is_for_now || *attempt == ATTEMPTS_MAX || Instant::now() + wait >= deadline {
             return Err(problem.into());

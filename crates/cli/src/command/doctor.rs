@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use dormouse_engine::worker::isolation::Policy;
 use serde::Serialize;
 use serde_json::json;
 
 use super::listing;
-use crate::api::{CapabilitiesView, HealthView, IsolationView};
+use crate::api::{CapabilitiesView, HealthView, IsolationView, VaultView};
 use crate::args::Global;
 use crate::client::{Call, Client, Server};
 use crate::context::Context;
@@ -91,7 +92,8 @@ pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -
             look_at_store(&context, &mut checks).await;
             look_at_owner(&context, &mut checks).await;
             policy = store::isolation(&context);
-            checks.push(key_file(&context));
+            let vault = vault_of_owner(&context).await;
+            checks.push(key_file(&context, vault.as_ref()));
         }
         Err(problem) => checks.push(Check::refused("config", &problem)),
     }
@@ -200,31 +202,34 @@ async fn look_at_owner(context: &Context, checks: &mut Vec<Check>) {
     }
 }
 
+/// What the owner answers. None when there is no token, or no answer.
+async fn asked(context: &Context, path: &str) -> Option<Bytes> {
+    let token = ControlToken::read(&context.places.token).ok()?;
+    let client = Client::to(
+        Server::Unix(context.places.socket.clone()),
+        Some(token),
+        context.tenant_header(),
+    );
+    let deadline = context
+        .config
+        .duration("client.attach_timeout")
+        .unwrap_or_default();
+    let call = Call::get(path);
+    let asked = async { client.send(&call).await.ok()?.bytes().await.ok() };
+    tokio::time::timeout(deadline, asked).await.ok().flatten()
+}
+
 /// Asks the owner. Never by becoming it: opening a store writes.
 async fn health(context: &Context, holder: &str) -> Check {
     let fix = format!("wait for {holder} or stop it");
-    let Ok(token) = ControlToken::read(&context.places.token) else {
+    if ControlToken::read(&context.places.token).is_err() {
         return Check::fail(
             "owner",
             format!("{holder} owns the store, and there is no token to ask it with"),
             fix,
         );
-    };
-    let client = Client::to(Server::Unix(context.places.socket.clone()), Some(token), None);
-    let deadline = context
-        .config
-        .duration("client.attach_timeout")
-        .unwrap_or_default();
-    let asked = async {
-        client
-            .send(&Call::get("/v1/health"))
-            .await
-            .ok()?
-            .bytes()
-            .await
-            .ok()
-    };
-    let answer = tokio::time::timeout(deadline, asked).await.ok().flatten();
+    }
+    let answer = asked(context, "/v1/health").await;
     match answer.and_then(|body| listing::read::<HealthView>(&body).ok()) {
         Some(health) if health.store == "open" => {
             let notices: String = health
@@ -278,14 +283,35 @@ fn look_at_isolation(policy: Option<Policy>, checks: &mut Vec<Check>) {
     ));
 }
 
-/// The file with the key that opens the secrets. It is looked at, and not read.
-pub(super) fn key_file(context: &Context) -> Check {
+/// The vault, as the owner has it who is there. None where there is none: nobody else knows what is in the store.
+async fn vault_of_owner(context: &Context) -> Option<VaultView> {
+    match lock::holder(&context.places.lock) {
+        Holder::Process(_) => listing::read(&asked(context, "/v1/secrets/status").await?).ok(),
+        Holder::Nobody | Holder::Unknown(_) => None,
+    }
+}
+
+/// The file with the key that opens the secrets, and whether it does, where the vault is known. It is looked at here, and
+/// not read.
+pub(super) fn key_file(context: &Context, vault: Option<&VaultView>) -> Check {
     let path = &context.key_file;
     let shown = path.display();
+    let opens = vault.and_then(|vault| vault.key_file_opens);
+    let is_needed = vault.is_some_and(|vault| vault.opens_by_itself == Some(false));
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_needed => {
+            return Check::fail(
+                "key file",
+                format!("{shown} is not there: the vault is sealed in each process that starts"),
+                "put it back, or dormouse secret unlock --passphrase --restore-key-file",
+            );
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let what = format!("{shown} is not there; the first secret that is set makes it");
+            let what = match opens {
+                Some(_) => format!("{shown} is not there, and not needed: the vault opens without it"),
+                None => format!("{shown} is not there; the first secret of a store makes it"),
+            };
             return Check::ok("key file", what);
         }
         Err(error) => {
@@ -305,9 +331,23 @@ pub(super) fn key_file(context: &Context) -> Check {
         source,
     });
     match opened.and_then(|file| place::check_file(path, &file)) {
+        Ok(()) if opens == Some(false) && is_needed => Check::fail(
+            "key file",
+            format!("{shown} opens nothing: the vault is sealed in each process that starts"),
+            "move it away, then dormouse secret unlock --passphrase --restore-key-file",
+        ),
         Ok(()) => Check::ok(
             "key file",
-            format!("{shown} opens the secrets: a backup without it opens none, and one with it opens all"),
+            match opens {
+                Some(true) => format!(
+                    "{shown} opens the secrets: a backup without it opens none, and one with it opens all"
+                ),
+                Some(false) => format!("{shown} opens nothing; the vault opens without it"),
+                None if vault.is_some() => {
+                    format!("{shown} is there, and opens the vault that is made first")
+                }
+                None => format!("{shown} is there; dormouse secret doctor says whether it opens the secrets"),
+            },
         ),
         Err(refusal) => Check::refused("key file", &refusal.into()),
     }

@@ -330,6 +330,18 @@ pub const TABLE: &[Key] = &[
         "events that may wait for one session; who sends more waits too",
     ),
     store(
+        "sessions.open_max",
+        Kind::Number(1, 1_000),
+        Some("1000"),
+        "most sessions of an agent that have not ended",
+    ),
+    store(
+        "sessions.history_max",
+        Kind::Number(1, 1_000),
+        Some("100"),
+        "how many of its newest moves a session keeps",
+    ),
+    store(
         "janitor.every",
         Kind::Duration(HOUSEKEEPING),
         Some("10m"),

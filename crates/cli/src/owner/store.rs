@@ -115,6 +115,8 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             live_flush: time("sessions.live_flush"),
             linger: time("sessions.linger"),
             mailbox_max: whole(config.number("sessions.mailbox_max")),
+            open_max: whole(config.number("sessions.open_max")),
+            history_max: whole(config.number("sessions.history_max")),
             stale: time("janitor.session_stale"),
             mode,
         },

@@ -285,3 +285,87 @@ async fn an_import_is_all_or_nothing_keeps_times_and_waits_for_no_lock() {
         assert_eq!(api.get(path).await.status, StatusCode::OK, "{path}");
     }
 }
+
+const PASSPHRASE: &str = "correct horse battery staple";
+
+/// An API whose vault a passphrase opens too.
+async fn with_passphrase() -> Api {
+    let api = api().await;
+    let added = send(
+        &api,
+        "POST",
+        "/v1/secrets/slots",
+        &json!({ "passphrase": PASSPHRASE }),
+    )
+    .await;
+    assert_eq!(added.status, StatusCode::CREATED);
+    api
+}
+
+async fn opens(api: &Api) -> (Value, Value) {
+    let status = api.get("/v1/secrets/status").await.json();
+    (
+        status["key_file_opens"].clone(),
+        status["opens_by_itself"].clone(),
+    )
+}
+
+#[tokio::test]
+async fn a_key_file_is_made_anew_also_while_the_vault_is_open() {
+    let api = with_passphrase().await;
+    let key = api.folder.path().join("config/secrets.key");
+    let restore = async |body: Value| {
+        let mut body = body;
+        body["restore_key_file"] = true.into();
+        send(&api, "POST", "/v1/secrets/unlock", &body).await
+    };
+    assert_eq!(opens(&api).await, (json!(true), json!(true)));
+    let there = restore(json!({ "passphrase": PASSPHRASE })).await;
+    assert_eq!(there.status, StatusCode::CONFLICT);
+    std::fs::remove_file(&key).unwrap();
+    assert_eq!(opens(&api).await, (json!(false), json!(false)));
+    let nothing = restore(json!({})).await;
+    assert_eq!(nothing.status, StatusCode::BAD_REQUEST);
+    let wrong = restore(json!({ "passphrase": "correct horse battery stable" })).await;
+    assert_eq!(wrong.status, StatusCode::FORBIDDEN);
+    assert!(!key.exists(), "no key that does not open makes one");
+    let restored = restore(json!({ "passphrase": PASSPHRASE })).await;
+    assert_eq!(restored.status, StatusCode::OK);
+    assert_eq!(opens(&api).await, (json!(true), json!(true)));
+}
+
+#[tokio::test]
+async fn a_rekey_says_what_it_dropped_and_whether_its_keys_are_new() {
+    let api = with_passphrase().await;
+    let rekey = async |body: Value| send(&api, "POST", "/v1/secrets/rekey", &body).await;
+    let first = rekey(json!({ "passphrase": PASSPHRASE })).await.json();
+    assert_eq!(
+        (&first["dropped"], &first["went_on"]),
+        (&json!([1]), &Value::Null)
+    );
+    assert_eq!(opens(&api).await, (json!(false), json!(false)));
+    let by_the_file = rekey(json!({})).await;
+    assert_eq!(by_the_file.code(), "wrong_key");
+    let again = rekey(json!({ "passphrase": PASSPHRASE })).await.json();
+    assert!(again["went_on"].is_string(), "{again:#}");
+    assert_eq!(again["dropped"], json!([1]));
+}
+
+#[tokio::test]
+async fn a_slot_that_is_no_number_and_a_short_passphrase_are_problems_with_their_hints() {
+    let api = api().await;
+    let slot = delete(&api, "/v1/secrets/slots/abc").await;
+    assert_eq!(
+        (slot.status, slot.code().as_str()),
+        (StatusCode::NOT_FOUND, "not_found")
+    );
+    let short = send(
+        &api,
+        "POST",
+        "/v1/secrets/slots",
+        &json!({ "passphrase": "short" }),
+    )
+    .await;
+    assert_eq!(short.status, StatusCode::BAD_REQUEST);
+    assert!(short.json()["hint"].as_str().unwrap().contains("12 bytes"));
+}

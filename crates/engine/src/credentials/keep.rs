@@ -2,14 +2,17 @@
 
 use dormouse_filesystem::Segment;
 use dormouse_secrets::{Call, KeyError, Keyring, SecretError, SecretRef, VaultState, due};
+use jiff::Timestamp;
 
 use super::journal::of_no_tenant;
-use crate::Principal;
 use crate::engine::{Engine, Tenant};
 use crate::limits::PAGE_MAX;
+use crate::{Principal, TenantId};
 
 /// Pages of what is over that are taken away at once; the rest waits for the next time.
 const ROUNDS_MAX: usize = 100;
+/// How often a rekey tries to begin: the one before has to be ended first, and others may begin one meanwhile.
+const BEGINS_MAX: usize = 8;
 
 /// What new keys came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +23,14 @@ pub struct Rekey {
     pub resealed: u64,
     /// Secrets that do not open: they were left, and so was the key they name.
     pub unreadable: Vec<SecretRef>,
+    /// Tenants that have no new keys yet, and why. The same again goes on with them.
+    pub failed: Vec<(TenantId, String)>,
+    /// When the keys were made, if not by this call: a rekey begun before cannot be ended yet, and was gone on with.
+    pub went_on: Option<Timestamp>,
 }
+
+/// A tenant that has no new keys yet, and why.
+type Failed = (TenantId, SecretError);
 
 impl Engine {
     /// Tries the sources of keys: at the start of a process that is to run workers. Where there is no vault, or no key
@@ -35,18 +45,45 @@ impl Engine {
     /// Gives the vault and every tenant new keys, and seals every secret anew. Cut anywhere, the same again goes on; the
     /// old root key is forgotten by a call at least a minute later, or by [`keep_vault`](Self::keep_vault).
     ///
+    /// A rekey that was begun before is brought to its end, and then a new one begins. Within its first minute, and while
+    /// a tenant fails, it cannot be ended: then it was gone on with, [`went_on`](Rekey::went_on) says so, and no newer keys
+    /// were made. A tenant that fails holds up no other: [`failed`](Rekey::failed) names it.
+    ///
     /// # Errors
-    /// `Key(WrongKey)` when this key does not open the vault; `Sealed`, `Locked`; as any write. Of a tenant that fails:
-    /// the others are done all the same, and the first failure is the answer.
+    /// `Key(WrongKey)` when this key does not open the vault, `Key(Rotating)`: nothing was changed. `Sealed`, `Locked`; as
+    /// any write: the same again goes on.
     pub async fn rekey(&self, by: &Principal, keyring: &dyn Keyring) -> Result<Rekey, SecretError> {
         let mut done = Rekey::default();
-        match self.vault().begin_rekey(&self.call_of_vault(by), keyring).await {
-            Ok(dropped) => done.dropped = dropped,
-            Err(KeyError::Rekeying) => {}
-            Err(error) => return Err(error.into()),
+        for _ in 0..BEGINS_MAX {
+            match self.vault().begin_rekey(&self.call_of_vault(by), keyring).await {
+                Ok(dropped) => {
+                    // Those of the one before may have been told to nobody.
+                    let dropped = done.dropped.into_iter().chain(dropped).collect();
+                    done = Rekey {
+                        dropped,
+                        ..Rekey::default()
+                    };
+                    self.go_on_rekeying(by, &mut done).await?;
+                    return Ok(done);
+                }
+                Err(KeyError::Rekeying) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let Some(before) = self.vault().rekey_under_way().await? else {
+                // It was ended just now.
+                continue;
+            };
+            if done.went_on == Some(before.since) {
+                return Ok(done);
+            }
+            done = Rekey {
+                dropped: before.dropped,
+                went_on: Some(before.since),
+                ..Rekey::default()
+            };
+            self.go_on_rekeying(by, &mut done).await?;
         }
-        self.go_on_rekeying(by, &mut done).await?;
-        Ok(done)
+        Err(KeyError::Conflict.into())
     }
 
     /// What is to be done from time to time: a rekey that was cut goes on, and what is over of secrets, leases and
@@ -64,19 +101,39 @@ impl Engine {
 
     async fn keep_rekeying(&self, by: &Principal) -> Result<(), SecretError> {
         let is_open = self.vault().state().await? == VaultState::Unlocked;
-        if is_open && self.vault().is_rekeying().await? {
-            self.go_on_rekeying(by, &mut Rekey::default()).await?;
+        if !is_open || !self.vault().is_rekeying().await? {
+            return Ok(());
+        }
+        let failed = self.rekey_tenants(by, &mut Rekey::default()).await?;
+        match failed.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => self.end_rekey(by).await,
+        }
+    }
+
+    async fn go_on_rekeying(&self, by: &Principal, done: &mut Rekey) -> Result<(), SecretError> {
+        let failed = self.rekey_tenants(by, done).await?;
+        let named = failed
+            .iter()
+            .map(|(name, error)| (name.clone(), error.to_string()));
+        done.failed = named.collect();
+        // Every secret is under its new key: nobody is told anything else because of an end that comes later.
+        if failed.is_empty()
+            && let Err(error) = self.end_rekey(by).await
+        {
+            tracing::warn!(%error, "the root key before is not forgotten yet");
         }
         Ok(())
     }
 
-    async fn go_on_rekeying(&self, by: &Principal, done: &mut Rekey) -> Result<(), SecretError> {
-        let vault = self.vault();
-        let mut failed = Ok(());
-        for name in vault.tenants_to_rekey(self.system()).await? {
-            let Some(tenant) = self.named(&name) else {
+    /// Gives new keys to each tenant that has none yet. Returns those that fail.
+    async fn rekey_tenants(&self, by: &Principal, done: &mut Rekey) -> Result<Vec<Failed>, SecretError> {
+        let mut failed = Vec::new();
+        for name in self.vault().tenants_to_rekey(self.system()).await? {
+            let Ok(id) = name.as_str().parse::<TenantId>() else {
                 continue;
             };
+            let tenant = self.tenant_unmade(&id);
             let call = tenant.credentials.call(by);
             match tenant.credentials.secrets().rekey(&call).await {
                 Ok(rekeyed) => {
@@ -86,17 +143,18 @@ impl Engine {
                 // So would all the others.
                 Err(error @ (SecretError::Sealed | SecretError::Locked)) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(tenant = %name, %error, "a tenant has no new keys yet");
-                    failed = failed.and(Err(error));
+                    tracing::warn!(tenant = %id, %error, "a tenant has no new keys yet");
+                    failed.push((id, error));
                 }
             }
         }
-        // Not before each of them is done: until then it is known that a rekey has to go on.
-        failed?;
-        vault
-            .end_rekey(&self.call_of_vault(by), self.system())
-            .await
-            .map(drop)
+        Ok(failed)
+    }
+
+    /// Not before each tenant is done: until then it is known that a rekey has to go on.
+    async fn end_rekey(&self, by: &Principal) -> Result<(), SecretError> {
+        let call = self.call_of_vault(by);
+        self.vault().end_rekey(&call, self.system()).await.map(drop)
     }
 
     async fn retire_secrets(&self, by: &Principal) -> Result<usize, SecretError> {

@@ -21,7 +21,7 @@ use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::gate::KeyId;
-use crate::limits::{SESSION_KEY_MAX, SESSIONS_OPEN_MAX};
+use crate::limits::{PAGE_MAX, SESSION_KEY_MAX};
 use crate::{AgentName, CommandError, OpId, PrefixedId, Principal, SessionId};
 
 /// A session to be made.
@@ -265,17 +265,19 @@ async fn again(
 
 /// An agent has at most so many sessions that have not ended.
 async fn check_room(core: &Core, agent: &AgentName) -> Result<(), CommandError> {
+    // A page has no more.
+    let max = core.sessions.open_max.clamp(1, PAGE_MAX);
     let query = Query::of(SessionIndex::Open)
         .equals([IndexValue::segment(agent.segment())])
-        .limit(SESSIONS_OPEN_MAX);
+        .limit(max);
     if core.rooms.has_room(agent) {
         return Ok(());
     }
     let open: Vec<Versioned<SessionRow>> = Records::new(&core.space).find(&query).await?.rows;
-    if open.len() >= SESSIONS_OPEN_MAX {
+    if open.len() >= max {
         return Err(CommandError::TooManySessions { agent: agent.clone() });
     }
-    core.rooms.counted(agent, SESSIONS_OPEN_MAX - open.len());
+    core.rooms.counted(agent, max - open.len());
     Ok(())
 }
 

@@ -43,7 +43,8 @@ pub(crate) use drivers::Drivers;
 pub(crate) use repair::repair;
 
 use crate::limits::{
-    SESSION_AUTO_IDLE, SESSION_LINGER, SESSION_LIVE_FLUSH, SESSION_MAILBOX_MAX, SESSION_STALE,
+    SESSION_AUTO_IDLE, SESSION_HISTORY_MAX, SESSION_LINGER, SESSION_LIVE_FLUSH, SESSION_MAILBOX_MAX,
+    SESSION_STALE, SESSIONS_OPEN_MAX,
 };
 use crate::{AgentName, CommandError, SessionId};
 
@@ -58,6 +59,10 @@ pub struct SessionOptions {
     pub linger: Duration,
     /// `sessions.mailbox_max`: events that wait for a driver; who sends another one waits too.
     pub mailbox_max: usize,
+    /// `sessions.open_max`: most sessions of an agent that have not ended, 1 to 1,000.
+    pub open_max: usize,
+    /// `sessions.history_max`: how many of the newest moves of a session are kept, 1 to 1,000.
+    pub history_max: usize,
     /// `janitor.session_stale`: a session of which nothing is heard for so long is ended; zero is never.
     pub stale: Duration,
     /// `gates.mode`: the rule that calls of a session are made under which begins with its first run.
@@ -71,6 +76,8 @@ impl Default for SessionOptions {
             live_flush: SESSION_LIVE_FLUSH,
             linger: SESSION_LINGER,
             mailbox_max: SESSION_MAILBOX_MAX,
+            open_max: SESSIONS_OPEN_MAX,
+            history_max: SESSION_HISTORY_MAX,
             stale: SESSION_STALE,
             mode: Mode::Ask,
         }

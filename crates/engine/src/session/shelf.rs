@@ -15,7 +15,6 @@ use crate::core::Core;
 use crate::draft::Draft;
 use crate::gate::follow_session;
 use crate::lease::{Held, held};
-use crate::limits::SESSION_HISTORY_MAX;
 use crate::run::{OutcomeRow, Run, RunState};
 use crate::{CommandError, OpId, PrefixedId, Principal, RunId, SessionId, Subject};
 
@@ -175,7 +174,7 @@ impl Shelf {
         let carried = self.carried(changes);
         let own = changes.iter().flat_map(|applied| &applied.edges);
         let mut edges: Vec<Edge> = carried.iter().chain(own).cloned().collect();
-        let surplus = edges.len().saturating_sub(SESSION_HISTORY_MAX);
+        let surplus = edges.len().saturating_sub(super::history::max(&self.core));
         edges.drain(..surplus);
         edges
     }

@@ -116,7 +116,7 @@ impl Drop for Listening {
 impl Listening {
     /// Connects, and listens from then on.
     pub(super) async fn begin(connector: &Connector, store: &str) -> Result<Self, Error> {
-        let (client, messages) = connector.connect().await?;
+        let (client, messages) = connector.connect_to_any().await?;
         let (sender, received) = mpsc::channel(RECEIVED_MAX);
         let mut listening = Self {
             client,
@@ -125,8 +125,12 @@ impl Listening {
             driver: tokio::spawn(drive(messages, sender)),
             channel: format!("dormouse_{store}"),
         };
-        // The store's id is hexadecimal digits.
-        let listen = format!("LISTEN \"{}\"", listening.channel);
+        // As a session left it from which a pooler handed it on, it may take no writes, and so no hints. A standby lets
+        // nobody listen. The store's id is hexadecimal digits.
+        let listen = format!(
+            "RESET default_transaction_read_only; LISTEN \"{}\"",
+            listening.channel
+        );
         listening.client.batch_execute(&listen).await?;
         let row = listening.client.query_one("SELECT pg_backend_pid()", &[]).await?;
         listening.process = row.try_get(0)?;

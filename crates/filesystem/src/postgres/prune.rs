@@ -39,6 +39,8 @@ pub(super) async fn prune(shared: Arc<Shared>) {
     loop {
         match step(&shared).await {
             Ok(pruned) if pruned < STEP_ROWS => return,
+            // It is closed, and waits for this.
+            Ok(_) if shared.queue.refusal().is_some() => return,
             Ok(_) => {}
             Err(why) => {
                 tracing::warn!(?why, "rows without a record were not pruned");

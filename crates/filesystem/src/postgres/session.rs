@@ -1,10 +1,9 @@
 //! A connection to the server, set up for this store, and the pool of them.
 
 use std::collections::HashMap;
-use std::error::Error as _;
+use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
-use std::{fmt, io};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use futures::{Stream, StreamExt, stream};
@@ -75,8 +74,8 @@ impl Session {
 }
 
 impl Connector {
-    /// A connection and what it says, as the server gives it: one that takes writes.
-    pub(super) async fn connect(&self) -> Result<(Client, Messages), Error> {
+    /// A connection to a server that takes writes, as it is.
+    async fn connect(&self) -> Result<(Client, Messages), Error> {
         self.connect_by(&self.address.config).await
     }
 
@@ -87,13 +86,16 @@ impl Connector {
         }
     }
 
-    /// As [`connect`](Self::connect), or one that takes no writes if there is none that does: its facts say why.
-    async fn connect_to_any(&self) -> Result<(Client, Messages), Error> {
+    /// A connection to a server that takes writes, or to any other if there is none: what it says of itself tells why.
+    ///
+    /// Of several addresses the error is the last one's. So one that the server itself did not give says nothing of the
+    /// others, and they are asked again for any that answers.
+    pub(super) async fn connect_to_any(&self) -> Result<(Client, Messages), Error> {
         match self.connect().await {
-            Err(error) if takes_no_writes(&error) => {
+            Err(error) if error.code().is_none() => {
                 let mut any = self.address.config.clone();
                 any.target_session_attrs(TargetSessionAttrs::Any);
-                self.connect_by(&any).await
+                self.connect_by(&any).await.map_err(|_| error)
             }
             ended => ended,
         }
@@ -144,12 +146,6 @@ impl Connector {
             IDLE_IN_TRANSACTION.as_millis(),
         )
     }
-}
-
-/// Whether all is well but for that: a standby, or a connection that a session before left so.
-fn takes_no_writes(error: &Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
 }
 
 async fn connect<T>(config: &Config, tls: T) -> Result<(Client, Messages), Error>

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 
-use super::failure::{NotDone, is_congestion};
+use super::failure::{NotDone, is_certain_at_commit, is_congestion};
 use super::session::Session;
 use super::shared::Shared;
 use super::sql::{BEGIN, COMMIT};
 use crate::Source;
 
-/// Longest wait for the server to do a step: then its connection is given up.
+/// Longest wait for the server to do a step, what prepares it included: then its connection is given up.
 const STEP_MAX: Duration = Duration::from_secs(10);
 
 /// The text of a statement, and its parameters.
@@ -24,6 +24,8 @@ pub(super) type Asked<'a> = (&'a str, &'a [&'a (dyn ToSql + Sync)]);
 pub(super) enum Missed {
     /// Nothing was done, and the same again may go: a connection or a lock was not to be had.
     NotNow(NotDone),
+    /// Nothing was done, and the server did not answer: who tries again waits as long.
+    NoAnswer,
     /// The server said no: nothing was done.
     Refused(Source),
     /// It was sent, and the answer was lost.
@@ -38,13 +40,24 @@ impl Missed {
             Some(_) | None => Self::NotNow(NotDone::of(error)),
         }
     }
+
+    /// Of an error that answers the `COMMIT`: few codes say that it was not done.
+    fn of_commit(error: Error) -> Self {
+        if is_certain_at_commit(&error) {
+            error.into()
+        } else {
+            Self::Unknown(Box::new(error))
+        }
+    }
 }
 
 impl From<Error> for Missed {
     fn from(error: Error) -> Self {
         match error.code() {
-            Some(code) if is_congestion(code) => Self::NotNow(NotDone::Congestion),
-            Some(_) => Self::Refused(Box::new(error)),
+            Some(_) => match NotDone::of(error) {
+                NotDone::Unavailable(Some(source)) => Self::Refused(source),
+                why => Self::NotNow(why),
+            },
             None => Self::Unknown(Box::new(error)),
         }
     }
@@ -58,15 +71,16 @@ impl Shared {
     pub(super) async fn step<const N: usize>(&self, asked: [Asked<'_>; N]) -> Result<[Vec<Row>; N], Missed> {
         let checkout = self.checkout().await;
         let mut held = checkout.map_err(|error| Missed::NotNow(NotDone::of_checkout(error)))?;
-        let prepared = match timeout(STEP_MAX, prepare(held.session(), &asked)).await {
+        let until = Instant::now() + STEP_MAX;
+        let prepared = match timeout_at(until, prepare(held.session(), &asked)).await {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(error)) => {
                 held.give_back();
                 return Err(Missed::before(error));
             }
-            Err(_) => return Err(Missed::NotNow(NotDone::Unavailable(None))),
+            Err(_) => return Err(Missed::NoAnswer),
         };
-        let ended = timeout(STEP_MAX, exchange(&held.session().client, &prepared, &asked)).await;
+        let ended = timeout_at(until, exchange(&held.session().client, &prepared, &asked)).await;
         let ended = ended.map_err(|elapsed| Missed::Unknown(Box::new(elapsed)))?;
         held.give_back();
         Ok(ended?.try_into().expect("each statement has rows"))
@@ -85,7 +99,7 @@ async fn exchange(
     client: &Client,
     prepared: &[Statement],
     asked: &[Asked<'_>],
-) -> Result<Vec<Vec<Row>>, Error> {
+) -> Result<Vec<Vec<Row>>, Missed> {
     let mut queries = Vec::with_capacity(asked.len());
     for (statement, (_, parameters)) in prepared.iter().zip(asked) {
         queries.push(client.query(statement, parameters));
@@ -97,7 +111,7 @@ async fn exchange(
         client.batch_execute(COMMIT),
     );
     begun?;
-    let rows = rows.into_iter().collect::<Result<_, _>>()?;
-    committed?;
+    let rows = rows.into_iter().collect::<Result<_, Error>>()?;
+    committed.map_err(Missed::of_commit)?;
     Ok(rows)
 }

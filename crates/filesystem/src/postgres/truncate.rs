@@ -58,6 +58,9 @@ async fn step(
                 attempt += 1;
             }
             Err(Missed::NotNow(why)) => return Err(LogError::Commit(not_now(why))),
+            Err(Missed::NoAnswer) => {
+                return Err(LogError::Commit(CommitError::Unavailable { source: None }));
+            }
             Err(Missed::Refused(source)) => {
                 let source = Some(source);
                 return Err(LogError::Commit(CommitError::Unavailable { source }));

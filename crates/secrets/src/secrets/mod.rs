@@ -23,6 +23,7 @@ pub use put::{Done, Expect};
 pub(crate) use put::{check_meta, check_name, check_value, replaced};
 pub use quarantine::OnAgentDelete;
 pub use rekey::Rekeyed;
+pub(crate) use rekey::place_of_issue;
 pub(crate) use resolve::Winner;
 pub use retire::{Due, due};
 pub(crate) use rows::{Going, Row, Under};

@@ -127,11 +127,12 @@ impl Secrets {
     }
 
     async fn restore_one(&self, call: &Call, from: &Place, place: &Place) -> Result<bool, SecretError> {
+        // Before the row: what a rekey has sealed anew since then is read again.
+        let keys: Keys = self.keys(crate::VaultEvent::Value).await?;
         let row = self.row(from, None).await?;
         let Some((row, live)) = row.as_ref().and_then(|row| Some((row.raw(), row.live.as_ref()?))) else {
             return Ok(false);
         };
-        let keys: Keys = self.keys(crate::VaultEvent::Value).await?;
         if self.no_import(call, keys.import()).await? == Going::Again {
             return Err(SecretError::Conflict { at: place.to_ref() });
         }

@@ -1,6 +1,8 @@
 //! Rekey: a tenant's ring under the root key of today with a new data key, then its rows sealed anew, page by page.
 
-use dormouse_filesystem::{Namespace, Query, RecordError, Records, Segment, System, SystemIndex, Versioned};
+use dormouse_filesystem::{
+    Issue, Namespace, Query, RecordError, RecordId, Records, Segment, System, SystemIndex, Versioned,
+};
 
 use super::open::{of_row, unreadable};
 use super::{Keys, Secrets};
@@ -10,7 +12,7 @@ use crate::place::Place;
 use crate::ring::{HasRing, Ring, RingIndex, RingRow};
 use crate::row::{Body, SecretRow};
 use crate::vault::{RETIRING_MIN, Retiring, Vault, VaultEvent};
-use crate::{Call, Change, KeyError, SecretError, SecretRef};
+use crate::{Call, Change, SecretError, SecretRef};
 
 /// Rows that are sealed anew in one commit: 100 of 32 KiB with their retired ones would not fit one, so it is fewer.
 const PAGE: usize = 4;
@@ -20,7 +22,7 @@ const PAGE: usize = 4;
 pub struct Rekeyed {
     /// Rows sealed anew.
     pub resealed: u64,
-    /// Rows that do not open: skipped, their key kept while they name it.
+    /// Rows that do not open, or cannot be believed: skipped, their key kept while they name it.
     pub unreadable: Vec<SecretRef>,
 }
 
@@ -29,9 +31,9 @@ impl Secrets {
     /// key are done. Reads work throughout.
     ///
     /// # Errors
-    /// `Sealed`, `Locked`; as any write.
+    /// `Sealed`, `Locked`; `KeysUnreadable` when the ring does not open, and none of its rows does; as any write.
     pub async fn rekey(&self, call: &Call) -> Result<Rekeyed, SecretError> {
-        self.renew_ring().await?;
+        let is_renewed = self.renew_ring().await?;
         let (mut done, mut after) = (Rekeyed::default(), None);
         // Ends with the last page: rows that are put meanwhile are under the new key already.
         loop {
@@ -39,6 +41,8 @@ impl Secrets {
             for row in &page.rows {
                 self.reseal(call, row, &mut done).await?;
             }
+            let places = page.issues.iter().filter_map(place_of_issue);
+            done.unreadable.extend(places.map(|place| place.to_ref()));
             after = page.next;
             if after.is_none() {
                 break;
@@ -46,7 +50,10 @@ impl Secrets {
         }
         self.reseal_aside().await?;
         self.drop_keys(&done).await?;
-        self.tell_resealed(call, &done).await?;
+        // A look at what is left, which finds it as it was, is no change.
+        if is_renewed || done.resealed > 0 {
+            self.tell_resealed(call, &done).await?;
+        }
         Ok(done)
     }
 
@@ -63,22 +70,24 @@ impl Secrets {
         Ok(())
     }
 
-    /// Puts the ring under the root key of today, once.
-    async fn renew_ring(&self) -> Result<(), SecretError> {
+    /// Puts the ring under the root key of today, once. Says whether it did.
+    async fn renew_ring(&self) -> Result<bool, SecretError> {
         for _ in 0..ATTEMPTS {
             let keys = self.keys(VaultEvent::Keys).await?;
             let HasRing::Yes(read) = &keys.ring else {
-                return Ok(());
+                return Ok(false);
             };
             if read.root == keys.open.root_id {
-                return Ok(());
+                return Ok(false);
             }
             let ring = keys.ring(self.tenant())?.expect("the tenant has one");
             let Ok(new) = ring.renewed(self.vault().random()) else {
-                return Err(SecretError::Key(Box::new(KeyError::WrongKey)));
+                return Err(SecretError::KeysUnreadable {
+                    tenant: self.tenant().to_owned(),
+                });
             };
             match self.rings().replace(read, &new).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -98,24 +107,28 @@ impl Secrets {
             let mut batch = self.namespace().batch();
             let ring = self.checked_ring(&keys, &mut batch)?;
             let new = match self.resealed(&ring, &row, call.now) {
-                Ok(Some(new)) => new,
+                Ok(Some(new)) => Some(new),
                 Ok(None) => return Ok(()),
-                Err(_) => {
-                    done.unreadable.push(row.place.to_ref());
-                    return Ok(());
-                }
+                Err(_) => None,
             };
-            self.rows().stage_replace(&mut batch, &row, &new).await?;
-            match self.namespace().commit(batch).await.map_err(RecordError::from) {
-                Ok(_) => {
-                    done.resealed += 1;
-                    return Ok(());
+            if let Some(new) = &new {
+                self.rows().stage_replace(&mut batch, &row, new).await?;
+                match self.namespace().commit(batch).await.map_err(RecordError::from) {
+                    Ok(_) => {
+                        done.resealed += 1;
+                        return Ok(());
+                    }
+                    Err(error) if is_conflict(&error) => {}
+                    Err(error) => return Err(error.into()),
                 }
-                Err(error) if is_conflict(&error) => {}
-                Err(error) => return Err(error.into()),
             }
             let now = self.rows().get(&row.place).await;
             match now.map_err(|error| of_row(error, &row.place))? {
+                // Nobody sealed it anew between its read and that of the keys: it is the row that does not open.
+                Some(now) if new.is_none() && now.version() == row.version() => {
+                    done.unreadable.push(row.place.to_ref());
+                    return Ok(());
+                }
                 Some(now) => row = now,
                 // It was deleted meanwhile, and stays so.
                 None => return Ok(()),
@@ -264,6 +277,12 @@ impl Vault {
         }
         Ok(self.finish_rekey(call, &row).await?)
     }
+}
+
+/// Which row cannot be believed.
+pub(crate) fn place_of_issue(issue: &Issue) -> Option<Place> {
+    let segments: Vec<&str> = issue.id.split('/').collect();
+    Place::from_segments(&segments)
 }
 
 /// The tenants whose ring is so, or cannot be believed.

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use super::{ExportTo, age, blocking, form};
 use crate::attempts::ATTEMPTS;
-use crate::secrets::{Filter, Secrets, Under};
+use crate::secrets::{Filter, Secrets, Under, place_of_issue};
 use crate::vault::VaultEvent;
-use crate::{Call, Change, SecretError};
+use crate::{Call, Change, SecretError, SecretRef};
 
 /// An export that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum ExportError {
     /// The file is there already, or cannot be made.
     #[error("the file cannot be made: {0}")]
     File(#[source] std::io::Error),
-    /// As of the secrets; `Unreadable` names all that do not open.
+    /// As of the secrets; `Unreadable` names all that do not open, or cannot be believed.
     #[error(transparent)]
     Secret(#[from] SecretError),
 }
@@ -96,7 +96,7 @@ impl Secrets {
             Err(SecretError::Key(_)) => None,
             Err(error) => return Err(error.into()),
         };
-        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut entries, mut unreadable) = (Vec::new(), self.not_believed(under).await?);
         for meta in self.list(&Filter::All).await? {
             let place = self.place(&meta.at).await?;
             let Some(row) = self.live_row(&place, under.import()).await? else {
@@ -123,6 +123,22 @@ impl Secrets {
         }
         let count = u64::try_from(entries.len()).expect("entries are few");
         Ok((form::write(self.tenant(), call.now, entries), count))
+    }
+
+    /// What a list leaves out: an export is a backup, and lacks nothing without a word.
+    async fn not_believed(&self, under: &Under) -> Result<Vec<SecretRef>, SecretError> {
+        let mut refs = Vec::new();
+        let issues = self.all_of(&[], under.import()).await?.issues;
+        for place in issues.iter().filter_map(place_of_issue) {
+            let is_in_force = match place.agent() {
+                Some(agent) => self.living(&agent.id).await?.as_ref() == Some(agent),
+                None => true,
+            };
+            if is_in_force {
+                refs.push(place.to_ref());
+            }
+        }
+        Ok(refs)
     }
 
     async fn tell_exported(&self, call: &Call, plaintext: bool, count: u64) -> Result<(), ExportError> {

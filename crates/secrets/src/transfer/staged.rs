@@ -12,7 +12,7 @@ use crate::place::Place;
 use crate::ring::{OpenImport, RingRow};
 use crate::row::{SecretRow, Staged};
 use crate::secrets::{Going, Secrets};
-use crate::{AgentAt, Call, Change, ImportError, KeyError, SecretError, VaultEvent};
+use crate::{AgentAt, Call, Change, ImportError, SecretError, VaultEvent};
 
 /// Rows of one commit, at most.
 const PAGE: usize = 100;
@@ -38,7 +38,9 @@ impl Secrets {
         let ring = self.ring_at_all(call).await?;
         let head = format!("import {existing:?}");
         let id = ring.digest([head.as_bytes(), lines].into_iter());
-        let id = id.map_err(|_| SecretError::Key(Box::new(KeyError::WrongKey)))?;
+        let id = id.map_err(|_| SecretError::KeysUnreadable {
+            tenant: self.tenant().to_owned(),
+        })?;
         for _ in 0..ATTEMPTS {
             let keys = self.keys(VaultEvent::Put).await?;
             let open = keys.import().cloned();
@@ -53,7 +55,9 @@ impl Secrets {
                     match self.stage_all(call, &import, entries, existing).await {
                         Ok(Pass::Done(done)) => {
                             if let Some(applied) = self.apply(call, &import, &done).await? {
-                                self.fold(&applied).await?;
+                                // It is in force since that commit. What cannot be folded in now, the
+                                // sweep folds in.
+                                let _ = self.fold(&applied).await;
                                 return Ok(done);
                             }
                         }

@@ -6,6 +6,7 @@
 mod open;
 mod record;
 mod rekey;
+mod rotate;
 mod slots;
 mod table;
 mod unlock;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 pub(crate) use open::Opened;
 pub(crate) use record::{RETIRING_MIN, Retiring, Slot, VaultRow};
 pub use record::{SLOT_PENDING, SLOTS_MAX};
+pub use rekey::RekeyUnderWay;
 pub use slots::SlotInfo;
 pub use table::{
     Key, Others, SlotDecision, SlotEvent, SlotState, VaultDecision, VaultEvent, VaultState, decide_slot,

@@ -59,6 +59,9 @@ pub(crate) struct Retiring {
     pub(crate) root: u32,
     /// Since when it is going.
     pub(crate) since: Timestamp,
+    /// The slots that went with it: told again by who goes on with a rekey whose answer was lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dropped: Vec<u32>,
     pub(crate) sealed: Sealed,
 }
 
@@ -81,6 +84,13 @@ impl VaultRow {
 
     pub(crate) fn slot(&self, id: u32) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.id == id)
+    }
+
+    /// The slot that takes this one's place, in a rotation that is behind its confirm and not at its end: whose key is in
+    /// the file, only the file knows.
+    pub(crate) fn successor_of(&self, id: u32) -> Option<&Slot> {
+        let mut active = self.slots.iter().filter(|slot| !slot.pending);
+        self.slot(id).and(active.find(|slot| slot.replaces == Some(id)))
     }
 
     /// What the root key in a slot is bound to.

@@ -1,6 +1,7 @@
 //! A new root key: when the old one may be known. The tenants' rings follow it one by one.
 
 use dormouse_filesystem::Versioned;
+use jiff::Timestamp;
 
 use super::unlock::opened_by;
 use super::{Retiring, Vault, VaultEvent, VaultRow};
@@ -8,19 +9,32 @@ use crate::attempts::ATTEMPTS;
 use crate::seal::{self, RootKey};
 use crate::{Call, KeyError, Keyring, VaultChange};
 
+/// A rekey that is not at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RekeyUnderWay {
+    /// When it began: its keys are of then.
+    pub since: Timestamp,
+    /// The slots that it dropped.
+    pub dropped: Vec<u32>,
+}
+
 impl Vault {
     /// Gives the vault a new root key, wrapped for the slot in use; the other slots are dropped and returned. The old
     /// root key stays, under the new one, until no ring is under it any more.
     ///
     /// # Errors
-    /// `Rekeying` while one is under way; `WrongKey` when this key does not open the slot in use; `State`.
+    /// `WrongKey` when this key opens no slot, before anything else; `Rekeying` while one is under way; `Rotating` while the
+    /// slot of this key is being replaced; `State`.
     pub async fn begin_rekey(&self, call: &Call, keyring: &dyn Keyring) -> Result<Vec<u32>, KeyError> {
         for _ in 0..ATTEMPTS {
             let (row, open) = self.unlocked(VaultEvent::Keys).await?;
+            let (_, used) = opened_by(&row, keyring).await?;
             if row.retiring.is_some() {
                 return Err(KeyError::Rekeying);
             }
-            let (_, used) = opened_by(&row, keyring).await?;
+            if row.successor_of(used).is_some() {
+                return Err(KeyError::Rotating);
+            }
             let root = RootKey::make(self.random());
             let mut new = VaultRow {
                 root: row.root + 1,
@@ -41,6 +55,7 @@ impl Vault {
             new.retiring = Some(Retiring {
                 root: row.root,
                 since: call.now,
+                dropped: dropped.clone(),
                 sealed,
             });
             let change = VaultChange::Rekeyed {
@@ -78,7 +93,16 @@ impl Vault {
     /// # Errors
     /// As any read.
     pub async fn is_rekeying(&self) -> Result<bool, KeyError> {
+        Ok(self.rekey_under_way().await?.is_some())
+    }
+
+    /// The rekey that is under way, if one is.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn rekey_under_way(&self) -> Result<Option<RekeyUnderWay>, KeyError> {
         let row = self.rows().get(&VaultRow::the_id()).await?;
-        Ok(row.is_some_and(|row| row.retiring.is_some()))
+        let retiring = row.and_then(|row| VaultRow::clone(&row).retiring);
+        Ok(retiring.map(|Retiring { since, dropped, .. }| RekeyUnderWay { since, dropped }))
     }
 }

@@ -4,12 +4,13 @@
 use dormouse_filesystem::{RecordError, Versioned};
 use jiff::Timestamp;
 
+use super::unlock::opened_by;
 use super::{
     Key, Others, SLOTS_MAX, Slot, SlotDecision, SlotEvent, SlotState, Vault, VaultEvent, VaultRow,
     decide_slot,
 };
 use crate::attempts::{ATTEMPTS, is_conflict};
-use crate::{Call, Ensured, FileKeyring, KeyError, KeySource, Keyring, VaultChange};
+use crate::{Call, KeyError, KeySource, Keyring, VaultChange};
 
 /// What is known of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,34 @@ pub struct SlotInfo {
     pub added_at: Timestamp,
 }
 
+impl SlotInfo {
+    fn of(slot: &Slot, now: Timestamp) -> Self {
+        Self {
+            id: slot.id,
+            source: slot.source,
+            state: slot.state(now),
+            added_at: slot.added_at,
+        }
+    }
+}
+
+/// Who removes a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remover {
+    /// Whoever names it.
+    Anybody,
+    /// The rotation that replaced it, at its end.
+    Rotation,
+}
+
+/// Whether a rotation has this slot for its old or its new one, and is not at its end.
+fn is_rotating(row: &VaultRow, id: u32) -> bool {
+    let replaced = row.slot(id).filter(|slot| !slot.pending);
+    let replaced = replaced.and_then(|slot| slot.replaces);
+    let is_new = replaced.is_some_and(|old| row.slot(old).is_some());
+    is_new || row.successor_of(id).is_some()
+}
+
 impl Vault {
     /// The slots, in any state of the vault.
     ///
@@ -31,17 +60,48 @@ impl Vault {
     /// As any read.
     pub async fn slots(&self, now: Timestamp) -> Result<Vec<SlotInfo>, KeyError> {
         let row = self.rows().get(&VaultRow::the_id()).await?;
-        let info = |slot: &Slot| SlotInfo {
-            id: slot.id,
-            source: slot.source,
-            state: slot.state(now),
-            added_at: slot.added_at,
-        };
+        let info = |slot: &Slot| SlotInfo::of(slot, now);
         let slots = row.iter().flat_map(|row| row.slots.iter().map(info));
         Ok(slots.filter(|slot| slot.state != SlotState::Removed).collect())
     }
 
-    /// Adds a slot for this key, which opens nothing until it is confirmed. Returns its number.
+    /// The slot of this key, in any state of the vault. It is looked for and not counted as an attempt to unlock.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Malformed` of the source; as any read.
+    pub async fn slot_for(
+        &self,
+        keyring: &dyn Keyring,
+        now: Timestamp,
+    ) -> Result<Option<SlotInfo>, KeyError> {
+        let Some(row) = self.rows().get(&VaultRow::the_id()).await? else {
+            return Ok(None);
+        };
+        let id = self.slot_of(&row, keyring, now).await?;
+        Ok(id.and_then(|id| row.slot(id)).map(|slot| SlotInfo::of(slot, now)))
+    }
+
+    /// Whether a source that needs nobody's hand opens the vault: if not, it is sealed in every process that starts.
+    /// None where there is no vault.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn opens_by_itself(&self) -> Result<Option<bool>, KeyError> {
+        let Some(row) = self.rows().get(&VaultRow::the_id()).await? else {
+            return Ok(None);
+        };
+        for source in &self.0.options.sources {
+            match opened_by(&row, &**source).await {
+                Ok(_) => return Ok(Some(true)),
+                Err(KeyError::WrongKey | KeyError::Unavailable { .. } | KeyError::Malformed { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(false))
+    }
+
+    /// Adds a slot for this key, which opens nothing until it is confirmed. Returns its number: of a key that has a slot,
+    /// that of this one.
     ///
     /// # Errors
     /// `State` when the vault is not unlocked, `SlotsFull`; as of the source.
@@ -49,7 +109,7 @@ impl Vault {
         self.add_slot_for(call, keyring, None).await
     }
 
-    async fn add_slot_for(
+    pub(super) async fn add_slot_for(
         &self,
         call: &Call,
         keyring: &dyn Keyring,
@@ -57,6 +117,10 @@ impl Vault {
     ) -> Result<u32, KeyError> {
         for _ in 0..ATTEMPTS {
             let (row, open) = self.unlocked(VaultEvent::Keys).await?;
+            // A key with two slots would open the vault after one of them is removed.
+            if let Some(id) = self.slot_of(&row, keyring, call.now).await? {
+                return Ok(id);
+            }
             let mut new = VaultRow::clone(&row);
             new.slots
                 .retain(|slot| slot.state(call.now) != SlotState::Removed);
@@ -123,10 +187,18 @@ impl Vault {
     /// Removes a slot.
     ///
     /// # Errors
-    /// `UnknownSlot`, `LastSlot`, `State`.
+    /// `UnknownSlot`, `LastSlot`, `State`; `Rotating` while it is being replaced, or replaces another: the file may have
+    /// the key of either.
     pub async fn remove_slot(&self, call: &Call, id: u32) -> Result<(), KeyError> {
+        self.remove(call, id, Remover::Anybody).await
+    }
+
+    pub(super) async fn remove(&self, call: &Call, id: u32, by: Remover) -> Result<(), KeyError> {
         for _ in 0..ATTEMPTS {
             let (row, _) = self.unlocked(VaultEvent::Keys).await?;
+            if by == Remover::Anybody && is_rotating(&row, id) {
+                return Err(KeyError::Rotating);
+            }
             let state = row
                 .slot(id)
                 .map_or(SlotState::Removed, |slot| slot.state(call.now));
@@ -153,35 +225,8 @@ impl Vault {
         Err(KeyError::Conflict)
     }
 
-    /// Gives the vault a new key of a file in the place of the one in use: the new one is durable beside the old one,
-    /// its slot pending, then confirmed; the new file takes the old one's place; the slot of the old key is removed.
-    /// Killed at any point, the file in place opens the vault, and the same call goes on.
-    ///
-    /// # Errors
-    /// As [`add_slot`](Self::add_slot), [`confirm_slot`](Self::confirm_slot) and [`remove_slot`](Self::remove_slot).
-    pub async fn rotate_file(&self, call: &Call, file: &FileKeyring) -> Result<u32, KeyError> {
-        let (row, _) = self.unlocked(VaultEvent::Keys).await?;
-        let (_, old) = super::unlock::opened_by(&row, file).await?;
-        let replaced = row.slot(old).and_then(|slot| slot.replaces);
-        if let Some(replaced) = replaced.filter(|replaced| row.slot(*replaced).is_some()) {
-            // The rotation before this one was cut behind the change of files: its end is all that is left.
-            self.remove_slot(call, replaced).await?;
-            return Ok(old);
-        }
-        let new = file.successor();
-        let id = match (new.ensure().await?, self.slot_of(&row, &new, call.now).await?) {
-            (Ensured::Found, Some(id)) => id,
-            (Ensured::Made | Ensured::Found, _) => self.add_slot_for(call, &new, Some(old)).await?,
-        };
-        self.confirm_slot(call, id, &new).await?;
-        new.take_place_of(file).await?;
-        self.use_slot(id);
-        self.remove_slot(call, old).await?;
-        Ok(id)
-    }
-
     /// The slot that this key opens, pending or not.
-    async fn slot_of(
+    pub(super) async fn slot_of(
         &self,
         row: &VaultRow,
         keyring: &dyn Keyring,
@@ -202,21 +247,6 @@ impl Vault {
             }
         }
         Ok(None)
-    }
-
-    /// The slot in use from here on.
-    fn use_slot(&self, id: u32) {
-        let mut memory = self.memory();
-        if let Some(open) = memory.open.take() {
-            let root = crate::seal::RootKey::from_bytes(open.root.expose());
-            let (vault, root_id) = (open.vault.clone(), open.root_id);
-            memory.open = Some(std::sync::Arc::new(super::Opened {
-                vault,
-                root_id,
-                root,
-                slot: id,
-            }));
-        }
     }
 
     /// Writes the vault over what was read; `false` when others were first.

@@ -66,3 +66,26 @@ fn an_ignored_event_allocates_nothing() {
         }
     }
 }
+
+#[test]
+fn work_that_goes_on_within_a_turn_allocates_nothing() {
+    let mut bench = Bench::at(Row::Thinking, Bound::Run);
+    let first = event(&bench, 1, Event::Thinking);
+    // From here on its source is known.
+    let _same = bench.session.observe(&first, bench.now);
+    let steps = [
+        Event::Working {
+            call: None,
+            step: Step::Started,
+        },
+        Event::Thinking,
+        Event::Compaction(Step::Started),
+        Event::Compaction(Step::Finished),
+    ];
+    for (seq, step) in (2..).zip(steps) {
+        let observed = event(&bench, seq, step);
+        let (allocated, answer) = allocations(&mut bench, &observed);
+        let moves = answer.applied().map(|applied| applied.edges.len());
+        assert_eq!((allocated, moves), (0, Some(1)), "{observed:?}");
+    }
+}

@@ -144,6 +144,12 @@ pub struct VaultView {
     /// Whether the key in memory is kept out of swap; none where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_locked_in_memory: Option<bool>,
+    /// Whether the next process that starts finds a key that opens it; none where there is no vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_by_itself: Option<bool>,
+    /// Whether the key file of the settings is there and opens it; none where there is no vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file_opens: Option<bool>,
     /// The keys that open it.
     pub slots: Vec<SlotView>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dormouse_engine::event::{Change, EventAt};
 use dormouse_engine::supervisor::OnGate;
-use dormouse_engine::{GateId, RunId, Subject};
+use dormouse_engine::{GateId, RunId, SessionId, Subject};
 use dormouse_state::GateKind;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -53,6 +53,7 @@ pub(super) fn of_worker(mode: GateMode) -> OnGate {
 /// Watches the gates of one run.
 pub(super) struct Watch {
     run: RunId,
+    session: Option<SessionId>,
     mode: GateMode,
     ui: Ui,
     clients: watch::Receiver<Option<Client>>,
@@ -69,6 +70,7 @@ impl Watch {
     ) -> Self {
         Self {
             run: run.id,
+            session: run.session,
             mode,
             ui,
             clients,
@@ -96,18 +98,20 @@ impl Watch {
     async fn follow(&mut self, client: &Client) {
         let call = Call::get("/v1/events")
             .query("follow", Some(true))
-            .query("type", Some("gate.opened"));
+            .query("type", Some("gate.*"));
         let Ok(answer) = client.send(&call).await else {
             return;
         };
         let mut lines = Lines::new(answer.body);
         for gate in pending(client).await {
-            if gate.run == Some(self.run) {
+            // What an attempt before this one asked in the session is asked still.
+            let is_of_session = gate.session.is_some() && gate.session == self.session;
+            if gate.run == Some(self.run) || is_of_session {
                 self.meet(client, gate).await;
             }
         }
         while let Ok(Some(line)) = lines.next().await {
-            let Some(id) = opened(&line, self.run) else {
+            let Some(id) = asked(&line, self.run) else {
                 continue;
             };
             if let Some(gate) = fetch(client, id).await {
@@ -157,6 +161,9 @@ impl Watch {
 
     /// Asks the person here, until the gate is decided here or elsewhere.
     async fn ask(&mut self, client: &Client, gate: GateView) {
+        // Whoever owns the store may change while somebody thinks.
+        let clients = self.clients.clone();
+        let client = || clients.borrow().clone().unwrap_or_else(|| client.clone());
         let person = self.person.get_or_insert_with(Person::begin);
         let mut prompted = false;
         // Once for a gate: what is typed while it is shown is meant for it.
@@ -170,7 +177,7 @@ impl Watch {
             let line = tokio::select! {
                 line = person.line(asked_at) => line,
                 () = tokio::time::sleep(LOOK) => {
-                    let Some(now) = fetch(client, gate.id).await else { continue };
+                    let Some(now) = fetch(&client(), gate.id).await else { continue };
                     let Some(decision) = &now.decision else { continue };
                     let line = format!("\n{} by {} elsewhere", now.status, decision.by);
                     return self.ui.stderr_line(&line);
@@ -184,7 +191,7 @@ impl Watch {
             let Some(decision) = meant(&gate, line.trim(), &self.ui) else {
                 continue;
             };
-            match decide(client, &gate, &decision).await {
+            match decide(&client(), &gate, &decision).await {
                 Ok(()) => return,
                 Err(problem) if problem.is(Code::Invalid) => self.ui.problem(&problem),
                 Err(problem) => return self.ui.problem(&problem),
@@ -288,14 +295,15 @@ async fn pending(client: &Client) -> Vec<GateView> {
     serde_json::from_slice(&bytes).map_or_else(|_| Vec::new(), |list: List<GateView>| list.items)
 }
 
-/// The gate that this event opened, if this run asked.
-fn opened(line: &Bytes, own: RunId) -> Option<GateId> {
+/// The gate that this run asked by this event, or took over from an attempt before it.
+fn asked(line: &Bytes, own: RunId) -> Option<GateId> {
     let event: EventAt = serde_json::from_slice(line).ok()?;
-    let Some(Change::GateOpened { run: Some(run), .. }) = event.event.change() else {
+    let (Some(Change::GateOpened { run, .. }) | Some(Change::GateAdopted { run })) = event.event.change()
+    else {
         return None;
     };
     match event.event.subject.parse().ok()? {
-        Subject::Gate(gate) if run == own => Some(gate),
+        Subject::Gate(gate) if run == Some(own) => Some(gate),
         _ => None,
     }
 }

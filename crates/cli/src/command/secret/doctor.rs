@@ -14,10 +14,9 @@ use crate::exit::Exit;
 use crate::problem::Result;
 
 pub(super) async fn doctor(session: &mut Session<'_>, context: &Context) -> Result<Exit> {
-    let mut checks = vec![key_file(context)];
     let status = session.ask(&Call::get("/v1/secrets/status")).await?;
     let vault: VaultView = listing::read(&status)?;
-    checks.push(of_vault(&vault));
+    let mut checks = vec![key_file(context, Some(&vault)), of_vault(&vault)];
     if vault.is_locked_in_memory == Some(false) {
         checks.push(Check::warn(
             "memory",
@@ -35,7 +34,8 @@ pub(super) async fn doctor(session: &mut Session<'_>, context: &Context) -> Resu
 
 fn of_vault(vault: &VaultView) -> Check {
     let count = vault.shared + vault.of_agents;
-    let found = format!("{}, {count} secrets", vault.vault);
+    let secrets = if count == 1 { "secret" } else { "secrets" };
+    let found = format!("{}, {count} {secrets}", vault.vault);
     match vault.vault.as_str() {
         "absent" => Check::ok(
             "vault",
@@ -43,15 +43,15 @@ fn of_vault(vault: &VaultView) -> Check {
         ),
         "unlocked" if vault.is_rekeying => Check::warn(
             "vault",
-            format!("{found}, new keys are under way"),
-            "dormouse secret rekey goes on",
+            format!("{found}, a rekey is not ended"),
+            "dormouse run ends it within an hour, dormouse secret rekey at once where it is a minute old",
         ),
         "unlocked" => Check::ok("vault", found),
         "locked" => Check::warn("vault", found, "dormouse secret unlock"),
         _ => Check::fail(
             "vault",
             format!("{found}: no key that was found opens it"),
-            "put its key file where dormouse config path says, or dormouse secret unlock --key-file FILE",
+            "put its key file where dormouse config path says, or dormouse secret unlock with --passphrase or --key-file FILE",
         ),
     }
 }

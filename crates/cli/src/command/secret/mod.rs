@@ -6,7 +6,7 @@ mod given;
 mod slots;
 mod vault;
 
-use dormouse_secrets::Secret as Value;
+use dormouse_secrets::{Reservation, Secret as Value, SecretError, reserved};
 use serde::Serialize;
 
 pub(crate) use self::given::Given;
@@ -24,6 +24,9 @@ use crate::problem::{Code, Problem, Result};
 
 /// What a command needs that is in no argument, read before the store is looked for.
 pub(crate) fn given(command: &Secret, ui: &Ui) -> Result<Given> {
+    if let Secret::Set(set) = command {
+        refuse_reserved(&set.which)?;
+    }
     let (what, newline) = match command {
         Secret::Set(set) if set.keep_newline => ("value", Newline::Keep),
         Secret::Set(_) => ("value", Newline::Drop),
@@ -49,6 +52,17 @@ pub(crate) fn given(command: &Secret, ui: &Ui) -> Result<Given> {
         | Secret::Doctor => return Ok(Given::Nothing),
     };
     given::read(what, newline, ui)
+}
+
+/// A name that no secret may have is told before anybody types a value for it.
+fn refuse_reserved(which: &Which) -> Result<()> {
+    let at = which.at();
+    let refused = match reserved(at.name.as_str()) {
+        None => return Ok(()),
+        Some(Reservation::Set) => SecretError::Reserved { name: at.name },
+        Some(Reservation::LoadsCode) => SecretError::CodeLoading { name: at.name },
+    };
+    Err(Problem::from(refused).into())
 }
 
 pub(super) async fn secret(

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::listing;
+use super::vault::warn_if_it_starts_sealed;
 use crate::api::SlotView;
 use crate::client::{Call, Session};
 use crate::command::gate::{has_person, typed};
@@ -45,6 +46,7 @@ pub(super) async fn remove(session: &mut Session<'_>, ui: &Ui, id: u32, is_meant
     }
     session.ask(&Call::delete(format!("{PATH}/{id}"))).await?;
     ui.note(&format!("the key of slot {id} opens the vault no more"));
+    warn_if_it_starts_sealed(session, ui).await;
     Ok(Exit::Done)
 }
 

@@ -7,7 +7,7 @@ use dormouse_secrets::Secret as Value;
 use serde_json::json;
 
 use super::listing;
-use crate::api::{RekeyView, SlotView, VaultView};
+use crate::api::{FailedView, RekeyView, SlotView, VaultView};
 use crate::client::{Call, Session};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -72,24 +72,59 @@ pub(super) async fn rotate(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {
 pub(super) async fn rekey(session: &mut Session<'_>, ui: &Ui, key: &serde_json::Value) -> Result<Exit> {
     let body = session.ask(&Call::post("/v1/secrets/rekey", key)).await?;
     let rekeyed: RekeyView = listing::read(&body)?;
+    let dropped: Vec<String> = rekeyed.dropped.iter().map(u32::to_string).collect();
     match ui.format {
         Format::Text => {
             let mut pairs = vec![("resealed", rekeyed.resealed.to_string())];
-            let dropped: Vec<String> = rekeyed.dropped.iter().map(u32::to_string).collect();
             if !dropped.is_empty() {
                 pairs.push(("dropped slots", dropped.join(", ")));
             }
             pairs.extend(rekeyed.unreadable.iter().map(|at| ("unreadable", at.to_string())));
+            let failed = |failed: &FailedView| {
+                let line = format!("tenant {}: {}", failed.tenant, failed.why);
+                ("no new keys", line)
+            };
+            pairs.extend(rekeyed.failed.iter().map(failed));
             ui.record(&pairs)?;
         }
         Format::Json | Format::Jsonl => ui.line(&body)?,
     }
-    // Those that do not open are still under the key before.
-    Ok(if rekeyed.unreadable.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    session.deliver(ui, None).await?;
+    if let Some(which) = match dropped.as_slice() {
+        [] => None,
+        [one] => Some(format!("the key of slot {one} opens")),
+        more => Some(format!("the keys of slots {} open", more.join(", "))),
+    } {
+        ui.warning(&format!(
+            "{which} the vault no more; dormouse secret slots add lets a key open it again"
+        ));
+    }
+    if let Some(since) = rekeyed.went_on {
+        ui.warning(&format!(
+            "the keys are of the rekey that began at {}, which went on: no newer ones were made. If those may be known, give \
+             it again a minute after that time, when nothing is left of it",
+            ui.instant(since)
+        ));
+    }
+    warn_if_it_starts_sealed(session, ui).await;
+    // Those that do not open are still under the key before, and so is a tenant without new keys.
+    let is_whole = rekeyed.unreadable.is_empty() && rekeyed.failed.is_empty() && rekeyed.went_on.is_none();
+    Ok(if is_whole { Exit::Done } else { Exit::Failed })
+}
+
+/// Says so when keys were changed and none is left that opens the vault at a start. What was done is done: a look that
+/// fails says nothing.
+pub(super) async fn warn_if_it_starts_sealed(session: &mut Session<'_>, ui: &Ui) {
+    let Ok(body) = session.ask(&Call::get("/v1/secrets/status")).await else {
+        return;
+    };
+    let opens = listing::read(&body).map(|vault: VaultView| vault.opens_by_itself);
+    if matches!(opens, Ok(Some(false))) {
+        ui.warning(
+            "no key that is in place opens the vault: it is sealed in each process that starts from now on. Move the key file \
+             away, if it is there, then dormouse secret unlock --passphrase --restore-key-file",
+        );
+    }
 }
 
 fn print(ui: &Ui, body: &Bytes) -> Result<Exit> {
@@ -103,7 +138,11 @@ fn print(ui: &Ui, body: &Bytes) -> Result<Exit> {
             pairs.push(("unscrubbed", vault.unscrubbed.to_string()));
         }
         if vault.is_rekeying {
-            pairs.push(("rekey", "under way: go on with dormouse secret rekey".to_owned()));
+            pairs.push((
+                "rekey",
+                "not ended: it goes on by itself under dormouse run, or with dormouse secret rekey"
+                    .to_owned(),
+            ));
         }
         let slot = |slot: &SlotView| {
             let line = format!("{} ({}, {})", slot.id, slot.source, slot.state);

@@ -6,9 +6,7 @@ use dormouse_engine::event::Event;
 use dormouse_engine::outcome::{BlockReason, CancelledBy, ClockKind, Outcome};
 use dormouse_engine::run::Claimed;
 use dormouse_engine::task::NewTask;
-use dormouse_engine::{Random, Tenant, TenantId};
-use dormouse_filesystem::wrapper::{Fault, FaultKind, Operation};
-use dormouse_filesystem::{Batch, Deadline, Expected, Key, Lane, Memory, RecordStore};
+use dormouse_engine::{Random, Tenant};
 use dormouse_secrets::{
     Cause, Expect, Filter, Holder, LeaseOptions, LeaseStatus, Purpose, PutMeta, Secret, SecretCategory,
     SecretName, SecretRef, VaultState,
@@ -25,7 +23,7 @@ fn at(of: &str) -> SecretRef {
 }
 
 /// A vault, and one secret of alice.
-async fn with_secret(house: &House) {
+pub(super) async fn with_secret(house: &House) {
     house.agent("alice").await;
     let call = house.tenant.credentials.call(&operator());
     let random = Arc::new(Random::seeded(3));
@@ -33,11 +31,11 @@ async fn with_secret(house: &House) {
     put(house, "agent:alice:GH_TOKEN", VALUE).await;
 }
 
-async fn put(house: &House, of: &str, value: &str) {
+pub(super) async fn put(house: &House, of: &str, value: &str) {
     put_in(&house.tenant, of, value).await;
 }
 
-async fn put_in(tenant: &Tenant, of: &str, value: &str) {
+pub(super) async fn put_in(tenant: &Tenant, of: &str, value: &str) {
     let call = tenant.credentials.call(&operator());
     let value = Secret::new(value.as_bytes().to_vec());
     let secrets = tenant.credentials.secrets();
@@ -258,98 +256,4 @@ async fn while_nobody_unlocked_a_task_is_not_to_be_claimed(house: House) {
         None,
         "its start says what is missing"
     );
-}
-
-type Store = Arc<Fault<Arc<dyn RecordStore>>>;
-
-/// A house over a store that a test can damage, with a vault.
-async fn over_a_store() -> (House, Store) {
-    let memory: Arc<dyn RecordStore> = Arc::new(Memory::new(jiff::Timestamp::UNIX_EPOCH));
-    let store: Store = Arc::new(Fault::scripted(memory));
-    let house = House::over_exclusive(store.clone()).await;
-    with_secret(&house).await;
-    (house, store)
-}
-
-async fn row(house: &House, key: &str) -> serde_json::Value {
-    let entries = house.entries().await;
-    let entry = entries.iter().find(|entry| entry.key.to_string() == key);
-    serde_json::from_slice(&entry.unwrap().value).unwrap()
-}
-
-/// Writes a row as nobody should.
-async fn edit(house: &House, store: &Store, key: &str, change: impl Fn(&str) -> String) {
-    let entries = house.entries().await;
-    let entry = entries.iter().find(|entry| entry.key.to_string() == key).unwrap();
-    let text = std::str::from_utf8(&entry.value).unwrap();
-    let changed = change(text);
-    assert_ne!(text, changed, "the edit found nothing to change");
-    let mut batch = Batch::new(Lane::System);
-    let expected = Expected::At(entry.version);
-    batch.put(
-        Key::parse(key).unwrap(),
-        expected,
-        entry.kind.clone(),
-        changed.into_bytes(),
-    );
-    let soon = Deadline::after(std::time::Duration::from_secs(10));
-    store.commit(batch, soon).await.unwrap();
-}
-
-const RING: &str = "t/default/r/secret_keys/ring";
-
-#[tokio::test]
-async fn a_rekey_that_was_cut_between_a_ring_and_its_rows_goes_on() {
-    let (house, store) = over_a_store().await;
-    let key = key(Arc::new(Random::seeded(4)));
-    // The vault and the ring are renewed; then the store takes nothing more.
-    for _ in 0..2 {
-        store.next(Operation::Commit, FaultKind::Delay(std::time::Duration::ZERO));
-    }
-    store.next(Operation::Commit, FaultKind::Refuse);
-    house.engine.rekey(&operator(), &key).await.unwrap_err();
-    let keys = async || row(&house, RING).await["value"]["keys"].as_array().unwrap().len();
-    assert_eq!(keys().await, 2, "it was cut there");
-    house.clock.advance(61);
-    house.engine.keep_vault().await.unwrap();
-    assert_eq!(keys().await, 1, "no row names the old key, and it is gone");
-    assert!(!house.engine.vault().is_rekeying().await.unwrap());
-}
-
-#[tokio::test]
-async fn what_cannot_be_read_holds_up_nothing_else_that_is_over() {
-    let (house, store) = over_a_store().await;
-    let other = house
-        .engine
-        .tenant(&"other".parse::<TenantId>().unwrap())
-        .await
-        .unwrap();
-    for value in ["the first value", "the second value"] {
-        put(&house, "shared:AAA", value).await;
-        put(&house, "shared:BBB", value).await;
-        put_in(&other, "shared:CCC", value).await;
-    }
-    let bad = "t/default/r/secret/shared/aaa";
-    edit(&house, &store, bad, |text| {
-        text.replace("\"schema\":1", "\"schema\":2")
-    })
-    .await;
-    edit(&house, &store, RING, |text| {
-        text.replace("\"fingerprint\":\"A", "\"fingerprint\":\"B")
-    })
-    .await;
-    let key = key(Arc::new(Random::seeded(4)));
-    house.engine.rekey(&operator(), &key).await.unwrap_err();
-    let ring = row(&house, "t/other/r/secret_keys/ring").await;
-    assert_eq!(ring["value"]["root"], 2, "another tenant has new keys");
-    house.clock.advance(8 * 24 * 3600);
-    house.engine.keep_vault().await.unwrap_err();
-    assert!(
-        house.engine.vault().is_rekeying().await.unwrap(),
-        "one is still under the old root key"
-    );
-    for over in ["t/default/r/secret/shared/bbb", "t/other/r/secret/shared/ccc"] {
-        let row = row(&house, over).await;
-        assert!(row["value"].get("retired").is_none(), "{row}");
-    }
 }

@@ -29,6 +29,7 @@ mod parking;
 mod place;
 mod records;
 mod recovery;
+mod rekeys;
 mod runs;
 mod scope;
 mod sessions;

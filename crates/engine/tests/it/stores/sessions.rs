@@ -381,3 +381,38 @@ async fn a_session_that_says_no_mode_has_that_of_the_settings() {
         assert_eq!(sessions.require(made.session).await.unwrap().state.mode, mode);
     }
 }
+
+#[tokio::test]
+async fn settings_say_how_many_sessions_an_agent_has_and_how_many_moves_a_session_keeps() {
+    let house = House::in_memory().await;
+    let alice = house.agent("alice").await;
+    let options = EngineOptions {
+        sessions: SessionOptions {
+            open_max: 2,
+            history_max: 3,
+            ..SessionOptions::default()
+        },
+        ..EngineOptions::default()
+    };
+    let engine = house.neighbour_set(options).await;
+    let sessions = engine.tenant(&tenant_id()).await.unwrap().sessions;
+    let new = NewSession::new(alice.clone());
+    let first = sessions.create(&operator(), &new).await.unwrap().session;
+    sessions.create(&operator(), &new).await.unwrap();
+    let refused = sessions.create(&operator(), &new).await.unwrap_err();
+    assert!(
+        matches!(&refused, CommandError::TooManySessions { agent } if *agent == alice),
+        "{refused:?}"
+    );
+    for seq in 1..=5 {
+        let event = if seq % 2 == 1 { Event::Thinking } else { working() };
+        sessions
+            .observe(first, &seen(&house, None, seq, event))
+            .await
+            .unwrap();
+    }
+    engine.close().await;
+    let history = sessions.history(first).await.unwrap();
+    let sequences: Vec<u64> = history.iter().map(|edge| edge.sequence).collect();
+    assert_eq!(sequences, [3, 4, 5]);
+}

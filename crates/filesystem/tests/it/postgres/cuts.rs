@@ -346,6 +346,30 @@ fn a_truncation_without_an_answer_is_unknown_and_ends() {
     });
 }
 
+#[test]
+fn a_truncation_that_was_never_sent_is_not_done_and_ends_as_soon() {
+    if !is_here() {
+        return;
+    }
+    run(async {
+        let both = Both::open().await;
+        let log = Stream::new(key("log/warm0-0"));
+        both.proxy.hold();
+        let truncated =
+            tokio::time::timeout(Duration::from_secs(30), both.cut.truncate(&log, Position::new(2)));
+        let truncated = truncated.await.expect("it is not tried over and over");
+        assert!(
+            matches!(truncated, Err(LogError::Commit(CommitError::Unavailable { .. }))),
+            "{truncated:?}"
+        );
+        both.proxy.heal();
+        assert_eq!(
+            both.cut.truncate(&log, Position::new(2)).await.unwrap(),
+            Position::new(2)
+        );
+    });
+}
+
 /// While the server is gone a commit is not done or unknown within its deadline; when it is back, all goes on.
 #[test]
 fn a_server_that_is_gone_and_comes_back_needs_no_restart_of_the_store() {

@@ -3,16 +3,14 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use dormouse_filesystem::{
-    Deadline, Key, Postgres, PostgresOptions, RecordKind, RecordStore, RecordStoreExt,
-};
+use dormouse_filesystem::{Deadline, Key, Postgres, RecordKind, RecordStore, RecordStoreExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::place::{NOW, Place, is_here, run, url};
+use super::place::{NOW, Place, is_here, run};
 use super::proxy::{by_port, server};
 
 /// A message as it is on the way: a letter, how long the rest is, the rest.
@@ -82,20 +80,40 @@ struct Server {
 }
 
 impl Server {
-    async fn connect(startup: &[u8]) -> Self {
-        let (from, to) = TcpStream::connect(server()).await.unwrap().into_split();
+    /// Connects, while the client and the server settle who the client is; none when they do not.
+    async fn connect(
+        startup: &[u8],
+        asked: &mut mpsc::Receiver<Message>,
+        client: &mut OwnedWriteHalf,
+    ) -> Option<Self> {
+        let (from, to) = TcpStream::connect(server()).await.ok()?.into_split();
         let mut server = Self {
             to,
             messages: messages(from),
             greeting: Vec::new(),
         };
-        server.to.write_all(startup).await.unwrap();
+        server.to.write_all(startup).await.ok()?;
         while !server.greeting.ends_with(b"Z\0\0\0\x05I") {
-            let message = server.messages.recv().await.expect("it lets the tests in");
-            server.greeting.extend(message);
+            let message = server.messages.recv().await?;
+            client.write_all(&message).await.ok()?;
+            match authentication(&message) {
+                None | Some(LET_IN) => server.greeting.extend(message),
+                // It says something, and asks nothing.
+                Some(SETTLED) => {}
+                Some(_) => server.to.write_all(&asked.recv().await?).await.ok()?,
+            }
         }
-        server
+        Some(server)
     }
+}
+
+const LET_IN: u32 = 0;
+const SETTLED: u32 = 12;
+
+/// What a message about who the client is says.
+fn authentication(message: &Message) -> Option<u32> {
+    let code = message.get(5..9)?.try_into().ok()?;
+    (message[0] == b'R').then(|| u32::from_be_bytes(code))
 }
 
 /// Whole ones only: what is cut off in one never was.
@@ -127,13 +145,17 @@ async fn serve(mut client: TcpStream, shared: &Mutex<Shared>) -> Option<Server> 
     let mut startup = len.to_be_bytes().to_vec();
     startup.resize(len as usize, 0);
     client.read_exact(&mut startup[4..]).await.ok()?;
-    let mut server = match taken(shared) {
-        Some(server) => server,
-        None => Server::connect(&startup).await,
-    };
     let (from, mut to) = client.into_split();
     let mut asked = messages(from);
-    let (mut unanswered, mut is_there) = (0_usize, to.write_all(&server.greeting).await.is_ok());
+    let taken = taken(shared);
+    let (mut server, mut is_there) = match taken {
+        Some(server) => {
+            let is_greeted = to.write_all(&server.greeting).await.is_ok();
+            (server, is_greeted)
+        }
+        None => (Server::connect(&startup, &mut asked, &mut to).await?, true),
+    };
+    let mut unanswered = 0_usize;
     // Ends when the client is gone and all of its is answered.
     while is_there || unanswered > 0 {
         tokio::select! {
@@ -169,10 +191,7 @@ fn a_connection_that_another_session_left_is_one_to_write_on() {
     }
     run(async {
         let (place, pooler) = (Place::default(), Pooler::start().await);
-        let options = PostgresOptions {
-            listen_url: Some(url()),
-            ..place.options(NOW)
-        };
+        let options = place.options(NOW);
         for name in ["a", "b"] {
             let store = Postgres::open(&by_port(pooler.port), options.clone())
                 .await
