@@ -41,6 +41,11 @@ pub(crate) fn of_tenant<Id>(row: Owned<Id>) -> Option<(TenantId, Id)> {
     Some((row.owner.first()?.as_str().parse().ok()?, row.id))
 }
 
+/// Behind every instant of an index: where what has none stands.
+pub(crate) fn never() -> IndexValue {
+    IndexValue::number(u64::MAX)
+}
+
 /// The first instant after this one; none after the last.
 pub(crate) fn just_after(at: Timestamp) -> Option<Timestamp> {
     at.checked_add(SignedDuration::from_nanos(1)).ok()

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
 use crate::core::Core;
+use crate::due::is_of_store;
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended};
 use crate::limits::{JANITOR_SOON, PAGE_MAX};
@@ -198,6 +199,7 @@ impl Round {
     async fn erase_many(&mut self, core: &Core) -> Result<Cleared, CommandError> {
         let now = core.environment.clock.now();
         let from = self.ended_until.or_else(|| now.checked_sub(BACK).ok());
+        let before = (self.ended.clone(), self.ended_until);
         let mut scan = self.ended.take().unwrap_or_else(|| Scan::new(from, now));
         let sessions = scan.sessions(core).await?;
         if scan.has_ended() {
@@ -205,10 +207,21 @@ impl Round {
         } else {
             self.ended = Some(scan);
         }
-        let mut erased = 0;
-        // Where one cannot be looked through, the others are looked at again with their next gates.
+        let (mut erased, mut trouble) = (0, None);
         for session in sessions {
-            erased += erase_beyond(core, session).await?;
+            match erase_beyond(core, session).await {
+                Ok(more) => erased += more,
+                Err(error) if is_of_store(&error) => drop(trouble.get_or_insert(error)),
+                // It will not be better at the next look, and the pages behind this one have their turn.
+                Err(error) => {
+                    tracing::warn!(%session, %error, "a session was not looked through for old gates");
+                }
+            }
+        }
+        if let Some(error) = trouble {
+            // The page is read again: what was erased is so, and the others may go no other way.
+            (self.ended, self.ended_until) = before;
+            return Err(error);
         }
         Ok(Cleared {
             erased,

@@ -81,6 +81,10 @@ pub const SESSION_LIVES_MAX: usize = 100;
 pub const DUE_POLL: Duration = Duration::from_secs(5);
 /// How long a deadline is slept towards before the clock is looked at again: timers stand while a machine sleeps.
 pub const DUE_LOOK: Duration = Duration::from_secs(60);
+/// Most rows that cannot be served and are left alone meanwhile; more are tried at each look.
+pub const DUE_LEFT_MAX: usize = 10_000;
+/// For how long a look at what is due goes on while the store answers nothing, beside the tries of one row.
+pub const DUE_UNANSWERED_MAX: Duration = Duration::from_secs(5);
 /// How soon what is due and could not be served is looked at again.
 pub const DUE_RETRY: Duration = Duration::from_secs(1);
 

@@ -111,6 +111,15 @@ impl Capability {
         }
     }
 
+    /// Whether its time goes on: it is not closed, does not stand, and its effect cannot be happening.
+    pub(crate) fn can_expire(&self) -> bool {
+        let is_open = match self.state {
+            CapabilityState::Active | CapabilityState::Claimed { .. } => true,
+            CapabilityState::Dispatching { .. } | CapabilityState::Closed { .. } => false,
+        };
+        is_open && self.stands_since.is_none()
+    }
+
     /// Whether its time is up.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
@@ -181,9 +190,7 @@ impl Record for Capability {
         }
         let origin = IndexValue::name(&self.origin.id());
         entries.push(IndexEntry::new(CapabilityIndex::Origin, [origin]));
-        // While its effect may be happening it does not expire.
-        let can_expire = !matches!(self.state, CapabilityState::Dispatching { .. });
-        if can_expire && self.stands_since.is_none() {
+        if self.can_expire() {
             let due = IndexValue::instant(self.expires_at);
             entries.push(IndexEntry::new(CapabilityIndex::Due, [due]));
         }

@@ -102,5 +102,8 @@ pub(super) async fn stage(
     if let CapabilityState::Closed { end } = next.state {
         draft.tell(&next.about(), &Change::CapabilityClosed { end })?;
     }
+    if next.can_expire() {
+        draft.note_due(next.expires_at);
+    }
     Ok(next)
 }

@@ -4,10 +4,10 @@ use dormouse_filesystem::{IndexValue, Query, Record, Records, SystemIndex, Tenan
 use dormouse_state::Lifecycle;
 use jiff::Timestamp;
 
-use super::serve::is_of_store;
+use super::pass::is_of_store;
 use crate::capability::{Capability, CapabilityIndex};
 use crate::engine::Engine;
-use crate::found::{just_after, of_tenant};
+use crate::found::{just_after, never, of_tenant};
 use crate::gate::{Gate, GateIndex};
 use crate::session::{SessionIndex, SessionRow};
 use crate::{CommandError, TenantId};
@@ -30,7 +30,7 @@ impl Engine {
         Ok([session, gate, capability].into_iter().flatten().min())
     }
 
-    /// When the first row of an index is due, after this instant. Those that cannot be believed are passed over, and so
+    /// When the first row of an index is due, after this instant; those that never are stand behind, and none is read. Those that cannot be believed are passed over, and so
     /// are those that went or changed meanwhile: whoever wrote them said what is due now.
     async fn first<R: Record<Scope = Tenant>>(
         &self,
@@ -44,7 +44,7 @@ impl Engine {
         // Ends with the first row that says when it is due, or with the last page.
         loop {
             let query = Query::of(index)
-                .range(from_on.clone(), None)
+                .range(from_on.clone(), Some(never()))
                 .after(after)
                 .limit(FEW);
             let page = rows.find(&query).await?;

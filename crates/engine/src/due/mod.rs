@@ -5,6 +5,7 @@
 //! nothing is due.
 
 mod first;
+mod pass;
 mod serve;
 
 use std::time::Duration;
@@ -13,8 +14,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+pub(crate) use pass::{DueRow, LeftLately, Pass, is_of_store};
 pub use serve::DueServed;
-pub(crate) use serve::{Tried, is_of_store};
 
 use crate::clock::until;
 use crate::engine::Engine;
@@ -61,20 +62,21 @@ impl Engine {
     /// Serves every deadline of the store until `shutdown`: the program's one loop for them.
     ///
     /// A store that does not answer is tried again each second, and so is a session that its driver sees to. A row that
-    /// cannot be believed is left, and looked at again each minute: it keeps no other from its time. A deadline is
+    /// cannot be believed is left, and looked at again each minute, however often others are: it keeps no other from its
+    /// time. A deadline is
     /// kept by the clock of the [`Environment`](crate::Environment), so that one that passes while the machine sleeps
     /// is served within a minute of its waking. Dropping it at any time leaves all deadlines to the next one.
     pub async fn serve_due(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut hints = self.due().0.subscribe();
+        let mut lately = LeftLately::default();
         // Ends with the shutdown.
         loop {
             self.due().forget();
-            hints.mark_unchanged();
             let next = tokio::select! {
                 biased;
                 () = &mut shutdown => return,
-                next = self.serve_and_look() => next,
+                next = self.serve_and_look(&mut lately) => next,
             };
             tokio::select! {
                 biased;
@@ -87,10 +89,10 @@ impl Engine {
     }
 
     /// Serves what is due, and says when to look again.
-    async fn serve_and_look(&self) -> Next {
+    async fn serve_and_look(&self, lately: &mut LeftLately) -> Next {
         let clock = &self.environment().clock;
         let before = clock.now();
-        let served = self.serve_due_once().await;
+        let served = self.serve_due_but(lately).await;
         // What is due from then on was not served, also when the clock went back meanwhile.
         let from = before.min(clock.now());
         let looked = match served {
@@ -100,7 +102,7 @@ impl Engine {
         match looked {
             Ok((served, at)) => Next {
                 at,
-                longest: self.longest(&served),
+                longest: self.longest(&served, lately),
             },
             Err(error) => {
                 tracing::warn!(%error, "what is due was not served; it is tried again");
@@ -113,14 +115,14 @@ impl Engine {
     }
 
     /// How long to wait at most when this was served.
-    fn longest(&self, served: &DueServed) -> Duration {
+    fn longest(&self, served: &DueServed, lately: &LeftLately) -> Duration {
         if served.driven > 0 {
             DUE_RETRY
         } else if !self.is_exclusive() {
             // Another machine's deadlines come without a hint.
             DUE_POLL
         } else if served.left > 0 {
-            DUE_LOOK
+            lately.again_in()
         } else {
             FAR
         }

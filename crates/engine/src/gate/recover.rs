@@ -5,9 +5,10 @@ use dormouse_state::Invalidation;
 
 use super::resolve::caller;
 use super::{Gate, GateIndex, author};
+use crate::capability;
 use crate::core::Core;
 use crate::draft::Verdict;
-use crate::due::Tried;
+use crate::due::{DueRow, LeftLately, Pass};
 use crate::engine::Engine;
 use crate::run::RunState;
 use crate::{CommandError, GateId, Principal, TenantId};
@@ -52,21 +53,29 @@ impl Engine {
     /// told in the log.
     ///
     /// # Errors
-    /// A store that does not answer: the first error, after all were tried.
+    /// A store that does not answer: the first error. All were tried, unless it answered nothing for
+    /// [`DUE_UNANSWERED_MAX`](crate::limits::DUE_UNANSWERED_MAX): then the rest is for the next time.
     pub async fn expire_due(&self) -> Result<DueEnded, CommandError> {
+        let mut lately = LeftLately::default();
+        let mut pass = Pass::new(&mut lately);
+        let ended = self.expire_due_in(&mut pass).await?;
+        let left = pass.told()?;
+        Ok(DueEnded { left, ..ended })
+    }
+
+    /// The same in a pass, which knows what is left.
+    pub(crate) async fn expire_due_in(&self, pass: &mut Pass<'_>) -> Result<DueEnded, CommandError> {
         let now = self.environment().clock.now();
-        let mut gates = Tried::of("gate");
+        let mut ended = DueEnded::default();
         for (tenant, id) in self.found::<Gate>(GateIndex::Due, Some(now)).await? {
-            let was_ended = self.handle(&tenant).gates.expire(id).await;
-            gates.note(&tenant, &id, was_ended);
+            let row = DueRow::of("gate", &tenant, &id);
+            if !pass.skips(&row) {
+                let was_ended = self.handle(&tenant).gates.expire(id).await;
+                ended.gates += usize::from(pass.note(row, was_ended));
+            }
         }
-        let capabilities = crate::capability::expire_due(self, now).await?;
-        let (gates, capabilities) = (gates.told()?, capabilities.told()?);
-        Ok(DueEnded {
-            gates: gates.served,
-            capabilities: capabilities.served,
-            left: gates.left + capabilities.left,
-        })
+        ended.capabilities = capability::expire_due(self, now, pass).await?;
+        Ok(ended)
     }
 
     /// What a start does with pending gates: to be called once, after [`recover`](Self::recover). A gate that cannot be

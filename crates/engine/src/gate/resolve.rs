@@ -181,7 +181,9 @@ pub(super) fn stage_consequences(
     if end.status == GateStatus::Approved {
         let capability = Capability::of(gate, is_awaited == IsAwaited::Yes, draft);
         Records::new(space).stage_create(draft.batch(), &capability)?;
-        draft.note_due(capability.expires_at);
+        if capability.can_expire() {
+            draft.note_due(capability.expires_at);
+        }
     }
     draft.tell(&gate.about(), &resolved(gate, end))
 }

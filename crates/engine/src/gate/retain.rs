@@ -143,10 +143,15 @@ async fn erase(core: &Core, gate: &Gate) -> Result<bool, CommandError> {
         let Some(gate) = rows.get(&id).await? else {
             return Ok(Verdict::Nothing(false));
         };
+        let erased = gate.erased();
+        // Another janitor was here in between.
+        if erased == *gate {
+            return Ok(Verdict::Nothing(false));
+        }
         let erased = Gate {
             updated_at: draft.now(),
             op: draft.op(),
-            ..gate.erased()
+            ..erased
         };
         rows.stage_replace(draft.batch(), &gate, &erased).await?;
         Ok(Verdict::Commit(draft, true))

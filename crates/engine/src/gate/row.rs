@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Author, GateState, Lines, Reply, Scope, escaped};
 use crate::event::About;
+use crate::found::never;
 use crate::{AgentName, GateId, Incarnation, OpId, RunId, SessionId, Subject};
 
 /// A durable question to a person.
@@ -349,7 +350,6 @@ impl Record for Gate {
                 if let Some(caller) = self.caller {
                     add(I::Run, vec![IndexValue::name(&caller.run.to_string())]);
                 }
-                let never = || IndexValue::number(u64::MAX);
                 add(
                     I::Due,
                     vec![self.expires_at.map_or_else(never, IndexValue::instant)],

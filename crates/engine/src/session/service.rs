@@ -233,8 +233,11 @@ impl SessionService {
 
     /// Makes a session idle whose time has come. Says whether it did.
     pub(crate) async fn idle_if_due(&self, id: SessionId) -> Result<bool, CommandError> {
-        let told = self.tell(&Principal::engine(), Whom::any(id), Input::Clock).await;
-        Ok(told?.applied().is_some())
+        match self.tell(&Principal::engine(), Whom::any(id), Input::Clock).await {
+            // It went between the reading of the index and this, and has no time any more.
+            Err(CommandError::NotFound { .. }) => Ok(false),
+            told => Ok(told?.applied().is_some()),
+        }
     }
 
     async fn tell(&self, by: &Principal, whom: Whom, input: Input<'_>) -> Result<Answer, CommandError> {

@@ -116,6 +116,8 @@ async fn staged(
         None => lives.stage_absent(draft.batch(), &id)?,
     }
     Ok(match end::staged(core, draft, id, EndReason::Stale).await? {
+        // Asked last: one that began meanwhile may have heard what is in no row yet.
+        Verdict::Commit(..) if core.drivers.get(id).is_some() => Verdict::Nothing(None),
         Verdict::Commit(draft, ended) => Verdict::Commit(draft, Some(ended)),
         Verdict::Nothing(ended) => Verdict::Nothing(Some(ended)),
     })

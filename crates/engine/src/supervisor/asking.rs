@@ -76,41 +76,53 @@ impl Asking {
     /// # Errors
     /// As [`Gates::open`](crate::gate::Gates::open).
     pub async fn ask(&self, question: &Question) -> Result<Asked, AskError> {
-        let asked = match &question.key {
-            Some(key) => self.open(question, format!("key/{key}")).await?,
-            None => self.counted(question).await?,
+        let Some(key) = &question.key else {
+            return self.counted(question).await;
         };
-        match asked {
-            Asked::Person(opened) => Ok(Asked::Person(Box::new(Opened {
-                gate: self.settled(opened.gate).await?,
-                how: opened.how,
-            }))),
+        match self.open(question, format!("key/{key}")).await? {
+            Asked::Person(opened) => self.awaited(*opened).await,
             unasked @ (Asked::Allowed | Asked::Denied { .. }) => Ok(unasked),
         }
     }
 
-    /// Opens the next question of its digest, behind those that former attempts asked and were told no.
+    /// Does about an open gate what the run does about gates.
+    async fn awaited(&self, opened: Opened) -> Result<Asked, AskError> {
+        Ok(Asked::Person(Box::new(Opened {
+            gate: self.settled(opened.gate).await?,
+            how: opened.how,
+        })))
+    }
+
+    /// Asks the next question of its digest, behind those that former attempts asked and were told no. Its number is
+    /// taken by who was asked, and heard so: after any error the same is asked again under the same one.
     async fn counted(&self, question: &Question) -> Result<Asked, AskError> {
         let digest = self.digest(question);
         for _ in 0..EQUALS_MAX {
             let count = self.0.asks.count(digest);
-            match self.open(question, format!("count/{count}")).await {
-                Ok(Asked::Person(opened)) => match self.is_over(&opened).await {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(Asked::Person(opened)),
-                    Err(error) => {
-                        self.0.asks.uncount(digest, count);
-                        return Err(error.into());
-                    }
-                },
-                unasked => {
+            match self.numbered(question, count).await {
+                Ok(None) => {}
+                Ok(Some(asked @ Asked::Person(_))) => return Ok(asked),
+                Ok(Some(unasked @ (Asked::Allowed | Asked::Denied { .. }))) => {
                     self.0.asks.uncount(digest, count);
-                    return unasked;
+                    return Ok(unasked);
+                }
+                Err(error) => {
+                    self.0.asks.uncount(digest, count);
+                    return Err(error);
                 }
             }
         }
         let limit = "gates.equal_max";
         Err(GateError::Full { limit }.into())
+    }
+
+    /// Asks under this number; none when a former attempt's question has it, which is over.
+    async fn numbered(&self, question: &Question, count: u32) -> Result<Option<Asked>, AskError> {
+        match self.open(question, format!("count/{count}")).await? {
+            Asked::Person(opened) if self.is_over(&opened).await? => Ok(None),
+            Asked::Person(opened) => self.awaited(*opened).await.map(Some),
+            unasked @ (Asked::Allowed | Asked::Denied { .. }) => Ok(Some(unasked)),
+        }
     }
 
     /// What an approval of this question is for.

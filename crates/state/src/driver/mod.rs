@@ -36,7 +36,7 @@ pub struct DriverOptions {
     /// `sessions.linger`: without live run, deadline, unsaved change or message it ends after so long.
     pub linger: Duration,
     /// While a run is at work that says nothing, the stored state is read again after so long: another process may have
-    /// ended it.
+    /// ended it. The same time is the longest that is slept towards a deadline before the clock is looked at again.
     pub look_every: Duration,
     /// How long it tries to save what is unsaved when it is told to stop.
     pub stop_max: Duration,

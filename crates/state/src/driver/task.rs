@@ -92,7 +92,8 @@ impl<S: Store> Driver<S> {
         let idle_at = self.session.poll_timeout().map(|idle_at| {
             let left = until(idle_at, self.clock.now());
             // After trouble not before the retry, and never before it is due: a time gone by would wake it again and again.
-            let due = now + left;
+            // Timers stand while a machine sleeps, so the clock is looked at again on the way.
+            let due = now + left.min(self.options.look_every);
             self.retry_at.map_or(due, |retry_at| retry_at.max(due))
         });
         let flush_at = self.flush_at.filter(|_| self.is_ahead);
