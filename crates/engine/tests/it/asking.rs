@@ -468,3 +468,28 @@ async fn an_approval_stands_though_the_store_failed_as_it_was_looked_for() {
     );
     worker.end().await;
 }
+
+#[tokio::test]
+async fn a_question_keeps_its_number_though_the_store_failed_as_it_was_rejected() {
+    let store = Hooked::new();
+    let bed = bed_over(Arc::clone(&store) as Arc<dyn RecordStore>);
+    let engine = asking_options(GateOptions::default());
+    let worker = Worker::begin_in(bed, engine, sh("sleep 60"), OnGate::Reject).await;
+    *store.failing_kind.lock().unwrap() = Some("gate");
+    let failed = worker.asking.ask(&pay(1)).await;
+    assert!(
+        matches!(
+            failed,
+            Err(AskError::Gate(GateError::Command(CommandError::Unavailable(_))))
+        ),
+        "{failed:?}"
+    );
+    assert_eq!(worker.gates().await, 1, "it was opened, and not rejected");
+    let again = worker.asks(&pay(1)).await;
+    assert_eq!(
+        (again.call.as_deref(), again.word()),
+        (Some("count/1"), "rejected")
+    );
+    assert_eq!(worker.gates().await, 1, "it is the same question");
+    worker.end().await;
+}

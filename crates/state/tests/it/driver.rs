@@ -9,8 +9,8 @@ use dormouse_state::driver::{
     DriveError, Driven, Driver, DriverOptions, Ended, Handle, Save, SaveError, SaveKind, Store, Stored, Why,
 };
 use dormouse_state::{
-    Command, Completion, Edge, Event, Evidence, InputName, Mode, Observed, Options, Position, Row, RunId,
-    Session, Snapshot, SourceId, Step,
+    AUTO_IDLE_MAX, Command, Completion, Edge, Event, Evidence, InputName, Mode, Observed, Options, Position,
+    Row, RunId, Session, Snapshot, SourceId, Step,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
@@ -77,15 +77,19 @@ impl World {
 
     /// Starts a driver on what is stored.
     fn drive(&self) -> (Handle, JoinHandle<Ended>) {
+        self.drive_as(DriverOptions::default())
+    }
+
+    fn drive_as(&self, options: DriverOptions) -> (Handle, JoinHandle<Ended>) {
         let stored = self.with(|shelf| shelf.live.clone().unwrap_or_else(|| shelf.durable.clone()));
-        let session = Session::restore(stored, Options::default(), self.now()).unwrap();
+        let session = Session::restore(stored, options.session, self.now()).unwrap();
         let base = self.with(|shelf| shelf.durable.sequence);
         let store = Shelved {
             world: self.clone(),
             base,
         };
         let clock = self.clone();
-        let (driver, handle) = Driver::new(session, store, move || clock.now(), DriverOptions::default());
+        let (driver, handle) = Driver::new(session, store, move || clock.now(), options);
         (handle, tokio::spawn(driver.run()))
     }
 
@@ -339,6 +343,25 @@ async fn a_timer_that_wakes_early_does_nothing_and_one_that_wakes_late_does_it()
     world.with(|shelf| shelf.skew += SignedDuration::from_hours(8));
     pass(500).await;
     assert_eq!((handle.view().row(), world.idles()), (Row::Idle, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_passes_while_the_machine_sleeps_is_met_within_a_minute_of_its_waking() {
+    let world = World::new();
+    let session = Options {
+        auto_idle: AUTO_IDLE_MAX,
+        ..Options::default()
+    };
+    let (handle, _driver) = world.drive_as(DriverOptions {
+        session,
+        ..DriverOptions::default()
+    });
+    let mut teller = Teller::new(&world, &handle);
+    teller.complete().await;
+    pass(30_000).await;
+    world.with(|shelf| shelf.skew += SignedDuration::from_hours(8));
+    pass(59_000).await;
+    assert_eq!((teller.row(), world.idles()), (Row::Idle, 1));
 }
 
 /// SG-29

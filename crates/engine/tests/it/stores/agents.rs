@@ -1,16 +1,20 @@
 //! Agents through their service.
 
+use std::sync::Arc;
+
 use dormouse_engine::agent::{AgentConfig, AgentState};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::{CommandError, run::ClaimOptions};
+use dormouse_filesystem::RecordStore;
 use dormouse_secrets::{Scrubbed, SecretName};
+use tokio::sync::oneshot;
 
+use super::hooked::Hooked;
 use super::house::{House, name, operator};
 
 super::on_every_store! {
     an_agent_is_made_once;
     a_change_that_changes_nothing_writes_nothing;
-    of_two_changes_at_once_none_undoes_the_other;
     a_paused_agent_gets_tasks_and_claims_none;
     agents_are_listed_by_name;
     a_missing_agent_is_named;
@@ -42,21 +46,6 @@ async fn a_change_that_changes_nothing_writes_nothing(house: House) {
     agents.configure(&operator(), &alice, of(2)).await.unwrap();
     agents.configure(&operator(), &alice, of(0)).await.unwrap_err();
     assert_eq!(house.event_types().await, ["agent.created", "agent.configured"]);
-}
-
-async fn of_two_changes_at_once_none_undoes_the_other(house: House) {
-    let alice = house.agent("alice").await;
-    let agents = &house.tenant.agents;
-    let by = operator();
-    let (concurrent, secret) = tokio::join!(
-        agents.configure(&by, &alice, |config| config.concurrency = 3),
-        agents.configure(&by, &alice, |config| config.secrets =
-            vec![SecretName::parse("GH_TOKEN").unwrap()]),
-    );
-    concurrent.unwrap();
-    secret.unwrap();
-    let config = agents.get(&alice).await.unwrap().config.clone();
-    assert_eq!((config.concurrency, config.secrets.len()), (3, 1));
 }
 
 async fn a_paused_agent_gets_tasks_and_claims_none(house: House) {
@@ -108,4 +97,29 @@ async fn a_missing_agent_is_named(house: House) {
         .await;
     assert_eq!(task.unwrap_err().code(), "not_found");
     assert!(house.events().await.is_empty());
+}
+
+/// One between what the other read and its commit.
+#[tokio::test]
+async fn of_two_changes_at_once_none_undoes_the_other() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let alice = house.agent("alice").await;
+    let agents = &house.tenant.agents;
+    let (others, name) = (agents.clone(), alice.clone());
+    let (tell, told) = oneshot::channel();
+    store.before_commit(async move {
+        let secrets = |config: &mut AgentConfig| {
+            config.secrets = vec![SecretName::parse("GH_TOKEN").unwrap()];
+        };
+        tell.send(others.configure(&operator(), &name, secrets).await)
+            .unwrap();
+    });
+    agents
+        .configure(&operator(), &alice, |config| config.concurrency = 3)
+        .await
+        .unwrap();
+    told.await.unwrap().unwrap();
+    let config = agents.get(&alice).await.unwrap().config.clone();
+    assert_eq!((config.concurrency, config.secrets.len()), (3, 1));
 }

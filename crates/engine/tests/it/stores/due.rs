@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_engine::capability::{CapabilityEnd, CapabilityState};
 use dormouse_engine::gate::{Gate, NewGate, Timeout};
 use dormouse_engine::task::NewTask;
-use dormouse_engine::{Clock as _, DueServed, Engine};
-use dormouse_filesystem::wrapper::Counted;
+use dormouse_engine::{Clock as _, CommandError, DueServed, Engine};
+use dormouse_filesystem::wrapper::{Counted, Fault, FaultKind, Operation};
 use dormouse_filesystem::{Memory, RecordStore};
 use dormouse_state::Event;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::gates::{open, status};
-use super::house::{House, name};
+use super::gates::{Asker, approve, open, status};
+use super::hooked::Hooked;
+use super::house::{House, facts, name, success};
 use super::sessions::{at_work, done, seen};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -50,10 +52,14 @@ async fn counted() -> (Arc<Counted<Memory>>, House) {
 
 /// A gate that nobody waits for, with so many seconds.
 async fn gate(house: &House, seconds: u64) -> Gate {
+    gate_for(house, Timeout::After(Duration::from_secs(seconds))).await
+}
+
+async fn gate_for(house: &House, timeout: Timeout) -> Gate {
     let task = house.task(NewTask::new(name("alice"), "count the sheep")).await;
     let new = NewGate {
         task: Some(task.id),
-        timeout: Timeout::After(Duration::from_secs(seconds)),
+        timeout,
         ..NewGate::notification(name("alice"), "look")
     };
     open(house, &new).await
@@ -122,6 +128,10 @@ async fn an_entry_of_an_index_whose_row_is_gone_costs_nothing() {
         let gone = gate(&house, seconds).await;
         house.lose("gate", &gone.id).await;
     }
+    let Asker { claimed, session } = Asker::next(&house).await;
+    let runs = &house.tenant.runs;
+    runs.finish(&claimed, &success(), &facts()).await.unwrap();
+    house.lose("session", &session).await;
     let serving = Serving::of(&house.engine);
     pass(&house, 20).await;
     let before = store.counts().operations();
@@ -169,4 +179,89 @@ async fn a_deadline_that_passed_while_the_machine_slept_is_served_within_a_minut
     sleep(Duration::from_secs(61)).await;
     assert_eq!(status(&house, &slept_over).await, "expired");
     serving.left().await;
+}
+
+/// In a store that others may write too, which is looked at often.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_row_is_read_each_minute_however_often_others_are_due() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    house.agent("alice").await;
+    let damaged = gate(&house, 10).await;
+    let key = store.key_of("gate", &damaged.id).await;
+    house.spoil("gate", &damaged.id).await;
+    house.clock.advance(10);
+    store.count(key);
+    let serving = Serving::of(&house.engine);
+    let mut last = damaged;
+    for _ in 0..300 {
+        last = gate(&house, 1).await;
+        pass(&house, 1).await;
+    }
+    let reads = store.reads();
+    assert!((5..=7).contains(&reads), "{reads} reads in five minutes");
+    pass(&house, 1).await;
+    assert_eq!(status(&house, &last).await, "expired");
+    serving.left().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_never_expire_are_not_read_as_the_loop_looks() {
+    let (store, house) = counted().await;
+    for _ in 0..100 {
+        gate_for(&house, Timeout::Never).await;
+    }
+    let timed = gate(&house, 10).await;
+    let serving = Serving::of(&house.engine);
+    pass(&house, 5).await;
+    let before = store.counts().operations();
+    pass(&house, 10).await;
+    let looked = store.counts().operations() - before;
+    assert!((1..=40).contains(&looked), "{looked} operations");
+    assert_eq!(status(&house, &timed).await, "expired");
+    serving.left().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_approval_that_went_on_with_its_run_is_kept() {
+    let (_store, house) = counted().await;
+    let asker = Asker::next(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    let runs = &house.tenant.runs;
+    runs.started(&asker.claimed, None).await.unwrap();
+    runs.park(&asker.claimed, gate.id, Duration::from_secs(1))
+        .await
+        .unwrap();
+    let serving = Serving::of(&house.engine);
+    pass(&house, 1).await;
+    approve(&house, &gate).await;
+    pass(&house, 60).await;
+    let task = house.tenant.tasks.get(asker.claimed.task.id).await.unwrap();
+    let resumed = house.claim(&task).await;
+    house.live_on(&resumed, 3602).await;
+    sleep(Duration::from_secs(61)).await;
+    let row = house.tenant.capabilities.get(gate.id).await.unwrap().unwrap();
+    let end = CapabilityEnd::Expired;
+    assert_eq!(row.state, CapabilityState::Closed { end });
+    serving.left().await;
+}
+
+/// Each row that is tried takes all the tries of a command.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_takes_no_commit_is_told_soon_and_not_after_all_rows_were_tried() {
+    let store = Arc::new(Fault::scripted(Memory::new(Timestamp::UNIX_EPOCH)));
+    let house = House::over_exclusive(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    house.agent("alice").await;
+    for _ in 0..50 {
+        gate(&house, 1).await;
+    }
+    house.clock.advance(1);
+    store.always(Operation::Commit, Some(FaultKind::Refuse));
+    let began = Instant::now();
+    let failed = house.engine.expire_due().await;
+    assert!(matches!(failed, Err(CommandError::Unavailable(_))), "{failed:?}");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    store.always(Operation::Commit, None);
+    assert_eq!(house.engine.expire_due().await.unwrap().gates, 50);
 }

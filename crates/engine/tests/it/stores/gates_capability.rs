@@ -25,6 +25,7 @@ super::on_every_store! {
     the_time_in_which_nobody_could_use_it_is_not_counted;
     a_holder_that_vanished_gives_back_what_it_claimed_and_leaves_unknown_what_was_under_way;
     a_revoked_approval_asks_again_and_names_the_former_gate;
+    what_is_claimed_is_not_dispatched_once_its_session_has_ended_and_what_is_under_way_goes_on;
 }
 
 async fn the_time_in_which_nobody_could_use_it_is_not_counted(house: House) {
@@ -318,4 +319,74 @@ async fn an_approval_is_not_claimed_when_its_session_ends_meanwhile() {
         assert!(matches!(refused, CapabilityError::Unknown { .. }), "{refused}");
     }
     assert_eq!(state(&house, &gate).await, CapabilityState::Active);
+}
+
+async fn end_session(house: &House, asker: &Asker) {
+    let sessions = &house.tenant.sessions;
+    let ended = sessions
+        .end(&operator(), asker.session, EndReason::Observed)
+        .await;
+    assert!(ended.unwrap().applied().is_some());
+}
+
+async fn what_is_claimed_is_not_dispatched_once_its_session_has_ended_and_what_is_under_way_goes_on(
+    house: House,
+) {
+    let asker = Asker::new(&house).await;
+    let (claimed, under_way) = (
+        approved(&house, &asker, "1").await,
+        approved(&house, &asker, "2").await,
+    );
+    let capabilities = &house.tenant.capabilities;
+    let redeem = |gate: &Gate| capabilities.redeem(gate.id, Bash("{}"), &asker.claimed);
+    let one = redeem(&claimed).await.unwrap();
+    let dispatch = redeem(&under_way).await.unwrap().dispatch(&asker.claimed).await;
+    end_session(&house, &asker).await;
+    let refused = one.dispatch(&asker.claimed).await.unwrap_err();
+    assert!(matches!(refused, CapabilityError::Unknown { .. }), "{refused}");
+    let sessions = &house.tenant.sessions;
+    assert_eq!(sessions.reopen(&operator(), asker.session).await.unwrap(), 2);
+    let refused = capabilities.begin_dispatch(claimed.id, &asker.claimed).await;
+    assert!(
+        matches!(refused, Err(CapabilityError::Unknown { .. })),
+        "it was approved in another life: {refused:?}"
+    );
+    assert!(matches!(
+        state(&house, &claimed).await,
+        CapabilityState::Claimed { .. }
+    ));
+    capabilities
+        .begin_dispatch(under_way.id, &asker.claimed)
+        .await
+        .unwrap();
+    let end = CapabilityEnd::Done;
+    dispatch.unwrap().finish(&asker.claimed, end).await.unwrap();
+}
+
+/// The end of a session, between what was read for the beginning of an effect and its commit.
+#[tokio::test]
+async fn nothing_is_dispatched_when_its_session_ends_meanwhile() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let asker = Asker::new(&house).await;
+    let gate = approved(&house, &asker, "1").await;
+    let capabilities = &house.tenant.capabilities;
+    capabilities
+        .claim(gate.id, gate.digest, &asker.claimed)
+        .await
+        .unwrap();
+    let (sessions, session) = (house.tenant.sessions.clone(), asker.session);
+    store.before_commit(async move {
+        let ended = sessions.end(&operator(), session, EndReason::Observed).await;
+        assert!(ended.unwrap().applied().is_some());
+    });
+    let refused = capabilities
+        .begin_dispatch(gate.id, &asker.claimed)
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, CapabilityError::Unknown { .. }), "{refused}");
+    assert!(matches!(
+        state(&house, &gate).await,
+        CapabilityState::Claimed { .. }
+    ));
 }

@@ -30,6 +30,12 @@ pub(crate) struct Hooked {
     pub(super) vanishing_at_commit: Mutex<Option<Key>>,
     /// The record whose next reads but so many get no answer, once.
     pub(crate) failing: Mutex<Option<(Key, usize)>>,
+    /// The kind of which the next record that is read gets no answer, once.
+    pub(crate) failing_kind: Mutex<Option<&'static str>>,
+    /// The record whose reads are counted, and how many there were.
+    pub(super) counted: Mutex<Option<(Key, usize)>>,
+    /// Done after the next read of a record of this kind, before it is answered.
+    pub(super) after_read: Mutex<Option<(&'static str, Others)>>,
     /// Done before the next commit: another's, between what was read for this one and its writing.
     pub(super) before_commit: Mutex<Option<Others>>,
 }
@@ -52,6 +58,9 @@ impl Hooked {
             vanishing: Mutex::new(None),
             vanishing_at_commit: Mutex::new(None),
             failing: Mutex::new(None),
+            failing_kind: Mutex::new(None),
+            counted: Mutex::new(None),
+            after_read: Mutex::new(None),
             before_commit: Mutex::new(None),
         })
     }
@@ -59,6 +68,21 @@ impl Hooked {
     /// Before the next commit, this is done.
     pub(super) fn before_commit(&self, others: impl Future<Output = ()> + Send + 'static) {
         *self.before_commit.lock().unwrap() = Some(Others(others.boxed()));
+    }
+
+    /// After the next read of a record of this kind, and before its answer, this is done.
+    pub(super) fn after_read(&self, kind: &'static str, others: impl Future<Output = ()> + Send + 'static) {
+        *self.after_read.lock().unwrap() = Some((kind, Others(others.boxed())));
+    }
+
+    /// Counts the reads of this record from now on.
+    pub(super) fn count(&self, key: Key) {
+        *self.counted.lock().unwrap() = Some((key, 0));
+    }
+
+    /// How many there were.
+    pub(super) fn reads(&self) -> usize {
+        self.counted.lock().unwrap().as_ref().unwrap().1
     }
 
     /// The key of the record of this kind and id.
@@ -77,6 +101,10 @@ impl Hooked {
 
     /// Whether this read is the one that gets no answer.
     fn fails(&self, key: &Key) -> bool {
+        let failing = &mut *self.failing_kind.lock().unwrap();
+        if failing.take_if(|kind| is_of(key, kind)).is_some() {
+            return true;
+        }
         let mut failing = self.failing.lock().unwrap();
         match &mut *failing {
             Some((failing, more @ 1..)) if failing == key => {
@@ -91,6 +119,12 @@ impl Hooked {
         }
     }
 
+    fn note_read(&self, key: &Key) {
+        if let Some((counted, reads)) = &mut *self.counted.lock().unwrap() {
+            *reads += usize::from(counted == key);
+        }
+    }
+
     async fn vanish(&self, vanishing: &Mutex<Option<Key>>) {
         let Some(key) = vanishing.lock().unwrap().take() else {
             return;
@@ -101,6 +135,11 @@ impl Hooked {
         let deadline = Deadline::after(std::time::Duration::from_secs(1));
         self.inner.commit(batch, deadline).await.unwrap();
     }
+}
+
+/// Whether a key is that of a row of this kind.
+fn is_of(key: &Key, kind: &str) -> bool {
+    key.to_string().contains(&format!("/r/{kind}/"))
 }
 
 impl fmt::Display for Hooked {
@@ -123,11 +162,21 @@ impl Between for Hooked {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
+        self.note_read(key);
         if self.fails(key) {
             let (reason, source) = ("hooked", None);
             return Err(ReadError::Unavailable { reason, source });
         }
-        self.inner.get(key).await
+        let read = self.inner.get(key).await;
+        let others = self
+            .after_read
+            .lock()
+            .unwrap()
+            .take_if(|(kind, _)| is_of(key, kind));
+        if let Some((_, Others(others))) = others {
+            others.await;
+        }
+        read
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use dormouse_engine::gate::{Caller, Gate, GateFilter, NewGate, OpenedHow};
 use dormouse_engine::{Cleared, Clock as _, EngineOptions};
-use dormouse_filesystem::{Entry, RecordStore, Records};
+use dormouse_filesystem::wrapper::{Fault, FaultKind, Operation};
+use dormouse_filesystem::{Entry, Memory, RecordStore, Records};
 use dormouse_state::Row;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use super::gates::{Asker, approve, open, status, try_open};
 use super::hooked::Hooked;
@@ -111,7 +114,7 @@ async fn a_janitor_looks_every_ten_minutes_until_it_is_told_to_leave() {
     let house = House::in_memory().await;
     let every = EngineOptions::default().janitor_every;
     assert_eq!(every, Duration::from_secs(600));
-    let (leave, left) = tokio::sync::oneshot::channel::<()>();
+    let (leave, left) = oneshot::channel::<()>();
     let engine = house.engine.clone();
     let serving = tokio::spawn(async move { engine.serve_janitor(async { drop(left.await) }).await });
     let first = completed(&house).await;
@@ -208,4 +211,46 @@ async fn a_damaged_gate_keeps_no_other_from_being_cleared_away() {
     assert_eq!(house.engine.janitor().look().await.unwrap().removed, 1);
     assert!(house.tenant.gates.get(gates[1].id).await.is_ok());
     assert!(house.tenant.gates.get(gates[2].id).await.is_err());
+}
+
+#[tokio::test]
+async fn what_another_janitor_erased_meanwhile_is_not_erased_again() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    approve(&house, &gate).await;
+    house.clock.advance(91 * DAY);
+    let (mut other, gates) = (house.neighbour().await.janitor(), house.tenant.gates.clone());
+    let (tell, told) = oneshot::channel();
+    store.before_commit(async move {
+        assert_eq!(other.look().await.unwrap().erased, 1);
+        tell.send(gates.get(gate.id).await.unwrap().version()).unwrap();
+    });
+    assert_eq!(house.engine.janitor().look().await.unwrap().erased, 0);
+    let row = house.tenant.gates.get(gate.id).await.unwrap();
+    assert_eq!(row.version(), told.await.unwrap(), "it was not written again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_could_not_be_looked_through_are_at_the_next_look() {
+    let store = Arc::new(Fault::scripted(Memory::new(Timestamp::UNIX_EPOCH)));
+    let house = House::over_exclusive(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    house.agent("alice").await;
+    for _ in 0..2 {
+        let asker = Asker::next(&house).await;
+        for nth in 0..102 {
+            let gate = open(&house, &asker.approval(&nth.to_string(), "{}")).await;
+            approve(&house, &gate).await;
+        }
+    }
+    house.clock.advance(1);
+    let mut janitor = house.engine.janitor();
+    store.always(Operation::Commit, Some(FaultKind::Refuse));
+    assert_eq!(janitor.look().await.unwrap(), Cleared::default());
+    assert_eq!(whole(&house).await, 204);
+    store.always(Operation::Commit, None);
+    assert_eq!(janitor.look().await.unwrap().erased, 4);
+    assert_eq!(whole(&house).await, 200);
+    assert_eq!(janitor.look().await.unwrap().erased, 0);
 }

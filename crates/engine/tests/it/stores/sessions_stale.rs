@@ -9,6 +9,7 @@ use dormouse_engine::{Clock as _, SessionId};
 use dormouse_filesystem::{RecordStore, Records};
 use dormouse_state::{Command, Event, Row};
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use super::gates::{Asker, open};
 use super::hooked::Hooked;
@@ -231,4 +232,30 @@ async fn one_whose_row_is_damaged_is_said_and_keeps_no_other_open() {
     let left: Vec<_> = closed.left.iter().map(|left| left.session).collect();
     assert_eq!(left, [bad]);
     assert_eq!(closed.left[0].error.code(), "corrupt");
+}
+
+/// The same of a driver that starts between the reading of a session and the commit of its end.
+#[tokio::test(start_paused = true)]
+async fn what_a_driver_that_starts_meanwhile_has_heard_and_not_saved_is_activity_too() {
+    let store = Hooked::new();
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let session = made(&house, "alice").await;
+    let sessions = house.tenant.sessions.clone();
+    let observed = seen(&house, None, 1, Event::Thinking);
+    sessions.observe(session, &observed).await.unwrap();
+    // Until its driver has rested.
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(sessions.at_work(), 0);
+    house.clock.advance(DAY);
+    let observed = seen(&house, None, 2, working());
+    let (tell, told) = oneshot::channel();
+    let meanwhile = sessions.clone();
+    store.after_read("session_live", async move {
+        tell.send(meanwhile.observe(session, &observed).await).unwrap();
+    });
+    assert_eq!(closed(&house).await, []);
+    let told = told.await.unwrap().unwrap();
+    assert!(!told.durable && told.answer.applied().is_some());
+    assert_eq!(sessions.state(session).await.unwrap().row(), Row::Working);
+    house.engine.close().await;
 }
