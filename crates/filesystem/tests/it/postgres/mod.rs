@@ -4,6 +4,7 @@
 //! test has a schema of its own.
 
 mod cuts;
+mod exports;
 mod killed;
 mod openers;
 mod opening;
