@@ -72,7 +72,7 @@ fn unavailable(reason: &'static str) -> ReadError {
 }
 
 fn name(page: usize, record: char) -> Key {
-    Key::parse(&format!("{page}{record}")).unwrap()
+    Key::parse(&format!("{page}{record}")).expect("it is a name")
 }
 
 fn record(key: Key) -> Result<Entry, ReadError> {
