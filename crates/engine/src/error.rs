@@ -241,7 +241,9 @@ fn says_closed(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool
 impl From<ReadError> for CommandError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Unavailable { .. } | ReadError::Closed { .. } => Self::Unavailable(error.into()),
+            ReadError::Unavailable { .. } | ReadError::Closed { .. } | ReadError::ExportIdle { .. } => {
+                Self::Unavailable(error.into())
+            }
             ReadError::Corrupt { .. } => Self::Corrupt(error.into()),
             ReadError::TooNew { .. } => Self::TooNew(error.into()),
             ReadError::Invalid { reason } => Self::invalid("request", reason),

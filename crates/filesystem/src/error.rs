@@ -3,6 +3,8 @@
 //! Congestion (`Busy`, `Unavailable`), conflict, corruption and unsupported are four different things; only
 //! congestion is retried blindly.
 
+use std::time::Duration;
+
 use crate::{Key, Position, Version};
 
 /// An operating system's error underneath, kept for the chain of causes.
@@ -57,6 +59,12 @@ pub enum ReadError {
     Closed {
         /// Why.
         reason: &'static str,
+    },
+    /// Nobody took an item of an export for so long that what it held was let go. Begin another, and take its items.
+    #[error("the export was let go, since nothing was taken of it for {idle:?}; begin another")]
+    ExportIdle {
+        /// How long it is held while nobody takes an item.
+        idle: Duration,
     },
 }
 

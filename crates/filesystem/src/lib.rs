@@ -58,7 +58,7 @@ pub use capability::Capabilities;
 pub use combine::{COMBINE_MAX, COMBINE_QUEUE_MAX, COMBINE_WAITING_MAX, Store};
 pub use digest::Digest;
 pub use error::{BusyCause, CloseError, CommitError, Failed, LogError, OpenError, ReadError, Source};
-pub use export::{ExportCounts, ExportPoint, Exported};
+pub use export::{EXPORT_IDLE, ExportCounts, ExportPoint, Exported};
 pub use ext::{FOLLOW_RECHECK, RecordStoreExt, follow};
 pub use health::{Health, State};
 pub use key::{InvalidName, KEY_MAX, Key, ORDERED_MAX, Prefix, SEGMENT_MAX, SEGMENTS_MAX, Segment, Stream};

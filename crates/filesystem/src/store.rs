@@ -60,6 +60,10 @@ pub trait RecordStore: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// The point is taken, and the place for the one export at a time, when the stream is first polled; dropping it
     /// ends the export. What is damaged is an error in its place, and the export goes on behind it but has no end.
     /// Any other error is the last item.
+    ///
+    /// Whoever takes no item for [`EXPORT_IDLE`](crate::EXPORT_IDLE), an option of each store, finds
+    /// [`ExportIdle`](ReadError::ExportIdle) as the next: what the export held is let go by then, unless it was read to its
+    /// end before. Time in which the store reads does not count, and each item that is taken begins it anew.
     fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>>;
 
     /// How the store is.

@@ -69,6 +69,11 @@ pub(super) const COMMIT: Bounds = Bounds {
     min: Duration::from_millis(100),
     max: Duration::from_millis(14_999),
 };
+/// How long an export is held of which nobody takes anything.
+pub(super) const EXPORT_IDLE: Bounds = Bounds {
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(24 * 60 * 60),
+};
 /// What is waited for within a commit.
 pub(super) const WITHIN_COMMIT: Bounds = Bounds {
     min: Duration::from_millis(1),

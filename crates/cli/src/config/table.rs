@@ -3,8 +3,8 @@
 use dormouse_engine::worker::isolation::Policy;
 
 use super::bounds::{
-    AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, CLOCK, COMMIT, EXPIRES, GRACE, HOUSEKEEPING, NOTIFY, RESERVE,
-    SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
+    AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, CLOCK, COMMIT, EXPIRES, EXPORT_IDLE, GRACE, HOUSEKEEPING,
+    NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use crate::bytes;
 use crate::duration::Bounds;
@@ -121,6 +121,12 @@ pub const TABLE: &[Key] = &[
         Kind::Duration(COMMIT),
         Some("10s"),
         "how long a commit may take",
+    ),
+    store(
+        "store.export_idle",
+        Kind::Duration(EXPORT_IDLE),
+        Some("60s"),
+        "how long an export is held of which nobody takes anything; behind it, it is to be begun again",
     ),
     store(
         "store.checkout",

@@ -156,6 +156,7 @@ pub(crate) fn options(context: &Context) -> Result<OpenOptions, Problem> {
         reserve_bytes: config.bytes("store.reserve"),
         cleaner_share: u8::try_from(config.number("store.cleaner_share")).unwrap_or(u8::MAX),
         commit_deadline: time("store.commit_deadline"),
+        export_idle: time("store.export_idle"),
         checkout: time("store.checkout"),
         lock_timeout: time("store.lock_timeout"),
         pool: usize::try_from(config.number("store.pool")).unwrap_or(usize::MAX),

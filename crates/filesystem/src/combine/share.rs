@@ -55,6 +55,7 @@ impl Tell for ReadError {
             }
             Self::Unrouted { place } => (Self::Unrouted { place: place.clone() }, Self::Unrouted { place }),
             Self::Closed { reason } => (Self::Closed { reason }, Self::Closed { reason }),
+            Self::ExportIdle { idle } => (Self::ExportIdle { idle }, Self::ExportIdle { idle }),
         }
     }
 }

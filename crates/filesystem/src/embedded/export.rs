@@ -5,6 +5,8 @@
 //! over it. Only what is not yet exported is noted, and it is forgotten once it is, so memory is bounded by what is
 //! written meanwhile.
 //!
+//! An export of which nobody takes an item is let go after a while ([`EXPORT_IDLE`](crate::EXPORT_IDLE)).
+//!
 //! What was noted is still read from where it lay. So while [`Shared::exports`] is not 0 no segment goes, and in a
 //! store of files settling waits ([`Index::REPLACES_FILES`]).
 

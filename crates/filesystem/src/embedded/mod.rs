@@ -36,6 +36,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
@@ -62,6 +63,8 @@ pub(crate) struct Embedded<I: Index> {
     shared: Held<I>,
     durability: Durability,
     readers: Arc<Semaphore>,
+    /// How long an export is held of which nobody takes an item.
+    export_idle: Duration,
     has_ended: watch::Receiver<bool>,
     committer: Mutex<Option<JoinHandle<()>>>,
     /// Whether a drop waits for its end, however long that takes: where the files are somebody's own.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
@@ -30,6 +31,7 @@ pub(crate) struct Options {
     pub(crate) reserve_bytes: u64,
     /// The cleaner's share; none where nothing stays in the log.
     pub(crate) cleaner_share: Option<u8>,
+    pub(crate) export_idle: Duration,
 }
 
 /// Opens a store, on a thread that may block. `together` makes its log and what stands behind it equal.
@@ -52,6 +54,12 @@ pub(crate) async fn open<I: Index>(
         return Err(OpenError::Refused {
             path: path.display().to_string(),
             reason: "the cleaner's share is 1 to 99 percent".to_owned(),
+        });
+    }
+    if options.export_idle.is_zero() {
+        return Err(OpenError::Refused {
+            path: path.display().to_string(),
+            reason: "export_idle is longer than nothing".to_owned(),
         });
     }
     let path = path.to_owned();
@@ -128,6 +136,7 @@ fn open_blocking<I: Index>(
         shared: Held(Some(shared)),
         durability,
         readers: Arc::new(Semaphore::new(READERS_MAX)),
+        export_idle: options.export_idle,
         has_ended,
         committer: Mutex::new(Some(thread)),
         ends_at_once,

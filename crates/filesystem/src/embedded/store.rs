@@ -227,7 +227,10 @@ impl<I: Index> RecordStore for Embedded<I> {
 
     fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
         let (shared, readers) = (Arc::downgrade(&self.shared), Arc::clone(&self.readers));
-        paged(Exporting::begin(shared, readers, prefix.clone()))
+        paged(
+            Exporting::begin(shared, readers, prefix.clone()),
+            self.export_idle,
+        )
     }
 
     async fn health(&self) -> Health {

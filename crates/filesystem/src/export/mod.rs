@@ -1,19 +1,29 @@
 //! Exporting: all that is below a prefix, at one commit point, while writers go on.
 
-#[cfg(any(feature = "sled", feature = "local", feature = "postgres"))]
 mod ahead;
+mod held;
 #[cfg(any(feature = "sled", feature = "local", feature = "postgres"))]
 mod paging;
+#[cfg(all(test, any(feature = "sled", feature = "local", feature = "postgres")))]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 
+pub(crate) use self::ahead::{PageRead, PageSource, read_ahead};
 #[cfg(any(feature = "sled", feature = "local", feature = "postgres"))]
 pub(crate) use self::paging::{Pages, RecordsPage, paged};
 use crate::{Entry, LogHead, Logged, ReadError, Stream, Version};
+
+/// How long an export is held of which nobody takes an item, unless its store says otherwise. 60 s.
+///
+/// Behind it what the export holds is let go, and its next item is
+/// [`ExportIdle`](crate::ReadError::ExportIdle). Time in which the store reads does not count.
+pub const EXPORT_IDLE: Duration = Duration::from_secs(60);
 
 /// What [`RecordStore::export`](crate::RecordStore::export) yields: the point, the records in key order, the logs in
 /// their order, each followed by its entries, the end.

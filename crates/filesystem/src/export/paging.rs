@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::time::Duration;
 
 use futures::stream::BoxStream;
-use futures::{StreamExt, stream};
 
-use super::ahead::{Items, ReadAhead};
+use super::ahead::{Items, PageRead, PageSource, read_ahead};
 use super::{ExportCounts, ExportPoint, Exported};
 use crate::{Entry, Key, LogHead, Logged, Position, ReadError, Stream};
 
@@ -43,15 +43,18 @@ pub(crate) struct RecordsPage {
     pub(crate) next: Option<Key>,
 }
 
-/// The export of what can be read so, begun when it is first polled.
+/// The export of what can be read so, begun when it is first polled, and let go when nobody takes an item for `idle`.
 pub(crate) fn paged<P: Pages>(
     begin: impl Future<Output = Result<P, ReadError>> + Send + 'static,
+    idle: Duration,
 ) -> BoxStream<'static, Result<Exported, ReadError>> {
-    let begun = stream::once(begin).flat_map(|begun| match begun {
-        Ok(pages) => stream::unfold(Paging::of(pages), Paging::next).boxed(),
-        Err(error) => stream::iter([vec![Err(error)]]).boxed(),
-    });
-    ReadAhead::of(begun.boxed()).boxed()
+    let first = async {
+        match begin.await {
+            Ok(pages) => (vec![Ok(Exported::Point(pages.point()))], Some(Paging::of(pages))),
+            Err(error) => (vec![Err(error)], None),
+        }
+    };
+    read_ahead(first, idle)
 }
 
 /// What is read next.
@@ -79,33 +82,36 @@ struct Paging<P> {
     is_damaged: bool,
 }
 
+impl<P: Pages> PageSource for Paging<P> {
+    async fn next(mut self) -> PageRead<Self> {
+        // Ends with items, or at the end.
+        while self.ready.is_empty() && !self.is_over() {
+            if let Err(error) = self.fill().await {
+                self.step = Step::Over;
+                self.ready.push(Err(error));
+            }
+        }
+        let items = std::mem::take(&mut self.ready);
+        // What it reads from goes with the last page, and not when somebody asks for one behind it.
+        let rest = (!self.is_over()).then_some(self);
+        (items, rest)
+    }
+}
+
 impl<P: Pages> Paging<P> {
     fn of(pages: P) -> Self {
-        let point = Exported::Point(pages.point());
         Self {
             pages,
             step: Step::Records(None),
-            ready: vec![Ok(point)],
+            ready: Vec::new(),
             heads: VecDeque::new(),
             counts: ExportCounts::default(),
             is_damaged: false,
         }
     }
 
-    async fn next(mut self) -> Option<(Items, Self)> {
-        // Ends with items, or at the end.
-        loop {
-            if !self.ready.is_empty() {
-                return Some((std::mem::take(&mut self.ready), self));
-            }
-            if matches!(self.step, Step::Over) {
-                return None;
-            }
-            if let Err(error) = self.fill().await {
-                self.step = Step::Over;
-                return Some((vec![Err(error)], self));
-            }
-        }
+    fn is_over(&self) -> bool {
+        matches!(self.step, Step::Over)
     }
 
     async fn fill(&mut self) -> Result<(), ReadError> {
@@ -137,7 +143,7 @@ impl<P: Pages> Paging<P> {
 
     /// Reads on in a log, or in the next one.
     fn go_on(&mut self, log: Stream, head: LogHead, after: Position) {
-        if matches!(self.step, Step::Over) && self.ready.last().is_some_and(is_last) {
+        if self.is_over() && self.ready.last().is_some_and(is_last) {
             return;
         }
         if after.next() < head.next {

@@ -19,15 +19,16 @@ mod together;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::index::LocalIndex;
 pub use self::repair::{Repair, Repaired};
-use crate::OpenError;
 use crate::commit_log::FileLayer;
 use crate::embedded::check::{Checked, Look, Then};
 use crate::embedded::folder::Opener;
 use crate::embedded::index::Index as _;
 use crate::embedded::{self, Embedded, MIB, Options, embedded_store, folder};
+use crate::{EXPORT_IDLE, OpenError};
 
 /// Most records of a local store. More are `TooLarge`: the sled backend holds them.
 pub const LOCAL_RECORDS_MAX: usize = 100_000;
@@ -43,6 +44,8 @@ pub struct LocalOptions {
     pub segment_bytes: u64,
     /// Bytes of the disk that only deletes and truncations may use. 64 MiB.
     pub reserve_bytes: u64,
+    /// How long an export is held of which nobody takes an item. [`EXPORT_IDLE`](crate::EXPORT_IDLE), 60 s.
+    pub export_idle: Duration,
 }
 
 impl LocalOptions {
@@ -54,6 +57,7 @@ impl LocalOptions {
             program: "dormouse".to_owned(),
             segment_bytes: 64 * MIB,
             reserve_bytes: 64 * MIB,
+            export_idle: EXPORT_IDLE,
         }
     }
 }
@@ -160,6 +164,7 @@ impl Local {
             segment_bytes: options.segment_bytes,
             reserve_bytes: options.reserve_bytes,
             cleaner_share: None,
+            export_idle: options.export_idle,
         };
         let opened = embedded::open(path, options, files, together::bring_together);
         opened.await.map(Self)

@@ -1,36 +1,51 @@
 //! Exporting from memory: what is there is copied under the lock, and told without it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::stream::BoxStream;
-use futures::{StreamExt, stream};
 
 use super::content::Taken;
 use super::log::Log;
 use super::{Inner, lock};
-use crate::export::ExportSlot;
-use crate::{ExportCounts, ExportPoint, Exported, Prefix, ReadError, Stream};
+use crate::export::{ExportSlot, ExportTaken, PageRead, PageSource, read_ahead};
+use crate::{ExportCounts, ExportPoint, Exported, PAGE_MAX, Prefix, ReadError, Stream};
 
 pub(super) fn export(
     inner: Arc<Mutex<Inner>>,
     slot: ExportSlot,
     prefix: Prefix,
+    idle: Duration,
 ) -> BoxStream<'static, Result<Exported, ReadError>> {
-    let begin = async move {
-        let taken = slot.take()?;
-        let items = items(lock(&inner).content.below(&prefix));
-        // The place is kept as long as the stream.
-        Ok(stream::iter(items).map(move |item| {
-            let _ = &taken;
-            Ok(item)
-        }))
+    let first = async move {
+        match slot.take() {
+            Ok(taken) => {
+                let mut items = items(lock(&inner).content.below(&prefix));
+                let point = items.next().into_iter().map(Ok).collect();
+                let untold = Untold {
+                    items: Box::new(items),
+                    _taken: taken,
+                };
+                (point, Some(untold))
+            }
+            Err(error) => (vec![Err(error)], None),
+        }
     };
-    stream::once(begin)
-        .flat_map(|begun: Result<_, ReadError>| match begun {
-            Ok(items) => items.boxed(),
-            Err(error) => crate::export::refused(error),
-        })
-        .boxed()
+    read_ahead(first, idle)
+}
+
+/// What was copied and is not told yet, and the place.
+struct Untold {
+    items: Box<dyn Iterator<Item = Exported> + Send>,
+    _taken: ExportTaken,
+}
+
+impl PageSource for Untold {
+    async fn next(mut self) -> PageRead<Self> {
+        let items: Vec<_> = self.items.by_ref().take(PAGE_MAX).map(Ok).collect();
+        let rest = (items.len() == PAGE_MAX).then_some(self);
+        (items, rest)
+    }
 }
 
 fn items(taken: Taken) -> impl Iterator<Item = Exported> {

@@ -9,6 +9,7 @@ mod log;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -16,9 +17,9 @@ use futures::stream::BoxStream;
 use self::content::Content;
 use crate::export::ExportSlot;
 use crate::{
-    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported,
-    GET_MANY_MAX, Health, Key, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError,
-    RecordStore, State, Stream, Version, Watch, Watches, capability,
+    Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, EXPORT_IDLE, Entry,
+    Exported, GET_MANY_MAX, Health, Key, Listed, LogError, LogHead, Logged, Page, Position, Prefix,
+    ReadError, RecordStore, State, Stream, Version, Watch, Watches, capability,
 };
 
 /// A store in memory, for tests, for trying things out, and as the reference of what a store does.
@@ -33,6 +34,7 @@ pub struct Memory {
     inner: Arc<Mutex<Inner>>,
     watches: Watches,
     exports: ExportSlot,
+    export_idle: Duration,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,14 @@ impl Memory {
             })),
             watches: Watches::default(),
             exports: ExportSlot::default(),
+            export_idle: EXPORT_IDLE,
         }
+    }
+
+    /// The store, with another time for which an export is held of which nobody takes an item.
+    #[must_use]
+    pub fn with_export_idle(self, export_idle: Duration) -> Self {
+        Self { export_idle, ..self }
     }
 
     /// The lock is held for one operation on the map, never across an await. What a panic under it left is whole:
@@ -162,7 +171,8 @@ impl RecordStore for Memory {
     }
 
     fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
-        export::export(Arc::clone(&self.inner), self.exports.clone(), prefix.clone())
+        let (inner, exports) = (Arc::clone(&self.inner), self.exports.clone());
+        export::export(inner, exports, prefix.clone(), self.export_idle)
     }
 
     async fn health(&self) -> Health {

@@ -59,7 +59,10 @@ impl StoreUrl {
             });
         }
         match self.backend() {
-            Backend::Memory => Ok(Arc::new(Memory::new(options.now))),
+            Backend::Memory => {
+                let memory = Memory::new(options.now);
+                Ok(Arc::new(memory.with_export_idle(options.export_idle)))
+            }
             #[cfg(feature = "local")]
             Backend::File => {
                 let folder = self.folder().expect("a file: url has a folder");

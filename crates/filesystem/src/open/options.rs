@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::update::DEADLINE;
-use crate::{COMMIT_DEADLINE, Opener};
+use crate::{COMMIT_DEADLINE, EXPORT_IDLE, Opener};
 
 /// Bytes.
 const MIB: u64 = 1024 * 1024;
@@ -37,6 +37,8 @@ pub struct OpenOptions {
     /// How long a commit may take whose caller names no deadline, 100 ms to less than 15 s. 10 s. It goes to the
     /// namespaces by [`opener`](Self::opener). (every backend)
     pub commit_deadline: Duration,
+    /// How long an export is held of which nobody takes an item, 1 s to 24 h. 60 s. (every backend)
+    pub export_idle: Duration,
     /// Longest wait for a connection, shorter than `commit_deadline`. 3 s. (`postgres`)
     pub checkout: Duration,
     /// Longest wait for a row that another transaction holds, shorter than `commit_deadline`. 2 s. (`postgres`)
@@ -73,6 +75,7 @@ impl OpenOptions {
             reserve_bytes: 64 * MIB,
             cleaner_share: 50,
             commit_deadline: COMMIT_DEADLINE,
+            export_idle: EXPORT_IDLE,
             checkout: Duration::from_secs(3),
             lock_timeout: Duration::from_secs(2),
             pool: 8,
@@ -102,7 +105,7 @@ impl OpenOptions {
         let just_below = self.commit_deadline.saturating_sub(milliseconds(1));
         let below_update = DEADLINE - milliseconds(1);
         let (ten, day) = (Duration::from_secs(10), Duration::from_secs(24 * 60 * 60));
-        let minute = Duration::from_secs(60);
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         let pool = u64::try_from(self.pool).unwrap_or(u64::MAX);
         bytes("cache", self.cache_bytes, MIB, 64 * GIB)
             .or_else(|| bytes("segment", self.segment_bytes, MIB, GIB))
@@ -116,6 +119,7 @@ impl OpenOptions {
                     below_update,
                 )
             })
+            .or_else(|| time("export_idle", self.export_idle, second, day))
             .or_else(|| time("checkout", self.checkout, milliseconds(1), just_below))
             .or_else(|| time("lock_timeout", self.lock_timeout, milliseconds(1), just_below))
             .or_else(|| number("pool", pool, 1, 1000))
@@ -132,6 +136,7 @@ impl OpenOptions {
             cache_bytes: self.cache_bytes,
             reserve_bytes: self.reserve_bytes,
             cleaner_share: self.cleaner_share,
+            export_idle: self.export_idle,
         }
     }
 
@@ -142,6 +147,7 @@ impl OpenOptions {
             program: self.program.clone(),
             segment_bytes: self.segment_bytes,
             reserve_bytes: self.reserve_bytes,
+            export_idle: self.export_idle,
         }
     }
 
@@ -154,6 +160,7 @@ impl OpenOptions {
             lock_timeout: self.lock_timeout,
             notify_every: self.notify_every,
             tombstones: self.tombstones,
+            export_idle: self.export_idle,
             listen_url: self.listen_url.clone(),
             passfile: self.passfile.clone(),
             root_certificates: self.root_certificates.clone(),
@@ -186,6 +193,7 @@ impl fmt::Debug for OpenOptions {
             .field("reserve_bytes", &self.reserve_bytes)
             .field("cleaner_share", &self.cleaner_share)
             .field("commit_deadline", &self.commit_deadline)
+            .field("export_idle", &self.export_idle)
             .field("checkout", &self.checkout)
             .field("lock_timeout", &self.lock_timeout)
             .field("pool", &self.pool)
@@ -206,7 +214,7 @@ mod tests {
     #[test]
     fn every_option_that_is_nothing_or_absurd_is_named() {
         type Spoil = fn(&mut OpenOptions);
-        let cases: [(&str, Spoil); 19] = [
+        let cases: [(&str, Spoil); 21] = [
             ("cache", |o| o.cache_bytes = 0),
             ("cache", |o| o.cache_bytes = u64::MAX),
             ("segment", |o| o.segment_bytes = 0),
@@ -217,6 +225,8 @@ mod tests {
             ("cleaner_share", |o| o.cleaner_share = 100),
             ("commit_deadline", |o| o.commit_deadline = Duration::ZERO),
             ("commit_deadline", |o| o.commit_deadline = DEADLINE),
+            ("export_idle", |o| o.export_idle = Duration::ZERO),
+            ("export_idle", |o| o.export_idle = Duration::MAX),
             ("checkout", |o| o.checkout = Duration::ZERO),
             ("checkout", |o| o.checkout = COMMIT_DEADLINE),
             ("lock_timeout", |o| o.lock_timeout = Duration::ZERO),

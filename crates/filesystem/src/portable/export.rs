@@ -20,7 +20,8 @@ const WRITE_BYTES: usize = 256 * 1024;
 /// trailer, so that nobody takes it for whole.
 ///
 /// # Errors
-/// `Store`, also for the first damaged record or entry; `Unfinished` for a store whose import was not ended; `Io`.
+/// `Store`, also for the first damaged record or entry, and for a writer that takes nothing for
+/// [`EXPORT_IDLE`](crate::EXPORT_IDLE); `Unfinished` for a store whose import was not ended; `Io`.
 pub async fn export<W: AsyncWrite + Unpin + Send>(
     store: &dyn RecordStore,
     prefix: &Prefix,

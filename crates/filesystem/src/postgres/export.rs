@@ -20,10 +20,10 @@ use crate::{
     Stream,
 };
 
-/// The server does not end it for the time that its reader takes.
+/// The server does not end it for the time that its reader takes, which [`EXPORT_IDLE`](crate::EXPORT_IDLE) bounds.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                      SET LOCAL idle_in_transaction_session_timeout = 0";
-/// Longest wait for a page.
+/// Longest wait for a page, and for the transaction to begin.
 const PAGE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for the point, for which every row's version is looked at.
 const POINT_TIME_MAX: Duration = Duration::from_secs(600);
@@ -40,18 +40,11 @@ pub(super) struct Exporting {
 impl Exporting {
     pub(super) async fn begin(shared: Arc<Shared>, prefix: Prefix) -> Result<Self, ReadError> {
         let taken = shared.exports.take()?;
-        let session = shared.pool.manager().create().await;
-        let mut session = session.map_err(|error| ReadError::Unavailable {
-            reason: "a connection to export on",
-            source: Some(Box::new(error)),
-        })?;
-        session.client.batch_execute(BEGIN).await.map_err(unread)?;
+        let begun = timeout(PAGE_TIME_MAX, begin(&shared)).await;
+        let mut session = begun.unwrap_or_else(|_| Err(silent()))?;
         // What is read first fixes the point.
         let rows = query(&mut session, &shared.sql.point, &[], POINT_TIME_MAX).await?;
-        let row = rows.first().ok_or(ReadError::Unavailable {
-            reason: "the server",
-            source: None,
-        })?;
+        let row = rows.first().ok_or_else(silent)?;
         let point = ExportPoint {
             store: shared.store,
             version: version(row, 0)?,
@@ -63,6 +56,24 @@ impl Exporting {
             point,
             _taken: taken,
         })
+    }
+}
+
+/// A connection of its own, in a transaction.
+async fn begin(shared: &Shared) -> Result<Session, ReadError> {
+    let session = shared.pool.manager().create().await;
+    let session = session.map_err(|error| ReadError::Unavailable {
+        reason: "a connection to export on",
+        source: Some(Box::new(error)),
+    })?;
+    session.client.batch_execute(BEGIN).await.map_err(unread)?;
+    Ok(session)
+}
+
+fn silent() -> ReadError {
+    ReadError::Unavailable {
+        reason: "the server",
+        source: None,
     }
 }
 
@@ -78,10 +89,7 @@ async fn query(
     };
     match timeout(longest, read).await {
         Ok(rows) => rows.map_err(unread),
-        Err(_) => Err(ReadError::Unavailable {
-            reason: "the server",
-            source: None,
-        }),
+        Err(_) => Err(silent()),
     }
 }
 

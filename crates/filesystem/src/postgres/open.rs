@@ -126,6 +126,7 @@ pub(super) fn shared(
         place: place.to_owned(),
         store: id(store),
         exports: ExportSlot::default(),
+        export_idle: options.export_idle,
         tombstones: options.tombstones,
         transactions_max: options.pool.saturating_sub(1).max(1),
         jitter: Mutex::new(StdRng::seed_from_u64(options.seed)),

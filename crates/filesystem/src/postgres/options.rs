@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::EXPORT_IDLE;
+
 /// How a store on a PostgreSQL server is opened.
 #[derive(Clone)]
 pub struct PostgresOptions {
@@ -25,6 +27,8 @@ pub struct PostgresOptions {
     pub notify_every: Duration,
     /// How long a removed record's row is kept before its number is remembered only in the floor. 24 h.
     pub tombstones: Duration,
+    /// How long an export is held of which nobody takes an item. [`EXPORT_IDLE`](crate::EXPORT_IDLE), 60 s.
+    pub export_idle: Duration,
     /// Another way to the same server, for hints: past a pooler, which would keep a connection for them alone. A pooler in
     /// the main way is one of sessions (not of transactions), and resets its connections.
     pub listen_url: Option<String>,
@@ -47,6 +51,7 @@ impl PostgresOptions {
             lock_timeout: Duration::from_secs(2),
             notify_every: Duration::from_millis(10),
             tombstones: Duration::from_secs(24 * 60 * 60),
+            export_idle: EXPORT_IDLE,
             listen_url: None,
             passfile: None,
             root_certificates: None,
@@ -61,6 +66,8 @@ impl PostgresOptions {
             Some("the pool has no connection")
         } else if self.checkout.is_zero() || self.lock_timeout.as_millis() == 0 {
             Some("checkout and lock_timeout are longer than nothing")
+        } else if self.export_idle.is_zero() {
+            Some("export_idle is longer than nothing")
         } else {
             None
         }
@@ -84,6 +91,7 @@ impl fmt::Debug for PostgresOptions {
             .field("lock_timeout", &self.lock_timeout)
             .field("notify_every", &self.notify_every)
             .field("tombstones", &self.tombstones)
+            .field("export_idle", &self.export_idle)
             .field("listen_url", &self.listen_url.as_ref().map(|_| "***"))
             .field("passfile", &self.passfile.is_some())
             .field("root_certificates", &self.root_certificates.is_some())

@@ -38,6 +38,8 @@ pub(super) struct Shared {
     /// The store's own id.
     pub(super) store: [u8; 16],
     pub(super) exports: ExportSlot,
+    /// How long an export is held of which nobody takes an item.
+    pub(super) export_idle: Duration,
     pub(super) tombstones: Duration,
     /// Most transactions at once: one connection is left to reads.
     pub(super) transactions_max: usize,

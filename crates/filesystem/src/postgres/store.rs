@@ -165,7 +165,10 @@ impl RecordStore for Postgres {
     }
 
     fn export(&self, prefix: &Prefix) -> BoxStream<'static, Result<Exported, ReadError>> {
-        paged(Exporting::begin(Arc::clone(&self.shared), prefix.clone()))
+        paged(
+            Exporting::begin(Arc::clone(&self.shared), prefix.clone()),
+            self.shared.export_idle,
+        )
     }
 
     async fn health(&self) -> Health {

@@ -23,14 +23,15 @@ mod trees;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::index::Index;
-use crate::OpenError;
 use crate::commit_log::FileLayer;
 use crate::embedded::check::{Checked, Look, Then};
 use crate::embedded::folder::Opener;
 use crate::embedded::index::Index as _;
 use crate::embedded::{self, Embedded, MIB, Options, embedded_store, folder};
+use crate::{EXPORT_IDLE, OpenError};
 
 /// How a sled store is opened.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub struct SledOptions {
     /// How many of a hundred bytes written may be what is live and moves, so that the oldest segment of the log can
     /// go. 1 to 99. 50.
     pub cleaner_share: u8,
+    /// How long an export is held of which nobody takes an item. [`EXPORT_IDLE`](crate::EXPORT_IDLE), 60 s.
+    pub export_idle: Duration,
 }
 
 impl SledOptions {
@@ -62,6 +65,7 @@ impl SledOptions {
             cache_bytes: 64 * MIB,
             reserve_bytes: 64 * MIB,
             cleaner_share: 50,
+            export_idle: EXPORT_IDLE,
         }
     }
 }
@@ -170,6 +174,7 @@ impl Sled {
             segment_bytes: options.segment_bytes,
             reserve_bytes: options.reserve_bytes,
             cleaner_share: Some(options.cleaner_share),
+            export_idle: options.export_idle,
         };
         let opened = embedded::open(path, options, files, move |folder, files| {
             together::bring_together(folder, files, cache_bytes)

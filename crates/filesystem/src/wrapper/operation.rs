@@ -59,7 +59,7 @@ classes! {
 impl From<&ReadError> for Outcome {
     fn from(error: &ReadError) -> Self {
         match error {
-            ReadError::Unavailable { .. } => Self::Unavailable,
+            ReadError::Unavailable { .. } | ReadError::ExportIdle { .. } => Self::Unavailable,
             ReadError::Corrupt { .. } => Self::Corrupt,
             ReadError::TooNew { .. } => Self::TooNew,
             ReadError::Invalid { .. } => Self::Refused,

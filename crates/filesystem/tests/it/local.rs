@@ -1,6 +1,7 @@
 //! The local backend against the contract, and what only a store of readable files can do wrong.
 
 mod ends;
+mod exports;
 mod files;
 mod killed;
 mod kit;

@@ -31,6 +31,7 @@ mod router;
 mod scripted;
 #[cfg(any(feature = "local", feature = "postgres"))]
 mod seen;
+mod silent_exports;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod sim_files;
 #[cfg(feature = "sled")]

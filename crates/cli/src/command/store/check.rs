@@ -270,7 +270,7 @@ fn named(log: &Stream, (first, last): (u64, u64)) -> String {
 
 fn unread(error: &ReadError) -> Problem {
     let code = match error {
-        ReadError::Unavailable { .. } => Code::Unavailable,
+        ReadError::Unavailable { .. } | ReadError::ExportIdle { .. } => Code::Unavailable,
         ReadError::Corrupt { .. } => Code::Corrupt,
         ReadError::TooNew { .. } => Code::TooNew,
         ReadError::Invalid { .. }

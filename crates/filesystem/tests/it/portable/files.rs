@@ -1,11 +1,15 @@
 //! Files that are not whole, and the bytes of one that is.
 
+use std::time::Duration;
+
 use dormouse_filesystem::portable::{self, ExportError, FileError};
 use dormouse_filesystem::wrapper::{Fault, FaultKind, Operation};
 use dormouse_filesystem::{
-    Batch, Expected, Key, Lane, Memory, Position, Predecessor, Prefix, ReadError, RecordStore,
+    Batch, EXPORT_IDLE, Expected, Key, Lane, Memory, Position, Predecessor, Prefix, ReadError, RecordStore,
     RecordStoreExt, Version,
 };
+use futures::StreamExt;
+use tokio::io::AsyncReadExt;
 
 use super::kit::{KIND, LATER, NOW, export, fill, import, kept, key, log, soon};
 
@@ -135,6 +139,41 @@ async fn an_export_with_a_damaged_record_does_not_pass_for_whole() {
         matches!(&failed, Err(ExportError::Store(ReadError::Corrupt { key: named })) if *named == key("a/b")
             || *named == key("a-b")),
         "{failed:?}"
+    );
+    let refused = portable::verify(&mut &file[..]).await;
+    assert!(matches!(refused, Err(FileError::Cut { .. })), "{refused:?}");
+}
+
+/// Nor does one whose writer takes nothing: others need not wait for it.
+#[tokio::test(start_paused = true)]
+async fn an_export_whose_writer_stands_still_is_let_go_and_does_not_pass_for_whole() {
+    let store = Memory::new(NOW);
+    for from in (0..5000).step_by(500) {
+        let mut batch = Batch::new(Lane::System);
+        for n in from..from + 500 {
+            batch.put(key(&format!("k/{n:04}")), Expected::Absent, KIND, vec![7; 100]);
+        }
+        store.commit(batch, soon()).await.unwrap();
+    }
+    let (mut writer, mut reader) = tokio::io::duplex(1024);
+    let root = Prefix::root();
+    let writing = async {
+        let written = portable::export(&store, &root, &mut writer, NOW).await;
+        drop(writer);
+        written
+    };
+    let reading = async {
+        tokio::time::sleep(EXPORT_IDLE + Duration::from_secs(1)).await;
+        let another = store.export(&root).next().await;
+        assert!(matches!(another, Some(Ok(_))), "{another:?}");
+        let mut file = Vec::new();
+        reader.read_to_end(&mut file).await.unwrap();
+        file
+    };
+    let (written, file) = futures::join!(writing, reading);
+    assert!(
+        matches!(written, Err(ExportError::Store(ReadError::ExportIdle { .. }))),
+        "{written:?}"
     );
     let refused = portable::verify(&mut &file[..]).await;
     assert!(matches!(refused, Err(FileError::Cut { .. })), "{refused:?}");

@@ -3,8 +3,11 @@
 //! `DORMOUSE_TEST_POSTGRES` is the url of a server whose user may make schemas; `cargo xtask test` starts one. Every
 //! test has a schema of its own.
 
+mod congestion;
 mod cuts;
+mod exports;
 mod killed;
+mod one_order;
 mod openers;
 mod opening;
 mod pairs;

@@ -28,7 +28,7 @@ fn put(name: &str) -> Batch {
     batch
 }
 
-/// FS-65
+/// FS-65, with `congestion`: locks that are held, and nothing is left open.
 #[test]
 fn locks_that_are_held_and_a_pool_that_runs_dry_are_busy_and_leave_nothing_open() {
     if !is_here() {

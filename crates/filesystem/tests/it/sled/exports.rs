@@ -1,14 +1,17 @@
 //! Exports that are dropped while they are at work, or not read on.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use dormouse_filesystem::{
-    Batch, Expected, ExportCounts, Exported, Lane, Prefix, ReadError, RecordStore, Sled,
+    Batch, EXPORT_IDLE, Expected, ExportCounts, Exported, Lane, Prefix, ReadError, RecordStore, Sled,
 };
 use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream::BoxStream;
 
-use super::kit::{KIND, Place, commit, created, key};
+use super::kit::{KIND, Place, commit, created, key, soon};
+use crate::silent_exports;
 
 /// More than a page.
 const RECORDS: usize = 1500;
@@ -37,25 +40,26 @@ async fn hold_the_readers() -> mpsc::Sender<()> {
     release
 }
 
+/// Asks for a page, which then is being read.
+async fn begin_a_page(export: &mut BoxStream<'static, Result<Exported, ReadError>>) {
+    assert!(futures::poll!(export.next()).is_pending());
+    // The task that reads it comes to the reader's thread.
+    tokio::task::yield_now().await;
+    assert!(futures::poll!(export.next()).is_pending(), "it is being read");
+}
+
 async fn an_export_dropped_at_work_keeps_its_place() {
     let place = Place::new();
     let store = filled(&place).await;
     let mut first = store.export(&Prefix::root());
     first.next().await.unwrap().unwrap();
     let held = hold_the_readers().await;
-    assert!(
-        futures::poll!(first.next()).is_pending(),
-        "its first page is being read"
-    );
+    begin_a_page(&mut first).await;
     drop(first);
     // The page is still to be looked up, in what was noted for that export.
-    let mut second = store.export(&Prefix::root());
-    let refused = futures::poll!(second.next());
+    let refused = store.export(&Prefix::root()).next().await;
     assert!(
-        matches!(
-            &refused,
-            std::task::Poll::Ready(Some(Err(ReadError::Unavailable { .. })))
-        ),
+        matches!(&refused, Some(Err(ReadError::Unavailable { .. }))),
         "{refused:?}"
     );
     drop(held);
@@ -103,10 +107,7 @@ async fn a_store_ends_beside_an_export_that_stands_still() {
     let mut export = store.export(&Prefix::root());
     export.next().await.unwrap().unwrap();
     let held = hold_the_readers().await;
-    assert!(
-        futures::poll!(export.next()).is_pending(),
-        "its first page is being read"
-    );
+    begin_a_page(&mut export).await;
     let (release, released) = mpsc::channel::<()>();
     let holding = tokio::task::spawn_blocking(move || released.recv().is_err());
     // As many as may read at once: behind the page one of them takes its turn too.
@@ -130,4 +131,17 @@ async fn a_store_ends_beside_an_export_that_stands_still() {
 #[test]
 fn an_export_that_stands_still_keeps_no_store_open() {
     run(a_store_ends_beside_an_export_that_stands_still());
+}
+
+/// FS-78
+#[tokio::test]
+async fn an_export_of_which_nobody_takes_anything_is_let_go() {
+    let place = Place::new();
+    let store = place.open().await;
+    silent_exports::fill(&store).await;
+    // From here on nobody commits: what reads for the export stops the clock while it does.
+    tokio::time::pause();
+    silent_exports::is_let_go(&store, EXPORT_IDLE, Duration::from_secs(1)).await;
+    tokio::time::resume();
+    store.close(soon()).await.unwrap();
 }
