@@ -43,6 +43,7 @@ async fn view(house: &House, asker: &Asker) -> Result<VaultView, Problem> {
         shared: status.shared,
         of_agents: status.of_agents,
         unscrubbed: status.unscrubbed,
+        refused_spawns: status.refused_spawns,
         is_rekeying: vault.is_rekeying().await?,
         is_locked_in_memory: vault.is_locked_in_memory(),
         slots: slots.iter().map(SlotView::of).collect(),
