@@ -39,6 +39,7 @@ async fn view(house: &House, asker: &Asker) -> Result<VaultView, Problem> {
         shared: status.shared,
         of_agents: status.of_agents,
         unscrubbed: status.unscrubbed,
+        refused_spawns: status.refused_spawns,
         is_rekeying: vault.is_rekeying().await?,
         is_locked_in_memory: vault.is_locked_in_memory(),
         opens_by_itself: vault.opens_by_itself().await?,

@@ -2,7 +2,7 @@
 
 use dormouse_filesystem::{ScopedBatch, Tenant};
 
-use super::{Holder, LeaseDecision, LeaseEvent, LeaseId, LeaseRow, LeaseStatus, decide_lease};
+use super::{Holder, LeaseDecision, LeaseEvent, LeaseId, LeaseRow, decide_lease};
 use crate::secrets::Secrets;
 use crate::{Call, Cause, Change, LeaseError};
 
@@ -38,8 +38,8 @@ impl Secrets {
             }
         }
         for row in self.sessions_of(run).await? {
-            if row.status == LeaseStatus::Active {
-                let ended = row.ended(LeaseStatus::Revoked, Some(Cause::Holder), call.now);
+            if let LeaseDecision::Become(status, cause) = decide_lease(row.status, LeaseEvent::HolderEnded) {
+                let ended = row.ended(status, cause, call.now);
                 self.sessions().stage_replace(batch, &row, &ended).await?;
                 let change = Change::LeaseRevoked {
                     lease: row.id,

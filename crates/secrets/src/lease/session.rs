@@ -6,7 +6,7 @@ use dormouse_filesystem::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, LEASE_KEPT, LeaseId, LeaseStatus};
+use super::{Cause, LEASE_KEPT, LeaseEvent, LeaseId, LeaseStatus, Left};
 use crate::secrets::Secrets;
 use crate::{AgentAt, LeaseError, SecretName};
 
@@ -42,6 +42,17 @@ pub struct SessionRow {
 }
 
 impl SessionRow {
+    /// What a further spawn at this time is.
+    pub(crate) fn use_at(&self, now: Timestamp) -> LeaseEvent {
+        if now >= self.expires_at {
+            LeaseEvent::UseLate
+        } else if self.used + 1 >= SESSION_USES_MAX {
+            LeaseEvent::Use(Left::Last)
+        } else {
+            LeaseEvent::Use(Left::More)
+        }
+    }
+
     pub(crate) fn ended(&self, status: LeaseStatus, cause: Option<Cause>, now: Timestamp) -> Self {
         Self {
             status,

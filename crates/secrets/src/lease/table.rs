@@ -88,6 +88,17 @@ impl LeaseEvent {
         Self::HolderEnded,
         Self::Elapsed,
     ];
+
+    /// Those that a credential session meets, in the order of the table: its uses are counted, it has a set in the place
+    /// of one secret, and it ends with its run.
+    pub const OF_SESSION: [Self; 6] = [
+        Self::Use(Left::Last),
+        Self::Use(Left::More),
+        Self::UseLate,
+        Self::UseUnreadable,
+        Self::HolderEnded,
+        Self::Elapsed,
+    ];
 }
 
 /// What becomes of it.

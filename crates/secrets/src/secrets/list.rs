@@ -36,6 +36,9 @@ pub struct SecretsStatus {
     pub of_agents: usize,
     /// Those of both that are too short to be scrubbed.
     pub unscrubbed: usize,
+    /// Spawns that were refused because a secret of their set did not open, since this [`Secrets`] was made, its clones
+    /// counted in.
+    pub refused_spawns: u64,
 }
 
 /// Whether an agent gets a secret into its environment.
@@ -137,6 +140,7 @@ impl Secrets {
             shared,
             of_agents: all.len() - shared,
             unscrubbed,
+            refused_spawns: self.refused_spawns(),
         })
     }
 

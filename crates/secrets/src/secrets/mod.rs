@@ -12,6 +12,7 @@ mod rows;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dormouse_filesystem::{Namespace, Records, Tenant};
 
@@ -68,6 +69,8 @@ struct Inner {
     migrations: Records<MigrationRow>,
     agents: Arc<dyn Agents>,
     registrar: Arc<dyn Registrar>,
+    /// Spawns that were refused since this was made, because a secret of their set did not open.
+    refused_spawns: AtomicU64,
 }
 
 impl fmt::Debug for Secrets {
@@ -101,6 +104,7 @@ impl Secrets {
             migrations: Records::new(tenant),
             agents,
             registrar,
+            refused_spawns: AtomicU64::new(0),
         }))
     }
 
@@ -140,6 +144,15 @@ impl Secrets {
 
     pub(crate) fn namespace(&self) -> &Namespace<Tenant> {
         self.0.rows.namespace()
+    }
+
+    /// One more spawn was refused, because a secret of its set did not open.
+    pub(crate) fn count_refused_spawn(&self) {
+        self.0.refused_spawns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused_spawns(&self) -> u64 {
+        self.0.refused_spawns.load(Ordering::Relaxed)
     }
 
     pub(crate) fn registrar(&self) -> &Arc<dyn Registrar> {

@@ -127,6 +127,10 @@ impl Secrets {
                 }
             }
         }
+        if !batch.writes() {
+            // It was due when it was found, and is not any more.
+            return Ok(());
+        }
         match self.namespace().commit(batch).await.map_err(RecordError::from) {
             Err(error) if !is_conflict(&error) => Err(error.into()),
             Ok(_) | Err(_) => Ok(()),

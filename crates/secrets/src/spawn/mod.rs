@@ -86,7 +86,8 @@ impl Secrets {
     ///
     /// # Errors
     /// `VaultNotUnlocked` when the set is not empty; `Unreadable` with every name of the set that does not open;
-    /// `Missing`, `TooLarge`. No write was made, but the journal of `Unreadable`.
+    /// `Missing`, `TooLarge`; `Session` when the run's session takes no further spawn. No write was made, but the journal
+    /// of `Unreadable`, which is [counted](crate::SecretsStatus::refused_spawns) too, and that a session has expired.
     pub async fn spawn_set(
         &self,
         call: &Call,
@@ -95,6 +96,8 @@ impl Secrets {
         run: &SpawnFor,
         also: Vec<Redaction>,
     ) -> Result<SpawnSet, SpawnError> {
+        // First whether the run may have anything at all: no value is opened for a session that ended.
+        let session = self.good_session(call, run).await?;
         let opened = self.opened_set(call, agent, need).await?;
         let mut redactions = opened.redactions;
         redactions.extend(also);
@@ -113,7 +116,7 @@ impl Secrets {
                 limit: "ENV_TOTAL_MAX",
             });
         }
-        let writes = self.session_for(call, agent, run, opened.generations).await?;
+        let writes = self.session_for(call, agent, run, session, opened.generations);
         Ok(SpawnSet {
             env: WorkerEnv(opened.env),
             names,

@@ -105,6 +105,7 @@ impl Secrets {
         if names.is_empty() {
             return Ok(values);
         }
+        self.count_refused_spawn();
         let mut batch = self.namespace().batch();
         let change = Change::Unreadable {
             agent: agent.id.clone(),

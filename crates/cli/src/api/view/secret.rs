@@ -139,6 +139,8 @@ pub struct VaultView {
     pub of_agents: usize,
     /// Those whose value is too short to be taken out of texts.
     pub unscrubbed: usize,
+    /// Workers that were not started because a secret of theirs did not open, since the owner came up.
+    pub refused_spawns: u64,
     /// Whether new keys are under way.
     pub is_rekeying: bool,
     /// Whether the key in memory is kept out of swap; none where there is none.

@@ -137,6 +137,13 @@ fn print(ui: &Ui, body: &Bytes) -> Result<Exit> {
         if vault.unscrubbed > 0 {
             pairs.push(("unscrubbed", vault.unscrubbed.to_string()));
         }
+        if vault.refused_spawns > 0 {
+            let found = format!(
+                "{}: dormouse secret doctor says which secret",
+                vault.refused_spawns
+            );
+            pairs.push(("workers not started", found));
+        }
         if vault.is_rekeying {
             pairs.push((
                 "rekey",

@@ -33,7 +33,7 @@ fn scrubber() -> Scrubber {
 }
 
 /// All bytes of all files below.
-fn files(folder: &Path, all: &mut Vec<u8>) {
+pub(super) fn files(folder: &Path, all: &mut Vec<u8>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -13,6 +13,7 @@ use super::children::{Ended, killed};
 use super::dying::{Dying, Side};
 use super::environment::value_or;
 use super::house::{House, after, at};
+use super::large;
 use super::legacy;
 use super::place::Place;
 use super::staged;
@@ -82,6 +83,13 @@ pub(super) async fn child(role: &str, house: House) {
             staged::live_all(&house);
             house.vault.unlock(&call, &house.key(1)).await.unwrap();
             staged::import(&house, staged::FEW, "new", Existing::Overwrite)
+                .await
+                .unwrap();
+        }
+        "import_all" => {
+            staged::live_all(&house);
+            house.vault.unlock(&house.call(0), &house.key(1)).await.unwrap();
+            staged::import(&house, large::ALL, "new", Existing::Refuse)
                 .await
                 .unwrap();
         }

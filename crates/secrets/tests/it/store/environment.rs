@@ -15,6 +15,7 @@ on_every_store! {
     an_own_value_hides_the_shared_one_of_its_name;
     /// SE-3
     a_system_secret_is_in_no_environment;
+    /// SE-4
     a_row_that_does_not_open_takes_its_shared_namesake_with_it;
     /// SE-5
     an_own_system_secret_hides_a_shared_tool_secret;
@@ -150,13 +151,14 @@ async fn a_row_that_does_not_open_takes_its_shared_namesake_with_it(house: House
     house.put("agent:a:X", "the own one", SecretCategory::Tool).await;
     let own = "t/acme/r/secret/agent/a/00000000000000000000000000000001/x";
     let original = house.stored(own).await.unwrap();
-    for damaged in [
+    let refused_spawns = async || house.secrets.status().await.unwrap().refused_spawns;
+    for (number, damaged) in (1..).zip([
         b"{".to_vec(),
         String::from_utf8(original.value.to_vec())
             .unwrap()
             .replace("\"generation\":1", "\"generation\":3")
             .into_bytes(),
-    ] {
+    ]) {
         house.write(own, &original, damaged).await;
         drop(house.journal.take());
         let refused = set(&house.secrets, &house, &house.live("a", 1)).await;
@@ -166,8 +168,10 @@ async fn a_row_that_does_not_open_takes_its_shared_namesake_with_it(house: House
         );
         let told = house.journal.take().0;
         assert!(matches!(&told[..], [Change::Unreadable { names: found, .. }] if *found == names(&["X"])));
+        assert_eq!(refused_spawns().await, number);
         let other = set(&house.secrets, &house, &house.live("b", 2)).await.unwrap();
         assert_eq!(env(&other), [pair("X", "the shared one")]);
+        assert_eq!(refused_spawns().await, number, "one that starts is none");
     }
 }
 

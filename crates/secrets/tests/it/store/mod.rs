@@ -3,13 +3,17 @@
 mod bytes;
 mod children;
 mod crash;
+mod driven;
 mod dying;
 mod environment;
 mod events;
+mod gone;
 mod house;
 mod keys;
+mod large;
 mod leases;
 mod legacy;
+mod many;
 mod place;
 mod processes;
 mod rekeys;

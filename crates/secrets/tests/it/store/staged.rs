@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dormouse_filesystem::wrapper::{FaultKind, Operation};
 use dormouse_secrets::{
-    AgentAt, Due, Existing, Expect, Filter, Generator, Holder, ImportError, ImportKey, Imported,
-    PER_SCOPE_MAX, PutMeta, SecretCategory, SecretError, Secrets,
+    AgentAt, Due, Existing, Expect, Generator, Holder, ImportError, ImportKey, Imported, PER_SCOPE_MAX,
+    PutMeta, SecretCategory, SecretError, Secrets,
 };
 use sha2::{Digest, Sha256};
 
@@ -30,7 +30,7 @@ pub(super) fn live_all(house: &House) -> Vec<AgentAt> {
     lives.collect()
 }
 
-fn reference(number: usize) -> String {
+pub(super) fn reference(number: usize) -> String {
     format!("agent:agent{}:KEY_{}", number / EACH, number % EACH)
 }
 
@@ -175,17 +175,6 @@ async fn its_pages_are_unseen_until_all_are_there_and_others_wait(house: House) 
     assert_eq!(kept.kept.len(), FEW);
     let meta = house.secrets.info(&at(&reference(7))).await.unwrap();
     assert_eq!(meta.generation, 2);
-}
-
-#[tokio::test]
-async fn ten_thousand_secrets_are_imported() {
-    let house = House::in_memory().await.enabled().await;
-    live_all(&house);
-    let done = import(&house, 10_000, "new", Existing::Refuse).await.unwrap();
-    assert_eq!(done.written.len(), 10_000);
-    assert_eq!(house.secrets.list(&Filter::All).await.unwrap().len(), 10_000);
-    let refused = import(&house, 10_001, "new", Existing::Refuse).await;
-    assert!(matches!(refused, Err(ImportError::TooLarge { max: 10_000 })));
 }
 
 /// A house whose commits wait where a test says so.
