@@ -391,7 +391,8 @@ impl Work {
 
     /// How many things were seen: so that a test knows that it has tried something.
     pub(crate) fn count(&self) -> usize {
-        let count = |seen: &Seen| seen.records.len() + seen.entries.len() + seen.hinted.len() + seen.read.len();
+        let count =
+            |seen: &Seen| seen.records.len() + seen.entries.len() + seen.hinted.len() + seen.read.len();
         self.seen.iter().map(count).sum()
     }
 }
