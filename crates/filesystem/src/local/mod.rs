@@ -44,7 +44,7 @@ pub struct LocalOptions {
     pub segment_bytes: u64,
     /// Bytes of the disk that only deletes and truncations may use. 64 MiB.
     pub reserve_bytes: u64,
-    /// How long an export is held of which nobody takes an item. [`EXPORT_IDLE`](crate::EXPORT_IDLE), 60 s.
+    /// How long an export is held of which nobody takes an item. [`EXPORT_IDLE`], 60 s.
     pub export_idle: Duration,
 }
 

@@ -27,7 +27,7 @@ pub struct PostgresOptions {
     pub notify_every: Duration,
     /// How long a removed record's row is kept before its number is remembered only in the floor. 24 h.
     pub tombstones: Duration,
-    /// How long an export is held of which nobody takes an item. [`EXPORT_IDLE`](crate::EXPORT_IDLE), 60 s.
+    /// How long an export is held of which nobody takes an item. [`EXPORT_IDLE`], 60 s.
     pub export_idle: Duration,
     /// Another way to the same server, for hints: past a pooler, which would keep a connection for them alone. A pooler in
     /// the main way is one of sessions (not of transactions), and resets its connections.

@@ -50,7 +50,7 @@ pub struct SledOptions {
     /// How many of a hundred bytes written may be what is live and moves, so that the oldest segment of the log can
     /// go. 1 to 99. 50.
     pub cleaner_share: u8,
-    /// How long an export is held of which nobody takes an item. [`EXPORT_IDLE`](crate::EXPORT_IDLE), 60 s.
+    /// How long an export is held of which nobody takes an item. [`EXPORT_IDLE`], 60 s.
     pub export_idle: Duration,
 }
 
