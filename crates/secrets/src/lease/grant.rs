@@ -61,13 +61,11 @@ impl Secrets {
         options: LeaseOptions,
     ) -> Result<Granted, LeaseError> {
         options.check()?;
-        let active = self.leases_of(holder).await?;
-        if active
-            .iter()
-            .filter(|row| row.status == LeaseStatus::Active)
-            .count()
-            >= HOLDER_LEASES_MAX
-        {
+        let active = Query::of(LeaseIndex::Active)
+            .equals(holder.values())
+            .limit(HOLDER_LEASES_MAX);
+        let active = self.leases().find(&active).await?;
+        if active.rows.len() + active.issues.len() >= HOLDER_LEASES_MAX {
             return Err(LeaseError::Full {
                 max: HOLDER_LEASES_MAX,
             });

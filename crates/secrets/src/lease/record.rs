@@ -170,6 +170,8 @@ indexes! {
     pub enum LeaseIndex {
         /// By who holds them.
         Holder = own "holder",
+        /// By who holds them, those alone that may be used: what is over is kept for a day, and may be very many.
+        Active = own "active",
         /// By when they may go, over all tenants.
         Retire = system "retire",
     }
@@ -189,9 +191,13 @@ impl Record for LeaseRow {
 
     fn index_entries(&self) -> Vec<IndexEntry<LeaseIndex>> {
         let gone_at = self.ended_at.unwrap_or(self.expires_at) + LEASE_KEPT;
-        vec![
+        let mut entries = vec![
             IndexEntry::new(LeaseIndex::Holder, self.holder.values()),
             IndexEntry::new(LeaseIndex::Retire, [IndexValue::instant(gone_at)]),
-        ]
+        ];
+        if self.status == LeaseStatus::Active {
+            entries.push(IndexEntry::new(LeaseIndex::Active, self.holder.values()));
+        }
+        entries
     }
 }

@@ -107,3 +107,21 @@ async fn one_holders_leases_are_read_by_its_index_alone() {
     }
     assert_eq!(cost().await, alone);
 }
+
+#[tokio::test]
+async fn what_a_holder_used_up_today_costs_its_next_lease_nothing() {
+    let (house, store) = counted().await;
+    let call = Call::at(after(0));
+    let used = async || {
+        let before = store.counts().items_read;
+        let id = granted(&house, &call, 0).await;
+        house.secrets.use_lease(&call, id, &holder(0)).await.unwrap();
+        store.counts().items_read - before
+    };
+    let first = used().await;
+    for _ in 0..20 {
+        used().await;
+    }
+    assert_eq!(house.secrets.leases_of(&holder(0)).await.unwrap().len(), 21);
+    assert_eq!(used().await, first);
+}
