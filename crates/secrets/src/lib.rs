@@ -68,7 +68,7 @@ pub use scrubbed::{Scrubbed, ScrubbedBytes};
 pub use seal::{AssociatedData, KEY_BYTES, RootKey};
 pub use secrets::{
     Deletion, Done, Due, Effective, Expect, Filter, NoRegistrar, OnAgentDelete, PER_SCOPE_MAX, Registrar,
-    Rekeyed, Secrets, SecretsStatus, Usable, due,
+    Rekeyed, Secrets, SecretsStatus, Usable, check_name, due,
 };
 pub use spawn::{ENV_TOTAL_MAX, Need, SpawnFor, SpawnSet, SpawnWrites, WorkerEnv};
 pub use transfer::{Existing, ExportError, ExportTo, IMPORT_MAX, IMPORT_OPEN, ImportKey, Imported};

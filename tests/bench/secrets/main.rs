@@ -2,8 +2,6 @@
 //!
 //! Every commit waits for `fdatasync`. What is compared is measured in turns, round by round.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
-
 // The spellings of a value are the crate's own affair; aho-corasick alone is to look for the same.
 #[path = "../../../crates/secrets/src/scrub/forms/mod.rs"]
 #[allow(dead_code, reason = "the bench asks for the forms alone")]
@@ -26,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dormouse_secrets::VALUE_MIN;
-use dormouse_tests::measure::{Arguments, Figure, Heading, Machine, Report};
+use dormouse_tests::measure::{Arguments, Bench, Figure, Heading};
 
 const SCRUBBING: Heading = Heading {
     name: "scrub",
@@ -48,7 +46,6 @@ const REKEYS: Heading = Heading {
     name: "rekey",
     title: "Rotating and rekeying",
 };
-const ALL: [Heading; 5] = [SCRUBBING, VERBS, MANY, UNLOCKS, REKEYS];
 
 /// How much is measured, and where.
 #[derive(Debug, Clone)]
@@ -66,49 +63,30 @@ impl Context {
     }
 }
 
+const BENCH: Bench = Bench {
+    name: "secrets",
+    legend: "",
+    target_tmpdir: env!("CARGO_TARGET_TMPDIR"),
+    sections: &[SCRUBBING, VERBS, MANY, UNLOCKS, REKEYS],
+};
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime starts");
-    match Arguments::parse(&words, &ALL) {
-        Ok(asked) => runtime.block_on(run(&asked)),
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    BENCH.run(&words, flushes, section)
 }
 
-async fn run(asked: &Arguments) {
-    // Below the target folder, and not in a temporary one: that may be memory.
-    let folder = tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-        .expect("the target folder can be written");
+async fn section(folder: &Path, asked: &Arguments, heading: Heading) -> Vec<Figure> {
     let context = Context {
-        folder: folder.path().to_owned(),
+        folder: folder.to_owned(),
         rounds: asked.rounds(),
         is_quick: asked.is_quick,
     };
-    let machine = Machine::of(folder.path(), flushes(folder.path()));
-    let mut report = Report::begin(machine, asked.form, context.rounds, "");
-    for heading in &asked.sections {
-        eprintln!("{}", heading.title);
-        report.section(*heading, measure(&context, *heading).await);
-    }
-    report.keep("secrets", env!("CARGO_TARGET_TMPDIR"));
-}
-
-async fn measure(context: &Context, heading: Heading) -> Vec<Figure> {
     match heading {
-        SCRUBBING => scrubbing::run(context),
-        VERBS => verbs::run(context).await,
-        MANY => many::run(context).await,
-        UNLOCKS => unlocks::run(context).await,
-        _ => rekeys::run(context).await,
+        SCRUBBING => scrubbing::run(&context),
+        VERBS => verbs::run(&context).await,
+        MANY => many::run(&context).await,
+        UNLOCKS => unlocks::run(&context).await,
+        _ => rekeys::run(&context).await,
     }
 }
 

@@ -46,7 +46,18 @@ impl Section {
         Self::Files,
     ];
 
-    pub(crate) fn heading(self) -> Heading {
+    /// What they are called, in the same order.
+    pub(crate) const HEADINGS: [Heading; 9] = {
+        let mut headings = [Heading { name: "", title: "" }; 9];
+        let mut at = 0;
+        while at < headings.len() {
+            headings[at] = Self::ALL[at].heading();
+            at += 1;
+        }
+        headings
+    };
+
+    pub(crate) const fn heading(self) -> Heading {
         let (name, title) = match self {
             Self::Own => ("own", "Durable commits, the machine's own disk"),
             Self::Slow => (

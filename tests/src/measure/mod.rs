@@ -7,6 +7,7 @@
 )]
 
 mod arguments;
+mod bench;
 mod figure;
 mod machine;
 mod plot;
@@ -15,6 +16,7 @@ mod samples;
 mod series;
 
 pub use arguments::Arguments;
+pub use bench::{Bench, runtime};
 pub use figure::{Figure, Form, Target};
 pub use machine::Machine;
 pub use report::Report;

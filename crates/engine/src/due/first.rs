@@ -30,8 +30,9 @@ impl Engine {
         Ok([session, gate, capability].into_iter().flatten().min())
     }
 
-    /// When the first row of an index is due, after this instant; those that never are stand behind, and none is read. Those that cannot be believed are passed over, and so
-    /// are those that went or changed meanwhile: whoever wrote them said what is due now.
+    /// When the first row of an index is due, after this instant; those that never are stand behind, and none is read.
+    /// Those that cannot be believed are passed over, and so are those that went or changed meanwhile: whoever wrote
+    /// them said what is due now.
     async fn first<R: Record<Scope = Tenant>>(
         &self,
         index: R::Index,

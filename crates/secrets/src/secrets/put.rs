@@ -232,7 +232,11 @@ impl Secrets {
     }
 }
 
-pub(crate) fn check_name(name: &SecretName) -> Result<(), SecretError> {
+/// Whether a secret may have this name, for those who ask before there is a value.
+///
+/// # Errors
+/// `Reserved` for what is set for workers, `CodeLoading` for what makes a program run other code.
+pub fn check_name(name: &SecretName) -> Result<(), SecretError> {
     match reserved::of(name) {
         None => Ok(()),
         Some(Reservation::Set) => Err(SecretError::Reserved { name: name.clone() }),

@@ -6,7 +6,7 @@ mod given;
 mod slots;
 mod vault;
 
-use dormouse_secrets::{Reservation, Secret as Value, SecretError, reserved};
+use dormouse_secrets::{Secret as Value, check_name};
 use serde::Serialize;
 
 pub(crate) use self::given::Given;
@@ -25,7 +25,8 @@ use crate::problem::{Code, Problem, Result};
 /// What a command needs that is in no argument, read before the store is looked for.
 pub(crate) fn given(command: &Secret, ui: &Ui) -> Result<Given> {
     if let Secret::Set(set) = command {
-        refuse_reserved(&set.which)?;
+        // Before anybody types a value for it.
+        check_name(&set.which.name).map_err(Problem::from)?;
     }
     let (what, newline) = match command {
         Secret::Set(set) if set.keep_newline => ("value", Newline::Keep),
@@ -52,17 +53,6 @@ pub(crate) fn given(command: &Secret, ui: &Ui) -> Result<Given> {
         | Secret::Doctor => return Ok(Given::Nothing),
     };
     given::read(what, newline, ui)
-}
-
-/// A name that no secret may have is told before anybody types a value for it.
-fn refuse_reserved(which: &Which) -> Result<()> {
-    let at = which.at();
-    let refused = match reserved(at.name.as_str()) {
-        None => return Ok(()),
-        Some(Reservation::Set) => SecretError::Reserved { name: at.name },
-        Some(Reservation::LoadsCode) => SecretError::CodeLoading { name: at.name },
-    };
-    Err(Problem::from(refused).into())
 }
 
 pub(super) async fn secret(
@@ -219,7 +209,15 @@ async fn delete(
     // One that is not there is told before anybody is asked.
     session.ask(&Call::get(which.path())).await?;
     if !is_meant {
-        deletes(session, ui, which).await?;
+        let name = which.name.as_str();
+        // A value that is destroyed does not come back.
+        let meant = Meant {
+            what: "secret delete destroys",
+            question: &format!("{at} and every value it had are destroyed; type {name} to delete it: "),
+            word: name,
+            not_done: "nothing was deleted",
+        };
+        meant.confirm(session, ui).await?;
     }
     let call = Call::delete(which.path()).query("force", force.then_some(true));
     session.ask(&call).await?;
@@ -227,25 +225,33 @@ async fn delete(
     Ok(Exit::Done)
 }
 
-/// Asks whether it is meant: a value that is destroyed does not come back.
-async fn deletes(session: &mut Session<'_>, ui: &Ui, which: &Which) -> Result<()> {
-    if !has_person(ui) {
-        let problem = Problem::new(
-            Code::Usage,
-            "secret delete destroys, and there is no terminal to ask at",
-        );
-        return Err(problem.hint("pass --yes if it is meant").into());
+/// What is not done before a person has typed a word.
+struct Meant<'a> {
+    /// What is done, as the refusal says where nobody can be asked.
+    what: &'a str,
+    question: &'a str,
+    word: &'a str,
+    /// What the refusal says where another word was typed.
+    not_done: &'a str,
+}
+
+impl Meant<'_> {
+    async fn confirm(&self, session: &mut Session<'_>, ui: &Ui) -> Result<()> {
+        if !has_person(ui) {
+            let problem = format!("{}, and there is no terminal to ask at", self.what);
+            return Err(Problem::new(Code::Usage, problem)
+                .hint("pass --yes if it is meant")
+                .into());
+        }
+        // The person may think for long: nobody else waits for the store meanwhile.
+        session.make_room().await?;
+        if typed(self.question, ui).await.as_deref() != Some(self.word) {
+            return Err(Problem::new(Code::Usage, self.not_done)
+                .hint(format!("type {} as it is, or pass --yes", self.word))
+                .into());
+        }
+        Ok(())
     }
-    // The person may think for long: nobody else waits for the store meanwhile.
-    session.make_room().await?;
-    let (at, name) = (which.at(), which.name.as_str());
-    let question = format!("{at} and every value it had are destroyed; type {name} to delete it: ");
-    if typed(&question, ui).await.as_deref() != Some(name) {
-        return Err(Problem::new(Code::Usage, "nothing was deleted")
-            .hint("type the name as it was given, or pass --yes")
-            .into());
-    }
-    Ok(())
 }
 
 fn row(secret: &SecretView, ui: &Ui) -> Vec<String> {

@@ -2,14 +2,13 @@
 
 use serde_json::Value;
 
-use super::listing;
 use super::vault::warn_if_it_starts_sealed;
+use super::{Meant, listing};
 use crate::api::SlotView;
 use crate::client::{Call, Session};
-use crate::command::gate::{has_person, typed};
 use crate::exit::Exit;
 use crate::output::Ui;
-use crate::problem::{Code, Problem, Result};
+use crate::problem::Result;
 
 const PATH: &str = "/v1/secrets/slots";
 
@@ -42,30 +41,19 @@ pub(super) async fn add(session: &mut Session<'_>, ui: &Ui, key: &Value) -> Resu
 
 pub(super) async fn remove(session: &mut Session<'_>, ui: &Ui, id: u32, is_meant: bool) -> Result<Exit> {
     if !is_meant {
-        confirm(session, ui, id).await?;
+        // Who holds no other key is locked out by it.
+        let meant = Meant {
+            what: "secret slots remove takes a key away",
+            question: &format!(
+                "the key of slot {id} will open nothing any more; type {id} to take it away: "
+            ),
+            word: &id.to_string(),
+            not_done: "nothing was changed",
+        };
+        meant.confirm(session, ui).await?;
     }
     session.ask(&Call::delete(format!("{PATH}/{id}"))).await?;
     ui.note(&format!("the key of slot {id} opens the vault no more"));
     warn_if_it_starts_sealed(session, ui).await;
     Ok(Exit::Done)
-}
-
-/// Asks whether it is meant: who holds no other key is locked out by it.
-async fn confirm(session: &mut Session<'_>, ui: &Ui, id: u32) -> Result<()> {
-    if !has_person(ui) {
-        let problem = Problem::new(
-            Code::Usage,
-            "secret slots remove takes a key away, and there is no terminal to ask at",
-        );
-        return Err(problem.hint("pass --yes if it is meant").into());
-    }
-    // The person may think for long: nobody else waits for the store meanwhile.
-    session.make_room().await?;
-    let question = format!("the key of slot {id} will open nothing any more; type {id} to take it away: ");
-    if typed(&question, ui).await.as_deref() != Some(id.to_string().as_str()) {
-        return Err(Problem::new(Code::Usage, "nothing was changed")
-            .hint("type the number of the slot, or pass --yes")
-            .into());
-    }
-    Ok(())
 }

@@ -1,7 +1,8 @@
 //! Rekeys with others in between.
 
 use dormouse_secrets::{
-    LeaseId, LeaseOptions, LegacyOwner, OnAgentDelete, Purpose, SecretCategory, SecretError, SecretName,
+    AgentAt, LeaseId, LeaseOptions, LegacyOwner, OnAgentDelete, Purpose, SecretCategory, SecretError,
+    SecretName,
 };
 
 use super::environment::value_or;
@@ -152,9 +153,8 @@ async fn a_rekey_between_the_reads_of_a_verb_is_read_again() {
     }
 }
 
-#[tokio::test]
-async fn what_is_restored_is_read_again_when_others_changed_it() {
-    let (house, store) = staged::stopping().await;
+/// An agent whose first life ended with a secret set aside, and its second life.
+async fn lives_of_a(house: &House) -> (AgentAt, AgentAt) {
     let first = house.live("a", 1);
     house
         .put("agent:a:G", "the value of G", SecretCategory::Tool)
@@ -165,7 +165,13 @@ async fn what_is_restored_is_read_again_when_others_changed_it() {
         .agent_ended(&house.call(1), &first, quarantine)
         .await
         .unwrap();
-    let second = house.live("a", 2);
+    (first, house.live("a", 2))
+}
+
+#[tokio::test]
+async fn what_is_restored_is_read_again_when_others_changed_it() {
+    let (house, store) = staged::stopping().await;
+    let (first, second) = lives_of_a(&house).await;
     let commit = store.stop_ahead(1);
     let (call, key) = (
         house.call(2),
@@ -192,17 +198,7 @@ async fn what_is_restored_is_read_again_when_others_changed_it() {
 #[tokio::test]
 async fn what_others_change_each_time_is_not_told_as_restored() {
     let (house, store) = staged::stopping().await;
-    let first = house.live("a", 1);
-    house
-        .put("agent:a:G", "the value of G", SecretCategory::Tool)
-        .await;
-    let quarantine = OnAgentDelete::Quarantine;
-    house
-        .secrets
-        .agent_ended(&house.call(1), &first, quarantine)
-        .await
-        .unwrap();
-    let second = house.live("a", 2);
+    let (first, second) = lives_of_a(&house).await;
     drop(store);
     let conflict = dormouse_filesystem::wrapper::FaultKind::Conflict;
     let commits = dormouse_filesystem::wrapper::Operation::Commit;
