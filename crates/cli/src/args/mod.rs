@@ -21,7 +21,7 @@ pub use agent::Agent;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
-pub use secret::{Secret, SecretSet, SlotChange, VaultKey, Which};
+pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
 pub use task::{Task, TaskAdd};

@@ -130,12 +130,9 @@ pub enum SlotChange {
     /// Let another key open the vault too: a passphrase, or a file, which is made where there is none
     #[command(after_help = help::secret_slots_add())]
     Add {
-        /// The file with the key, made for its user alone where there is none
-        #[arg(long, value_name = "FILE", conflicts_with = "passphrase")]
-        key_file: Option<PathBuf>,
-        /// A passphrase of at least 12 bytes, from stdin or typed twice without being shown
-        #[arg(long, required_unless_present = "key_file")]
-        passphrase: bool,
+        /// Which key.
+        #[command(flatten)]
+        key: NewKey,
     },
     /// Take a key away: it opens the vault no more
     #[command(after_help = help::secret_slots_remove())]
@@ -147,6 +144,18 @@ pub enum SlotChange {
         #[arg(short, long)]
         yes: bool,
     },
+}
+
+/// A key that is to open the vault too: one of the two.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct NewKey {
+    /// The file with the key, made for its user alone where there is none
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// A passphrase of at least 12 bytes, from stdin or typed twice without being shown
+    #[arg(long)]
+    pub passphrase: bool,
 }
 
 /// The key with which a vault is opened or sealed anew.

@@ -32,8 +32,8 @@ pub(crate) fn given(command: &Secret, ui: &Ui) -> Result<Given> {
         Secret::Set(set) if set.keep_newline => ("value", Newline::Keep),
         Secret::Set(_) => ("value", Newline::Drop),
         Secret::Slots {
-            change: Some(SlotChange::Add { passphrase: true, .. }),
-        } => return given::read_twice("passphrase", ui),
+            change: Some(SlotChange::Add { key }),
+        } if key.passphrase => return given::read_twice("passphrase", ui),
         Secret::Unlock { key, .. } | Secret::Rekey { key } if key.passphrase => ("passphrase", Newline::Drop),
         Secret::Export { passphrase: true, .. } | Secret::Import { passphrase: true, .. } => {
             ("passphrase", Newline::Drop)
@@ -101,9 +101,9 @@ pub(super) async fn secret(
         }
         Secret::Slots { change: None } => slots::list(session, ui).await,
         Secret::Slots {
-            change: Some(SlotChange::Add { key_file, .. }),
+            change: Some(SlotChange::Add { key }),
         } => {
-            let body = vault::key(context, key_file, given.as_ref())?;
+            let body = vault::key(context, key.key_file, given.as_ref())?;
             slots::add(session, ui, &body).await
         }
         Secret::Slots {
