@@ -22,4 +22,5 @@ mod secrets;
 mod secrets_crash;
 mod server;
 mod stores;
+mod tasks;
 mod wait;

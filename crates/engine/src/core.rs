@@ -18,7 +18,7 @@ use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
 use crate::run::{Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
-use crate::task::Creations;
+use crate::task::{Creations, SettleHint};
 use crate::{AgentName, CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
 
 /// One tenant's part of the store, and what commands need beside it.
@@ -46,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) switches: Switches,
     /// Where deadlines are said.
     pub(crate) due: Arc<DueHint>,
+    /// Where it is said that something is to be settled.
+    pub(crate) settling: Arc<SettleHint>,
     /// Its credentials.
     pub(crate) secrets: Secrets,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
@@ -129,8 +131,11 @@ impl Core {
         mut draft: Draft,
         deadline: Deadline,
     ) -> Result<Committed, CommitError> {
-        let due = draft.hints().due;
+        let (due, settles) = (draft.hints().due, draft.hints().settles);
         let committed = self.space.commit_by(draft.into_batch(), deadline).await;
+        if settles {
+            self.settling.ring();
+        }
         if let Some(at) = due {
             self.due.sooner(at);
         }

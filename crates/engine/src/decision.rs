@@ -57,6 +57,12 @@ pub enum Reason {
     Exists,
     /// It is being deleted.
     Deleting,
+    /// The task that was given away has not ended.
+    Open,
+    /// Its result is not there yet.
+    Undelivered,
+    /// Nobody waits for it any more.
+    Abandoned,
 }
 
 impl Reason {
@@ -82,6 +88,9 @@ impl Reason {
             Self::Missing => "missing",
             Self::Exists => "exists",
             Self::Deleting => "deleting",
+            Self::Open => "open",
+            Self::Undelivered => "undelivered",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -107,6 +116,9 @@ impl Reason {
             Self::Missing => "there is none",
             Self::Exists => "there is one already",
             Self::Deleting => "it is being deleted",
+            Self::Open => "the task has not ended",
+            Self::Undelivered => "its result is not there yet",
+            Self::Abandoned => "nobody waits for its result any more",
         }
     }
 }

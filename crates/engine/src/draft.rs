@@ -47,6 +47,8 @@ pub(crate) struct Hints {
     pub(crate) sessions: Vec<SessionId>,
     /// The earliest deadline it stages.
     pub(crate) due: Option<Timestamp>,
+    /// Whether it leaves something to be settled.
+    pub(crate) settles: bool,
 }
 
 impl fmt::Debug for Draft {
@@ -164,6 +166,11 @@ impl Draft {
     pub(crate) fn note_due(&mut self, at: Timestamp) {
         let due = self.hints.due.get_or_insert(at);
         *due = at.min(*due);
+    }
+
+    /// It leaves something to be settled, once it is committed.
+    pub(crate) fn note_settlement(&mut self) {
+        self.hints.settles = true;
     }
 
     pub(crate) fn hints(&mut self) -> &mut Hints {

@@ -18,7 +18,7 @@ use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::limits::JANITOR_EVERY;
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
-use crate::task::{Creations, Tasks};
+use crate::task::{Creations, Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
 
@@ -82,6 +82,7 @@ struct Shared {
     vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
+    settling: Arc<SettleHint>,
     background: TaskTracker,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
@@ -101,6 +102,8 @@ pub struct Tenant {
     pub agents: Agents,
     /// Its tasks.
     pub tasks: Tasks,
+    /// What its tasks gave away.
+    pub delegations: Delegations,
     /// Its runs.
     pub runs: Runs,
     /// Its gates.
@@ -140,6 +143,7 @@ impl Engine {
             vault,
             live: Arc::default(),
             due: Arc::default(),
+            settling: Arc::default(),
             background: TaskTracker::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
@@ -188,6 +192,7 @@ impl Engine {
             rooms: Rooms::default(),
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
+            settling: Arc::clone(&shared.settling),
             secrets: Secrets::new(
                 &shared.vault,
                 &space,
@@ -204,6 +209,7 @@ impl Engine {
         Tenant {
             agents: Agents::new(&core),
             tasks: Tasks::new(&core),
+            delegations: Delegations::new(&core),
             runs: Runs::new(&core),
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
@@ -260,6 +266,11 @@ impl Engine {
     /// Where deadlines are said.
     pub(crate) fn due(&self) -> &DueHint {
         &self.0.due
+    }
+
+    /// Where it is said that something is to be settled.
+    pub(crate) fn settling(&self) -> &SettleHint {
+        &self.0.settling
     }
 
     /// The part of the store that belongs to the installation.

@@ -17,6 +17,7 @@ mod asks;
 mod attempt;
 mod endpoint;
 mod finish;
+mod giving;
 mod heart;
 mod launch;
 mod orphans;
@@ -37,6 +38,7 @@ use tokio_util::task::TaskTracker;
 
 pub use asking::{AskError, Asking};
 pub use endpoint::{Endpoint, Endpoints};
+pub use giving::GivenResult;
 pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 
