@@ -169,7 +169,7 @@ async fn one_that_is_made_after_the_end_is_as_if_it_had_waited(house: House) {
     house.settle().await;
 }
 
-/// ST-31 of dependencies: a task's own id and a higher number name no task yet.
+/// ST-31, with `who_gets_a_task_and_is_paused_or_gone_is_truthfully_said`: its own id and a higher number name no task yet.
 async fn what_is_no_task_of_the_tenant_or_one_too_many_is_refused_and_nothing_written(house: House) {
     let first = house.ready_task().await;
     let tasks = &house.tenant.tasks;

@@ -15,7 +15,6 @@ super::on_every_store! {
     a_priority_moves_a_ready_task_in_its_lane;
     a_time_not_to_be_tried_before_is_moved_while_it_is_waited_for;
     a_task_is_given_to_another_agent;
-    /// ST-33 but for the lane, whose claim is elsewhere.
     assigning_shelving_and_deleting_a_running_task_is_rejected;
     what_a_task_leaves_has_nothing_of_what_was_said_of_it;
     an_agent_sees_what_it_owns_or_is_assigned_and_nothing_else;

@@ -340,13 +340,22 @@ async fn ten_thousand_dependents_are_told_once_each_through_kills_on_a_server() 
     }
 }
 
-/// ST-30, where nothing outlives the process.
-#[tokio::test]
-async fn ten_thousand_dependents_in_memory_are_told_once_each() {
-    let house = House::in_memory().await;
+async fn settles_in_process(house: House) {
     ten_thousand_wait(&house).await;
     house.engine.settle_once().await.unwrap();
     all_were_told_once(&house).await;
+}
+
+/// ST-30, where nothing outlives the process.
+#[tokio::test]
+async fn ten_thousand_dependents_in_memory_are_told_once_each() {
+    settles_in_process(House::in_memory().await).await;
+}
+
+/// ST-30, where no child of a test opens the store.
+#[tokio::test]
+async fn ten_thousand_dependents_in_readable_files_are_told_once_each() {
+    settles_in_process(House::in_local().await).await;
 }
 
 /// A process that gives, ends, and takes is killed: each end is delivered once, and no place in the tree is lost.
@@ -420,13 +429,13 @@ async fn held(house: &House, parent: dormouse_engine::TaskId) -> u32 {
     held
 }
 
-/// ST-32 but for the message, which comes with threads.
+/// The message in a thread comes with threads.
 #[tokio::test]
 async fn delegations_survive_kills_in_an_embedded_store() {
     delegates_through_kills(Place::sled()).await;
 }
 
-/// ST-32 but for the message, which comes with threads.
+/// The message in a thread comes with threads.
 #[tokio::test]
 async fn delegations_survive_kills_on_a_server() {
     if let Some(place) = Place::postgres() {
