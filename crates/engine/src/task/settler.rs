@@ -248,6 +248,11 @@ fn fitting(rows: &[Versioned<Task>]) -> usize {
 async fn abandon_page(core: &Core, parent: TaskId) -> Result<bool, CommandError> {
     let by = Principal::engine();
     let done = core.command(&by, |mut draft| async move {
+        let settlements = Records::<Settlement>::new(&core.space);
+        // Without it the end was settled by another, and the task may be at work again.
+        let Some(settlement) = settlements.get(&parent).await? else {
+            return Ok(Verdict::Nothing(false));
+        };
         let query = Query::of(DelegationIndex::Held)
             .equals([IndexValue::name(&parent.to_string())])
             .limit(SETTLED_MAX);
@@ -255,6 +260,7 @@ async fn abandon_page(core: &Core, parent: TaskId) -> Result<bool, CommandError>
         let Some(first) = page.rows.first() else {
             return Ok(Verdict::Nothing(false));
         };
+        settlements.stage_check(draft.batch(), &settlement);
         let trees = Records::<Tree>::new(&core.space);
         let tree = trees.get(&first.root).await?;
         let mut freed = 0;
