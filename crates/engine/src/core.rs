@@ -20,6 +20,7 @@ use crate::run::{Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::Creations;
 use crate::wake::Bell;
+use crate::task::{Creations, SettleHint};
 use crate::{AgentName, CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
 
 /// One tenant's part of the store, and what commands need beside it.
@@ -51,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) due: Arc<DueHint>,
     /// Where it is said that an agent has something to do.
     pub(crate) bell: Arc<Bell>,
+    /// Where it is said that something is to be settled.
+    pub(crate) settling: Arc<SettleHint>,
     /// Its credentials.
     pub(crate) secrets: Secrets,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
@@ -137,6 +140,9 @@ impl Core {
     ) -> Result<Committed, CommitError> {
         let hints = std::mem::take(draft.hints());
         let committed = self.space.commit_by(draft.into_batch(), deadline).await;
+        if hints.settles {
+            self.settling.ring();
+        }
         if let Some(at) = hints.due {
             self.due.sooner(at);
         }

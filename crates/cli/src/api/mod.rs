@@ -7,6 +7,7 @@ mod agents;
 pub(crate) mod body;
 mod carry;
 mod events;
+mod expected;
 mod gate;
 pub(crate) mod gates;
 mod grants;
@@ -56,7 +57,14 @@ pub fn router(house: House, guard: Guard) -> Router {
         .route("/v1/agents", get(agents::list).post(agents::create))
         .route("/v1/agents/{name}", get(agents::get).patch(agents::configure))
         .route("/v1/tasks", get(tasks::list).post(tasks::create))
-        .route("/v1/tasks/{id}", get(tasks::get))
+        .route(
+            "/v1/tasks/{id}",
+            get(tasks::get).patch(tasks::set).delete(tasks::delete),
+        )
+        .route("/v1/tasks/{id}/approve", post(tasks::approve))
+        .route("/v1/tasks/{id}/refuse", post(tasks::refuse))
+        .route("/v1/tasks/{id}/shelve", post(tasks::shelve))
+        .route("/v1/tasks/{id}/enqueue", post(tasks::enqueue))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/tasks/{id}/retry", post(tasks::retry))
         .route("/v1/runs", get(runs::list).post(runs::create))

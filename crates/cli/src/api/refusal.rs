@@ -27,6 +27,17 @@ impl From<CommandError> for Problem {
                 listed(subject.kind()),
                 subject.id()
             )),
+            CommandError::Forbidden { .. } => Self::new(Code::Forbidden, detail)
+                .hint("an operator says whom an agent gives tasks to: its delegates_to"),
+            CommandError::Undeliverable { .. } => {
+                Self::new(Code::State, detail).hint("nothing was made; choose another agent")
+            }
+            CommandError::TreeFull { .. } => {
+                Self::new(Code::Limit, detail).hint("take the results of what was given away first")
+            }
+            CommandError::Stale { current, .. } => Self::new(Code::Stale, detail)
+                .current_version(current.get())
+                .hint("look at it again, then try again"),
             CommandError::SecretsLocked { task, .. } => Self::new(Code::Locked, detail).hint(format!(
                 "unlock them with dormouse secret unlock, then dormouse run {task}"
             )),
@@ -44,6 +55,7 @@ impl From<CommandError> for Problem {
                 .hint("use a worker that can ask, or another mode: dormouse session set SESSION mode=…"),
             CommandError::InvalidId(_) => Self::new(Code::BadRequest, detail),
             CommandError::Invalid { .. }
+            | CommandError::InvalidMetadata { .. }
             | CommandError::InvalidName(_)
             | CommandError::InvalidCommand(_)
             | CommandError::TooLarge { .. } => Self::new(Code::Invalid, detail),

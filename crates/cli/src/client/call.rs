@@ -13,6 +13,7 @@ pub struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
+    if_match: Option<u64>,
 }
 
 impl fmt::Debug for Call {
@@ -31,6 +32,7 @@ impl Call {
             path: path.into(),
             query: Vec::new(),
             body: None,
+            if_match: None,
         }
     }
 
@@ -79,6 +81,13 @@ impl Call {
         self
     }
 
+    /// Only where the item is at this version.
+    #[must_use]
+    pub fn if_match(mut self, version: u64) -> Self {
+        self.if_match = Some(version);
+        self
+    }
+
     /// Whether sending it again does no harm: it only reads, or is answered as the first time.
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
@@ -101,6 +110,9 @@ impl Call {
             .header(header::CONNECTION, HeaderValue::from_static("close"));
         if self.body.is_some() {
             request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(version) = self.if_match {
+            request = request.header(header::IF_MATCH, format!("\"{version}\""));
         }
         let body = self.body.clone().map_or_else(Body::empty, Body::from);
         request

@@ -4,7 +4,10 @@ mod agents;
 mod closing;
 mod creation;
 mod credentials;
+mod delegations;
+mod dependencies;
 mod due;
+mod edits;
 mod events;
 mod gates;
 mod gates_again;
@@ -42,6 +45,7 @@ mod shared;
 mod tables;
 mod tasks;
 mod wakes;
+mod tasks_crash;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {
