@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
-use dormouse_secrets::{Formats, NoRegistrar, Registrar, Scrubber, Secrets, Vault, VaultOptions};
+use dormouse_secrets::{
+    Formats, NoRegistrar, OnAgentDelete, Registrar, Scrubber, Secrets, Vault, VaultOptions,
+};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::Agents;
+use crate::agent::{Agents, Removals};
 use crate::capability::Capabilities;
 use crate::core::Core;
 use crate::credentials::{Credentials, Living};
@@ -52,6 +55,8 @@ pub struct EngineOptions {
     pub registrar: Arc<dyn Registrar>,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
     pub formats: Formats,
+    /// `secrets.on_agent_delete`: what becomes of the secrets of an agent that is deleted.
+    pub on_agent_delete: OnAgentDelete,
 }
 
 impl Default for EngineOptions {
@@ -65,6 +70,7 @@ impl Default for EngineOptions {
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
             formats: Formats::default(),
+            on_agent_delete: OnAgentDelete::Quarantine,
         }
     }
 }
@@ -83,6 +89,7 @@ struct Shared {
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
     background: TaskTracker,
+    leaving: CancellationToken,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
 }
@@ -141,6 +148,7 @@ impl Engine {
             live: Arc::default(),
             due: Arc::default(),
             background: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
         }))
@@ -196,9 +204,12 @@ impl Engine {
             ),
             formats: shared.options.formats,
             scrubber: Scrubber::empty().with_formats(shared.options.formats),
+            on_agent_delete: shared.options.on_agent_delete,
+            removals: Removals::default(),
             system_events: self.log(),
             space,
             background: shared.background.clone(),
+            leaving: shared.leaving.clone(),
             is_exclusive: shared.is_exclusive,
         });
         Tenant {
@@ -247,6 +258,7 @@ impl Engine {
         for tenant in &tenants {
             tenant.core.drivers.close();
         }
+        self.0.leaving.cancel();
         self.0.background.close();
         self.0.background.wait().await;
         let unsaved = tenants

@@ -1,6 +1,6 @@
 //! What a command answers when it does not do what was asked (stores.md, section 12).
 
-use dormouse_filesystem::{CommitError, LogError, Position, ReadError, RecordError};
+use dormouse_filesystem::{CommitError, LogError, Position, ReadError, RecordError, Version};
 use dormouse_secrets::VaultState;
 use jiff::Timestamp;
 
@@ -50,6 +50,14 @@ pub enum CommandError {
         event: &'static str,
         /// Why not.
         reason: Reason,
+    },
+    /// Not done: it was written since it was read. Read it again.
+    #[error("{subject} is at version {current} by now")]
+    Stale {
+        /// What.
+        subject: Subject,
+        /// The version it is at.
+        current: Version,
     },
     /// Not done: the agent is paused. Resume it.
     #[error("agent {agent} is paused")]
@@ -181,6 +189,7 @@ impl CommandError {
             Self::Ambiguous { .. } => "ambiguous",
             Self::Exists { .. } => "exists",
             Self::Rejected { .. } => "rejected",
+            Self::Stale { .. } => "stale",
             Self::AgentPaused { .. } => "agent_paused",
             Self::AgentDeleting { .. } => "agent_deleting",
             Self::SecretsLocked { .. } => "secrets_locked",

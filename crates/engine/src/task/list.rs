@@ -8,7 +8,7 @@ use crate::{AgentName, CommandError};
 /// Which tasks are wanted; all of them by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TaskFilter {
-    /// Only those of this agent.
+    /// Only those of this agent; those of a former agent of that name are not among them.
     pub assignee: Option<AgentName>,
     /// Only those in the state of this word, one of [`TaskState::WORDS`].
     pub state: Option<String>,

@@ -7,6 +7,7 @@ use dormouse_secrets::Scrubbed;
 
 use super::change::Moved;
 use super::{Cause, NewTask, Task, TaskEvent, TaskFilter, TaskIndex, TaskPage, combine, move_task};
+use crate::agent::Agents;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
@@ -66,7 +67,11 @@ impl Tasks {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<TaskPage, CommandError> {
-        let found = self.rows.find(&filter.query()?.after(after).limit(limit)).await?;
+        let mut found = self.rows.find(&filter.query()?.after(after).limit(limit)).await?;
+        if let Some(assignee) = &filter.assignee {
+            let living = self.core.living(assignee).await?;
+            found.rows.retain(|task| Some(task.agent_incarnation) == living);
+        }
         Ok(TaskPage {
             rows: found.rows,
             next: found.next,
@@ -203,12 +208,27 @@ impl Tasks {
     ) -> Result<Task, CommandError> {
         let done = self.core.command(by, |mut draft| async move {
             let read = self.get(id).await?;
+            if *event == TaskEvent::Retry {
+                self.require_agent(&mut draft, &read).await?;
+            }
             match move_task(&self.core, &mut draft, &read, event, cause.clone()).await? {
                 Moved::To(task) => Ok(Verdict::Commit(draft, *task)),
                 Moved::Same | Moved::Ignored => Ok(Verdict::Nothing(read.into_inner())),
             }
         });
         Ok(done.await?.answer)
+    }
+}
+
+impl Tasks {
+    /// The life of its agent that a task belongs to is the present one, and stays until the commit: nobody else takes it up.
+    async fn require_agent(&self, draft: &mut Draft, task: &Task) -> Result<(), CommandError> {
+        let agent = Agents::new(&self.core).require(draft, &task.assignee).await?;
+        if agent.incarnation == task.agent_incarnation {
+            Ok(())
+        } else {
+            Err(CommandError::not_found("agent", &task.assignee))
+        }
     }
 }
 
