@@ -89,7 +89,10 @@ async fn an_agent_changes_under_its_version_only() {
     assert_eq!(first, tag(&api).await);
     let two = json!({ "concurrency": 2, "delegates_to": ["bob"] });
     let unsaid = send(&api, "PATCH", ALICE, None, &two).await;
-    assert_eq!((unsaid.status.as_u16(), unsaid.code().as_str()), (428, "no_version"));
+    assert_eq!(
+        (unsaid.status.as_u16(), unsaid.code().as_str()),
+        (428, "no_version")
+    );
     for bad in ["7", "W/\"7\"", "\"x\"", "\"1\", \"2\""] {
         let bad = send(&api, "PATCH", ALICE, Some(bad), &two).await;
         assert_eq!(bad.code(), "bad_request");
@@ -103,22 +106,33 @@ async fn an_agent_changes_under_its_version_only() {
     );
     for (method, path) in [("PATCH", ALICE), ("DELETE", ALICE)] {
         let stale = send(&api, method, path, Some(&first), &two).await;
-        assert_eq!((stale.status.as_u16(), stale.code().as_str()), (412, "stale"), "{method}");
+        assert_eq!(
+            (stale.status.as_u16(), stale.code().as_str()),
+            (412, "stale"),
+            "{method}"
+        );
         assert_eq!(stale.json()["current_version"], changed["version"]);
     }
     let any = send(&api, "PATCH", ALICE, Some("*"), &json!({ "concurrency": 3 })).await;
     assert_eq!(any.json()["concurrency"], 3);
     for (method, tag) in [("GET", None), ("PATCH", Some("\"1\"")), ("DELETE", None)] {
         let missing = send(&api, method, "/v1/agents/bob", tag, &two).await;
-        assert_eq!((missing.status.as_u16(), missing.code().as_str()), (404, "not_found"));
+        assert_eq!(
+            (missing.status.as_u16(), missing.code().as_str()),
+            (404, "not_found")
+        );
     }
     let invalid = send(&api, "PATCH", ALICE, Some("*"), &json!({ "concurrency": 0 })).await;
     assert_eq!(invalid.status.as_u16(), 422);
     let unknown = send(&api, "PATCH", ALICE, Some("*"), &json!({ "concurency": 1 })).await;
     assert_eq!(unknown.status.as_u16(), 400);
-    let made = api.post("/v1/agents", &json!({ "name": "bob", "concurrency": 0 })).await;
+    let made = api
+        .post("/v1/agents", &json!({ "name": "bob", "concurrency": 0 }))
+        .await;
     assert_eq!(made.status.as_u16(), 422);
-    let made = api.post("/v1/agents", &json!({ "name": "bob", "concurency": 1 })).await;
+    let made = api
+        .post("/v1/agents", &json!({ "name": "bob", "concurency": 1 }))
+        .await;
     assert_eq!(made.status.as_u16(), 400);
     let tag = tag(&api).await;
     let deleted = send(&api, "DELETE", ALICE, Some(&tag), &json!({})).await;
@@ -140,7 +154,11 @@ async fn an_agent_is_paused_with_its_runs_or_without_and_resumed() {
     assert_eq!(paused.json()["paused_reason"], "too loud");
     assert!(claimed.stop.reason().is_none());
     let again = api.post(&path, &json!({ "stop_runs": true })).await;
-    assert_eq!(again.json()["paused_reason"], "too loud", "the first reason stands");
+    assert_eq!(
+        again.json()["paused_reason"],
+        "too loud",
+        "the first reason stands"
+    );
     ends(&api, &claimed).await;
     let task = api.get(&format!("/v1/tasks/{}", claimed.task.id)).await.json();
     assert_eq!((&task["state"], &task["failures"]), (&json!("ready"), &json!(0)));
@@ -162,17 +180,28 @@ async fn an_agent_with_runs_is_deleted_by_force_and_its_name_is_free_when_they_h
     let path = format!("{ALICE}?force=true");
     for _ in 0..2 {
         let deleted = send(&api, "DELETE", &path, None, &json!({})).await;
-        assert_eq!((deleted.status.as_u16(), &deleted.json()["state"]), (202, &json!("deleting")));
+        assert_eq!(
+            (deleted.status.as_u16(), &deleted.json()["state"]),
+            (202, &json!("deleting"))
+        );
     }
     for (method, path, body) in [
         ("POST", format!("{ALICE}/pause"), json!({})),
         ("POST", format!("{ALICE}/resume"), json!({})),
         ("PATCH", ALICE.to_owned(), json!({ "concurrency": 2 })),
         ("POST", "/v1/agents".to_owned(), json!({ "name": "alice" })),
-        ("POST", "/v1/tasks".to_owned(), json!({ "agent": "alice", "title": "t" })),
+        (
+            "POST",
+            "/v1/tasks".to_owned(),
+            json!({ "agent": "alice", "title": "t" }),
+        ),
     ] {
         let refused = send(&api, method, &path, Some("*"), &body).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "state"), "{path}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (409, "state"),
+            "{path}"
+        );
     }
     ends(&api, &claimed).await;
     gone(&api).await;
@@ -236,7 +265,10 @@ async fn fails_at(fault: FaultKind, step: usize) -> bool {
     let failed = store.met() - met > step as u64;
     store.forget();
     for id in [waiting["id"].as_str().unwrap()] {
-        assert_eq!(api.get(&format!("/v1/tasks/{id}")).await.json()["state"], "cancelled");
+        assert_eq!(
+            api.get(&format!("/v1/tasks/{id}")).await.json()["state"],
+            "cancelled"
+        );
     }
     let runs = api.get("/v1/runs").await.json();
     for run in runs["items"].as_array().unwrap() {
@@ -267,7 +299,10 @@ async fn an_agent_is_deleted_with_its_secrets_while_the_vault_is_locked() {
     let api = made().await;
     let path = "/v1/secrets/agent:alice/GH_TOKEN";
     let secret = json!({ "value": "kR7-wombat-sleeps+9Zx" });
-    assert_eq!(send(&api, "PUT", path, None, &secret).await.status, StatusCode::CREATED);
+    assert_eq!(
+        send(&api, "PUT", path, None, &secret).await.status,
+        StatusCode::CREATED
+    );
     send(&api, "POST", "/v1/secrets/lock", None, &json!({})).await;
     assert_eq!(api.get("/v1/secrets/status").await.json()["vault"], "locked");
     let deleted = send(&api, "DELETE", ALICE, None, &json!({})).await;
@@ -277,7 +312,10 @@ async fn an_agent_is_deleted_with_its_secrets_while_the_vault_is_locked() {
     api.post("/v1/agents", &json!({ "name": "alice" })).await;
     assert_eq!(api.get(path).await.status, StatusCode::NOT_FOUND);
     let told = tenant(&api).await.events;
-    let told = told.read_after(dormouse_filesystem::Position::START, 100).await.unwrap();
+    let told = told
+        .read_after(dormouse_filesystem::Position::START, 100)
+        .await
+        .unwrap();
     let kinds = told.events.iter().map(|at| at.event.kind.as_str());
     assert_eq!(kinds.filter(|kind| *kind == "secret.quarantined").count(), 1);
 }

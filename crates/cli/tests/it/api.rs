@@ -16,9 +16,7 @@ use dormouse_engine::{
     Channel, Clock, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind,
     Random, SystemClock, TenantRow,
 };
-use dormouse_filesystem::{
-    Backend, Memory, Namespace, Opener, RecordStore, Records, Requirements, System,
-};
+use dormouse_filesystem::{Backend, Memory, Namespace, Opener, RecordStore, Records, Requirements, System};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;

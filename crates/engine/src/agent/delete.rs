@@ -60,7 +60,14 @@ pub(super) async fn delete(
         draft.tell(&agent.about(), &Change::AgentDeleting {})?;
         Ok(Verdict::Commit(draft, (agent, None)))
     });
-    let done = done.await?;
+    let done = done.await;
+    if let Err(CommandError::Indeterminate { .. }) = &done
+        && let Ok(Some(agent)) = deleting(core, name).await
+    {
+        // It was done, though whoever asked is not told so.
+        begin_removal(core, &agent);
+    }
+    let done = done?;
     let (agent, version) = done.answer;
     begin_removal(core, &agent);
     Ok(rows.written(&agent, done.version.or(version))?)
