@@ -34,7 +34,10 @@ impl Engine {
     /// The same, but for what was left lately; it is counted as left.
     pub(super) async fn serve_due_but(&self, lately: &mut LeftLately) -> Result<DueServed, CommandError> {
         let mut pass = Pass::new(lately);
-        self.go_on_removing().await?;
+        if !self.is_exclusive() {
+            // Where the store is this process's alone, whoever deletes or recovers goes on by itself.
+            self.go_on_removing().await?;
+        }
         let sessions = self.idle_due(&mut pass).await;
         let expired = self.expire_due_in(&mut pass).await?;
         let sessions = sessions?;
