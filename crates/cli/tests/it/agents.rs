@@ -80,7 +80,6 @@ async fn gone(api: &Api) {
     }
 }
 
-/// The agents' part of PR-38.
 #[tokio::test]
 async fn an_agent_changes_under_its_version_only() {
     let api = made().await;

@@ -19,7 +19,6 @@ use super::sessions::row;
 
 super::on_every_store! {
     a_deleted_agent_takes_what_is_its_with_it;
-    /// ST-16 but for threads and holds, which are not built here.
     a_name_taken_again_has_nothing_of_the_former_agent_whose_writers_are_fenced;
     an_agent_with_runs_is_deleted_only_when_they_are_to_be_stopped;
     a_deleting_agent_gets_nothing_new;
