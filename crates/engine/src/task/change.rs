@@ -11,7 +11,6 @@ use crate::event::{Change, Ending};
 use crate::outcome::Outcome;
 use crate::run::{OutcomeKind, Run};
 use crate::wake::WakeCause;
-use crate::{CommandError, Decision, RunId, Subject};
 use crate::{CommandError, Decision, RunId, Subject, TaskId};
 
 /// What is told of a move beside the state it leads to.
