@@ -160,6 +160,8 @@ pub const CAPABILITY_TTL: Duration = Duration::from_secs(60 * 60);
 pub const GATES_WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// `gates.batch_max`: most decisions of a batch.
 pub const GATES_BATCH_MAX: usize = 100;
+/// Most decisions on one gate that wait for their turn in a process.
+pub const GATE_DECIDERS_MAX: usize = 1000;
 /// How often who waits for a gate reads it without a hint.
 pub const WAIT_POLL: Duration = Duration::from_secs(5);
 /// Most refused decisions told as events in a minute.
