@@ -101,12 +101,7 @@ fn said<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Resul
     T::deserialize(from).map(Some)
 }
 
-pub(super) async fn set(
-    asker: Asker,
-    Named(id): Named,
-    if_match: IfMatch,
-    Json(set): Json<Set>,
-) -> Answered {
+pub(super) async fn set(asker: Asker, Named(id): Named, if_match: IfMatch, Json(set): Json<Set>) -> Answered {
     let tasks = &asker.tenant.tasks;
     let id = tasks.resolve(&id).await?;
     let tasks = tasks.expecting(if_match.required()?);
@@ -131,7 +126,10 @@ pub(super) async fn set(
 pub(super) async fn delete(asker: Asker, Named(id): Named, if_match: IfMatch) -> Answered {
     let tasks = &asker.tenant.tasks;
     let id = tasks.resolve(&id).await?;
-    tasks.expecting(if_match.version()).delete(&asker.principal, id).await?;
+    tasks
+        .expecting(if_match.version())
+        .delete(&asker.principal, id)
+        .await?;
     Ok(body::nothing())
 }
 
