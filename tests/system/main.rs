@@ -20,6 +20,7 @@ mod recovery;
 mod run;
 mod secrets;
 mod secrets_crash;
+mod serve;
 mod server;
 mod stores;
 mod tasks;

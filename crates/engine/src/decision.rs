@@ -63,6 +63,18 @@ pub enum Reason {
     Undelivered,
     /// Nobody waits for it any more.
     Abandoned,
+    /// There is no row.
+    Absent,
+    /// Somebody is at it.
+    Picked,
+    /// Nobody is at it.
+    Unpicked,
+    /// No place is free.
+    Full,
+    /// It waits for no place.
+    NotFull,
+    /// It is not held back.
+    NotHeld,
 }
 
 impl Reason {
@@ -91,6 +103,12 @@ impl Reason {
             Self::Open => "open",
             Self::Undelivered => "undelivered",
             Self::Abandoned => "abandoned",
+            Self::Absent => "absent",
+            Self::Picked => "picked",
+            Self::Unpicked => "unpicked",
+            Self::Full => "full",
+            Self::NotFull => "not_full",
+            Self::NotHeld => "not_held",
         }
     }
 
@@ -119,6 +137,12 @@ impl Reason {
             Self::Open => "the task has not ended",
             Self::Undelivered => "its result is not there yet",
             Self::Abandoned => "nobody waits for its result any more",
+            Self::Absent => "there is nothing to do",
+            Self::Picked => "a process is at it",
+            Self::Unpicked => "no process is at it",
+            Self::Full => "no place is free",
+            Self::NotFull => "it waits for no place",
+            Self::NotHeld => "it is not held back",
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
 use crate::task::{Creations, Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
+use crate::wake::Bell;
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
 
 /// What the engine has from outside: time, randomness, and who it is.
@@ -83,6 +84,7 @@ struct Shared {
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
     settling: Arc<SettleHint>,
+    bell: Arc<Bell>,
     background: TaskTracker,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
@@ -144,6 +146,7 @@ impl Engine {
             live: Arc::default(),
             due: Arc::default(),
             settling: Arc::default(),
+            bell: Arc::default(),
             background: TaskTracker::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
@@ -185,6 +188,7 @@ impl Engine {
             companions: shared.options.companions.clone(),
             live: Arc::clone(&shared.live),
             creations: Creations::default(),
+            claiming: Arc::default(),
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
             gate_options: Arc::clone(&shared.gate_options),
             sessions: shared.options.sessions,
@@ -193,6 +197,7 @@ impl Engine {
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
             settling: Arc::clone(&shared.settling),
+            bell: Arc::clone(&shared.bell),
             secrets: Secrets::new(
                 &shared.vault,
                 &space,
@@ -271,6 +276,16 @@ impl Engine {
     /// Where it is said that something is to be settled.
     pub(crate) fn settling(&self) -> &SettleHint {
         &self.0.settling
+    }
+
+    /// Where it is said that an agent has something to do.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
+    }
+
+    /// Says that what kept lanes from being served may be over: secrets were unlocked, say.
+    pub fn ring_all(&self) {
+        self.0.bell.free_all();
     }
 
     /// The part of the store that belongs to the installation.

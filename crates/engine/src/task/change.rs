@@ -10,6 +10,7 @@ use crate::draft::Draft;
 use crate::event::{Change, Ending};
 use crate::outcome::Outcome;
 use crate::run::{OutcomeKind, Run};
+use crate::wake::WakeCause;
 use crate::{CommandError, Decision, RunId, Subject, TaskId};
 
 /// What is told of a move beside the state it leads to.
@@ -126,6 +127,7 @@ pub(super) async fn stage_row(
     Records::<Task>::new(space)
         .stage_replace(draft.batch(), read, task)
         .await?;
+    ring_if_ready(draft, task);
     if let Some(change) = change {
         draft.tell(&task.about(), &change)?;
     }
@@ -166,6 +168,16 @@ pub(crate) async fn park_task(
     let change = told(&task, &event, Cause::default());
     stage_row(&core.space, draft, read, &task, change).await?;
     Ok(task)
+}
+
+/// The wake row of its agent is written in the commit that makes a task ready.
+pub(super) fn ring_if_ready(draft: &mut Draft, task: &Task) {
+    if task.state == TaskState::Ready {
+        draft.ring(&task.assignee, WakeCause::TaskReady);
+    }
+    if let Some(until) = task.due_at() {
+        draft.note_due(until);
+    }
 }
 
 fn moved(read: &Task, event: &TaskEvent<'_>, settled: Settled, cause: &Cause, draft: &Draft) -> Task {

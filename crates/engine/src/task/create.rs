@@ -5,6 +5,7 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::change::ring_if_ready;
 use super::metadata::{check_bounds, check_keys, scrubbed};
 use super::numbers::{TaskNumbers, TheNumbers};
 use super::settlement::not_attempted;
@@ -157,6 +158,7 @@ pub(super) fn numbered(
 ) -> Result<Task, CommandError> {
     let task = made(core, draft, grounds, new, number);
     Records::<Task>::new(&core.space).stage_create(draft.batch(), &task)?;
+    ring_if_ready(draft, &task);
     let change = Change::TaskCreated {
         number,
         priority: task.priority,

@@ -73,12 +73,6 @@ pub(super) async fn edited(
     (task.updated_at, task.op) = (draft.now(), draft.op());
     let change = Change::TaskEdited { fields };
     stage_row(&core.space, &mut draft, &read, &task, Some(change)).await?;
-    if let TaskState::Waiting {
-        on: Wait::Until { until },
-    } = task.state
-    {
-        draft.note_due(until);
-    }
     Ok(Verdict::Commit(draft, task))
 }
 

@@ -45,6 +45,7 @@ mod shared;
 mod tables;
 mod tasks;
 mod tasks_crash;
+mod wakes;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {
