@@ -17,9 +17,10 @@ use crate::agent::{Agent, AgentState, Removals};
 use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
-use crate::run::{Companion, LiveRuns};
+use crate::run::{Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::Creations;
+use crate::wake::Bell;
 use crate::{AgentName, CommandError, Environment, Incarnation, OpId, PrefixedId, Principal, TenantId};
 
 /// One tenant's part of the store, and what commands need beside it.
@@ -33,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) companions: Vec<Arc<dyn Companion>>,
     pub(crate) live: Arc<LiveRuns>,
     pub(crate) creations: Creations,
+    /// What is being claimed in this process.
+    pub(crate) claiming: Arc<Claiming>,
     /// Who waits for gates, and who may decide them.
     pub(crate) gates: Arc<crate::gate::Shared>,
     /// How gates behave.
@@ -47,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) switches: Switches,
     /// Where deadlines are said.
     pub(crate) due: Arc<DueHint>,
+    /// Where it is said that an agent has something to do.
+    pub(crate) bell: Arc<Bell>,
     /// Its credentials.
     pub(crate) secrets: Secrets,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
@@ -118,6 +123,7 @@ impl Core {
             }),
             Verdict::Commit(mut draft, answer) => {
                 let written = std::mem::take(&mut draft.hints().sessions);
+                crate::wake::stage(self, &mut draft).await?;
                 let committed = self.commit(draft, Deadline::at(deadline)).await;
                 // Also when it is not known whether it was done.
                 written.into_iter().for_each(|id| self.drivers.look(id));
@@ -130,16 +136,23 @@ impl Core {
         }
     }
 
-    /// Commits a draft, and says which deadline it set.
+    /// Commits a draft, and says which deadline it set and whom it rang.
     pub(crate) async fn commit(
         &self,
         mut draft: Draft,
         deadline: Deadline,
     ) -> Result<Committed, CommitError> {
-        let due = draft.hints().due;
+        let hints = std::mem::take(draft.hints());
         let committed = self.space.commit_by(draft.into_batch(), deadline).await;
-        if let Some(at) = due {
+        if let Some(at) = hints.due {
             self.due.sooner(at);
+        }
+        // Also when it is not known whether it was done.
+        if !hints.rings.is_empty() {
+            self.bell.ring();
+        }
+        for agent in hints.freed {
+            self.bell.free(&self.tenant, agent);
         }
         committed
     }

@@ -57,6 +57,18 @@ pub enum Reason {
     Exists,
     /// It is being deleted.
     Deleting,
+    /// There is no row.
+    Absent,
+    /// Somebody is at it.
+    Picked,
+    /// Nobody is at it.
+    Unpicked,
+    /// No place is free.
+    Full,
+    /// It waits for no place.
+    NotFull,
+    /// It is not held back.
+    NotHeld,
 }
 
 impl Reason {
@@ -82,6 +94,12 @@ impl Reason {
             Self::Missing => "missing",
             Self::Exists => "exists",
             Self::Deleting => "deleting",
+            Self::Absent => "absent",
+            Self::Picked => "picked",
+            Self::Unpicked => "unpicked",
+            Self::Full => "full",
+            Self::NotFull => "not_full",
+            Self::NotHeld => "not_held",
         }
     }
 
@@ -107,6 +125,12 @@ impl Reason {
             Self::Missing => "there is none",
             Self::Exists => "there is one already",
             Self::Deleting => "it is being deleted",
+            Self::Absent => "there is nothing to do",
+            Self::Picked => "a process is at it",
+            Self::Unpicked => "no process is at it",
+            Self::Full => "no place is free",
+            Self::NotFull => "it waits for no place",
+            Self::NotHeld => "it is not held back",
         }
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::api::FormatsView;
 use crate::config::bounds::{CLOCK, EXPIRES, GRACE};
 use crate::config::table::MODES;
-use crate::duration;
+use crate::duration::{self, Bounds};
 use crate::endpoint::Expires;
 use crate::nearest::nearest;
 
@@ -252,6 +252,18 @@ impl FromStr for Cursor {
             Err("is no next_cursor of a list")
         }
     }
+}
+
+/// How long a server lets runs end.
+///
+/// # Errors
+/// What is taken.
+pub(super) fn drain(text: &str) -> Result<Duration, String> {
+    let bounds = Bounds {
+        min: Duration::ZERO,
+        max: Duration::from_secs(24 * 60 * 60),
+    };
+    duration::parse(text, bounds).map_err(|error| error.to_string())
 }
 
 /// `NAME=VALUE` for the worker's environment.

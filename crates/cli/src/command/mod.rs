@@ -11,6 +11,7 @@ mod logs;
 mod run;
 mod runs;
 mod secret;
+mod serve;
 mod session;
 mod signals;
 mod store;
@@ -38,6 +39,11 @@ pub(crate) async fn with_store(command: Command, given: Option<Secret>, context:
         Command::Run(arguments) => {
             let mut session = Session::new(context, Role::Supervisor);
             let done = run::run(&mut session, context, &arguments).await;
+            leave(session, done).await
+        }
+        Command::Serve(arguments) => {
+            let mut session = Session::new(context, Role::Supervisor);
+            let done = serve::serve(&mut session, context, &arguments).await;
             leave(session, done).await
         }
         other => {
@@ -96,6 +102,7 @@ async fn visit(
         Command::Session(command) => session::session(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
+        | Command::Serve(_)
         | Command::Config(_)
         | Command::Store(_)
         | Command::Doctor

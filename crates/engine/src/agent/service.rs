@@ -12,6 +12,7 @@ use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::limits::{AGENT_CONCURRENCY_MAX, DELEGATES_MAX, PAGE_MAX, REASON_MAX};
 use crate::run::StopReason;
+use crate::wake::WakeCause;
 use crate::{AgentName, CommandError, Decision, Incarnation, Principal, Reason, Subject};
 
 /// One page of agents.
@@ -221,6 +222,9 @@ impl Agents {
             (agent.updated_at, agent.op) = (draft.now(), draft.op());
             self.rows.stage_replace(draft.batch(), &read, &agent).await?;
             draft.tell(&agent.about(), &change)?;
+            if event == AgentEvent::Resume || agent.config.concurrency > read.config.concurrency {
+                draft.ring(name, WakeCause::Resumed);
+            }
             Ok(Verdict::Commit(draft, agent))
         });
         Ok(done.await?.answer)
