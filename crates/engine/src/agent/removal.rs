@@ -77,6 +77,12 @@ async fn runs(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError>
     if live.is_empty() {
         return Ok(Progress::Done);
     }
+    // Whoever was told, and did not hear it, hears it here: the answer to the stop may have been lost.
+    for run in live.iter().filter(|run| run.state == RunState::Stopping) {
+        if let Some(reason) = &run.stop_reason {
+            core.live.tell(run.id, reason.clone());
+        }
+    }
     let is_going = |run: &&Versioned<Run>| run.state != RunState::Stopping;
     let going = live.iter().filter(is_going).take(AGENT_PAGE);
     // Those that are stopping go by themselves.
