@@ -24,4 +24,5 @@ mod secrets_crash;
 mod serve;
 mod server;
 mod stores;
+mod tasks;
 mod wait;

@@ -19,7 +19,7 @@ use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
 use crate::run::{Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
-use crate::task::Creations;
+use crate::task::{Creations, SettleHint};
 use crate::wake::Bell;
 use crate::{AgentName, CommandError, Environment, Incarnation, OpId, PrefixedId, Principal, TenantId};
 
@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) due: Arc<DueHint>,
     /// Where it is said that an agent has something to do.
     pub(crate) bell: Arc<Bell>,
+    /// Where it is said that something is to be settled.
+    pub(crate) settling: Arc<SettleHint>,
     /// Its credentials.
     pub(crate) secrets: Secrets,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
@@ -144,6 +146,9 @@ impl Core {
     ) -> Result<Committed, CommitError> {
         let hints = std::mem::take(draft.hints());
         let committed = self.space.commit_by(draft.into_batch(), deadline).await;
+        if hints.settles {
+            self.settling.ring();
+        }
         if let Some(at) = hints.due {
             self.due.sooner(at);
         }

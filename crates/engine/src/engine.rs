@@ -21,7 +21,7 @@ use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::limits::JANITOR_EVERY;
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
-use crate::task::{Creations, Tasks};
+use crate::task::{Creations, Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::wake::Bell;
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
@@ -90,6 +90,7 @@ struct Shared {
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
     bell: Arc<Bell>,
+    settling: Arc<SettleHint>,
     background: TaskTracker,
     leaving: CancellationToken,
     is_exclusive: bool,
@@ -110,6 +111,8 @@ pub struct Tenant {
     pub agents: Agents,
     /// Its tasks.
     pub tasks: Tasks,
+    /// What its tasks gave away.
+    pub delegations: Delegations,
     /// Its runs.
     pub runs: Runs,
     /// Its gates.
@@ -150,6 +153,7 @@ impl Engine {
             live: Arc::default(),
             due: Arc::default(),
             bell: Arc::default(),
+            settling: Arc::default(),
             background: TaskTracker::new(),
             leaving: CancellationToken::new(),
             is_exclusive: reach < Reach::Cluster,
@@ -201,6 +205,7 @@ impl Engine {
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
             bell: Arc::clone(&shared.bell),
+            settling: Arc::clone(&shared.settling),
             secrets: Secrets::new(
                 &shared.vault,
                 &space,
@@ -220,6 +225,7 @@ impl Engine {
         Tenant {
             agents: Agents::new(&core),
             tasks: Tasks::new(&core),
+            delegations: Delegations::new(&core),
             runs: Runs::new(&core),
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
@@ -287,6 +293,11 @@ impl Engine {
     /// Says that what kept lanes from being served may be over: secrets were unlocked, say.
     pub fn ring_all(&self) {
         self.0.bell.free_all();
+    }
+
+    /// Where it is said that something is to be settled.
+    pub(crate) fn settling(&self) -> &SettleHint {
+        &self.0.settling
     }
 
     /// The part of the store that belongs to the installation.

@@ -71,6 +71,34 @@ pub enum CommandError {
         /// Which.
         agent: AgentName,
     },
+    /// Not done: who asks may not. Ask somebody who may.
+    #[error("{what}")]
+    Forbidden {
+        /// What is not allowed to whom.
+        what: String,
+    },
+    /// Not done: the agent is not there to do it. Choose another.
+    #[error("a task for agent {agent} cannot be delivered: {why}")]
+    Undeliverable {
+        /// Which.
+        agent: AgentName,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Not done: as many tasks are given away below one root as may be. Take results first, or do it yourself.
+    #[error("no more can be given away below {root}: it is over the limit {limit}")]
+    TreeFull {
+        /// The task at the top.
+        root: TaskId,
+        /// The limit's name.
+        limit: &'static str,
+    },
+    /// Not done: the metadata, or the patch of it, is not valid. Correct it.
+    #[error("metadata: {reason}")]
+    InvalidMetadata {
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// Not done: its worker needs secrets, and the vault is not unlocked. The task stays ready; unlock the vault.
     #[error("{task} stays ready: its worker needs secrets of {agent}, and the vault is {state}")]
     SecretsLocked {
@@ -189,9 +217,13 @@ impl CommandError {
             Self::Ambiguous { .. } => "ambiguous",
             Self::Exists { .. } => "exists",
             Self::Rejected { .. } => "rejected",
-            Self::Stale { .. } => "stale",
             Self::AgentPaused { .. } => "agent_paused",
             Self::AgentDeleting { .. } => "agent_deleting",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Undeliverable { .. } => "undeliverable",
+            Self::TreeFull { .. } => "tree_full",
+            Self::Stale { .. } => "stale",
+            Self::InvalidMetadata { .. } => "invalid_metadata",
             Self::SecretsLocked { .. } => "secrets_locked",
             Self::Invalid { .. } | Self::InvalidId(_) | Self::InvalidName(_) | Self::InvalidCommand(_) => {
                 "invalid"

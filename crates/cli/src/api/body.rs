@@ -106,7 +106,7 @@ impl IfMatch {
     pub(super) fn required(self) -> Result<Option<Version>, Problem> {
         if self == Self::Unsaid {
             return Err(Problem::new(
-                Code::NoVersion,
+                Code::VersionRequired,
                 "if-match: is missing, and this item changes under one only",
             )
             .hint("read the item, and send its ETag as If-Match"));

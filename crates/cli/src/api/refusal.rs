@@ -34,6 +34,14 @@ impl From<CommandError> for Problem {
                 listed(subject.kind()),
                 subject.id()
             )),
+            CommandError::Forbidden { .. } => Self::new(Code::Forbidden, detail)
+                .hint("an operator says whom an agent gives tasks to: its delegates_to"),
+            CommandError::Undeliverable { .. } => {
+                Self::new(Code::State, detail).hint("nothing was made; choose another agent")
+            }
+            CommandError::TreeFull { .. } => {
+                Self::new(Code::Limit, detail).hint("take the results of what was given away first")
+            }
             CommandError::Stale { subject, current } => {
                 let shown = format!("dormouse {} show {}", listed(subject.kind()), subject.id());
                 Self::new(Code::Stale, detail)
@@ -57,6 +65,7 @@ impl From<CommandError> for Problem {
                 .hint("use a worker that can ask, or another mode: dormouse session set SESSION mode=…"),
             CommandError::InvalidId(_) => Self::new(Code::BadRequest, detail),
             CommandError::Invalid { .. }
+            | CommandError::InvalidMetadata { .. }
             | CommandError::InvalidName(_)
             | CommandError::InvalidCommand(_)
             | CommandError::TooLarge { .. } => Self::new(Code::Invalid, detail),

@@ -1,6 +1,7 @@
 //! The command line, parsed once.
 
 mod agent;
+mod delegate;
 mod gate;
 mod help;
 mod refusal;
@@ -19,6 +20,7 @@ use dormouse_engine::AgentName;
 use dormouse_engine::run::OutcomeKind;
 
 pub use agent::Agent;
+pub use delegate::Delegate;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
@@ -26,7 +28,7 @@ pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
 pub use serve::Serve;
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
-pub use task::{Task, TaskAdd};
+pub use task::{Task, TaskAdd, TaskSet};
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 
 use crate::client::Server;
@@ -142,6 +144,9 @@ pub enum Command {
     /// Tasks: what is to be done, and what became of it
     #[command(subcommand, arg_required_else_help = true, after_help = help::task())]
     Task(Task),
+    /// Give a task to another agent, from inside a run
+    #[command(arg_required_else_help = true, after_help = help::delegate())]
+    Delegate(Box<Delegate>),
     /// Runs: each attempt at a task, with its outcome and output
     #[command(subcommand, arg_required_else_help = true, after_help = help::runs())]
     Runs(Runs),

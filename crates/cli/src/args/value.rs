@@ -7,11 +7,12 @@ use dormouse_engine::gate::Scope;
 use dormouse_engine::limits::AGENT_CONCURRENCY_MAX;
 use dormouse_engine::name::InvalidName;
 use dormouse_engine::run::OutcomeKind;
-use dormouse_engine::task::TaskState;
+use dormouse_engine::task::{OnFailed, Priority, TaskState};
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::worker::isolation::{InvalidPolicy, Policy};
 use dormouse_engine::{AgentName, GateId, PrefixedId, RunId, SessionId, TaskId};
 use dormouse_secrets::{SecretCategory, SecretName};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -110,11 +111,73 @@ pub(super) fn agent_setting(text: &str) -> Result<AgentSetting, String> {
     Ok(AgentSetting { field, value })
 }
 
-/// A task's id or its short form, checked and kept as it was written.
+/// A task's number, `12` or `#12`, its id or its short form, checked and kept as it was written but for the mark of a
+/// number, which is none in a path.
 pub(super) fn task(text: &str) -> Result<String, String> {
+    let number = text.strip_prefix('#').unwrap_or(text);
+    if number.parse::<u64>().is_ok() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(number.to_owned());
+    }
     TaskId::given(text)
         .map(|_| text.to_owned())
-        .map_err(|error| error.to_string())
+        .map_err(|error| format!("{error}; or its number is taken, as in 12"))
+}
+
+/// How much a task presses.
+pub(super) fn priority(text: &str) -> Result<Priority, String> {
+    let word = known(text, &Priority::ALL.map(Priority::word))?;
+    let found = Priority::ALL.into_iter().find(|priority| priority.word() == word);
+    Ok(found.expect("it is one of them"))
+}
+
+/// What becomes of a task when one that it waits for is not done.
+pub(super) fn on_failed(text: &str) -> Result<OnFailed, String> {
+    let word = known(text, &OnFailed::ALL.map(OnFailed::word))?;
+    let found = OnFailed::ALL.into_iter().find(|what| what.word() == word);
+    Ok(found.expect("it is one of them"))
+}
+
+/// How much later.
+pub(super) fn later(text: &str) -> Result<Duration, String> {
+    duration::parse(text, EXPIRES).map_err(|error| error.to_string())
+}
+
+/// A time before which a task is not to be tried, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotBefore(pub Option<Timestamp>);
+
+/// An instant, or `any`.
+pub(super) fn not_before(text: &str) -> Result<NotBefore, String> {
+    match text {
+        "any" => Ok(NotBefore(None)),
+        text => text
+            .parse()
+            .map(|at| NotBefore(Some(at)))
+            .map_err(|_| "an instant is taken, as in 2026-03-01T12:00:00Z, or any".to_owned()),
+    }
+}
+
+/// One field of a task's metadata, and what it is to be; null removes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metadata {
+    /// The field.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+}
+
+/// `KEY=VALUE` of a task's metadata: JSON where it is, else text.
+pub(super) fn metadata(text: &str) -> Result<Metadata, String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is taken")?;
+    if key.is_empty() {
+        return Err("KEY=VALUE is taken".to_owned());
+    }
+    let value = match value {
+        "" => Value::Null,
+        value => serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned())),
+    };
+    let key = key.to_owned();
+    Ok(Metadata { key, value })
 }
 
 /// A run's id or its short form, checked and kept as it was written.

@@ -2,6 +2,7 @@
 
 mod agent;
 mod config;
+mod delegate;
 mod doctor;
 mod events;
 mod gate;
@@ -18,6 +19,7 @@ mod store;
 mod task;
 
 pub(crate) use config::config;
+pub(crate) use delegate::delegate;
 pub(crate) use doctor::doctor;
 pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};
@@ -103,6 +105,7 @@ async fn visit(
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
         | Command::Serve(_)
+        | Command::Delegate(_)
         | Command::Config(_)
         | Command::Store(_)
         | Command::Doctor

@@ -90,7 +90,7 @@ async fn an_agent_changes_under_its_version_only() {
     let unsaid = send(&api, "PATCH", ALICE, None, &two).await;
     assert_eq!(
         (unsaid.status.as_u16(), unsaid.code().as_str()),
-        (428, "no_version")
+        (428, "version_required")
     );
     for bad in ["7", "W/\"7\"", "\"x\"", "\"1\", \"2\""] {
         let bad = send(&api, "PATCH", ALICE, Some(bad), &two).await;

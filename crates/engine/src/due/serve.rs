@@ -37,11 +37,11 @@ impl Engine {
     /// The same, but for what was left lately; it is counted as left.
     pub(super) async fn serve_due_but(&self, lately: &mut LeftLately) -> Result<DueServed, CommandError> {
         let mut pass = Pass::new(lately);
+        let tasks = self.ready_due(&mut pass).await;
         if !self.is_exclusive() {
             // Where the store is this process's alone, whoever deletes or recovers goes on by itself.
             self.go_on_removing().await?;
         }
-        let tasks = self.ready_due(&mut pass).await;
         let sessions = self.idle_due(&mut pass).await;
         let expired = self.expire_due_in(&mut pass).await?;
         let (tasks, sessions) = (tasks?, sessions?);

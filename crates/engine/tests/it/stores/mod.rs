@@ -6,7 +6,10 @@ mod agents_removal;
 mod closing;
 mod creation;
 mod credentials;
+mod delegations;
+mod dependencies;
 mod due;
+mod edits;
 mod events;
 mod gates;
 mod gates_again;
@@ -43,6 +46,7 @@ mod sessions_work;
 mod shared;
 mod tables;
 mod tasks;
+mod tasks_crash;
 mod wakes;
 
 /// One test per backend: the same function over the store that each of them makes.
