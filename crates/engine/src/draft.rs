@@ -51,12 +51,12 @@ pub(crate) struct Hints {
     pub(crate) sessions: Vec<SessionId>,
     /// The earliest deadline it stages.
     pub(crate) due: Option<Timestamp>,
-    /// Whether it leaves something to be settled.
-    pub(crate) settles: bool,
     /// The agents that it gives something to do, and why: their wake rows are staged with it.
     pub(crate) rings: BTreeMap<AgentName, BTreeSet<WakeCause>>,
     /// The agents whose runs it ends or parks.
     pub(crate) freed: BTreeSet<AgentName>,
+    /// Whether it leaves something to be settled.
+    pub(crate) settles: bool,
 }
 
 impl fmt::Debug for Draft {
@@ -176,11 +176,6 @@ impl Draft {
         *due = at.min(*due);
     }
 
-    /// It leaves something to be settled, once it is committed.
-    pub(crate) fn note_settlement(&mut self) {
-        self.hints.settles = true;
-    }
-
     /// An agent has something to do, once it is committed.
     pub(crate) fn ring(&mut self, agent: &AgentName, cause: WakeCause) {
         self.hints.rings.entry(agent.clone()).or_default().insert(cause);
@@ -189,6 +184,11 @@ impl Draft {
     /// One more run of an agent may begin, once it is committed.
     pub(crate) fn free(&mut self, agent: &AgentName) {
         self.hints.freed.insert(agent.clone());
+    }
+
+    /// It leaves something to be settled, once it is committed.
+    pub(crate) fn note_settlement(&mut self) {
+        self.hints.settles = true;
     }
 
     pub(crate) fn hints(&mut self) -> &mut Hints {

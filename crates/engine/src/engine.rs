@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
-use dormouse_secrets::{Formats, NoRegistrar, Registrar, Scrubber, Secrets, Vault, VaultOptions};
+use dormouse_secrets::{
+    Formats, NoRegistrar, OnAgentDelete, Registrar, Scrubber, Secrets, Vault, VaultOptions,
+};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::Agents;
+use crate::agent::{Agents, Removals};
 use crate::capability::Capabilities;
 use crate::core::Core;
 use crate::credentials::{Credentials, Living};
@@ -53,6 +56,8 @@ pub struct EngineOptions {
     pub registrar: Arc<dyn Registrar>,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
     pub formats: Formats,
+    /// `secrets.on_agent_delete`: what becomes of the secrets of an agent that is deleted.
+    pub on_agent_delete: OnAgentDelete,
 }
 
 impl Default for EngineOptions {
@@ -66,6 +71,7 @@ impl Default for EngineOptions {
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
             formats: Formats::default(),
+            on_agent_delete: OnAgentDelete::Quarantine,
         }
     }
 }
@@ -83,9 +89,10 @@ struct Shared {
     vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
-    settling: Arc<SettleHint>,
     bell: Arc<Bell>,
+    settling: Arc<SettleHint>,
     background: TaskTracker,
+    leaving: CancellationToken,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
 }
@@ -145,9 +152,10 @@ impl Engine {
             vault,
             live: Arc::default(),
             due: Arc::default(),
-            settling: Arc::default(),
             bell: Arc::default(),
+            settling: Arc::default(),
             background: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
         }))
@@ -196,8 +204,8 @@ impl Engine {
             rooms: Rooms::default(),
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
-            settling: Arc::clone(&shared.settling),
             bell: Arc::clone(&shared.bell),
+            settling: Arc::clone(&shared.settling),
             secrets: Secrets::new(
                 &shared.vault,
                 &space,
@@ -206,9 +214,12 @@ impl Engine {
             ),
             formats: shared.options.formats,
             scrubber: Scrubber::empty().with_formats(shared.options.formats),
+            on_agent_delete: shared.options.on_agent_delete,
+            removals: Removals::default(),
             system_events: self.log(),
             space,
             background: shared.background.clone(),
+            leaving: shared.leaving.clone(),
             is_exclusive: shared.is_exclusive,
         });
         Tenant {
@@ -258,6 +269,7 @@ impl Engine {
         for tenant in &tenants {
             tenant.core.drivers.close();
         }
+        self.0.leaving.cancel();
         self.0.background.close();
         self.0.background.wait().await;
         let unsaved = tenants
@@ -273,11 +285,6 @@ impl Engine {
         &self.0.due
     }
 
-    /// Where it is said that something is to be settled.
-    pub(crate) fn settling(&self) -> &SettleHint {
-        &self.0.settling
-    }
-
     /// Where it is said that an agent has something to do.
     pub(crate) fn bell(&self) -> &Bell {
         &self.0.bell
@@ -286,6 +293,11 @@ impl Engine {
     /// Says that what kept lanes from being served may be over: secrets were unlocked, say.
     pub fn ring_all(&self) {
         self.0.bell.free_all();
+    }
+
+    /// Where it is said that something is to be settled.
+    pub(crate) fn settling(&self) -> &SettleHint {
+        &self.0.settling
     }
 
     /// The part of the store that belongs to the installation.

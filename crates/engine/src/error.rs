@@ -51,6 +51,14 @@ pub enum CommandError {
         /// Why not.
         reason: Reason,
     },
+    /// Not done: it was written since it was read. Read it again.
+    #[error("{subject} is at version {current} by now")]
+    Stale {
+        /// What.
+        subject: Subject,
+        /// The version it is at.
+        current: Version,
+    },
     /// Not done: the agent is paused. Resume it.
     #[error("agent {agent} is paused")]
     AgentPaused {
@@ -84,14 +92,6 @@ pub enum CommandError {
         root: TaskId,
         /// The limit's name.
         limit: &'static str,
-    },
-    /// Not done: it is at another version than was asked for. Look again.
-    #[error("{subject} is at version {current}, and the command is for another")]
-    Stale {
-        /// What.
-        subject: Subject,
-        /// Its version.
-        current: Version,
     },
     /// Not done: the metadata, or the patch of it, is not valid. Correct it.
     #[error("metadata: {reason}")]

@@ -56,6 +56,19 @@ pub const LEASE_RUNWAY: Duration = Duration::from_secs(15);
 /// `lease.stop_margin`: beyond a worker's grace, what killing, draining and the terminal commit may take.
 pub const STOP_MARGIN: Duration = Duration::from_secs(20);
 
+/// Rows of one kind that go in a page of an agent's deletion.
+pub const AGENT_PAGE: usize = 64;
+/// How many of them are committed at once: they share a flush.
+pub const AGENT_PAGE_COMMITS: usize = 16;
+/// How soon an agent that is being deleted is looked at again, when what is left of it goes by itself.
+pub const AGENT_LOOK: Duration = Duration::from_millis(250);
+/// The longest time between two tries of a deletion that fails.
+pub const AGENT_RETRY_MAX: Duration = Duration::from_secs(60);
+/// `agents.concurrency_max`: most runs of an agent at once.
+pub const AGENT_CONCURRENCY_MAX: u32 = 10_000;
+/// `agents.delegates_max`: most agents that one may give tasks to.
+pub const DELEGATES_MAX: usize = 64;
+
 /// `commands.reason_max`: longest reason somebody gives, in bytes. It is part of events, where each byte may need six.
 pub const REASON_MAX: usize = 1024;
 /// `events.data_max`: largest data of an event, in bytes of JSON.
@@ -147,6 +160,8 @@ pub const CAPABILITY_TTL: Duration = Duration::from_secs(60 * 60);
 pub const GATES_WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// `gates.batch_max`: most decisions of a batch.
 pub const GATES_BATCH_MAX: usize = 100;
+/// Most decisions on one gate that wait for their turn in a process.
+pub const GATE_DECIDERS_MAX: usize = 1000;
 /// How often who waits for a gate reads it without a hint.
 pub const WAIT_POLL: Duration = Duration::from_secs(5);
 /// Most refused decisions told as events in a minute.

@@ -7,7 +7,6 @@ mod agents;
 pub(crate) mod body;
 mod carry;
 mod events;
-mod expected;
 mod gate;
 pub(crate) mod gates;
 mod grants;
@@ -55,7 +54,12 @@ pub fn router(house: House, guard: Guard) -> Router {
     Router::new()
         .route("/v1/health", get(health::get))
         .route("/v1/agents", get(agents::list).post(agents::create))
-        .route("/v1/agents/{name}", get(agents::get).patch(agents::configure))
+        .route(
+            "/v1/agents/{name}",
+            get(agents::get).patch(agents::configure).delete(agents::remove),
+        )
+        .route("/v1/agents/{name}/pause", post(agents::pause))
+        .route("/v1/agents/{name}/resume", post(agents::resume))
         .route("/v1/tasks", get(tasks::list).post(tasks::create))
         .route(
             "/v1/tasks/{id}",

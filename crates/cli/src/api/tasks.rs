@@ -12,8 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Paging;
-use super::body::{self, Json, List, Named, Parameters};
-use super::expected::{Expected, Said};
+use super::body::{self, IfMatch, Json, List, Named, Parameters};
 use super::house::{Asker, House};
 use super::refusal::{self, Answered};
 use super::view::TaskView;
@@ -102,15 +101,10 @@ fn said<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Resul
     T::deserialize(from).map(Some)
 }
 
-pub(super) async fn set(
-    asker: Asker,
-    Named(id): Named,
-    Said(expected): Said,
-    Json(set): Json<Set>,
-) -> Answered {
+pub(super) async fn set(asker: Asker, Named(id): Named, if_match: IfMatch, Json(set): Json<Set>) -> Answered {
     let tasks = &asker.tenant.tasks;
     let id = tasks.resolve(&id).await?;
-    let tasks = tasks.expecting(expected);
+    let tasks = tasks.expecting(if_match.required()?);
     let edit = TaskEdit {
         title: set.title,
         body: set.body,
@@ -129,10 +123,13 @@ pub(super) async fn set(
     show(&asker, id, StatusCode::OK).await
 }
 
-pub(super) async fn delete(asker: Asker, Named(id): Named, Expected(expected): Expected) -> Answered {
+pub(super) async fn delete(asker: Asker, Named(id): Named, if_match: IfMatch) -> Answered {
     let tasks = &asker.tenant.tasks;
     let id = tasks.resolve(&id).await?;
-    tasks.expecting(expected).delete(&asker.principal, id).await?;
+    tasks
+        .expecting(if_match.version())
+        .delete(&asker.principal, id)
+        .await?;
     Ok(body::nothing())
 }
 
@@ -146,12 +143,12 @@ macro_rules! verbs {
         pub(super) async fn $verb(
             asker: Asker,
             Named(id): Named,
-            Expected(expected): Expected,
+            if_match: IfMatch,
             Json(Nothing {}): Json<Nothing>,
         ) -> Answered {
             let tasks = &asker.tenant.tasks;
             let id = tasks.resolve(&id).await?;
-            tasks.expecting(expected).$verb(&asker.principal, id).await?;
+            tasks.expecting(if_match.version()).$verb(&asker.principal, id).await?;
             show(&asker, id, StatusCode::OK).await
         }
     )*};
@@ -221,13 +218,13 @@ pub(super) async fn cancel(
     State(house): State<House>,
     asker: Asker,
     Named(id): Named,
-    Expected(expected): Expected,
+    if_match: IfMatch,
     Json(cancel): Json<Cancel>,
 ) -> Answered {
     let tasks = &asker.tenant.tasks;
     let id = tasks.resolve(&id).await?;
     let task = tasks
-        .expecting(expected)
+        .expecting(if_match.version())
         .cancel(&asker.principal, id, None)
         .await?;
     let is_running = !task.state.has_ended();
@@ -259,13 +256,13 @@ pub(super) struct Retry {
 pub(super) async fn retry(
     asker: Asker,
     Named(id): Named,
-    Expected(expected): Expected,
+    if_match: IfMatch,
     Json(retry): Json<Retry>,
 ) -> Answered {
     let tasks = &asker.tenant.tasks;
     let id = tasks.resolve(&id).await?;
     tasks
-        .expecting(expected)
+        .expecting(if_match.version())
         .retry(
             &asker.principal,
             id,

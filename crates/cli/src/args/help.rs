@@ -251,15 +251,27 @@ pages! {
         "dormouse secret doctor || dormouse secret slots";
     agent_set COMMON =>
         "dormouse agent set alice secrets=GH_TOKEN,NPM_TOKEN",
-        "dormouse agent set alice scrub.formats=own_only",
-        "dormouse agent set alice concurrency=2 secrets=";
+        "dormouse agent set alice concurrency=2 delegates_to=bob,carol",
+        "dormouse agent set alice scrub.formats=own_only secrets=";
+    agent_pause COMMON =>
+        "dormouse agent pause alice",
+        "dormouse agent pause alice --stop-runs",
+        "dormouse agent pause alice --reason 'the provider is down'";
+    agent_resume COMMON =>
+        "dormouse agent resume alice",
+        "dormouse agent resume alice -o json",
+        "dormouse agent resume alice --tenant team-1";
+    agent_remove COMMON =>
+        "dormouse agent remove alice",
+        "dormouse agent remove alice --force --yes",
+        "dormouse agent remove alice --yes -o json";
     agent COMMON =>
         "dormouse agent add alice",
-        "dormouse agent list",
-        "dormouse agent show alice";
+        "dormouse agent pause alice",
+        "dormouse agent remove alice";
     agent_add COMMON =>
         "dormouse agent add alice",
-        "dormouse agent add alice --tenant team-1",
+        "dormouse agent add alice concurrency=2",
         "dormouse agent add alice -o json";
     agent_list LIST =>
         "dormouse agent list",

@@ -4,14 +4,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dormouse_engine::gate::Scope;
+use dormouse_engine::limits::AGENT_CONCURRENCY_MAX;
+use dormouse_engine::name::InvalidName;
 use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::task::{OnFailed, Priority, TaskState};
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::worker::isolation::{InvalidPolicy, Policy};
-use dormouse_engine::{GateId, PrefixedId, RunId, SessionId, TaskId};
+use dormouse_engine::{AgentName, GateId, PrefixedId, RunId, SessionId, TaskId};
 use dormouse_secrets::{SecretCategory, SecretName};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::api::FormatsView;
 use crate::config::bounds::{CLOCK, EXPIRES, GRACE};
@@ -50,36 +53,62 @@ pub(super) fn category(text: &str) -> Result<SecretCategory, String> {
     })
 }
 
-/// One thing that is set of an agent.
+/// One thing that is set of an agent: a field of the API's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AgentSetting {
-    /// Runs at once.
-    Concurrency(u32),
-    /// The secrets its workers get; all that it sees where there is none.
-    Secrets(Vec<SecretName>),
-    /// What is done about credentials that nobody registered; none leaves it to the settings.
-    Formats(Option<FormatsView>),
+pub struct AgentSetting {
+    /// The field.
+    pub field: &'static str,
+    /// What it is to be.
+    pub value: Value,
+}
+
+/// What a key's text means, or what is wrong with it.
+type AgentValue = fn(&str) -> Result<Value, String>;
+
+/// What can be set of an agent: its key, the field of the API's body, and what is taken.
+const AGENT_KEYS: &[(&str, &str, AgentValue)] = &[
+    ("concurrency", "concurrency", concurrency),
+    ("delegates_to", "delegates_to", |text| names(text, agent_name)),
+    ("secrets", "secrets", |text| names(text, secret)),
+    ("scrub.formats", "scrub_formats", formats),
+];
+
+fn concurrency(text: &str) -> Result<Value, String> {
+    match text.parse::<u32>() {
+        Ok(1..=AGENT_CONCURRENCY_MAX) => Ok(json!(text.parse::<u32>().expect("it was parsed"))),
+        _ => Err(format!("concurrency is a number, 1 to {AGENT_CONCURRENCY_MAX}")),
+    }
+}
+
+/// Names with commas between them; none of an empty text.
+fn names<T: Serialize>(text: &str, name: impl Fn(&str) -> Result<T, String>) -> Result<Value, String> {
+    let found = text.split(',').filter(|text| !text.is_empty()).map(name);
+    Ok(json!(found.collect::<Result<Vec<T>, _>>()?))
+}
+
+fn agent_name(text: &str) -> Result<AgentName, String> {
+    text.parse().map_err(|error: InvalidName| error.to_string())
+}
+
+fn formats(text: &str) -> Result<Value, String> {
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    let word = known(text, &["strict", "own_only", "off"])?;
+    Ok(json!(FormatsView::of_word(&word)))
 }
 
 /// `KEY=VALUE` of an agent.
 pub(super) fn agent_setting(text: &str) -> Result<AgentSetting, String> {
-    let keys = ["concurrency", "secrets", "scrub.formats"];
     let (key, value) = text.split_once('=').ok_or("KEY=VALUE is taken")?;
-    match known(key, &keys)?.as_str() {
-        "concurrency" => match value.parse() {
-            Ok(number) if number > 0 => Ok(AgentSetting::Concurrency(number)),
-            _ => Err("concurrency is a number, 1 or more".to_owned()),
-        },
-        "secrets" => {
-            let names = value.split(',').filter(|name| !name.is_empty()).map(secret);
-            names.collect::<Result<_, _>>().map(AgentSetting::Secrets)
-        }
-        _ if value.is_empty() => Ok(AgentSetting::Formats(None)),
-        _ => {
-            let word = known(value, &["strict", "own_only", "off"])?;
-            Ok(AgentSetting::Formats(Some(FormatsView::of_word(&word))))
-        }
-    }
+    let keys: Vec<&str> = AGENT_KEYS.iter().map(|(key, ..)| *key).collect();
+    let key = known(key, &keys)?;
+    let (_, field, parse) = AGENT_KEYS
+        .iter()
+        .find(|(known, ..)| *known == key)
+        .expect("it is one of them");
+    let value = parse(value)?;
+    Ok(AgentSetting { field, value })
 }
 
 /// A task's number, `12` or `#12`, its id or its short form, checked and kept as it was written but for the mark of a

@@ -4,6 +4,7 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, header};
+use dormouse_filesystem::Version;
 use serde::Serialize;
 
 /// A request that can be sent again.
@@ -13,7 +14,7 @@ pub struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
-    if_match: Option<u64>,
+    if_match: Option<Version>,
 }
 
 impl fmt::Debug for Call {
@@ -74,17 +75,17 @@ impl Call {
         }
     }
 
+    /// About the item at this version only.
+    #[must_use]
+    pub fn if_match(mut self, version: Version) -> Self {
+        self.if_match = Some(version);
+        self
+    }
+
     /// With a parameter, if it has a value.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));
-        self
-    }
-
-    /// Only where the item is at this version.
-    #[must_use]
-    pub fn if_match(mut self, version: u64) -> Self {
-        self.if_match = Some(version);
         self
     }
 

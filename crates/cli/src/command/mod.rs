@@ -104,8 +104,8 @@ async fn visit(
         Command::Session(command) => session::session(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
-        | Command::Delegate(_)
         | Command::Serve(_)
+        | Command::Delegate(_)
         | Command::Config(_)
         | Command::Store(_)
         | Command::Doctor

@@ -204,6 +204,11 @@ fn tell(recovery: &Recovery, ui: &Ui) {
             "recovered: run {run} ended as {how} when its former owner vanished; see dormouse runs show {run}"
         ));
     }
+    for (_, agent) in &recovery.removed {
+        ui.note(&format!(
+            "recovered: agent {agent} is gone; its deletion was cut when its former owner vanished"
+        ));
+    }
     for left in &recovery.left {
         ui.warning(&format!(
             "{} could not be recovered: {:?}",

@@ -16,7 +16,7 @@ use dormouse_engine::{
     Channel, Clock, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind,
     Random, SystemClock, TenantRow,
 };
-use dormouse_filesystem::{Backend, Memory, Namespace, Opener, Records, Requirements, System};
+use dormouse_filesystem::{Backend, Memory, Namespace, Opener, RecordStore, Records, Requirements, System};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -38,7 +38,7 @@ pub(crate) struct Api {
 /// An answer.
 pub(crate) struct Got {
     pub(crate) status: StatusCode,
-    headers: axum::http::HeaderMap,
+    pub(crate) headers: axum::http::HeaderMap,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -59,6 +59,11 @@ impl Api {
     }
 
     pub(crate) async fn with_clock(role: Role, clock: Arc<dyn Clock>) -> Self {
+        Self::over(role, clock, Arc::new(Memory::new(dormouse_cli::edge::now()))).await
+    }
+
+    /// Over this store.
+    pub(crate) async fn over(role: Role, clock: Arc<dyn Clock>, store: Arc<dyn RecordStore>) -> Self {
         let now = dormouse_cli::edge::now();
         let random = Arc::new(Random::seeded(7));
         let epoch = Epoch::make(now, &random);
@@ -74,7 +79,6 @@ impl Api {
             random: random.clone(),
             host,
         };
-        let store = Arc::new(Memory::new(now));
         let system = Namespace::<System>::open(
             store,
             &Requirements::volatile(),

@@ -40,6 +40,12 @@ pub enum Change {
     /// An agent works again.
     #[serde(rename = "agent.resumed")]
     AgentResumed {},
+    /// An agent is to go, and what is its goes before it.
+    #[serde(rename = "agent.deleting")]
+    AgentDeleting {},
+    /// An agent is gone, with all that was its.
+    #[serde(rename = "agent.deleted")]
+    AgentDeleted {},
     /// A task was made.
     #[serde(rename = "task.created")]
     TaskCreated {

@@ -9,7 +9,7 @@ use crate::{AgentName, CommandError, TaskId};
 /// Which tasks are wanted; all of them by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TaskFilter {
-    /// Only those of this agent.
+    /// Only those of this agent; those of a former agent of that name are not among them.
     pub assignee: Option<AgentName>,
     /// Only those that this agent made.
     pub owner: Option<AgentName>,

@@ -14,6 +14,7 @@ use super::{
     Cause, NewTask, Settlement, Task, TaskEdit, TaskEvent, TaskFilter, TaskIndex, TaskPage, combine,
     move_task,
 };
+use crate::agent::Agents;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::{resolve, resolve_seen};
@@ -130,6 +131,10 @@ impl Tasks {
         found
             .rows
             .retain(|task| self.sight.sees(task) && filter.takes(task));
+        if let Some(assignee) = &filter.assignee {
+            let living = self.core.living(assignee).await?;
+            found.rows.retain(|task| Some(task.agent_incarnation) == living);
+        }
         Ok(TaskPage {
             rows: found.rows,
             next: found.next,
@@ -314,6 +319,9 @@ impl Tasks {
             if *event == TaskEvent::Retry && read.state.has_ended() && read.has_followers {
                 Records::<Settlement>::new(&self.core.space).stage_absent(draft.batch(), &id)?;
             }
+            if *event == TaskEvent::Retry {
+                self.require_agent(&mut draft, &read).await?;
+            }
             match move_task(&self.core, &mut draft, &read, event, cause.clone()).await? {
                 Moved::To(task) => Ok(Verdict::Commit(draft, *task)),
                 Moved::Same | Moved::Ignored => Ok(Verdict::Nothing(read.into_inner())),
@@ -328,6 +336,18 @@ fn number(given: &str) -> Option<u64> {
     let digits = given.strip_prefix('#').unwrap_or(given);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()
+}
+
+impl Tasks {
+    /// The life of its agent that a task belongs to is the present one, and stays until the commit: nobody else takes it up.
+    async fn require_agent(&self, draft: &mut Draft, task: &Task) -> Result<(), CommandError> {
+        let agent = Agents::new(&self.core).require(draft, &task.assignee).await?;
+        if agent.incarnation == task.agent_incarnation {
+            Ok(())
+        } else {
+            Err(CommandError::not_found("agent", &task.assignee))
+        }
+    }
 }
 
 /// What a retry does with the steps that were done.

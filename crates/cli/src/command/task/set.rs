@@ -22,7 +22,7 @@ pub(super) async fn set(session: &mut Session<'_>, context: &Context, arguments:
     // Ends with an answer, or after the last try.
     loop {
         let task: TaskView = listing::read(&session.ask(&Call::get(path.as_str())).await?)?;
-        let call = Call::patch(path.as_str(), &wanted).if_match(task.version.get());
+        let call = Call::patch(path.as_str(), &wanted).if_match(task.version);
         match session.ask(&call).await {
             Err(Failure::Problem(problem)) if problem.is(Code::Stale) && tries < TRIES => tries += 1,
             answered => return changed(&context.ui, &answered?),

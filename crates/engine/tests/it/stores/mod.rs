@@ -1,6 +1,8 @@
 //! Agents, tasks, runs, leases and events, through their services, on every backend.
 
 mod agents;
+mod agents_crash;
+mod agents_removal;
 mod closing;
 mod creation;
 mod credentials;

@@ -74,6 +74,7 @@ fn an_agent_is_stored_so() {
         created_at: ids.now,
         updated_at: ids.now,
         op: ids.make(),
+        deleted_at: None,
     });
 }
 
