@@ -1,6 +1,6 @@
 //! What the services of one tenant share, and the one loop in which commands read, decide and commit.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{Agent, AgentState};
+use crate::budget::{BudgetOptions, Freed, Ledger, Moved, enter};
 use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
@@ -58,6 +59,14 @@ pub(crate) struct Core {
     pub(crate) background: TaskTracker,
     /// Whether no other process can write the store meanwhile.
     pub(crate) is_exclusive: bool,
+    /// How its budgets behave.
+    pub(crate) budgets: BudgetOptions,
+    /// The commands that touch its accounts share commits.
+    pub(crate) ledger: Ledger,
+    /// Rings when accounts have more to give.
+    pub(crate) freed: Freed,
+    /// Itself, for what it does in the background.
+    pub(crate) me: Weak<Core>,
 }
 
 /// What a command answered, and the commit it made; none when there was nothing to do.
@@ -65,6 +74,8 @@ pub(crate) struct Core {
 pub(crate) struct Done<T> {
     pub(crate) answer: T,
     pub(crate) version: Option<Version>,
+    /// What each of its moves of accounts answered.
+    pub(crate) moved: Vec<Moved>,
 }
 
 impl Core {
@@ -108,9 +119,22 @@ impl Core {
             Verdict::Nothing(answer) => Ok(Done {
                 answer,
                 version: None,
+                moved: Vec::new(),
             }),
             Verdict::Commit(mut draft, answer) => {
                 let written = std::mem::take(&mut draft.hints().sessions);
+                if draft.moves_accounts() {
+                    let due = draft.hints().due;
+                    let entered = enter(self, draft).await;
+                    written.into_iter().for_each(|id| self.drivers.look(id));
+                    due.into_iter().for_each(|at| self.due.sooner(at));
+                    let entered = entered.map_err(|error| of_ledger(error, op))?;
+                    return Ok(Done {
+                        answer,
+                        version: entered.version,
+                        moved: entered.moved,
+                    });
+                }
                 let committed = self.commit(draft, Deadline::at(deadline)).await;
                 // Also when it is not known whether it was done.
                 written.into_iter().for_each(|id| self.drivers.look(id));
@@ -118,6 +142,7 @@ impl Core {
                 Ok(Done {
                     answer,
                     version: committed.version,
+                    moved: Vec::new(),
                 })
             }
         }
@@ -174,9 +199,16 @@ impl Core {
     }
 
     /// The delay and up to as much again.
-    fn jittered(&self, delay: Duration) -> Duration {
+    pub(crate) fn jittered(&self, delay: Duration) -> Duration {
         let micros = u64::try_from(delay.as_micros()).expect("delays are short");
         delay + Duration::from_micros(self.environment.random.up_to(micros))
+    }
+}
+
+fn of_ledger(error: CommandError, op: OpId) -> CommandError {
+    match error {
+        CommandError::Indeterminate { source, .. } => CommandError::Indeterminate { op: Some(op), source },
+        other => other,
     }
 }
 

@@ -57,6 +57,10 @@ pub enum Reason {
     Exists,
     /// It is being deleted.
     Deleting,
+    /// There is none under that id.
+    Unknown,
+    /// It was closed before.
+    Closed,
 }
 
 impl Reason {
@@ -82,6 +86,8 @@ impl Reason {
             Self::Missing => "missing",
             Self::Exists => "exists",
             Self::Deleting => "deleting",
+            Self::Unknown => "unknown",
+            Self::Closed => "closed",
         }
     }
 
@@ -107,6 +113,8 @@ impl Reason {
             Self::Missing => "there is none",
             Self::Exists => "there is one already",
             Self::Deleting => "it is being deleted",
+            Self::Unknown => "there is none of that id",
+            Self::Closed => "it was closed before",
         }
     }
 }

@@ -9,6 +9,7 @@ use dormouse_secrets::{Formats, NoRegistrar, Registrar, Scrubber, Secrets, Vault
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agents;
+use crate::budget::{BudgetOptions, Budgets, Freed, Ledger};
 use crate::capability::Capabilities;
 use crate::core::Core;
 use crate::credentials::{Credentials, Living};
@@ -44,6 +45,8 @@ pub struct EngineOptions {
     pub sessions: SessionOptions,
     /// How gates behave.
     pub gates: GateOptions,
+    /// How budgets behave.
+    pub budgets: BudgetOptions,
     /// `janitor.every`: how often what is old is looked for.
     pub janitor_every: Duration,
     /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
@@ -61,6 +64,7 @@ impl Default for EngineOptions {
             approvers: Arc::new(EveryOperator),
             sessions: SessionOptions::default(),
             gates: GateOptions::default(),
+            budgets: BudgetOptions::default(),
             janitor_every: JANITOR_EVERY,
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
@@ -82,6 +86,7 @@ struct Shared {
     vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
+    freed: Freed,
     background: TaskTracker,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
@@ -109,6 +114,8 @@ pub struct Tenant {
     pub capabilities: Capabilities,
     /// Its sessions.
     pub sessions: SessionService,
+    /// Its budgets.
+    pub budgets: Budgets,
     /// Its credentials.
     pub credentials: Credentials,
     /// Its events.
@@ -140,6 +147,7 @@ impl Engine {
             vault,
             live: Arc::default(),
             due: Arc::default(),
+            freed: Freed::default(),
             background: TaskTracker::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
@@ -173,7 +181,11 @@ impl Engine {
     fn made(&self, id: &TenantId) -> Tenant {
         let shared = &self.0;
         let space = shared.system.tenant(&id.segment());
-        let core = Arc::new(Core {
+        let core = Arc::new_cyclic(|me| Core {
+            me: me.clone(),
+            budgets: shared.options.budgets,
+            ledger: Ledger::default(),
+            freed: shared.freed.clone(),
             tenant: id.clone(),
             events: space.log(&[crate::id::segment("events")]),
             store: Arc::clone(shared.system.store().underneath()),
@@ -197,7 +209,7 @@ impl Engine {
             formats: shared.options.formats,
             scrubber: Scrubber::empty().with_formats(shared.options.formats),
             system_events: self.log(),
-            space,
+            space: space.clone(),
             background: shared.background.clone(),
             is_exclusive: shared.is_exclusive,
         });
@@ -208,6 +220,7 @@ impl Engine {
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
             sessions: SessionService::new(&core),
+            budgets: Budgets::new(&core),
             credentials: Credentials::new(&core),
             events: Events::new(&core),
             core,
@@ -255,6 +268,12 @@ impl Engine {
         Closed {
             unsaved: unsaved.collect(),
         }
+    }
+
+    /// Rings when an account of any tenant has more to give: for whoever claims what waits for that.
+    #[must_use]
+    pub fn freed(&self) -> &Freed {
+        &self.0.freed
     }
 
     /// Where deadlines are said.

@@ -1,4 +1,4 @@
-//! Serving a run's endpoint: two routes, for the holder of the run's token.
+//! Serving a run's endpoint: what its worker asks people, and what it uses, for the holder of the run's token.
 
 use axum::Router;
 use axum::body::Body;
@@ -20,6 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use super::usage;
 use super::wire::NewRequest;
 use crate::api::GateView;
 use crate::api::body::{self, Json, Named};
@@ -35,6 +36,11 @@ pub(super) fn router(asking: Asking, token: ControlToken) -> Router {
     Router::new()
         .route("/v1/requests", post(ask))
         .route("/v1/requests/{id}/answer", post(answer))
+        .route("/v1/holds", post(usage::reserve))
+        .route("/v1/holds/{id}/grow", post(usage::grow))
+        .route("/v1/holds/{id}/meter", post(usage::meter))
+        .route("/v1/holds/{id}/reconcile", post(usage::reconcile))
+        .route("/v1/holds/{id}/release", post(usage::release))
         .fallback(async || {
             Problem::new(Code::NoRoute, "the endpoint of a run has no such route").into_response()
         })
@@ -92,7 +98,7 @@ fn view(status: StatusCode, gate: &Gate) -> Response {
     body::json(status, &GateView::of(gate, Version::new(0)))
 }
 
-fn denied(gate: Option<GateId>, error: AskError) -> Problem {
+pub(super) fn denied(gate: Option<GateId>, error: AskError) -> Problem {
     match (error, gate) {
         (AskError::Gate(error), Some(gate)) => refused(gate, error),
         (AskError::Gate(error), None) => unopened(error),

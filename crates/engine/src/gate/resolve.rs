@@ -5,7 +5,9 @@ use dormouse_state::{Caller as StateCaller, Command, Effect, GateOutcome, Invali
 
 use super::adopt::keys_of;
 use super::link::{Heard, Word, tell_session};
+use super::wake::wake_waiting;
 use super::{Author, AuthorKind, End, Gate, GateStatus, GrantIndex, Scope, StandingGrant};
+use crate::budget::follow_gate;
 use crate::capability::Capability;
 use crate::core::Core;
 use crate::draft::Draft;
@@ -53,6 +55,10 @@ pub(super) async fn leave(
     let run = caller(core, read).await?;
     let gate = stage_end(&core.space, draft, read, end, IsAwaited::by(read, run.as_deref())).await?;
     tell(core, draft, &gate, run.as_deref()).await?;
+    if gate.budget.is_some() {
+        follow_gate(draft, &gate);
+        wake_waiting(&core.space, draft, gate.id).await?;
+    }
     if let Some(task) = wake_task(&core.space, draft, &gate).await? {
         Records::<Task>::new(&core.space).stage_check(draft.batch(), &task);
     }
@@ -178,7 +184,7 @@ pub(super) fn stage_consequences(
     is_awaited: IsAwaited,
 ) -> Result<(), CommandError> {
     let end = gate.end.as_ref().expect("it has left pending");
-    if end.status == GateStatus::Approved {
+    if end.status == GateStatus::Approved && gate.budget.is_none() {
         let capability = Capability::of(gate, is_awaited == IsAwaited::Yes, draft);
         Records::new(space).stage_create(draft.batch(), &capability)?;
         if capability.can_expire() {

@@ -21,7 +21,7 @@ use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Ten
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use claim::{ClaimOptions, Claimed};
+pub use claim::{ClaimOptions, Claimed, Slot};
 pub use companion::Companion;
 pub use finish::Finished;
 pub use heartbeat::Pulse;

@@ -336,7 +336,11 @@ impl Asking {
         }
     }
 
-    fn principal(&self) -> Principal {
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0
+    }
+
+    pub(super) fn principal(&self) -> Principal {
         Principal {
             kind: PrincipalKind::Run,
             name: self.run().to_string(),
@@ -346,7 +350,7 @@ impl Asking {
 }
 
 /// What is said of a gate that nobody may wait for.
-fn rejects() -> Scrubbed {
+pub(super) fn rejects() -> Scrubbed {
     Scrubbed::constant("the run rejects every gate")
 }
 

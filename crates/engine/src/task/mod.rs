@@ -185,6 +185,8 @@ indexes! {
         Owner = own "owner",
         /// Those that wait for a time, over all tenants.
         Due = system "due",
+        /// Those that wait for a gate, by which.
+        Gate = own "gate",
     }
 }
 
@@ -227,6 +229,13 @@ impl Record for Task {
         } = self.state
         {
             entries.push(IndexEntry::new(TaskIndex::Due, [IndexValue::instant(until)]));
+        }
+        if let TaskState::Waiting {
+            on: Wait::Gate { gate },
+        } = self.state
+        {
+            let gate = IndexValue::name(&gate.to_string());
+            entries.push(IndexEntry::new(TaskIndex::Gate, [gate]));
         }
         entries
     }

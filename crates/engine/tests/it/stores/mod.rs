@@ -1,6 +1,10 @@
 //! Agents, tasks, runs, leases and events, through their services, on every backend.
 
 mod agents;
+mod budgets;
+mod budgets_gates;
+mod budgets_tables;
+mod budgets_time;
 mod closing;
 mod creation;
 mod credentials;
