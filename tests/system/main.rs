@@ -21,6 +21,7 @@ mod recovery;
 mod run;
 mod secrets;
 mod secrets_crash;
+mod serve;
 mod server;
 mod stores;
 mod wait;

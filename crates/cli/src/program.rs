@@ -92,6 +92,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         Command::Completions { shell } => return command::completions(*shell, ui),
         Command::Man => return command::man(ui),
         Command::Run(_)
+        | Command::Serve(_)
         | Command::Task(_)
         | Command::Runs(_)
         | Command::Agent(_)

@@ -15,11 +15,12 @@ use tokio_util::task::TaskTracker;
 use crate::agent::{Agent, AgentState};
 use crate::budget::{BudgetOptions, Freed, Ledger, Moved, enter};
 use crate::credentials::EventJournal;
-use crate::draft::{Draft, Verdict};
+use crate::draft::{Draft, Hints, Verdict};
 use crate::due::DueHint;
-use crate::run::{Companion, LiveRuns};
+use crate::run::{Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::Creations;
+use crate::wake::Bell;
 use crate::{AgentName, CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
 
 /// One tenant's part of the store, and what commands need beside it.
@@ -33,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) companions: Vec<Arc<dyn Companion>>,
     pub(crate) live: Arc<LiveRuns>,
     pub(crate) creations: Creations,
+    /// What is being claimed in this process.
+    pub(crate) claiming: Arc<Claiming>,
     /// Who waits for gates, and who may decide them.
     pub(crate) gates: Arc<crate::gate::Shared>,
     /// How gates behave.
@@ -47,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) switches: Switches,
     /// Where deadlines are said.
     pub(crate) due: Arc<DueHint>,
+    /// Where it is said that an agent has something to do.
+    pub(crate) bell: Arc<Bell>,
     /// Its credentials.
     pub(crate) secrets: Secrets,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
@@ -123,11 +128,12 @@ impl Core {
             }),
             Verdict::Commit(mut draft, answer) => {
                 let written = std::mem::take(&mut draft.hints().sessions);
+                crate::wake::stage(self, &mut draft).await?;
                 if draft.moves_accounts() {
-                    let due = draft.hints().due;
+                    let hints = std::mem::take(draft.hints());
                     let entered = enter(self, draft).await;
+                    self.tell(hints);
                     written.into_iter().for_each(|id| self.drivers.look(id));
-                    due.into_iter().for_each(|at| self.due.sooner(at));
                     let entered = entered.map_err(|error| of_ledger(error, op))?;
                     return Ok(Done {
                         answer,
@@ -148,18 +154,30 @@ impl Core {
         }
     }
 
-    /// Commits a draft, and says which deadline it set.
+    /// Commits a draft, and says which deadline it set and whom it rang.
     pub(crate) async fn commit(
         &self,
         mut draft: Draft,
         deadline: Deadline,
     ) -> Result<Committed, CommitError> {
-        let due = draft.hints().due;
+        let hints = std::mem::take(draft.hints());
         let committed = self.space.commit_by(draft.into_batch(), deadline).await;
-        if let Some(at) = due {
+        // Also when it is not known whether it was done.
+        self.tell(hints);
+        committed
+    }
+
+    /// Says which deadline a commit set and whom it rang.
+    fn tell(&self, hints: Hints) {
+        if let Some(at) = hints.due {
             self.due.sooner(at);
         }
-        committed
+        if !hints.rings.is_empty() {
+            self.bell.ring();
+        }
+        for agent in hints.freed {
+            self.bell.free(&self.tenant, agent);
+        }
     }
 
     /// A call of the secrets' verbs, now, which is told as a command of its own.

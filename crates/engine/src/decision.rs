@@ -61,6 +61,18 @@ pub enum Reason {
     Unknown,
     /// It was closed before.
     Closed,
+    /// There is no row.
+    Absent,
+    /// Somebody is at it.
+    Picked,
+    /// Nobody is at it.
+    Unpicked,
+    /// No place is free.
+    Full,
+    /// It waits for no place.
+    NotFull,
+    /// It is not held back.
+    NotHeld,
 }
 
 impl Reason {
@@ -88,6 +100,12 @@ impl Reason {
             Self::Deleting => "deleting",
             Self::Unknown => "unknown",
             Self::Closed => "closed",
+            Self::Absent => "absent",
+            Self::Picked => "picked",
+            Self::Unpicked => "unpicked",
+            Self::Full => "full",
+            Self::NotFull => "not_full",
+            Self::NotHeld => "not_held",
         }
     }
 
@@ -115,6 +133,12 @@ impl Reason {
             Self::Deleting => "it is being deleted",
             Self::Unknown => "there is none of that id",
             Self::Closed => "it was closed before",
+            Self::Absent => "there is nothing to do",
+            Self::Picked => "a process is at it",
+            Self::Unpicked => "no process is at it",
+            Self::Full => "no place is free",
+            Self::NotFull => "it waits for no place",
+            Self::NotHeld => "it is not held back",
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
 use crate::task::{Creations, Tasks};
 use crate::tenant::{TenantRow, TenantState};
+use crate::wake::Bell;
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
 
 /// What the engine has from outside: time, randomness, and who it is.
@@ -87,6 +88,7 @@ struct Shared {
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
     freed: Freed,
+    bell: Arc<Bell>,
     background: TaskTracker,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
@@ -148,6 +150,7 @@ impl Engine {
             live: Arc::default(),
             due: Arc::default(),
             freed: Freed::default(),
+            bell: Arc::default(),
             background: TaskTracker::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
@@ -193,6 +196,7 @@ impl Engine {
             companions: shared.options.companions.clone(),
             live: Arc::clone(&shared.live),
             creations: Creations::default(),
+            claiming: Arc::default(),
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
             gate_options: Arc::clone(&shared.gate_options),
             sessions: shared.options.sessions,
@@ -200,6 +204,7 @@ impl Engine {
             rooms: Rooms::default(),
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
+            bell: Arc::clone(&shared.bell),
             secrets: Secrets::new(
                 &shared.vault,
                 &space,
@@ -279,6 +284,16 @@ impl Engine {
     /// Where deadlines are said.
     pub(crate) fn due(&self) -> &DueHint {
         &self.0.due
+    }
+
+    /// Where it is said that an agent has something to do.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
+    }
+
+    /// Says that what kept lanes from being served may be over: secrets were unlocked, say.
+    pub fn ring_all(&self) {
+        self.0.bell.free_all();
     }
 
     /// The part of the store that belongs to the installation.

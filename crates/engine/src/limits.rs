@@ -88,6 +88,23 @@ pub const DUE_UNANSWERED_MAX: Duration = Duration::from_secs(5);
 /// How soon what is due and could not be served is looked at again.
 pub const DUE_RETRY: Duration = Duration::from_secs(1);
 
+/// `runs.instance_max`: most runs at work in a process that claims by itself.
+pub const INSTANCE_MAX: usize = 32;
+/// Most claims of a process under way at once.
+pub const CLAIMS_AT_ONCE: usize = 16;
+/// `claim.candidates_max`: most ready tasks of a lane that are read at a time.
+pub const CANDIDATES_MAX: usize = 64;
+/// `claim.recheck`: how soon a lane without a free place is looked at again where several processes share the store.
+pub const FULL_RECHECK: Duration = Duration::from_secs(5);
+/// How soon a ready task that was refused for a reason of its own is tried again.
+pub const REFUSED_RECHECK: Duration = Duration::from_secs(60);
+/// How long a process has a lane for itself without saying so again.
+pub const PICK_TTL: Duration = Duration::from_secs(30);
+/// Most lanes of which a process keeps what it knows; the rest stay in their rows.
+pub const LANES_MAX: usize = 100_000;
+/// How long before it is committed the time of a ring may be read, clocks included.
+pub const RING_AGE_MAX: Duration = Duration::from_secs(60);
+
 /// `gates.timeout.approval`: for how long an approval can be decided, when nothing else is said.
 pub const APPROVAL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// `gates.timeout.question`: the same of a question.

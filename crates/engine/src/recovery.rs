@@ -224,7 +224,7 @@ impl Engine {
     }
 
     /// In another boot, or on another host, the numbers of the row are no processes of that run.
-    async fn end_orphan(&self, orphans: &dyn Orphans, process: &Process) -> OrphanFate {
+    pub(crate) async fn end_orphan(&self, orphans: &dyn Orphans, process: &Process) -> OrphanFate {
         let host = &self.environment().host;
         if process.host == host.host && process.boot_id == host.boot_id {
             orphans.end(process).await
@@ -233,7 +233,7 @@ impl Engine {
         }
     }
 
-    async fn recover_lease(
+    pub(crate) async fn recover_lease(
         &self,
         tenant: &Tenant,
         subject: &Subject,

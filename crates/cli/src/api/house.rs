@@ -6,9 +6,10 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use dormouse_engine::run::{RunRow, RunState};
-use dormouse_engine::supervisor::{Force, OnGate, Supervisor};
+use dormouse_engine::supervisor::{Force, OnGate, Supervisor, SystemOrphans};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::Follower;
+use dormouse_engine::wake::WakeOptions;
 use dormouse_engine::worker::isolation::Policy;
 use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId,
@@ -233,6 +234,22 @@ impl House {
     /// What a run prints, on until it ends.
     pub(super) fn follow(&self, asker: &Asker, run: RunId, offset: u64) -> Follower {
         self.0.supervisor.follow(&asker.tenant, run, offset)
+    }
+
+    /// Claims what is ready and runs it, so much at once, until it is told to stop claiming; and ends runs of other processes
+    /// whose holders vanished.
+    pub(crate) async fn claim_until(&self, instance_max: usize, told: impl Future<Output = ()>) {
+        let options = WakeOptions {
+            instance_max,
+            ..WakeOptions::default()
+        };
+        let engine = self.engine();
+        let claiming = engine.serve_wakes(Arc::new(self.0.supervisor.clone()), options, told);
+        let mut claiming = std::pin::pin!(claiming);
+        tokio::select! {
+            () = &mut claiming => {}
+            () = engine.serve_leases(&SystemOrphans, std::future::pending()) => {}
+        }
     }
 
     /// Waits until no run is at work, and takes none from then on.

@@ -43,6 +43,10 @@ pages! {
         "dormouse run --agent alice -- claude -p \"fix the failing test\"",
         "dormouse run --agent alice --on-gate wait -- sh -c 'dormouse gate request --action deploy && ./deploy'",
         "dormouse run tsk_0198c0de7f3a7c11a2b3c4d5e6f70819";
+    serve &[0, 1, 2, 4, 6, 7] =>
+        "dormouse serve",
+        "dormouse serve --drain 5m --runs 8",
+        "DORMOUSE_STORE_URL=postgres://dormouse@db/agents dormouse serve";
     task COMMON =>
         "dormouse task add --agent alice -- make check",
         "dormouse task list --agent alice --state ready",

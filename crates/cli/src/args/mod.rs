@@ -6,6 +6,7 @@ mod gate;
 mod help;
 mod refusal;
 mod secret;
+mod serve;
 mod session;
 mod spec;
 mod task;
@@ -24,6 +25,7 @@ pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
 pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
+pub use serve::Serve;
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
 pub use task::{Task, TaskAdd};
@@ -137,6 +139,9 @@ pub enum Command {
     /// Run a command as a task of an agent, and stream what it prints
     #[command(after_help = help::run())]
     Run(Run),
+    /// Serve the store: claim what is ready, run it under supervision, and answer commands
+    #[command(after_help = help::serve())]
+    Serve(Serve),
     /// Tasks: what is to be done, and what became of it
     #[command(subcommand, arg_required_else_help = true, after_help = help::task())]
     Task(Task),

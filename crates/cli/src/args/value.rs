@@ -16,7 +16,7 @@ use super::budget::{NewLimit, NewPeriod, NewShare};
 use crate::api::FormatsView;
 use crate::config::bounds::{CLOCK, EXPIRES, GRACE, PERIOD};
 use crate::config::table::MODES;
-use crate::duration;
+use crate::duration::{self, Bounds};
 use crate::endpoint::Expires;
 use crate::nearest::nearest;
 
@@ -339,6 +339,18 @@ impl FromStr for Cursor {
             Err("is no next_cursor of a list")
         }
     }
+}
+
+/// How long a server lets runs end.
+///
+/// # Errors
+/// What is taken.
+pub(super) fn drain(text: &str) -> Result<Duration, String> {
+    let bounds = Bounds {
+        min: Duration::ZERO,
+        max: Duration::from_secs(24 * 60 * 60),
+    };
+    duration::parse(text, bounds).map_err(|error| error.to_string())
 }
 
 /// `NAME=VALUE` for the worker's environment.

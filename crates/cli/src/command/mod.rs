@@ -12,6 +12,7 @@ mod logs;
 mod run;
 mod runs;
 mod secret;
+mod serve;
 mod session;
 mod signals;
 mod store;
@@ -41,6 +42,11 @@ pub(crate) async fn with_store(command: Command, given: Option<Secret>, context:
         Command::Run(arguments) => {
             let mut session = Session::new(context, Role::Supervisor);
             let done = run::run(&mut session, context, &arguments).await;
+            leave(session, done).await
+        }
+        Command::Serve(arguments) => {
+            let mut session = Session::new(context, Role::Supervisor);
+            let done = serve::serve(&mut session, context, &arguments).await;
             leave(session, done).await
         }
         other => {
@@ -101,6 +107,7 @@ async fn visit(
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
         | Command::Usage(_)
+        | Command::Serve(_)
         | Command::Config(_)
         | Command::Store(_)
         | Command::Doctor

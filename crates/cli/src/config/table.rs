@@ -239,6 +239,13 @@ pub const TABLE: &[Key] = &[
         about: "how long a worker has from being asked to stop to being killed",
     },
     Key {
+        path: "runs.instance_max",
+        kind: Kind::Number(1, 10_000),
+        default: Some("32"),
+        scope: Scope::User,
+        about: "most runs at work at once in a process that serves",
+    },
+    Key {
         path: "worker.isolation",
         kind: Kind::Word(&Policy::WORDS),
         default: None,

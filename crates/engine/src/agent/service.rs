@@ -10,6 +10,7 @@ use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::limits::{PAGE_MAX, REASON_MAX};
+use crate::wake::WakeCause;
 use crate::{AgentName, CommandError, Decision, Incarnation, Principal, Reason, Subject};
 
 /// One page of agents.
@@ -165,6 +166,9 @@ impl Agents {
             (agent.updated_at, agent.op) = (draft.now(), draft.op());
             self.rows.stage_replace(draft.batch(), &read, &agent).await?;
             draft.tell(&agent.about(), &change)?;
+            if event == AgentEvent::Resume || agent.config.concurrency > read.config.concurrency {
+                draft.ring(name, WakeCause::Resumed);
+            }
             Ok(Verdict::Commit(draft, agent))
         });
         Ok(done.await?.answer)

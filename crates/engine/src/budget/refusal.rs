@@ -95,6 +95,12 @@ impl Refusal {
         }
     }
 
+    /// Whether an agent has as many runs at once as it may, which is over when one of them ends.
+    #[must_use]
+    pub fn is_of_slots(&self) -> bool {
+        matches!(self.account, AccountPath::Agent(_)) && self.dimension == Dimension::Concurrency
+    }
+
     /// What the limit would have to be.
     #[must_use]
     pub fn needed(&self) -> u64 {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use dormouse_filesystem::{Cursor, IndexValue, Issue, Order, Query, Records, Versioned, WriteOnce};
 
-use super::{OutcomeIndex, OutcomeKind, OutcomeRow, Run, RunIndex};
+use super::{OutcomeIndex, OutcomeKind, OutcomeRow, Run, RunIndex, RunState};
 use crate::core::Core;
+use crate::limits::PAGE_MAX;
 use crate::{AgentName, CommandError, RunId, TaskId};
 
 /// Which runs are wanted.
@@ -40,6 +41,26 @@ pub struct RunPage {
     pub next: Option<Cursor>,
     /// Rows that cannot be believed, left out.
     pub issues: Vec<Issue>,
+}
+
+/// How many runs of an agent hold a place, or so many as are asked about: all that have not ended and are not parked.
+pub(crate) async fn places_taken(core: &Core, agent: &AgentName, most: usize) -> Result<usize, CommandError> {
+    let rows = Records::<Run>::new(&core.space);
+    let (mut taken, mut after) = (0, None);
+    // Ends with the last page, or with as many as are asked about.
+    loop {
+        let query = Query::of(RunIndex::Live)
+            .equals([IndexValue::segment(agent.segment())])
+            .after(after)
+            .limit(most.clamp(1, PAGE_MAX));
+        let page = rows.find(&query).await?;
+        let holding = page.rows.iter().filter(|run| run.state != RunState::Waiting);
+        taken += holding.count();
+        after = page.next;
+        if after.is_none() || taken >= most {
+            return Ok(taken);
+        }
+    }
 }
 
 pub(super) async fn list(

@@ -8,8 +8,9 @@ use dormouse_filesystem::{Cursor, Records, Versioned, WriteOnce};
 use dormouse_secrets::SpawnWrites;
 
 use super::{
-    ClaimOptions, Claimed, Finished, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter, RunIndex,
-    RunPage, RunRow, Started, StopReason, Stopped, claim, finish, heartbeat, list, park, stage_stop, start,
+    ClaimOptions, Claimed, Finished, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter,
+    RunIndex, RunPage, RunRow, RunState, Started, StopReason, Stopped, claim, finish, heartbeat, list, next,
+    park, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -17,7 +18,7 @@ use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
 use crate::lease::{LeaseEvent, Progress, check};
 use crate::outcome::{Facts, Outcome};
-use crate::{CommandError, GateId, Principal, Reason, RunId, TaskId};
+use crate::{AgentName, CommandError, GateId, Principal, Reason, RunId, SessionId, TaskId};
 
 /// A tenant's runs.
 #[derive(Debug, Clone)]
@@ -45,6 +46,21 @@ impl Runs {
         options: ClaimOptions,
     ) -> Result<Claimed, CommandError> {
         claim::claim(&self.core, &self.agents, by, task, options).await
+    }
+
+    /// Claims what is first in an agent's lane: by rank, then by number. A task that another claims meanwhile is passed
+    /// over for the next one.
+    ///
+    /// # Errors
+    /// `AgentPaused`, `NotFound`; `Contended` when [`CANDIDATES_MAX`](crate::limits::CANDIDATES_MAX) were all claimed by
+    /// others meanwhile.
+    pub async fn claim_next(
+        &self,
+        by: &Principal,
+        agent: &AgentName,
+        session: Option<SessionId>,
+    ) -> Result<Next, CommandError> {
+        next::claim_next(&self.core, &self.agents, by, agent, session).await
     }
 
     /// Writes down the processes of a run, before any of them may go, and that it is running.
@@ -210,6 +226,9 @@ pub(super) async fn stage_run(
         Some(before) => rows.stage_replace(draft.batch(), before, after).await?,
     }
     crate::budget::follow_run(core, draft, before.map(|before| &**before), after).await?;
+    if matches!(after.state, RunState::Ended | RunState::Waiting) {
+        draft.free(&after.agent);
+    }
     if let Some(outcome) = outcome {
         crate::gate::follow_run(core, draft, after, outcome).await?;
     }

@@ -15,6 +15,7 @@
 mod asking;
 mod asks;
 mod attempt;
+mod claimer;
 mod endpoint;
 mod finish;
 mod heart;

@@ -9,6 +9,7 @@ use crate::draft::Draft;
 use crate::event::{Change, Ending};
 use crate::outcome::Outcome;
 use crate::run::{OutcomeKind, Run};
+use crate::wake::WakeCause;
 use crate::{CommandError, Decision, RunId, Subject};
 
 /// What is told of a move beside the state it leads to.
@@ -109,6 +110,7 @@ pub(crate) async fn move_task_in(
     Records::<Task>::new(space)
         .stage_replace(draft.batch(), read, &task)
         .await?;
+    ring_if_ready(draft, &task);
     if let Some(change) = told(&task, event, cause) {
         draft.tell(&task.about(), &change)?;
     }
@@ -144,10 +146,21 @@ pub(crate) async fn park_task(
     Records::<Task>::new(&core.space)
         .stage_replace(draft.batch(), read, &task)
         .await?;
+    ring_if_ready(draft, &task);
     if let Some(change) = told(&task, &event, Cause::default()) {
         draft.tell(&task.about(), &change)?;
     }
     Ok(task)
+}
+
+/// The wake row of its agent is written in the commit that makes a task ready.
+pub(super) fn ring_if_ready(draft: &mut Draft, task: &Task) {
+    if task.state == TaskState::Ready {
+        draft.ring(&task.assignee, WakeCause::TaskReady);
+    }
+    if let Some(until) = task.due_at() {
+        draft.note_due(until);
+    }
 }
 
 fn moved(read: &Task, event: &TaskEvent<'_>, settled: Settled, cause: &Cause, draft: &Draft) -> Task {

@@ -5,6 +5,7 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::change::ring_if_ready;
 use super::numbers::{TaskNumbers, TheNumbers};
 use super::{Counters, Priority, Task, TaskFacts, TaskState, ready_or_wait};
 use crate::agent::Agent;
@@ -173,6 +174,7 @@ pub(super) fn numbered(
 ) -> Result<Task, CommandError> {
     let task = made(core, draft, agent, new, number);
     Records::<Task>::new(&core.space).stage_create(draft.batch(), &task)?;
+    ring_if_ready(draft, &task);
     let change = Change::TaskCreated {
         number,
         priority: task.priority,

@@ -144,6 +144,17 @@ impl Task {
         About::of(Subject::Task(self.id), &self.assignee, self.agent_incarnation)
     }
 
+    /// When its time comes, if it waits for one.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match self.state {
+            TaskState::Waiting {
+                on: Wait::Until { until },
+            } => Some(until),
+            _ => None,
+        }
+    }
+
     /// What a decision on it depends on.
     pub(crate) fn facts(&self, now: Timestamp, roll: u64) -> TaskFacts {
         TaskFacts {
@@ -224,10 +235,7 @@ impl Record for Task {
             let rank = IndexValue::number(self.priority.rank());
             entries.push(IndexEntry::new(TaskIndex::Ready, [assignee, rank, number]));
         }
-        if let TaskState::Waiting {
-            on: Wait::Until { until },
-        } = self.state
-        {
+        if let Some(until) = self.due_at() {
             entries.push(IndexEntry::new(TaskIndex::Due, [IndexValue::instant(until)]));
         }
         if let TaskState::Waiting {

@@ -45,6 +45,7 @@ mod sessions_work;
 mod shared;
 mod tables;
 mod tasks;
+mod wakes;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {

@@ -398,3 +398,36 @@ proptest::proptest! {
         proptest::prop_assert!(u64::try_from(backoff(failures, roll).as_millis()).unwrap() <= ceiling);
     }
 }
+
+#[test]
+fn wake_rows_move_as_the_table_says() {
+    use dormouse_engine::wake::{WakeEvent, WakeFacts, WakeState, decide};
+    let states: Vec<Option<WakeState>> = [None].into_iter().chain(WakeState::ALL.map(Some)).collect();
+    let word = |state: Option<WakeState>| state.map_or("absent", WakeState::word).to_owned();
+    let facts = [
+        ("as usual", WakeFacts::default()),
+        (
+            "early, rung again, paused",
+            WakeFacts {
+                is_early: true,
+                again: true,
+                is_paused: true,
+            },
+        ),
+    ];
+    let found: String = facts
+        .iter()
+        .map(|(how, facts)| {
+            let words = (
+                word,
+                |event: WakeEvent| event.word().to_owned(),
+                |next: &Option<WakeState>| word(*next),
+            );
+            let found = table(&states, &WakeEvent::ALL, &words, |state, event| {
+                decide(state, event, *facts)
+            });
+            format!("{how}\n{found}")
+        })
+        .collect();
+    check("wakes.txt", &found);
+}
