@@ -1,6 +1,7 @@
 //! Drives the built program as a user does: each test has a home of its own.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod agents;
 mod api;
 mod budgets;
 mod doctor;
@@ -24,4 +25,5 @@ mod secrets_crash;
 mod serve;
 mod server;
 mod stores;
+mod tasks;
 mod wait;

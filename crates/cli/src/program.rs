@@ -94,6 +94,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         Command::Run(_)
         | Command::Serve(_)
         | Command::Task(_)
+        | Command::Delegate(_)
         | Command::Runs(_)
         | Command::Agent(_)
         | Command::Secret(_)
@@ -113,6 +114,10 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
     if let Command::Usage(usage) = &cli.command {
         log::begin(cli.global.verbose, &environment, ui)?;
         return with_runtime(command::usage(usage, &environment, ui));
+    }
+    if let Command::Delegate(given) = &cli.command {
+        log::begin(cli.global.verbose, &environment, ui)?;
+        return with_runtime(command::delegate(given, &environment, ui));
     }
     refuse_inside_a_run(&environment)?;
     log::begin(cli.global.verbose, &environment, ui)?;
@@ -147,7 +152,7 @@ fn refuse_inside_a_run(environment: &Environment) -> Result<()> {
     }
     Err(Problem::new(
         Code::Forbidden,
-        "this is inside a run, where only gate request, usage, --version, help, completions and man work",
+        "this is inside a run, where only gate request, delegate, usage, --version, help, completions and man work",
     )
     .hint("ask a person with dormouse gate request; what a worker prints and its exit code are its report")
     .into())

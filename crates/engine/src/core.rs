@@ -7,21 +7,22 @@ use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use dormouse_filesystem::{
     CommitError, Committed, Deadline, Log, Namespace, RecordStore, Records, Tenant, Version, Versioned,
 };
-use dormouse_secrets::{Call, Formats, Scrubber, Secrets};
+use dormouse_secrets::{Call, Formats, OnAgentDelete, Scrubber, Secrets};
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::{Agent, AgentState};
+use crate::agent::{Agent, AgentState, Removals};
 use crate::budget::{BudgetOptions, Freed, Ledger, Moved, enter};
 use crate::credentials::EventJournal;
 use crate::draft::{Draft, Hints, Verdict};
 use crate::due::DueHint;
 use crate::run::{Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
-use crate::task::Creations;
+use crate::task::{Creations, SettleHint};
 use crate::wake::Bell;
-use crate::{AgentName, CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
+use crate::{AgentName, CommandError, Environment, Incarnation, OpId, PrefixedId, Principal, TenantId};
 
 /// One tenant's part of the store, and what commands need beside it.
 #[derive(Debug)]
@@ -52,16 +53,24 @@ pub(crate) struct Core {
     pub(crate) due: Arc<DueHint>,
     /// Where it is said that an agent has something to do.
     pub(crate) bell: Arc<Bell>,
+    /// Where it is said that something is to be settled.
+    pub(crate) settling: Arc<SettleHint>,
     /// Its credentials.
     pub(crate) secrets: Secrets,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
     pub(crate) formats: Formats,
     /// Takes out of a text what needs no vault: shapes of credentials.
     pub(crate) scrubber: Scrubber,
+    /// What becomes of the secrets of an agent that is deleted.
+    pub(crate) on_agent_delete: OnAgentDelete,
+    /// The agents that are being removed here.
+    pub(crate) removals: Removals,
     /// The events of the installation.
     pub(crate) system_events: Log,
     /// The engine's own tasks, joined by its close.
     pub(crate) background: TaskTracker,
+    /// Said when the engine closes: what may go on without end stops at its next step.
+    pub(crate) leaving: CancellationToken,
     /// Whether no other process can write the store meanwhile.
     pub(crate) is_exclusive: bool,
     /// How its budgets behave.
@@ -169,6 +178,9 @@ impl Core {
 
     /// Says which deadline a commit set and whom it rang.
     fn tell(&self, hints: Hints) {
+        if hints.settles {
+            self.settling.ring();
+        }
         if let Some(at) = hints.due {
             self.due.sooner(at);
         }
@@ -214,6 +226,14 @@ impl Core {
             AgentState::Active | AgentState::Paused => true,
             AgentState::Deleting | AgentState::Deleted => false,
         }))
+    }
+
+    /// Which life of an agent is the present one; none when there is none of that name. What a former one wrote is missing
+    /// for whoever asks by the name.
+    pub(crate) async fn living(&self, name: &AgentName) -> Result<Option<Incarnation>, CommandError> {
+        let row = Records::<Agent>::new(&self.space).get(name).await?;
+        let there = row.filter(|agent| agent.state != AgentState::Deleted);
+        Ok(there.map(|agent| agent.incarnation))
     }
 
     /// The delay and up to as much again.

@@ -73,6 +73,12 @@ pub enum Reason {
     NotFull,
     /// It is not held back.
     NotHeld,
+    /// The task that was given away has not ended.
+    Open,
+    /// Its result is not there yet.
+    Undelivered,
+    /// Nobody waits for it any more.
+    Abandoned,
 }
 
 impl Reason {
@@ -106,6 +112,9 @@ impl Reason {
             Self::Full => "full",
             Self::NotFull => "not_full",
             Self::NotHeld => "not_held",
+            Self::Open => "open",
+            Self::Undelivered => "undelivered",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -139,6 +148,9 @@ impl Reason {
             Self::Full => "no place is free",
             Self::NotFull => "it waits for no place",
             Self::NotHeld => "it is not held back",
+            Self::Open => "the task has not ended",
+            Self::Undelivered => "its result is not there yet",
+            Self::Abandoned => "nobody waits for its result any more",
         }
     }
 }

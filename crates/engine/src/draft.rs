@@ -58,6 +58,8 @@ pub(crate) struct Hints {
     pub(crate) rings: BTreeMap<AgentName, BTreeSet<WakeCause>>,
     /// The agents whose runs it ends or parks.
     pub(crate) freed: BTreeSet<AgentName>,
+    /// Whether it leaves something to be settled.
+    pub(crate) settles: bool,
 }
 
 impl fmt::Debug for Draft {
@@ -201,6 +203,11 @@ impl Draft {
     /// One more run of an agent may begin, once it is committed.
     pub(crate) fn free(&mut self, agent: &AgentName) {
         self.hints.freed.insert(agent.clone());
+    }
+
+    /// It leaves something to be settled, once it is committed.
+    pub(crate) fn note_settlement(&mut self) {
+        self.hints.settles = true;
     }
 
     pub(crate) fn hints(&mut self) -> &mut Hints {

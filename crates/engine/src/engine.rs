@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
-use dormouse_secrets::{Formats, NoRegistrar, Registrar, Scrubber, Secrets, Vault, VaultOptions};
+use dormouse_secrets::{
+    Formats, NoRegistrar, OnAgentDelete, Registrar, Scrubber, Secrets, Vault, VaultOptions,
+};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::Agents;
+use crate::agent::{Agents, Removals};
 use crate::budget::{BudgetOptions, Budgets, Freed, Ledger};
 use crate::capability::Capabilities;
 use crate::core::Core;
@@ -19,7 +22,7 @@ use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::limits::JANITOR_EVERY;
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
-use crate::task::{Creations, Tasks};
+use crate::task::{Creations, Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::wake::Bell;
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
@@ -56,6 +59,8 @@ pub struct EngineOptions {
     pub registrar: Arc<dyn Registrar>,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
     pub formats: Formats,
+    /// `secrets.on_agent_delete`: what becomes of the secrets of an agent that is deleted.
+    pub on_agent_delete: OnAgentDelete,
 }
 
 impl Default for EngineOptions {
@@ -70,6 +75,7 @@ impl Default for EngineOptions {
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
             formats: Formats::default(),
+            on_agent_delete: OnAgentDelete::Quarantine,
         }
     }
 }
@@ -89,7 +95,9 @@ struct Shared {
     due: Arc<DueHint>,
     freed: Freed,
     bell: Arc<Bell>,
+    settling: Arc<SettleHint>,
     background: TaskTracker,
+    leaving: CancellationToken,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
 }
@@ -108,6 +116,8 @@ pub struct Tenant {
     pub agents: Agents,
     /// Its tasks.
     pub tasks: Tasks,
+    /// What its tasks gave away.
+    pub delegations: Delegations,
     /// Its runs.
     pub runs: Runs,
     /// Its gates.
@@ -151,7 +161,9 @@ impl Engine {
             due: Arc::default(),
             freed: Freed::default(),
             bell: Arc::default(),
+            settling: Arc::default(),
             background: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
         }))
@@ -205,6 +217,7 @@ impl Engine {
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
             bell: Arc::clone(&shared.bell),
+            settling: Arc::clone(&shared.settling),
             secrets: Secrets::new(
                 &shared.vault,
                 &space,
@@ -213,14 +226,18 @@ impl Engine {
             ),
             formats: shared.options.formats,
             scrubber: Scrubber::empty().with_formats(shared.options.formats),
+            on_agent_delete: shared.options.on_agent_delete,
+            removals: Removals::default(),
             system_events: self.log(),
             space: space.clone(),
             background: shared.background.clone(),
+            leaving: shared.leaving.clone(),
             is_exclusive: shared.is_exclusive,
         });
         Tenant {
             agents: Agents::new(&core),
             tasks: Tasks::new(&core),
+            delegations: Delegations::new(&core),
             runs: Runs::new(&core),
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
@@ -265,6 +282,7 @@ impl Engine {
         for tenant in &tenants {
             tenant.core.drivers.close();
         }
+        self.0.leaving.cancel();
         self.0.background.close();
         self.0.background.wait().await;
         let unsaved = tenants
@@ -294,6 +312,11 @@ impl Engine {
     /// Says that what kept lanes from being served may be over: secrets were unlocked, say.
     pub fn ring_all(&self) {
         self.0.bell.free_all();
+    }
+
+    /// Where it is said that something is to be settled.
+    pub(crate) fn settling(&self) -> &SettleHint {
+        &self.0.settling
     }
 
     /// The part of the store that belongs to the installation.

@@ -17,7 +17,7 @@ use crate::lease::{Held, Lease, LeaseIndex, held};
 use crate::limits::LEASE_SKEW;
 use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
 use crate::session::{SessionIndex, SessionRow, repair};
-use crate::{CommandError, Reason, RunId, SessionId, Subject, TenantId};
+use crate::{AgentName, CommandError, Reason, RunId, SessionId, Subject, TenantId};
 
 /// What became of a process tree that outlived its supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub struct Recovery {
     pub killed: Vec<RunId>,
     /// Runs ended.
     pub ended: Vec<Recovered>,
+    /// Agents whose deletion had been cut, and that are gone now.
+    pub removed: Vec<(TenantId, AgentName)>,
     /// What is left as it was.
     pub left: Vec<Left>,
 }
@@ -81,7 +83,7 @@ impl Recovery {
     /// Whether there was nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.killed.is_empty() && self.ended.is_empty() && self.left.is_empty()
+        self.killed.is_empty() && self.ended.is_empty() && self.removed.is_empty() && self.left.is_empty()
     }
 }
 
@@ -122,6 +124,7 @@ impl Engine {
         }
         self.repair_sessions(&mut recovery).await?;
         self.idle_sessions(&mut recovery).await?;
+        self.finish_removals(&mut recovery).await?;
         Ok(recovery)
     }
 

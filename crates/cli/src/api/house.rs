@@ -274,6 +274,14 @@ impl House {
         self.0.supervisor.shutdown().await;
     }
 
+    /// Settles what commands of this process left for those that follow the tasks they ended. What cannot be settled is
+    /// found by the next owner.
+    pub(crate) async fn settle_rest(&self) {
+        if let Err(error) = self.0.engine.settle_rest().await {
+            tracing::warn!(%error, "ends of tasks were not settled; the next owner does it");
+        }
+    }
+
     /// Waits for what the engine does in the background, once nobody asks it for anything any more.
     pub(crate) async fn rest(&self) {
         for left in self.0.engine.close().await.unsaved {

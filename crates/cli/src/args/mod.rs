@@ -2,6 +2,7 @@
 
 mod agent;
 mod budget;
+mod delegate;
 mod gate;
 mod help;
 mod refusal;
@@ -21,6 +22,7 @@ use dormouse_engine::run::OutcomeKind;
 
 pub use agent::Agent;
 pub use budget::{Budget, BudgetSet, Limits, NewLimit, NewPeriod, NewShare, Spent, Usage, Whose};
+pub use delegate::Delegate;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
@@ -28,7 +30,7 @@ pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
 pub use serve::Serve;
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
-pub use task::{Task, TaskAdd};
+pub use task::{Task, TaskAdd, TaskSet};
 pub(crate) use value::amount;
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 
@@ -145,6 +147,9 @@ pub enum Command {
     /// Tasks: what is to be done, and what became of it
     #[command(subcommand, arg_required_else_help = true, after_help = help::task())]
     Task(Task),
+    /// Give a task to another agent, from inside a run
+    #[command(arg_required_else_help = true, after_help = help::delegate())]
+    Delegate(Box<Delegate>),
     /// Runs: each attempt at a task, with its outcome and output
     #[command(subcommand, arg_required_else_help = true, after_help = help::runs())]
     Runs(Runs),

@@ -3,6 +3,7 @@
 mod agent;
 mod budget;
 mod config;
+mod delegate;
 mod doctor;
 mod events;
 mod gate;
@@ -20,6 +21,7 @@ mod task;
 mod usage;
 
 pub(crate) use config::config;
+pub(crate) use delegate::delegate;
 pub(crate) use doctor::doctor;
 pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};
@@ -108,6 +110,7 @@ async fn visit(
         Command::Run(_)
         | Command::Usage(_)
         | Command::Serve(_)
+        | Command::Delegate(_)
         | Command::Config(_)
         | Command::Store(_)
         | Command::Doctor

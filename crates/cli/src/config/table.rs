@@ -189,6 +189,12 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "the file with the key that opens the secrets; secrets.key in the configuration folder",
     },
+    store(
+        "secrets.on_agent_delete",
+        Kind::Word(&["quarantine", "destroy"]),
+        Some("quarantine"),
+        "what becomes of the secrets of an agent that is deleted: kept aside for 7 days, or destroyed with it",
+    ),
     Key {
         path: "scrub.formats",
         kind: Kind::Word(&["strict", "own_only", "off"]),

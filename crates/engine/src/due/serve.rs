@@ -38,6 +38,10 @@ impl Engine {
     pub(super) async fn serve_due_but(&self, lately: &mut LeftLately) -> Result<DueServed, CommandError> {
         let mut pass = Pass::new(lately);
         let tasks = self.ready_due(&mut pass).await;
+        if !self.is_exclusive() {
+            // Where the store is this process's alone, whoever deletes or recovers goes on by itself.
+            self.go_on_removing().await?;
+        }
         let sessions = self.idle_due(&mut pass).await;
         let expired = self.expire_due_in(&mut pass).await?;
         let (tasks, sessions) = (tasks?, sessions?);

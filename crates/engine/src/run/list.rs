@@ -15,7 +15,7 @@ pub enum RunFilter {
     /// All of them, the latest first.
     #[default]
     All,
-    /// Those of an agent, the latest first.
+    /// Those of an agent, the latest first; those of a former agent of that name are not among them.
     Agent(AgentName),
     /// Those of a task, the latest attempt first.
     Task(TaskId),
@@ -76,7 +76,11 @@ pub(super) async fn list(
         RunFilter::Outcome(kind) => return ended(core, *kind, after, limit).await,
     };
     let query = query.order(Order::Down).after(after).limit(limit);
-    let found = Records::<Run>::new(&core.space).find(&query).await?;
+    let mut found = Records::<Run>::new(&core.space).find(&query).await?;
+    if let RunFilter::Agent(agent) = filter {
+        let living = core.living(agent).await?;
+        found.rows.retain(|run| Some(run.agent_incarnation) == living);
+    }
     let ids: Vec<RunId> = found.rows.iter().map(|run| run.id).collect();
     let outcomes = WriteOnce::<OutcomeRow>::new(&core.space).get_many(&ids).await?;
     let rows = found.rows.into_iter().zip(outcomes);

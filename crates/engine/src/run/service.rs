@@ -86,7 +86,7 @@ impl Runs {
         let done = self.core.command(&by, |draft| {
             start::start(&self.core, draft, claimed, process, lent)
         });
-        Ok(done.await?.answer)
+        Ok(self.of_living(claimed, done.await).await?.answer)
     }
 
     /// Renews the lease of a run. In a store nobody else can write, one that has expired is renewed too.
@@ -134,7 +134,7 @@ impl Runs {
         let done = self.core.command(&by, |draft| {
             finish::finish(&self.core, draft, claimed, outcome, facts)
         });
-        Ok(done.await?.answer)
+        Ok(self.of_living(claimed, done.await).await?.answer)
     }
 
     /// Parks a run whose worker has gone: it waits for a gate, and nobody holds it. The same again is answered as the
@@ -152,7 +152,27 @@ impl Runs {
         let done = self
             .core
             .command(&by, |draft| park::park(&self.core, draft, claimed, gate, used));
-        Ok(done.await?.answer)
+        Ok(self.of_living(claimed, done.await).await?.answer)
+    }
+
+    /// What a run of a former agent writes is nobody's: its holder is told to stop, not that the run has ended.
+    async fn of_living<T>(
+        &self,
+        claimed: &Claimed,
+        done: Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
+        let Err(CommandError::Rejected {
+            reason: Reason::End, ..
+        }) = &done
+        else {
+            return done;
+        };
+        let run = &claimed.run;
+        if self.core.living(&run.agent).await? == Some(run.agent_incarnation) {
+            return done;
+        }
+        let subject = run.subject();
+        Err(CommandError::Fenced { subject })
     }
 
     /// A run with its outcome.

@@ -18,6 +18,7 @@ mod attempt;
 mod claimer;
 mod endpoint;
 mod finish;
+mod giving;
 mod heart;
 mod launch;
 mod orphans;
@@ -39,6 +40,7 @@ use tokio_util::task::TaskTracker;
 
 pub use asking::{AskError, Asking};
 pub use endpoint::{Endpoint, Endpoints};
+pub use giving::GivenResult;
 pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 

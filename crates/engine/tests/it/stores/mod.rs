@@ -1,6 +1,8 @@
 //! Agents, tasks, runs, leases and events, through their services, on every backend.
 
 mod agents;
+mod agents_crash;
+mod agents_removal;
 mod budgets;
 mod budgets_gates;
 mod budgets_tables;
@@ -8,7 +10,10 @@ mod budgets_time;
 mod closing;
 mod creation;
 mod credentials;
+mod delegations;
+mod dependencies;
 mod due;
+mod edits;
 mod events;
 mod gates;
 mod gates_again;
@@ -45,6 +50,7 @@ mod sessions_work;
 mod shared;
 mod tables;
 mod tasks;
+mod tasks_crash;
 mod wakes;
 
 /// One test per backend: the same function over the store that each of them makes.

@@ -8,7 +8,8 @@ use dormouse_engine::lease::{LeaseEvent, LeaseState};
 use dormouse_engine::outcome::{BlockReason, CancelledBy, ClockKind, FailReason, Outcome};
 use dormouse_engine::run::{Checkpoint, OutcomeKind, RunEvent, RunNext, RunState, StopReason, reported};
 use dormouse_engine::task::{
-    Counters, Lapse, Settled, TaskEvent, TaskFacts, TaskState, Wait, backoff, decide_delete, settle_lapse,
+    Counters, DelegationEvent, DelegationState, DependencyEnd, Lapse, OnFailed, Settled, TaskEvent,
+    TaskFacts, TaskState, Wait, backoff, decide_delegation, decide_delete, decide_dependent, settle_lapse,
     settle_outcome,
 };
 use dormouse_engine::{Decision, GateId, PrefixedId, Random, agent, lease, run, task};
@@ -91,6 +92,41 @@ fn leases_move_as_the_table_says() {
         "leases.txt",
         &table(&LeaseState::ALL, &LeaseEvent::ALL, &words, lease::decide),
     );
+}
+
+#[test]
+fn delegations_move_as_the_table_says() {
+    let words = (
+        |state: DelegationState| state.word().to_owned(),
+        |event: DelegationEvent| event.word().to_owned(),
+        |next: &DelegationState| next.word().to_owned(),
+    );
+    let found = table(
+        &DelegationState::ALL,
+        &DelegationEvent::ALL,
+        &words,
+        decide_delegation,
+    );
+    check("delegations.txt", &found);
+}
+
+#[test]
+fn an_end_is_for_those_that_wait_for_it_what_the_table_says() {
+    let ends: Vec<(DependencyEnd, OnFailed)> = DependencyEnd::ALL
+        .into_iter()
+        .flat_map(|end| OnFailed::ALL.map(|on_failed| (end, on_failed)))
+        .collect();
+    let head = ends
+        .iter()
+        .map(|(end, on_failed)| format!("{}, {}", end.word(), on_failed.word()));
+    let mut rows = vec![std::iter::once(String::new()).chain(head).collect::<Vec<_>>()];
+    for state in task_states() {
+        let cells = ends
+            .iter()
+            .map(|(end, on_failed)| decide_dependent(&state, *on_failed, *end).word().to_owned());
+        rows.push(std::iter::once(task_word(&state)).chain(cells).collect());
+    }
+    check("dependents.txt", &aligned(&rows));
 }
 
 fn now() -> Timestamp {
