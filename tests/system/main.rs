@@ -3,6 +3,7 @@
 
 mod agents;
 mod api;
+mod budgets;
 mod doctor;
 mod events;
 mod gates;

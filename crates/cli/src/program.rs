@@ -100,6 +100,8 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Secret(_)
         | Command::Gate(_)
         | Command::Session(_)
+        | Command::Budget(_)
+        | Command::Usage(_)
         | Command::Events(_)
         | Command::Config(_)
         | Command::Store(_)
@@ -108,6 +110,10 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
     if let Command::Gate(Gate::Request(request)) = &cli.command {
         log::begin(cli.global.verbose, &environment, ui)?;
         return with_runtime(command::request(request, &environment, ui));
+    }
+    if let Command::Usage(usage) = &cli.command {
+        log::begin(cli.global.verbose, &environment, ui)?;
+        return with_runtime(command::usage(usage, &environment, ui));
     }
     if let Command::Delegate(given) = &cli.command {
         log::begin(cli.global.verbose, &environment, ui)?;
@@ -146,7 +152,7 @@ fn refuse_inside_a_run(environment: &Environment) -> Result<()> {
     }
     Err(Problem::new(
         Code::Forbidden,
-        "this is inside a run, where only gate request, delegate, --version, help, completions and man work",
+        "this is inside a run, where only gate request, delegate, usage, --version, help, completions and man work",
     )
     .hint("ask a person with dormouse gate request; what a worker prints and its exit code are its report")
     .into())

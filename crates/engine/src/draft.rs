@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dormouse_filesystem::{Log, ScopedBatch, Tenant};
 use jiff::Timestamp;
 
+use crate::budget::Move;
 use crate::core::Core;
 use crate::event::{About, Change, EVENT_SCHEMA, Event};
 use crate::limits::EVENT_DATA_MAX;
@@ -42,6 +43,8 @@ pub struct Draft {
     hints: Hints,
     /// The runs that are to be as they were read: a row is named once in a batch.
     expected: Vec<RunId>,
+    /// What it does to accounts: the ledger stages it.
+    moves: Vec<Move>,
 }
 
 /// What is to be said in this process when the commit is done.
@@ -79,7 +82,23 @@ impl Draft {
             capability_ttl: core.gate_options.capability_ttl,
             hints: Hints::default(),
             expected: Vec::new(),
+            moves: Vec::new(),
         }
+    }
+
+    /// Does this to accounts, in the commit.
+    pub(crate) fn move_accounts(&mut self, one: Move) {
+        self.moves.push(one);
+    }
+
+    /// Whether it does anything to accounts.
+    pub(crate) fn moves_accounts(&self) -> bool {
+        !self.moves.is_empty()
+    }
+
+    /// What it does to accounts.
+    pub(crate) fn take_moves(&mut self) -> Vec<Move> {
+        std::mem::take(&mut self.moves)
     }
 
     /// Whether this run is not yet among those that are to be as they were read; from here on it is.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{Agents, Removals};
+use crate::budget::{BudgetOptions, Budgets, Freed, Ledger};
 use crate::capability::Capabilities;
 use crate::core::Core;
 use crate::credentials::{Credentials, Living};
@@ -48,6 +49,8 @@ pub struct EngineOptions {
     pub sessions: SessionOptions,
     /// How gates behave.
     pub gates: GateOptions,
+    /// How budgets behave.
+    pub budgets: BudgetOptions,
     /// `janitor.every`: how often what is old is looked for.
     pub janitor_every: Duration,
     /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
@@ -67,6 +70,7 @@ impl Default for EngineOptions {
             approvers: Arc::new(EveryOperator),
             sessions: SessionOptions::default(),
             gates: GateOptions::default(),
+            budgets: BudgetOptions::default(),
             janitor_every: JANITOR_EVERY,
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
@@ -89,6 +93,7 @@ struct Shared {
     vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
+    freed: Freed,
     bell: Arc<Bell>,
     settling: Arc<SettleHint>,
     background: TaskTracker,
@@ -121,6 +126,8 @@ pub struct Tenant {
     pub capabilities: Capabilities,
     /// Its sessions.
     pub sessions: SessionService,
+    /// Its budgets.
+    pub budgets: Budgets,
     /// Its credentials.
     pub credentials: Credentials,
     /// Its events.
@@ -152,6 +159,7 @@ impl Engine {
             vault,
             live: Arc::default(),
             due: Arc::default(),
+            freed: Freed::default(),
             bell: Arc::default(),
             settling: Arc::default(),
             background: TaskTracker::new(),
@@ -188,7 +196,11 @@ impl Engine {
     fn made(&self, id: &TenantId) -> Tenant {
         let shared = &self.0;
         let space = shared.system.tenant(&id.segment());
-        let core = Arc::new(Core {
+        let core = Arc::new_cyclic(|me| Core {
+            me: me.clone(),
+            budgets: shared.options.budgets,
+            ledger: Ledger::default(),
+            freed: shared.freed.clone(),
             tenant: id.clone(),
             events: space.log(&[crate::id::segment("events")]),
             store: Arc::clone(shared.system.store().underneath()),
@@ -217,7 +229,7 @@ impl Engine {
             on_agent_delete: shared.options.on_agent_delete,
             removals: Removals::default(),
             system_events: self.log(),
-            space,
+            space: space.clone(),
             background: shared.background.clone(),
             leaving: shared.leaving.clone(),
             is_exclusive: shared.is_exclusive,
@@ -230,6 +242,7 @@ impl Engine {
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
             sessions: SessionService::new(&core),
+            budgets: Budgets::new(&core),
             credentials: Credentials::new(&core),
             events: Events::new(&core),
             core,
@@ -278,6 +291,12 @@ impl Engine {
         Closed {
             unsaved: unsaved.collect(),
         }
+    }
+
+    /// Rings when an account of any tenant has more to give: for whoever claims what waits for that.
+    #[must_use]
+    pub fn freed(&self) -> &Freed {
+        &self.0.freed
     }
 
     /// Where deadlines are said.

@@ -12,9 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
 use crate::core::Core;
-use crate::due::is_of_store;
+use crate::due::{LeftLately, Pass, is_of_store};
 use crate::engine::{Engine, Tenant};
-use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended};
+use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended, wake_left};
 use crate::limits::{JANITOR_SOON, PAGE_MAX};
 use crate::tenant::{TenantIndex, TenantRow};
 use crate::{CommandError, TenantId};
@@ -32,6 +32,10 @@ pub struct Cleared {
     pub erased: usize,
     /// Ended gates whose rows were removed.
     pub removed: usize,
+    /// Tasks that were made ready, since the gate they waited for was decided.
+    pub woken: usize,
+    /// Holds that were closed, since nobody did for long.
+    pub swept: usize,
     /// Whether more is left than a look does.
     pub is_more: bool,
 }
@@ -108,6 +112,10 @@ impl Janitor {
     /// As any query: when the tenants cannot be listed.
     pub async fn look(&mut self) -> Result<Cleared, CommandError> {
         let mut cleared = Cleared::default();
+        match self.sweep_holds().await {
+            Ok(swept) => cleared.swept = swept,
+            Err(error) => tracing::warn!(%error, "old holds were not closed"),
+        }
         for id in self.tenants().await? {
             let tenant = self.engine.handle(&id);
             let round = self.rounds.entry(id.clone()).or_default();
@@ -116,6 +124,7 @@ impl Janitor {
                 round.clear(&tenant.core).await,
                 round.erase_old(&tenant.core).await,
                 round.erase_many(&tenant.core).await,
+                woken(&tenant.core).await,
             ];
             for done in rounds {
                 match done {
@@ -125,6 +134,15 @@ impl Janitor {
             }
         }
         Ok(cleared)
+    }
+
+    /// Closes the holds that nobody closes any more.
+    async fn sweep_holds(&self) -> Result<usize, CommandError> {
+        let mut lately = LeftLately::default();
+        let mut pass = Pass::new(&mut lately);
+        let swept = self.engine.sweep_holds(&mut pass).await?;
+        pass.told()?;
+        Ok(swept)
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>, CommandError> {
@@ -144,6 +162,14 @@ impl Janitor {
             }
         }
     }
+}
+
+/// Wakes the tasks whose gate was decided, and that a crash left waiting.
+async fn woken(core: &Core) -> Result<Cleared, CommandError> {
+    Ok(Cleared {
+        woken: wake_left(core).await?,
+        ..Cleared::default()
+    })
 }
 
 impl Round {
@@ -236,6 +262,8 @@ impl Cleared {
         self.sessions += more.sessions;
         self.erased += more.erased;
         self.removed += more.removed;
+        self.woken += more.woken;
+        self.swept += more.swept;
         self.is_more |= more.is_more;
     }
 }

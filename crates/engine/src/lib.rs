@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod agent;
+pub mod budget;
 pub mod capability;
 mod clock;
 pub mod command;
@@ -42,7 +43,7 @@ pub use due::DueServed;
 pub use engine::{Closed, Engine, EngineOptions, Environment, Tenant};
 pub use error::CommandError;
 pub use host::{Epoch, HostIdentity, Seat};
-pub use id::{EventId, GateId, Incarnation, LeaseId, OpId, PrefixedId, RunId, SessionId, TaskId};
+pub use id::{EventId, GateId, HoldId, Incarnation, LeaseId, OpId, PrefixedId, RunId, SessionId, TaskId};
 pub use janitor::{Cleared, Janitor};
 pub use name::{AgentName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};

@@ -184,3 +184,18 @@ pub const GATE_OPTIONS_MAX: usize = 16;
 pub const GATE_OPTION_MAX: usize = 200;
 /// Longest comment of a decision, in bytes.
 pub const GATE_COMMENT_MAX: usize = 4 * 1024;
+
+/// `budget.warn`: from which share of a limit on it is said, in percent.
+pub const BUDGET_WARN: u8 = 75;
+/// `budget.pause`: from which share of a limit on a person is asked, in percent.
+pub const BUDGET_PAUSE: u8 = 90;
+/// `budget.hold_age_max`: what a run that has ended holds still is given back after so long.
+pub const BUDGET_HOLD_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// `budget.approval_ttl`: for how long a person can raise a limit before that is a no.
+pub const BUDGET_APPROVAL_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// `budget.ledger_mailbox`: most commands of a tenant that wait for its ledger; more are told to come again.
+pub const BUDGET_LEDGER_MAILBOX: usize = 1024;
+/// `budget.ledger_batch`: most commands of one commit of the ledger.
+pub const BUDGET_LEDGER_BATCH: usize = 64;
+/// Most tasks that one commit wakes when a gate is decided that many wait for.
+pub const GATE_WAKES_MAX: usize = 32;

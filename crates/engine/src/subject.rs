@@ -6,8 +6,9 @@ use std::str::FromStr;
 use dormouse_filesystem::{RecordId, Segment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::budget::AccountPath;
 use crate::id::segment;
-use crate::{AgentName, GateId, RunId, SessionId, TaskId};
+use crate::{AgentName, GateId, HoldId, RunId, SessionId, TaskId};
 
 /// A thing with a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +23,10 @@ pub enum Subject {
     Session(SessionId),
     /// A gate.
     Gate(GateId),
+    /// An account.
+    Account(AccountPath),
+    /// A hold.
+    Hold(HoldId),
 }
 
 impl Subject {
@@ -34,6 +39,8 @@ impl Subject {
             Self::Run(_) => "run",
             Self::Session(_) => "session",
             Self::Gate(_) => "gate",
+            Self::Account(_) => "account",
+            Self::Hold(_) => "hold",
         }
     }
 
@@ -46,6 +53,8 @@ impl Subject {
             Self::Run(id) => id.to_string(),
             Self::Session(id) => id.to_string(),
             Self::Gate(id) => id.to_string(),
+            Self::Account(path) => path.to_string(),
+            Self::Hold(id) => id.to_string(),
         }
     }
 
@@ -56,6 +65,8 @@ impl Subject {
             "run" => id.parse().ok().map(Self::Run),
             "session" => id.parse().ok().map(Self::Session),
             "gate" => id.parse().ok().map(Self::Gate),
+            "account" => id.parse().ok().map(Self::Account),
+            "hold" => id.parse().ok().map(Self::Hold),
             _ => None,
         }
     }

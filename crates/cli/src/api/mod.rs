@@ -5,6 +5,7 @@
 
 mod agents;
 pub(crate) mod body;
+mod budgets;
 mod carry;
 mod events;
 mod gate;
@@ -38,8 +39,8 @@ pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
 pub use vault::{FailedView, RekeyView};
 pub use view::{
-    AgentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView, SecretView,
-    SessionView, ShownView, SlotView, TaskView, VaultView,
+    AgentView, BudgetView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView,
+    SecretView, SessionView, ShownView, SlotView, TaskView, UsageView, VaultView,
 };
 
 use crate::problem::{Code, Problem};
@@ -101,6 +102,9 @@ pub fn router(house: House, guard: Guard) -> Router {
             "/v1/secrets/{scope}/{name}",
             put(secrets::put).get(secrets::get).delete(secrets::delete),
         )
+        .route("/v1/budgets", get(budgets::list))
+        .route("/v1/budgets/{scope}", get(budgets::get).patch(budgets::set))
+        .route("/v1/budgets/{scope}/history", get(budgets::history))
         .route("/v1/events", get(events::list))
         .route("/v1/store/export", get(store::export))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())

@@ -25,6 +25,8 @@ fn table(is_shown: impl Fn(u8) -> bool) -> String {
 const COMMON: &[u8] = &[0, 1, 2, 3, 4, 6, 7, 8, 9];
 /// A list or a stream of what is there.
 const LIST: &[u8] = &[0, 1, 2, 4, 6];
+/// A command that speaks to the endpoint of its run.
+const INSIDE: &[u8] = &[0, 2, 3, 4, 6, 7, 9];
 /// A command that needs no store.
 const LOCAL: &[u8] = &[0, 2];
 
@@ -157,6 +159,46 @@ pages! {
         "dormouse gate revoke gat_0198c0de7f3a7c11a2b3c4d5e6f70819",
         "dormouse gate revoke gat_0198c0de",
         "dormouse gate revoke gat_0198c0de && dormouse gate grants";
+    budget COMMON =>
+        "dormouse budget set alice --usd 1.00 --period day",
+        "dormouse budget show alice",
+        "dormouse budget history alice";
+    budget_show COMMON =>
+        "dormouse budget show",
+        "dormouse budget show alice",
+        "dormouse budget show --tenant-wide -o json";
+    budget_set COMMON =>
+        "dormouse budget set alice --usd 1.00 --period day --zone Europe/Berlin",
+        "dormouse budget set --tenant-wide --usd 50 --pause 100% --period month",
+        "dormouse budget set alice --tokens 200000 --period run --concurrency none";
+    budget_history COMMON =>
+        "dormouse budget history alice",
+        "dormouse budget history --tenant-wide --limit 7",
+        "dormouse budget history alice --all -o jsonl";
+    usage INSIDE =>
+        "hold=$(dormouse usage reserve --usd 0.10) && ./ask-model",
+        "dormouse usage report hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.04",
+        "dormouse usage reconcile hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.07";
+    usage_reserve INSIDE =>
+        "hold=$(dormouse usage reserve --usd 0.10) && ./ask-model",
+        "hold=$(dormouse usage reserve --input-tokens 8000 --output-tokens 1000)",
+        "dormouse usage reserve --usd 0.10 -o json";
+    usage_grow INSIDE =>
+        "dormouse usage grow hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.05",
+        "dormouse usage grow hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --output-tokens 500",
+        "dormouse usage grow hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.05 || exit 1";
+    usage_report INSIDE =>
+        "dormouse usage report hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.04",
+        "dormouse usage report hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --output-tokens 700",
+        "test \"$(dormouse usage report \"$hold\" --usd 0.04)\" != stop";
+    usage_reconcile INSIDE =>
+        "dormouse usage reconcile hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.07",
+        "dormouse usage reconcile hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --input-tokens 7312 --output-tokens 640",
+        "dormouse usage reconcile hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0";
+    usage_release INSIDE =>
+        "dormouse usage release hld_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "./ask-model || dormouse usage release \"$hold\"",
+        "trap 'dormouse usage release \"$hold\"' EXIT";
     session COMMON =>
         "dormouse session list",
         "dormouse session show ses_0198c0de",

@@ -1,6 +1,7 @@
 //! The command line, parsed once.
 
 mod agent;
+mod budget;
 mod delegate;
 mod gate;
 mod help;
@@ -20,6 +21,7 @@ use dormouse_engine::AgentName;
 use dormouse_engine::run::OutcomeKind;
 
 pub use agent::Agent;
+pub use budget::{Budget, BudgetSet, Limits, NewLimit, NewPeriod, NewShare, Spent, Usage, Whose};
 pub use delegate::Delegate;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
@@ -29,6 +31,7 @@ pub use serve::Serve;
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
 pub use task::{Task, TaskAdd, TaskSet};
+pub(crate) use value::amount;
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 
 use crate::client::Server;
@@ -162,6 +165,12 @@ pub enum Command {
     /// Agents: whom tasks belong to
     #[command(subcommand, arg_required_else_help = true, after_help = help::agent())]
     Agent(Agent),
+    /// Budgets: what agents may use, and what they used
+    #[command(subcommand, arg_required_else_help = true, after_help = help::budget())]
+    Budget(Budget),
+    /// Usage: from inside a run, what it is about to use and what it used
+    #[command(subcommand, arg_required_else_help = true, after_help = help::usage())]
+    Usage(Usage),
     /// Events: every change, in order
     #[command(subcommand, arg_required_else_help = true, after_help = help::events())]
     Events(Events),

@@ -325,6 +325,42 @@ pub const TABLE: &[Key] = &[
         "most gates that may be pending at once",
     ),
     store(
+        "budget.warn",
+        Kind::Percent(1, 100),
+        Some("75%"),
+        "from which share of a limit on it is said, where a budget does not say",
+    ),
+    store(
+        "budget.pause",
+        Kind::Percent(1, 100),
+        Some("90%"),
+        "from which share of a limit on a person is asked, where a budget does not say; 100% is never",
+    ),
+    store(
+        "budget.hold_age_max",
+        Kind::Duration(HOUSEKEEPING),
+        Some("24h"),
+        "how long what is held is kept for a run that has ended",
+    ),
+    store(
+        "budget.approval_ttl",
+        Kind::Duration(EXPIRES),
+        Some("24h"),
+        "for how long a person can raise a limit, before that is a no",
+    ),
+    store(
+        "budget.ledger_mailbox",
+        Kind::Number(1, 65_536),
+        Some("1024"),
+        "most commands that wait for the budgets of a tenant; more are told to come again",
+    ),
+    store(
+        "budget.ledger_batch",
+        Kind::Number(1, 64),
+        Some("64"),
+        "most of them that share a commit",
+    ),
+    store(
         "sessions.auto_idle",
         Kind::Duration(AUTO_IDLE),
         Some("3s"),

@@ -5,6 +5,7 @@
 
 mod place;
 mod serve;
+mod usage;
 mod wire;
 
 use std::os::unix::fs::symlink;
@@ -15,7 +16,7 @@ use dormouse_engine::supervisor::{Asking, Endpoint, Endpoints};
 use tokio::net::UnixListener;
 use tokio_util::task::AbortOnDropHandle;
 
-pub(crate) use place::{TOKEN, connectable};
+pub(crate) use place::{Connectable, TOKEN, connectable};
 pub use wire::Expires;
 pub(crate) use wire::{GiftView, NewGift, NewRequest, ResultView};
 

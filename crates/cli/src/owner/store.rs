@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dormouse_engine::budget::BudgetOptions;
 use dormouse_engine::gate::{GateOptions, Modes, Restart, Timeout, mode_of};
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::session::{SessionOptions, Sessions};
@@ -16,7 +17,7 @@ use dormouse_secrets::OnAgentDelete;
 use dormouse_state::OnTimeout;
 
 use crate::api::FormatsView;
-use crate::config::rules as rules_of;
+use crate::config::{Config, rules as rules_of};
 use crate::context::Context;
 use crate::edge;
 use crate::endpoint::RunEndpoints;
@@ -111,6 +112,7 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             pending_tenant_max: whole(config.number("gates.pending_tenant_max")),
             kept: time("retention.gates"),
         },
+        budgets: budgets(config)?,
         sessions: SessionOptions {
             auto_idle: time("sessions.auto_idle"),
             live_flush: time("sessions.live_flush"),
@@ -127,6 +129,28 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             _ => OnAgentDelete::Quarantine,
         },
         ..EngineOptions::default()
+    })
+}
+
+/// How budgets behave.
+fn budgets(config: &Config) -> Result<BudgetOptions, Problem> {
+    let share = |path| u8::try_from(config.number(path)).unwrap_or(100);
+    let time = |path| config.duration(path).unwrap_or_default();
+    let (warn, pause) = (share("budget.warn"), share("budget.pause"));
+    if pause < warn {
+        return Err(Problem::new(
+            Code::Config,
+            format!("budget.pause: {pause}% is below budget.warn, {warn}%"),
+        )
+        .hint("set budget.warn lower, or budget.pause higher; 100% asks nobody"));
+    }
+    Ok(BudgetOptions {
+        warn,
+        pause,
+        hold_age_max: time("budget.hold_age_max"),
+        approval_ttl: time("budget.approval_ttl"),
+        ledger_mailbox: whole(config.number("budget.ledger_mailbox")),
+        ledger_batch: whole(config.number("budget.ledger_batch")),
     })
 }
 

@@ -4,6 +4,7 @@ use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::{Amounts, Dimension, Period};
 use crate::capability::CapabilityEnd;
 use crate::gate::{AuthorKind, GateStatus, Scope};
 use crate::outcome::{BlockReason, FailReason};
@@ -398,6 +399,75 @@ pub enum Change {
     CapabilityClosed {
         /// How.
         end: CapabilityEnd,
+    },
+    /// What an account may use was set.
+    #[serde(rename = "budget.set")]
+    BudgetSet {
+        /// Its limits.
+        limits: Amounts,
+        /// How long what is used counts.
+        period: Period,
+    },
+    /// An account came near its limit: told once in its period.
+    #[serde(rename = "budget.warned")]
+    BudgetWarned {
+        /// In what.
+        dimension: Dimension,
+        /// What was used in the period.
+        used: u64,
+        /// What is held.
+        reserved: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// An account came to the line from where a person is asked, and is.
+    #[serde(rename = "budget.paused")]
+    BudgetPaused {
+        /// In what.
+        dimension: Dimension,
+        /// What was used in the period, and held.
+        used: u64,
+        /// The limit.
+        limit: u64,
+        /// What the limit would have to be.
+        needed: u64,
+        /// By which gate.
+        gate: GateId,
+    },
+    /// An account refused more: told once in its period.
+    #[serde(rename = "budget.denied")]
+    BudgetDenied {
+        /// In what.
+        dimension: Dimension,
+        /// What was used in the period.
+        used: u64,
+        /// What is held.
+        reserved: u64,
+        /// What was asked for beside that.
+        estimate: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A person raised the limit of an account, for its period.
+    #[serde(rename = "budget.raised")]
+    BudgetRaised {
+        /// In what.
+        dimension: Dimension,
+        /// The limit from now on.
+        limit: u64,
+        /// By which gate.
+        gate: GateId,
+    },
+    /// A hold was closed that nobody closed any more.
+    #[serde(rename = "budget.swept")]
+    BudgetSwept {
+        /// Of which run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// What is charged for it.
+        charged: Amounts,
+        /// Whether that is not known, and taken for what was expected.
+        estimated: bool,
     },
     /// A limit was reached, and what was asked for was not done.
     #[serde(rename = "limit.reached")]

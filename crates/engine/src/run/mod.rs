@@ -23,7 +23,7 @@ use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Ten
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use claim::{ClaimOptions, Claimed};
+pub use claim::{ClaimOptions, Claimed, Slot};
 pub(crate) use claiming::Claiming;
 pub use companion::Companion;
 pub use finish::Finished;

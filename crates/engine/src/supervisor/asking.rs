@@ -338,6 +338,10 @@ impl Asking {
         }
     }
 
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0
+    }
+
     /// The agent that works.
     pub(super) fn agent(&self) -> (&AgentName, Incarnation) {
         let run = &self.0.claimed.run;
@@ -359,7 +363,7 @@ impl Asking {
 }
 
 /// What is said of a gate that nobody may wait for.
-fn rejects() -> Scrubbed {
+pub(super) fn rejects() -> Scrubbed {
     Scrubbed::constant("the run rejects every gate")
 }
 

@@ -79,6 +79,7 @@ impl Supervisor {
         let options = ClaimOptions {
             run: None,
             session: Some(session),
+            ..ClaimOptions::default()
         };
         let claimed = tenant.runs.claim(&by, task, options).await?;
         let starter = Starter { by, on_gate };

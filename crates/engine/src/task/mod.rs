@@ -241,6 +241,8 @@ indexes! {
         Dependency = own "dependency",
         /// Those that wait for a time, over all tenants.
         Due = system "due",
+        /// Those that wait for a gate, by which.
+        Gate = own "gate",
     }
 }
 
@@ -299,6 +301,13 @@ impl Record for Task {
         }
         if let Some(until) = self.due_at() {
             entries.push(IndexEntry::new(TaskIndex::Due, [IndexValue::instant(until)]));
+        }
+        if let TaskState::Waiting {
+            on: Wait::Gate { gate },
+        } = self.state
+        {
+            let gate = IndexValue::name(&gate.to_string());
+            entries.push(IndexEntry::new(TaskIndex::Gate, [gate]));
         }
         entries
     }

@@ -1,6 +1,7 @@
 //! What the API answers: views of rows, apart from how they are stored.
 
 mod agent;
+mod budget;
 mod formats;
 mod gate;
 mod grant;
@@ -10,6 +11,7 @@ mod session;
 mod task;
 
 pub use agent::AgentView;
+pub use budget::{BudgetView, UsageView};
 pub use formats::FormatsView;
 pub use gate::{DecisionView, GateView, ShownView};
 pub use grant::GrantView;

@@ -11,7 +11,7 @@ use super::{json_text, read_text};
 use crate::api::{DecisionView, GateView};
 use crate::args::GateRequest;
 use crate::client::{Answer, Call, Client, SendError, Server};
-use crate::endpoint::{NewRequest, TOKEN, connectable};
+use crate::endpoint::{Connectable, NewRequest, TOKEN, connectable};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::{Format, Ui, visible};
@@ -23,12 +23,9 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// Asks through the endpoint of the run that this is inside of.
 pub(crate) async fn request(arguments: &GateRequest, environment: &Environment, ui: &Ui) -> Result<Exit> {
-    let folder = run_folder(environment)?;
+    run_folder(environment, "gate request")?;
     let wanted = wanted(arguments, environment)?;
-    let place = connectable(&folder).map_err(|error| gone(&error.to_string()))?;
-    let token =
-        ControlToken::read(&folder.join(TOKEN)).map_err(|error| gone(&Problem::from(error).detail))?;
-    let client = Client::to(Server::Unix(place.path.clone()), Some(token), None);
+    let RunClient { client, _place } = run_client(environment, "gate request")?;
     let asked = told(client.send(&Call::post("/v1/requests", &wanted)).await).await?;
     if asked.is_empty() {
         return allowed(&wanted, ui);
@@ -53,9 +50,36 @@ pub(crate) async fn request(arguments: &GateRequest, environment: &Environment, 
     conclude(&gate, arguments.allow_edit, ui)
 }
 
-fn run_folder(environment: &Environment) -> Result<PathBuf> {
+/// The way to the endpoint of the run that this is inside of.
+pub(crate) struct RunClient {
+    client: Client,
+    /// A short path to its socket lives as long as this.
+    _place: Connectable,
+}
+
+impl RunClient {
+    /// Sends, and reads the answer: what is refused is the problem that it says.
+    pub(crate) async fn told(&self, call: &Call) -> Result<Bytes> {
+        told(self.client.send(call).await).await
+    }
+}
+
+/// Finds it, for this command.
+pub(crate) fn run_client(environment: &Environment, command: &str) -> Result<RunClient> {
+    let folder = run_folder(environment, command)?;
+    let place = connectable(&folder).map_err(|error| gone(&error.to_string()))?;
+    let token =
+        ControlToken::read(&folder.join(TOKEN)).map_err(|error| gone(&Problem::from(error).detail))?;
+    let client = Client::to(Server::Unix(place.path.clone()), Some(token), None);
+    Ok(RunClient {
+        client,
+        _place: place,
+    })
+}
+
+fn run_folder(environment: &Environment, command: &str) -> Result<PathBuf> {
     environment.folder_of("DORMOUSE_RUN_DIR").ok_or_else(|| {
-        Problem::new(Code::Usage, "gate request asks in the name of a run, and this is not inside of one")
+        Problem::new(Code::Usage, format!("{command} asks in the name of a run, and this is not inside of one"))
             .hint("run it in a worker, as in dormouse run --agent alice -- sh -c 'dormouse gate request --action deploy && ./deploy'")
             .into()
     })

@@ -3,6 +3,10 @@
 mod agents;
 mod agents_crash;
 mod agents_removal;
+mod budgets;
+mod budgets_gates;
+mod budgets_tables;
+mod budgets_time;
 mod closing;
 mod creation;
 mod credentials;
