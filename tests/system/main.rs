@@ -21,5 +21,6 @@ mod run;
 mod secrets;
 mod secrets_crash;
 mod server;
+mod steps;
 mod stores;
 mod wait;

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::AgentName;
 use dormouse_engine::agent::AgentConfig;
+use dormouse_engine::command::Effects;
 use dormouse_secrets::{Formats, SecretName};
 use serde::Deserialize;
 
@@ -26,6 +27,8 @@ pub(super) struct NewAgent {
     secrets: Vec<SecretName>,
     #[serde(default)]
     scrub_formats: Option<FormatsView>,
+    #[serde(default)]
+    effects: Effects,
 }
 
 pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered {
@@ -34,6 +37,7 @@ pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered 
         delegates_to: new.delegates_to,
         secrets: new.secrets,
         formats: new.scrub_formats.map(Formats::from),
+        effects: new.effects,
     };
     let agents = &asker.tenant.agents;
     agents.create(&asker.principal, &new.name, config).await?;
@@ -50,6 +54,8 @@ pub(super) struct Configured {
     secrets: Option<Vec<SecretName>>,
     #[serde(default, deserialize_with = "said")]
     scrub_formats: Option<Option<FormatsView>>,
+    #[serde(default)]
+    effects: Option<Effects>,
 }
 
 /// A field that is there, also where it says nothing.
@@ -64,6 +70,7 @@ pub(super) async fn configure(asker: Asker, Named(name): Named, Json(new): Json<
         if let Some(secrets) = &new.secrets {
             config.secrets.clone_from(secrets);
         }
+        config.effects = new.effects.unwrap_or(config.effects);
         if let Some(formats) = new.scrub_formats {
             config.formats = formats.map(Formats::from);
         }

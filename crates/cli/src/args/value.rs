@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use dormouse_engine::command::Effects;
 use dormouse_engine::gate::Scope;
 use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::task::TaskState;
@@ -57,11 +58,13 @@ pub enum AgentSetting {
     Secrets(Vec<SecretName>),
     /// What is done about credentials that nobody registered; none leaves it to the settings.
     Formats(Option<FormatsView>),
+    /// What is known of the effects of its workers.
+    Effects(Effects),
 }
 
 /// `KEY=VALUE` of an agent.
 pub(super) fn agent_setting(text: &str) -> Result<AgentSetting, String> {
-    let keys = ["concurrency", "secrets", "scrub.formats"];
+    let keys = ["concurrency", "secrets", "scrub.formats", "effects"];
     let (key, value) = text.split_once('=').ok_or("KEY=VALUE is taken")?;
     match known(key, &keys)?.as_str() {
         "concurrency" => match value.parse() {
@@ -72,6 +75,12 @@ pub(super) fn agent_setting(text: &str) -> Result<AgentSetting, String> {
             let names = value.split(',').filter(|name| !name.is_empty()).map(secret);
             names.collect::<Result<_, _>>().map(AgentSetting::Secrets)
         }
+        "effects" => Ok(AgentSetting::Effects(
+            match known(value, &["opaque", "repeatable"])?.as_str() {
+                "repeatable" => Effects::Repeatable,
+                _ => Effects::Opaque,
+            },
+        )),
         _ if value.is_empty() => Ok(AgentSetting::Formats(None)),
         _ => {
             let word = known(value, &["strict", "own_only", "off"])?;

@@ -1,5 +1,6 @@
 //! `agent add|list|show|set`.
 
+use dormouse_engine::command::Effects;
 use dormouse_secrets::SecretName;
 use serde_json::{Value, json};
 
@@ -57,6 +58,7 @@ fn configured(settings: &[AgentSetting]) -> Value {
             AgentSetting::Concurrency(number) => body["concurrency"] = json!(number),
             AgentSetting::Secrets(names) => body["secrets"] = json!(names),
             AgentSetting::Formats(formats) => body["scrub_formats"] = json!(formats),
+            AgentSetting::Effects(effects) => body["effects"] = json!(effects),
         }
     }
     body
@@ -77,6 +79,9 @@ fn record(agent: &AgentView, ui: &Ui) -> Vec<(&'static str, String)> {
             .scrub_formats
             .map(|formats| ("scrub.formats", formats.word().to_owned())),
     );
+    if agent.effects == Effects::Repeatable {
+        pairs.push(("effects", "repeatable".to_owned()));
+    }
     pairs.extend(
         agent
             .paused_reason

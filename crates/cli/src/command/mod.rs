@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod events;
 mod gate;
+mod inside;
 mod listing;
 mod local;
 mod logs;
@@ -13,6 +14,7 @@ mod runs;
 mod secret;
 mod session;
 mod signals;
+mod step;
 mod store;
 mod task;
 
@@ -21,6 +23,7 @@ pub(crate) use doctor::doctor;
 pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};
 pub(crate) use secret::{Given, given};
+pub(crate) use step::step;
 pub(crate) use store::store;
 
 use dormouse_secrets::Secret;
@@ -96,6 +99,7 @@ async fn visit(
         Command::Session(command) => session::session(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
+        | Command::Step(_)
         | Command::Config(_)
         | Command::Store(_)
         | Command::Doctor

@@ -1,4 +1,4 @@
-//! Serving a run's endpoint: two routes, for the holder of the run's token.
+//! Serving a run's endpoint, for the holder of the run's token: two routes that ask people, and two for its steps.
 
 use axum::Router;
 use axum::body::Body;
@@ -20,6 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use super::steps;
 use super::wire::NewRequest;
 use crate::api::GateView;
 use crate::api::body::{self, Json, Named};
@@ -35,6 +36,8 @@ pub(super) fn router(asking: Asking, token: ControlToken) -> Router {
     Router::new()
         .route("/v1/requests", post(ask))
         .route("/v1/requests/{id}/answer", post(answer))
+        .route("/v1/steps", post(steps::begin))
+        .route("/v1/steps/{ticket}/end", post(steps::end))
         .fallback(async || {
             Problem::new(Code::NoRoute, "the endpoint of a run has no such route").into_response()
         })

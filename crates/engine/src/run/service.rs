@@ -9,7 +9,7 @@ use dormouse_secrets::SpawnWrites;
 
 use super::{
     ClaimOptions, Claimed, Finished, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter, RunIndex,
-    RunPage, RunRow, Started, StopReason, Stopped, claim, finish, heartbeat, list, park, stage_stop, start,
+    RunPage, RunRow, RunWait, Started, StopReason, Stopped, claim, finish, heartbeat, list, park, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -22,7 +22,7 @@ use crate::{CommandError, GateId, Principal, Reason, RunId, TaskId};
 /// A tenant's runs.
 #[derive(Debug, Clone)]
 pub struct Runs {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     agents: Agents,
 }
 
@@ -132,10 +132,23 @@ impl Runs {
         gate: GateId,
         used: Duration,
     ) -> Result<Parked, CommandError> {
+        self.park_for(claimed, RunWait::Gate { gate }, used).await
+    }
+
+    /// The same of a run that waits for a time, or a gate.
+    ///
+    /// # Errors
+    /// As [`park`](Self::park).
+    pub async fn park_for(
+        &self,
+        claimed: &Claimed,
+        wait: RunWait,
+        used: Duration,
+    ) -> Result<Parked, CommandError> {
         let by = Principal::engine();
         let done = self
             .core
-            .command(&by, |draft| park::park(&self.core, draft, claimed, gate, used));
+            .command(&by, |draft| park::park(&self.core, draft, claimed, wait, used));
         Ok(done.await?.answer)
     }
 

@@ -217,6 +217,7 @@ fn made(core: &Core, draft: &Draft, agent: &Agent, (new, clean): (&NewTask, &Cle
         step_epoch: 0,
         attempts: 0,
         last_run: None,
+        is_parked: false,
         not_before: new.not_before,
         parent: None,
         open_dependencies: Vec::new(),

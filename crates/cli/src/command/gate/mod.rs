@@ -106,7 +106,7 @@ async fn list(session: &mut Session<'_>, ui: &Ui, arguments: &GateList) -> Resul
 }
 
 /// The JSON that an argument gives: itself, `@FILE`, or `-` for stdin. Only its form is looked at here.
-fn json_text(argument: &str, environment: &Environment) -> Result<Box<RawValue>> {
+pub(super) fn json_text(argument: &str, environment: &Environment) -> Result<Box<RawValue>> {
     let text = match argument.strip_prefix('@') {
         Some(file) => read_text(Path::new(file), environment)?,
         None if argument == "-" => read_text(Path::new("-"), environment)?,

@@ -39,6 +39,7 @@ mod sessions_repair;
 mod sessions_stale;
 mod sessions_work;
 mod shared;
+mod steps;
 mod tables;
 mod tasks;
 
