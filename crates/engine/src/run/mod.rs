@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod claim;
+mod claiming;
 mod companion;
 mod finish;
 mod heartbeat;
@@ -9,6 +10,7 @@ mod kind;
 mod lapse;
 mod list;
 mod live;
+mod next;
 mod outcome;
 mod park;
 mod process;
@@ -24,13 +26,16 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use checkpoint::stage_checkpoint;
 pub use claim::{ClaimOptions, Claimed};
+pub(crate) use claiming::Claiming;
 pub use companion::Companion;
 pub use finish::Finished;
 pub use heartbeat::Pulse;
 pub use kind::OutcomeKind;
 pub(crate) use lapse::{Lapsed, give_up, is_tried_again, lapse};
+pub(crate) use list::places_taken;
 pub use list::{RunFilter, RunPage, RunRow};
 pub use live::{LiveRuns, StopSignal};
+pub use next::Next;
 pub use outcome::{OutcomeIndex, OutcomeRow};
 pub use park::Parked;
 pub(crate) use park::parked;

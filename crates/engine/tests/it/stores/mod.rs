@@ -1,10 +1,15 @@
 //! Agents, tasks, runs, leases and events, through their services, on every backend.
 
 mod agents;
+mod agents_crash;
+mod agents_removal;
 mod closing;
 mod creation;
 mod credentials;
+mod delegations;
+mod dependencies;
 mod due;
+mod edits;
 mod events;
 mod gates;
 mod gates_again;
@@ -42,6 +47,8 @@ mod shared;
 mod steps;
 mod tables;
 mod tasks;
+mod tasks_crash;
+mod wakes;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {
