@@ -24,6 +24,7 @@ mod secrets;
 mod secrets_crash;
 mod serve;
 mod server;
+mod steps;
 mod stores;
 mod tasks;
 mod wait;

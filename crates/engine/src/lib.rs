@@ -28,6 +28,7 @@ mod principal;
 pub mod recovery;
 pub mod run;
 pub mod session;
+pub mod step;
 mod subject;
 pub mod supervisor;
 pub mod task;

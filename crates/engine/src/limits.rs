@@ -56,6 +56,19 @@ pub const LEASE_RUNWAY: Duration = Duration::from_secs(15);
 /// `lease.stop_margin`: beyond a worker's grace, what killing, draining and the terminal commit may take.
 pub const STOP_MARGIN: Duration = Duration::from_secs(20);
 
+/// `steps.result_max`: largest result of a step, in bytes of JSON. A larger one is told as such, now and later.
+pub const STEP_RESULT_MAX: usize = 256 * 1024;
+/// Results over this are blobs, in bytes.
+pub const STEP_BLOB_OVER: usize = 64 * 1024;
+/// `steps.count_max`: most steps of a task, until they are done afresh.
+pub const STEPS_MAX: u64 = 10_000;
+/// Longest name of a step, in characters.
+pub const STEP_NAME_MAX: usize = 63;
+/// Longest key of a step, in bytes.
+pub const STEP_KEY_MAX: usize = 1024;
+/// Longest message of a step that failed, in bytes.
+pub const STEP_MESSAGE_MAX: usize = 4 * 1024;
+
 /// Rows of one kind that go in a page of an agent's deletion.
 pub const AGENT_PAGE: usize = 64;
 /// How many of them are committed at once: they share a flush.

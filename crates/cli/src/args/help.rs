@@ -127,6 +127,10 @@ pages! {
         "dormouse gate request --action publish --input '{\"file\":\"report.md\"}' && ./publish",
         "draft=$(dormouse gate request --type question --action which? --option a --option b)",
         "dormouse gate request --type notification --action \"the disk is almost full\"";
+    step &[0, 1, 2, 4, 6, 7, 9] =>
+        "dormouse step fetch -- curl -fsS https://example.org/list.json > list.json",
+        "dormouse step pay --effect external --input '{\"invoice\":7}' --not-done-code 6 -- ./pay 7",
+        "dormouse step mail --key \"$address\" --effect idempotent -- sh -c './mail --id \"$DORMOUSE_STEP_KEY\"'";
     gate_list LIST =>
         "dormouse gate list",
         "dormouse gate list --agent alice --state all",
@@ -294,7 +298,7 @@ pages! {
     agent_set COMMON =>
         "dormouse agent set alice secrets=GH_TOKEN,NPM_TOKEN",
         "dormouse agent set alice concurrency=2 delegates_to=bob,carol",
-        "dormouse agent set alice scrub.formats=own_only secrets=";
+        "dormouse agent set alice effects=repeatable scrub.formats=own_only secrets=";
     agent_pause COMMON =>
         "dormouse agent pause alice",
         "dormouse agent pause alice --stop-runs",

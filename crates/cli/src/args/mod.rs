@@ -10,6 +10,7 @@ mod secret;
 mod serve;
 mod session;
 mod spec;
+mod step;
 mod task;
 mod value;
 
@@ -30,6 +31,7 @@ pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
 pub use serve::Serve;
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
+pub use step::{Step, StepEffect};
 pub use task::{Task, TaskAdd, TaskSet};
 pub(crate) use value::amount;
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
@@ -141,6 +143,13 @@ pub enum Command {
     /// Run a command as a task of an agent, and stream what it prints
     #[command(after_help = help::run())]
     Run(Run),
+    /// Run a command once in the life of a task, from inside a run, and print what it printed
+    ///
+    /// The first time the command is run, and what it prints to stdout is kept, without secrets. In every later attempt at the
+    /// task what was kept is printed, and the command is not run. A command that fails is run again by the next attempt; one
+    /// with an external effect is not, since nobody knows how far it came: the run ends as Lost, and a person decides.
+    #[command(after_help = help::step())]
+    Step(Box<Step>),
     /// Serve the store: claim what is ready, run it under supervision, and answer commands
     #[command(after_help = help::serve())]
     Serve(Serve),

@@ -73,7 +73,12 @@ const AGENT_KEYS: &[(&str, &str, AgentValue)] = &[
     ("delegates_to", "delegates_to", |text| names(text, agent_name)),
     ("secrets", "secrets", |text| names(text, secret)),
     ("scrub.formats", "scrub_formats", formats),
+    ("effects", "effects", effects),
 ];
+
+fn effects(text: &str) -> Result<Value, String> {
+    known(text, &["opaque", "repeatable"]).map(Value::String)
+}
 
 fn concurrency(text: &str) -> Result<Value, String> {
     match text.parse::<u32>() {

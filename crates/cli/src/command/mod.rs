@@ -7,6 +7,7 @@ mod delegate;
 mod doctor;
 mod events;
 mod gate;
+mod inside;
 mod listing;
 mod local;
 mod logs;
@@ -16,6 +17,7 @@ mod secret;
 mod serve;
 mod session;
 mod signals;
+mod step;
 mod store;
 mod task;
 mod usage;
@@ -26,6 +28,7 @@ pub(crate) use doctor::doctor;
 pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};
 pub(crate) use secret::{Given, given};
+pub(crate) use step::step;
 pub(crate) use store::store;
 pub(crate) use usage::usage;
 
@@ -109,6 +112,7 @@ async fn visit(
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
         | Command::Usage(_)
+        | Command::Step(_)
         | Command::Serve(_)
         | Command::Delegate(_)
         | Command::Config(_)

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::gate::run_client;
+use super::inside::Inside;
 use crate::args::{Spent, Usage};
 use crate::client::Call;
 use crate::environment::Environment;
@@ -23,7 +23,11 @@ struct Answered {
 
 /// Asks the endpoint of the run that this is inside of.
 pub(crate) async fn usage(command: &Usage, environment: &Environment, ui: &Ui) -> Result<Exit> {
-    let client = run_client(environment, "usage")?;
+    let run = Inside::of(
+        environment,
+        "usage",
+        "dormouse run --agent alice -- sh -c 'dormouse usage reserve --usd 0.10 && ./ask-model'",
+    )?;
     let (path, body) = match command {
         Usage::Reserve { amounts } => ("/v1/holds".to_owned(), body(amounts)),
         Usage::Grow { hold, amounts } => (of(hold, "grow"), body(amounts)),
@@ -39,7 +43,7 @@ pub(crate) async fn usage(command: &Usage, environment: &Environment, ui: &Ui) -
     {
         return print(ui, command, &json!({ "hold": null, "said": "continue" }));
     }
-    let bytes = client.told(&Call::post(path, &body)).await?;
+    let bytes = run.ask(&Call::post(path, &body)).await?;
     print(ui, command, &super::listing::read(&bytes)?)
 }
 

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::usage;
+use super::steps;
 use super::wire::{GiftView, NewGift, NewRequest, ResultView};
 use crate::api::GateView;
 use crate::api::body::{self, Json, Named};
@@ -45,6 +46,8 @@ pub(super) fn router(asking: Asking, token: ControlToken) -> Router {
         .route("/v1/holds/{id}/meter", post(usage::meter))
         .route("/v1/holds/{id}/reconcile", post(usage::reconcile))
         .route("/v1/holds/{id}/release", post(usage::release))
+        .route("/v1/steps", post(steps::begin))
+        .route("/v1/steps/{ticket}/end", post(steps::end))
         .route("/v1/tasks", post(give))
         .route("/v1/tasks/{id}/result", post(result))
         .fallback(async || {

@@ -128,6 +128,9 @@ pub struct Task {
     /// The last of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<RunId>,
+    /// Whether that one is parked: it waits with the task, and the next claim goes on with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_parked: bool,
     /// Not to be tried before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
@@ -201,12 +204,7 @@ impl Task {
             not_before: self.not_before,
             has_open_dependencies: !self.open_dependencies.is_empty(),
             needs_approval: self.approval_required && self.approved_at.is_none(),
-            has_parked_run: matches!(
-                self.state,
-                TaskState::Waiting {
-                    on: Wait::Gate { .. }
-                }
-            ),
+            has_parked_run: self.is_parked,
             counters: Counters {
                 failures: self.failures,
                 reclaims: self.reclaims,

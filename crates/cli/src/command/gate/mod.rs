@@ -12,7 +12,7 @@ use std::path::Path;
 use serde_json::value::RawValue;
 
 pub(crate) use self::one::One;
-pub(crate) use self::request::{request, run_client};
+pub(crate) use self::request::request;
 pub(crate) use self::show::{next, shown};
 use super::listing;
 use crate::api::GateView;

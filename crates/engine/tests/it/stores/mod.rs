@@ -48,6 +48,7 @@ mod sessions_repair;
 mod sessions_stale;
 mod sessions_work;
 mod shared;
+mod steps;
 mod tables;
 mod tasks;
 mod tasks_crash;

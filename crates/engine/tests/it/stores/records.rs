@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use dormouse_engine::agent::{Agent, AgentConfig, AgentState};
-use dormouse_engine::command::CommandSpec;
+use dormouse_engine::command::{CommandSpec, Effects};
 use dormouse_engine::lease::{Heartbeat, Holder, Lease, Progress};
 use dormouse_engine::run::{
     Checkpoint, OutcomeKind, OutcomeRow, Process, ProcessMark, Run, RunState, StopReason,
@@ -24,7 +24,7 @@ use super::house::{facts, failed, name, operator, tenant_id};
 
 /// Writes the row down, reads it back, and refuses it with a field that nobody knows: it may authorise something.
 #[track_caller]
-fn check<R: Record>(row: &R) {
+pub(super) fn check<R: Record>(row: &R) {
     let file = format!("record_{}_{}.json", R::KIND, R::SCHEMA);
     golden::check(&file, &(serde_json::to_string_pretty(row).unwrap() + "\n"));
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "it", "golden", &file]
@@ -62,6 +62,7 @@ fn an_agent_is_stored_so() {
     let config = AgentConfig {
         concurrency: 2,
         delegates_to: vec![name("bob")],
+        effects: Effects::Repeatable,
         ..AgentConfig::default()
     };
     check(&Agent {
@@ -114,6 +115,7 @@ fn a_task_is_stored_so() {
         step_epoch: 3,
         attempts: 4,
         last_run: Some(ids.make()),
+        is_parked: true,
         not_before: Some(ids.now),
         parent: Some(ids.make()),
         open_dependencies: vec![ids.make::<TaskId>()],
