@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use dormouse_filesystem::{Log, ScopedBatch, Tenant};
+use dormouse_secrets::Scrubber;
 use jiff::Timestamp;
 
 use crate::core::Core;
-use crate::event::{About, Change, EVENT_SCHEMA, Event};
+use crate::event::{About, Change, EVENT_SCHEMA, Event, clean};
 use crate::limits::EVENT_DATA_MAX;
 use crate::{CommandError, EventId, OpId, PrefixedId, Principal, Random, RunId, SessionId, TenantId};
 
@@ -33,6 +34,8 @@ pub struct Draft {
     op: OpId,
     actor: Principal,
     random: Arc<Random>,
+    /// Cleans what events say, whoever made it.
+    scrubber: Scrubber,
     session_options: dormouse_state::Options,
     capability_ttl: std::time::Duration,
     hints: Hints,
@@ -65,6 +68,7 @@ impl Draft {
             op,
             actor: by.clone(),
             random: Arc::clone(&core.environment.random),
+            scrubber: core.scrubber.clone(),
             session_options: core.sessions.machine(),
             capability_ttl: core.gate_options.capability_ttl,
             hints: Hints::default(),
@@ -115,7 +119,8 @@ impl Draft {
     /// # Errors
     /// `TooLarge` when its data is over 16 KiB.
     pub fn tell(&mut self, about: &About, change: &Change) -> Result<(), CommandError> {
-        let (kind, data) = parts(change);
+        let (kind, mut data) = parts(change);
+        clean(&mut data, &self.scrubber);
         let event = Event {
             id: EventId::make(self.now, &self.random),
             kind,

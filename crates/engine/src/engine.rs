@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
 use dormouse_secrets::{Formats, NoRegistrar, Registrar, Scrubber, Secrets, Vault, VaultOptions};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agents;
@@ -16,6 +17,8 @@ use crate::due::DueHint;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::limits::JANITOR_EVERY;
+use crate::relay::Sinks;
+use crate::retention::{Retention, Tombstones};
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
 use crate::task::{Creations, Tasks};
@@ -44,6 +47,8 @@ pub struct EngineOptions {
     pub sessions: SessionOptions,
     /// How gates behave.
     pub gates: GateOptions,
+    /// How long what has ended is kept.
+    pub retention: Retention,
     /// `janitor.every`: how often what is old is looked for.
     pub janitor_every: Duration,
     /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
@@ -61,6 +66,7 @@ impl Default for EngineOptions {
             approvers: Arc::new(EveryOperator),
             sessions: SessionOptions::default(),
             gates: GateOptions::default(),
+            retention: Retention::default(),
             janitor_every: JANITOR_EVERY,
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
@@ -82,6 +88,8 @@ struct Shared {
     vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
+    /// Counts the tenants that were made here.
+    made: watch::Sender<u64>,
     background: TaskTracker,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
@@ -113,6 +121,10 @@ pub struct Tenant {
     pub credentials: Credentials,
     /// Its events.
     pub events: Events,
+    /// Where its events are sent.
+    pub sinks: Sinks,
+    /// What is known of what is gone.
+    pub tombstones: Tombstones,
     pub(crate) core: Arc<Core>,
 }
 
@@ -140,6 +152,7 @@ impl Engine {
             vault,
             live: Arc::default(),
             due: Arc::default(),
+            made: watch::Sender::new(0),
             background: TaskTracker::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
@@ -210,6 +223,8 @@ impl Engine {
             sessions: SessionService::new(&core),
             credentials: Credentials::new(&core),
             events: Events::new(&core),
+            sinks: Sinks::new(&core),
+            tombstones: Tombstones::new(&core),
             core,
         }
     }
@@ -231,7 +246,10 @@ impl Engine {
         };
         match rows.create(&row).await {
             // Somebody else was as early: the row is there, which is all that is wanted.
-            Ok(_) | Err(dormouse_filesystem::RecordError::Exists { .. }) => Ok(()),
+            Ok(_) | Err(dormouse_filesystem::RecordError::Exists { .. }) => {
+                self.0.made.send_modify(|made| *made += 1);
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -262,6 +280,11 @@ impl Engine {
         &self.0.due
     }
 
+    /// Rings when a tenant was made here.
+    pub(crate) fn made_tenants(&self) -> watch::Receiver<u64> {
+        self.0.made.subscribe()
+    }
+
     /// The part of the store that belongs to the installation.
     #[must_use]
     pub fn system(&self) -> &Namespace<System> {
@@ -283,7 +306,8 @@ impl Engine {
     /// The events of the installation: those of the vault.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events::of(self.0.system.store().underneath(), self.log())
+        let store = self.0.system.store().underneath();
+        Events::of(store, self.log(), None, self.0.options.formats)
     }
 
     fn log(&self) -> Log {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dormouse_filesystem::{Cursor, IndexValue, Query, Records};
+use dormouse_filesystem::Cursor;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
@@ -15,8 +15,7 @@ use crate::core::Core;
 use crate::due::is_of_store;
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended};
-use crate::limits::{JANITOR_SOON, PAGE_MAX};
-use crate::tenant::{TenantIndex, TenantRow};
+use crate::limits::JANITOR_SOON;
 use crate::{CommandError, TenantId};
 
 /// How far back the first look of a janitor goes for sessions whose gates ended: what ended before was seen by another,
@@ -108,7 +107,7 @@ impl Janitor {
     /// As any query: when the tenants cannot be listed.
     pub async fn look(&mut self) -> Result<Cleared, CommandError> {
         let mut cleared = Cleared::default();
-        for id in self.tenants().await? {
+        for id in self.engine.active_tenants().await? {
             let tenant = self.engine.handle(&id);
             let round = self.rounds.entry(id.clone()).or_default();
             let rounds = [
@@ -125,24 +124,6 @@ impl Janitor {
             }
         }
         Ok(cleared)
-    }
-
-    async fn tenants(&self) -> Result<Vec<TenantId>, CommandError> {
-        let rows = Records::<TenantRow>::new(self.engine.system());
-        let (mut tenants, mut after) = (Vec::new(), None);
-        // Ends with the last page.
-        loop {
-            let query = Query::of(TenantIndex::State)
-                .equals([IndexValue::name("active")])
-                .after(after)
-                .limit(PAGE_MAX);
-            let page = rows.find(&query).await?;
-            tenants.extend(page.rows.iter().map(|row| row.name.clone()));
-            after = page.next;
-            if after.is_none() {
-                return Ok(tenants);
-            }
-        }
     }
 }
 

@@ -17,6 +17,7 @@ mod refused_secrets;
 mod runs;
 mod secrets;
 mod sessions;
+mod sinks;
 mod store;
 mod stream;
 mod tasks;
@@ -31,6 +32,7 @@ use dormouse_filesystem::Cursor;
 use serde::Deserialize;
 
 pub use body::{BODY_BYTES_MAX, List};
+pub use events::{EventList, Gap};
 pub use carry::{EXPORT_BYTES_MAX, Existing, IMPORT_BODY_BYTES_MAX, ImportedView};
 pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
@@ -39,7 +41,7 @@ pub use house::{House, TENANT_DEFAULT, WHO};
 pub use vault::{FailedView, RekeyView};
 pub use view::{
     AgentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView, SecretView,
-    SessionView, ShownView, SlotView, TaskView, VaultView,
+    SessionView, ShownView, SinkView, SlotView, TaskView, VaultView,
 };
 
 use crate::problem::{Code, Problem};
@@ -90,6 +92,10 @@ pub fn router(house: House, guard: Guard) -> Router {
             put(secrets::put).get(secrets::get).delete(secrets::delete),
         )
         .route("/v1/events", get(events::list))
+        .route("/v1/sinks", get(sinks::list))
+        .route("/v1/sinks/{name}", delete(sinks::remove))
+        .route("/v1/sinks/{name}/pause", post(sinks::pause))
+        .route("/v1/sinks/{name}/resume", post(sinks::resume))
         .route("/v1/store/export", get(store::export))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())
         .method_not_allowed_fallback(async || {

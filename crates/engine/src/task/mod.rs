@@ -185,6 +185,8 @@ indexes! {
         Owner = own "owner",
         /// Those that wait for a time, over all tenants.
         Due = system "due",
+        /// Those that have ended, by when, over all tenants.
+        Retire = system "retire",
     }
 }
 
@@ -227,6 +229,9 @@ impl Record for Task {
         } = self.state
         {
             entries.push(IndexEntry::new(TaskIndex::Due, [IndexValue::instant(until)]));
+        }
+        if let Some(at) = self.ended_at {
+            entries.push(IndexEntry::new(TaskIndex::Retire, [IndexValue::instant(at)]));
         }
         entries
     }

@@ -1,6 +1,7 @@
 //! Agents, tasks, runs, leases and events, through their services, on every backend.
 
 mod agents;
+mod catalogue;
 mod closing;
 mod creation;
 mod credentials;
@@ -30,6 +31,9 @@ mod place;
 mod records;
 mod recovery;
 mod rekeys;
+mod relay;
+mod relay_crash;
+mod retention;
 mod runs;
 mod scope;
 mod sessions;
