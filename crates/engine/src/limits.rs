@@ -60,6 +60,8 @@ pub const RELAY_LAG_GRACE: Duration = Duration::from_secs(10 * 60);
 pub const RELAY_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 /// How long a relay that has nothing more to send keeps its lease, and what its filter left out unsaid.
 pub const RELAY_LINGER: Duration = Duration::from_secs(10);
+/// How often events and tenants are looked for without a hint, where other processes write the store too.
+pub const RELAY_POLL: Duration = Duration::from_secs(30);
 /// How often a relay asks again for a lease that another holds.
 pub const RELAY_HELD_RETRY: Duration = Duration::from_secs(15);
 /// Most events that are left out before the cursor says so.

@@ -92,7 +92,10 @@ pub(super) async fn list(
     if let (Some(from), Some(to)) = (wanted.from, wanted.to)
         && to < from
     {
-        return Err(Problem::new(Code::BadRequest, format!("to: {to} is before {from}")));
+        return Err(Problem::new(
+            Code::BadRequest,
+            format!("to: {to} is before {from}"),
+        ));
     }
     if wanted.follow {
         return follow(&house, events, &wanted).await;

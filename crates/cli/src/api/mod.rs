@@ -32,8 +32,8 @@ use dormouse_filesystem::Cursor;
 use serde::Deserialize;
 
 pub use body::{BODY_BYTES_MAX, List};
-pub use events::{EventList, Gap};
 pub use carry::{EXPORT_BYTES_MAX, Existing, IMPORT_BODY_BYTES_MAX, ImportedView};
+pub use events::{EventList, Gap};
 pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};

@@ -14,8 +14,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use dormouse_engine::{AgentName, SinkName};
 use dormouse_engine::run::OutcomeKind;
+use dormouse_engine::{AgentName, SinkName};
 
 pub use agent::Agent;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};

@@ -168,12 +168,7 @@ impl Owner {
 
 /// Serves deadlines, clears away what is old and sends events where they are to go, until the owner leaves; one that is
 /// gone at once leaves it all to the next.
-async fn serve_due(
-    engine: Engine,
-    role: Role,
-    sinks: Vec<Arc<dyn Sink>>,
-    mut phase: watch::Receiver<Phase>,
-) {
+async fn serve_due(engine: Engine, role: Role, sinks: Vec<Arc<dyn Sink>>, mut phase: watch::Receiver<Phase>) {
     if role == Role::Supervisor {
         let leaving = || {
             let mut phase = phase.clone();

@@ -33,7 +33,10 @@ fn clean_text(text: &str, scrubber: &Scrubber) -> Option<String> {
         return (scrubbed != text).then_some(scrubbed);
     }
     // What a terminal would obey goes first: a credential may be hidden between two of them.
-    let harmless: String = text.chars().map(|c| if is_obeyed(c) { SHOWN } else { c }).collect();
+    let harmless: String = text
+        .chars()
+        .map(|c| if is_obeyed(c) { SHOWN } else { c })
+        .collect();
     let joined: String = text.chars().filter(|c| !is_obeyed(*c)).collect();
     let without = scrubber.scrub(&joined);
     let is_hiding = without.as_str() != joined;
@@ -78,7 +81,13 @@ mod tests {
 
     #[test]
     fn what_is_clean_stays_as_it_is() {
-        for text in ["", "fenced", "exit code 3\n\tsee the log", "grüße", "tsk_0198c0de7f3a7c11a2b3c4d5e6f70819"] {
+        for text in [
+            "",
+            "fenced",
+            "exit code 3\n\tsee the log",
+            "grüße",
+            "tsk_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        ] {
             assert_eq!(cleaned(text), text);
         }
     }

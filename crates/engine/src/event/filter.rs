@@ -23,7 +23,11 @@ impl EventFilter {
     #[must_use]
     pub fn fits(&self, event: &Event) -> bool {
         let has_kind = self.kind.as_ref().is_none_or(|glob| glob.fits(&event.kind));
-        has_kind && self.agent.as_ref().is_none_or(|agent| event.agent.as_ref() == Some(agent))
+        has_kind
+            && self
+                .agent
+                .as_ref()
+                .is_none_or(|agent| event.agent.as_ref() == Some(agent))
     }
 
     /// What a cursor is bound to.

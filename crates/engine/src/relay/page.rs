@@ -64,8 +64,14 @@ async fn read(
     let mut taking = Taking::new(options, consumer, at_once, after);
     for entry in &page {
         if taking.take(events, entry)?.is_break() {
-            let next = Next { is_end: false, ..taking.next };
-            return Ok(Read { next, may_go_on: false });
+            let next = Next {
+                is_end: false,
+                ..taking.next
+            };
+            return Ok(Read {
+                next,
+                may_go_on: false,
+            });
         }
     }
     taking.next.is_end = page.len() < limit;

@@ -18,7 +18,7 @@ use crate::draft::Verdict;
 use crate::event::Events;
 use crate::lease::{LeaseGuard, give_back, renew, take_up};
 use crate::limits::{
-    DUE_POLL, RELAY_BATCH_MAX, RELAY_HELD_RETRY, RELAY_LINGER, RELAY_PASSED_MAX, RELAY_TIMEOUT_MAX,
+    RELAY_BATCH_MAX, RELAY_HELD_RETRY, RELAY_LINGER, RELAY_PASSED_MAX, RELAY_POLL, RELAY_TIMEOUT_MAX,
 };
 use crate::{CommandError, Principal, Subject};
 
@@ -102,7 +102,7 @@ impl Pump {
 
     /// Another machine's commits come by hints that may be lost.
     fn poll(&self) -> Option<Duration> {
-        (!self.core.is_exclusive).then_some(DUE_POLL)
+        (!self.core.is_exclusive).then_some(RELAY_POLL)
     }
 
     /// One batch at most.

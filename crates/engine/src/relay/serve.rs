@@ -14,10 +14,7 @@ use super::pump::Pump;
 use super::{Observer, Sink};
 use crate::core::Core;
 use crate::engine::Engine;
-use crate::limits::{DUE_POLL, DUE_RETRY};
-
-/// How long the hints of a store that gives none are left alone.
-const WATCH_RETRY: Duration = Duration::from_secs(30);
+use crate::limits::{DUE_RETRY, RELAY_POLL};
 
 impl Engine {
     /// Sends the events of every tenant to these sinks until `shutdown`: for whoever owns the store for longer.
@@ -65,6 +62,9 @@ impl Engine {
     /// ```
     pub async fn serve_relay(&self, sinks: Vec<Arc<dyn Sink>>, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
+        if sinks.is_empty() {
+            return shutdown.await;
+        }
         let (leave, leaving) = watch::channel(false);
         let mut made = self.made_tenants();
         let (mut at_work, mut served) = (JoinSet::new(), HashSet::new());
@@ -78,14 +78,14 @@ impl Engine {
             };
             let wait = match tenants {
                 Ok(tenants) => {
-                    for tenant in tenants.into_iter().filter(|_| !sinks.is_empty()) {
+                    for tenant in tenants {
                         if served.insert(tenant.clone()) {
                             let core = self.handle(&tenant).core;
                             at_work.spawn(relay(core, sinks.clone(), leaving.clone()));
                         }
                     }
                     // Tenants of other machines come without a hint.
-                    (!self.is_exclusive()).then_some(DUE_POLL)
+                    (!self.is_exclusive()).then_some(RELAY_POLL)
                 }
                 Err(error) => {
                     tracing::warn!(%error, "tenants were not found to relay their events; it is tried again");
@@ -185,7 +185,7 @@ async fn hints(core: &Core, ring: &watch::Sender<u64>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "the store gives no hints; its events are looked for now and then");
-                sleep(WATCH_RETRY).await;
+                sleep(RELAY_POLL).await;
                 ring.send_modify(|rings| *rings += 1);
             }
         }

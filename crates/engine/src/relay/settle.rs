@@ -62,8 +62,15 @@ async fn replace(
     read: &Versioned<RelayCursor>,
     cursor: RelayCursor,
 ) -> Result<(), CommandError> {
+    // It never goes back, unless to the beginning of another log.
+    let is_of_another = read.incarnation.is_some() && cursor.incarnation != read.incarnation;
+    let least = if is_of_another {
+        Position::START
+    } else {
+        read.after
+    };
     let cursor = RelayCursor {
-        after: cursor.after.max(read.after),
+        after: cursor.after.max(least),
         updated_at: draft.now(),
         op: draft.op(),
         ..cursor
@@ -303,16 +310,22 @@ pub(super) async fn set(
                 });
             }
         };
-        let after = if read.state == SinkState::Detached {
-            // What it missed may be gone: it goes on with the earliest that is kept.
-            let first = core.events.head().await?.first;
-            read.after.max(Position::new(first.get() - 1))
-        } else {
-            read.after
-        };
+        let (mut after, mut incarnation) = (read.after, read.incarnation);
+        if read.state == SinkState::Detached {
+            // What it missed may be gone: it goes on with the earliest that is kept, of the log that is there.
+            let head = core.events.head().await?;
+            let earliest = Position::new(head.first.get() - 1);
+            after = if incarnation == head.incarnation {
+                after.max(earliest)
+            } else {
+                earliest
+            };
+            incarnation = head.incarnation;
+        }
         let cursor = RelayCursor {
             state,
             after,
+            incarnation,
             attempts: 0,
             next_attempt_at: None,
             ..RelayCursor::clone(&read)

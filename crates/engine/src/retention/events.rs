@@ -178,7 +178,10 @@ impl Old {
         // One is enough where nothing is old.
         let mut size = 1;
         for _ in 0..SWEEP_EVENT_PAGES {
-            let page = core.events.tail(Position::new(old.before.get() - 1), size).await?;
+            let page = core
+                .events
+                .tail(Position::new(old.before.get() - 1), size)
+                .await?;
             if page.is_empty() {
                 return Ok(old);
             }

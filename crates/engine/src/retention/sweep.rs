@@ -251,7 +251,11 @@ async fn stage<R: Retires>(
     id: &R::Id,
     until: Timestamp,
 ) -> Result<Gone, CommandError> {
-    let row = match Records::<R>::new(&core.space).get(id).await.map_err(CommandError::from) {
+    let row = match Records::<R>::new(&core.space)
+        .get(id)
+        .await
+        .map_err(CommandError::from)
+    {
         Ok(row) => row,
         Err(error) if is_of_store(&error) => return Err(error),
         Err(error) => {

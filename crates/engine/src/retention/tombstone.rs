@@ -72,11 +72,7 @@ impl Retires for Tombstone {
         Some(self.removed_at)
     }
 
-    async fn stage_gone(
-        core: &Core,
-        draft: &mut Draft,
-        row: &Versioned<Self>,
-    ) -> Result<Gone, CommandError> {
+    async fn stage_gone(core: &Core, draft: &mut Draft, row: &Versioned<Self>) -> Result<Gone, CommandError> {
         let rows = Records::<Self>::new(&core.space);
         rows.stage_remove(draft.batch(), row).await?;
         Ok(Gone::Wholly)

@@ -95,13 +95,7 @@ enum End {
 }
 
 /// Every event from there on, then the end.
-async fn range(
-    session: &mut Session<'_>,
-    ui: &Ui,
-    all: &Call,
-    from: Option<u64>,
-    end: End,
-) -> Result<Exit> {
+async fn range(session: &mut Session<'_>, ui: &Ui, all: &Call, from: Option<u64>, end: End) -> Result<Exit> {
     let (mut cursor, mut first) = (None, from);
     let mut to = match end {
         End::At(to) => Some(to),
@@ -147,7 +141,10 @@ async fn range(
         ui.line(serde_json::to_vec(&everything).expect("it was JSON"))?;
     }
     if let Some(to) = to.filter(|to| *to > everything.last) {
-        ui.note(&format!("position {to} is not there yet; the last is {}", everything.last));
+        ui.note(&format!(
+            "position {to} is not there yet; the last is {}",
+            everything.last
+        ));
     }
     Ok(Exit::Done)
 }

@@ -14,7 +14,10 @@ pub(super) async fn sink(session: &mut Session<'_>, ui: &Ui, command: Sink) -> R
     match command {
         Sink::List => {
             let columns = ["name", "state", "after", "behind", "moved", "error"];
-            listing::whole(session, ui, Call::get("/v1/sinks"), &columns, |sink| row(sink, ui)).await
+            listing::whole(session, ui, Call::get("/v1/sinks"), &columns, |sink| {
+                row(sink, ui)
+            })
+            .await
         }
         Sink::Pause { sink } => set(session, ui, &format!("{sink}/pause")).await,
         Sink::Resume { sink } => set(session, ui, &format!("{sink}/resume")).await,
@@ -28,7 +31,9 @@ pub(super) async fn sink(session: &mut Session<'_>, ui: &Ui, command: Sink) -> R
 
 /// Sets how it is, and prints what it is now.
 async fn set(session: &mut Session<'_>, ui: &Ui, how: &str) -> Result<Exit> {
-    let body = session.ask(&Call::post(format!("/v1/sinks/{how}"), &json!({}))).await?;
+    let body = session
+        .ask(&Call::post(format!("/v1/sinks/{how}"), &json!({})))
+        .await?;
     match ui.format {
         Format::Text => {
             let view: SinkView = listing::read(&body)?;

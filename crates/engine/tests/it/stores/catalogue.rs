@@ -19,7 +19,8 @@ fn no_type_of_event_is_there_twice() {
     assert_eq!(types, catalogue());
     let is_type = |kind: &str| {
         let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        kind.split_once('.').is_some_and(|(noun, verb)| word(noun) && word(verb))
+        kind.split_once('.')
+            .is_some_and(|(noun, verb)| word(noun) && word(verb))
     };
     assert!(types.iter().all(|kind| is_type(kind)), "{types:?}");
 }

@@ -138,6 +138,7 @@ async fn a_child_of_the_tests_here() {
         ["decides"] => decides(&house).await,
         ["uses"] => uses(&house).await,
         ["commits"] => super::relay_crash::commits(&house).await,
+        ["appends"] => super::relay_crash::appends(&house).await,
         ["waits", gate] => waits(&house, gate.parse().unwrap()).await,
         ["races", gate, first] => races(&house, gate.parse().unwrap(), first.parse().unwrap()).await,
         _ => panic!("{task}"),

@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering;
 
 use dormouse_engine::TaskId;
 use dormouse_engine::task::NewTask;
+use dormouse_filesystem::Position;
+use futures::StreamExt;
 
 use super::gates_crash::{Child, SEAT, say};
 use super::hooked::Hooked;
@@ -16,7 +18,9 @@ pub(super) async fn commits(house: &House) {
     house.agent("alice").await;
     // Ends when it is killed.
     for nth in 0.. {
-        let task = house.task(NewTask::new(name("alice"), format!("sheep {nth}"))).await;
+        let task = house
+            .task(NewTask::new(name("alice"), format!("sheep {nth}")))
+            .await;
         say(task.id);
     }
 }
@@ -74,4 +78,55 @@ async fn a_commit_that_failed_is_told_to_nobody() {
     sink.has(2).await;
     relay.leaves().await;
     assert_eq!(sink.positions(), [1, 2]);
+}
+
+/// Tasks that each of the processes makes.
+const EACH: usize = 8;
+
+/// The child: makes some tasks of an agent that is there.
+pub(super) async fn appends(house: &House) {
+    for nth in 0..EACH {
+        house
+            .task(NewTask::new(name("alice"), format!("sheep {nth}")))
+            .await;
+    }
+    say("done");
+}
+
+/// ST-65, with `sixteen_appenders_and_a_tailer_agree`.
+#[tokio::test]
+async fn sixteen_processes_append_in_one_order() {
+    let Some(place) = Place::postgres() else { return };
+    let house = House::at(place).await;
+    house.agent("alice").await;
+    let mut children: Vec<Child> = (0..16)
+        .map(|nth| Child::start(house.place(), &format!("seat {nth}"), "appends"))
+        .collect();
+    let mut tail = Box::pin(house.tenant.events.follow(Position::START));
+    let mut seen = Vec::new();
+    while seen.len() < 1 + 16 * EACH {
+        seen.push(tail.next().await.unwrap().unwrap());
+    }
+    for child in &mut children {
+        assert_eq!(child.said(), ["done"]);
+    }
+    let positions: Vec<u64> = seen.iter().map(|event| event.position.get()).collect();
+    assert_eq!(
+        positions,
+        (1..=1 + 16 * EACH as u64).collect::<Vec<_>>(),
+        "none found late, none twice"
+    );
+    let numbers: Vec<u64> = seen[1..]
+        .iter()
+        .map(|event| event.event.data["number"].as_u64().unwrap())
+        .collect();
+    assert_eq!(
+        numbers,
+        (1..=16 * EACH as u64).collect::<Vec<_>>(),
+        "in the order of the commits"
+    );
+    let mut ids: Vec<_> = seen.iter().map(|event| event.event.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), seen.len());
 }

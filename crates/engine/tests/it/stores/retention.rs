@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::house::{House, facts, failed, name, operator, success};
-use super::relay::{Recorder, Relay};
+use super::relay::{Recorder, Relay, reaches};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -47,7 +47,12 @@ async fn ended(house: &House, title: &'static str) -> Task {
     };
     let task = house.task(new).await;
     let claimed = house.claim(&task).await;
-    let finished = house.tenant.runs.finish(&claimed, &success(), &facts()).await.unwrap();
+    let finished = house
+        .tenant
+        .runs
+        .finish(&claimed, &success(), &facts())
+        .await
+        .unwrap();
     finished.task.unwrap()
 }
 
@@ -73,15 +78,26 @@ async fn an_ended_task_goes_with_its_runs_and_leaves_a_tombstone_without_payload
     house.clock.advance(2);
     let swept = sweep(&mut sweeper).await;
     assert_eq!(swept.removed, 1);
-    assert_eq!(house.tenant.tasks.get(task.id).await.unwrap_err().code(), "not_found");
-    let runs = house.tenant.runs.list(&Default::default(), None, 10).await.unwrap();
+    assert_eq!(
+        house.tenant.tasks.get(task.id).await.unwrap_err().code(),
+        "not_found"
+    );
+    let runs = house
+        .tenant
+        .runs
+        .list(&Default::default(), None, 10)
+        .await
+        .unwrap();
     assert!(runs.rows.is_empty(), "{runs:?}");
     for kind in ["task", "run", "outcome", "lease", "heartbeat"] {
         assert!(!kinds(&house).await.contains(&kind.to_owned()), "{kind}");
     }
     let subject = Subject::Task(task.id);
     let tombstone = house.tenant.tombstones.get(&subject).await.unwrap().unwrap();
-    assert_eq!((tombstone.number, tombstone.state.as_str()), (Some(task.number), "done"));
+    assert_eq!(
+        (tombstone.number, tombstone.state.as_str()),
+        (Some(task.number), "done")
+    );
     let stored = house.entry("tombstone", &task.id).await;
     let stored = String::from_utf8(stored.value.to_vec()).unwrap();
     assert!(!stored.contains("sheep"), "{stored}");
@@ -105,7 +121,10 @@ async fn what_has_not_ended_or_began_anew_stays(house: House) {
     runs.finish(&claimed, &failed(true), &facts()).await.unwrap();
     house.clock.advance(90 * DAY - 10);
     let tasks = &house.tenant.tasks;
-    tasks.retry(&operator(), retried.id, Default::default()).await.unwrap();
+    tasks
+        .retry(&operator(), retried.id, Default::default())
+        .await
+        .unwrap();
     house.clock.advance(20);
     let mut sweeper = house.engine.sweeper();
     assert_eq!(sweep(&mut sweeper).await.removed, 0);
@@ -129,10 +148,20 @@ async fn events_go_when_they_are_old_and_never_beyond_the_end(house: House) {
     house.clock.advance(10 * DAY + 1);
     assert_eq!(sweep(&mut sweeper).await.events, 2);
     assert_eq!(head(&house).await, (3, 5));
-    let told = house.tenant.events.read_after(Position::new(3), 10).await.unwrap();
-    let [told] = &told.events[..] else { panic!("{told:?}") };
+    let told = house
+        .tenant
+        .events
+        .read_after(Position::new(3), 10)
+        .await
+        .unwrap();
+    let [told] = &told.events[..] else {
+        panic!("{told:?}")
+    };
     assert_eq!(told.event.kind, "events.truncated");
-    assert_eq!(serde_json::json!(told.event.data), serde_json::json!({ "first": 3, "count": 2 }));
+    assert_eq!(
+        serde_json::json!(told.event.data),
+        serde_json::json!({ "first": 3, "count": 2 })
+    );
     // Everything is old: all of it goes, and the one that says so stays.
     house.clock.advance(60 * DAY);
     assert_eq!(sweep(&mut sweeper).await.events, 2);
@@ -145,6 +174,7 @@ async fn no_event_goes_that_a_live_sink_has_yet_to_be_told(house: House) {
     let sink = Recorder::new("audit");
     let relay = Relay::of(&house.engine, vec![sink.clone()]);
     sink.has(1).await;
+    reaches(&house, 1).await;
     relay.leaves().await;
     house.agent("bob").await;
     house.clock.advance(31 * DAY);
@@ -158,12 +188,22 @@ async fn no_event_goes_that_a_live_sink_has_yet_to_be_told(house: House) {
     assert_eq!(swept.detached, 1);
     let sinks = house.tenant.sinks.list().await.unwrap();
     assert_eq!(sinks[0].state, SinkState::Detached);
-    assert!(house.event_types_from(2).await.contains(&"sink.detached".to_owned()));
+    assert!(
+        house
+            .event_types_from(3)
+            .await
+            .contains(&"sink.detached".to_owned())
+    );
     house.clock.advance(31 * DAY);
     sweep(&mut sweeper).await;
     assert!(head(&house).await.0 > 2);
     // Resumed, it goes on with what is kept.
-    house.tenant.sinks.resume(&operator(), sinks[0].consumer.id().parse().as_ref().unwrap()).await.unwrap();
+    house
+        .tenant
+        .sinks
+        .resume(&operator(), sinks[0].consumer.id().parse().as_ref().unwrap())
+        .await
+        .unwrap();
     house.agent("carol").await;
     let last = head(&house).await.1 - 1;
     let relay = Relay::of(&house.engine, vec![sink.clone()]);
@@ -187,6 +227,7 @@ async fn a_sink_that_gets_on_is_not_detached_however_far_behind_it_begins() {
     let sink = Recorder::new("audit");
     let relay = Relay::of(&house.engine, vec![sink.clone()]);
     sink.has(1).await;
+    reaches(&house, 1).await;
     relay.leaves().await;
     house.agent("bob").await;
     house.clock.advance(20 * DAY);
@@ -194,10 +235,14 @@ async fn a_sink_that_gets_on_is_not_detached_however_far_behind_it_begins() {
     assert_eq!(sweep(&mut sweeper).await.detached, 0);
     let relay = Relay::of(&house.engine, vec![sink.clone()]);
     sink.has(2).await;
+    reaches(&house, 2).await;
     relay.leaves().await;
     house.clock.advance(DAY);
     assert_eq!(sweep(&mut sweeper).await.detached, 0);
-    assert_eq!(house.tenant.sinks.list().await.unwrap()[0].state, SinkState::Active);
+    assert_eq!(
+        house.tenant.sinks.list().await.unwrap()[0].state,
+        SinkState::Active
+    );
 }
 
 #[tokio::test]
@@ -213,7 +258,9 @@ async fn events_beyond_their_number_go_whatever_their_age() {
     let engine = house.neighbour_set(options).await;
     house.agent("alice").await;
     for nth in 0..29 {
-        house.task(NewTask::new(name("alice"), format!("sheep {nth}"))).await;
+        house
+            .task(NewTask::new(name("alice"), format!("sheep {nth}")))
+            .await;
     }
     let mut sweeper = engine.sweeper();
     assert_eq!(sweep(&mut sweeper).await.events, 20);
@@ -227,8 +274,15 @@ async fn a_look_removes_a_page_and_says_that_there_is_more() {
     house.agent("alice").await;
     let count = SWEEP_PAGE + 20;
     for nth in 0..count {
-        let task = house.task(NewTask::new(name("alice"), format!("sheep {nth}"))).await;
-        house.tenant.tasks.cancel(&operator(), task.id, None).await.unwrap();
+        let task = house
+            .task(NewTask::new(name("alice"), format!("sheep {nth}")))
+            .await;
+        house
+            .tenant
+            .tasks
+            .cancel(&operator(), task.id, None)
+            .await
+            .unwrap();
     }
     house.clock.advance(90 * DAY + 1);
     let mut sweeper = house.engine.sweeper();
@@ -249,8 +303,14 @@ async fn a_row_that_cannot_be_believed_keeps_no_other_from_its_end() {
     house.clock.advance(90 * DAY + 1);
     let mut sweeper = house.engine.sweeper();
     assert_eq!(sweep(&mut sweeper).await.removed, 1);
-    assert_eq!(house.tenant.tasks.get(whole.id).await.unwrap_err().code(), "not_found");
-    assert_eq!(house.tenant.tasks.get(damaged.id).await.unwrap_err().code(), "corrupt");
+    assert_eq!(
+        house.tenant.tasks.get(whole.id).await.unwrap_err().code(),
+        "not_found"
+    );
+    assert_eq!(
+        house.tenant.tasks.get(damaged.id).await.unwrap_err().code(),
+        "corrupt"
+    );
 }
 
 /// A task with more runs than a commit takes goes in several, and is there until the last of them.
@@ -261,10 +321,25 @@ async fn a_task_with_many_runs_goes_in_parts() {
     let task = house.task(NewTask::new(name("alice"), "try and try")).await;
     for _ in 0..40 {
         let claimed = house.claim(&task).await;
-        house.tenant.runs.finish(&claimed, &failed(true), &facts()).await.unwrap();
-        house.tenant.tasks.retry(&operator(), task.id, Default::default()).await.unwrap();
+        house
+            .tenant
+            .runs
+            .finish(&claimed, &failed(true), &facts())
+            .await
+            .unwrap();
+        house
+            .tenant
+            .tasks
+            .retry(&operator(), task.id, Default::default())
+            .await
+            .unwrap();
     }
-    house.tenant.tasks.cancel(&operator(), task.id, None).await.unwrap();
+    house
+        .tenant
+        .tasks
+        .cancel(&operator(), task.id, None)
+        .await
+        .unwrap();
     house.clock.advance(90 * DAY + 1);
     let mut sweeper = house.engine.sweeper();
     assert_eq!(sweep(&mut sweeper).await.removed, 1);
@@ -287,7 +362,11 @@ async fn what_was_said_to_go_goes_also_when_its_cutting_was_broken_off() {
     sweep(&mut next).await;
     assert_eq!(head(&house).await.0, 2);
     let said = house.event_types_from(2).await;
-    assert_eq!(said.iter().filter(|kind| *kind == "events.truncated").count(), 1, "once");
+    assert_eq!(
+        said.iter().filter(|kind| *kind == "events.truncated").count(),
+        1,
+        "once"
+    );
 }
 
 /// ST-71, with `a_look_removes_a_page_and_says_that_there_is_more`,
@@ -305,10 +384,17 @@ async fn nothing_is_read_while_nothing_is_due_and_what_is_due_goes_by_itself() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     let before = store.counts().operations();
     tokio::time::sleep(Duration::from_secs(DAY as u64)).await;
-    assert_eq!(store.counts().operations(), before, "a day in which nothing was due");
+    assert_eq!(
+        store.counts().operations(),
+        before,
+        "a day in which nothing was due"
+    );
     house.clock.advance(90 * DAY + 1);
     tokio::time::sleep(Duration::from_secs(2 * 60 * 60)).await;
-    assert_eq!(house.tenant.tasks.get(task.id).await.unwrap_err().code(), "not_found");
+    assert_eq!(
+        house.tenant.tasks.get(task.id).await.unwrap_err().code(),
+        "not_found"
+    );
     leave.send(()).unwrap();
     serving.await.unwrap();
 }
