@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use dormouse_filesystem::{Log, ScopedBatch, Tenant};
+use dormouse_secrets::Scrubber;
 use jiff::Timestamp;
 
 use crate::budget::Move;
 use crate::core::Core;
-use crate::event::{About, Change, EVENT_SCHEMA, Event};
+use crate::event::{About, Change, EVENT_SCHEMA, Event, clean};
 use crate::limits::EVENT_DATA_MAX;
 use crate::wake::WakeCause;
 use crate::{
@@ -38,6 +39,8 @@ pub struct Draft {
     op: OpId,
     actor: Principal,
     random: Arc<Random>,
+    /// Cleans what events say, whoever made it.
+    scrubber: Scrubber,
     session_options: dormouse_state::Options,
     capability_ttl: std::time::Duration,
     hints: Hints,
@@ -78,6 +81,7 @@ impl Draft {
             op,
             actor: by.clone(),
             random: Arc::clone(&core.environment.random),
+            scrubber: core.scrubber.clone(),
             session_options: core.sessions.machine(),
             capability_ttl: core.gate_options.capability_ttl,
             hints: Hints::default(),
@@ -144,7 +148,8 @@ impl Draft {
     /// # Errors
     /// `TooLarge` when its data is over 16 KiB.
     pub fn tell(&mut self, about: &About, change: &Change) -> Result<(), CommandError> {
-        let (kind, data) = parts(change);
+        let (kind, mut data) = parts(change);
+        clean(&mut data, &self.scrubber);
         let event = Event {
             id: EventId::make(self.now, &self.random),
             kind,

@@ -8,6 +8,7 @@ use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
 use dormouse_secrets::{
     Formats, NoRegistrar, OnAgentDelete, Registrar, Scrubber, Secrets, Vault, VaultOptions,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +21,8 @@ use crate::due::DueHint;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::limits::JANITOR_EVERY;
+use crate::relay::Sinks;
+use crate::retention::{Retention, Tombstones};
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
 use crate::task::{Creations, Delegations, SettleHint, Tasks};
@@ -51,6 +54,8 @@ pub struct EngineOptions {
     pub gates: GateOptions,
     /// How budgets behave.
     pub budgets: BudgetOptions,
+    /// How long what has ended is kept.
+    pub retention: Retention,
     /// `janitor.every`: how often what is old is looked for.
     pub janitor_every: Duration,
     /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
@@ -71,6 +76,7 @@ impl Default for EngineOptions {
             sessions: SessionOptions::default(),
             gates: GateOptions::default(),
             budgets: BudgetOptions::default(),
+            retention: Retention::default(),
             janitor_every: JANITOR_EVERY,
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
@@ -96,6 +102,8 @@ struct Shared {
     freed: Freed,
     bell: Arc<Bell>,
     settling: Arc<SettleHint>,
+    /// Counts the tenants that were made here.
+    made: watch::Sender<u64>,
     background: TaskTracker,
     leaving: CancellationToken,
     is_exclusive: bool,
@@ -132,6 +140,10 @@ pub struct Tenant {
     pub credentials: Credentials,
     /// Its events.
     pub events: Events,
+    /// Where its events are sent.
+    pub sinks: Sinks,
+    /// What is known of what is gone.
+    pub tombstones: Tombstones,
     pub(crate) core: Arc<Core>,
 }
 
@@ -162,6 +174,7 @@ impl Engine {
             freed: Freed::default(),
             bell: Arc::default(),
             settling: Arc::default(),
+            made: watch::Sender::new(0),
             background: TaskTracker::new(),
             leaving: CancellationToken::new(),
             is_exclusive: reach < Reach::Cluster,
@@ -245,6 +258,8 @@ impl Engine {
             budgets: Budgets::new(&core),
             credentials: Credentials::new(&core),
             events: Events::new(&core),
+            sinks: Sinks::new(&core),
+            tombstones: Tombstones::new(&core),
             core,
         }
     }
@@ -266,7 +281,10 @@ impl Engine {
         };
         match rows.create(&row).await {
             // Somebody else was as early: the row is there, which is all that is wanted.
-            Ok(_) | Err(dormouse_filesystem::RecordError::Exists { .. }) => Ok(()),
+            Ok(_) | Err(dormouse_filesystem::RecordError::Exists { .. }) => {
+                self.0.made.send_modify(|made| *made += 1);
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -319,6 +337,11 @@ impl Engine {
         &self.0.settling
     }
 
+    /// Rings when a tenant was made here.
+    pub(crate) fn made_tenants(&self) -> watch::Receiver<u64> {
+        self.0.made.subscribe()
+    }
+
     /// The part of the store that belongs to the installation.
     #[must_use]
     pub fn system(&self) -> &Namespace<System> {
@@ -340,7 +363,8 @@ impl Engine {
     /// The events of the installation: those of the vault.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events::of(self.0.system.store().underneath(), self.log())
+        let store = self.0.system.store().underneath();
+        Events::of(store, self.log(), None, self.0.options.formats)
     }
 
     fn log(&self) -> Log {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dormouse_filesystem::{Cursor, IndexValue, Query, Records};
+use dormouse_filesystem::Cursor;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
@@ -15,8 +15,7 @@ use crate::core::Core;
 use crate::due::{LeftLately, Pass, is_of_store};
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended, wake_left};
-use crate::limits::{JANITOR_SOON, PAGE_MAX};
-use crate::tenant::{TenantIndex, TenantRow};
+use crate::limits::JANITOR_SOON;
 use crate::{CommandError, TenantId};
 
 /// How far back the first look of a janitor goes for sessions whose gates ended: what ended before was seen by another,
@@ -116,7 +115,7 @@ impl Janitor {
             Ok(swept) => cleared.swept = swept,
             Err(error) => tracing::warn!(%error, "old holds were not closed"),
         }
-        for id in self.tenants().await? {
+        for id in self.engine.active_tenants().await? {
             let tenant = self.engine.handle(&id);
             let round = self.rounds.entry(id.clone()).or_default();
             let rounds = [
@@ -143,24 +142,6 @@ impl Janitor {
         let swept = self.engine.sweep_holds(&mut pass).await?;
         pass.told()?;
         Ok(swept)
-    }
-
-    async fn tenants(&self) -> Result<Vec<TenantId>, CommandError> {
-        let rows = Records::<TenantRow>::new(self.engine.system());
-        let (mut tenants, mut after) = (Vec::new(), None);
-        // Ends with the last page.
-        loop {
-            let query = Query::of(TenantIndex::State)
-                .equals([IndexValue::name("active")])
-                .after(after)
-                .limit(PAGE_MAX);
-            let page = rows.find(&query).await?;
-            tenants.extend(page.rows.iter().map(|row| row.name.clone()));
-            after = page.next;
-            if after.is_none() {
-                return Ok(tenants);
-            }
-        }
     }
 }
 

@@ -88,6 +88,45 @@ pub const REASON_MAX: usize = 1024;
 pub const EVENT_DATA_MAX: usize = 16 * 1024;
 /// `events.page_max`: most events or rows of a page.
 pub const PAGE_MAX: usize = 1000;
+/// Most entries of the log that one filtered page looks through; the next goes on where it ended.
+pub const EVENT_SCAN_MAX: usize = 10_000;
+
+/// `relay.batch_max`: most events that a sink is sent at once.
+pub const RELAY_BATCH_MAX: usize = 256;
+/// `relay.lag_max`: a sink that is further behind is detached.
+pub const RELAY_LAG_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a sink has to be found that far behind without getting on: who was switched off for a week is served first.
+pub const RELAY_LAG_GRACE: Duration = Duration::from_secs(10 * 60);
+/// `relay.timeout_max`: longest time that a sink has for a batch. Below [`LEASE_SELF_STOP`], so that its relay holds its
+/// lease all the while.
+pub const RELAY_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// How long a relay that has nothing more to send keeps its lease, and what its filter left out unsaid.
+pub const RELAY_LINGER: Duration = Duration::from_secs(10);
+/// How often events and tenants are looked for without a hint, where other processes write the store too.
+pub const RELAY_POLL: Duration = Duration::from_secs(30);
+/// How often a relay asks again for a lease that another holds.
+pub const RELAY_HELD_RETRY: Duration = Duration::from_secs(15);
+/// Most events that are left out before the cursor says so.
+pub const RELAY_PASSED_MAX: u64 = 256;
+/// Longest text of what a sink said, in bytes.
+pub const RELAY_ERROR_MAX: usize = 1024;
+
+/// `retention.tasks`: how long an ended task is kept, with its runs, outcomes and output.
+pub const TASKS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// `retention.tombstones`: how long it is known that something was there.
+pub const TOMBSTONES_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// `retention.events`: how long events are kept.
+pub const EVENTS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// `retention.events_max`: most events that are kept of a tenant.
+pub const EVENTS_MAX: u64 = 1_000_000;
+/// Rows or events of one page of a sweep.
+pub const SWEEP_PAGE: usize = 500;
+/// Pages of events that one look walks over.
+pub const SWEEP_EVENT_PAGES: usize = 20;
+/// Most operations of a sweep's commit, but for those of its last row.
+pub const SWEEP_OPERATIONS: usize = 512;
+/// How often the events of a tenant are looked at where their number, or a sink, may be the reason.
+pub const SWEEP_EVENTS_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// `sessions.auto_idle`: for how long the end of a turn is news, when nothing else is said; 100 ms to 10 min.
 pub const SESSION_AUTO_IDLE: Duration = Duration::from_secs(3);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::budget::AccountPath;
 use crate::id::segment;
-use crate::{AgentName, GateId, HoldId, RunId, SessionId, TaskId};
+use crate::{AgentName, GateId, HoldId, RunId, SessionId, SinkName, SweepName, TaskId};
 
 /// A thing with a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,10 @@ pub enum Subject {
     Account(AccountPath),
     /// A hold.
     Hold(HoldId),
+    /// The relay of a tenant's events to a sink; the tenant is the one whose namespace it is in.
+    Relay(SinkName),
+    /// A sweep of a tenant's rows.
+    Sweep(SweepName),
 }
 
 impl Subject {
@@ -41,6 +45,8 @@ impl Subject {
             Self::Gate(_) => "gate",
             Self::Account(_) => "account",
             Self::Hold(_) => "hold",
+            Self::Relay(_) => "relay",
+            Self::Sweep(_) => "sweep",
         }
     }
 
@@ -55,6 +61,8 @@ impl Subject {
             Self::Gate(id) => id.to_string(),
             Self::Account(path) => path.to_string(),
             Self::Hold(id) => id.to_string(),
+            Self::Relay(name) => name.to_string(),
+            Self::Sweep(name) => name.to_string(),
         }
     }
 
@@ -67,6 +75,8 @@ impl Subject {
             "gate" => id.parse().ok().map(Self::Gate),
             "account" => id.parse().ok().map(Self::Account),
             "hold" => id.parse().ok().map(Self::Hold),
+            "relay" => id.parse().ok().map(Self::Relay),
+            "sweep" => id.parse().ok().map(Self::Sweep),
             _ => None,
         }
     }

@@ -327,14 +327,38 @@ pages! {
         "dormouse agent show alice",
         "dormouse agent show alice --time iso",
         "dormouse agent show alice -o json";
-    events LIST =>
+    events COMMON =>
         "dormouse events tail",
-        "dormouse events tail -f --type 'run.*'",
-        "dormouse events tail --from 0 -o jsonl";
+        "dormouse events tail -f --type 'run.*' --agent alice",
+        "dormouse events replay --from 0 -o jsonl";
     events_tail LIST =>
         "dormouse events tail",
         "dormouse events tail -f --type 'run.*'",
         "dormouse events tail --from 0 -o jsonl";
+    events_replay LIST =>
+        "dormouse events replay --from 0",
+        "dormouse events replay --from 120 --to 180 --type 'gate.*' -o jsonl",
+        "dormouse events replay --from 0 --agent alice -o jsonl > alice.jsonl";
+    events_sink COMMON =>
+        "DORMOUSE_EVENTS_FILE=/var/log/dormouse.jsonl dormouse run --agent alice -- make check",
+        "dormouse events sink list",
+        "dormouse events sink resume file";
+    events_sink_list LIST =>
+        "dormouse events sink list",
+        "dormouse events sink list -o json",
+        "dormouse events sink list --tenant team-1 -o jsonl";
+    events_sink_pause COMMON =>
+        "dormouse events sink pause file",
+        "dormouse events sink pause file -o json",
+        "dormouse events sink pause file --tenant team-1";
+    events_sink_resume COMMON =>
+        "dormouse events sink resume file",
+        "dormouse events sink resume file -o json",
+        "dormouse events sink resume file --tenant team-1";
+    events_sink_remove COMMON =>
+        "dormouse events sink remove file",
+        "dormouse events sink remove file -o json",
+        "dormouse events sink remove file --tenant team-1";
     config LOCAL =>
         "dormouse config path",
         "dormouse config list --origin",

@@ -18,8 +18,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use dormouse_engine::AgentName;
 use dormouse_engine::run::OutcomeKind;
+use dormouse_engine::{AgentName, SinkName};
 
 pub use agent::Agent;
 pub use budget::{Budget, BudgetSet, Limits, NewLimit, NewPeriod, NewShare, Spent, Usage, Whose};
@@ -297,9 +297,68 @@ pub enum Events {
         /// Those of the installation, which are its vault's, instead of the tenant's
         #[arg(long)]
         system: bool,
-        /// Only types like this: `task.*`, `run.ended`
-        #[arg(long = "type", value_name = "GLOB")]
-        kind: Option<String>,
+        /// Which events.
+        #[command(flatten)]
+        which: WhichEvents,
+    },
+    /// Print the events of a closed range again, in the order of their commits
+    #[command(after_help = help::events_replay())]
+    Replay {
+        /// The first position; 0 is the beginning
+        #[arg(long, value_name = "POSITION")]
+        from: u64,
+        /// The last position; the newest there is if nothing is said
+        #[arg(long, value_name = "POSITION")]
+        to: Option<u64>,
+        /// Those of the installation, which are its vault's, instead of the tenant's
+        #[arg(long)]
+        system: bool,
+        /// Which events.
+        #[command(flatten)]
+        which: WhichEvents,
+    },
+    /// Sinks: where events are sent, and how far each is
+    #[command(subcommand, arg_required_else_help = true, after_help = help::events_sink())]
+    Sink(Sink),
+}
+
+/// Which events are wanted.
+#[derive(Debug, Clone, Args)]
+pub struct WhichEvents {
+    /// Only types like this: `task.*`, `run.ended`
+    #[arg(long = "type", value_name = "GLOB")]
+    pub kind: Option<String>,
+    /// Only those of this agent
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<AgentName>,
+}
+
+/// `events sink …`.
+#[derive(Debug, Subcommand)]
+pub enum Sink {
+    /// List sinks: how each is, and the last position that it has
+    #[command(after_help = help::events_sink_list())]
+    List,
+    /// Send a sink nothing more until it is resumed; events are kept for it, for as long as relay.lag_max
+    #[command(after_help = help::events_sink_pause())]
+    Pause {
+        /// The sink
+        #[arg(value_name = "SINK")]
+        sink: SinkName,
+    },
+    /// Go on with a sink, at once; one that was detached with the earliest event that is kept
+    #[command(after_help = help::events_sink_resume())]
+    Resume {
+        /// The sink
+        #[arg(value_name = "SINK")]
+        sink: SinkName,
+    },
+    /// Forget how far a sink is, so that nothing is kept for it; served again, it begins anew
+    #[command(after_help = help::events_sink_remove())]
+    Remove {
+        /// The sink
+        #[arg(value_name = "SINK")]
+        sink: SinkName,
     },
 }
 

@@ -414,6 +414,42 @@ pub const TABLE: &[Key] = &[
         Some("90d"),
         "how long a decided gate keeps what was asked and said; as long again its decision is kept",
     ),
+    store(
+        "retention.tasks",
+        Kind::Duration(HOUSEKEEPING),
+        Some("90d"),
+        "how long an ended task is kept, with its runs, their outcomes and output",
+    ),
+    store(
+        "retention.tombstones",
+        Kind::Duration(HOUSEKEEPING),
+        Some("90d"),
+        "how long it is known then that it was, and how it ended",
+    ),
+    store(
+        "retention.events",
+        Kind::Duration(HOUSEKEEPING),
+        Some("30d"),
+        "how long events are kept, and longer for a sink that has not got them yet",
+    ),
+    store(
+        "retention.events_max",
+        Kind::Number(1_000, 1_000_000_000),
+        Some("1000000"),
+        "most events that are kept of a tenant, whatever their age",
+    ),
+    store(
+        "events.file",
+        Kind::Path,
+        None,
+        "a file to which an owner that runs something appends each event as a line of JSON, at least once",
+    ),
+    store(
+        "relay.lag_max",
+        Kind::Duration(HOUSEKEEPING),
+        Some("7d"),
+        "how far behind a sink of events may be before none are kept for it",
+    ),
 ];
 
 /// Variables of ours that are no settings.

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dormouse_engine::budget::BudgetOptions;
+use dormouse_engine::event::EventFilter;
 use dormouse_engine::gate::{GateOptions, Modes, Restart, Timeout, mode_of};
 use dormouse_engine::recovery::Recovery;
+use dormouse_engine::relay::{FileSink, Sink};
+use dormouse_engine::retention::Retention;
 use dormouse_engine::session::{SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
@@ -123,6 +126,13 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             stale: time("janitor.session_stale"),
             mode,
         },
+        retention: Retention {
+            tasks: time("retention.tasks"),
+            tombstones: time("retention.tombstones"),
+            events: time("retention.events"),
+            events_max: config.number("retention.events_max"),
+            lag_max: config.duration("relay.lag_max").unwrap_or_default(),
+        },
         janitor_every: time("janitor.every"),
         on_agent_delete: match config.text("secrets.on_agent_delete") {
             Some("destroy") => OnAgentDelete::Destroy,
@@ -156,6 +166,16 @@ fn budgets(config: &Config) -> Result<BudgetOptions, Problem> {
 
 fn whole(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Where events are sent, by the settings.
+pub(crate) fn sinks(context: &Context) -> Vec<Arc<dyn Sink>> {
+    let file = context.config.text("events.file").map(|path| {
+        let name = "file".parse().expect("it is a name");
+        let sink: Arc<dyn Sink> = Arc::new(FileSink::new(name, path, EventFilter::default()));
+        sink
+    });
+    file.into_iter().collect()
 }
 
 /// What the program needs of its store.

@@ -10,7 +10,7 @@ use crate::gate::{AuthorKind, GateStatus, Scope};
 use crate::outcome::{BlockReason, FailReason};
 use crate::run::OutcomeKind;
 use crate::task::{ChildEnd, Priority, Wait};
-use crate::{AgentName, GateId, LeaseId, Reason, RunId, SessionId, TaskId};
+use crate::{AgentName, EventId, GateId, LeaseId, Reason, RunId, SessionId, TaskId};
 
 /// The schema of the data of every event here; raised when a reader of the former could no longer read it.
 pub const EVENT_SCHEMA: u32 = 1;
@@ -482,6 +482,68 @@ pub enum Change {
         lease: LeaseId,
         /// Why it is taken for gone.
         reason: Reason,
+    },
+    /// A lease whose holder vanished has another one.
+    #[serde(rename = "lease.taken")]
+    LeaseTaken {
+        /// The holding from now on.
+        lease: LeaseId,
+        /// The one that is over.
+        former: LeaseId,
+        /// Why it is taken for gone.
+        reason: Reason,
+    },
+    /// A sink that was too far behind is told nothing more, until somebody resumes it.
+    #[serde(rename = "sink.detached")]
+    SinkDetached {
+        /// The last position that it has.
+        after: u64,
+        /// The word of why: behind, gap.
+        reason: String,
+    },
+    /// An event that a sink refused for good lies apart.
+    #[serde(rename = "sink.dead_lettered")]
+    SinkDeadLettered {
+        /// Its position.
+        position: u64,
+        /// Which event.
+        event: EventId,
+        /// What the sink said.
+        reason: Scrubbed,
+    },
+    /// A sink is told nothing more, until somebody resumes it.
+    #[serde(rename = "sink.disabled")]
+    SinkDisabled {
+        /// The last position that it has.
+        after: u64,
+        /// What it said.
+        reason: Scrubbed,
+    },
+    /// Somebody lets a sink wait.
+    #[serde(rename = "sink.paused")]
+    SinkPaused {
+        /// The last position that it has.
+        after: u64,
+    },
+    /// A sink is told again.
+    #[serde(rename = "sink.resumed")]
+    SinkResumed {
+        /// The position behind which it goes on.
+        after: u64,
+    },
+    /// A sink is forgotten: one of its name begins anew.
+    #[serde(rename = "sink.removed")]
+    SinkRemoved {
+        /// The last position that it had.
+        after: u64,
+    },
+    /// Old events went.
+    #[serde(rename = "events.truncated")]
+    EventsTruncated {
+        /// The earliest position that is kept.
+        first: u64,
+        /// How many went.
+        count: u64,
     },
 }
 

@@ -241,6 +241,8 @@ indexes! {
         Due = system "due",
         /// Those that wait for a gate, by which.
         Gate = own "gate",
+        /// Those that have ended, by when, over all tenants.
+        Retire = system "retire",
     }
 }
 
@@ -306,6 +308,9 @@ impl Record for Task {
         {
             let gate = IndexValue::name(&gate.to_string());
             entries.push(IndexEntry::new(TaskIndex::Gate, [gate]));
+        }
+        if let Some(at) = self.ended_at {
+            entries.push(IndexEntry::new(TaskIndex::Retire, [IndexValue::instant(at)]));
         }
         entries
     }

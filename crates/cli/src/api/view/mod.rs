@@ -8,6 +8,7 @@ mod grant;
 mod run;
 mod secret;
 mod session;
+mod sink;
 mod task;
 
 pub use agent::AgentView;
@@ -18,4 +19,5 @@ pub use grant::GrantView;
 pub use run::{ChunkView, RunView};
 pub use secret::{EffectiveView, SecretView, SlotView, VaultView};
 pub use session::SessionView;
+pub use sink::SinkView;
 pub use task::TaskView;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use dormouse_engine::agent::{Agent, AgentConfig, AgentState};
 use dormouse_engine::command::{CommandSpec, Effects};
+use dormouse_engine::event::{EventFilter, Glob};
 use dormouse_engine::lease::{Heartbeat, Holder, Lease, Progress};
+use dormouse_engine::relay::{DeadLetter, RelayCursor, SinkState};
+use dormouse_engine::retention::Tombstone;
 use dormouse_engine::run::{
     Checkpoint, OutcomeKind, OutcomeRow, Process, ProcessMark, Run, RunState, StopReason,
 };
@@ -15,7 +18,7 @@ use dormouse_engine::task::{
 use dormouse_engine::{
     Channel, Epoch, Incarnation, PrefixedId, Random, RunId, Subject, TaskId, TenantRow, TenantState,
 };
-use dormouse_filesystem::Record;
+use dormouse_filesystem::{Position, Record, Version};
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 
@@ -254,5 +257,52 @@ fn a_lease_and_its_heartbeat_are_stored_so() {
             segments_completed: 3,
             segment_current: Some(Scrubbed::constant("chapter four")),
         }),
+    });
+}
+
+#[test]
+fn a_cursor_of_a_sink_is_stored_so() {
+    let ids = Ids::new();
+    check(&RelayCursor {
+        consumer: Subject::Relay("audit".parse().unwrap()),
+        incarnation: Some(Version::new(1_812_000_000)),
+        after: Position::new(41),
+        filter: EventFilter {
+            kind: Some(Glob::new("task.*")),
+            agent: Some(name("alice")),
+        },
+        state: SinkState::BackingOff,
+        attempts: 2,
+        next_attempt_at: Some(ids.now),
+        last_error: Some(Scrubbed::constant("connection reset")),
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn an_event_that_a_sink_refused_is_stored_so() {
+    let ids = Ids::new();
+    check(&DeadLetter {
+        sink: "audit".parse().unwrap(),
+        position: Position::new(42),
+        event: serde_json::json!({ "position": 42, "type": "agent.resumed" }),
+        reason: Scrubbed::constant("not of this shape"),
+        at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn a_tombstone_is_stored_so() {
+    let ids = Ids::new();
+    check(&Tombstone {
+        id: Subject::Task(ids.make()),
+        number: Some(7),
+        state: "done".to_owned(),
+        digest: "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".to_owned(),
+        removed_at: ids.now,
+        op: ids.make(),
     });
 }
