@@ -122,7 +122,9 @@ async fn task_of(space: &Namespace<Tenant>, gate: &Gate) -> Result<Option<Versio
         | Subject::Session(_)
         | Subject::Gate(_)
         | Subject::Account(_)
-        | Subject::Hold(_) => Ok(None),
+        | Subject::Hold(_)
+        | Subject::Relay(_)
+        | Subject::Sweep(_) => Ok(None),
     }
 }
 
