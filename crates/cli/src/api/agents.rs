@@ -64,6 +64,8 @@ pub(super) struct NewAgent {
     delegates_to: Option<Vec<AgentName>>,
     #[serde(default)]
     secrets: Option<Vec<SecretName>>,
+    #[serde(default)]
+    effects: Option<Effects>,
     #[serde(default, deserialize_with = "said")]
     scrub_formats: Option<Option<FormatsView>>,
 }
@@ -73,6 +75,7 @@ pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered 
         concurrency: new.concurrency,
         delegates_to: new.delegates_to,
         secrets: new.secrets,
+        effects: new.effects,
         scrub_formats: new.scrub_formats,
     };
     let mut config = AgentConfig::default();

@@ -247,11 +247,12 @@ async fn a_claim_at_a_pause_line_asks_and_goes_on_when_it_is_raised(house: House
         .await
         .unwrap();
     let task = house.task(NewTask::new(alice.clone(), "one more")).await;
+    let by = operator();
     let claim = || {
         house
             .tenant
             .runs
-            .claim(&operator(), task.id, ClaimOptions::default())
+            .claim(&by, task.id, ClaimOptions::default())
     };
     let gate_id = match claim().await {
         Err(CommandError::NeedsApproval(refusal)) => refusal.gate.unwrap(),

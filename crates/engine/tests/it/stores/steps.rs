@@ -111,7 +111,7 @@ async fn a_finished_step_is_given_to_the_next_attempt(house: House) {
             house
                 .tenant
                 .tasks
-                .retry(&operator(), task.id, Steps::Keep)
+                .retry(&operator(), task.id, Steps::Kept)
                 .await
                 .unwrap();
         }
@@ -169,7 +169,7 @@ async fn what_was_not_done_is_done_again_and_what_failed_for_good_is_not(house: 
             house
                 .tenant
                 .tasks
-                .retry(&operator(), task.id, Steps::Keep)
+                .retry(&operator(), task.id, Steps::Kept)
                 .await
                 .unwrap();
         }
@@ -222,7 +222,7 @@ async fn an_effect_of_which_nothing_is_known_ends_the_attempt_and_only_a_person_
     house
         .tenant
         .tasks
-        .retry(&operator(), task.id, Steps::Keep)
+        .retry(&operator(), task.id, Steps::Kept)
         .await
         .unwrap();
     let counts = tally.clone();
@@ -551,10 +551,10 @@ async fn a_retry_keeps_steps_and_a_fresh_one_does_not_and_a_key_is_called_once_a
     let task = house.ready_task().await;
     let tally = Tally::default();
     for (steps, expected) in [
-        (Steps::Keep, 1),
-        (Steps::Keep, 1),
+        (Steps::Kept, 1),
+        (Steps::Kept, 1),
         (Steps::Fresh, 1),
-        (Steps::Keep, 2),
+        (Steps::Kept, 2),
     ] {
         let counts = tally.clone();
         let end = attempt(&house, &task, async move |steps: StepContext| {
@@ -617,7 +617,7 @@ async fn an_external_step_is_open_from_its_begin_to_its_result(house: House) {
     let end = house
         .tenant
         .runs
-        .drive(claimed, async move |steps: StepContext| {
+        .drive::<_, _, ()>(claimed, async move |steps: StepContext| {
             let inner = looks.clone();
             let open: u32 = steps
                 .step("pay", &"", Effect::External, async move |_| {
@@ -687,7 +687,7 @@ async fn an_open_effect_of_an_attempt_that_failed_is_not_repeated_by_itself(hous
     house
         .tenant
         .tasks
-        .retry(&operator(), task.id, Steps::Keep)
+        .retry(&operator(), task.id, Steps::Kept)
         .await
         .unwrap();
     let end = attempt(&house, &task, async move |steps: StepContext| {
