@@ -612,7 +612,7 @@ async fn an_external_step_is_open_from_its_begin_to_its_result(house: House) {
     let task = house.ready_task().await;
     let claimed = house.claim(&task).await;
     let (runs, id) = (house.tenant.runs.clone(), claimed.run.id);
-    let checkpoint = async move || runs.get(id).await.unwrap().run.checkpoint;
+    let checkpoint = async move || runs.get(id).await.unwrap().run.checkpoint.clone();
     let looks = checkpoint.clone();
     let end = house
         .tenant
