@@ -250,7 +250,7 @@ fn limit(text: &str, parse: impl Fn(&str) -> Result<u64, String>) -> Result<NewL
 
 /// A duration, in milliseconds.
 pub(crate) fn wall(text: &str) -> Result<u64, String> {
-    let everything = duration::Bounds {
+    let everything = Bounds {
         min: Duration::ZERO,
         max: Duration::from_secs(3650 * 24 * 60 * 60),
     };

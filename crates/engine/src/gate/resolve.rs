@@ -117,7 +117,12 @@ async fn tell(core: &Core, draft: &mut Draft, gate: &Gate, run: Option<&Run>) ->
 async fn task_of(space: &Namespace<Tenant>, gate: &Gate) -> Result<Option<Versioned<Task>>, CommandError> {
     match gate.origin {
         Subject::Task(id) => Ok(Records::<Task>::new(space).get(&id).await?),
-        Subject::Agent(_) | Subject::Run(_) | Subject::Session(_) | Subject::Gate(_) => Ok(None),
+        Subject::Agent(_)
+        | Subject::Run(_)
+        | Subject::Session(_)
+        | Subject::Gate(_)
+        | Subject::Account(_)
+        | Subject::Hold(_) => Ok(None),
     }
 }
 

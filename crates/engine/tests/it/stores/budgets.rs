@@ -404,6 +404,7 @@ async fn slots(house: &House, agent: &AgentName) -> u64 {
 }
 
 async fn a_lane_needs_a_free_slot_and_who_asks_for_a_task_counts(house: House) {
+    let by = operator();
     let alice = house.agent("alice").await;
     let mut tasks = Vec::new();
     for title in ["one", "two", "three"] {
@@ -461,14 +462,12 @@ async fn a_lane_needs_a_free_slot_and_who_asks_for_a_task_counts(house: House) {
         ..Setting::default()
     };
     set(&house, &of(&alice), &setting).await;
-    let claim = house
-        .tenant
-        .runs
-        .claim(&operator(), tasks[2].id, ClaimOptions::default());
+    let claim = house.tenant.runs.claim(&by, tasks[2].id, ClaimOptions::default());
     assert_eq!(claim.await.unwrap_err().code(), "limit_exceeded");
 }
 
 async fn a_claim_reserves_and_each_end_of_the_work_gives_back(house: House) {
+    let by = operator();
     let alice = house.agent("alice").await;
     let setting = Setting {
         limits: vec![
@@ -488,10 +487,7 @@ async fn a_claim_reserves_and_each_end_of_the_work_gives_back(house: House) {
     let two = house.task(NewTask::new(alice.clone(), "two")).await;
     let claimed = house.claim(&one).await;
     assert_eq!((runs().await, slots(&house, &alice).await), (1, 1));
-    let claim = house
-        .tenant
-        .runs
-        .claim(&operator(), two.id, ClaimOptions::default());
+    let claim = house.tenant.runs.claim(&by, two.id, ClaimOptions::default());
     assert_eq!(claim.await.unwrap_err().code(), "limit_exceeded");
     assert_eq!((runs().await, slots(&house, &alice).await), (1, 1));
     // A call in flight when the run ends may have used all of it.
