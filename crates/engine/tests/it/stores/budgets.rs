@@ -404,6 +404,7 @@ async fn slots(house: &House, agent: &AgentName) -> u64 {
 }
 
 async fn a_lane_needs_a_free_slot_and_who_asks_for_a_task_counts(house: House) {
+    let by = operator();
     let alice = house.agent("alice").await;
     let mut tasks = Vec::new();
     for title in ["one", "two", "three"] {
@@ -461,12 +462,12 @@ async fn a_lane_needs_a_free_slot_and_who_asks_for_a_task_counts(house: House) {
         ..Setting::default()
     };
     set(&house, &of(&alice), &setting).await;
-    let by = operator();
     let claim = house.tenant.runs.claim(&by, tasks[2].id, ClaimOptions::default());
     assert_eq!(claim.await.unwrap_err().code(), "limit_exceeded");
 }
 
 async fn a_claim_reserves_and_each_end_of_the_work_gives_back(house: House) {
+    let by = operator();
     let alice = house.agent("alice").await;
     let setting = Setting {
         limits: vec![
@@ -486,7 +487,6 @@ async fn a_claim_reserves_and_each_end_of_the_work_gives_back(house: House) {
     let two = house.task(NewTask::new(alice.clone(), "two")).await;
     let claimed = house.claim(&one).await;
     assert_eq!((runs().await, slots(&house, &alice).await), (1, 1));
-    let by = operator();
     let claim = house.tenant.runs.claim(&by, two.id, ClaimOptions::default());
     assert_eq!(claim.await.unwrap_err().code(), "limit_exceeded");
     assert_eq!((runs().await, slots(&house, &alice).await), (1, 1));

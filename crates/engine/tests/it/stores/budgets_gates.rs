@@ -229,6 +229,7 @@ async fn of_100_runs_at_a_pause_line_one_asks_and_all_are_woken_once(house: Hous
 }
 
 async fn a_claim_at_a_pause_line_asks_and_goes_on_when_it_is_raised(house: House) {
+    let by = operator();
     let alice = house.agent("alice").await;
     set(&house, &of(&alice), &paused()).await;
     let own = chain(&house, &alice).await;
@@ -247,13 +248,7 @@ async fn a_claim_at_a_pause_line_asks_and_goes_on_when_it_is_raised(house: House
         .await
         .unwrap();
     let task = house.task(NewTask::new(alice.clone(), "one more")).await;
-    let by = operator();
-    let claim = || {
-        house
-            .tenant
-            .runs
-            .claim(&by, task.id, ClaimOptions::default())
-    };
+    let claim = || house.tenant.runs.claim(&by, task.id, ClaimOptions::default());
     let gate_id = match claim().await {
         Err(CommandError::NeedsApproval(refusal)) => refusal.gate.unwrap(),
         other => panic!("{other:?}"),
