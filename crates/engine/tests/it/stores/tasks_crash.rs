@@ -1,5 +1,10 @@
 //! Tasks of processes that are killed, and of several that live: numbers, settlements, deliveries.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "a child tells its parent, and a random test says its seed"
+)]
+
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
