@@ -43,6 +43,8 @@ pub enum Code {
     Exists,
     /// The version is not the current one.
     Stale,
+    /// The version that is meant has to be said.
+    VersionRequired,
     /// A limit is reached.
     Limit,
     /// Nobody is there to do it, or not now.
@@ -96,6 +98,11 @@ impl Code {
             Self::State => ("state", 409, "the state refuses"),
             Self::Exists => ("exists", 409, "it exists"),
             Self::Stale => ("stale", 412, "the version is not the current one"),
+            Self::VersionRequired => (
+                "version_required",
+                428,
+                "the version that is meant has to be said",
+            ),
             Self::Limit => ("limit", 429, "a limit is reached"),
             Self::Unavailable => ("unavailable", 503, "not available now"),
             Self::Unknown => ("unknown", 504, "the answer was lost"),

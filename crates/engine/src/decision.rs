@@ -57,6 +57,24 @@ pub enum Reason {
     Exists,
     /// It is being deleted.
     Deleting,
+    /// There is no row.
+    Absent,
+    /// Somebody is at it.
+    Picked,
+    /// Nobody is at it.
+    Unpicked,
+    /// No place is free.
+    Full,
+    /// It waits for no place.
+    NotFull,
+    /// It is not held back.
+    NotHeld,
+    /// The task that was given away has not ended.
+    Open,
+    /// Its result is not there yet.
+    Undelivered,
+    /// Nobody waits for it any more.
+    Abandoned,
 }
 
 impl Reason {
@@ -82,6 +100,15 @@ impl Reason {
             Self::Missing => "missing",
             Self::Exists => "exists",
             Self::Deleting => "deleting",
+            Self::Absent => "absent",
+            Self::Picked => "picked",
+            Self::Unpicked => "unpicked",
+            Self::Full => "full",
+            Self::NotFull => "not_full",
+            Self::NotHeld => "not_held",
+            Self::Open => "open",
+            Self::Undelivered => "undelivered",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -107,6 +134,15 @@ impl Reason {
             Self::Missing => "there is none",
             Self::Exists => "there is one already",
             Self::Deleting => "it is being deleted",
+            Self::Absent => "there is nothing to do",
+            Self::Picked => "a process is at it",
+            Self::Unpicked => "no process is at it",
+            Self::Full => "no place is free",
+            Self::NotFull => "it waits for no place",
+            Self::NotHeld => "it is not held back",
+            Self::Open => "the task has not ended",
+            Self::Undelivered => "its result is not there yet",
+            Self::Abandoned => "nobody waits for its result any more",
         }
     }
 }

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
-use dormouse_secrets::{Formats, NoRegistrar, Registrar, Scrubber, Secrets, Vault, VaultOptions};
+use dormouse_secrets::{
+    Formats, NoRegistrar, OnAgentDelete, Registrar, Scrubber, Secrets, Vault, VaultOptions,
+};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::Agents;
+use crate::agent::{Agents, Removals};
 use crate::capability::Capabilities;
 use crate::core::Core;
 use crate::credentials::{Credentials, Living};
@@ -18,11 +21,12 @@ use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::limits::JANITOR_EVERY;
 use crate::relay::Sinks;
-use crate::retention::{Retention, Tombstones};
+use crate::retention::Retention;
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
-use crate::task::{Creations, Tasks};
+use crate::task::{Creations, Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
+use crate::wake::Bell;
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
 
 /// What the engine has from outside: time, randomness, and who it is.
@@ -57,6 +61,8 @@ pub struct EngineOptions {
     pub registrar: Arc<dyn Registrar>,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
     pub formats: Formats,
+    /// `secrets.on_agent_delete`: what becomes of the secrets of an agent that is deleted.
+    pub on_agent_delete: OnAgentDelete,
 }
 
 impl Default for EngineOptions {
@@ -71,6 +77,7 @@ impl Default for EngineOptions {
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
             formats: Formats::default(),
+            on_agent_delete: OnAgentDelete::Quarantine,
         }
     }
 }
@@ -90,7 +97,10 @@ struct Shared {
     due: Arc<DueHint>,
     /// Counts the tenants that were made here.
     made: watch::Sender<u64>,
+    bell: Arc<Bell>,
+    settling: Arc<SettleHint>,
     background: TaskTracker,
+    leaving: CancellationToken,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
 }
@@ -109,6 +119,8 @@ pub struct Tenant {
     pub agents: Agents,
     /// Its tasks.
     pub tasks: Tasks,
+    /// What its tasks gave away.
+    pub delegations: Delegations,
     /// Its runs.
     pub runs: Runs,
     /// Its gates.
@@ -123,8 +135,6 @@ pub struct Tenant {
     pub events: Events,
     /// Where its events are sent.
     pub sinks: Sinks,
-    /// What is known of what is gone.
-    pub tombstones: Tombstones,
     pub(crate) core: Arc<Core>,
 }
 
@@ -153,7 +163,10 @@ impl Engine {
             live: Arc::default(),
             due: Arc::default(),
             made: watch::Sender::new(0),
+            bell: Arc::default(),
+            settling: Arc::default(),
             background: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
         }))
@@ -194,6 +207,7 @@ impl Engine {
             companions: shared.options.companions.clone(),
             live: Arc::clone(&shared.live),
             creations: Creations::default(),
+            claiming: Arc::default(),
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
             gate_options: Arc::clone(&shared.gate_options),
             sessions: shared.options.sessions,
@@ -201,6 +215,8 @@ impl Engine {
             rooms: Rooms::default(),
             switches: Switches::default(),
             due: Arc::clone(&shared.due),
+            bell: Arc::clone(&shared.bell),
+            settling: Arc::clone(&shared.settling),
             secrets: Secrets::new(
                 &shared.vault,
                 &space,
@@ -209,14 +225,18 @@ impl Engine {
             ),
             formats: shared.options.formats,
             scrubber: Scrubber::empty().with_formats(shared.options.formats),
+            on_agent_delete: shared.options.on_agent_delete,
+            removals: Removals::default(),
             system_events: self.log(),
             space,
             background: shared.background.clone(),
+            leaving: shared.leaving.clone(),
             is_exclusive: shared.is_exclusive,
         });
         Tenant {
             agents: Agents::new(&core),
             tasks: Tasks::new(&core),
+            delegations: Delegations::new(&core),
             runs: Runs::new(&core),
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
@@ -224,7 +244,6 @@ impl Engine {
             credentials: Credentials::new(&core),
             events: Events::new(&core),
             sinks: Sinks::new(&core),
-            tombstones: Tombstones::new(&core),
             core,
         }
     }
@@ -265,6 +284,7 @@ impl Engine {
         for tenant in &tenants {
             tenant.core.drivers.close();
         }
+        self.0.leaving.cancel();
         self.0.background.close();
         self.0.background.wait().await;
         let unsaved = tenants
@@ -283,6 +303,21 @@ impl Engine {
     /// Rings when a tenant was made here.
     pub(crate) fn made_tenants(&self) -> watch::Receiver<u64> {
         self.0.made.subscribe()
+    }
+
+    /// Where it is said that an agent has something to do.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
+    }
+
+    /// Says that what kept lanes from being served may be over: secrets were unlocked, say.
+    pub fn ring_all(&self) {
+        self.0.bell.free_all();
+    }
+
+    /// Where it is said that something is to be settled.
+    pub(crate) fn settling(&self) -> &SettleHint {
+        &self.0.settling
     }
 
     /// The part of the store that belongs to the installation.

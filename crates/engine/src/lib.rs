@@ -18,6 +18,7 @@ pub mod gate;
 mod host;
 pub mod id;
 mod janitor;
+mod lapses;
 pub mod lease;
 pub mod limits;
 pub mod name;
@@ -33,6 +34,7 @@ pub mod supervisor;
 pub mod task;
 mod tenant;
 pub mod transcript;
+pub mod wake;
 pub mod worker;
 
 pub use clock::{Clock, Random, SystemClock};

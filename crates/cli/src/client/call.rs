@@ -4,6 +4,7 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, header};
+use dormouse_filesystem::Version;
 use serde::Serialize;
 
 /// A request that can be sent again.
@@ -13,6 +14,7 @@ pub struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
+    if_match: Option<Version>,
 }
 
 impl fmt::Debug for Call {
@@ -31,6 +33,7 @@ impl Call {
             path: path.into(),
             query: Vec::new(),
             body: None,
+            if_match: None,
         }
     }
 
@@ -72,6 +75,13 @@ impl Call {
         }
     }
 
+    /// About the item at this version only.
+    #[must_use]
+    pub fn if_match(mut self, version: Version) -> Self {
+        self.if_match = Some(version);
+        self
+    }
+
     /// With a parameter, if it has a value.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
@@ -101,6 +111,9 @@ impl Call {
             .header(header::CONNECTION, HeaderValue::from_static("close"));
         if self.body.is_some() {
             request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(version) = self.if_match {
+            request = request.header(header::IF_MATCH, format!("\"{version}\""));
         }
         let body = self.body.clone().map_or_else(Body::empty, Body::from);
         request

@@ -148,6 +148,7 @@ impl Owner {
         // Both end by their own bounds. A panic of theirs is ours, and was printed.
         let _ = server.await;
         let _ = due.await;
+        house.settle_rest().await;
         house.rest().await;
         tracing::debug!("leaving: closing the store");
         let closed = store.close(Deadline::after(CLOSE_MAX)).await;
@@ -174,10 +175,12 @@ async fn serve_due(engine: Engine, role: Role, sinks: Vec<Arc<dyn Sink>>, mut ph
             let mut phase = phase.clone();
             async move { phase::is_draining(&mut phase).await }
         };
-        let (due, janitor, retention, relay) = (leaving(), leaving(), leaving(), leaving());
+        let (due, janitor, settled) = (leaving(), leaving(), leaving());
+        let (retention, relay) = (leaving(), leaving());
         tokio::join!(
             engine.serve_due(due),
             engine.serve_janitor(janitor),
+            engine.serve_settlements(settled),
             engine.serve_retention(retention),
             engine.serve_relay(sinks, relay),
             keep_vault(&engine, &mut phase)
@@ -206,6 +209,11 @@ fn tell(recovery: &Recovery, ui: &Ui) {
         let how = OutcomeKind::of(&ended.finished.outcome.outcome).word();
         ui.note(&format!(
             "recovered: run {run} ended as {how} when its former owner vanished; see dormouse runs show {run}"
+        ));
+    }
+    for (_, agent) in &recovery.removed {
+        ui.note(&format!(
+            "recovered: agent {agent} is gone; its deletion was cut when its former owner vanished"
         ));
     }
     for left in &recovery.left {

@@ -15,6 +15,7 @@ use dormouse_engine::worker::isolation::Policy;
 use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Principal, Random, SystemClock};
 use dormouse_filesystem::capability::Reach;
 use dormouse_filesystem::{Backend, Namespace, OpenError, OpenOptions, Requirements, StoreUrl, System};
+use dormouse_secrets::OnAgentDelete;
 use dormouse_state::OnTimeout;
 
 use crate::api::FormatsView;
@@ -131,6 +132,10 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             lag_max: config.duration("relay.lag_max").unwrap_or_default(),
         },
         janitor_every: time("janitor.every"),
+        on_agent_delete: match config.text("secrets.on_agent_delete") {
+            Some("destroy") => OnAgentDelete::Destroy,
+            _ => OnAgentDelete::Quarantine,
+        },
         ..EngineOptions::default()
     })
 }

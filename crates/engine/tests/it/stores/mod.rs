@@ -1,11 +1,16 @@
 //! Agents, tasks, runs, leases and events, through their services, on every backend.
 
 mod agents;
+mod agents_crash;
+mod agents_removal;
 mod catalogue;
 mod closing;
 mod creation;
 mod credentials;
+mod delegations;
+mod dependencies;
 mod due;
+mod edits;
 mod events;
 mod gates;
 mod gates_again;
@@ -45,6 +50,8 @@ mod sessions_work;
 mod shared;
 mod tables;
 mod tasks;
+mod tasks_crash;
+mod wakes;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {

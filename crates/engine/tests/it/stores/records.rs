@@ -7,11 +7,13 @@ use dormouse_engine::command::CommandSpec;
 use dormouse_engine::event::{EventFilter, Glob};
 use dormouse_engine::lease::{Heartbeat, Holder, Lease, Progress};
 use dormouse_engine::relay::{DeadLetter, RelayCursor, SinkState};
-use dormouse_engine::retention::Tombstone;
 use dormouse_engine::run::{
     Checkpoint, OutcomeKind, OutcomeRow, Process, ProcessMark, Run, RunState, StopReason,
 };
-use dormouse_engine::task::{Priority, Task, TaskState};
+use dormouse_engine::task::{
+    ChildEnd, Delegation, DelegationState, DependencyEnd, OnFailed, Priority, Settlement, Task, TaskState,
+    TaskTombstone, Tree,
+};
 use dormouse_engine::{
     Channel, Epoch, Incarnation, PrefixedId, Random, RunId, Subject, TaskId, TenantRow, TenantState,
 };
@@ -74,6 +76,7 @@ fn an_agent_is_stored_so() {
         created_at: ids.now,
         updated_at: ids.now,
         op: ids.make(),
+        deleted_at: None,
     });
 }
 
@@ -100,6 +103,7 @@ fn a_task_is_stored_so() {
         title: Scrubbed::constant("count the sheep"),
         body: "all of them".to_owned(),
         owner: Some(name("bob")),
+        owner_incarnation: Some(Incarnation::make(ids.now, &ids.random)),
         assignee: name("alice"),
         agent_incarnation: Incarnation::make(ids.now, &ids.random),
         source: Channel::Cli,
@@ -115,6 +119,9 @@ fn a_task_is_stored_so() {
         not_before: Some(ids.now),
         parent: Some(ids.make()),
         open_dependencies: vec![ids.make::<TaskId>()],
+        on_failed: OnFailed::Run,
+        undone_by: Some(ids.make()),
+        has_followers: true,
         metadata: metadata.as_object().unwrap().clone(),
         command: Some(CommandSpec::new(vec!["true".to_owned()])),
         approval_required: true,
@@ -123,6 +130,44 @@ fn a_task_is_stored_so() {
         ended_at: Some(ids.now),
         created_at: ids.now,
         updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn what_is_beside_a_task_is_stored_so() {
+    let ids = Ids::new();
+    check(&Settlement {
+        task: ids.make(),
+        end: DependencyEnd::NotDone,
+        created_at: ids.now,
+        op: ids.make(),
+    });
+    check(&Delegation {
+        child: ids.make(),
+        parent: ids.make(),
+        root: ids.make(),
+        depth: 2,
+        agent: name("alice"),
+        agent_incarnation: Incarnation::make(ids.now, &ids.random),
+        to: name("bob"),
+        state: DelegationState::Settled,
+        end: Some(ChildEnd::Quarantined),
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+    check(&Tree {
+        root: ids.make(),
+        open: 3,
+        total: 17,
+    });
+    check(&TaskTombstone {
+        id: ids.make(),
+        number: 7,
+        state: "done".to_owned(),
+        digest: "5b1e".repeat(16),
+        deleted_at: ids.now,
         op: ids.make(),
     });
 }
@@ -242,19 +287,6 @@ fn an_event_that_a_sink_refused_is_stored_so() {
         event: serde_json::json!({ "position": 42, "type": "agent.resumed" }),
         reason: Scrubbed::constant("not of this shape"),
         at: ids.now,
-        op: ids.make(),
-    });
-}
-
-#[test]
-fn a_tombstone_is_stored_so() {
-    let ids = Ids::new();
-    check(&Tombstone {
-        id: Subject::Task(ids.make()),
-        number: Some(7),
-        state: "done".to_owned(),
-        digest: "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".to_owned(),
-        removed_at: ids.now,
         op: ids.make(),
     });
 }
