@@ -10,6 +10,7 @@ mod serve;
 mod session;
 mod spec;
 mod task;
+mod topic;
 mod value;
 
 use std::ffi::OsString;
@@ -22,12 +23,12 @@ use dormouse_engine::{AgentName, SinkName};
 pub use agent::Agent;
 pub use delegate::Delegate;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
-pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
 pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
 pub use serve::Serve;
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
+pub use topic::{TOPICS, topic};
 pub use task::{Task, TaskAdd, TaskSet};
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 
