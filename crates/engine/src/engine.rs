@@ -22,7 +22,7 @@ use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::limits::JANITOR_EVERY;
 use crate::relay::Sinks;
-use crate::retention::{Retention, Tombstones};
+use crate::retention::Retention;
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
 use crate::task::{Creations, Delegations, SettleHint, Tasks};
@@ -142,8 +142,6 @@ pub struct Tenant {
     pub events: Events,
     /// Where its events are sent.
     pub sinks: Sinks,
-    /// What is known of what is gone.
-    pub tombstones: Tombstones,
     pub(crate) core: Arc<Core>,
 }
 
@@ -259,7 +257,6 @@ impl Engine {
             credentials: Credentials::new(&core),
             events: Events::new(&core),
             sinks: Sinks::new(&core),
-            tombstones: Tombstones::new(&core),
             core,
         }
     }

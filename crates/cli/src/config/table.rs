@@ -464,17 +464,3 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "DORMOUSE_RUN_DIR",
     "DORMOUSE_REPORT_FD",
 ];
-
-impl Key {
-    /// The key of this path.
-    #[must_use]
-    pub fn find(path: &str) -> Option<&'static Self> {
-        TABLE.iter().find(|key| key.path == path)
-    }
-
-    /// The variable that sets it: `DORMOUSE_` and the path, dots to `_`.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        format!("DORMOUSE_{}", self.path.replace('.', "_").to_ascii_uppercase())
-    }
-}

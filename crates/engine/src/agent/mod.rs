@@ -165,6 +165,8 @@ indexes! {
         State = own "state",
         /// Those that are being deleted, over all tenants: what recovery finds.
         Deleting = system "agent_deleting",
+        /// Those that are gone, by when, over all tenants.
+        Retire = system "retire",
     }
 }
 
@@ -187,6 +189,9 @@ impl Record for Agent {
         ];
         if self.state == AgentState::Deleting {
             entries.push(IndexEntry::new(AgentIndex::Deleting, []));
+        }
+        if let Some(at) = self.deleted_at {
+            entries.push(IndexEntry::new(AgentIndex::Retire, [IndexValue::instant(at)]));
         }
         entries
     }

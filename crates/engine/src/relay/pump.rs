@@ -143,10 +143,10 @@ impl Pump {
     async fn row(&mut self) -> Result<Option<Versioned<RelayCursor>>, CommandError> {
         let rows = Records::<RelayCursor>::new(&self.core.space);
         let read = rows.get(&self.consumer).await?;
-        if let (Some(read), Some(_)) = (&read, self.incarnation) {
-            if read.filter == self.sink.options().filter {
-                return Ok(Some(read.clone()));
-            }
+        if let (Some(read), Some(_)) = (&read, self.incarnation)
+            && read.filter == self.sink.options().filter
+        {
+            return Ok(Some(read.clone()));
         }
         if read.is_none() {
             self.passed = Position::START;

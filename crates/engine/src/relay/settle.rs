@@ -61,7 +61,7 @@ async fn replace(
     draft: &mut Draft,
     read: &Versioned<RelayCursor>,
     cursor: RelayCursor,
-) -> Result<(), CommandError> {
+) -> Result<RelayCursor, CommandError> {
     // It never goes back, unless to the beginning of another log.
     let is_of_another = read.incarnation.is_some() && cursor.incarnation != read.incarnation;
     let least = if is_of_another {
@@ -77,7 +77,7 @@ async fn replace(
     };
     let rows = Records::<RelayCursor>::new(&core.space);
     rows.stage_replace(draft.batch(), read, &cursor).await?;
-    Ok(())
+    Ok(cursor)
 }
 
 struct Settling<'a> {
@@ -336,7 +336,7 @@ pub(super) async fn set(
             _ => Change::SinkResumed { after },
         };
         draft.tell(&cursor.about(), &change)?;
-        replace(core, &mut draft, &read, cursor.clone()).await?;
+        let cursor = replace(core, &mut draft, &read, cursor).await?;
         Ok(Verdict::Commit(draft, cursor))
     });
     done.await.map(|done| done.answer)

@@ -7,20 +7,20 @@
 //!
 //! What has other ways to end is the janitor's: sessions that fall silent, and the content of gates.
 
+mod agent;
 mod events;
 mod serve;
 mod sweep;
 mod task;
-mod tombstone;
 
 use std::time::Duration;
 
 pub use serve::{Sweeper, Swept};
 pub(crate) use sweep::{Gone, Retires};
-pub use tombstone::{Tombstone, Tombstones};
 
+use crate::agent::Agent;
 use crate::limits::{EVENTS_KEPT, EVENTS_MAX, RELAY_LAG_MAX, TASKS_KEPT, TOMBSTONES_KEPT};
-use crate::task::Task;
+use crate::task::{Task, TaskTombstone};
 
 /// How long what has ended is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,5 +51,9 @@ impl Default for Retention {
 
 /// Every kind that is swept: what says so is its [`Retires`].
 fn table() -> Vec<Box<dyn sweep::Sweep>> {
-    vec![sweep::of::<Task>(), sweep::of::<Tombstone>()]
+    vec![
+        sweep::of::<Task>(),
+        sweep::of::<TaskTombstone>(),
+        sweep::of::<Agent>(),
+    ]
 }

@@ -45,6 +45,7 @@ pub use tree::Tree;
 
 pub(crate) use change::{Cause, Moved, move_task, move_task_in, park_task};
 pub(crate) use combine::Creations;
+pub(crate) use delete::stage_tombstone;
 pub(crate) use settler::SettleHint;
 
 use crate::command::CommandSpec;

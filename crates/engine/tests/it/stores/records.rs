@@ -7,7 +7,6 @@ use dormouse_engine::command::{CommandSpec, Effects};
 use dormouse_engine::event::{EventFilter, Glob};
 use dormouse_engine::lease::{Heartbeat, Holder, Lease, Progress};
 use dormouse_engine::relay::{DeadLetter, RelayCursor, SinkState};
-use dormouse_engine::retention::Tombstone;
 use dormouse_engine::run::{
     Checkpoint, OutcomeKind, OutcomeRow, Process, ProcessMark, Run, RunState, StopReason,
 };
@@ -290,19 +289,6 @@ fn an_event_that_a_sink_refused_is_stored_so() {
         event: serde_json::json!({ "position": 42, "type": "agent.resumed" }),
         reason: Scrubbed::constant("not of this shape"),
         at: ids.now,
-        op: ids.make(),
-    });
-}
-
-#[test]
-fn a_tombstone_is_stored_so() {
-    let ids = Ids::new();
-    check(&Tombstone {
-        id: Subject::Task(ids.make()),
-        number: Some(7),
-        state: "done".to_owned(),
-        digest: "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".to_owned(),
-        removed_at: ids.now,
         op: ids.make(),
     });
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_engine::EngineOptions;
 use dormouse_engine::limits::SWEEP_PAGE;
 use dormouse_engine::relay::SinkState;
 use dormouse_engine::retention::{Retention, Sweeper, Swept};
-use dormouse_engine::task::{NewTask, Task};
-use dormouse_engine::{EngineOptions, Subject};
+use dormouse_engine::task::{NewTask, Task, TaskTombstone};
 use dormouse_filesystem::wrapper::{Counted, Fault, FaultKind, Operation};
-use dormouse_filesystem::{Memory, Position, RecordStore};
+use dormouse_filesystem::{Memory, Position, RecordStore, Records};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -92,20 +92,20 @@ async fn an_ended_task_goes_with_its_runs_and_leaves_a_tombstone_without_payload
     for kind in ["task", "run", "outcome", "lease", "heartbeat"] {
         assert!(!kinds(&house).await.contains(&kind.to_owned()), "{kind}");
     }
-    let subject = Subject::Task(task.id);
-    let tombstone = house.tenant.tombstones.get(&subject).await.unwrap().unwrap();
+    let tombstones = Records::<TaskTombstone>::new(house.tenant.space());
+    let tombstone = tombstones.get(&task.id).await.unwrap().unwrap();
     assert_eq!(
         (tombstone.number, tombstone.state.as_str()),
-        (Some(task.number), "done")
+        (task.number, "done")
     );
-    let stored = house.entry("tombstone", &task.id).await;
+    let stored = house.entry("task_tombstone", &task.id).await;
     let stored = String::from_utf8(stored.value.to_vec()).unwrap();
     assert!(!stored.contains("sheep"), "{stored}");
     assert_eq!(tombstone.digest.len(), 64);
     // And then that goes too; nothing tells of the task any more but the number, which is not given again.
     house.clock.advance(90 * DAY + 1);
     assert_eq!(sweep(&mut sweeper).await.removed, 1);
-    assert!(house.tenant.tombstones.get(&subject).await.unwrap().is_none());
+    assert!(tombstones.get(&task.id).await.unwrap().is_none());
     let left = house.stored().await;
     assert!(!left.contains(&task.id.to_string()), "{left}");
     let next = house.task(NewTask::new(name("alice"), "again")).await;
