@@ -3,6 +3,7 @@
 
 mod agents;
 mod api;
+mod budgets;
 mod doctor;
 mod events;
 mod gates;
@@ -23,6 +24,7 @@ mod secrets;
 mod secrets_crash;
 mod serve;
 mod server;
+mod steps;
 mod stores;
 mod tasks;
 mod wait;

@@ -1,6 +1,6 @@
 //! What the services of one tenant share, and the one loop in which commands read, decide and commit.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{Agent, AgentState, Removals};
+use crate::budget::{BudgetOptions, Freed, Ledger, Moved, enter};
 use crate::credentials::EventJournal;
-use crate::draft::{Draft, Verdict};
+use crate::draft::{Draft, Hints, Verdict};
 use crate::due::DueHint;
 use crate::run::{Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
@@ -72,6 +73,14 @@ pub(crate) struct Core {
     pub(crate) leaving: CancellationToken,
     /// Whether no other process can write the store meanwhile.
     pub(crate) is_exclusive: bool,
+    /// How its budgets behave.
+    pub(crate) budgets: BudgetOptions,
+    /// The commands that touch its accounts share commits.
+    pub(crate) ledger: Ledger,
+    /// Rings when accounts have more to give.
+    pub(crate) freed: Freed,
+    /// Itself, for what it does in the background.
+    pub(crate) me: Weak<Core>,
 }
 
 /// What a command answered, and the commit it made; none when there was nothing to do.
@@ -79,6 +88,8 @@ pub(crate) struct Core {
 pub(crate) struct Done<T> {
     pub(crate) answer: T,
     pub(crate) version: Option<Version>,
+    /// What each of its moves of accounts answered.
+    pub(crate) moved: Vec<Moved>,
 }
 
 impl Core {
@@ -124,10 +135,23 @@ impl Core {
             Verdict::Nothing(answer) => Ok(Done {
                 answer,
                 version: None,
+                moved: Vec::new(),
             }),
             Verdict::Commit(mut draft, answer) => {
                 let written = std::mem::take(&mut draft.hints().sessions);
                 crate::wake::stage(self, &mut draft).await?;
+                if draft.moves_accounts() {
+                    let hints = std::mem::take(draft.hints());
+                    let entered = enter(self, draft).await;
+                    self.tell(hints);
+                    written.into_iter().for_each(|id| self.drivers.look(id));
+                    let entered = entered.map_err(|error| of_ledger(error, op))?;
+                    return Ok(Done {
+                        answer,
+                        version: entered.version,
+                        moved: entered.moved,
+                    });
+                }
                 let committed = self.commit(draft, Deadline::at(deadline)).await;
                 // Also when it is not known whether it was done.
                 written.into_iter().for_each(|id| self.drivers.look(id));
@@ -135,6 +159,7 @@ impl Core {
                 Ok(Done {
                     answer,
                     version: committed.version,
+                    moved: Vec::new(),
                 })
             }
         }
@@ -148,20 +173,25 @@ impl Core {
     ) -> Result<Committed, CommitError> {
         let hints = std::mem::take(draft.hints());
         let committed = self.space.commit_by(draft.into_batch(), deadline).await;
+        // Also when it is not known whether it was done.
+        self.tell(hints);
+        committed
+    }
+
+    /// Says which deadline a commit set and whom it rang.
+    fn tell(&self, hints: Hints) {
         if hints.settles {
             self.settling.ring();
         }
         if let Some(at) = hints.due {
             self.due.sooner(at);
         }
-        // Also when it is not known whether it was done.
         if !hints.rings.is_empty() {
             self.bell.ring();
         }
         for agent in hints.freed {
             self.bell.free(&self.tenant, agent);
         }
-        committed
     }
 
     /// A call of the secrets' verbs, now, which is told as a command of its own.
@@ -209,9 +239,16 @@ impl Core {
     }
 
     /// The delay and up to as much again.
-    fn jittered(&self, delay: Duration) -> Duration {
+    pub(crate) fn jittered(&self, delay: Duration) -> Duration {
         let micros = u64::try_from(delay.as_micros()).expect("delays are short");
         delay + Duration::from_micros(self.environment.random.up_to(micros))
+    }
+}
+
+fn of_ledger(error: CommandError, op: OpId) -> CommandError {
+    match error {
+        CommandError::Indeterminate { source, .. } => CommandError::Indeterminate { op: Some(op), source },
+        other => other,
     }
 }
 

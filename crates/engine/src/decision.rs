@@ -57,6 +57,10 @@ pub enum Reason {
     Exists,
     /// It is being deleted.
     Deleting,
+    /// There is none under that id.
+    Unknown,
+    /// It was closed before.
+    Closed,
     /// There is no row.
     Absent,
     /// Somebody is at it.
@@ -100,6 +104,8 @@ impl Reason {
             Self::Missing => "missing",
             Self::Exists => "exists",
             Self::Deleting => "deleting",
+            Self::Unknown => "unknown",
+            Self::Closed => "closed",
             Self::Absent => "absent",
             Self::Picked => "picked",
             Self::Unpicked => "unpicked",
@@ -134,6 +140,8 @@ impl Reason {
             Self::Missing => "there is none",
             Self::Exists => "there is one already",
             Self::Deleting => "it is being deleted",
+            Self::Unknown => "there is none of that id",
+            Self::Closed => "it was closed before",
             Self::Absent => "there is nothing to do",
             Self::Picked => "a process is at it",
             Self::Unpicked => "no process is at it",

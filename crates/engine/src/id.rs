@@ -281,6 +281,8 @@ prefixed_ids! {
     SessionId "ses_" "session";
     /// A gate: a question to a human.
     GateId "gat_" "gate";
+    /// A hold: a reservation in a chain of accounts.
+    HoldId "hld_" "hold";
 }
 
 /// Given at creation, so that what a former holder of a name wrote is not taken for the present one's.

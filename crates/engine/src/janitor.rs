@@ -7,16 +7,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dormouse_filesystem::{Cursor, IndexValue, Query, Records};
+use dormouse_filesystem::Cursor;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
 use crate::core::Core;
-use crate::due::is_of_store;
+use crate::due::{LeftLately, Pass, is_of_store};
 use crate::engine::{Engine, Tenant};
-use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended};
-use crate::limits::{JANITOR_SOON, PAGE_MAX};
-use crate::tenant::{TenantIndex, TenantRow};
+use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended, wake_left};
+use crate::limits::JANITOR_SOON;
 use crate::{CommandError, TenantId};
 
 /// How far back the first look of a janitor goes for sessions whose gates ended: what ended before was seen by another,
@@ -32,6 +31,10 @@ pub struct Cleared {
     pub erased: usize,
     /// Ended gates whose rows were removed.
     pub removed: usize,
+    /// Tasks that were made ready, since the gate they waited for was decided.
+    pub woken: usize,
+    /// Holds that were closed, since nobody did for long.
+    pub swept: usize,
     /// Whether more is left than a look does.
     pub is_more: bool,
 }
@@ -108,7 +111,11 @@ impl Janitor {
     /// As any query: when the tenants cannot be listed.
     pub async fn look(&mut self) -> Result<Cleared, CommandError> {
         let mut cleared = Cleared::default();
-        for id in self.tenants().await? {
+        match self.sweep_holds().await {
+            Ok(swept) => cleared.swept = swept,
+            Err(error) => tracing::warn!(%error, "old holds were not closed"),
+        }
+        for id in self.engine.active_tenants().await? {
             let tenant = self.engine.handle(&id);
             let round = self.rounds.entry(id.clone()).or_default();
             let rounds = [
@@ -116,6 +123,7 @@ impl Janitor {
                 round.clear(&tenant.core).await,
                 round.erase_old(&tenant.core).await,
                 round.erase_many(&tenant.core).await,
+                woken(&tenant.core).await,
             ];
             for done in rounds {
                 match done {
@@ -127,23 +135,22 @@ impl Janitor {
         Ok(cleared)
     }
 
-    async fn tenants(&self) -> Result<Vec<TenantId>, CommandError> {
-        let rows = Records::<TenantRow>::new(self.engine.system());
-        let (mut tenants, mut after) = (Vec::new(), None);
-        // Ends with the last page.
-        loop {
-            let query = Query::of(TenantIndex::State)
-                .equals([IndexValue::name("active")])
-                .after(after)
-                .limit(PAGE_MAX);
-            let page = rows.find(&query).await?;
-            tenants.extend(page.rows.iter().map(|row| row.name.clone()));
-            after = page.next;
-            if after.is_none() {
-                return Ok(tenants);
-            }
-        }
+    /// Closes the holds that nobody closes any more.
+    async fn sweep_holds(&self) -> Result<usize, CommandError> {
+        let mut lately = LeftLately::default();
+        let mut pass = Pass::new(&mut lately);
+        let swept = self.engine.sweep_holds(&mut pass).await?;
+        pass.told()?;
+        Ok(swept)
     }
+}
+
+/// Wakes the tasks whose gate was decided, and that a crash left waiting.
+async fn woken(core: &Core) -> Result<Cleared, CommandError> {
+    Ok(Cleared {
+        woken: wake_left(core).await?,
+        ..Cleared::default()
+    })
 }
 
 impl Round {
@@ -236,6 +243,8 @@ impl Cleared {
         self.sessions += more.sessions;
         self.erased += more.erased;
         self.removed += more.removed;
+        self.woken += more.woken;
+        self.swept += more.swept;
         self.is_more |= more.is_more;
     }
 }

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use dormouse_filesystem::{RecordId, Segment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::budget::AccountPath;
 use crate::id::segment;
-use crate::{AgentName, GateId, RunId, SessionId, TaskId};
+use crate::{AgentName, GateId, HoldId, RunId, SessionId, SinkName, SweepName, TaskId};
 
 /// A thing with a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +23,14 @@ pub enum Subject {
     Session(SessionId),
     /// A gate.
     Gate(GateId),
+    /// An account.
+    Account(AccountPath),
+    /// A hold.
+    Hold(HoldId),
+    /// The relay of a tenant's events to a sink; the tenant is the one whose namespace it is in.
+    Relay(SinkName),
+    /// A sweep of a tenant's rows.
+    Sweep(SweepName),
 }
 
 impl Subject {
@@ -34,6 +43,10 @@ impl Subject {
             Self::Run(_) => "run",
             Self::Session(_) => "session",
             Self::Gate(_) => "gate",
+            Self::Account(_) => "account",
+            Self::Hold(_) => "hold",
+            Self::Relay(_) => "relay",
+            Self::Sweep(_) => "sweep",
         }
     }
 
@@ -46,6 +59,10 @@ impl Subject {
             Self::Run(id) => id.to_string(),
             Self::Session(id) => id.to_string(),
             Self::Gate(id) => id.to_string(),
+            Self::Account(path) => path.to_string(),
+            Self::Hold(id) => id.to_string(),
+            Self::Relay(name) => name.to_string(),
+            Self::Sweep(name) => name.to_string(),
         }
     }
 
@@ -56,6 +73,10 @@ impl Subject {
             "run" => id.parse().ok().map(Self::Run),
             "session" => id.parse().ok().map(Self::Session),
             "gate" => id.parse().ok().map(Self::Gate),
+            "account" => id.parse().ok().map(Self::Account),
+            "hold" => id.parse().ok().map(Self::Hold),
+            "relay" => id.parse().ok().map(Self::Relay),
+            "sweep" => id.parse().ok().map(Self::Sweep),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@
 
 mod agents;
 pub(crate) mod body;
+mod budgets;
 mod carry;
 mod events;
 mod gate;
@@ -17,6 +18,7 @@ mod refused_secrets;
 mod runs;
 mod secrets;
 mod sessions;
+mod sinks;
 mod store;
 mod stream;
 mod tasks;
@@ -32,14 +34,15 @@ use serde::Deserialize;
 
 pub use body::{BODY_BYTES_MAX, List};
 pub use carry::{EXPORT_BYTES_MAX, Existing, IMPORT_BODY_BYTES_MAX, ImportedView};
+pub use events::{EventList, Gap};
 pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
 pub use vault::{FailedView, RekeyView};
 pub use view::{
-    AgentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView, SecretView,
-    SessionView, ShownView, SlotView, TaskView, VaultView,
+    AgentView, BudgetView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView,
+    SecretView, SessionView, ShownView, SinkView, SlotView, TaskView, UsageView, VaultView,
 };
 
 use crate::problem::{Code, Problem};
@@ -101,7 +104,14 @@ pub fn router(house: House, guard: Guard) -> Router {
             "/v1/secrets/{scope}/{name}",
             put(secrets::put).get(secrets::get).delete(secrets::delete),
         )
+        .route("/v1/budgets", get(budgets::list))
+        .route("/v1/budgets/{scope}", get(budgets::get).patch(budgets::set))
+        .route("/v1/budgets/{scope}/history", get(budgets::history))
         .route("/v1/events", get(events::list))
+        .route("/v1/sinks", get(sinks::list))
+        .route("/v1/sinks/{name}", delete(sinks::remove))
+        .route("/v1/sinks/{name}/pause", post(sinks::pause))
+        .route("/v1/sinks/{name}/resume", post(sinks::resume))
         .route("/v1/store/export", get(store::export))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())
         .method_not_allowed_fallback(async || {

@@ -25,6 +25,7 @@ mod orphans;
 mod question;
 mod spawn;
 mod start;
+mod usage;
 mod work;
 
 use std::collections::HashMap;
