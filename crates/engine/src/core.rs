@@ -96,7 +96,9 @@ impl Core {
         // Ends after ATTEMPTS_MAX attempts at the latest.
         for attempt in 1.. {
             let draft = Draft::new(self, by, now, op);
-            let error = match self.attempt(decide(draft), op, deadline).await {
+            // What a command decides is deep: on the stack of whoever asks it would be there several times.
+            let decided = Box::pin(decide(draft));
+            let error = match self.attempt(decided, op, deadline).await {
                 Err(error) if error.is_congestion() => error,
                 answered => return answered,
             };

@@ -21,6 +21,7 @@ use crate::limits::{AGENT_PAGE, AGENT_PAGE_COMMITS};
 use crate::run::{Run, RunState, StopReason};
 use crate::session::{SessionIndex, SessionRow, SessionService};
 use crate::task::{Task, TaskIndex, TaskState, Tasks};
+use crate::wake::forget;
 use crate::{AgentName, CommandError, Incarnation, Principal};
 
 /// How far a part is.
@@ -44,6 +45,7 @@ type Going<'a> = BoxFuture<'a, Result<bool, CommandError>>;
 const PARTS: &[Part] = &[
     |core, agent| runs(core, agent).boxed(),
     |core, agent| tasks(core, agent).boxed(),
+    |core, agent| wake(core, agent).boxed(),
     |core, agent| gates(core, agent).boxed(),
     |core, agent| sessions(core, agent).boxed(),
     |core, agent| secrets(core, agent).boxed(),
@@ -74,6 +76,12 @@ async fn runs(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError>
     let live = live_runs(core, agent).await?;
     if live.is_empty() {
         return Ok(Progress::Done);
+    }
+    // Whoever was told, and did not hear it, hears it here: the answer to the stop may have been lost.
+    for run in live.iter().filter(|run| run.state == RunState::Stopping) {
+        if let Some(reason) = &run.stop_reason {
+            core.live.tell(run.id, reason.clone());
+        }
     }
     let is_going = |run: &&Versioned<Run>| run.state != RunState::Stopping;
     let going = live.iter().filter(is_going).take(AGENT_PAGE);
@@ -133,6 +141,12 @@ async fn tasks(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError
         };
         return each(open.iter().map(cancel).collect()).await;
     }
+    Ok(Progress::Done)
+}
+
+/// Nobody is woken for it any more.
+async fn wake(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError> {
+    forget(core, &agent.name).await?;
     Ok(Progress::Done)
 }
 
