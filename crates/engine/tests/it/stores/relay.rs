@@ -783,8 +783,8 @@ fn the_table_of_sinks_is_as_it_is_written_down() {
         row.extend(SinkEvent::ALL.map(|event| match decide(state, event) {
             Decision::Apply(next) => next.word().to_owned(),
             Decision::Same => "·".to_owned(),
-            Decision::Ignore(reason) => format!("i:{reason}"),
-            Decision::Reject(reason) => format!("x:{reason}"),
+            Decision::Ignore(reason) => format!("i:{}", reason.word()),
+            Decision::Reject(reason) => format!("x:{}", reason.word()),
         }));
         rows.push(row);
     }
