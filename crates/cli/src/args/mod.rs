@@ -32,8 +32,8 @@ pub use serve::Serve;
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
 pub use step::{Step, StepEffect};
-pub use topic::{TOPICS, topic};
 pub use task::{Task, TaskAdd, TaskSet};
+pub use topic::{TOPICS, topic};
 pub(crate) use value::amount;
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 

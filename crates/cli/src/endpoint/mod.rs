@@ -5,8 +5,8 @@
 
 mod place;
 mod serve;
-mod usage;
 mod steps;
+mod usage;
 mod wire;
 
 use std::os::unix::fs::symlink;

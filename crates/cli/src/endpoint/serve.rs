@@ -24,8 +24,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use super::usage;
 use super::steps;
+use super::usage;
 use super::wire::{GiftView, NewGift, NewRequest, ResultView};
 use crate::api::GateView;
 use crate::api::body::{self, Json, Named};

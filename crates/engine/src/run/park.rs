@@ -58,9 +58,7 @@ pub(super) async fn park(
         ..Run::clone(&read)
     };
     let task = match super::finish::task_of(core, &run).await? {
-        Some(task) => {
-            Some(park_task(core, &mut draft, &task, of_task(wait), is_there).await?)
-        }
+        Some(task) => Some(park_task(core, &mut draft, &task, of_task(wait), is_there).await?),
         None => None,
     };
     stage_run(core, &mut draft, Some(&read), &run, None).await?;

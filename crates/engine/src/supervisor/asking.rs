@@ -18,8 +18,8 @@ use super::{OnGate, Question};
 use crate::capability::{CapabilityError, CapabilityState};
 use crate::clock::until;
 use crate::gate::{
-    Asked, Asker, Caller, Canonical, Choice, Decide, Gate, GateError, GateStatus, NewGate, Opened, OpenedHow, Reply,
-    Scope, SeenIn,
+    Asked, Asker, Caller, Canonical, Choice, Decide, Gate, GateError, GateStatus, NewGate, Opened, OpenedHow,
+    Reply, Scope, SeenIn,
 };
 use crate::limits::{DUE_LOOK, DUE_RETRY};
 use crate::outcome::Outcome;
