@@ -221,7 +221,8 @@ impl Following {
             return Some(stream::line(event));
         }
         self.left_out += 1;
-        (self.left_out % LEFT_OUT_MAX == 0)
+        self.left_out
+            .is_multiple_of(LEFT_OUT_MAX)
             .then(|| stream::line(&json!({ "from": event.position.get() + 1 })))
     }
 }

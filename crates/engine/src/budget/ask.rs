@@ -102,7 +102,7 @@ pub(super) async fn ask(
     let new = BudgetAsk::of(&refusal, chain).gate(&chain.agent, core);
     let opened = Gates::new(core).open(by, &new, &core.scrubber).await;
     let gate = opened.map_err(of_gate)?.gate;
-    Ok(gate.is_pending().then(|| Refusal {
+    Ok(gate.is_pending().then_some(Refusal {
         gate: Some(gate.id),
         ..refusal
     }))

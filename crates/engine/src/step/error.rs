@@ -21,6 +21,10 @@ pub enum StepFault {
     Unknown(String),
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "`map_err(StepFault::not_done)` hands over the error"
+)]
 impl StepFault {
     /// Not done, because of this error.
     pub fn not_done(error: impl ToString) -> Self {
