@@ -98,6 +98,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Secret(_)
         | Command::Gate(_)
         | Command::Session(_)
+        | Command::Thread(_)
         | Command::Events(_)
         | Command::Config(_)
         | Command::Store(_)

@@ -16,13 +16,15 @@ use crate::agent::{Agent, AgentState};
 use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
+use crate::idempotency::{self, Once};
 use crate::run::{Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::Creations;
-use crate::{AgentName, CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
+use crate::thread::{self, Appends};
+use crate::{AgentName, Channel, CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
 
 /// One tenant's part of the store, and what commands need beside it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Core {
     pub(crate) tenant: TenantId,
     pub(crate) space: Namespace<Tenant>,
@@ -31,7 +33,8 @@ pub(crate) struct Core {
     pub(crate) environment: Environment,
     pub(crate) companions: Vec<Arc<dyn Companion>>,
     pub(crate) live: Arc<LiveRuns>,
-    pub(crate) creations: Creations,
+    pub(crate) creations: Arc<Creations>,
+    pub(crate) appends: Arc<Appends>,
     /// Who waits for gates, and who may decide them.
     pub(crate) gates: Arc<crate::gate::Shared>,
     /// How gates behave.
@@ -39,11 +42,11 @@ pub(crate) struct Core {
     /// How its sessions behave.
     pub(crate) sessions: SessionOptions,
     /// The drivers of those at work.
-    pub(crate) drivers: Drivers,
+    pub(crate) drivers: Arc<Drivers>,
     /// For how many more there certainly is room.
-    pub(crate) rooms: Rooms,
+    pub(crate) rooms: Arc<Rooms>,
     /// The switches of the contexts of sessions.
-    pub(crate) switches: Switches,
+    pub(crate) switches: Arc<Switches>,
     /// Where deadlines are said.
     pub(crate) due: Arc<DueHint>,
     /// Its credentials.
@@ -58,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) background: TaskTracker,
     /// Whether no other process can write the store meanwhile.
     pub(crate) is_exclusive: bool,
+    /// The request under whose key its commands are done, if there is one.
+    pub(crate) once: Option<Arc<Once>>,
 }
 
 /// What a command answered, and the commit it made; none when there was nothing to do.
@@ -79,10 +84,12 @@ impl Core {
         let op = OpId::make(now, &self.environment.random);
         let deadline = Instant::now() + DEADLINE;
         let mut delay = DELAY_MIN;
+        // What the engine does by itself is nobody's request.
+        let once = self.once.as_deref().filter(|_| by.channel != Channel::Engine);
         // Ends after ATTEMPTS_MAX attempts at the latest.
         for attempt in 1.. {
             let draft = Draft::new(self, by, now, op);
-            let error = match self.attempt(decide(draft), op, deadline).await {
+            let error = match self.attempt(once, || decide(draft), op, deadline).await {
                 Err(error) if error.is_congestion() => error,
                 answered => return answered,
             };
@@ -98,23 +105,41 @@ impl Core {
         unreachable!("the loop returns at its last attempt")
     }
 
-    async fn attempt<T>(
+    async fn attempt<T, D>(
         &self,
-        decided: impl Future<Output = Result<Verdict<T>, CommandError>>,
+        once: Option<&Once>,
+        decide: impl FnOnce() -> D,
         op: OpId,
         deadline: Instant,
-    ) -> Result<Done<T>, CommandError> {
-        match decided.await? {
+    ) -> Result<Done<T>, CommandError>
+    where
+        D: Future<Output = Result<Verdict<T>, CommandError>>,
+    {
+        // Its first commit writes the row of its key; what follows belongs to the same request.
+        let once = once.filter(|once| once.is_open());
+        let before = match once {
+            Some(once) => Some(idempotency::before(self, once, self.environment.clock.now()).await?),
+            None => None,
+        };
+        match decide().await? {
             Verdict::Nothing(answer) => Ok(Done {
                 answer,
                 version: None,
             }),
             Verdict::Commit(mut draft, answer) => {
+                thread::settle(self, &mut draft).await?;
+                if let (Some(once), Some(before)) = (once, &before) {
+                    let results = draft.told().to_vec();
+                    idempotency::stage(self, &mut draft, once, before, &results).await?;
+                }
                 let written = std::mem::take(&mut draft.hints().sessions);
                 let committed = self.commit(draft, Deadline::at(deadline)).await;
                 // Also when it is not known whether it was done.
                 written.into_iter().for_each(|id| self.drivers.look(id));
                 let committed = committed.map_err(|error| of_command(error, op))?;
+                if let Some(once) = once {
+                    once.written();
+                }
                 Ok(Done {
                     answer,
                     version: committed.version,

@@ -57,6 +57,8 @@ pub enum Reason {
     Exists,
     /// It is being deleted.
     Deleting,
+    /// Its content is final.
+    Final,
 }
 
 impl Reason {
@@ -82,6 +84,7 @@ impl Reason {
             Self::Missing => "missing",
             Self::Exists => "exists",
             Self::Deleting => "deleting",
+            Self::Final => "final",
         }
     }
 
@@ -107,6 +110,7 @@ impl Reason {
             Self::Missing => "there is none",
             Self::Exists => "there is one already",
             Self::Deleting => "it is being deleted",
+            Self::Final => "its content is final",
         }
     }
 }

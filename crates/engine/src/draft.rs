@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use crate::core::Core;
 use crate::event::{About, Change, EVENT_SCHEMA, Event};
 use crate::limits::EVENT_DATA_MAX;
-use crate::{CommandError, EventId, OpId, PrefixedId, Principal, Random, RunId, SessionId, TenantId};
+use crate::thread::TurnNote;
+use crate::{
+    CommandError, EventId, OpId, PrefixedId, Principal, Random, RunId, SessionId, Subject, TenantId,
+};
 
 /// What a command answers, with or without a commit.
 #[derive(Debug)]
@@ -38,6 +41,10 @@ pub struct Draft {
     hints: Hints,
     /// The runs that are to be as they were read: a row is named once in a batch.
     expected: Vec<RunId>,
+    /// What its events are about, each once, in their order.
+    told: Vec<Subject>,
+    /// What is to become of threads by it: staged at its end, since a row is named once in a batch.
+    turns: Vec<TurnNote>,
 }
 
 /// What is to be said in this process when the commit is done.
@@ -69,6 +76,8 @@ impl Draft {
             capability_ttl: core.gate_options.capability_ttl,
             hints: Hints::default(),
             expected: Vec::new(),
+            told: Vec::new(),
+            turns: Vec::new(),
         }
     }
 
@@ -137,7 +146,25 @@ impl Draft {
             });
         }
         self.batch.append(&self.log, bytes);
+        if !self.told.contains(&about.subject) {
+            self.told.push(about.subject.clone());
+        }
         Ok(())
+    }
+
+    /// What its events are about.
+    pub(crate) fn told(&self) -> &[Subject] {
+        &self.told
+    }
+
+    /// Something of a turn is done by it.
+    pub(crate) fn note_turn(&mut self, note: TurnNote) {
+        self.turns.push(note);
+    }
+
+    /// What of turns is done by it; from here on nothing.
+    pub(crate) fn take_turns(&mut self) -> Vec<TurnNote> {
+        std::mem::take(&mut self.turns)
     }
 
     /// How the machines of sessions behave.

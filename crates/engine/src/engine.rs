@@ -15,11 +15,13 @@ use crate::credentials::{Credentials, Living};
 use crate::due::DueHint;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
+use crate::idempotency::{Idempotency, Once};
 use crate::limits::JANITOR_EVERY;
 use crate::run::{Companion, LiveRuns, Runs};
-use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
-use crate::task::{Creations, Tasks};
+use crate::session::{SessionOptions, SessionService, Unsaved};
+use crate::task::Tasks;
 use crate::tenant::{TenantRow, TenantState};
+use crate::thread::Threads;
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
 
 /// What the engine has from outside: time, randomness, and who it is.
@@ -103,6 +105,8 @@ pub struct Tenant {
     pub tasks: Tasks,
     /// Its runs.
     pub runs: Runs,
+    /// Its threads.
+    pub threads: Threads,
     /// Its gates.
     pub gates: Gates,
     /// What was approved by them.
@@ -113,10 +117,49 @@ pub struct Tenant {
     pub credentials: Credentials,
     /// Its events.
     pub events: Events,
+    /// Its idempotency keys.
+    pub idempotency: Idempotency,
     pub(crate) core: Arc<Core>,
 }
 
 impl Tenant {
+    fn of(core: Arc<Core>) -> Self {
+        Self {
+            agents: Agents::new(&core),
+            tasks: Tasks::new(&core),
+            runs: Runs::new(&core),
+            threads: Threads::new(&core),
+            gates: Gates::new(&core),
+            capabilities: Capabilities::new(&core),
+            sessions: SessionService::new(&core),
+            credentials: Credentials::new(&core),
+            events: Events::new(&core),
+            idempotency: Idempotency::new(&core),
+            core,
+        }
+    }
+
+    /// The same services, whose commands are done under the key of this request: once, however often it is made.
+    #[must_use]
+    pub fn once(&self, once: &Arc<Once>) -> Self {
+        Self::of(Arc::new(Core {
+            once: Some(Arc::clone(once)),
+            ..Core::clone(&self.core)
+        }))
+    }
+
+    /// The request under whose key its commands are done, if there is one.
+    #[must_use]
+    pub fn request(&self) -> Option<&Arc<Once>> {
+        self.core.once.as_ref()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &TenantId {
+        &self.core.tenant
+    }
+
     /// The part of the store that is this tenant's: for services beside the engine's own.
     #[must_use]
     pub fn space(&self) -> &Namespace<dormouse_filesystem::Tenant> {
@@ -180,13 +223,14 @@ impl Engine {
             environment: shared.environment.clone(),
             companions: shared.options.companions.clone(),
             live: Arc::clone(&shared.live),
-            creations: Creations::default(),
+            creations: Arc::default(),
+            appends: Arc::default(),
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
             gate_options: Arc::clone(&shared.gate_options),
             sessions: shared.options.sessions,
-            drivers: Drivers::default(),
-            rooms: Rooms::default(),
-            switches: Switches::default(),
+            drivers: Arc::default(),
+            rooms: Arc::default(),
+            switches: Arc::default(),
             due: Arc::clone(&shared.due),
             secrets: Secrets::new(
                 &shared.vault,
@@ -200,18 +244,9 @@ impl Engine {
             space,
             background: shared.background.clone(),
             is_exclusive: shared.is_exclusive,
+            once: None,
         });
-        Tenant {
-            agents: Agents::new(&core),
-            tasks: Tasks::new(&core),
-            runs: Runs::new(&core),
-            gates: Gates::new(&core),
-            capabilities: Capabilities::new(&core),
-            sessions: SessionService::new(&core),
-            credentials: Credentials::new(&core),
-            events: Events::new(&core),
-            core,
-        }
+        Tenant::of(core)
     }
 
     async fn ensure_row(&self, id: &TenantId) -> Result<(), CommandError> {

@@ -281,6 +281,10 @@ prefixed_ids! {
     SessionId "ses_" "session";
     /// A gate: a question to a human.
     GateId "gat_" "gate";
+    /// A thread: a conversation with an agent.
+    ThreadId "thr_" "thread";
+    /// A message of a thread.
+    MessageId "msg_" "message";
 }
 
 /// Given at creation, so that what a former holder of a name wrote is not taken for the present one's.

@@ -15,8 +15,10 @@ use crate::core::Core;
 use crate::due::is_of_store;
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended};
+use crate::idempotency::forget_expired;
 use crate::limits::{JANITOR_SOON, PAGE_MAX};
 use crate::tenant::{TenantIndex, TenantRow};
+use crate::thread::{erase_deleted, remove_tombstones};
 use crate::{CommandError, TenantId};
 
 /// How far back the first look of a janitor goes for sessions whose gates ended: what ended before was seen by another,
@@ -32,6 +34,12 @@ pub struct Cleared {
     pub erased: usize,
     /// Ended gates whose rows were removed.
     pub removed: usize,
+    /// Idempotency keys that were forgotten.
+    pub keys: usize,
+    /// Pages of messages of deleted threads that were removed.
+    pub pages: usize,
+    /// Tombstones of threads that were removed.
+    pub tombstones: usize,
     /// Whether more is left than a look does.
     pub is_more: bool,
 }
@@ -108,6 +116,12 @@ impl Janitor {
     /// As any query: when the tenants cannot be listed.
     pub async fn look(&mut self) -> Result<Cleared, CommandError> {
         let mut cleared = Cleared::default();
+        for done in [self.forget_keys().await, self.erase_threads().await] {
+            match done {
+                Ok(done) => cleared.add(done),
+                Err(error) => tracing::warn!(%error, "what is old was not cleared away"),
+            }
+        }
         for id in self.tenants().await? {
             let tenant = self.engine.handle(&id);
             let round = self.rounds.entry(id.clone()).or_default();
@@ -116,6 +130,7 @@ impl Janitor {
                 round.clear(&tenant.core).await,
                 round.erase_old(&tenant.core).await,
                 round.erase_many(&tenant.core).await,
+                sweep_blobs(&tenant.core).await,
             ];
             for done in rounds {
                 match done {
@@ -125,6 +140,30 @@ impl Janitor {
             }
         }
         Ok(cleared)
+    }
+
+    /// Forgets a page of the idempotency keys whose time is over.
+    async fn forget_keys(&self) -> Result<Cleared, CommandError> {
+        let now = self.engine.environment().clock.now();
+        let (keys, is_more) = forget_expired(&self.engine, now).await?;
+        Ok(Cleared {
+            keys,
+            is_more,
+            ..Cleared::default()
+        })
+    }
+
+    /// Removes a page of the messages of each deleted thread of which some are left.
+    async fn erase_threads(&self) -> Result<Cleared, CommandError> {
+        let now = self.engine.environment().clock.now();
+        let (pages, is_more) = erase_deleted(&self.engine, now).await?;
+        let (tombstones, are_more) = remove_tombstones(&self.engine, now).await?;
+        Ok(Cleared {
+            pages,
+            tombstones,
+            is_more: is_more || are_more,
+            ..Cleared::default()
+        })
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>, CommandError> {
@@ -231,11 +270,23 @@ impl Round {
     }
 }
 
+/// Gives back the space of a page of blobs that are nobody's.
+async fn sweep_blobs(core: &Core) -> Result<Cleared, CommandError> {
+    let is_more = crate::thread::sweep_blobs(core, core.environment.clock.now()).await?;
+    Ok(Cleared {
+        is_more,
+        ..Cleared::default()
+    })
+}
+
 impl Cleared {
     fn add(&mut self, more: Self) {
         self.sessions += more.sessions;
         self.erased += more.erased;
         self.removed += more.removed;
+        self.keys += more.keys;
+        self.pages += more.pages;
+        self.tombstones += more.tombstones;
         self.is_more |= more.is_more;
     }
 }

@@ -17,6 +17,7 @@ mod found;
 pub mod gate;
 mod host;
 pub mod id;
+pub mod idempotency;
 mod janitor;
 pub mod lease;
 pub mod limits;
@@ -30,6 +31,7 @@ mod subject;
 pub mod supervisor;
 pub mod task;
 mod tenant;
+pub mod thread;
 pub mod transcript;
 pub mod worker;
 
@@ -40,7 +42,9 @@ pub use due::DueServed;
 pub use engine::{Closed, Engine, EngineOptions, Environment, Tenant};
 pub use error::CommandError;
 pub use host::{Epoch, HostIdentity, Seat};
-pub use id::{EventId, GateId, Incarnation, LeaseId, OpId, PrefixedId, RunId, SessionId, TaskId};
+pub use id::{
+    EventId, GateId, Incarnation, LeaseId, MessageId, OpId, PrefixedId, RunId, SessionId, TaskId, ThreadId,
+};
 pub use janitor::{Cleared, Janitor};
 pub use name::{AgentName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};

@@ -7,7 +7,7 @@ use dormouse_filesystem::{RecordId, Segment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::segment;
-use crate::{AgentName, GateId, RunId, SessionId, TaskId};
+use crate::{AgentName, GateId, MessageId, RunId, SessionId, TaskId, ThreadId};
 
 /// A thing with a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +22,10 @@ pub enum Subject {
     Session(SessionId),
     /// A gate.
     Gate(GateId),
+    /// A thread.
+    Thread(ThreadId),
+    /// A message of a thread.
+    Message(MessageId),
 }
 
 impl Subject {
@@ -34,6 +38,8 @@ impl Subject {
             Self::Run(_) => "run",
             Self::Session(_) => "session",
             Self::Gate(_) => "gate",
+            Self::Thread(_) => "thread",
+            Self::Message(_) => "message",
         }
     }
 
@@ -46,6 +52,8 @@ impl Subject {
             Self::Run(id) => id.to_string(),
             Self::Session(id) => id.to_string(),
             Self::Gate(id) => id.to_string(),
+            Self::Thread(id) => id.to_string(),
+            Self::Message(id) => id.to_string(),
         }
     }
 
@@ -56,6 +64,8 @@ impl Subject {
             "run" => id.parse().ok().map(Self::Run),
             "session" => id.parse().ok().map(Self::Session),
             "gate" => id.parse().ok().map(Self::Gate),
+            "thread" => id.parse().ok().map(Self::Thread),
+            "message" => id.parse().ok().map(Self::Message),
             _ => None,
         }
     }

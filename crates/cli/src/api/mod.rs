@@ -12,6 +12,7 @@ pub(crate) mod gates;
 mod grants;
 mod health;
 mod house;
+mod once;
 mod refusal;
 mod refused_secrets;
 mod runs;
@@ -20,6 +21,7 @@ mod sessions;
 mod store;
 mod stream;
 mod tasks;
+mod threads;
 mod vault;
 mod view;
 
@@ -36,10 +38,11 @@ pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
+pub use once::{KEY, takes_key};
 pub use vault::{FailedView, RekeyView};
 pub use view::{
-    AgentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView, SecretView,
-    SessionView, ShownView, SlotView, TaskView, VaultView,
+    AgentView, AttachmentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView,
+    MessageView, RunView, SecretView, SessionView, ShownView, SlotView, TaskView, ThreadView, VaultView,
 };
 
 use crate::problem::{Code, Problem};
@@ -51,6 +54,15 @@ const PAGE_MAX: usize = 1000;
 
 /// The router.
 pub fn router(house: House, guard: Guard) -> Router {
+    let routes = routes().with_state(house.clone());
+    let keys = once::Keys::new(house, routes.clone());
+    routes
+        .layer(middleware::from_fn_with_state(keys, once::once))
+        .layer(middleware::from_fn_with_state(guard, gate::admit))
+}
+
+/// Every route, behind the layers.
+fn routes() -> Router<House> {
     Router::new()
         .route("/v1/health", get(health::get))
         .route("/v1/agents", get(agents::list).post(agents::create))
@@ -70,6 +82,27 @@ pub fn router(house: House, guard: Guard) -> Router {
         .route("/v1/gates/{id}/shown", post(gates::shown))
         .route("/v1/grants", get(grants::list))
         .route("/v1/grants/{id}", delete(grants::revoke))
+        .route("/v1/threads", get(threads::list).post(threads::create))
+        .route("/v1/threads/{id}", get(threads::get).delete(threads::delete))
+        .route("/v1/threads/{id}/close", post(threads::close))
+        .route("/v1/threads/{id}/summarise", post(threads::summarise))
+        .route(
+            "/v1/threads/{id}/messages",
+            get(threads::messages).post(threads::post),
+        )
+        .route(
+            "/v1/threads/{id}/messages/{message}",
+            get(threads::message).delete(threads::delete_message),
+        )
+        .route("/v1/threads/{id}/messages/{message}/send", post(threads::send))
+        .route(
+            "/v1/threads/{id}/messages/{message}/supersede",
+            post(threads::supersede),
+        )
+        .route(
+            "/v1/threads/{id}/messages/{message}/redact",
+            post(threads::redact),
+        )
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}", get(sessions::get).patch(sessions::set))
         .route("/v1/sessions/{id}/end", post(sessions::end))
@@ -95,8 +128,6 @@ pub fn router(house: House, guard: Guard) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(Code::Method, "the route does not take this method").into_response()
         })
-        .layer(middleware::from_fn_with_state(guard, gate::admit))
-        .with_state(house)
 }
 
 /// Which part of a list.

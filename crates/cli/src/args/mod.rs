@@ -8,6 +8,7 @@ mod secret;
 mod session;
 mod spec;
 mod task;
+mod thread;
 mod value;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use dormouse_engine::AgentName;
+use dormouse_engine::idempotency::ClientKey;
 use dormouse_engine::run::OutcomeKind;
 
 pub use agent::Agent;
@@ -25,6 +27,7 @@ pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
 pub use task::{Task, TaskAdd};
+pub use thread::{Thread, ThreadPost, WhenBusy};
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 
 use crate::client::Server;
@@ -146,6 +149,9 @@ pub enum Command {
     /// Sessions: whether an agent thinks, works, waits for a person or rests
     #[command(subcommand, arg_required_else_help = true, after_help = help::session())]
     Session(Session),
+    /// Threads: conversations with an agent, message by message
+    #[command(subcommand, arg_required_else_help = true, after_help = help::thread())]
+    Thread(Thread),
     /// Secrets: credentials that workers get and that are taken out of all they print
     #[command(subcommand, arg_required_else_help = true, after_help = help::secret())]
     Secret(Secret),
@@ -198,6 +204,9 @@ pub struct Run {
     /// Whose exit code: of the outcome, or of the worker (128 + signal; 12 if unknown)
     #[arg(long, value_enum, value_name = "WHOSE", default_value_t)]
     pub exit: ExitBy,
+    /// Begun once under this key, however often it is asked
+    #[arg(long, value_name = "KEY", value_parser = value::key)]
+    pub key: Option<ClientKey>,
     /// Clocks and surroundings of the worker.
     #[command(flatten)]
     pub surroundings: Surroundings,

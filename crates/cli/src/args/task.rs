@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use dormouse_engine::AgentName;
+use dormouse_engine::idempotency::ClientKey;
 
 use super::{Page, Surroundings, help, value};
 
@@ -59,6 +60,9 @@ pub struct TaskAdd {
     /// What it is called; the command if nothing is said
     #[arg(short, long, value_name = "TEXT")]
     pub title: Option<String>,
+    /// Added once under this key, however often it is asked
+    #[arg(long, value_name = "KEY", value_parser = value::key)]
+    pub key: Option<ClientKey>,
     /// Clocks and surroundings of the worker.
     #[command(flatten)]
     pub surroundings: Surroundings,

@@ -4,7 +4,12 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, header};
+use dormouse_engine::idempotency::ClientKey;
 use serde::Serialize;
+
+use crate::api::{KEY, takes_key};
+use crate::edge;
+use crate::problem::Problem;
 
 /// A request that can be sent again.
 #[derive(Clone)]
@@ -13,6 +18,7 @@ pub struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
+    key: Option<String>,
 }
 
 impl fmt::Debug for Call {
@@ -31,6 +37,7 @@ impl Call {
             path: path.into(),
             query: Vec::new(),
             body: None,
+            key: None,
         }
     }
 
@@ -79,10 +86,42 @@ impl Call {
         self
     }
 
+    /// Under a key: sent again, it is answered as the first time.
+    #[must_use]
+    pub fn under(mut self, key: Option<&ClientKey>) -> Self {
+        self.key = key.map(|key| key.as_str().to_owned()).or(self.key);
+        self
+    }
+
+    /// The same under a key of its own, where it is an action that takes one and has none.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn keyed(&self) -> Result<Self, Problem> {
+        if self.method != Method::POST || self.key.is_some() || !takes_key(&self.path) {
+            return Ok(self.clone());
+        }
+        let bytes: [u8; 16] = edge::random_bytes()?;
+        let key = bytes.iter().fold(String::with_capacity(32), |mut key, byte| {
+            key.push_str(&format!("{byte:02x}"));
+            key
+        });
+        Ok(Self {
+            key: Some(key),
+            ..self.clone()
+        })
+    }
+
+    /// The key it is sent under.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Whether sending it again does no harm: it only reads, or is answered as the first time.
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
-        self.method == Method::GET || self.method == Method::PUT
+        self.method == Method::GET || self.method == Method::PUT || self.key.is_some()
     }
 
     /// The request, for this authority.
@@ -101,6 +140,9 @@ impl Call {
             .header(header::CONNECTION, HeaderValue::from_static("close"));
         if self.body.is_some() {
             request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(key) = &self.key {
+            request = request.header(KEY, key);
         }
         let body = self.body.clone().map_or_else(Body::empty, Body::from);
         request

@@ -15,6 +15,7 @@ mod session;
 mod signals;
 mod store;
 mod task;
+mod thread;
 
 pub(crate) use config::config;
 pub(crate) use doctor::doctor;
@@ -93,6 +94,7 @@ async fn visit(
         Command::Agent(agent) => agent::agent(session, context, agent).await,
         Command::Secret(secret) => secret::secret(session, context, secret, given).await,
         Command::Gate(gate) => gate::gate(session, context, gate).await,
+        Command::Thread(command) => thread::thread(session, context, command).await,
         Command::Session(command) => session::session(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)

@@ -54,7 +54,8 @@ async fn add(session: &mut Session<'_>, context: &Context, arguments: &TaskAdd) 
         .clone()
         .unwrap_or_else(|| title_of(&arguments.command));
     let body = json!({ "agent": arguments.agent, "title": title, "command": command });
-    let body = session.ask(&Call::post("/v1/tasks", &body)).await?;
+    let call = Call::post("/v1/tasks", &body).under(arguments.key.as_ref());
+    let body = session.ask(&call).await?;
     let task: TaskView = listing::read(&body)?;
     match context.ui.format {
         Format::Text => context.ui.line(task.id.to_string())?,

@@ -6,7 +6,7 @@ mod service;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use change::{Change, EVENT_SCHEMA, Ending};
+pub use change::{Change, EVENT_SCHEMA, Ending, InThread};
 pub use service::{EventAt, EventPage, Events};
 
 use crate::{AgentName, EventId, Incarnation, OpId, Principal, Subject, TenantId};

@@ -209,6 +209,7 @@ pub(super) async fn stage_run(
         None => rows.stage_create(draft.batch(), after)?,
         Some(before) => rows.stage_replace(draft.batch(), before, after).await?,
     }
+    crate::thread::note_run(draft, after, outcome);
     if let Some(outcome) = outcome {
         crate::gate::follow_run(core, draft, after, outcome).await?;
     }

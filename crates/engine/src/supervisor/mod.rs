@@ -19,6 +19,7 @@ mod endpoint;
 mod finish;
 mod heart;
 mod launch;
+mod message;
 mod orphans;
 mod question;
 mod spawn;

@@ -109,6 +109,7 @@ pub(crate) async fn move_task_in(
     Records::<Task>::new(space)
         .stage_replace(draft.batch(), read, &task)
         .await?;
+    crate::thread::note_task(draft, &task);
     if let Some(change) = told(&task, event, cause) {
         draft.tell(&task.about(), &change)?;
     }

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dormouse_filesystem::{CommitError, Versioned};
 use tokio::sync::oneshot;
 
-use super::create::{Clean, numbered, take_numbers};
-use super::{NewTask, Task};
+use super::create::{Clean, numbered};
+use super::{NewTask, Numbers, Task};
 use crate::agent::{Agent, Agents};
 use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::draft::{Draft, Verdict};
+use crate::idempotency::{self, Before, IdempotencyId, Once};
 use crate::limits::{CREATIONS_BYTES_MAX, CREATIONS_MAX, CREATIONS_WAITING_MAX};
-use crate::{AgentName, CommandError, OpId, PrefixedId, Principal};
+use crate::{AgentName, CommandError, OpId, PrefixedId, Principal, Subject};
 
 /// The creations of a tenant that wait for a commit.
 #[derive(Default)]
@@ -39,6 +40,7 @@ struct Creation {
     op: OpId,
     new: NewTask,
     clean: Clean,
+    once: Option<Arc<Once>>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -56,6 +58,7 @@ pub(super) async fn create(core: &Arc<Core>, by: &Principal, new: NewTask) -> An
         op,
         new,
         clean,
+        once: core.once.clone().filter(|once| once.is_open()),
         answer,
     };
     enter(core, creation)?;
@@ -153,6 +156,9 @@ async fn answer(core: &Arc<Core>, group: Vec<Creation>) {
 
 fn tell(group: impl IntoIterator<Item = Creation>, answers: Vec<Answer>) {
     for (creation, answer) in group.into_iter().zip(answers) {
+        if let (Some(once), Ok(_)) = (&creation.once, &answer) {
+            once.written();
+        }
         // Nobody waits any more: the task is there all the same.
         drop(creation.answer.send(answer));
     }
@@ -188,7 +194,15 @@ async fn staged(
 ) -> Result<Verdict<Vec<Answer>>, CommandError> {
     let mut agents = Present::new(core);
     let mut found = Vec::with_capacity(group.len());
+    let mut keys = Keys::default();
     for creation in group {
+        if let Err(error) = keys.look(core, &draft, creation).await {
+            if error.is_congestion() {
+                return Err(error);
+            }
+            found.push(Err(error));
+            continue;
+        }
         match agents.get(&mut draft, &creation.new.assignee).await {
             Err(error) if error.is_congestion() => return Err(error),
             agent => found.push(agent),
@@ -199,20 +213,53 @@ async fn staged(
         let refused = found.into_iter().filter_map(|agent| agent.err().map(Err));
         return Ok(Verdict::Nothing(refused.collect()));
     }
-    let mut number = take_numbers(core, &mut draft, made as u64).await?;
+    let mut numbers = Numbers::read(core).await?;
     let mut answers = Vec::with_capacity(group.len());
     for (creation, agent) in group.iter().zip(found) {
         answers.push(match agent {
             Err(error) => Err(error),
             Ok(agent) => {
                 draft.act_for(&creation.by, creation.op);
+                let number = numbers.take();
                 let task = numbered(core, &mut draft, &agent, (&creation.new, &creation.clean), number)?;
-                number += 1;
+                keys.stage(core, &mut draft, creation, &task).await?;
                 Ok(task)
             }
         });
     }
+    numbers.stage(core, &mut draft).await?;
     Ok(Verdict::Commit(draft, answers))
+}
+
+/// The idempotency keys of a group.
+#[derive(Default)]
+struct Keys(HashMap<IdempotencyId, Before>);
+
+impl Keys {
+    /// Whether nothing was done under the creation's key yet. Of two under one key the first is made, and the other is
+    /// told to come again: then it finds it.
+    async fn look(&mut self, core: &Core, draft: &Draft, creation: &Creation) -> Result<(), CommandError> {
+        let Some(once) = &creation.once else { return Ok(()) };
+        if self.0.contains_key(&once.id()) {
+            return Err(CommandError::DoneBefore { results: Vec::new() });
+        }
+        let before = idempotency::before(core, once, draft.now()).await?;
+        self.0.insert(once.id(), before);
+        Ok(())
+    }
+
+    async fn stage(
+        &self,
+        core: &Core,
+        draft: &mut Draft,
+        creation: &Creation,
+        task: &Task,
+    ) -> Result<(), CommandError> {
+        let Some(once) = &creation.once else { return Ok(()) };
+        let before = self.0.get(&once.id()).expect("each key was looked at");
+        let results = [Subject::Task(task.id)];
+        idempotency::stage(core, draft, once, before, &results).await
+    }
 }
 
 /// The agents of a group: each is read and becomes a precondition once.

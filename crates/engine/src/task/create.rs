@@ -5,7 +5,6 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::numbers::{TaskNumbers, TheNumbers};
 use super::{Counters, Priority, Task, TaskFacts, TaskState, ready_or_wait};
 use crate::agent::Agent;
 use crate::command::CommandSpec;
@@ -13,6 +12,7 @@ use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::Change;
 use crate::limits::{BODY_MAX, METADATA_DEPTH_MAX, METADATA_MAX, TITLE_MAX};
+use crate::thread::Turn;
 use crate::{AgentName, CommandError, PrefixedId, TaskId};
 
 /// Where a new task begins.
@@ -46,6 +46,8 @@ pub struct NewTask {
     pub metadata: Map<String, Value>,
     /// The command line that does it, when a process is to.
     pub command: Option<CommandSpec>,
+    /// The message whose turn it is, as [`Threads`](crate::thread::Threads) says it of the tasks that they make.
+    pub turn: Option<Turn>,
 }
 
 impl NewTask {
@@ -61,6 +63,7 @@ impl NewTask {
             not_before: None,
             metadata: Map::new(),
             command: None,
+            turn: None,
         }
     }
 
@@ -129,13 +132,13 @@ fn depth(value: &Value) -> usize {
 
 /// What of a new task everybody may read, without the values that its agent knows.
 #[derive(Debug)]
-pub(super) struct Clean {
+pub(crate) struct Clean {
     title: Scrubbed,
     metadata: Map<String, Value>,
 }
 
 impl Clean {
-    pub(super) fn of(new: &NewTask, scrubber: &Scrubber) -> Self {
+    pub(crate) fn of(new: &NewTask, scrubber: &Scrubber) -> Self {
         Self {
             title: scrubber.scrub(&new.title),
             metadata: scrubbed(scrubber, &new.metadata),
@@ -143,7 +146,7 @@ impl Clean {
     }
 }
 
-fn scrubbed(scrubber: &Scrubber, fields: &Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn scrubbed(scrubber: &Scrubber, fields: &Map<String, Value>) -> Map<String, Value> {
     let field = |(key, value): (&String, &Value)| {
         let key = scrubber.scrub(key).into_string();
         (key, scrubbed_value(scrubber, value))
@@ -164,7 +167,7 @@ fn scrubbed_value(scrubber: &Scrubber, value: &Value) -> Value {
 }
 
 /// Stages a new task of this number, and tells of it.
-pub(super) fn numbered(
+pub(crate) fn numbered(
     core: &Core,
     draft: &mut Draft,
     agent: &Agent,
@@ -180,24 +183,6 @@ pub(super) fn numbered(
     };
     draft.tell(&task.about(), &change)?;
     Ok(task)
-}
-
-/// Takes the next so many numbers, and returns the first of them.
-pub(super) async fn take_numbers(core: &Core, draft: &mut Draft, count: u64) -> Result<u64, CommandError> {
-    let rows = Records::<TaskNumbers>::new(&core.space);
-    match rows.get(&TheNumbers).await? {
-        None => {
-            let next = 1 + count;
-            rows.stage_create(draft.batch(), &TaskNumbers { next })?;
-            Ok(1)
-        }
-        Some(read) => {
-            let next = read.next + count;
-            rows.stage_replace(draft.batch(), &read, &TaskNumbers { next })
-                .await?;
-            Ok(read.next)
-        }
-    }
 }
 
 fn made(core: &Core, draft: &Draft, agent: &Agent, (new, clean): (&NewTask, &Clean), number: u64) -> Task {
@@ -222,6 +207,7 @@ fn made(core: &Core, draft: &Draft, agent: &Agent, (new, clean): (&NewTask, &Cle
         open_dependencies: Vec::new(),
         metadata: clean.metadata.clone(),
         command: new.command.clone(),
+        turn: new.turn,
         approval_required: new.start == Start::PendingApproval,
         approved_at: None,
         approved_by: None,

@@ -24,9 +24,12 @@ pub use table::{Gone, Lapse, TaskEvent, TaskFacts, decide, decide_delete, ready_
 
 pub(crate) use change::{Cause, Moved, move_task, move_task_in, park_task};
 pub(crate) use combine::Creations;
+pub(crate) use create::{Clean, numbered, scrubbed};
+pub(crate) use numbers::Numbers;
 
 use crate::command::CommandSpec;
 use crate::event::About;
+use crate::thread::Turn;
 use crate::{AgentName, Channel, Incarnation, OpId, Principal, RunId, Subject, TaskId};
 
 /// How much a task presses. Of one agent's ready tasks the highest is claimed first, then the oldest.
@@ -118,6 +121,9 @@ pub struct Task {
     /// The command line that does it, when a process is to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandSpec>,
+    /// The message whose turn it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// Whether somebody has to approve it before it is done.
     pub approval_required: bool,
     /// When somebody did.

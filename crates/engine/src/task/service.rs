@@ -10,10 +10,11 @@ use super::{Cause, NewTask, Task, TaskEvent, TaskFilter, TaskIndex, TaskPage, co
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
+use crate::idempotency;
 use crate::limits::REASON_MAX;
 use crate::run::{StopReason, Stopped, parked, stage_stop};
 use crate::session::called_off;
-use crate::{CommandError, Principal, TaskId};
+use crate::{CommandError, Principal, Subject, TaskId};
 
 /// A tenant's tasks.
 #[derive(Debug, Clone)]
@@ -36,7 +37,33 @@ impl Tasks {
     /// `NotFound` and `AgentDeleting` for its agent; `Invalid`, `TooLarge` for its fields.
     pub async fn create(&self, by: &Principal, new: NewTask) -> Result<Task, CommandError> {
         new.validate()?;
-        combine::create(&self.core, by, new).await
+        let Some(once) = self.core.once.clone() else {
+            return combine::create(&self.core, by, new).await;
+        };
+        match combine::create(&self.core, by, new.clone()).await {
+            Err(CommandError::DoneBefore { results }) if !results.is_empty() => {
+                self.made_before(&results).await
+            }
+            // Another creation under the same key is in the same commit, or was: now its row is there.
+            Err(CommandError::DoneBefore { .. }) => {
+                match idempotency::before(&self.core, &once, self.core.environment.clock.now()).await {
+                    Err(CommandError::DoneBefore { results }) => self.made_before(&results).await,
+                    Err(error) => Err(error),
+                    Ok(_) => combine::create(&self.core, by, new).await,
+                }
+            }
+            made => made,
+        }
+    }
+
+    /// The task that was made under a key before, as it is now.
+    async fn made_before(&self, results: &[Subject]) -> Result<Task, CommandError> {
+        let task = results.iter().find_map(|result| match result {
+            Subject::Task(id) => Some(*id),
+            _ => None,
+        });
+        let task = task.ok_or_else(|| CommandError::Corrupt("a key of a creation names no task".into()))?;
+        Ok(self.get(task).await?.into_inner())
     }
 
     /// A task.

@@ -8,6 +8,7 @@ mod run;
 mod secret;
 mod session;
 mod task;
+mod thread;
 
 pub use agent::AgentView;
 pub use formats::FormatsView;
@@ -17,3 +18,4 @@ pub use run::{ChunkView, RunView};
 pub use secret::{EffectiveView, SecretView, SlotView, VaultView};
 pub use session::SessionView;
 pub use task::TaskView;
+pub use thread::{AttachmentView, MessageView, ThreadView};

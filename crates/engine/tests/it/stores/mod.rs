@@ -23,6 +23,7 @@ mod golden;
 pub(crate) mod hooked;
 mod house;
 mod janitor;
+mod keys;
 mod leases;
 mod matrix;
 mod parking;
@@ -41,6 +42,10 @@ mod sessions_work;
 mod shared;
 mod tables;
 mod tasks;
+mod thread_content;
+mod threads;
+mod threads_crash;
+mod threads_tables;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {
