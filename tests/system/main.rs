@@ -8,6 +8,7 @@ mod gates;
 mod gates_crash;
 mod home;
 mod input;
+mod keys;
 mod modes;
 #[cfg(target_os = "linux")]
 mod neighbour;
@@ -22,4 +23,5 @@ mod secrets;
 mod secrets_crash;
 mod server;
 mod stores;
+mod threads;
 mod wait;

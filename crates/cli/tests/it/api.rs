@@ -38,7 +38,7 @@ pub(crate) struct Api {
 /// An answer.
 pub(crate) struct Got {
     pub(crate) status: StatusCode,
-    headers: axum::http::HeaderMap,
+    pub(crate) headers: axum::http::HeaderMap,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -150,7 +150,7 @@ impl Api {
     }
 }
 
-fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+pub(crate) fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
     Request::post(path)
         .header("content-type", "application/json")
         .body(body.into())
