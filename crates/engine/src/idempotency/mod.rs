@@ -15,7 +15,7 @@ mod service;
 mod stage;
 
 pub use once::{ClientKey, InvalidClientKey, Once};
-pub use row::{IdempotencyId, IdempotencyIndex, IdempotencyRow};
+pub use row::{IdempotencyId, IdempotencyIndex, IdempotencyRow, InvalidIdempotencyId};
 pub use service::Idempotency;
 pub(crate) use service::forget_expired;
 pub(crate) use stage::{Before, before, stage};

@@ -13,6 +13,7 @@ mod combine;
 mod erase;
 mod list;
 mod message;
+mod send;
 mod service;
 mod summary;
 mod table;

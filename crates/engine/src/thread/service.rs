@@ -5,21 +5,18 @@ use std::sync::Arc;
 use dormouse_filesystem::{Cursor, IndexValue, Query, Records, Versioned};
 use dormouse_secrets::Scrubbed;
 
-use super::append::Work;
-use super::turn::submit;
 use super::{
     Append, Appended, DraftWriter, KeptText, Message, MessageAt, MessageEvent, MessageIndex, MessagePage,
     MessageStatus, NewSummary, Thread, ThreadEvent, ThreadIndex, ThreadPage, ThreadState, WhenBusy, combine,
-    decide_thread, erase, list, summary, text,
+    decide_thread, erase, list, send, summary, text,
 };
 use crate::agent::Agents;
 use crate::core::Core;
-use crate::draft::{Draft, Verdict};
+use crate::draft::Verdict;
 use crate::event::Change;
 use crate::find::resolve;
 use crate::idempotency::{self, ClientKey, Once};
 use crate::run::Claimed;
-use crate::task::Numbers;
 use crate::{
     AgentName, CommandError, Decision, Incarnation, MessageId, PrefixedId, Principal, Reason, RunId,
     SessionId, Subject, ThreadId,
@@ -190,7 +187,7 @@ impl Threads {
     ) -> Result<Appended, CommandError> {
         let done = self
             .core
-            .command(by, |draft| staged_send(&self.core, draft, at, when_busy));
+            .command(by, |draft| send::staged(&self.core, draft, at, when_busy));
         Ok(done.await?.answer)
     }
 
@@ -384,74 +381,6 @@ impl Threads {
     pub async fn active_run(&self, id: ThreadId) -> Result<Option<RunId>, CommandError> {
         Ok(self.get(id).await?.active_run)
     }
-}
-
-async fn staged_send(
-    core: &Arc<Core>,
-    mut draft: Draft,
-    at: MessageAt,
-    when_busy: WhenBusy,
-) -> Result<Verdict<Appended>, CommandError> {
-    let mut work = Work::begin(core, at.thread).await?;
-    let read = message(core, &work.thread, at.sequence).await?;
-    let status = match work.turn(read.status, when_busy) {
-        Err(CommandError::Rejected {
-            state, event, reason, ..
-        }) => {
-            let subject = Subject::Message(read.id);
-            return Err(CommandError::Rejected {
-                subject,
-                state,
-                event,
-                reason,
-            });
-        }
-        status => status?,
-    };
-    if status == read.status {
-        return Ok(Verdict::Nothing(Appended::of(&read)));
-    }
-    let mut next = Message {
-        status,
-        updated_at: draft.now(),
-        op: draft.op(),
-        ..Message::clone(&read)
-    };
-    if read.status == MessageStatus::Queued {
-        work.thread.queued = work.thread.queued.saturating_sub(1);
-    }
-    let place = next.place();
-    let change = match status {
-        MessageStatus::Queued => {
-            work.thread.queued += 1;
-            Change::MessageQueued { at: place }
-        }
-        MessageStatus::Submitted => {
-            let agent = Agents::new(core).require(&mut draft, &work.thread.agent).await?;
-            let mut numbers = Numbers::read(core).await?;
-            submit(
-                core,
-                &mut draft,
-                (&agent, &mut numbers),
-                &mut work.thread,
-                &mut next,
-            )?;
-            numbers.stage(core, &mut draft).await?;
-            let task = next.task.expect("it was submitted");
-            Change::MessageSubmitted { at: place, task }
-        }
-        MessageStatus::RejectedBusy => {
-            let run = work.thread.active_run.expect("a run is at the thread");
-            Change::MessageRejectedBusy { at: place, run }
-        }
-        other => unreachable!("no message is sent to be {other}"),
-    };
-    Records::<Message>::new(&core.space)
-        .stage_replace(draft.batch(), &read, &next)
-        .await?;
-    draft.tell(&next.about(), &change)?;
-    work.end(core, &mut draft).await?;
-    Ok(Verdict::Commit(draft, Appended::of(&next)))
 }
 
 /// A thread that is there.
