@@ -1,6 +1,7 @@
 //! Drives the built program as a user does: each test has a home of its own.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod agents;
 mod api;
 mod doctor;
 mod events;
@@ -21,7 +22,9 @@ mod recovery;
 mod run;
 mod secrets;
 mod secrets_crash;
+mod serve;
 mod server;
 mod stores;
+mod tasks;
 mod threads;
 mod wait;

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use clap::{Args, ValueEnum};
 
 use crate::postgres::Server;
-use crate::{shell, workspace};
+use crate::{peers, shell, workspace};
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(crate) struct Options {
     #[arg(value_enum)]
     suite: Option<Suite>,
     /// Sections of it; all without any. Of the store: own slow lanes reads million postgres hints portable files. Of the
-    /// secrets: scrub verbs many unlock rekey
+    /// secrets: scrub verbs many unlock rekey. Of the engine: tasks turns cost hot heartbeats
     sections: Vec<String>,
     /// Less of everything, to see that it runs; its figures say little
     #[arg(long, conflicts_with = "write")]
@@ -40,6 +40,8 @@ enum Suite {
     Store,
     /// Sealing, lending and scrubbing: secrets.md section 16
     Secrets,
+    /// Tasks, runs and leases: stores.md section 16
+    Engine,
 }
 
 impl Suite {
@@ -48,6 +50,7 @@ impl Suite {
         match self {
             Self::Store => "store",
             Self::Secrets => "secrets",
+            Self::Engine => "engine",
         }
     }
 
@@ -56,6 +59,7 @@ impl Suite {
         match self {
             Self::Store => &["redb", "rusqlite", "fjall", "sled", "tokio-postgres"],
             Self::Secrets => &["aho-corasick", "argon2", "chacha20poly1305"],
+            Self::Engine => &["sled", "tokio-postgres"],
         }
     }
 }
@@ -100,6 +104,14 @@ fn run_suite(suite: Suite, options: &Options) -> bool {
     if let Some((server, pgbench)) = &server {
         command.env("DORMOUSE_BENCH_POSTGRES", server.url());
         command.env("DORMOUSE_BENCH_PGBENCH", pgbench);
+    }
+    let wants_peers =
+        options.sections.is_empty() || options.sections.iter().any(|section| section == "tasks");
+    if suite == Suite::Engine
+        && wants_peers
+        && let Some(folder) = peers::prepared()
+    {
+        command.env("DORMOUSE_BENCH_PEERS", folder);
     }
     let ran = shell::run(&mut command);
     let programs = server.as_ref().map(|(_, pgbench)| pgbench.as_path());
@@ -151,9 +163,14 @@ fn version(program: &Path) -> Option<String> {
 
 /// A server, where a section needs it and one can be had, and the program that it is measured with.
 fn server(suite: Suite, options: &Options) -> Option<(Server, PathBuf)> {
-    let needs = |section: &String| ["postgres", "hints"].contains(&section.as_str());
+    let sections: &[&str] = match suite {
+        Suite::Store => &["postgres", "hints"],
+        Suite::Engine => &["tasks", "turns", "hot"],
+        Suite::Secrets => return None,
+    };
+    let needs = |section: &String| sections.contains(&section.as_str());
     let is_needed = options.sections.is_empty() || options.sections.iter().any(needs);
-    if suite != Suite::Store || !is_needed {
+    if !is_needed {
         return None;
     }
     match Server::for_bench() {

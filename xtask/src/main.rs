@@ -7,6 +7,7 @@
 mod bench;
 mod crash;
 mod fuzz;
+mod peers;
 mod postgres;
 mod shell;
 mod stopwatch;

@@ -47,6 +47,8 @@ pub enum Code {
     KeyReused,
     /// The version is not the current one.
     Stale,
+    /// The version that is meant has to be said.
+    VersionRequired,
     /// A limit is reached.
     Limit,
     /// Nobody is there to do it, or not now.
@@ -102,6 +104,11 @@ impl Code {
             Self::Busy => ("busy", 409, "a run is at it"),
             Self::KeyReused => ("key_reused", 422, "the key was used for another request"),
             Self::Stale => ("stale", 412, "the version is not the current one"),
+            Self::VersionRequired => (
+                "version_required",
+                428,
+                "the version that is meant has to be said",
+            ),
             Self::Limit => ("limit", 429, "a limit is reached"),
             Self::Unavailable => ("unavailable", 503, "not available now"),
             Self::Unknown => ("unknown", 504, "the answer was lost"),

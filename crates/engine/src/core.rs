@@ -7,21 +7,25 @@ use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use dormouse_filesystem::{
     CommitError, Committed, Deadline, Log, Namespace, RecordStore, Records, Tenant, Version, Versioned,
 };
-use dormouse_secrets::{Call, Formats, Scrubber, Secrets};
+use dormouse_secrets::{Call, Formats, OnAgentDelete, Scrubber, Secrets};
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::{Agent, AgentState};
+use crate::agent::{Agent, AgentState, Removals};
 use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
 use crate::idempotency::{self, Once};
-use crate::run::{Companion, LiveRuns};
+use crate::run::{Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
-use crate::task::Creations;
+use crate::task::{Creations, SettleHint};
 use crate::thread::{self, Appends};
-use crate::{AgentName, Channel, CommandError, Environment, OpId, PrefixedId, Principal, TenantId};
+use crate::wake::Bell;
+use crate::{
+    AgentName, Channel, CommandError, Environment, Incarnation, OpId, PrefixedId, Principal, TenantId,
+};
 
 /// One tenant's part of the store, and what commands need beside it.
 #[derive(Debug, Clone)]
@@ -35,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) live: Arc<LiveRuns>,
     pub(crate) creations: Arc<Creations>,
     pub(crate) appends: Arc<Appends>,
+    /// What is being claimed in this process.
+    pub(crate) claiming: Arc<Claiming>,
     /// Who waits for gates, and who may decide them.
     pub(crate) gates: Arc<crate::gate::Shared>,
     /// How gates behave.
@@ -49,16 +55,26 @@ pub(crate) struct Core {
     pub(crate) switches: Arc<Switches>,
     /// Where deadlines are said.
     pub(crate) due: Arc<DueHint>,
+    /// Where it is said that an agent has something to do.
+    pub(crate) bell: Arc<Bell>,
+    /// Where it is said that something is to be settled.
+    pub(crate) settling: Arc<SettleHint>,
     /// Its credentials.
     pub(crate) secrets: Secrets,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
     pub(crate) formats: Formats,
     /// Takes out of a text what needs no vault: shapes of credentials.
     pub(crate) scrubber: Scrubber,
+    /// What becomes of the secrets of an agent that is deleted.
+    pub(crate) on_agent_delete: OnAgentDelete,
+    /// The agents that are being removed here.
+    pub(crate) removals: Arc<Removals>,
     /// The events of the installation.
     pub(crate) system_events: Log,
     /// The engine's own tasks, joined by its close.
     pub(crate) background: TaskTracker,
+    /// Said when the engine closes: what may go on without end stops at its next step.
+    pub(crate) leaving: CancellationToken,
     /// Whether no other process can write the store meanwhile.
     pub(crate) is_exclusive: bool,
     /// The request under whose key its commands are done, if there is one.
@@ -133,6 +149,7 @@ impl Core {
                     idempotency::stage(self, &mut draft, once, before, &results).await?;
                 }
                 let written = std::mem::take(&mut draft.hints().sessions);
+                crate::wake::stage(self, &mut draft).await?;
                 let committed = self.commit(draft, Deadline::at(deadline)).await;
                 // Also when it is not known whether it was done.
                 written.into_iter().for_each(|id| self.drivers.look(id));
@@ -148,16 +165,26 @@ impl Core {
         }
     }
 
-    /// Commits a draft, and says which deadline it set.
+    /// Commits a draft, and says which deadline it set and whom it rang.
     pub(crate) async fn commit(
         &self,
         mut draft: Draft,
         deadline: Deadline,
     ) -> Result<Committed, CommitError> {
-        let due = draft.hints().due;
+        let hints = std::mem::take(draft.hints());
         let committed = self.space.commit_by(draft.into_batch(), deadline).await;
-        if let Some(at) = due {
+        if hints.settles {
+            self.settling.ring();
+        }
+        if let Some(at) = hints.due {
             self.due.sooner(at);
+        }
+        // Also when it is not known whether it was done.
+        if !hints.rings.is_empty() {
+            self.bell.ring();
+        }
+        for agent in hints.freed {
+            self.bell.free(&self.tenant, agent);
         }
         committed
     }
@@ -196,6 +223,14 @@ impl Core {
             AgentState::Active | AgentState::Paused => true,
             AgentState::Deleting | AgentState::Deleted => false,
         }))
+    }
+
+    /// Which life of an agent is the present one; none when there is none of that name. What a former one wrote is missing
+    /// for whoever asks by the name.
+    pub(crate) async fn living(&self, name: &AgentName) -> Result<Option<Incarnation>, CommandError> {
+        let row = Records::<Agent>::new(&self.space).get(name).await?;
+        let there = row.filter(|agent| agent.state != AgentState::Deleted);
+        Ok(there.map(|agent| agent.incarnation))
     }
 
     /// The delay and up to as much again.

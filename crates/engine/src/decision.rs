@@ -59,6 +59,24 @@ pub enum Reason {
     Deleting,
     /// Its content is final.
     Final,
+    /// There is no row.
+    Absent,
+    /// Somebody is at it.
+    Picked,
+    /// Nobody is at it.
+    Unpicked,
+    /// No place is free.
+    Full,
+    /// It waits for no place.
+    NotFull,
+    /// It is not held back.
+    NotHeld,
+    /// The task that was given away has not ended.
+    Open,
+    /// Its result is not there yet.
+    Undelivered,
+    /// Nobody waits for it any more.
+    Abandoned,
 }
 
 impl Reason {
@@ -85,6 +103,15 @@ impl Reason {
             Self::Exists => "exists",
             Self::Deleting => "deleting",
             Self::Final => "final",
+            Self::Absent => "absent",
+            Self::Picked => "picked",
+            Self::Unpicked => "unpicked",
+            Self::Full => "full",
+            Self::NotFull => "not_full",
+            Self::NotHeld => "not_held",
+            Self::Open => "open",
+            Self::Undelivered => "undelivered",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -111,6 +138,15 @@ impl Reason {
             Self::Exists => "there is one already",
             Self::Deleting => "it is being deleted",
             Self::Final => "its content is final",
+            Self::Absent => "there is nothing to do",
+            Self::Picked => "a process is at it",
+            Self::Unpicked => "no process is at it",
+            Self::Full => "no place is free",
+            Self::NotFull => "it waits for no place",
+            Self::NotHeld => "it is not held back",
+            Self::Open => "the task has not ended",
+            Self::Undelivered => "its result is not there yet",
+            Self::Abandoned => "nobody waits for its result any more",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The draft of one commit: rows staged by the services, and the events that tell of them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,8 +11,10 @@ use crate::core::Core;
 use crate::event::{About, Change, EVENT_SCHEMA, Event};
 use crate::limits::EVENT_DATA_MAX;
 use crate::thread::TurnNote;
+use crate::wake::WakeCause;
 use crate::{
-    CommandError, EventId, OpId, PrefixedId, Principal, Random, RunId, SessionId, Subject, TenantId,
+    AgentName, CommandError, EventId, OpId, PrefixedId, Principal, Random, RunId, SessionId, Subject,
+    TenantId,
 };
 
 /// What a command answers, with or without a commit.
@@ -54,6 +57,12 @@ pub(crate) struct Hints {
     pub(crate) sessions: Vec<SessionId>,
     /// The earliest deadline it stages.
     pub(crate) due: Option<Timestamp>,
+    /// The agents that it gives something to do, and why: their wake rows are staged with it.
+    pub(crate) rings: BTreeMap<AgentName, BTreeSet<WakeCause>>,
+    /// The agents whose runs it ends or parks.
+    pub(crate) freed: BTreeSet<AgentName>,
+    /// Whether it leaves something to be settled.
+    pub(crate) settles: bool,
 }
 
 impl fmt::Debug for Draft {
@@ -191,6 +200,21 @@ impl Draft {
     pub(crate) fn note_due(&mut self, at: Timestamp) {
         let due = self.hints.due.get_or_insert(at);
         *due = at.min(*due);
+    }
+
+    /// An agent has something to do, once it is committed.
+    pub(crate) fn ring(&mut self, agent: &AgentName, cause: WakeCause) {
+        self.hints.rings.entry(agent.clone()).or_default().insert(cause);
+    }
+
+    /// One more run of an agent may begin, once it is committed.
+    pub(crate) fn free(&mut self, agent: &AgentName) {
+        self.hints.freed.insert(agent.clone());
+    }
+
+    /// It leaves something to be settled, once it is committed.
+    pub(crate) fn note_settlement(&mut self) {
+        self.hints.settles = true;
     }
 
     pub(crate) fn hints(&mut self) -> &mut Hints {

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
-use dormouse_secrets::{Formats, NoRegistrar, Registrar, Scrubber, Secrets, Vault, VaultOptions};
+use dormouse_secrets::{
+    Formats, NoRegistrar, OnAgentDelete, Registrar, Scrubber, Secrets, Vault, VaultOptions,
+};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agents;
@@ -19,9 +22,10 @@ use crate::idempotency::{Idempotency, Once};
 use crate::limits::JANITOR_EVERY;
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{SessionOptions, SessionService, Unsaved};
-use crate::task::Tasks;
+use crate::task::{Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::thread::Threads;
+use crate::wake::Bell;
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
 
 /// What the engine has from outside: time, randomness, and who it is.
@@ -54,6 +58,8 @@ pub struct EngineOptions {
     pub registrar: Arc<dyn Registrar>,
     /// What is done about credentials that nobody registered, where an agent's configuration does not say.
     pub formats: Formats,
+    /// `secrets.on_agent_delete`: what becomes of the secrets of an agent that is deleted.
+    pub on_agent_delete: OnAgentDelete,
 }
 
 impl Default for EngineOptions {
@@ -67,6 +73,7 @@ impl Default for EngineOptions {
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
             formats: Formats::default(),
+            on_agent_delete: OnAgentDelete::Quarantine,
         }
     }
 }
@@ -84,7 +91,10 @@ struct Shared {
     vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
+    bell: Arc<Bell>,
+    settling: Arc<SettleHint>,
     background: TaskTracker,
+    leaving: CancellationToken,
     is_exclusive: bool,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
 }
@@ -103,6 +113,8 @@ pub struct Tenant {
     pub agents: Agents,
     /// Its tasks.
     pub tasks: Tasks,
+    /// What its tasks gave away.
+    pub delegations: Delegations,
     /// Its runs.
     pub runs: Runs,
     /// Its threads.
@@ -127,6 +139,7 @@ impl Tenant {
         Self {
             agents: Agents::new(&core),
             tasks: Tasks::new(&core),
+            delegations: Delegations::new(&core),
             runs: Runs::new(&core),
             threads: Threads::new(&core),
             gates: Gates::new(&core),
@@ -183,7 +196,10 @@ impl Engine {
             vault,
             live: Arc::default(),
             due: Arc::default(),
+            bell: Arc::default(),
+            settling: Arc::default(),
             background: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             is_exclusive: reach < Reach::Cluster,
             tenants: Mutex::default(),
         }))
@@ -225,6 +241,7 @@ impl Engine {
             live: Arc::clone(&shared.live),
             creations: Arc::default(),
             appends: Arc::default(),
+            claiming: Arc::default(),
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
             gate_options: Arc::clone(&shared.gate_options),
             sessions: shared.options.sessions,
@@ -232,6 +249,8 @@ impl Engine {
             rooms: Arc::default(),
             switches: Arc::default(),
             due: Arc::clone(&shared.due),
+            bell: Arc::clone(&shared.bell),
+            settling: Arc::clone(&shared.settling),
             secrets: Secrets::new(
                 &shared.vault,
                 &space,
@@ -240,9 +259,12 @@ impl Engine {
             ),
             formats: shared.options.formats,
             scrubber: Scrubber::empty().with_formats(shared.options.formats),
+            on_agent_delete: shared.options.on_agent_delete,
+            removals: Arc::default(),
             system_events: self.log(),
             space,
             background: shared.background.clone(),
+            leaving: shared.leaving.clone(),
             is_exclusive: shared.is_exclusive,
             once: None,
         });
@@ -282,6 +304,7 @@ impl Engine {
         for tenant in &tenants {
             tenant.core.drivers.close();
         }
+        self.0.leaving.cancel();
         self.0.background.close();
         self.0.background.wait().await;
         let unsaved = tenants
@@ -295,6 +318,21 @@ impl Engine {
     /// Where deadlines are said.
     pub(crate) fn due(&self) -> &DueHint {
         &self.0.due
+    }
+
+    /// Where it is said that an agent has something to do.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
+    }
+
+    /// Says that what kept lanes from being served may be over: secrets were unlocked, say.
+    pub fn ring_all(&self) {
+        self.0.bell.free_all();
+    }
+
+    /// Where it is said that something is to be settled.
+    pub(crate) fn settling(&self) -> &SettleHint {
+        &self.0.settling
     }
 
     /// The part of the store that belongs to the installation.

@@ -1,6 +1,6 @@
 //! What a command answers when it does not do what was asked (stores.md, section 12).
 
-use dormouse_filesystem::{CommitError, LogError, Position, ReadError, RecordError};
+use dormouse_filesystem::{CommitError, LogError, Position, ReadError, RecordError, Version};
 use dormouse_secrets::VaultState;
 use jiff::Timestamp;
 
@@ -51,6 +51,14 @@ pub enum CommandError {
         /// Why not.
         reason: Reason,
     },
+    /// Not done: it was written since it was read. Read it again.
+    #[error("{subject} is at version {current} by now")]
+    Stale {
+        /// What.
+        subject: Subject,
+        /// The version it is at.
+        current: Version,
+    },
     /// Not done: the agent is paused. Resume it.
     #[error("agent {agent} is paused")]
     AgentPaused {
@@ -62,6 +70,34 @@ pub enum CommandError {
     AgentDeleting {
         /// Which.
         agent: AgentName,
+    },
+    /// Not done: who asks may not. Ask somebody who may.
+    #[error("{what}")]
+    Forbidden {
+        /// What is not allowed to whom.
+        what: String,
+    },
+    /// Not done: the agent is not there to do it. Choose another.
+    #[error("a task for agent {agent} cannot be delivered: {why}")]
+    Undeliverable {
+        /// Which.
+        agent: AgentName,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Not done: as many tasks are given away below one root as may be. Take results first, or do it yourself.
+    #[error("no more can be given away below {root}: it is over the limit {limit}")]
+    TreeFull {
+        /// The task at the top.
+        root: TaskId,
+        /// The limit's name.
+        limit: &'static str,
+    },
+    /// Not done: the metadata, or the patch of it, is not valid. Correct it.
+    #[error("metadata: {reason}")]
+    InvalidMetadata {
+        /// What is wrong.
+        reason: &'static str,
     },
     /// Not done: its worker needs secrets, and the vault is not unlocked. The task stays ready; unlock the vault.
     #[error("{task} stays ready: its worker needs secrets of {agent}, and the vault is {state}")]
@@ -204,6 +240,11 @@ impl CommandError {
             Self::Rejected { .. } => "rejected",
             Self::AgentPaused { .. } => "agent_paused",
             Self::AgentDeleting { .. } => "agent_deleting",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Undeliverable { .. } => "undeliverable",
+            Self::TreeFull { .. } => "tree_full",
+            Self::Stale { .. } => "stale",
+            Self::InvalidMetadata { .. } => "invalid_metadata",
             Self::SecretsLocked { .. } => "secrets_locked",
             Self::Invalid { .. } | Self::InvalidId(_) | Self::InvalidName(_) | Self::InvalidCommand(_) => {
                 "invalid"

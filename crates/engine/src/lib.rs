@@ -19,6 +19,7 @@ mod host;
 pub mod id;
 pub mod idempotency;
 mod janitor;
+mod lapses;
 pub mod lease;
 pub mod limits;
 pub mod name;
@@ -33,6 +34,7 @@ pub mod task;
 mod tenant;
 pub mod thread;
 pub mod transcript;
+pub mod wake;
 pub mod worker;
 
 pub use clock::{Clock, Random, SystemClock};

@@ -20,12 +20,28 @@ pub const BODY_MAX: usize = 256 * 1024;
 pub const CREATIONS_MAX: usize = 64;
 /// `tasks.creations_bytes_max`: most bytes of creations that share a commit.
 pub const CREATIONS_BYTES_MAX: usize = 256 * 1024;
+/// `tasks.creations_operations_max`: most operations of creations that share a commit, as they are estimated.
+pub const CREATIONS_OPERATIONS_MAX: usize = 960;
 /// `tasks.creations_waiting_max`: most creations of a tenant that wait; more are told to come again.
 pub const CREATIONS_WAITING_MAX: usize = 1024;
 /// `tasks.metadata_max`: largest metadata, in bytes of JSON.
 pub const METADATA_MAX: usize = 16 * 1024;
 /// `tasks.metadata_depth_max`: deepest metadata.
 pub const METADATA_DEPTH_MAX: usize = 8;
+/// `tasks.dependencies_max`: most tasks that a task waits for.
+pub const DEPENDENCIES_MAX: usize = 64;
+/// `tasks.settled_max`: most dependents that are settled in one commit.
+pub const SETTLED_MAX: usize = 64;
+/// `tasks.settled_bytes_max`: most bytes of dependents that are settled in one commit, unless it is one.
+pub const SETTLED_BYTES_MAX: usize = 256 * 1024;
+/// `tasks.depth_max`: how deep tasks are given away by tasks that were given away.
+pub const TREE_DEPTH_MAX: u32 = 8;
+/// `tasks.tree_open_max`: most tasks given away below one root whose result nobody took yet.
+pub const TREE_OPEN_MAX: u32 = 64;
+/// `tasks.tree_total_max`: most tasks ever given away below one root.
+pub const TREE_TOTAL_MAX: u32 = 1000;
+/// How often what other machines left to settle is looked for.
+pub const SETTLE_POLL: Duration = Duration::from_secs(5);
 
 /// `lease.ttl`: how long a run's lease lives after a heartbeat.
 pub const LEASE_TTL: Duration = Duration::from_secs(90);
@@ -39,6 +55,19 @@ pub const LEASE_SELF_STOP: Duration = Duration::from_secs(45);
 pub const LEASE_RUNWAY: Duration = Duration::from_secs(15);
 /// `lease.stop_margin`: beyond a worker's grace, what killing, draining and the terminal commit may take.
 pub const STOP_MARGIN: Duration = Duration::from_secs(20);
+
+/// Rows of one kind that go in a page of an agent's deletion.
+pub const AGENT_PAGE: usize = 64;
+/// How many of them are committed at once: they share a flush.
+pub const AGENT_PAGE_COMMITS: usize = 16;
+/// How soon an agent that is being deleted is looked at again, when what is left of it goes by itself.
+pub const AGENT_LOOK: Duration = Duration::from_millis(250);
+/// The longest time between two tries of a deletion that fails.
+pub const AGENT_RETRY_MAX: Duration = Duration::from_secs(60);
+/// `agents.concurrency_max`: most runs of an agent at once.
+pub const AGENT_CONCURRENCY_MAX: u32 = 10_000;
+/// `agents.delegates_max`: most agents that one may give tasks to.
+pub const DELEGATES_MAX: usize = 64;
 
 /// `commands.reason_max`: longest reason somebody gives, in bytes. It is part of events, where each byte may need six.
 pub const REASON_MAX: usize = 1024;
@@ -88,6 +117,23 @@ pub const DUE_UNANSWERED_MAX: Duration = Duration::from_secs(5);
 /// How soon what is due and could not be served is looked at again.
 pub const DUE_RETRY: Duration = Duration::from_secs(1);
 
+/// `runs.instance_max`: most runs at work in a process that claims by itself.
+pub const INSTANCE_MAX: usize = 32;
+/// Most claims of a process under way at once.
+pub const CLAIMS_AT_ONCE: usize = 16;
+/// `claim.candidates_max`: most ready tasks of a lane that are read at a time.
+pub const CANDIDATES_MAX: usize = 64;
+/// `claim.recheck`: how soon a lane without a free place is looked at again where several processes share the store.
+pub const FULL_RECHECK: Duration = Duration::from_secs(5);
+/// How soon a ready task that was refused for a reason of its own is tried again.
+pub const REFUSED_RECHECK: Duration = Duration::from_secs(60);
+/// How long a process has a lane for itself without saying so again.
+pub const PICK_TTL: Duration = Duration::from_secs(30);
+/// Most lanes of which a process keeps what it knows; the rest stay in their rows.
+pub const LANES_MAX: usize = 100_000;
+/// How long before it is committed the time of a ring may be read, clocks included.
+pub const RING_AGE_MAX: Duration = Duration::from_secs(60);
+
 /// `gates.timeout.approval`: for how long an approval can be decided, when nothing else is said.
 pub const APPROVAL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// `gates.timeout.question`: the same of a question.
@@ -114,6 +160,8 @@ pub const CAPABILITY_TTL: Duration = Duration::from_secs(60 * 60);
 pub const GATES_WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// `gates.batch_max`: most decisions of a batch.
 pub const GATES_BATCH_MAX: usize = 100;
+/// Most decisions on one gate that wait for their turn in a process.
+pub const GATE_DECIDERS_MAX: usize = 1000;
 /// How often who waits for a gate reads it without a hint.
 pub const WAIT_POLL: Duration = Duration::from_secs(5);
 /// Most refused decisions told as events in a minute.

@@ -17,7 +17,7 @@ use crate::lease::{Held, Lease, LeaseIndex, held};
 use crate::limits::LEASE_SKEW;
 use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
 use crate::session::{SessionIndex, SessionRow, repair};
-use crate::{CommandError, Reason, RunId, SessionId, Subject, TenantId};
+use crate::{AgentName, CommandError, Reason, RunId, SessionId, Subject, TenantId};
 
 /// What became of a process tree that outlived its supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub struct Recovery {
     pub killed: Vec<RunId>,
     /// Runs ended.
     pub ended: Vec<Recovered>,
+    /// Agents whose deletion had been cut, and that are gone now.
+    pub removed: Vec<(TenantId, AgentName)>,
     /// What is left as it was.
     pub left: Vec<Left>,
 }
@@ -81,7 +83,7 @@ impl Recovery {
     /// Whether there was nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.killed.is_empty() && self.ended.is_empty() && self.left.is_empty()
+        self.killed.is_empty() && self.ended.is_empty() && self.removed.is_empty() && self.left.is_empty()
     }
 }
 
@@ -122,6 +124,7 @@ impl Engine {
         }
         self.repair_sessions(&mut recovery).await?;
         self.idle_sessions(&mut recovery).await?;
+        self.finish_removals(&mut recovery).await?;
         Ok(recovery)
     }
 
@@ -224,7 +227,7 @@ impl Engine {
     }
 
     /// In another boot, or on another host, the numbers of the row are no processes of that run.
-    async fn end_orphan(&self, orphans: &dyn Orphans, process: &Process) -> OrphanFate {
+    pub(crate) async fn end_orphan(&self, orphans: &dyn Orphans, process: &Process) -> OrphanFate {
         let host = &self.environment().host;
         if process.host == host.host && process.boot_id == host.boot_id {
             orphans.end(process).await
@@ -233,7 +236,7 @@ impl Engine {
         }
     }
 
-    async fn recover_lease(
+    pub(crate) async fn recover_lease(
         &self,
         tenant: &Tenant,
         subject: &Subject,

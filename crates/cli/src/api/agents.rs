@@ -2,54 +2,48 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use dormouse_engine::AgentName;
-use dormouse_engine::agent::AgentConfig;
+use dormouse_engine::agent::{Agent, AgentConfig, AtWork};
+use dormouse_engine::{AgentName, CommandError};
+use dormouse_filesystem::Versioned;
 use dormouse_secrets::{Formats, SecretName};
 use serde::Deserialize;
+use serde::de::Error;
+use serde_json::{Map, Value};
 
 use super::Paging;
-use super::body::{self, Json, List, Named, Parameters};
+use super::body::{self, IfMatch, Json, List, Named, Parameters};
 use super::house::Asker;
 use super::refusal::{self, Answered};
 use super::view::{AgentView, FormatsView};
 use crate::problem::Problem;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewAgent {
-    name: AgentName,
-    #[serde(default)]
-    concurrency: Option<u32>,
-    #[serde(default)]
-    delegates_to: Vec<AgentName>,
-    #[serde(default)]
-    secrets: Vec<SecretName>,
-    #[serde(default)]
-    scrub_formats: Option<FormatsView>,
-}
-
-pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered {
-    let config = AgentConfig {
-        concurrency: new.concurrency.unwrap_or(AgentConfig::default().concurrency),
-        delegates_to: new.delegates_to,
-        secrets: new.secrets,
-        formats: new.scrub_formats.map(Formats::from),
-    };
-    let agents = &asker.tenant.agents;
-    agents.create(&asker.principal, &new.name, config).await?;
-    show(&asker, &new.name, StatusCode::CREATED).await
-}
-
-/// What of an agent's configuration is to be another; the rest stays.
-#[derive(Debug, Deserialize)]
+/// What of an agent's configuration is to be so; the rest stays, of a new one as is the default.
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Configured {
     #[serde(default)]
     concurrency: Option<u32>,
     #[serde(default)]
+    delegates_to: Option<Vec<AgentName>>,
+    #[serde(default)]
     secrets: Option<Vec<SecretName>>,
     #[serde(default, deserialize_with = "said")]
     scrub_formats: Option<Option<FormatsView>>,
+}
+
+impl Configured {
+    fn apply(&self, config: &mut AgentConfig) {
+        config.concurrency = self.concurrency.unwrap_or(config.concurrency);
+        if let Some(agents) = &self.delegates_to {
+            config.delegates_to.clone_from(agents);
+        }
+        if let Some(secrets) = &self.secrets {
+            config.secrets.clone_from(secrets);
+        }
+        if let Some(formats) = self.scrub_formats {
+            config.formats = formats.map(Formats::from);
+        }
+    }
 }
 
 /// A field that is there, also where it says nothing.
@@ -57,23 +51,112 @@ fn said<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Resul
     T::deserialize(from).map(Some)
 }
 
-pub(super) async fn configure(asker: Asker, Named(name): Named, Json(new): Json<Configured>) -> Answered {
-    let name: AgentName = name.parse().map_err(dormouse_engine::CommandError::from)?;
-    let change = |config: &mut AgentConfig| {
-        config.concurrency = new.concurrency.unwrap_or(config.concurrency);
-        if let Some(secrets) = &new.secrets {
-            config.secrets.clone_from(secrets);
-        }
-        if let Some(formats) = new.scrub_formats {
-            config.formats = formats.map(Formats::from);
-        }
+/// A new agent: its name, beside what is set of it.
+#[derive(Debug)]
+pub(super) struct NewAgent {
+    name: AgentName,
+    configured: Configured,
+}
+
+impl<'de> Deserialize<'de> for NewAgent {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut fields = Map::<String, Value>::deserialize(from)?;
+        let name = fields
+            .remove("name")
+            .ok_or_else(|| D::Error::missing_field("name"))?;
+        Ok(Self {
+            name: serde_json::from_value(name).map_err(|error| D::Error::custom(format!("name: {error}")))?,
+            configured: Configured::deserialize(Value::Object(fields)).map_err(D::Error::custom)?,
+        })
+    }
+}
+
+pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered {
+    let mut config = AgentConfig::default();
+    new.configured.apply(&mut config);
+    let agents = &asker.tenant.agents;
+    agents.create(&asker.principal, &new.name, config).await?;
+    show(&asker, &new.name, StatusCode::CREATED).await
+}
+
+/// Changes what is said, of the version that was read.
+pub(super) async fn configure(
+    asker: Asker,
+    Named(name): Named,
+    if_match: IfMatch,
+    Json(new): Json<Configured>,
+) -> Answered {
+    let name = parsed(&name)?;
+    let change = |config: &mut AgentConfig| new.apply(config);
+    let (agents, by) = (&asker.tenant.agents, &asker.decider);
+    match if_match.required()? {
+        Some(version) => agents.configure_at(by, &name, version, change).await?,
+        None => agents.configure(by, &name, change).await?,
     };
-    asker
-        .tenant
-        .agents
-        .configure(&asker.decider, &name, change)
-        .await?;
     show(&asker, &name, StatusCode::OK).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pause {
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    stop_runs: bool,
+}
+
+/// Lets an agent claim nothing. What is at work ends by itself, unless it is to be stopped.
+pub(super) async fn pause(asker: Asker, Named(name): Named, Json(pause): Json<Pause>) -> Answered {
+    let name = parsed(&name)?;
+    let (agents, by) = (&asker.tenant.agents, &asker.decider);
+    let reason = match &pause.reason {
+        Some(reason) => Some(asker.tenant.credentials.scrubber(&name).await?.scrub(reason)),
+        None => None,
+    };
+    agents.pause(by, &name, reason).await?;
+    if pause.stop_runs {
+        agents.stop_runs(by, &name).await?;
+    }
+    show(&asker, &name, StatusCode::OK).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resume {}
+
+pub(super) async fn resume(asker: Asker, Named(name): Named, Json(Resume {}): Json<Resume>) -> Answered {
+    let name = parsed(&name)?;
+    asker.tenant.agents.resume(&asker.decider, &name).await?;
+    show(&asker, &name, StatusCode::OK).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forced {
+    #[serde(default)]
+    force: bool,
+}
+
+/// Deletes an agent, and answers when that is durable: what is its goes after that, until there is no such agent.
+pub(super) async fn remove(
+    asker: Asker,
+    Named(name): Named,
+    if_match: IfMatch,
+    Parameters(forced): Parameters<Forced>,
+) -> Answered {
+    let name = parsed(&name)?;
+    let at_work = if forced.force {
+        AtWork::Stop
+    } else {
+        AtWork::Refuse
+    };
+    let agents = &asker.tenant.agents;
+    let deleting = agents.delete(&asker.decider, &name, at_work, if_match.version());
+    Ok(shown(&deleting.await?, StatusCode::ACCEPTED))
+}
+
+fn parsed(name: &str) -> Result<AgentName, CommandError> {
+    Ok(name.parse()?)
 }
 
 pub(super) async fn list(asker: Asker, Parameters(paging): Parameters<Paging>) -> Answered {
@@ -94,12 +177,14 @@ pub(super) async fn list(asker: Asker, Parameters(paging): Parameters<Paging>) -
 }
 
 pub(super) async fn get(asker: Asker, Named(name): Named) -> Answered {
-    let name = name.parse().map_err(dormouse_engine::CommandError::from)?;
-    show(&asker, &name, StatusCode::OK).await
+    show(&asker, &parsed(&name)?, StatusCode::OK).await
 }
 
 async fn show(asker: &Asker, name: &AgentName, status: StatusCode) -> Result<Response, Problem> {
-    let agent = asker.tenant.agents.get(name).await?;
-    let view = AgentView::of(&agent, agent.version());
-    Ok(body::item(status, agent.version().get(), &view))
+    Ok(shown(&asker.tenant.agents.get(name).await?, status))
+}
+
+fn shown(agent: &Versioned<Agent>, status: StatusCode) -> Response {
+    let view = AgentView::of(agent, agent.version());
+    body::item(status, agent.version().get(), &view)
 }

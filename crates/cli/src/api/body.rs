@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dormouse_filesystem::Version;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,65 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         path.map(|Path(name)| Self(name))
             .map_err(|error| Problem::new(Code::BadRequest, error.body_text()))
     }
+}
+
+/// Which version of an item a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfMatch {
+    /// It says nothing of it.
+    Unsaid,
+    /// Any, as long as the item is there.
+    Any,
+    /// This one.
+    At(Version),
+}
+
+impl IfMatch {
+    /// The version, where one is named.
+    pub(super) fn version(self) -> Option<Version> {
+        match self {
+            Self::Unsaid | Self::Any => None,
+            Self::At(version) => Some(version),
+        }
+    }
+
+    /// The same, of a request that has to say which.
+    pub(super) fn required(self) -> Result<Option<Version>, Problem> {
+        if self == Self::Unsaid {
+            return Err(Problem::new(
+                Code::VersionRequired,
+                "if-match: is missing, and this item changes under one only",
+            )
+            .hint("read the item, and send its ETag as If-Match"));
+        }
+        Ok(self.version())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut said = parts.headers.get_all(header::IF_MATCH).iter();
+        let (Some(first), None) = (said.next(), said.next()) else {
+            let is_said = parts.headers.contains_key(header::IF_MATCH);
+            return if is_said { Err(no_tag()) } else { Ok(Self::Unsaid) };
+        };
+        let text = first.to_str().map_err(|_| no_tag())?.trim();
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let number = number.and_then(|number| number.parse().ok());
+        number.map(Version::new).map(Self::At).ok_or_else(no_tag)
+    }
+}
+
+fn no_tag() -> Problem {
+    Problem::new(
+        Code::BadRequest,
+        "if-match: is one ETag of this API, \"VERSION\", or *",
+    )
 }
 
 /// A list, as every list is answered.

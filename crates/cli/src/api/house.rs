@@ -7,9 +7,10 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use dormouse_engine::idempotency::Once;
 use dormouse_engine::run::{RunRow, RunState};
-use dormouse_engine::supervisor::{Force, OnGate, Supervisor};
+use dormouse_engine::supervisor::{Force, OnGate, Supervisor, SystemOrphans};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::Follower;
+use dormouse_engine::wake::WakeOptions;
 use dormouse_engine::worker::isolation::Policy;
 use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, Subject, TaskId, Tenant, TenantId,
@@ -232,6 +233,22 @@ impl House {
         self.0.supervisor.follow(&asker.tenant, run, offset)
     }
 
+    /// Claims what is ready and runs it, so much at once, until it is told to stop claiming; and ends runs of other processes
+    /// whose holders vanished.
+    pub(crate) async fn claim_until(&self, instance_max: usize, told: impl Future<Output = ()>) {
+        let options = WakeOptions {
+            instance_max,
+            ..WakeOptions::default()
+        };
+        let engine = self.engine();
+        let claiming = engine.serve_wakes(Arc::new(self.0.supervisor.clone()), options, told);
+        let mut claiming = std::pin::pin!(claiming);
+        tokio::select! {
+            () = &mut claiming => {}
+            () = engine.serve_leases(&SystemOrphans, std::future::pending()) => {}
+        }
+    }
+
     /// Waits until no run is at work, and takes none from then on.
     pub(crate) async fn leave_when_idle(&self) {
         // Ends when a look finds nothing: nobody can start a run while it lasts.
@@ -252,6 +269,14 @@ impl House {
         self.0.starts.close();
         drop(every_start);
         self.0.supervisor.shutdown().await;
+    }
+
+    /// Settles what commands of this process left for those that follow the tasks they ended. What cannot be settled is
+    /// found by the next owner.
+    pub(crate) async fn settle_rest(&self) {
+        if let Err(error) = self.0.engine.settle_rest().await {
+            tracing::warn!(%error, "ends of tasks were not settled; the next owner does it");
+        }
     }
 
     /// Waits for what the engine does in the background, once nobody asks it for anything any more.

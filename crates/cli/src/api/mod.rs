@@ -66,9 +66,21 @@ fn routes() -> Router<House> {
     Router::new()
         .route("/v1/health", get(health::get))
         .route("/v1/agents", get(agents::list).post(agents::create))
-        .route("/v1/agents/{name}", get(agents::get).patch(agents::configure))
+        .route(
+            "/v1/agents/{name}",
+            get(agents::get).patch(agents::configure).delete(agents::remove),
+        )
+        .route("/v1/agents/{name}/pause", post(agents::pause))
+        .route("/v1/agents/{name}/resume", post(agents::resume))
         .route("/v1/tasks", get(tasks::list).post(tasks::create))
-        .route("/v1/tasks/{id}", get(tasks::get))
+        .route(
+            "/v1/tasks/{id}",
+            get(tasks::get).patch(tasks::set).delete(tasks::delete),
+        )
+        .route("/v1/tasks/{id}/approve", post(tasks::approve))
+        .route("/v1/tasks/{id}/refuse", post(tasks::refuse))
+        .route("/v1/tasks/{id}/shelve", post(tasks::shelve))
+        .route("/v1/tasks/{id}/enqueue", post(tasks::enqueue))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/tasks/{id}/retry", post(tasks::retry))
         .route("/v1/runs", get(runs::list).post(runs::create))

@@ -1,7 +1,7 @@
 //! What the engine refuses, as problem documents.
 
 use axum::response::Response;
-use dormouse_engine::CommandError;
+use dormouse_engine::{CommandError, Reason, Subject};
 use dormouse_filesystem::Issue;
 
 use crate::problem::{Code, Problem};
@@ -22,11 +22,32 @@ impl From<CommandError> for Problem {
             CommandError::Exists { .. } => {
                 Self::new(Code::Exists, detail).hint("use it, or choose another name")
             }
+            CommandError::Rejected {
+                subject: Subject::Agent(agent),
+                reason: Reason::Run,
+                ..
+            } => Self::new(Code::State, detail).hint(format!(
+                "see dormouse runs list --agent {agent}; --force stops what is at work"
+            )),
             CommandError::Rejected { subject, .. } => Self::new(Code::State, detail).hint(format!(
                 "see dormouse {} show {}",
                 listed(subject.kind()),
                 subject.id()
             )),
+            CommandError::Forbidden { .. } => Self::new(Code::Forbidden, detail)
+                .hint("an operator says whom an agent gives tasks to: its delegates_to"),
+            CommandError::Undeliverable { .. } => {
+                Self::new(Code::State, detail).hint("nothing was made; choose another agent")
+            }
+            CommandError::TreeFull { .. } => {
+                Self::new(Code::Limit, detail).hint("take the results of what was given away first")
+            }
+            CommandError::Stale { subject, current } => {
+                let shown = format!("dormouse {} show {}", listed(subject.kind()), subject.id());
+                Self::new(Code::Stale, detail)
+                    .current_version(current.get())
+                    .hint(format!("read it again, {shown}, and say what is to change"))
+            }
             CommandError::SecretsLocked { task, .. } => Self::new(Code::Locked, detail).hint(format!(
                 "unlock them with dormouse secret unlock, then dormouse run {task}"
             )),
@@ -51,6 +72,7 @@ impl From<CommandError> for Problem {
                 .hint("use a worker that can ask, or another mode: dormouse session set SESSION mode=…"),
             CommandError::InvalidId(_) => Self::new(Code::BadRequest, detail),
             CommandError::Invalid { .. }
+            | CommandError::InvalidMetadata { .. }
             | CommandError::InvalidName(_)
             | CommandError::InvalidCommand(_)
             | CommandError::TooLarge { .. } => Self::new(Code::Invalid, detail),

@@ -141,7 +141,10 @@ pub(super) async fn unlock(State(house): State<House>, asker: Asker, Json(unlock
 
 async fn open(house: &House, asker: &Asker, key: &dyn Keyring) -> Result<(), KeyError> {
     let call = asker.tenant.credentials.call(&asker.decider);
-    house.engine().vault().unlock(&call, key).await
+    house.engine().vault().unlock(&call, key).await?;
+    // What is ready and waited for its secrets.
+    house.engine().ring_all();
+    Ok(())
 }
 
 /// Makes the key file of the settings anew. Cut anywhere, the same again goes on: a vault that is open by then stays so,

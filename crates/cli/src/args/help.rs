@@ -41,30 +41,66 @@ pages! {
         "dormouse run --agent alice -- claude -p \"fix the failing test\"",
         "dormouse run --agent alice --on-gate wait -- sh -c 'dormouse gate request --action deploy && ./deploy'",
         "dormouse run tsk_0198c0de7f3a7c11a2b3c4d5e6f70819";
+    serve &[0, 1, 2, 4, 6, 7] =>
+        "dormouse serve",
+        "dormouse serve --drain 5m --runs 8",
+        "DORMOUSE_STORE_URL=postgres://dormouse@db/agents dormouse serve";
     task COMMON =>
         "dormouse task add --agent alice -- make check",
         "dormouse task list --agent alice --state ready",
-        "dormouse task retry tsk_0198c0de";
+        "dormouse task retry 12";
     task_add COMMON =>
         "dormouse task add --agent alice -- make check",
-        "dormouse task add --agent alice --title nightly --timeout 2h -- ./nightly.sh",
-        "dormouse task add --agent alice --key order-17 -- ./ship 17";
+        "dormouse task add --agent alice --title nightly --after 12 --in 2h --key nightly-7 -- ./nightly.sh",
+        "dormouse task add --agent alice --title \"count the sheep\" --prompt @sheep.md --approval";
     task_list LIST =>
         "dormouse task list",
         "dormouse task list --agent alice --state ready",
         "dormouse task list --all -o jsonl";
     task_show COMMON =>
-        "dormouse task show tsk_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse task show 12",
         "dormouse task show tsk_0198c0de",
-        "dormouse task show tsk_0198c0de -o json";
+        "dormouse task show 12 -o json";
+    task_wait &[0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 124, 130] =>
+        "dormouse task wait 12",
+        "dormouse task wait 12 13 14 && ./publish",
+        "dormouse task wait tsk_0198c0de -o json";
+    task_approve COMMON =>
+        "dormouse task approve 12",
+        "dormouse task approve tsk_0198c0de",
+        "dormouse task approve 12 -o json";
+    task_refuse COMMON =>
+        "dormouse task refuse 12",
+        "dormouse task refuse tsk_0198c0de",
+        "dormouse task refuse 12 -o json";
     task_cancel COMMON =>
-        "dormouse task cancel tsk_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse task cancel 12",
         "dormouse task cancel --kill tsk_0198c0de",
-        "dormouse task cancel tsk_0198c0de -o json";
+        "dormouse task cancel 12 -o json";
     task_retry COMMON =>
-        "dormouse task retry tsk_0198c0de7f3a7c11a2b3c4d5e6f70819",
-        "dormouse task retry tsk_0198c0de && dormouse run tsk_0198c0de",
-        "dormouse task retry tsk_0198c0de -o json";
+        "dormouse task retry 12",
+        "dormouse task retry --fresh tsk_0198c0de && dormouse run tsk_0198c0de",
+        "dormouse task retry 12 -o json";
+    task_set COMMON =>
+        "dormouse task set 12 --priority high --title \"count the sheep\"",
+        "dormouse task set 12 --metadata ticket=17 --metadata label=",
+        "dormouse task set 12 --agent bob";
+    task_shelve COMMON =>
+        "dormouse task shelve 12",
+        "dormouse task shelve tsk_0198c0de",
+        "dormouse task shelve 12 -o json";
+    task_enqueue COMMON =>
+        "dormouse task enqueue 12",
+        "dormouse task enqueue tsk_0198c0de",
+        "dormouse task enqueue 12 -o json";
+    task_delete COMMON =>
+        "dormouse task delete 12",
+        "dormouse task delete 12 --yes",
+        "dormouse task cancel 12 && dormouse task delete 12 --yes";
+    delegate &[0, 1, 2, 3, 4, 6, 7, 9, 10, 11, 12, 124, 130] =>
+        "dormouse delegate bob --title \"count the sheep\" --prompt @sheep.md",
+        "dormouse delegate bob --title \"count the sheep\" --wait > count.txt",
+        "dormouse delegate --result 12";
     runs COMMON =>
         "dormouse runs list",
         "dormouse runs show run_0198c0de",
@@ -251,15 +287,27 @@ pages! {
         "dormouse secret doctor || dormouse secret slots";
     agent_set COMMON =>
         "dormouse agent set alice secrets=GH_TOKEN,NPM_TOKEN",
-        "dormouse agent set alice scrub.formats=own_only",
-        "dormouse agent set alice concurrency=2 secrets=";
+        "dormouse agent set alice concurrency=2 delegates_to=bob,carol",
+        "dormouse agent set alice scrub.formats=own_only secrets=";
+    agent_pause COMMON =>
+        "dormouse agent pause alice",
+        "dormouse agent pause alice --stop-runs",
+        "dormouse agent pause alice --reason 'the provider is down'";
+    agent_resume COMMON =>
+        "dormouse agent resume alice",
+        "dormouse agent resume alice -o json",
+        "dormouse agent resume alice --tenant team-1";
+    agent_remove COMMON =>
+        "dormouse agent remove alice",
+        "dormouse agent remove alice --force --yes",
+        "dormouse agent remove alice --yes -o json";
     agent COMMON =>
         "dormouse agent add alice",
-        "dormouse agent list",
-        "dormouse agent show alice";
+        "dormouse agent pause alice",
+        "dormouse agent remove alice";
     agent_add COMMON =>
         "dormouse agent add alice",
-        "dormouse agent add alice --tenant team-1",
+        "dormouse agent add alice concurrency=2",
         "dormouse agent add alice -o json";
     agent_list LIST =>
         "dormouse agent list",

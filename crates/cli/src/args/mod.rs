@@ -1,10 +1,12 @@
 //! The command line, parsed once.
 
 mod agent;
+mod delegate;
 mod gate;
 mod help;
 mod refusal;
 mod secret;
+mod serve;
 mod session;
 mod spec;
 mod task;
@@ -20,13 +22,15 @@ use dormouse_engine::idempotency::ClientKey;
 use dormouse_engine::run::OutcomeKind;
 
 pub use agent::Agent;
+pub use delegate::Delegate;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
 pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
+pub use serve::Serve;
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
-pub use task::{Task, TaskAdd};
+pub use task::{Task, TaskAdd, TaskSet};
 pub use thread::{Thread, ThreadPost, WhenBusy};
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 
@@ -137,9 +141,15 @@ pub enum Command {
     /// Run a command as a task of an agent, and stream what it prints
     #[command(after_help = help::run())]
     Run(Run),
+    /// Serve the store: claim what is ready, run it under supervision, and answer commands
+    #[command(after_help = help::serve())]
+    Serve(Serve),
     /// Tasks: what is to be done, and what became of it
     #[command(subcommand, arg_required_else_help = true, after_help = help::task())]
     Task(Task),
+    /// Give a task to another agent, from inside a run
+    #[command(arg_required_else_help = true, after_help = help::delegate())]
+    Delegate(Box<Delegate>),
     /// Runs: each attempt at a task, with its outcome and output
     #[command(subcommand, arg_required_else_help = true, after_help = help::runs())]
     Runs(Runs),

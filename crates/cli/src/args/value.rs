@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use dormouse_engine::gate::Scope;
 use dormouse_engine::idempotency::{ClientKey, InvalidClientKey};
+use dormouse_engine::limits::AGENT_CONCURRENCY_MAX;
+use dormouse_engine::name::InvalidName;
 use dormouse_engine::run::OutcomeKind;
-use dormouse_engine::task::TaskState;
+use dormouse_engine::task::{OnFailed, Priority, TaskState};
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::worker::isolation::{InvalidPolicy, Policy};
-use dormouse_engine::{GateId, MessageId, PrefixedId, RunId, SessionId, TaskId, ThreadId};
+use dormouse_engine::{AgentName, GateId, MessageId, PrefixedId, RunId, SessionId, TaskId, ThreadId};
 use dormouse_secrets::{SecretCategory, SecretName};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::api::FormatsView;
 use crate::config::bounds::{CLOCK, EXPIRES, GRACE};
 use crate::config::table::MODES;
-use crate::duration;
+use crate::duration::{self, Bounds};
 use crate::endpoint::Expires;
 use crate::nearest::nearest;
 
@@ -49,43 +54,131 @@ pub(super) fn category(text: &str) -> Result<SecretCategory, String> {
     })
 }
 
-/// One thing that is set of an agent.
+/// One thing that is set of an agent: a field of the API's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AgentSetting {
-    /// Runs at once.
-    Concurrency(u32),
-    /// The secrets its workers get; all that it sees where there is none.
-    Secrets(Vec<SecretName>),
-    /// What is done about credentials that nobody registered; none leaves it to the settings.
-    Formats(Option<FormatsView>),
+pub struct AgentSetting {
+    /// The field.
+    pub field: &'static str,
+    /// What it is to be.
+    pub value: Value,
+}
+
+/// What a key's text means, or what is wrong with it.
+type AgentValue = fn(&str) -> Result<Value, String>;
+
+/// What can be set of an agent: its key, the field of the API's body, and what is taken.
+const AGENT_KEYS: &[(&str, &str, AgentValue)] = &[
+    ("concurrency", "concurrency", concurrency),
+    ("delegates_to", "delegates_to", |text| names(text, agent_name)),
+    ("secrets", "secrets", |text| names(text, secret)),
+    ("scrub.formats", "scrub_formats", formats),
+];
+
+fn concurrency(text: &str) -> Result<Value, String> {
+    match text.parse::<u32>() {
+        Ok(1..=AGENT_CONCURRENCY_MAX) => Ok(json!(text.parse::<u32>().expect("it was parsed"))),
+        _ => Err(format!("concurrency is a number, 1 to {AGENT_CONCURRENCY_MAX}")),
+    }
+}
+
+/// Names with commas between them; none of an empty text.
+fn names<T: Serialize>(text: &str, name: impl Fn(&str) -> Result<T, String>) -> Result<Value, String> {
+    let found = text.split(',').filter(|text| !text.is_empty()).map(name);
+    Ok(json!(found.collect::<Result<Vec<T>, _>>()?))
+}
+
+fn agent_name(text: &str) -> Result<AgentName, String> {
+    text.parse().map_err(|error: InvalidName| error.to_string())
+}
+
+fn formats(text: &str) -> Result<Value, String> {
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    let word = known(text, &["strict", "own_only", "off"])?;
+    Ok(json!(FormatsView::of_word(&word)))
 }
 
 /// `KEY=VALUE` of an agent.
 pub(super) fn agent_setting(text: &str) -> Result<AgentSetting, String> {
-    let keys = ["concurrency", "secrets", "scrub.formats"];
     let (key, value) = text.split_once('=').ok_or("KEY=VALUE is taken")?;
-    match known(key, &keys)?.as_str() {
-        "concurrency" => match value.parse() {
-            Ok(number) if number > 0 => Ok(AgentSetting::Concurrency(number)),
-            _ => Err("concurrency is a number, 1 or more".to_owned()),
-        },
-        "secrets" => {
-            let names = value.split(',').filter(|name| !name.is_empty()).map(secret);
-            names.collect::<Result<_, _>>().map(AgentSetting::Secrets)
-        }
-        _ if value.is_empty() => Ok(AgentSetting::Formats(None)),
-        _ => {
-            let word = known(value, &["strict", "own_only", "off"])?;
-            Ok(AgentSetting::Formats(Some(FormatsView::of_word(&word))))
-        }
+    let keys: Vec<&str> = AGENT_KEYS.iter().map(|(key, ..)| *key).collect();
+    let key = known(key, &keys)?;
+    let (_, field, parse) = AGENT_KEYS
+        .iter()
+        .find(|(known, ..)| *known == key)
+        .expect("it is one of them");
+    let value = parse(value)?;
+    Ok(AgentSetting { field, value })
+}
+
+/// A task's number, `12` or `#12`, its id or its short form, checked and kept as it was written but for the mark of a
+/// number, which is none in a path.
+pub(super) fn task(text: &str) -> Result<String, String> {
+    let number = text.strip_prefix('#').unwrap_or(text);
+    if number.parse::<u64>().is_ok() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(number.to_owned());
+    }
+    TaskId::given(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("{error}; or its number is taken, as in 12"))
+}
+
+/// How much a task presses.
+pub(super) fn priority(text: &str) -> Result<Priority, String> {
+    let word = known(text, &Priority::ALL.map(Priority::word))?;
+    let found = Priority::ALL.into_iter().find(|priority| priority.word() == word);
+    Ok(found.expect("it is one of them"))
+}
+
+/// What becomes of a task when one that it waits for is not done.
+pub(super) fn on_failed(text: &str) -> Result<OnFailed, String> {
+    let word = known(text, &OnFailed::ALL.map(OnFailed::word))?;
+    let found = OnFailed::ALL.into_iter().find(|what| what.word() == word);
+    Ok(found.expect("it is one of them"))
+}
+
+/// How much later.
+pub(super) fn later(text: &str) -> Result<Duration, String> {
+    duration::parse(text, EXPIRES).map_err(|error| error.to_string())
+}
+
+/// A time before which a task is not to be tried, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotBefore(pub Option<Timestamp>);
+
+/// An instant, or `any`.
+pub(super) fn not_before(text: &str) -> Result<NotBefore, String> {
+    match text {
+        "any" => Ok(NotBefore(None)),
+        text => text
+            .parse()
+            .map(|at| NotBefore(Some(at)))
+            .map_err(|_| "an instant is taken, as in 2026-03-01T12:00:00Z, or any".to_owned()),
     }
 }
 
-/// A task's id or its short form, checked and kept as it was written.
-pub(super) fn task(text: &str) -> Result<String, String> {
-    TaskId::given(text)
-        .map(|_| text.to_owned())
-        .map_err(|error| error.to_string())
+/// One field of a task's metadata, and what it is to be; null removes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metadata {
+    /// The field.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+}
+
+/// `KEY=VALUE` of a task's metadata: JSON where it is, else text.
+pub(super) fn metadata(text: &str) -> Result<Metadata, String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is taken")?;
+    if key.is_empty() {
+        return Err("KEY=VALUE is taken".to_owned());
+    }
+    let value = match value {
+        "" => Value::Null,
+        value => serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned())),
+    };
+    let key = key.to_owned();
+    Ok(Metadata { key, value })
 }
 
 /// A run's id or its short form, checked and kept as it was written.
@@ -245,6 +338,18 @@ impl FromStr for Cursor {
             Err("is no next_cursor of a list")
         }
     }
+}
+
+/// How long a server lets runs end.
+///
+/// # Errors
+/// What is taken.
+pub(super) fn drain(text: &str) -> Result<Duration, String> {
+    let bounds = Bounds {
+        min: Duration::ZERO,
+        max: Duration::from_secs(24 * 60 * 60),
+    };
+    duration::parse(text, bounds).map_err(|error| error.to_string())
 }
 
 /// `NAME=VALUE` for the worker's environment.

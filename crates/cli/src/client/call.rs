@@ -5,6 +5,7 @@ use std::fmt;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, header};
 use dormouse_engine::idempotency::ClientKey;
+use dormouse_filesystem::Version;
 use serde::Serialize;
 
 use crate::api::{KEY, takes_key};
@@ -19,6 +20,7 @@ pub struct Call {
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
     key: Option<String>,
+    if_match: Option<Version>,
 }
 
 impl fmt::Debug for Call {
@@ -38,6 +40,7 @@ impl Call {
             query: Vec::new(),
             body: None,
             key: None,
+            if_match: None,
         }
     }
 
@@ -77,6 +80,13 @@ impl Call {
             method: Method::DELETE,
             ..Self::get(path)
         }
+    }
+
+    /// About the item at this version only.
+    #[must_use]
+    pub fn if_match(mut self, version: Version) -> Self {
+        self.if_match = Some(version);
+        self
     }
 
     /// With a parameter, if it has a value.
@@ -143,6 +153,9 @@ impl Call {
         }
         if let Some(key) = &self.key {
             request = request.header(KEY, key);
+        }
+        if let Some(version) = self.if_match {
+            request = request.header(header::IF_MATCH, format!("\"{version}\""));
         }
         let body = self.body.clone().map_or_else(Body::empty, Body::from);
         request

@@ -304,6 +304,32 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Becomes the owner of the store of this host, and nothing else.
+    ///
+    /// # Errors
+    /// `Config` when a server is named; `State` when another process serves the store, and does not leave in time.
+    pub async fn own_or_refuse(&mut self) -> Result<&Owner> {
+        if self.context.server.is_some() {
+            return Err(Problem::new(
+                Code::Usage,
+                "a server is named, and what is served is the store of this host",
+            )
+            .hint("leave --server, DORMOUSE_SERVER and client.server out")
+            .into());
+        }
+        let patience = Instant::now() + self.patience();
+        // Ends as the owner, or when patience does.
+        while self.owner.is_none() {
+            self.context.places.ensure()?;
+            match OwnerLock::attempt(&self.context.places.lock, &note())? {
+                Attempt::Held(taken) => self.own(taken, patience).await?,
+                Attempt::Busy(holder) if Instant::now() >= patience => return Err(served(holder).into()),
+                Attempt::Busy(_) => sleep(look_again()?).await,
+            }
+        }
+        Ok(self.owner.as_ref().expect("the loop ends with one"))
+    }
+
     /// Becomes the owner. What a former owner still holds while it dies is waited for.
     async fn own(&mut self, lock: OwnerLock, patience: Instant) -> Result<()> {
         match Owner::open(self.context, lock, self.role).await {
@@ -366,6 +392,12 @@ impl<'a> Session<'a> {
             None => Ok(()),
         }
     }
+}
+
+fn served(holder: Option<String>) -> Problem {
+    let holder = holder.map_or_else(|| "another process".to_owned(), |note| note.trim().to_owned());
+    Problem::new(Code::State, format!("the store is served by {holder}"))
+        .hint("use it: every command finds it; or stop it first")
 }
 
 fn note() -> String {

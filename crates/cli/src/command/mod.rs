@@ -2,6 +2,7 @@
 
 mod agent;
 mod config;
+mod delegate;
 mod doctor;
 mod events;
 mod gate;
@@ -11,6 +12,7 @@ mod logs;
 mod run;
 mod runs;
 mod secret;
+mod serve;
 mod session;
 mod signals;
 mod store;
@@ -18,6 +20,7 @@ mod task;
 mod thread;
 
 pub(crate) use config::config;
+pub(crate) use delegate::delegate;
 pub(crate) use doctor::doctor;
 pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};
@@ -39,6 +42,11 @@ pub(crate) async fn with_store(command: Command, given: Option<Secret>, context:
         Command::Run(arguments) => {
             let mut session = Session::new(context, Role::Supervisor);
             let done = run::run(&mut session, context, &arguments).await;
+            leave(session, done).await
+        }
+        Command::Serve(arguments) => {
+            let mut session = Session::new(context, Role::Supervisor);
+            let done = serve::serve(&mut session, context, &arguments).await;
             leave(session, done).await
         }
         other => {
@@ -98,6 +106,8 @@ async fn visit(
         Command::Session(command) => session::session(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
+        | Command::Serve(_)
+        | Command::Delegate(_)
         | Command::Config(_)
         | Command::Store(_)
         | Command::Doctor

@@ -189,6 +189,12 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "the file with the key that opens the secrets; secrets.key in the configuration folder",
     },
+    store(
+        "secrets.on_agent_delete",
+        Kind::Word(&["quarantine", "destroy"]),
+        Some("quarantine"),
+        "what becomes of the secrets of an agent that is deleted: kept aside for 7 days, or destroyed with it",
+    ),
     Key {
         path: "scrub.formats",
         kind: Kind::Word(&["strict", "own_only", "off"]),
@@ -237,6 +243,13 @@ pub const TABLE: &[Key] = &[
         default: Some("10s"),
         scope: Scope::Project,
         about: "how long a worker has from being asked to stop to being killed",
+    },
+    Key {
+        path: "runs.instance_max",
+        kind: Kind::Number(1, 10_000),
+        default: Some("32"),
+        scope: Scope::User,
+        about: "most runs at work at once in a process that serves",
     },
     Key {
         path: "worker.isolation",

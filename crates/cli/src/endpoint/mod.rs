@@ -1,7 +1,7 @@
 //! The endpoint of a run: a socket in the run's own folder, through which its worker asks people and nothing else.
 //!
-//! It dies with the run. Who speaks to it holds the run's token, so it is that run, whatever it says; it can ask and
-//! wait, and no route of it decides. The control socket stays closed to workers.
+//! It dies with the run. Who speaks to it holds the run's token, so it is that run, whatever it says; it can ask, give
+//! tasks to agents that its own may give to, and wait, and no route of it decides. The control socket stays closed to workers.
 
 mod place;
 mod serve;
@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use place::{TOKEN, connectable};
 pub use wire::Expires;
-pub(crate) use wire::NewRequest;
+pub(crate) use wire::{GiftView, NewGift, NewRequest, ResultView};
 
 use crate::owner::socket::bind_narrow;
 use crate::owner::token::ControlToken;

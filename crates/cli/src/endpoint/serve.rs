@@ -1,4 +1,4 @@
-//! Serving a run's endpoint: two routes, for the holder of the run's token.
+//! Serving a run's endpoint: a few routes, for the holder of the run's token.
 
 use axum::Router;
 use axum::body::Body;
@@ -10,17 +10,21 @@ use axum::routing::post;
 use dormouse_engine::GateId;
 use dormouse_engine::capability::CapabilityError;
 use dormouse_engine::gate::{Asked, Gate, mode_word};
+use dormouse_engine::limits::DEPENDENCIES_MAX;
 use dormouse_engine::supervisor::{AskError, Asking};
+use dormouse_engine::task::{NewTask, Receiver, TaskState};
 use dormouse_filesystem::Version;
+use dormouse_secrets::Scrubbed;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Deserialize;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use super::wire::NewRequest;
+use super::wire::{GiftView, NewGift, NewRequest, ResultView};
 use crate::api::GateView;
 use crate::api::body::{self, Json, Named};
 use crate::api::gates::refused;
@@ -35,6 +39,8 @@ pub(super) fn router(asking: Asking, token: ControlToken) -> Router {
     Router::new()
         .route("/v1/requests", post(ask))
         .route("/v1/requests/{id}/answer", post(answer))
+        .route("/v1/tasks", post(give))
+        .route("/v1/tasks/{id}/result", post(result))
         .fallback(async || {
             Problem::new(Code::NoRoute, "the endpoint of a run has no such route").into_response()
         })
@@ -86,6 +92,58 @@ async fn answer(
     let gate = answered.map_err(|error| denied(Some(id), error))?;
     Ok(view(StatusCode::OK, &gate))
 }
+
+/// Gives a task away: words, no command line.
+async fn give(State(asking): State<Asking>, Json(gift): Json<NewGift>) -> Result<Response, Problem> {
+    if gift.after.len() > DEPENDENCIES_MAX {
+        let detail = format!("after: at most {DEPENDENCIES_MAX} tasks are taken");
+        return Err(Problem::new(Code::Invalid, detail));
+    }
+    let mut after = Vec::with_capacity(gift.after.len());
+    for given in &gift.after {
+        after.push(asking.resolve_task(given).await?);
+    }
+    let new = NewTask {
+        body: gift.body,
+        priority: gift.priority,
+        after,
+        on_failed: gift.on_failed,
+        ..NewTask::new(gift.agent, gift.title)
+    };
+    let given = asking.give(new).await?;
+    let view = GiftView {
+        id: given.task.id,
+        number: given.task.number,
+        state: given.task.state.word().to_owned(),
+        is_paused: given.receiver == Receiver::Paused,
+    };
+    Ok(body::json(StatusCode::CREATED, &view))
+}
+
+/// Waits for what became of it, for as long as it takes, and takes it.
+async fn result(
+    State(asking): State<Asking>,
+    Named(id): Named,
+    Json(Nothing {}): Json<Nothing>,
+) -> Result<Response, Problem> {
+    let given = asking.result(asking.resolve_task(&id).await?).await?;
+    let outcome = match given.task.as_ref().map(|task| &task.state) {
+        Some(TaskState::Done { outcome } | TaskState::Failed { outcome }) => Some(*outcome),
+        _ => None,
+    };
+    let view = ResultView {
+        id: given.child,
+        end: given.end,
+        outcome,
+        text: given.text.map(Scrubbed::into_string),
+    };
+    Ok(body::json(StatusCode::OK, &view))
+}
+
+/// The body of a request that says nothing more.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// The worker decides nothing, so its view needs no version.
 fn view(status: StatusCode, gate: &Gate) -> Response {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use dormouse_engine::gate::{Canonical, Timeout};
+use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::supervisor::Question;
+use dormouse_engine::task::{ChildEnd, OnFailed, Priority};
+use dormouse_engine::{AgentName, TaskId};
 use dormouse_state::GateKind;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -49,6 +52,56 @@ pub(crate) struct NewRequest {
     /// For how long it can be decided.
     #[serde(default)]
     pub(crate) expires: Expires,
+}
+
+/// What a worker gives to another agent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewGift {
+    /// Whom.
+    pub(crate) agent: AgentName,
+    /// What it is called.
+    pub(crate) title: String,
+    /// What is to be done, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) body: String,
+    /// How much it presses.
+    #[serde(default)]
+    pub(crate) priority: Priority,
+    /// What is to be done first: ids, their short forms, or numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) after: Vec<String>,
+    /// What becomes of it when that is not done.
+    #[serde(default)]
+    pub(crate) on_failed: OnFailed,
+}
+
+/// A task that was given away.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct GiftView {
+    /// Which.
+    pub(crate) id: TaskId,
+    /// Its number.
+    pub(crate) number: u64,
+    /// The word of its state.
+    pub(crate) state: String,
+    /// Whether its agent is paused, so that nothing is done before somebody resumes it.
+    pub(crate) is_paused: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ResultView {
+    /// Which.
+    pub(crate) id: TaskId,
+    /// How it ended: the word of its state, or deleted.
+    pub(crate) end: ChildEnd,
+    /// How its last run did, if that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<OutcomeKind>,
+    /// What that said in the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
 }
 
 /// For how long a gate can be decided.

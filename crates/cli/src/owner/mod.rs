@@ -145,6 +145,7 @@ impl Owner {
         // Both end by their own bounds. A panic of theirs is ours, and was printed.
         let _ = server.await;
         let _ = due.await;
+        house.settle_rest().await;
         house.rest().await;
         tracing::debug!("leaving: closing the store");
         let closed = store.close(Deadline::after(CLOSE_MAX)).await;
@@ -169,10 +170,12 @@ async fn serve_due(engine: Engine, role: Role, mut phase: watch::Receiver<Phase>
     if role == Role::Supervisor {
         let mut leaving = phase.clone();
         let mut left = phase.clone();
+        let mut settled = phase.clone();
         let (due, janitor) = (phase::is_draining(&mut phase), phase::is_draining(&mut leaving));
         tokio::join!(
             engine.serve_due(due),
             engine.serve_janitor(janitor),
+            engine.serve_settlements(phase::is_draining(&mut settled)),
             keep_vault(&engine, &mut left)
         );
     }
@@ -199,6 +202,11 @@ fn tell(recovery: &Recovery, ui: &Ui) {
         let how = OutcomeKind::of(&ended.finished.outcome.outcome).word();
         ui.note(&format!(
             "recovered: run {run} ended as {how} when its former owner vanished; see dormouse runs show {run}"
+        ));
+    }
+    for (_, agent) in &recovery.removed {
+        ui.note(&format!(
+            "recovered: agent {agent} is gone; its deletion was cut when its former owner vanished"
         ));
     }
     for left in &recovery.left {

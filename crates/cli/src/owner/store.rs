@@ -12,6 +12,7 @@ use dormouse_engine::worker::isolation::Policy;
 use dormouse_engine::{Engine, EngineOptions, Environment, HostIdentity, Principal, Random, SystemClock};
 use dormouse_filesystem::capability::Reach;
 use dormouse_filesystem::{Backend, Namespace, OpenError, OpenOptions, Requirements, StoreUrl, System};
+use dormouse_secrets::OnAgentDelete;
 use dormouse_state::OnTimeout;
 
 use crate::api::FormatsView;
@@ -121,6 +122,10 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             mode,
         },
         janitor_every: time("janitor.every"),
+        on_agent_delete: match config.text("secrets.on_agent_delete") {
+            Some("destroy") => OnAgentDelete::Destroy,
+            _ => OnAgentDelete::Quarantine,
+        },
         ..EngineOptions::default()
     })
 }

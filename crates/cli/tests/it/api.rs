@@ -16,7 +16,7 @@ use dormouse_engine::{
     Channel, Clock, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind,
     Random, SystemClock, TenantRow,
 };
-use dormouse_filesystem::{Backend, Memory, Namespace, Opener, Records, Requirements, System};
+use dormouse_filesystem::{Backend, Memory, Namespace, Opener, RecordStore, Records, Requirements, System};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -59,6 +59,11 @@ impl Api {
     }
 
     pub(crate) async fn with_clock(role: Role, clock: Arc<dyn Clock>) -> Self {
+        Self::over(role, clock, Arc::new(Memory::new(dormouse_cli::edge::now()))).await
+    }
+
+    /// Over this store.
+    pub(crate) async fn over(role: Role, clock: Arc<dyn Clock>, store: Arc<dyn RecordStore>) -> Self {
         let now = dormouse_cli::edge::now();
         let random = Arc::new(Random::seeded(7));
         let epoch = Epoch::make(now, &random);
@@ -74,7 +79,6 @@ impl Api {
             random: random.clone(),
             host,
         };
-        let store = Arc::new(Memory::new(now));
         let system = Namespace::<System>::open(
             store,
             &Requirements::volatile(),
@@ -278,6 +282,108 @@ async fn a_task_is_made_found_by_a_short_id_cancelled_and_tried_again() {
     );
     let filtered = api.get("/v1/tasks?agent=alice&state=ready").await.json();
     assert_eq!(filtered["items"].as_array().unwrap().len(), 1);
+}
+
+fn patch(path: &str, version: Option<&str>, body: &Value) -> Request<Body> {
+    let mut request = Request::patch(path).header("content-type", "application/json");
+    if let Some(version) = version {
+        request = request.header("if-match", version);
+    }
+    request.body(Body::from(body.to_string())).unwrap()
+}
+
+#[tokio::test]
+async fn a_task_is_changed_at_the_version_that_is_said_and_at_no_other() {
+    let api = Api::new(Role::Visitor).await;
+    api.post("/v1/agents", &json!({ "name": "alice" })).await;
+    api.post("/v1/agents", &json!({ "name": "bob" })).await;
+    let new = json!({ "agent": "alice", "title": "one", "body": "the words", "metadata": { "a": 1 } });
+    let made = api.post("/v1/tasks", &new).await;
+    let (etag, version) = (
+        made.headers["etag"].to_str().unwrap(),
+        made.json()["version"].clone(),
+    );
+    assert_eq!(made.json()["body"], "the words");
+    let body = json!({ "title": "two", "metadata": { "a": null, "b": [2] } });
+    let owner = Some(Caller::Owner);
+    for (said, status, code) in [
+        (None, 428, "version_required"),
+        (Some("\"1000000\""), 412, "stale"),
+        (Some("abc"), 400, "bad_request"),
+        (Some(etag), 200, ""),
+        (Some(etag), 412, "stale"),
+        (Some("*"), 200, ""),
+    ] {
+        let got = api.send(owner, patch("/v1/tasks/1", said, &body)).await;
+        assert_eq!(
+            (got.status.as_u16(), got.code().as_str()),
+            (status, code),
+            "{said:?}"
+        );
+        if status == 412 {
+            assert!(got.json()["current_version"].as_u64() >= version.as_u64());
+        }
+    }
+    let task = api.get("/v1/tasks/1").await.json();
+    assert_eq!(
+        (&task["title"], &task["metadata"]),
+        (&json!("two"), &json!({ "b": [2] }))
+    );
+    for refused in [
+        json!({ "metadata": 7 }),
+        json!({ "title": "" }),
+        json!({ "agent": "bob", "title": "three" }),
+    ] {
+        let got = api.send(owner, patch("/v1/tasks/1", Some("*"), &refused)).await;
+        assert_eq!(
+            (got.status.as_u16(), got.code().as_str()),
+            (422, "invalid"),
+            "{refused}"
+        );
+    }
+    let given = api
+        .send(owner, patch("/v1/tasks/1", Some("*"), &json!({ "agent": "bob" })))
+        .await;
+    assert_eq!(given.json()["agent"], "bob");
+}
+
+#[tokio::test]
+async fn every_verb_of_a_task_has_its_route() {
+    let api = Api::new(Role::Visitor).await;
+    api.post("/v1/agents", &json!({ "name": "alice" })).await;
+    let new = json!({ "agent": "alice", "title": "one", "start": "pending_approval" });
+    api.post("/v1/tasks", &new).await;
+    let after = json!({ "agent": "alice", "title": "two", "after": ["1"], "on_failed": "cancel" });
+    let waiting = api.post("/v1/tasks", &after).await.json();
+    assert_eq!(
+        (&waiting["state"], &waiting["wait"]),
+        (&json!("waiting"), &json!({ "for": "tasks" }))
+    );
+    for (verb, state) in [("approve", "ready"), ("shelve", "backlog"), ("enqueue", "ready")] {
+        let got = api.post(&format!("/v1/tasks/1/{verb}"), &json!({})).await;
+        assert_eq!(
+            (got.status.as_u16(), &got.json()["state"]),
+            (200, &json!(state)),
+            "{verb}"
+        );
+    }
+    assert_eq!(api.post("/v1/tasks/1/refuse", &json!({})).await.code(), "state");
+    let stale = Request::delete("/v1/tasks/1").header("if-match", "\"1000000\"");
+    let stale = api
+        .send(Some(Caller::Owner), stale.body(Body::empty()).unwrap())
+        .await;
+    assert_eq!(stale.code(), "stale");
+    let gone = Request::delete("/v1/tasks/1").body(Body::empty()).unwrap();
+    assert_eq!(api.send(Some(Caller::Owner), gone).await.status, 204);
+    assert_eq!(api.get("/v1/tasks/1").await.code(), "not_found");
+    api.engine.settle_once().await.unwrap();
+    assert_eq!(api.get("/v1/tasks/2").await.json()["state"], "cancelled");
+    let unknown = json!({ "agent": "alice", "title": "three", "after": ["7"] });
+    assert_eq!(api.post("/v1/tasks", &unknown).await.code(), "not_found");
+    let listed = api.get("/v1/tasks?owner=alice").await.json();
+    assert!(listed["items"].as_array().unwrap().is_empty());
+    let both = api.get("/v1/tasks?owner=alice&agent=alice").await;
+    assert_eq!(both.code(), "invalid");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ async fn send(api: &Api, method: &str, path: &str, body: &Value) -> Got {
     let request = Request::builder()
         .method(method)
         .uri(path)
+        .header("if-match", "*")
         .header("content-type", "application/json")
         .body(Body::from(body.to_string()))
         .unwrap();
@@ -219,7 +220,7 @@ async fn an_import_has_room_for_the_largest_export_and_no_more() {
     }
 }
 
-/// PR-40
+/// PR-40, SE-24 with `agents::an_agent_is_deleted_with_its_secrets_while_the_vault_is_locked`
 #[tokio::test]
 async fn an_import_is_all_or_nothing_keeps_times_and_waits_for_no_lock() {
     let api = api().await;

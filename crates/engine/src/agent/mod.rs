@@ -1,6 +1,11 @@
 //! Agents: rows. A sleeping agent is its row and nothing else: no timer, no handle, no file.
 
+mod delete;
+mod removal;
+mod removing;
 mod service;
+mod stop;
+mod stored;
 mod table;
 
 use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
@@ -9,9 +14,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use delete::AtWork;
+pub(crate) use removing::Removals;
 pub use service::{AgentPage, Agents};
 pub use table::{AgentEvent, decide};
 
+use self::stored::Stored;
 use crate::credentials::{FormatsWord, is_not_said};
 use crate::event::About;
 use crate::{AgentName, Incarnation, OpId, Subject};
@@ -87,9 +95,9 @@ impl AgentConfig {
     }
 }
 
-/// An agent.
+/// An agent; once it is deleted, its tombstone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct Agent {
     /// Its name, unique in its tenant.
     pub name: AgentName,
@@ -97,12 +105,11 @@ pub struct Agent {
     pub incarnation: Incarnation,
     /// Where it is.
     pub state: AgentState,
-    /// What is set of it.
+    /// What is set of it; of a deleted one nothing is kept, and this is the default.
     pub config: AgentConfig,
     /// The digest of that.
     pub config_digest: String,
     /// Why it is paused, as somebody said it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_reason: Option<Scrubbed>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -110,9 +117,24 @@ pub struct Agent {
     pub updated_at: Timestamp,
     /// The command that wrote the row.
     pub op: OpId,
+    /// When all that was its had gone.
+    pub deleted_at: Option<Timestamp>,
 }
 
 impl Agent {
+    /// What is left of it when all that was its has gone.
+    pub(crate) fn tombstone(&self, at: Timestamp, op: OpId) -> Self {
+        Self {
+            state: AgentState::Deleted,
+            config: AgentConfig::default(),
+            paused_reason: None,
+            updated_at: at,
+            op,
+            deleted_at: Some(at),
+            ..self.clone()
+        }
+    }
+
     /// What its events are about.
     #[must_use]
     pub fn about(&self) -> About {
@@ -136,6 +158,8 @@ indexes! {
         Name = own "name",
         /// By state.
         State = own "state",
+        /// Those that are being deleted, over all tenants: what recovery finds.
+        Deleting = system "agent_deleting",
     }
 }
 
@@ -152,9 +176,13 @@ impl Record for Agent {
     }
 
     fn index_entries(&self) -> Vec<IndexEntry<AgentIndex>> {
-        vec![
+        let mut entries = vec![
             IndexEntry::new(AgentIndex::Name, []),
             IndexEntry::new(AgentIndex::State, [IndexValue::name(self.state.word())]),
-        ]
+        ];
+        if self.state == AgentState::Deleting {
+            entries.push(IndexEntry::new(AgentIndex::Deleting, []));
+        }
+        entries
     }
 }

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use dormouse_filesystem::{Cursor, Issue, Query, Records, Versioned};
+use dormouse_filesystem::{Cursor, Issue, Query, Records, Version, Versioned};
 use dormouse_secrets::Scrubbed;
 
-use super::{Agent, AgentConfig, AgentEvent, AgentIndex, AgentState, decide};
+use super::stop::stop_held;
+use super::{Agent, AgentConfig, AgentEvent, AgentIndex, AgentState, AtWork, decide, delete};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
-use crate::limits::{PAGE_MAX, REASON_MAX};
+use crate::limits::{AGENT_CONCURRENCY_MAX, DELEGATES_MAX, PAGE_MAX, REASON_MAX};
+use crate::run::StopReason;
+use crate::wake::WakeCause;
 use crate::{AgentName, CommandError, Decision, Incarnation, Principal, Reason, Subject};
 
 /// One page of agents.
@@ -82,6 +85,7 @@ impl Agents {
             created_at: draft.now(),
             updated_at: draft.now(),
             op: draft.op(),
+            deleted_at: None,
         }
     }
 
@@ -96,6 +100,30 @@ impl Agents {
         name: &AgentName,
         change: impl Fn(&mut AgentConfig) + Sync,
     ) -> Result<Agent, CommandError> {
+        self.configured(by, name, None, change).await
+    }
+
+    /// The same, of the agent as it was read at this version.
+    ///
+    /// # Errors
+    /// As [`configure`](Self::configure), and `Stale` when it was written since.
+    pub async fn configure_at(
+        &self,
+        by: &Principal,
+        name: &AgentName,
+        version: Version,
+        change: impl Fn(&mut AgentConfig) + Sync,
+    ) -> Result<Agent, CommandError> {
+        self.configured(by, name, Some(version), change).await
+    }
+
+    async fn configured(
+        &self,
+        by: &Principal,
+        name: &AgentName,
+        expected: Option<Version>,
+        change: impl Fn(&mut AgentConfig) + Sync,
+    ) -> Result<Agent, CommandError> {
         let set = |agent: &mut Agent| {
             change(&mut agent.config);
             check(&agent.config)?;
@@ -103,10 +131,11 @@ impl Agents {
             agent.config_digest.clone_from(&config_digest);
             Ok(Change::AgentConfigured { config_digest })
         };
-        self.change(by, name, AgentEvent::Configure, &set).await
+        self.change(by, name, (AgentEvent::Configure, expected), &set)
+            .await
     }
 
-    /// Lets an agent claim and fire nothing. Runs in progress finish.
+    /// Lets an agent claim and fire nothing. Runs in progress finish, unless [`stop_runs`](Self::stop_runs) stops them.
     ///
     /// # Errors
     /// `NotFound`, `AgentDeleting`.
@@ -122,7 +151,34 @@ impl Agents {
             let reason = reason.clone();
             Ok(Change::AgentPaused { reason })
         };
-        self.change(by, name, AgentEvent::Pause, &set).await
+        self.change(by, name, (AgentEvent::Pause, None), &set).await
+    }
+
+    /// Tells the runs of an agent to stop that somebody holds, as it is paused: their tasks are ready again, unless what
+    /// they did is not known. One that is parked goes on waiting. Says how many were told.
+    ///
+    /// # Errors
+    /// `NotFound`; as any commit: those before it were told, and the same again tells the others.
+    pub async fn stop_runs(&self, by: &Principal, name: &AgentName) -> Result<usize, CommandError> {
+        let agent = self.get(name).await?;
+        stop_held(&self.core, by, &agent, &StopReason::AgentPause).await
+    }
+
+    /// Deletes an agent: that is durable first, then what is its goes, in the background. Its runs are stopped, its tasks
+    /// called off, its gates and sessions ended, its secrets set aside. When all has gone a tombstone is left, and the
+    /// name may be taken again. Of one that is being deleted nothing changes.
+    ///
+    /// # Errors
+    /// `NotFound`; `Rejected` while it has runs and these are not to be stopped; `Stale` when it is not at the expected
+    /// version.
+    pub async fn delete(
+        &self,
+        by: &Principal,
+        name: &AgentName,
+        at_work: AtWork,
+        expected: Option<Version>,
+    ) -> Result<Versioned<Agent>, CommandError> {
+        delete::delete(&self.core, by, name, at_work, expected).await
     }
 
     /// Lets it claim and fire again.
@@ -134,14 +190,14 @@ impl Agents {
             agent.paused_reason = None;
             Ok(Change::AgentResumed {})
         };
-        self.change(by, name, AgentEvent::Resume, &set).await
+        self.change(by, name, (AgentEvent::Resume, None), &set).await
     }
 
     async fn change(
         &self,
         by: &Principal,
         name: &AgentName,
-        event: AgentEvent,
+        (event, expected): (AgentEvent, Option<Version>),
         set: &(dyn Fn(&mut Agent) -> Result<Change, CommandError> + Sync),
     ) -> Result<Agent, CommandError> {
         let done = self.core.command(by, |mut draft| async move {
@@ -154,6 +210,7 @@ impl Agents {
                 Decision::Ignore(_) => return Ok(Verdict::Nothing(read.into_inner())),
                 Decision::Reject(reason) => return Err(refused(name, Some(&read), event, reason)),
             };
+            at_version(&read, expected)?;
             let mut agent = Agent {
                 state,
                 ..Agent::clone(&read)
@@ -165,6 +222,9 @@ impl Agents {
             (agent.updated_at, agent.op) = (draft.now(), draft.op());
             self.rows.stage_replace(draft.batch(), &read, &agent).await?;
             draft.tell(&agent.about(), &change)?;
+            if event == AgentEvent::Resume || agent.config.concurrency > read.config.concurrency {
+                draft.ring(name, WakeCause::Resumed);
+            }
             Ok(Verdict::Commit(draft, agent))
         });
         Ok(done.await?.answer)
@@ -235,10 +295,35 @@ fn check(config: &AgentConfig) -> Result<(), CommandError> {
             "0 lets the agent do nothing; pause it instead",
         ));
     }
+    if config.concurrency > AGENT_CONCURRENCY_MAX {
+        let reason = format!("is at most {AGENT_CONCURRENCY_MAX}");
+        return Err(CommandError::invalid("concurrency", reason));
+    }
+    if config.delegates_to.len() > DELEGATES_MAX {
+        let reason = format!("names at most {DELEGATES_MAX} agents");
+        return Err(CommandError::invalid("delegates_to", reason));
+    }
     Ok(())
 }
 
-fn refused(name: &AgentName, read: Option<&Agent>, event: AgentEvent, reason: Reason) -> CommandError {
+/// Whether a row is at the version that somebody read.
+pub(super) fn at_version(read: &Versioned<Agent>, expected: Option<Version>) -> Result<(), CommandError> {
+    let current = read.version();
+    match expected {
+        Some(expected) if expected != current => Err(CommandError::Stale {
+            subject: Subject::Agent(read.name.clone()),
+            current,
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+pub(super) fn refused(
+    name: &AgentName,
+    read: Option<&Agent>,
+    event: AgentEvent,
+    reason: Reason,
+) -> CommandError {
     let agent = name.clone();
     match reason {
         Reason::Exists => CommandError::Exists {

@@ -26,6 +26,9 @@ pub struct Capability {
     pub origin: Subject,
     /// The digest of the call it fits.
     pub digest: Digest,
+    /// The digest of the call that was asked for, where another was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Digest>,
     /// Where it is.
     pub state: CapabilityState,
     /// Until when it can be used, as long as its time goes.
@@ -102,6 +105,7 @@ impl Capability {
             session: gate.session,
             origin: gate.origin.clone(),
             digest: gate.granted_digest(),
+            asked: (gate.granted_digest() != gate.digest).then_some(gate.digest),
             state: CapabilityState::Active,
             expires_at: now.checked_add(ttl).unwrap_or(Timestamp::MAX),
             stands_since: (!is_awaited).then_some(now),
@@ -158,9 +162,7 @@ impl Capability {
 indexes! {
     /// What finds capabilities.
     pub enum CapabilityIndex {
-        /// Those in use, by the run that does.
-        Holder = own "holder",
-        /// Those not closed, by what the call belongs to.
+        /// Those not closed, by what the call belongs to and the digest of the call that was asked for.
         Origin = own "origin",
         /// Those not closed whose time goes, by when they expire, over all tenants.
         Due = system "capability_due",
@@ -181,15 +183,12 @@ impl Record for Capability {
 
     fn index_entries(&self) -> Vec<IndexEntry<CapabilityIndex>> {
         let mut entries = Vec::new();
-        if let Some(holder) = self.holder() {
-            let run = IndexValue::name(&holder.run.to_string());
-            entries.push(IndexEntry::new(CapabilityIndex::Holder, [run]));
-        }
         if matches!(self.state, CapabilityState::Closed { .. }) {
             return entries;
         }
-        let origin = IndexValue::name(&self.origin.id());
-        entries.push(IndexEntry::new(CapabilityIndex::Origin, [origin]));
+        let asked = self.asked.unwrap_or(self.digest);
+        let values = [&self.origin.id(), &asked.to_string()].map(|value| IndexValue::name(value));
+        entries.push(IndexEntry::new(CapabilityIndex::Origin, values));
         if self.can_expire() {
             let due = IndexValue::instant(self.expires_at);
             entries.push(IndexEntry::new(CapabilityIndex::Due, [due]));

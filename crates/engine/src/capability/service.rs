@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dormouse_filesystem::{Digest, Records, Versioned};
 use dormouse_state::Lifecycle;
+use futures::future::try_join;
 use jiff::Timestamp;
 
 use super::stage::staged;
@@ -216,9 +217,9 @@ impl Capabilities {
             lease: claimed.guard.id(),
         };
         let done = self.core.command(&by, |mut draft| async move {
-            let held = check(&self.core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
+            let held = check(&self.core, &claimed.guard, LeaseEvent::Write, draft.now());
+            let (held, read) = try_join(held, self.get(gate)).await?;
             held.stage_check(&self.core, &mut draft);
-            let read = self.rows.get(&gate).await?;
             let Some(read) = read.filter(|read| is_for(read, &claimed.run)) else {
                 return Ok(Verdict::Nothing(Err(CapabilityError::Unknown { gate })));
             };

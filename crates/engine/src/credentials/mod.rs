@@ -16,4 +16,4 @@ pub use keep::Rekey;
 pub(crate) use lend::{Lent, Unlent};
 pub(crate) use living::Living;
 pub use service::Credentials;
-pub(crate) use service::{of_lease, unspawned};
+pub(crate) use service::{of_lease, of_secret, unspawned};

@@ -116,7 +116,7 @@ pub(crate) fn of_lease(error: dormouse_secrets::LeaseError) -> CommandError {
 }
 
 /// What the secrets could not do, as a command's answer.
-fn of_secret(error: dormouse_secrets::SecretError) -> CommandError {
+pub(crate) fn of_secret(error: dormouse_secrets::SecretError) -> CommandError {
     match error {
         dormouse_secrets::SecretError::Store(error) => (*error).into(),
         other => CommandError::Unavailable(Box::new(other)),

@@ -10,6 +10,8 @@ use crate::engine::Engine;
 use crate::found::{just_after, never, of_tenant};
 use crate::gate::{Gate, GateIndex};
 use crate::session::{SessionIndex, SessionRow};
+use crate::task::{Task, TaskIndex};
+use crate::wake::{Wake, WakeIndex};
 use crate::{CommandError, TenantId};
 
 /// How many entries of an index are read at a time: the first is the one, unless its row is damaged or went.
@@ -26,14 +28,21 @@ impl Engine {
             gate.expires_at.filter(|_| gate.is_pending())
         });
         let capability = self.first::<Capability>(CapabilityIndex::Due, from, |row| Some(row.expires_at));
-        let (session, gate, capability) = (session.await?, gate.await?, capability.await?);
-        Ok([session, gate, capability].into_iter().flatten().min())
+        let task = self.first::<Task>(TaskIndex::Due, from, |task| task.due_at());
+        let (session, gate) = (session.await?, gate.await?);
+        let (capability, task) = (capability.await?, task.await?);
+        Ok([session, gate, capability, task].into_iter().flatten().min())
+    }
+
+    /// When the first wake row after this instant is due.
+    pub(crate) async fn next_wake(&self, from: Timestamp) -> Result<Option<Timestamp>, CommandError> {
+        self.first::<Wake>(WakeIndex::Due, from, Wake::looked_at).await
     }
 
     /// When the first row of an index is due, after this instant; those that never are stand behind, and none is read.
     /// Those that cannot be believed are passed over, and so are those that went or changed meanwhile: whoever wrote
     /// them said what is due now.
-    async fn first<R: Record<Scope = Tenant>>(
+    pub(crate) async fn first<R: Record<Scope = Tenant>>(
         &self,
         index: R::Index,
         from: Timestamp,

@@ -35,7 +35,7 @@ pub(crate) struct LeftLately(HashMap<DueRow, Instant>);
 
 impl LeftLately {
     /// How long it is until the first of them is to be tried again.
-    pub(super) fn again_in(&self) -> Duration {
+    pub(crate) fn again_in(&self) -> Duration {
         let first = self.0.values().min();
         first.map_or(DUE_LOOK, |at| DUE_LOOK.saturating_sub(at.elapsed()))
     }

@@ -1,9 +1,10 @@
 //! Serving what is due, once: each row by itself, so that one that is damaged stops no other.
 
 use super::pass::{DueRow, LeftLately, Pass};
-use crate::CommandError;
 use crate::engine::Engine;
 use crate::session::{SessionIndex, SessionRow};
+use crate::task::{Task, TaskIndex, TaskState};
+use crate::{CommandError, Principal};
 
 /// What was due and was served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,6 +13,8 @@ pub struct DueServed {
     pub gates: usize,
     /// Capabilities that did.
     pub capabilities: usize,
+    /// Tasks that became ready.
+    pub tasks: usize,
     /// Sessions that became idle.
     pub sessions: usize,
     /// Sessions that were passed over, because their drivers in this process see to it.
@@ -34,15 +37,36 @@ impl Engine {
     /// The same, but for what was left lately; it is counted as left.
     pub(super) async fn serve_due_but(&self, lately: &mut LeftLately) -> Result<DueServed, CommandError> {
         let mut pass = Pass::new(lately);
+        let tasks = self.ready_due(&mut pass).await;
+        if !self.is_exclusive() {
+            // Where the store is this process's alone, whoever deletes or recovers goes on by itself.
+            self.go_on_removing().await?;
+        }
         let sessions = self.idle_due(&mut pass).await;
         let expired = self.expire_due_in(&mut pass).await?;
-        let sessions = sessions?;
+        let (tasks, sessions) = (tasks?, sessions?);
         Ok(DueServed {
+            tasks,
             gates: expired.gates,
             capabilities: expired.capabilities,
             left: pass.told()?,
             ..sessions
         })
+    }
+
+    /// Makes those tasks ready whose time has come.
+    async fn ready_due(&self, pass: &mut Pass<'_>) -> Result<usize, CommandError> {
+        let now = self.environment().clock.now();
+        let by = Principal::engine();
+        let mut served = 0;
+        for (tenant, task) in self.found::<Task>(TaskIndex::Due, Some(now)).await? {
+            let row = DueRow::of("task", &tenant, &task);
+            if !pass.skips(&row) {
+                let moved = self.handle(&tenant).tasks.due(&by, task).await;
+                served += usize::from(pass.note(row, moved.map(|task| task.state == TaskState::Ready)));
+            }
+        }
+        Ok(served)
     }
 
     /// Makes those sessions idle whose time has come and that no driver of this process sees to.

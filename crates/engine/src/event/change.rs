@@ -8,9 +8,9 @@ use crate::capability::CapabilityEnd;
 use crate::gate::{AuthorKind, GateStatus, Scope};
 use crate::outcome::{BlockReason, FailReason};
 use crate::run::OutcomeKind;
-use crate::task::{Priority, Wait};
+use crate::task::{ChildEnd, Priority, Wait};
 use crate::thread::{MessageKind, MessageStatus};
-use crate::{GateId, LeaseId, Reason, RunId, SessionId, TaskId, ThreadId};
+use crate::{AgentName, GateId, LeaseId, Reason, RunId, SessionId, TaskId, ThreadId};
 
 /// The schema of the data of every event here; raised when a reader of the former could no longer read it.
 pub const EVENT_SCHEMA: u32 = 1;
@@ -41,6 +41,12 @@ pub enum Change {
     /// An agent works again.
     #[serde(rename = "agent.resumed")]
     AgentResumed {},
+    /// An agent is to go, and what is its goes before it.
+    #[serde(rename = "agent.deleting")]
+    AgentDeleting {},
+    /// An agent is gone, with all that was its.
+    #[serde(rename = "agent.deleted")]
+    AgentDeleted {},
     /// A task was made.
     #[serde(rename = "task.created")]
     TaskCreated {
@@ -49,6 +55,31 @@ pub enum Change {
         /// Its priority.
         priority: Priority,
         /// The word of its first state.
+        state: String,
+        /// The task that gave it away, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<TaskId>,
+    },
+    /// A task's text or metadata was changed.
+    #[serde(rename = "task.edited")]
+    TaskEdited {
+        /// The names of the fields.
+        fields: Vec<String>,
+    },
+    /// A task was given to another agent.
+    #[serde(rename = "task.assigned")]
+    TaskAssigned {
+        /// Whose it was.
+        from: AgentName,
+        /// Whose it is.
+        to: AgentName,
+    },
+    /// A task is gone.
+    #[serde(rename = "task.deleted")]
+    TaskDeleted {
+        /// Its number, which is never given again.
+        number: u64,
+        /// The word of its last state.
         state: String,
     },
     /// A task was approved.
@@ -90,8 +121,12 @@ pub enum Change {
     /// A task failed and is not tried again.
     #[serde(rename = "task.failed")]
     TaskFailed {
-        /// By its last run.
-        by: Ending,
+        /// By its last run, if a run ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Ending>,
+        /// The task it waited for that was not done, if that ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dependency: Option<TaskId>,
     },
     /// A task failed too often.
     #[serde(rename = "task.quarantined")]
@@ -107,9 +142,32 @@ pub enum Change {
         /// Its last run, if that was ended by it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run: Option<RunId>,
+        /// The task it waited for that was not done, if that ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dependency: Option<TaskId>,
         /// Why, as somebody said it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Scrubbed>,
+    },
+    /// The end of a task that was given away is there for whoever gave it.
+    #[serde(rename = "delegation.delivered")]
+    DelegationDelivered {
+        /// The task that gave it.
+        parent: TaskId,
+        /// How it ended.
+        end: ChildEnd,
+    },
+    /// Whoever gave a task away took its result.
+    #[serde(rename = "delegation.consumed")]
+    DelegationConsumed {
+        /// The task that gave it.
+        parent: TaskId,
+    },
+    /// Nobody waits for the result of a task that was given away.
+    #[serde(rename = "delegation.abandoned")]
+    DelegationAbandoned {
+        /// The task that gave it.
+        parent: TaskId,
     },
     /// A run was claimed.
     #[serde(rename = "run.started")]

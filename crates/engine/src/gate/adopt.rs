@@ -1,19 +1,19 @@
 //! The same call asked again, and an equal one of a later attempt: both find the gate that is there.
 
-use dormouse_filesystem::{Digest, IndexValue, Namespace, Query, Records, Tenant, Versioned};
+use dormouse_filesystem::{IndexValue, Namespace, Query, Records, Tenant, Versioned};
 
 use super::open::Prepared;
 use super::{
     Caller, Gate, GateCell, GateError, GateEvent, GateIndex, GateKey, GateKeyIndex, GateStatus, KeyId,
     Opened, OpenedHow, decide,
 };
-use crate::capability::{Capability, CapabilityEnd, CapabilityState};
+use crate::capability::{Capability, CapabilityEnd, CapabilityIndex, CapabilityState};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::limits::PAGE_MAX;
 use crate::run::{Run, RunState};
-use crate::{CommandError, GateId, RunId, Subject};
+use crate::{CommandError, GateId};
 
 /// What became of the gate that the same call opened before.
 pub(super) enum Before {
@@ -102,23 +102,53 @@ pub(super) fn new_key(draft: &Draft, key: KeyId, wanted: &Prepared<'_>, gate: Ga
     }
 }
 
+/// A gate that can still be decided or used, and the key under which its call finds it.
+#[derive(Debug)]
+pub(super) struct Usable {
+    key: Versioned<GateKey>,
+    gate: Versioned<Gate>,
+}
+
+/// The gates of equal calls that are pending, or approved and not used, the oldest call first. What ended otherwise is not
+/// looked at, however much there is of it.
+pub(super) async fn usable(core: &Core, wanted: &Prepared<'_>) -> Result<Vec<Usable>, CommandError> {
+    let gates = usable_gates(core, wanted).await?;
+    let keys = keys_of(&core.space, &gates).await?;
+    let usable = keys.into_iter().zip(gates);
+    let usable = usable.filter_map(|(key, gate)| Some(Usable { key: key?, gate }));
+    let mut usable: Vec<Usable> = usable.collect();
+    usable.sort_by_key(|usable| usable.key.created_at);
+    Ok(usable)
+}
+
+async fn usable_gates(core: &Core, wanted: &Prepared<'_>) -> Result<Vec<Versioned<Gate>>, CommandError> {
+    let names = [&wanted.origin().id(), &wanted.digest().to_string()];
+    let values = names.map(|name| IndexValue::name(name));
+    let rows = Records::<Gate>::new(&core.space);
+    // In this order, so that one approved in between is found twice and not missed.
+    let pending = Query::of(GateIndex::Asked).equals(values.clone()).limit(PAGE_MAX);
+    let mut gates = rows.find(&pending).await?.rows;
+    let approved = Query::of(CapabilityIndex::Origin).equals(values).limit(PAGE_MAX);
+    let approved = Records::<Capability>::new(&core.space).find(&approved).await?;
+    let unused = approved.rows.iter();
+    let unused = unused.filter(|capability| capability.state == CapabilityState::Active);
+    let unused: Vec<GateId> = unused.map(|capability| capability.gate).collect();
+    gates.retain(|gate| !unused.contains(&gate.id));
+    gates.extend(rows.get_many(&unused).await?.into_iter().flatten());
+    Ok(gates)
+}
+
 /// The gate of an equal call that no longer waits: it is this call's now, under a key of its own.
 pub(super) async fn adopted(
     core: &Core,
     draft: &mut Draft,
     key: KeyId,
     wanted: &Prepared<'_>,
+    usable: Vec<Usable>,
 ) -> Result<Option<Gate>, CommandError> {
     let keys = Records::<GateKey>::new(&core.space);
-    for former in keys_of_calls(&core.space, wanted.origin(), wanted.digest()).await? {
-        if waits(core, former.caller, wanted.caller()).await? {
-            continue;
-        }
-        let Some(gate) = Records::<Gate>::new(&core.space).get(&former.gate).await? else {
-            continue;
-        };
-        let is_in_life = wanted.is_in_life_of(&gate);
-        if gate.digest != wanted.digest() || !is_in_life || !can_adopt(core, &gate).await? {
+    for Usable { key: former, gate } in usable {
+        if !wanted.is_in_life_of(&gate) || waits(core, former.caller, wanted.caller()).await? {
             continue;
         }
         let left = GateKey {
@@ -136,18 +166,6 @@ pub(super) async fn adopted(
     Ok(None)
 }
 
-/// Whether it is pending, or approved and not used.
-async fn can_adopt(core: &Core, gate: &Gate) -> Result<bool, CommandError> {
-    match gate.end.as_ref().map(|end| end.status) {
-        None => Ok(true),
-        Some(GateStatus::Approved) => {
-            let capability = Records::<Capability>::new(&core.space).get(&gate.id).await?;
-            Ok(capability.is_some_and(|capability| capability.state == CapabilityState::Active))
-        }
-        Some(_) => Ok(false),
-    }
-}
-
 /// Whether whoever made a call still waits for its answer, as seen by a later caller.
 async fn waits(core: &Core, former: Option<Caller>, now: Option<Caller>) -> Result<bool, CommandError> {
     let Some(former) = former else { return Ok(true) };
@@ -160,14 +178,41 @@ async fn waits(core: &Core, former: Option<Caller>, now: Option<Caller>) -> Resu
     Ok(run.is_some_and(|run| !matches!(run.state, RunState::Waiting | RunState::Ended)))
 }
 
-/// The keys under which a gate is found, but those that were left to later calls.
-pub(super) async fn keys_of(
+/// The keys under which these gates are found, in their order; none of one whose call has no name.
+async fn keys_of(
     space: &Namespace<Tenant>,
-    gate: &Gate,
-) -> Result<Vec<Versioned<GateKey>>, CommandError> {
-    let mut keys = keys_of_calls(space, &gate.origin, gate.digest).await?;
-    keys.retain(|key| key.gate == gate.id);
+    gates: &[Versioned<Gate>],
+) -> Result<Vec<Option<Versioned<GateKey>>>, CommandError> {
+    // Most are found under the name of the call that opened them.
+    let first: Vec<KeyId> = gates.iter().filter_map(|gate| first_key(gate)).collect();
+    let mut first = Records::new(space).get_many(&first).await?.into_iter();
+    let mut keys = Vec::with_capacity(gates.len());
+    for gate in gates {
+        let key = first_key(gate).and_then(|_| first.next().flatten());
+        keys.push(match key.filter(|key| is_found_under(key, gate.id)) {
+            Some(key) => Some(key),
+            None => key_of(space, gate.id).await?,
+        });
+    }
     Ok(keys)
+}
+
+fn first_key(gate: &Gate) -> Option<KeyId> {
+    Some(KeyId::of(&gate.origin, gate.call.as_deref()?, &gate.digest))
+}
+
+fn is_found_under(key: &GateKey, gate: GateId) -> bool {
+    key.gate == gate && !key.is_adopted
+}
+
+/// The key under which a gate is found, looked for by the gate: it is another's than its opener's once it was taken over.
+pub(super) async fn key_of(
+    space: &Namespace<Tenant>,
+    gate: GateId,
+) -> Result<Option<Versioned<GateKey>>, CommandError> {
+    let keys = all_keys_of(space, gate).await?;
+    let found = keys.into_iter().filter(|key| is_found_under(key, gate));
+    Ok(found.max_by_key(|key| key.created_at))
 }
 
 /// All keys that ever led to a gate, but those that lead to another since.
@@ -180,31 +225,25 @@ pub(super) async fn all_keys_of(
     Ok(Records::<GateKey>::new(space).find(&query).await?.rows)
 }
 
-/// The keys of equal calls of one origin, the oldest first, but those whose gates were left to later calls.
-async fn keys_of_calls(
-    space: &Namespace<Tenant>,
-    origin: &Subject,
-    digest: Digest,
-) -> Result<Vec<Versioned<GateKey>>, CommandError> {
-    let values = [&origin.id(), &digest.to_string()].map(|value| IndexValue::name(value));
-    let query = Query::of(GateKeyIndex::Origin).equals(values).limit(PAGE_MAX);
-    Ok(Records::<GateKey>::new(space).find(&query).await?.rows)
+/// The pending gates that a run waits for: those it opened and nobody took over, and those it took over.
+pub(super) async fn awaited_by(core: &Core, run: &Run) -> Result<Vec<Versioned<Gate>>, CommandError> {
+    let rows = Records::<Gate>::new(&core.space);
+    let own = Query::of(GateIndex::Run).equals([IndexValue::name(&run.id.to_string())]);
+    let mut gates = rows.find(&own.limit(PAGE_MAX)).await?.rows;
+    // Gates are taken over within a task.
+    if let Some(task) = run.task {
+        let of_task = Query::of(GateIndex::Asked).equals([IndexValue::name(&task.to_string())]);
+        let others = rows.find(&of_task.limit(PAGE_MAX)).await?.rows.into_iter();
+        gates.extend(others.filter(|gate| !is_opened_by(gate, run)));
+    }
+    let keys = keys_of(&core.space, &gates).await?;
+    let awaited = gates.into_iter().zip(keys).filter(|(gate, key)| match key {
+        Some(key) => key.caller.is_some_and(|caller| caller.run == run.id),
+        None => is_opened_by(gate, run),
+    });
+    Ok(awaited.map(|(gate, _)| gate).collect())
 }
 
-/// The pending gates that a run waits for: those it opened and nobody took over, and those it took over.
-pub(super) async fn awaited_by(core: &Core, run: RunId) -> Result<Vec<Versioned<Gate>>, CommandError> {
-    let gates = Records::<Gate>::new(&core.space);
-    let run = || [IndexValue::name(&run.to_string())];
-    let query = Query::of(GateKeyIndex::Caller).equals(run()).limit(PAGE_MAX);
-    let mut awaited = Vec::new();
-    for key in Records::<GateKey>::new(&core.space).find(&query).await?.rows {
-        awaited.extend(gates.get(&key.gate).await?.filter(|gate| gate.is_pending()));
-    }
-    let query = Query::of(GateIndex::Run).equals(run()).limit(PAGE_MAX);
-    for gate in gates.find(&query).await?.rows {
-        if gate.call.is_none() {
-            awaited.push(gate);
-        }
-    }
-    Ok(awaited)
+fn is_opened_by(gate: &Gate, run: &Run) -> bool {
+    gate.caller.is_some_and(|caller| caller.run == run.id)
 }

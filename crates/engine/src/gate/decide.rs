@@ -99,49 +99,62 @@ type Answered = Verdict<Result<Decided, GateError>>;
 
 pub(super) async fn staged(
     core: &Core,
-    mut draft: Draft,
+    draft: Draft,
     by: &Principal,
     wanted: &Decide,
 ) -> Result<Answered, CommandError> {
-    let Some(read) = Records::<Gate>::new(&core.space).get(&wanted.gate).await? else {
-        let gate = wanted.gate;
-        return Ok(Verdict::Nothing(Err(GateError::UnknownGate { gate })));
-    };
-    if !may_decide(core, by, &read).await {
-        return forbidden(core, draft, &read, by);
+    match Records::<Gate>::new(&core.space).get(&wanted.gate).await? {
+        Some(read) => on(core, draft, by, wanted, &read).await,
+        None => {
+            let gate = wanted.gate;
+            Ok(Verdict::Nothing(Err(GateError::UnknownGate { gate })))
+        }
+    }
+}
+
+/// Decides on the row as it was read. One that has left pending never comes back, so it may be of any age.
+pub(super) async fn on(
+    core: &Core,
+    mut draft: Draft,
+    by: &Principal,
+    wanted: &Decide,
+    read: &Versioned<Gate>,
+) -> Result<Answered, CommandError> {
+    if !may_decide(core, by, read).await {
+        return forbidden(core, draft, read, by);
     }
     if let (false, Reply::Elsewhere { place }) = (read.decidable, &read.reply) {
         let place = place.clone();
         return refused(
             core,
             draft,
-            &read,
+            read,
             by,
             "not_decidable",
             GateError::NotDecidable { place },
         );
     }
-    let said = match said(core, &read, wanted) {
+    let said = match said(core, read, wanted) {
         Ok(said) => said,
         Err(error) => return Ok(Verdict::Nothing(Err(error))),
     };
     if wanted.shown_digest != read.digest {
-        return changed(core, draft, &read, by);
+        return changed(core, draft, read, by);
     }
     let status = match table(
         read.state(),
-        wanted.choice.event(is_replay(&read, by, &wanted.choice, &said)),
+        wanted.choice.event(is_replay(read, by, &wanted.choice, &said)),
     ) {
         GateCell::End(status) => status,
-        GateCell::Ignore(GateIgnored::Replay) => return Ok(Verdict::Nothing(Ok((read.into_inner(), None)))),
-        GateCell::Refuse(why) => return not_now(core, draft, &read, by, why),
+        GateCell::Ignore(GateIgnored::Replay) => return Ok(Verdict::Nothing(Ok((Gate::clone(read), None)))),
+        GateCell::Refuse(why) => return not_now(core, draft, read, by, why),
         cell @ (GateCell::OpenNew | GateCell::Ignore(_)) => unreachable!("no cell of a decision is {cell:?}"),
     };
     if wanted.shown_version != read.version() {
-        return changed(core, draft, &read, by);
+        return changed(core, draft, read, by);
     }
     if read.is_due(draft.now()) {
-        return too_late(core, draft, &read, by).await;
+        return too_late(core, draft, read, by).await;
     }
     let end = End {
         status,
@@ -150,7 +163,7 @@ pub(super) async fn staged(
         cause: None,
         said: Some(said),
     };
-    let left = leave(core, &mut draft, &read, end).await?;
+    let left = leave(core, &mut draft, read, end).await?;
     stage_grant(core, &mut draft, &left.gate, by).await?;
     Ok(Verdict::Commit(draft, Ok((left.gate, left.stopped))))
 }

@@ -30,7 +30,7 @@ pub(crate) async fn follow_run(
 
 /// Stages that what a run asks outside of a session lost its meaning with it.
 pub(crate) async fn end_asked_by(core: &Core, draft: &mut Draft, run: &Run) -> Result<(), CommandError> {
-    for gate in awaited_by(core, run.id).await? {
+    for gate in awaited_by(core, run).await? {
         if gate.session.is_none() {
             let end = invalidated(draft, Invalidation::RunEnded);
             stage_end(&core.space, draft, &gate, end, IsAwaited::No).await?;

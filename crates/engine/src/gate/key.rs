@@ -106,10 +106,6 @@ pub struct GateKey {
 indexes! {
     /// What finds keys.
     pub enum GateKeyIndex {
-        /// Those whose gate no later call took over: by origin, digest and when they were made.
-        Origin = own "origin",
-        /// The same, by the run that made the call.
-        Caller = own "caller",
         /// All, by their gate.
         Gate = own "gate",
     }
@@ -129,21 +125,6 @@ impl Record for GateKey {
 
     fn index_entries(&self) -> Vec<IndexEntry<GateKeyIndex>> {
         let gate = IndexValue::name(&self.gate.to_string());
-        let mut entries = vec![IndexEntry::new(GateKeyIndex::Gate, [gate])];
-        if self.is_adopted {
-            return entries;
-        }
-        let values = [
-            IndexValue::name(&self.origin.id()),
-            IndexValue::name(&self.digest.to_string()),
-            IndexValue::instant(self.created_at),
-        ];
-        entries.push(IndexEntry::new(GateKeyIndex::Origin, values));
-        if let Some(caller) = self.caller {
-            let run = IndexValue::name(&caller.run.to_string());
-            let values = [run, IndexValue::instant(self.created_at)];
-            entries.push(IndexEntry::new(GateKeyIndex::Caller, values));
-        }
-        entries
+        vec![IndexEntry::new(GateKeyIndex::Gate, [gate])]
     }
 }

@@ -4,12 +4,12 @@ use dormouse_filesystem::{Cursor, Found, IndexValue, Issue, Order, Query, Record
 
 use super::{Gate, GateIndex, GateStatus};
 use crate::core::Core;
-use crate::{AgentName, CommandError, SessionId};
+use crate::{AgentName, CommandError, Incarnation, SessionId};
 
 /// Which gates are wanted; all of them by default. A discarded one never is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GateFilter {
-    /// Only those of this agent.
+    /// Only those of this agent; those of a former agent of that name are not among them.
     pub agent: Option<AgentName>,
     /// Only those of this session; then the agent is not asked for.
     pub session: Option<SessionId>,
@@ -84,7 +84,8 @@ pub(super) async fn list(
         None if is_first && !filter.is_pending => Some(GateCursor::Ended(None)),
         None => None,
     };
-    let page = page(found, next.clone());
+    let living = living(core, filter).await?;
+    let page = page(found, next.clone(), living);
     let room = limit - page.rows.len();
     // A page that the pending ones do not fill goes on with the ended ones.
     if next != Some(GateCursor::Ended(None)) || room == 0 {
@@ -92,7 +93,7 @@ pub(super) async fn list(
     }
     let found = rows.find(&ended(filter).limit(room)).await?;
     let next = found.next.clone().map(|cursor| GateCursor::Ended(Some(cursor)));
-    let more = self::page(found, next);
+    let more = self::page(found, next, living);
     Ok(GatePage {
         rows: page.rows.into_iter().chain(more.rows).collect(),
         next: more.next,
@@ -100,12 +101,23 @@ pub(super) async fn list(
     })
 }
 
-fn page(found: Found<Gate>, next: Option<GateCursor>) -> GatePage {
+/// Whose gates are wanted, where those of one agent are: nobody's, when there is none of that name.
+async fn living(core: &Core, filter: &GateFilter) -> Result<Option<Option<Incarnation>>, CommandError> {
+    match (&filter.agent, filter.session) {
+        (Some(agent), None) => Ok(Some(core.living(agent).await?)),
+        (None, _) | (Some(_), Some(_)) => Ok(None),
+    }
+}
+
+fn page(found: Found<Gate>, next: Option<GateCursor>, living: Option<Option<Incarnation>>) -> GatePage {
     let mut rows = found.rows;
     rows.retain(|gate| {
-        gate.end
+        let is_whose = living.is_none_or(|living| living == Some(gate.agent_incarnation));
+        let is_discarded = gate
+            .end
             .as_ref()
-            .is_none_or(|end| end.status != GateStatus::Discarded)
+            .is_some_and(|end| end.status == GateStatus::Discarded);
+        is_whose && !is_discarded
     });
     GatePage {
         rows,

@@ -4,6 +4,7 @@
 //! follows from a decision (the capability, the session, the task) is in the commit of the decision.
 
 mod adopt;
+mod asked;
 mod author;
 mod call;
 mod canonical;
@@ -29,6 +30,7 @@ mod service;
 mod shared;
 mod show;
 mod table;
+mod turns;
 mod wait;
 
 pub use author::{Author, AuthorKind, Reply, Scope, Timeout};

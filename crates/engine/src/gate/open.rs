@@ -1,21 +1,21 @@
 //! Opening: a question is durable before anybody is shown it, and the same call asked again finds its gate.
 
-use dormouse_filesystem::{Digest, IndexValue, Query, Records, Versioned};
+use dormouse_filesystem::{Digest, Records, Versioned};
 use dormouse_secrets::Scrubber;
 use dormouse_state::{Answer, CallId, Event, GateKind, Ignored, Observed, Position, Rejected, SourceId};
 
 use super::adopt::{Before, adopted, asked_before, found, new_key};
+use super::asked::Asked;
 use super::link::{Heard, Word, tell_session};
 use super::resolve::{IsAwaited, is_live, stage_consequences, state_id};
 use super::{
-    Asker, Author, AuthorKind, Caller, Content, End, Gate, GateError, GateIndex, GateKey, GateStatus, InTurn,
-    KeyId, NewGate, Reply, Said, Scope, SeenIn, StandingGrant, author, pending,
+    Asker, Author, AuthorKind, Caller, Content, End, Gate, GateError, GateKey, GateStatus, InTurn, KeyId,
+    NewGate, Reply, Said, Scope, SeenIn, StandingGrant, author, pending,
 };
 use crate::agent::{Agent, Agents};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::{About, Change};
-use crate::limits::GATES_PENDING_MAX;
 use crate::run::Run;
 use crate::session::SessionRow;
 use crate::{CommandError, GateId, PrefixedId, Reason, Subject};
@@ -74,6 +74,16 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// The key of the call, where it has a name.
+    pub(super) fn key(&self) -> Option<KeyId> {
+        self.key
+    }
+
+    /// What is to be opened.
+    pub(super) fn new_gate(&self) -> &NewGate {
+        self.new
+    }
+
     /// Who asks.
     pub(super) fn caller(&self) -> Option<Caller> {
         self.new.caller
@@ -106,10 +116,7 @@ pub(super) async fn staged(
     wanted: &Prepared<'_>,
 ) -> Result<Answered, CommandError> {
     let agent = agents.require(&mut draft, &wanted.new.agent).await?;
-    let key = match wanted.key {
-        Some(key) => Records::<GateKey>::new(&core.space).get(&key).await?,
-        None => None,
-    };
+    let Asked { key, usable, is_full } = Asked::read(core, wanted).await?;
     let mut previous = None;
     if let Some(key) = &key {
         // A key whose gate was left to a later call names nothing any more: a further equal call has its own.
@@ -120,7 +127,7 @@ pub(super) async fn staged(
             }
         }
     } else if let Some(key) = wanted.key
-        && let Some(gate) = adopted(core, &mut draft, key, wanted).await?
+        && let Some(gate) = adopted(core, &mut draft, key, wanted, usable).await?
     {
         expect_caller(core, &mut draft, wanted).await?;
         let how = OpenedHow::Adopted;
@@ -132,6 +139,7 @@ pub(super) async fn staged(
         agent: &agent,
         key,
         previous,
+        is_full,
     };
     making.staged(draft).await
 }
@@ -202,6 +210,7 @@ struct Making<'a> {
     agent: &'a Agent,
     key: Option<Versioned<GateKey>>,
     previous: Option<GateId>,
+    is_full: bool,
 }
 
 impl Making<'_> {
@@ -216,7 +225,7 @@ impl Making<'_> {
             return self.full(draft, "gates.pending_tenant_max");
         }
         let session = match (&self.wanted.new.session, &grant) {
-            (None, _) if self.is_full().await? => return self.full(draft, "gates.pending_max"),
+            (None, _) if self.is_full => return self.full(draft, "gates.pending_max"),
             (None, _) => None,
             (Some(seen), Some(_)) => Some(seen.turn(0)),
             (Some(seen), None) => match self.in_session(&mut draft, id, seen).await? {
@@ -250,18 +259,6 @@ impl Making<'_> {
         let key = StandingGrant::key_of(&seen.turn(0), &self.wanted.digest);
         let grant = Records::<StandingGrant>::new(&self.core.space).get(&key).await?;
         Ok(grant.filter(|grant| grant.agent_incarnation == self.agent.incarnation))
-    }
-
-    /// Whether a run without session has as many pending as it may.
-    async fn is_full(&self) -> Result<bool, CommandError> {
-        let Some(caller) = self.wanted.new.caller else {
-            return Ok(false);
-        };
-        let query = Query::of(GateIndex::Run)
-            .equals([IndexValue::name(&caller.run.to_string())])
-            .limit(GATES_PENDING_MAX);
-        let found = Records::<Gate>::new(&self.core.space).find(&query).await?;
-        Ok(found.rows.len() >= GATES_PENDING_MAX)
     }
 
     fn full(&self, mut draft: Draft, limit: &'static str) -> Result<Answered, CommandError> {

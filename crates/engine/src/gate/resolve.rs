@@ -2,8 +2,9 @@
 
 use dormouse_filesystem::{IndexValue, Namespace, Query, Records, Tenant, Versioned};
 use dormouse_state::{Caller as StateCaller, Command, Effect, GateOutcome, Invalidation, OnTimeout};
+use futures::future::try_join;
 
-use super::adopt::keys_of;
+use super::adopt::key_of;
 use super::link::{Heard, Word, tell_session};
 use super::{Author, AuthorKind, End, Gate, GateStatus, GrantIndex, Scope, StandingGrant};
 use crate::capability::Capability;
@@ -50,10 +51,12 @@ pub(super) async fn leave(
     read: &Versioned<Gate>,
     end: End,
 ) -> Result<Left, CommandError> {
-    let run = caller(core, read).await?;
+    let (run, task) = try_join(caller(core, read), task_of(&core.space, read)).await?;
     let gate = stage_end(&core.space, draft, read, end, IsAwaited::by(read, run.as_deref())).await?;
     tell(core, draft, &gate, run.as_deref()).await?;
-    if let Some(task) = wake_task(&core.space, draft, &gate).await? {
+    if let Some(task) = task
+        && !wake_task(&core.space, draft, &gate, &task).await?
+    {
         Records::<Task>::new(&core.space).stage_check(draft.batch(), &task);
     }
     let stopped = stop_run(core, draft, &gate, run.as_deref()).await?;
@@ -70,8 +73,8 @@ pub(super) async fn caller(core: &Core, gate: &Gate) -> Result<Option<Versioned<
     if asked.as_ref().is_some_and(|run| is_live(run)) {
         return Ok(asked);
     }
-    let keys = keys_of(&core.space, gate).await?;
-    match keys.last().and_then(|key| key.caller) {
+    let key = key_of(&core.space, gate.id).await?;
+    match key.and_then(|key| key.caller) {
         Some(later) if later.run != caller.run => Ok(runs.get(&later.run).await?),
         Some(_) | None => Ok(asked),
     }
@@ -104,28 +107,36 @@ async fn tell(core: &Core, draft: &mut Draft, gate: &Gate, run: Option<&Run>) ->
     }
 }
 
-/// A task that waits for the gate is ready again. One that does not is the answer, as it was read.
+/// The task to which what is asked belongs.
+async fn task_of(space: &Namespace<Tenant>, gate: &Gate) -> Result<Option<Versioned<Task>>, CommandError> {
+    match gate.origin {
+        Subject::Task(id) => Ok(Records::<Task>::new(space).get(&id).await?),
+        Subject::Agent(_)
+        | Subject::Run(_)
+        | Subject::Session(_)
+        | Subject::Gate(_)
+        | Subject::Thread(_)
+        | Subject::Message(_) => Ok(None),
+    }
+}
+
+/// A task that waits for the gate is ready again. Whether this one does.
 async fn wake_task(
     space: &Namespace<Tenant>,
     draft: &mut Draft,
     gate: &Gate,
-) -> Result<Option<Versioned<Task>>, CommandError> {
-    let Subject::Task(id) = gate.origin else {
-        return Ok(None);
-    };
-    let Some(task) = Records::<Task>::new(space).get(&id).await? else {
-        return Ok(None);
-    };
+    task: &Versioned<Task>,
+) -> Result<bool, CommandError> {
     if task.state
         != (TaskState::Waiting {
             on: Wait::Gate { gate: gate.id },
         })
     {
-        return Ok(Some(task));
+        return Ok(false);
     }
     // What is due waits for no spread delay.
-    move_task_in(space, 0, draft, &task, &TaskEvent::Due, Cause::default()).await?;
-    Ok(None)
+    move_task_in(space, 0, draft, task, &TaskEvent::Due, Cause::default()).await?;
+    Ok(true)
 }
 
 /// Under the policy of pause, a run whose question nobody answered in time is told to stop.
@@ -268,7 +279,9 @@ pub(crate) async fn stage_invalidated(
 ) -> Result<(), CommandError> {
     let end = invalidated(draft, cause);
     let gate = stage_end(space, draft, read, end, IsAwaited::No).await?;
-    if wake_task(space, draft, &gate).await?.is_some() {
+    if let Some(task) = task_of(space, &gate).await?
+        && !wake_task(space, draft, &gate, &task).await?
+    {
         expect_callers(space, draft, &gate).await?;
     }
     Ok(())
@@ -281,8 +294,7 @@ async fn expect_callers(
     gate: &Gate,
 ) -> Result<(), CommandError> {
     let runs = Records::<Run>::new(space);
-    let later = keys_of(space, gate).await?;
-    let later = later.last().and_then(|key| key.caller);
+    let later = key_of(space, gate.id).await?.and_then(|key| key.caller);
     for caller in [gate.caller, later].into_iter().flatten() {
         if let Some(run) = runs.get(&caller.run).await?
             && is_live(&run)

@@ -321,6 +321,8 @@ indexes! {
         Session = own "session",
         /// The pending ones, by the run that asked.
         Run = own "run",
+        /// The pending ones whose call has a name, by what it belongs to, its digest, and when they were opened.
+        Asked = own "asked",
         /// The pending ones, by when they expire, over all tenants; those that never do at the end.
         Due = system "gate_due",
     }
@@ -349,6 +351,14 @@ impl Record for Gate {
                 add(I::PendingSince, vec![IndexValue::instant(self.opened_at)]);
                 if let Some(caller) = self.caller {
                     add(I::Run, vec![IndexValue::name(&caller.run.to_string())]);
+                }
+                if self.call.is_some() {
+                    let names = [&self.origin.id(), &self.digest.to_string()];
+                    let [origin, digest] = names.map(|name| IndexValue::name(name));
+                    add(
+                        I::Asked,
+                        vec![origin, digest, IndexValue::instant(self.opened_at)],
+                    );
                 }
                 add(
                     I::Due,

@@ -6,11 +6,14 @@ use dormouse_filesystem::{Cursor, Records, Versioned};
 use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{Invalidation, Mode};
 
-use super::decide::{Decided, expired, forbidden, may_decide, not_pending, staged as decide_staged};
+use super::decide::{
+    Decided, expired, forbidden, may_decide, not_pending, on as decide_on, staged as decide_staged,
+};
 use super::list::list;
 use super::mode::deny;
 use super::open::Prepared;
 use super::resolve::{invalidated, leave};
+use super::turns::{Next, Turn};
 use super::{
     Author, AuthorKind, Decide, End, Gate, GateCell, GateCursor, GateDisplay, GateError, GateEvent,
     GateFilter, GateIndex, GatePage, GateStatus, NewGate, Opened, RuleEffect, Said, StandingGrant, Surface,
@@ -131,10 +134,32 @@ impl Gates {
     /// In this order: `UnknownGate`, `Forbidden`, `NotDecidable`, `WrongType` and `Invalid`, `Changed` for the digest,
     /// `NotPending`, `Changed` for the version, `TooLate`.
     pub async fn decide(&self, by: &Principal, wanted: &Decide) -> Result<Gate, GateError> {
-        let done = self
-            .core
-            .command(by, |draft| decide_staged(&self.core, draft, by, wanted));
-        Ok(self.told(done.await?.answer?))
+        let core = &self.core;
+        let turn = match core.gates.deciding.enter(wanted.gate).await? {
+            Next::Turn(turn) => turn,
+            Next::Ended(read) => {
+                let read = &*read;
+                let done = core.command(by, |draft| decide_on(core, draft, by, wanted, read));
+                return Ok(self.told(done.await?.answer?));
+            }
+        };
+        let done = core.command(by, |draft| decide_staged(core, draft, by, wanted));
+        let decided = match done.await {
+            Ok(done) => done.answer.map(|decided| self.told(decided)),
+            Err(error) => Err(error.into()),
+        };
+        self.tell_behind(turn, wanted.gate).await;
+        decided
+    }
+
+    /// Tells who waits to decide how the gate ended; where it did not, or that cannot be read, the next one decides.
+    async fn tell_behind(&self, turn: Turn, gate: GateId) {
+        if turn.is_waited_for()
+            && let Ok(Some(read)) = self.rows.get(&gate).await
+            && !read.is_pending()
+        {
+            turn.tell(read);
+        }
     }
 
     /// Withdraws a pending gate as if it had never been: its content is erased, and its key stays taken. Again changes

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
+use super::turns::Turns;
 use crate::limits::REFUSALS_TOLD_MAX;
 use crate::{AgentName, GateId, Principal, PrincipalKind};
 
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     pub(super) approvers: Arc<dyn Approvers>,
     /// Who waits for a decision.
     pub(super) waiting: Arc<Registry>,
+    /// Who decides, and in which order.
+    pub(super) deciding: Arc<Turns>,
     /// Who is about to use an approval.
     pub(crate) redeeming: Arc<Registry>,
     /// At most so many gates of the tenant are pending; none while nobody counted.
@@ -100,6 +103,7 @@ impl Shared {
         Self {
             approvers,
             waiting: Arc::default(),
+            deciding: Arc::default(),
             redeeming: Arc::default(),
             pending_bound: Mutex::default(),
             told: Told::default(),

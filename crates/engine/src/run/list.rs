@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use dormouse_filesystem::{Cursor, IndexValue, Issue, Order, Query, Records, Versioned, WriteOnce};
 
-use super::{OutcomeIndex, OutcomeKind, OutcomeRow, Run, RunIndex};
+use super::{OutcomeIndex, OutcomeKind, OutcomeRow, Run, RunIndex, RunState};
 use crate::core::Core;
+use crate::limits::PAGE_MAX;
 use crate::{AgentName, CommandError, RunId, TaskId};
 
 /// Which runs are wanted.
@@ -14,7 +15,7 @@ pub enum RunFilter {
     /// All of them, the latest first.
     #[default]
     All,
-    /// Those of an agent, the latest first.
+    /// Those of an agent, the latest first; those of a former agent of that name are not among them.
     Agent(AgentName),
     /// Those of a task, the latest attempt first.
     Task(TaskId),
@@ -42,6 +43,26 @@ pub struct RunPage {
     pub issues: Vec<Issue>,
 }
 
+/// How many runs of an agent hold a place, or so many as are asked about: all that have not ended and are not parked.
+pub(crate) async fn places_taken(core: &Core, agent: &AgentName, most: usize) -> Result<usize, CommandError> {
+    let rows = Records::<Run>::new(&core.space);
+    let (mut taken, mut after) = (0, None);
+    // Ends with the last page, or with as many as are asked about.
+    loop {
+        let query = Query::of(RunIndex::Live)
+            .equals([IndexValue::segment(agent.segment())])
+            .after(after)
+            .limit(most.clamp(1, PAGE_MAX));
+        let page = rows.find(&query).await?;
+        let holding = page.rows.iter().filter(|run| run.state != RunState::Waiting);
+        taken += holding.count();
+        after = page.next;
+        if after.is_none() || taken >= most {
+            return Ok(taken);
+        }
+    }
+}
+
 pub(super) async fn list(
     core: &Arc<Core>,
     filter: &RunFilter,
@@ -55,7 +76,11 @@ pub(super) async fn list(
         RunFilter::Outcome(kind) => return ended(core, *kind, after, limit).await,
     };
     let query = query.order(Order::Down).after(after).limit(limit);
-    let found = Records::<Run>::new(&core.space).find(&query).await?;
+    let mut found = Records::<Run>::new(&core.space).find(&query).await?;
+    if let RunFilter::Agent(agent) = filter {
+        let living = core.living(agent).await?;
+        found.rows.retain(|run| Some(run.agent_incarnation) == living);
+    }
     let ids: Vec<RunId> = found.rows.iter().map(|run| run.id).collect();
     let outcomes = WriteOnce::<OutcomeRow>::new(&core.space).get_many(&ids).await?;
     let rows = found.rows.into_iter().zip(outcomes);

@@ -1,6 +1,7 @@
 //! Runs: attempts at tasks, each held by a lease and ended by exactly one outcome.
 
 mod claim;
+mod claiming;
 mod companion;
 mod finish;
 mod heartbeat;
@@ -8,6 +9,7 @@ mod kind;
 mod lapse;
 mod list;
 mod live;
+mod next;
 mod outcome;
 mod park;
 mod process;
@@ -22,13 +24,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use claim::{ClaimOptions, Claimed};
+pub(crate) use claiming::Claiming;
 pub use companion::Companion;
 pub use finish::Finished;
 pub use heartbeat::Pulse;
 pub use kind::OutcomeKind;
 pub(crate) use lapse::{Lapsed, is_tried_again, lapse};
+pub(crate) use list::places_taken;
 pub use list::{RunFilter, RunPage, RunRow};
 pub use live::{LiveRuns, StopSignal};
+pub use next::Next;
 pub use outcome::{OutcomeIndex, OutcomeRow};
 pub use park::Parked;
 pub(crate) use park::parked;

@@ -8,8 +8,9 @@ use dormouse_filesystem::{Cursor, Records, Versioned, WriteOnce};
 use dormouse_secrets::SpawnWrites;
 
 use super::{
-    ClaimOptions, Claimed, Finished, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter, RunIndex,
-    RunPage, RunRow, Started, StopReason, Stopped, claim, finish, heartbeat, list, park, stage_stop, start,
+    ClaimOptions, Claimed, Finished, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter,
+    RunIndex, RunPage, RunRow, RunState, Started, StopReason, Stopped, claim, finish, heartbeat, list, next,
+    park, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -17,7 +18,7 @@ use crate::draft::{Draft, Verdict};
 use crate::find::resolve;
 use crate::lease::{LeaseEvent, Progress, check};
 use crate::outcome::{Facts, Outcome};
-use crate::{CommandError, GateId, Principal, Reason, RunId, TaskId};
+use crate::{AgentName, CommandError, GateId, Principal, Reason, RunId, SessionId, TaskId};
 
 /// A tenant's runs.
 #[derive(Debug, Clone)]
@@ -47,6 +48,21 @@ impl Runs {
         claim::claim(&self.core, &self.agents, by, task, options).await
     }
 
+    /// Claims what is first in an agent's lane: by rank, then by number. A task that another claims meanwhile is passed
+    /// over for the next one.
+    ///
+    /// # Errors
+    /// `AgentPaused`, `NotFound`; `Contended` when [`CANDIDATES_MAX`](crate::limits::CANDIDATES_MAX) were all claimed by
+    /// others meanwhile.
+    pub async fn claim_next(
+        &self,
+        by: &Principal,
+        agent: &AgentName,
+        session: Option<SessionId>,
+    ) -> Result<Next, CommandError> {
+        next::claim_next(&self.core, &self.agents, by, agent, session).await
+    }
+
     /// Writes down the processes of a run, before any of them may go, and that it is running.
     ///
     /// # Errors
@@ -70,7 +86,7 @@ impl Runs {
         let done = self.core.command(&by, |draft| {
             start::start(&self.core, draft, claimed, process, lent)
         });
-        Ok(done.await?.answer)
+        Ok(self.of_living(claimed, done.await).await?.answer)
     }
 
     /// Renews the lease of a run. In a store nobody else can write, one that has expired is renewed too.
@@ -118,7 +134,7 @@ impl Runs {
         let done = self.core.command(&by, |draft| {
             finish::finish(&self.core, draft, claimed, outcome, facts)
         });
-        Ok(done.await?.answer)
+        Ok(self.of_living(claimed, done.await).await?.answer)
     }
 
     /// Parks a run whose worker has gone: it waits for a gate, and nobody holds it. The same again is answered as the
@@ -136,7 +152,27 @@ impl Runs {
         let done = self
             .core
             .command(&by, |draft| park::park(&self.core, draft, claimed, gate, used));
-        Ok(done.await?.answer)
+        Ok(self.of_living(claimed, done.await).await?.answer)
+    }
+
+    /// What a run of a former agent writes is nobody's: its holder is told to stop, not that the run has ended.
+    async fn of_living<T>(
+        &self,
+        claimed: &Claimed,
+        done: Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
+        let Err(CommandError::Rejected {
+            reason: Reason::End, ..
+        }) = &done
+        else {
+            return done;
+        };
+        let run = &claimed.run;
+        if self.core.living(&run.agent).await? == Some(run.agent_incarnation) {
+            return done;
+        }
+        let subject = run.subject();
+        Err(CommandError::Fenced { subject })
     }
 
     /// A run with its outcome.
@@ -210,6 +246,9 @@ pub(super) async fn stage_run(
         Some(before) => rows.stage_replace(draft.batch(), before, after).await?,
     }
     crate::thread::note_run(draft, after, outcome);
+    if matches!(after.state, RunState::Ended | RunState::Waiting) {
+        draft.free(&after.agent);
+    }
     if let Some(outcome) = outcome {
         crate::gate::follow_run(core, draft, after, outcome).await?;
     }

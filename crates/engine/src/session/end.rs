@@ -8,6 +8,7 @@ use dormouse_state::{Answer, Command, EndReason};
 
 use super::apply::{Input, Moved, Whom, apply};
 use super::live::Newest;
+use crate::agent::Agents;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
@@ -110,6 +111,10 @@ pub(super) async fn reopen(core: &Arc<Core>, by: &Principal, id: SessionId) -> R
         let read = read.ok_or_else(|| CommandError::not_found("session", &id))?;
         if read.row.state.lifecycle != dormouse_state::Lifecycle::Ended {
             return Ok(Verdict::Nothing(read.row.state.incarnation));
+        }
+        let agent = Agents::new(core).require(&mut draft, &read.row.agent).await?;
+        if agent.incarnation != read.row.agent_incarnation {
+            return Err(CommandError::not_found("agent", &read.row.agent));
         }
         let incarnation = stage_reopen(&core.space, &mut draft, &read).await?;
         Ok(Verdict::Commit(draft, incarnation))

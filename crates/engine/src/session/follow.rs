@@ -44,6 +44,10 @@ impl Companion for Sessions {
         };
         let change = RunChange { before, after, end };
         match Newest::read(tenant, id).await? {
+            // Another agent's, or a former one's of that name, is as one that is not there.
+            Some(read) if before.is_none() && read.row.agent_incarnation != after.agent_incarnation => {
+                Err(CommandError::not_found("session", &id))
+            }
             Some(read) => moved(tenant, draft, &read, change).await,
             None => begun(tenant, draft, id, change).await,
         }

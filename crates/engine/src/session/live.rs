@@ -7,6 +7,7 @@ use dormouse_filesystem::{
     Class, IndexEntry, Namespace, NoIndexes, Record, RecordKind, Records, Tenant, Version, Versioned,
 };
 use dormouse_state::{Edge, Options, Session, Snapshot};
+use futures::future::try_join;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,11 +59,9 @@ pub(crate) struct Newest {
 impl Newest {
     /// Reads a session; none when there is none. Makes nothing.
     pub(crate) async fn read(space: &Namespace<Tenant>, id: SessionId) -> Result<Option<Self>, CommandError> {
-        let Some(row) = Records::<SessionRow>::new(space).get(&id).await? else {
-            return Ok(None);
-        };
-        let live = Records::<SessionLive>::new(space).get(&id).await?;
-        Ok(Some(Self { row, live }))
+        let (rows, gathered) = (Records::<SessionRow>::new(space), Records::new(space));
+        let (row, live) = try_join(rows.get(&id), gathered.get(&id)).await?;
+        Ok(row.map(|row| Self { row, live }))
     }
 
     /// What was gathered since the row was written.

@@ -96,7 +96,7 @@ impl SessionService {
         history::newest(&self.core, id).await
     }
 
-    /// One page of an agent's sessions, oldest first.
+    /// One page of an agent's sessions, oldest first; those of a former agent of that name are not among them.
     ///
     /// # Errors
     /// As any query.
@@ -106,7 +106,10 @@ impl SessionService {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<(Vec<Versioned<SessionRow>>, Option<Cursor>), CommandError> {
-        list(self.space(), agent, after, limit).await
+        let living = self.core.living(agent).await?;
+        let (mut rows, next) = list(self.space(), agent, after, limit).await?;
+        rows.retain(|session| Some(session.agent_incarnation) == living);
+        Ok((rows, next))
     }
 
     /// The id that is meant by a whole id or its first 8 digits or more.

@@ -23,7 +23,9 @@ use crate::gate::{
 };
 use crate::limits::{DUE_LOOK, DUE_RETRY};
 use crate::outcome::Outcome;
-use crate::{Channel, CommandError, GateId, Principal, PrincipalKind, Subject};
+use crate::{
+    AgentName, Channel, CommandError, GateId, Incarnation, Principal, PrincipalKind, Subject, Tenant,
+};
 
 /// Tries of one question whose place in its source was overtaken by another's.
 const PLACES_MAX: u32 = 64;
@@ -336,7 +338,18 @@ impl Asking {
         }
     }
 
-    fn principal(&self) -> Principal {
+    /// The agent that works.
+    pub(super) fn agent(&self) -> (&AgentName, Incarnation) {
+        let run = &self.0.claimed.run;
+        (&run.agent, run.agent_incarnation)
+    }
+
+    /// Whose run it is.
+    pub(super) fn tenant(&self) -> &Tenant {
+        &self.0.tenant
+    }
+
+    pub(super) fn principal(&self) -> Principal {
         Principal {
             kind: PrincipalKind::Run,
             name: self.run().to_string(),

@@ -15,8 +15,10 @@
 mod asking;
 mod asks;
 mod attempt;
+mod claimer;
 mod endpoint;
 mod finish;
+mod giving;
 mod heart;
 mod launch;
 mod message;
@@ -38,6 +40,7 @@ use tokio_util::task::TaskTracker;
 
 pub use asking::{AskError, Asking};
 pub use endpoint::{Endpoint, Endpoints};
+pub use giving::GivenResult;
 pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 

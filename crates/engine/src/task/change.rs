@@ -3,13 +3,15 @@
 use dormouse_filesystem::{Namespace, Records, Tenant, Versioned};
 use dormouse_secrets::Scrubbed;
 
-use super::{Settled, Task, TaskEvent, TaskState, Wait, decide};
+use super::settlement::stage_end;
+use super::{ChildEnd, Settled, Task, TaskEvent, TaskState, Wait, decide};
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::{Change, Ending};
 use crate::outcome::Outcome;
 use crate::run::{OutcomeKind, Run};
-use crate::{CommandError, Decision, RunId, Subject};
+use crate::wake::WakeCause;
+use crate::{CommandError, Decision, RunId, Subject, TaskId};
 
 /// What is told of a move beside the state it leads to.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Cause {
     pub(crate) is_fresh: bool,
     /// The run that claims it.
     pub(crate) claim: Option<RunId>,
+    /// The task that it waited for and that was not done.
+    pub(crate) dependency: Option<TaskId>,
 }
 
 impl Cause {
@@ -106,14 +110,34 @@ pub(crate) async fn move_task_in(
         }
     };
     let task = moved(read, event, settled, &cause, draft);
+    let change = told(&task, event, cause);
+    stage_row(space, draft, read, &task, change).await?;
+    Ok(Moved::To(Box::new(task)))
+}
+
+/// Stages a task as it will be, what is told of it, and what an end leaves for those that follow it: every change of a
+/// task's state comes through here.
+pub(super) async fn stage_row(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    read: &Versioned<Task>,
+    task: &Task,
+    change: Option<Change>,
+) -> Result<(), CommandError> {
     Records::<Task>::new(space)
-        .stage_replace(draft.batch(), read, &task)
+        .stage_replace(draft.batch(), read, task)
         .await?;
-    crate::thread::note_task(draft, &task);
-    if let Some(change) = told(&task, event, cause) {
+    ring_if_ready(draft, task);
+    crate::thread::note_task(draft, task);
+    if let Some(change) = change {
         draft.tell(&task.about(), &change)?;
     }
-    Ok(Moved::To(Box::new(task)))
+    if !read.state.has_ended()
+        && let Some(end) = ChildEnd::of(&task.state)
+    {
+        stage_end(space, draft, task, end).await?;
+    }
+    Ok(())
 }
 
 /// Stages that a task's run waits; or, when what it waits for is there already, that the task is ready.
@@ -142,13 +166,19 @@ pub(crate) async fn park_task(
         settled.state = TaskState::Ready;
     }
     let task = moved(read, &event, settled, &Cause::default(), draft);
-    Records::<Task>::new(&core.space)
-        .stage_replace(draft.batch(), read, &task)
-        .await?;
-    if let Some(change) = told(&task, &event, Cause::default()) {
-        draft.tell(&task.about(), &change)?;
-    }
+    let change = told(&task, &event, Cause::default());
+    stage_row(&core.space, draft, read, &task, change).await?;
     Ok(task)
+}
+
+/// The wake row of its agent is written in the commit that makes a task ready.
+pub(super) fn ring_if_ready(draft: &mut Draft, task: &Task) {
+    if task.state == TaskState::Ready {
+        draft.ring(&task.assignee, WakeCause::TaskReady);
+    }
+    if let Some(until) = task.due_at() {
+        draft.note_due(until);
+    }
 }
 
 fn moved(read: &Task, event: &TaskEvent<'_>, settled: Settled, cause: &Cause, draft: &Draft) -> Task {
@@ -161,6 +191,11 @@ fn moved(read: &Task, event: &TaskEvent<'_>, settled: Settled, cause: &Cause, dr
         task.approved_at = Some(draft.now());
         task.approved_by = Some(draft.actor().clone());
     }
+    if *event == TaskEvent::Retry {
+        task.undone_by = None;
+        // Who followed its last end knows of that one.
+        task.has_followers &= !read.state.has_ended();
+    }
     if cause.is_fresh {
         task.step_epoch += 1;
     }
@@ -172,7 +207,7 @@ fn moved(read: &Task, event: &TaskEvent<'_>, settled: Settled, cause: &Cause, dr
 }
 
 /// The event of a move; a claim is told by its run alone.
-fn told(task: &Task, event: &TaskEvent<'_>, cause: Cause) -> Option<Change> {
+pub(super) fn told(task: &Task, event: &TaskEvent<'_>, cause: Cause) -> Option<Change> {
     let word = event.word().to_owned();
     let state = task.state.word().to_owned();
     Some(match (event, &task.state) {
@@ -192,13 +227,17 @@ fn told(task: &Task, event: &TaskEvent<'_>, cause: Cause) -> Option<Change> {
             after: cause.ending,
         },
         (_, TaskState::Done { .. }) => Change::TaskDone { by: ending(cause) },
-        (_, TaskState::Failed { .. }) => Change::TaskFailed { by: ending(cause) },
+        (_, TaskState::Failed { .. }) => Change::TaskFailed {
+            dependency: cause.dependency,
+            by: cause.ending,
+        },
         (_, TaskState::Quarantined) => Change::TaskQuarantined {
             by: ending(cause),
             failures: task.failures,
         },
         (_, TaskState::Cancelled) => Change::TaskCancelled {
             run: cause.ending.map(|ending| ending.run),
+            dependency: cause.dependency,
             reason: cause.reason,
         },
     })

@@ -5,18 +5,20 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dormouse_filesystem::{CommitError, Versioned};
+use dormouse_filesystem::CommitError;
 use tokio::sync::oneshot;
 
 use super::create::{Clean, numbered};
-use super::{NewTask, Numbers, Task};
-use crate::agent::{Agent, Agents};
+use super::sight::Sight;
+use super::standing::{Maker, Standing};
+use super::{NewTask, Numbers, Receiver, Task};
+use crate::agent::AgentState;
 use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::draft::{Draft, Verdict};
 use crate::idempotency::{self, Before, IdempotencyId, Once};
-use crate::limits::{CREATIONS_BYTES_MAX, CREATIONS_MAX, CREATIONS_WAITING_MAX};
-use crate::{AgentName, CommandError, OpId, PrefixedId, Principal, Subject};
+use crate::limits::{CREATIONS_BYTES_MAX, CREATIONS_MAX, CREATIONS_OPERATIONS_MAX, CREATIONS_WAITING_MAX};
+use crate::{CommandError, OpId, PrefixedId, Principal, RunId, Subject};
 
 /// The creations of a tenant that wait for a commit.
 #[derive(Default)]
@@ -38,16 +40,46 @@ impl fmt::Debug for Creations {
 struct Creation {
     by: Principal,
     op: OpId,
+    maker: Maker,
     new: NewTask,
     clean: Clean,
     once: Option<Arc<Once>>,
     answer: oneshot::Sender<Answer>,
 }
 
-type Answer = Result<Task, CommandError>;
+impl Creation {
+    /// At most how many operations of a batch it takes. What gives it away has rows of its own.
+    fn operations(&self) -> usize {
+        let of_giver = match self.maker {
+            Maker::Seen(_) => 0,
+            Maker::Run(_) => 12,
+        };
+        self.new.operations() + of_giver
+    }
+}
 
-/// Makes a task, in a commit with the others that wait. A caller that is dropped while it waits makes none.
-pub(super) async fn create(core: &Arc<Core>, by: &Principal, new: NewTask) -> Answer {
+/// A task that was made.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) task: Task,
+    /// How the agent is that is to do it.
+    pub(super) receiver: Receiver,
+}
+
+type Answer = Result<Made, CommandError>;
+
+/// Makes a task for whoever sees this, in a commit with the others that wait. A caller that is dropped while it waits
+/// makes none.
+pub(super) async fn create(core: &Arc<Core>, by: &Principal, sight: Sight, new: NewTask) -> Answer {
+    enqueue(core, by, Maker::Seen(sight), new).await
+}
+
+/// The same in the name of a live run, which gives it away.
+pub(super) async fn delegate(core: &Arc<Core>, by: &Principal, run: RunId, new: NewTask) -> Answer {
+    enqueue(core, by, Maker::Run(run), new).await
+}
+
+async fn enqueue(core: &Arc<Core>, by: &Principal, maker: Maker, new: NewTask) -> Answer {
     let scrubber = Credentials::new(core).scrubber(&new.assignee).await?;
     let clean = Clean::of(&new, &scrubber);
     let op = OpId::make(core.environment.clock.now(), &core.environment.random);
@@ -56,6 +88,7 @@ pub(super) async fn create(core: &Arc<Core>, by: &Principal, new: NewTask) -> An
     let creation = Creation {
         by,
         op,
+        maker,
         new,
         clean,
         once: core.once.clone().filter(|once| once.is_open()),
@@ -108,10 +141,14 @@ impl Creations {
     /// The next group, in the order of arrival; none when nobody waits, and then nobody serves.
     fn next(&self) -> Option<Vec<Creation>> {
         self.with(|queue| {
-            let (mut group, mut bytes) = (Vec::new(), 0);
+            let (mut group, mut bytes, mut operations) = (Vec::new(), 0, 0);
             while let Some(creation) = queue.waiting.front() {
                 bytes = creation.new.bytes().saturating_add(bytes);
-                if !group.is_empty() && (group.len() == CREATIONS_MAX || bytes > CREATIONS_BYTES_MAX) {
+                operations += creation.operations();
+                let is_full = group.len() == CREATIONS_MAX
+                    || bytes > CREATIONS_BYTES_MAX
+                    || operations > CREATIONS_OPERATIONS_MAX;
+                if !group.is_empty() && is_full {
                     break;
                 }
                 group.extend(
@@ -186,13 +223,13 @@ async fn commit(core: &Arc<Core>, group: &[Creation]) -> Result<Vec<Answer>, Com
     Ok(done.answer)
 }
 
-/// Stages a group. One whose agent is missing drops out alone.
+/// Stages a group. One that is refused drops out alone.
 async fn staged(
     core: &Arc<Core>,
     mut draft: Draft,
     group: &[Creation],
 ) -> Result<Verdict<Vec<Answer>>, CommandError> {
-    let mut agents = Present::new(core);
+    let mut standing = Standing::new(core);
     let mut found = Vec::with_capacity(group.len());
     let mut keys = Keys::default();
     for creation in group {
@@ -203,27 +240,33 @@ async fn staged(
             found.push(Err(error));
             continue;
         }
-        match agents.get(&mut draft, &creation.new.assignee).await {
+        let grounds = standing.grounds(&mut draft, &creation.maker, &creation.new, creation.op);
+        match grounds.await {
             Err(error) if error.is_congestion() => return Err(error),
-            agent => found.push(agent),
+            grounds => found.push(grounds),
         }
     }
-    let made = found.iter().filter(|agent| agent.is_ok()).count();
+    let made = found.iter().filter(|grounds| grounds.is_ok()).count();
     if made == 0 {
-        let refused = found.into_iter().filter_map(|agent| agent.err().map(Err));
+        let refused = found.into_iter().filter_map(|grounds| grounds.err().map(Err));
         return Ok(Verdict::Nothing(refused.collect()));
     }
+    standing.stage(&mut draft).await?;
     let mut numbers = Numbers::read(core).await?;
     let mut answers = Vec::with_capacity(group.len());
-    for (creation, agent) in group.iter().zip(found) {
-        answers.push(match agent {
+    for (creation, grounds) in group.iter().zip(found) {
+        answers.push(match grounds {
             Err(error) => Err(error),
-            Ok(agent) => {
+            Ok(grounds) => {
                 draft.act_for(&creation.by, creation.op);
-                let number = numbers.take();
-                let task = numbered(core, &mut draft, &agent, (&creation.new, &creation.clean), number)?;
+                let new = (&creation.new, &creation.clean);
+                let task = numbered(core, &mut draft, &grounds, new, numbers.take())?;
                 keys.stage(core, &mut draft, creation, &task).await?;
-                Ok(task)
+                let receiver = match grounds.agent.state {
+                    AgentState::Paused => Receiver::Paused,
+                    AgentState::Active | AgentState::Deleting | AgentState::Deleted => Receiver::Active,
+                };
+                Ok(Made { task, receiver })
             }
         });
     }
@@ -259,29 +302,5 @@ impl Keys {
         let before = self.0.get(&once.id()).expect("each key was looked at");
         let results = [Subject::Task(task.id)];
         idempotency::stage(core, draft, once, before, &results).await
-    }
-}
-
-/// The agents of a group: each is read and becomes a precondition once.
-struct Present {
-    agents: Agents,
-    read: HashMap<AgentName, Versioned<Agent>>,
-}
-
-impl Present {
-    fn new(core: &Arc<Core>) -> Self {
-        Self {
-            agents: Agents::new(core),
-            read: HashMap::new(),
-        }
-    }
-
-    async fn get(&mut self, draft: &mut Draft, name: &AgentName) -> Result<Versioned<Agent>, CommandError> {
-        if let Some(agent) = self.read.get(name) {
-            return Ok(agent.clone());
-        }
-        let agent = self.agents.require(draft, name).await?;
-        self.read.insert(name.clone(), agent.clone());
-        Ok(agent)
     }
 }

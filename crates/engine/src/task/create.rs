@@ -5,13 +5,19 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Counters, Priority, Task, TaskFacts, TaskState, ready_or_wait};
-use crate::agent::Agent;
+use super::change::ring_if_ready;
+use super::metadata::{check_bounds, check_keys, scrubbed};
+use super::settlement::not_attempted;
+use super::standing::{Giver, Grounds};
+use super::{
+    ChildEnd, Counters, Delegation, DelegationState, OnFailed, Priority, Task, TaskFacts, TaskState,
+    ready_or_wait,
+};
 use crate::command::CommandSpec;
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::Change;
-use crate::limits::{BODY_MAX, METADATA_DEPTH_MAX, METADATA_MAX, TITLE_MAX};
+use crate::limits::{BODY_MAX, DEPENDENCIES_MAX, TITLE_MAX};
 use crate::thread::Turn;
 use crate::{AgentName, CommandError, PrefixedId, TaskId};
 
@@ -48,6 +54,10 @@ pub struct NewTask {
     pub command: Option<CommandSpec>,
     /// The message whose turn it is, as [`Threads`](crate::thread::Threads) says it of the tasks that they make.
     pub turn: Option<Turn>,
+    /// The tasks that are to be done first, at most 64.
+    pub after: Vec<TaskId>,
+    /// What becomes of it when one of them is not done.
+    pub on_failed: OnFailed,
 }
 
 impl NewTask {
@@ -64,6 +74,8 @@ impl NewTask {
             metadata: Map::new(),
             command: None,
             turn: None,
+            after: Vec::new(),
+            on_failed: OnFailed::default(),
         }
     }
 
@@ -73,60 +85,29 @@ impl NewTask {
         json.map_or(usize::MAX, |json| json.len())
     }
 
+    /// At most how many operations of a batch it takes: row, indexes, events; and of what it waits for an entry each, and
+    /// the row, which may be written.
+    pub(super) fn operations(&self) -> usize {
+        12 + 4 * self.after.len()
+    }
+
     /// Checks every field's bounds.
     ///
     /// # Errors
     /// The first field that is out of them.
     pub fn validate(&self) -> Result<(), CommandError> {
-        let title = self.title.chars().count();
-        if title == 0 || title > TITLE_MAX {
-            return Err(CommandError::invalid(
-                "title",
-                format!("has {title} characters, 1 to {TITLE_MAX} are taken"),
-            ));
+        check_title(&self.title)?;
+        check_body(&self.body)?;
+        check_keys(&self.metadata)?;
+        check_bounds(&self.metadata)?;
+        if self.after.len() > DEPENDENCIES_MAX {
+            let found = self.after.len();
+            let reason = format!("names {found} tasks, at most {DEPENDENCIES_MAX} are taken");
+            return Err(CommandError::invalid("after", reason));
         }
-        if self.title.chars().any(char::is_control) {
-            return Err(CommandError::invalid("title", "holds a control character"));
-        }
-        if self.body.len() > BODY_MAX {
-            return Err(CommandError::TooLarge {
-                limit: "tasks.body_max",
-            });
-        }
-        check_metadata(&self.metadata)?;
         self.command
             .as_ref()
             .map_or(Ok(()), |command| Ok(command.validate()?))
-    }
-}
-
-fn check_metadata(metadata: &Map<String, Value>) -> Result<(), CommandError> {
-    if metadata.keys().any(|key| key.starts_with("dormouse.")) {
-        return Err(CommandError::invalid(
-            "metadata",
-            "keys under dormouse. are the engine's",
-        ));
-    }
-    let metadata = Value::Object(metadata.clone());
-    if depth(&metadata) > METADATA_DEPTH_MAX {
-        return Err(CommandError::TooLarge {
-            limit: "tasks.metadata_depth_max",
-        });
-    }
-    if metadata.to_string().len() > METADATA_MAX {
-        return Err(CommandError::TooLarge {
-            limit: "tasks.metadata_max",
-        });
-    }
-    Ok(())
-}
-
-/// Objects and arrays inside one another, the outermost included.
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
 
@@ -146,86 +127,152 @@ impl Clean {
     }
 }
 
-pub(crate) fn scrubbed(scrubber: &Scrubber, fields: &Map<String, Value>) -> Map<String, Value> {
-    let field = |(key, value): (&String, &Value)| {
-        let key = scrubber.scrub(key).into_string();
-        (key, scrubbed_value(scrubber, value))
-    };
-    fields.iter().map(field).collect()
+/// Checks a title.
+pub(super) fn check_title(title: &str) -> Result<(), CommandError> {
+    let count = title.chars().count();
+    if count == 0 || count > TITLE_MAX {
+        return Err(CommandError::invalid(
+            "title",
+            format!("has {count} characters, 1 to {TITLE_MAX} are taken"),
+        ));
+    }
+    if title.chars().any(char::is_control) {
+        return Err(CommandError::invalid("title", "holds a control character"));
+    }
+    Ok(())
 }
 
-fn scrubbed_value(scrubber: &Scrubber, value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(scrubber.scrub(text).into_string()),
-        Value::Array(values) => values
-            .iter()
-            .map(|value| scrubbed_value(scrubber, value))
-            .collect(),
-        Value::Object(fields) => Value::Object(scrubbed(scrubber, fields)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+/// Checks a body.
+pub(super) fn check_body(body: &str) -> Result<(), CommandError> {
+    if body.len() > BODY_MAX {
+        let limit = "tasks.body_max";
+        return Err(CommandError::TooLarge { limit });
     }
+    Ok(())
 }
 
 /// Stages a new task of this number, and tells of it.
 pub(crate) fn numbered(
     core: &Core,
     draft: &mut Draft,
-    agent: &Agent,
+    grounds: &Grounds,
     new: (&NewTask, &Clean),
     number: u64,
 ) -> Result<Task, CommandError> {
-    let task = made(core, draft, agent, new, number);
+    let task = made(core, draft, grounds, new, number);
     Records::<Task>::new(&core.space).stage_create(draft.batch(), &task)?;
+    ring_if_ready(draft, &task);
     let change = Change::TaskCreated {
         number,
         priority: task.priority,
         state: task.state.word().to_owned(),
+        parent: task.parent,
     };
     draft.tell(&task.about(), &change)?;
+    if let Some(giver) = &grounds.giver {
+        let row = delegation(draft, &task, giver);
+        Records::<Delegation>::new(&core.space).stage_create(draft.batch(), &row)?;
+    }
+    if let Some(change) = stillborn(&task) {
+        draft.tell(&task.about(), &change)?;
+    }
     Ok(task)
 }
 
-fn made(core: &Core, draft: &Draft, agent: &Agent, (new, clean): (&NewTask, &Clean), number: u64) -> Task {
-    Task {
-        id: TaskId::make(draft.now(), &core.environment.random),
-        number,
-        title: clean.title.clone(),
-        body: new.body.clone(),
-        owner: None,
-        assignee: new.assignee.clone(),
-        agent_incarnation: agent.incarnation,
-        source: draft.actor().channel,
-        priority: new.priority,
-        state: first_state(draft, new),
-        failures: 0,
-        reclaims: 0,
-        step_epoch: 0,
-        attempts: 0,
-        last_run: None,
-        not_before: new.not_before,
-        parent: None,
-        open_dependencies: Vec::new(),
-        metadata: clean.metadata.clone(),
-        command: new.command.clone(),
-        turn: new.turn,
-        approval_required: new.start == Start::PendingApproval,
-        approved_at: None,
-        approved_by: None,
-        ended_at: None,
+/// What else is told of one that ended by what it was to wait for.
+fn stillborn(task: &Task) -> Option<Change> {
+    let dependency = task.undone_by;
+    match &task.state {
+        TaskState::Failed { .. } => Some(Change::TaskFailed { by: None, dependency }),
+        TaskState::Cancelled => Some(Change::TaskCancelled {
+            run: None,
+            dependency,
+            reason: None,
+        }),
+        _ => None,
+    }
+}
+
+fn delegation(draft: &Draft, task: &Task, giver: &Giver) -> Delegation {
+    let end = ChildEnd::of(&task.state);
+    Delegation {
+        child: task.id,
+        parent: giver.parent,
+        root: giver.root,
+        depth: giver.depth,
+        agent: giver.agent.clone(),
+        agent_incarnation: giver.agent_incarnation,
+        to: task.assignee.clone(),
+        state: match end {
+            None => DelegationState::Open,
+            Some(_) => DelegationState::Settled,
+        },
+        end,
         created_at: draft.now(),
         updated_at: draft.now(),
         op: draft.op(),
     }
 }
 
-fn first_state(draft: &Draft, new: &NewTask) -> TaskState {
+fn made(
+    core: &Core,
+    draft: &Draft,
+    grounds: &Grounds,
+    (new, clean): (&NewTask, &Clean),
+    number: u64,
+) -> Task {
+    let owner = grounds.owner.as_ref();
+    let state = first_state(draft, grounds, new);
+    let has_ended = state.has_ended();
+    Task {
+        id: TaskId::make(draft.now(), &core.environment.random),
+        number,
+        title: clean.title.clone(),
+        body: new.body.clone(),
+        owner: owner.map(|(name, _)| name.clone()),
+        owner_incarnation: owner.map(|(_, incarnation)| *incarnation),
+        assignee: new.assignee.clone(),
+        agent_incarnation: grounds.agent.incarnation,
+        source: draft.actor().channel,
+        priority: new.priority,
+        state,
+        failures: 0,
+        reclaims: 0,
+        step_epoch: 0,
+        attempts: 0,
+        last_run: None,
+        not_before: new.not_before,
+        parent: grounds.giver.as_ref().map(|giver| giver.parent),
+        open_dependencies: grounds.open.clone(),
+        on_failed: new.on_failed,
+        undone_by: grounds.undone.filter(|_| has_ended),
+        has_followers: false,
+        metadata: clean.metadata.clone(),
+        command: new.command.clone(),
+        turn: new.turn,
+        approval_required: new.start == Start::PendingApproval,
+        approved_at: None,
+        approved_by: None,
+        ended_at: has_ended.then(|| draft.now()),
+        created_at: draft.now(),
+        updated_at: draft.now(),
+        op: draft.op(),
+    }
+}
+
+fn first_state(draft: &Draft, grounds: &Grounds, new: &NewTask) -> TaskState {
+    match (grounds.undone, new.on_failed) {
+        (Some(_), OnFailed::Fail) => return not_attempted(),
+        (Some(_), OnFailed::Cancel) => return TaskState::Cancelled,
+        (Some(_), OnFailed::Run) | (None, _) => {}
+    }
     match new.start {
         Start::PendingApproval => TaskState::PendingApproval,
         Start::Backlog => TaskState::Backlog,
         Start::Ready => ready_or_wait(&TaskFacts {
             now: draft.now(),
             not_before: new.not_before,
-            has_open_dependencies: false,
+            has_open_dependencies: !grounds.open.is_empty(),
             needs_approval: false,
             has_parked_run: false,
             counters: Counters::default(),

@@ -3,12 +3,23 @@
 mod change;
 mod combine;
 mod create;
+mod delegation;
+mod delegations;
+mod delete;
+mod dependency;
+mod edit;
 mod list;
+mod metadata;
 mod numbers;
 mod service;
 mod settle;
+mod settlement;
+mod settler;
+mod sight;
+mod standing;
 mod state;
 mod table;
+mod tree;
 
 use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
 use dormouse_secrets::Scrubbed;
@@ -16,16 +27,29 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use create::{NewTask, Start};
+pub use delegation::{
+    ChildEnd, Delegation, DelegationEvent, DelegationIndex, DelegationState, decide_delegation,
+};
+pub use delegations::{Delegated, Delegations, Receiver};
+pub use delete::{TaskTombstone, TombstoneIndex};
+pub use dependency::{DependencyEnd, Effect, OnFailed, decide_dependent};
+pub use edit::TaskEdit;
 pub use list::{TaskFilter, TaskPage};
 pub use service::{Steps, Tasks};
 pub use settle::{Counters, Settled, backoff, settle_lapse, settle_outcome};
+pub use settlement::{Settlement, SettlementIndex};
+pub use settler::SettledOnce;
 pub use state::{TaskState, Wait};
 pub use table::{Gone, Lapse, TaskEvent, TaskFacts, decide, decide_delete, ready_or_wait};
+pub use tree::Tree;
 
 pub(crate) use change::{Cause, Moved, move_task, move_task_in, park_task};
 pub(crate) use combine::Creations;
-pub(crate) use create::{Clean, numbered, scrubbed};
+pub(crate) use create::{Clean, numbered};
+pub(crate) use metadata::scrubbed;
 pub(crate) use numbers::Numbers;
+pub(crate) use settler::SettleHint;
+pub(crate) use standing::Grounds;
 
 use crate::command::CommandSpec;
 use crate::event::About;
@@ -85,6 +109,9 @@ pub struct Task {
     /// The agent that made it; none when an operator did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<AgentName>,
+    /// That agent, told from former ones of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_incarnation: Option<Incarnation>,
     /// The agent that is to do it.
     pub assignee: AgentName,
     /// That agent, told from former ones of its name.
@@ -115,6 +142,15 @@ pub struct Task {
     /// The tasks it waits for that have not ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_dependencies: Vec<TaskId>,
+    /// What becomes of it when one of those is not done.
+    #[serde(default, skip_serializing_if = "OnFailed::is_default")]
+    pub on_failed: OnFailed,
+    /// The task that it waited for, which was not done, so that it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<TaskId>,
+    /// Whether others follow its end: tasks that depend on it, or that it gave away.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_followers: bool,
     /// What its maker keeps with it, at most 16 KiB.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub metadata: serde_json::Map<String, serde_json::Value>,
@@ -143,11 +179,27 @@ pub struct Task {
     pub op: OpId,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(fact: &bool) -> bool {
+    !*fact
+}
+
 impl Task {
     /// What its events are about.
     #[must_use]
     pub fn about(&self) -> About {
         About::of(Subject::Task(self.id), &self.assignee, self.agent_incarnation)
+    }
+
+    /// When its time comes, if it waits for one.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match self.state {
+            TaskState::Waiting {
+                on: Wait::Until { until },
+            } => Some(until),
+            _ => None,
+        }
     }
 
     /// What a decision on it depends on.
@@ -189,6 +241,12 @@ indexes! {
         AssigneeState = own "assignee_state",
         /// By owner and number.
         Owner = own "owner",
+        /// By the agent that sees it, as its owner or its assignee, and number.
+        Seen = own "seen",
+        /// By the task it is a part of, and number.
+        Parent = own "parent",
+        /// Those that wait for another: by that one.
+        Dependency = own "dependency",
         /// Those that wait for a time, over all tenants.
         Due = system "due",
     }
@@ -220,18 +278,34 @@ impl Record for Task {
                 [assignee.clone(), state, IndexValue::instant(self.updated_at)],
             ),
         ];
+        entries.push(IndexEntry::new(
+            TaskIndex::Seen,
+            [assignee.clone(), number.clone()],
+        ));
         if let Some(owner) = &self.owner {
-            let owner = IndexValue::segment(owner.segment());
-            entries.push(IndexEntry::new(TaskIndex::Owner, [owner, number.clone()]));
+            let owner_value = IndexValue::segment(owner.segment());
+            entries.push(IndexEntry::new(
+                TaskIndex::Owner,
+                [owner_value.clone(), number.clone()],
+            ));
+            if *owner != self.assignee {
+                entries.push(IndexEntry::new(TaskIndex::Seen, [owner_value, number.clone()]));
+            }
+        }
+        if let Some(parent) = self.parent {
+            let parent = IndexValue::name(&parent.to_string());
+            entries.push(IndexEntry::new(TaskIndex::Parent, [parent, number.clone()]));
+        }
+        // Also of one that has ended: should it be tried again, it still waits.
+        for dependency in &self.open_dependencies {
+            let dependency = IndexValue::name(&dependency.to_string());
+            entries.push(IndexEntry::new(TaskIndex::Dependency, [dependency]));
         }
         if self.state == TaskState::Ready {
             let rank = IndexValue::number(self.priority.rank());
             entries.push(IndexEntry::new(TaskIndex::Ready, [assignee, rank, number]));
         }
-        if let TaskState::Waiting {
-            on: Wait::Until { until },
-        } = self.state
-        {
+        if let Some(until) = self.due_at() {
             entries.push(IndexEntry::new(TaskIndex::Due, [IndexValue::instant(until)]));
         }
         entries

@@ -80,7 +80,7 @@ pub struct Gone;
 
 /// The rows of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Row {
+pub(super) enum Row {
     PendingApproval,
     Backlog,
     Ready,
@@ -124,7 +124,7 @@ enum Cell {
     BacklogUnparked,
     Running,
     Parked,
-    /// W, `due`: ready, unless it came early.
+    /// W, `due`: ready, unless it came early; `R¹` when it waited for tasks.
     Due,
     Cancelled,
     TableB,
@@ -155,8 +155,8 @@ const TABLE: [[Cell; 14]; 6] = {
     [
         // approve        refuse     shelve           enqueue         claim     park       due      finish     lapse    cancel     retry          assign        edit    delete
         [ReadyOrWait,     Cancelled, Backlog,         x(State),       x(State), x(State),  i(Late), x(Fenced), i(Late), Cancelled, x(Live),       Same,         Same,   Gone],
-        [x(State),        x(State),  i(S),            ReadyOrPending, x(State), x(State),  i(Late), x(Fenced), i(Late), Cancelled, x(Live),       Same,         Same,   Gone],
-        [i(S),            x(State),  Backlog,         i(S),           Running,  x(State),  i(Late), x(Fenced), i(Late), Cancelled, x(Live),       Same,         Same,   Gone],
+        [x(State),        x(State),  i(S),            ReadyOrPending, x(State), x(State),  i(Late), x(Fenced), i(Late), Cancelled, x(Live),       SameUnparked, Same,   GoneUnparked],
+        [i(S),            x(State),  Backlog,         i(S),           Running,  x(State),  i(Late), x(Fenced), i(Late), Cancelled, x(Live),       SameUnparked, Same,   GoneUnparked],
         [i(S),            x(State),  x(Run),          i(S),           x(Lost),  Parked,    i(Late), TableB,    TableC,  Same,      x(Live),       x(Run),       Same,   x(Run)],
         [i(S),            x(State),  BacklogUnparked, ReadyFromTime,  x(Lost),  i(S),      Due,     x(Fenced), i(Late), Cancelled, ReadyFromTime, SameUnparked, Same,   GoneUnparked],
         [x(End),          x(End),    x(End),          x(End),         x(Lost),  x(Fenced), i(Late), x(Fenced), i(Late), i(Late),   ReadyAgain,    x(End),       x(End), Gone],
@@ -222,7 +222,7 @@ fn cell(row: Row, column: Column) -> Cell {
     TABLE[row as usize][column as usize]
 }
 
-fn row(state: &TaskState) -> Row {
+pub(super) fn row(state: &TaskState) -> Row {
     match state {
         TaskState::PendingApproval => Row::PendingApproval,
         TaskState::Backlog => Row::Backlog,
@@ -300,6 +300,11 @@ fn from_time(state: &TaskState, counters: Counters) -> Decision<Settled> {
 fn again(state: &TaskState, facts: &TaskFacts) -> Decision<Settled> {
     match state {
         TaskState::Done { .. } => Decision::Reject(Reason::End),
+        // Another task than the one that ended it.
+        _ if facts.has_open_dependencies => Decision::Apply(Settled {
+            state: TaskState::Waiting { on: Wait::Tasks },
+            counters: Counters::default(),
+        }),
         _ => from_time(state, retried(&TaskEvent::Retry, facts)),
     }
 }
@@ -309,6 +314,13 @@ fn due(state: &TaskState, facts: &TaskFacts) -> Decision<Settled> {
         TaskState::Waiting {
             on: Wait::Until { until },
         } if facts.now < *until => Decision::Ignore(Reason::Early),
+        TaskState::Waiting { on: Wait::Tasks } if facts.has_open_dependencies => {
+            Decision::Ignore(Reason::Early)
+        }
+        TaskState::Waiting { on: Wait::Tasks } => Decision::Apply(Settled {
+            state: ready_or_wait(facts),
+            counters: facts.counters,
+        }),
         _ => Decision::Apply(Settled {
             state: TaskState::Ready,
             counters: facts.counters,

@@ -302,7 +302,7 @@ impl Work {
         &mut self,
         core: &Core,
         draft: &mut Draft,
-        (agent, numbers): (&Agent, &mut Numbers),
+        (agent, numbers): (&Versioned<Agent>, &mut Numbers),
         (ready, status): (&Ready, MessageStatus),
     ) -> Result<Message, CommandError> {
         let mut message = self.made(core, draft, ready, status);

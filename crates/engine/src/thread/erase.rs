@@ -20,7 +20,7 @@ use crate::event::Change;
 use crate::found::of_tenant;
 use crate::id::segment;
 use crate::limits::{ERASED_PAGE, PAGE_MAX, TOMBSTONES_KEPT};
-use crate::{AgentName, CommandError, Decision, Incarnation, Principal, Subject, ThreadId};
+use crate::{CommandError, Decision, Principal, Subject, ThreadId};
 
 /// Redacts or deletes a message.
 pub(super) async fn erase(
@@ -180,30 +180,15 @@ async fn staged_delete(
     Ok(Verdict::Commit(draft, ()))
 }
 
-/// Deletes a page of the threads of an agent that goes, whatever they are at. Whether there may be more.
-pub(super) async fn delete_threads_of(
-    core: &Core,
-    by: &Principal,
-    agent: &AgentName,
-    incarnation: Incarnation,
-) -> Result<bool, CommandError> {
-    let query = Query::of(ThreadIndex::Agent)
-        .equals([IndexValue::segment(agent.segment())])
-        .limit(ERASED_PAGE);
-    let page = Records::<Thread>::new(&core.space).find(&query).await?;
-    let mut deleted = 0;
-    for thread in page.rows.iter().filter(|it| it.agent_incarnation == incarnation) {
-        let id = thread.id;
-        match core
-            .command(by, |draft| staged_delete(core, draft, id, Force::Yes))
-            .await
-        {
-            Ok(_) => deleted += 1,
-            Err(CommandError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-        }
+/// Deletes a thread with its agent, whatever it is at. Whether it was there.
+pub(crate) async fn delete_thread(core: &Core, id: ThreadId) -> Result<bool, CommandError> {
+    let by = Principal::engine();
+    let deleted = core.command(&by, |draft| staged_delete(core, draft, id, Force::Yes));
+    match deleted.await {
+        Ok(_) => Ok(true),
+        Err(CommandError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
-    Ok(deleted > 0)
 }
 
 /// Removes a page of what a deleted thread left, or a former one of its id. Whether there may be more.

@@ -35,8 +35,8 @@ pub use text::{Attachment, KeptText};
 pub use writer::{DraftWriter, Final, Wrote};
 
 pub(crate) use combine::Appends;
-pub(crate) use erase::{erase_deleted, remove_tombstones, sweep_blobs};
-pub(crate) use turn::{TurnNote, note_run, note_task, settle};
+pub(crate) use erase::{delete_thread, erase_deleted, remove_tombstones, sweep_blobs};
+pub(crate) use turn::{TurnNote, note_gone, note_run, note_task, settle};
 
 use crate::event::About;
 use crate::{AgentName, Incarnation, OpId, RunId, SessionId, Subject, TaskId, ThreadId};

@@ -277,19 +277,6 @@ impl Threads {
         erase::delete(&self.core, by, id).await
     }
 
-    /// Deletes a page of the threads of an agent that goes, whatever they are at. Whether there may be more.
-    ///
-    /// # Errors
-    /// As any command; what was deleted before is so.
-    pub async fn delete_of_agent(
-        &self,
-        by: &Principal,
-        agent: &AgentName,
-        incarnation: Incarnation,
-    ) -> Result<bool, CommandError> {
-        erase::delete_threads_of(&self.core, by, agent, incarnation).await
-    }
-
     /// A thread.
     ///
     /// # Errors

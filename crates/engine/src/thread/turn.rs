@@ -19,7 +19,7 @@ use crate::event::Change;
 use crate::limits::PAGE_MAX;
 use crate::outcome::Outcome;
 use crate::run::{Run, RunState};
-use crate::task::{Clean, NewTask, Numbers, Task, numbered};
+use crate::task::{Clean, Grounds, NewTask, Numbers, Task, numbered};
 use crate::{CommandError, Decision, MessageId, PrefixedId, RunId, TaskId, ThreadId};
 
 /// What a commit does that concerns a thread.
@@ -75,10 +75,16 @@ pub(crate) fn note_run(draft: &mut Draft, run: &Run, outcome: Option<&Outcome>) 
     }
 }
 
-/// Notes what the move of a task means for its thread. Whoever removes the row of a task that has not ended says the
-/// same of it as if it had been cancelled.
+/// Notes what the move of a task means for its thread.
 pub(crate) fn note_task(draft: &mut Draft, task: &Task) {
-    if let Some(turn) = task.turn.filter(|_| task.state.has_ended()) {
+    if task.state.has_ended() {
+        note_gone(draft, task);
+    }
+}
+
+/// Notes that a task goes, whatever its state.
+pub(crate) fn note_gone(draft: &mut Draft, task: &Task) {
+    if let Some(turn) = task.turn {
         let (thread, task) = (turn.thread, task.id);
         draft.note_turn(TurnNote::Over { thread, task });
     }
@@ -286,7 +292,7 @@ async fn first_queued(core: &Core, thread: &Thread) -> Result<Option<Versioned<M
 pub(super) fn submit(
     core: &Core,
     draft: &mut Draft,
-    (agent, numbers): (&Agent, &mut Numbers),
+    (agent, numbers): (&Versioned<Agent>, &mut Numbers),
     thread: &mut Thread,
     message: &mut Message,
 ) -> Result<(), CommandError> {
@@ -306,7 +312,8 @@ pub(super) fn submit(
         )
     };
     let clean = Clean::of(&new, &core.scrubber);
-    let task = numbered(core, draft, agent, (&new, &clean), numbers.take())?;
+    let grounds = Grounds::of(agent.clone());
+    let task = numbered(core, draft, &grounds, (&new, &clean), numbers.take())?;
     (message.task, message.run) = (Some(task.id), Some(run));
     thread.turn = Some(task.id);
     Ok(())

@@ -179,6 +179,10 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
     fn entry_now(_shared: &Shared<Self>, _key: &Key) -> Option<Entry> {
         None
     }
+    /// The same of several, all at one read point.
+    fn entries_now(_shared: &Shared<Self>, _keys: &[Key]) -> Option<Vec<Entry>> {
+        None
+    }
     /// Makes what the log holds durable behind it, or a part of it.
     fn settle(shared: &Shared<Self>, patience: Patience) -> io::Result<Settled>;
     /// Waits until it has come near enough to what was committed, with nothing held that readers need.

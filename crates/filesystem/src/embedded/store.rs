@@ -146,6 +146,12 @@ impl<I: Index> RecordStore for Embedded<I> {
                 reason: "at most 256 records are read at once",
             });
         }
+        if let Some(entries) = I::entries_now(&self.shared, keys) {
+            let read = entries.len() as u64;
+            self.shared.reads_at_once.fetch_add(read, Ordering::Relaxed);
+            tokio::task::coop::consume_budget().await;
+            return Ok(entries.into_iter().map(Some).collect());
+        }
         let keys = keys.to_vec();
         self.read(move |shared| read::get_many(shared, &keys)).await
     }

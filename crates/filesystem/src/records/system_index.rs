@@ -49,6 +49,15 @@ impl<R: Record> SystemIndex<R> {
         }
     }
 
+    /// Hints that entries of an index came or went.
+    ///
+    /// # Errors
+    /// `NoIndex` for one declared in the record's own scope; else as [`RecordStore::watch`](crate::RecordStore::watch).
+    pub async fn watch(&self, index: R::Index) -> Result<crate::Watch, RecordError> {
+        let prefix = prefix_in::<R>(index, IndexScope::System, self.system.root())?;
+        Ok(self.system.backend().watch(&prefix).await?)
+    }
+
     /// One page of owners and ids.
     ///
     /// # Errors

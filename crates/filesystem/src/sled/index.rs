@@ -16,7 +16,7 @@ use super::layer::{Ahead, Entries, Heads, PARTS, Part, Records};
 use super::merged;
 use super::trees::{Place, Trees, Value, guarded, sync_files};
 use crate::commit_log::Reader;
-use crate::embedded::fetch::{LogFetch, entry_of};
+use crate::embedded::fetch::LogFetch;
 use crate::embedded::index::{self, Before, IndexError, Patience, Settled, Spotted, Walk};
 use crate::embedded::shared::Shared;
 use crate::embedded::spot::{Head, Spot};
@@ -24,8 +24,6 @@ use crate::{Batch, CommitError, Entry, Key, Order, Stream};
 
 /// How many changes are worth opening the trees again at the end: reading them once more takes about as long.
 const NOTED_CHANGES_MIN: u64 = 200_000;
-/// Longest frame that is read by who asks: longer ones take their time, and a thread that has it.
-const NOW_BYTES_MAX: u32 = 16 * 1024;
 /// Between a stream and a position: below every byte of a stream's name.
 const ENTRY_SEPARATOR: u8 = 0;
 
@@ -39,7 +37,7 @@ pub(super) struct Index {
     /// The highest key there ever was in each tree or ahead of it: what is behind it is nowhere.
     ends: [Option<Box<[u8]>>; PARTS],
     /// Where records lie, of those asked for or written of late.
-    known: Known,
+    pub(super) known: Known,
     /// How many changes since the trees were opened.
     changes: u64,
 }
@@ -331,19 +329,11 @@ impl index::Index for Index {
     }
 
     fn entry_now(shared: &Shared<Self>, key: &Key) -> Option<Entry> {
-        // Taken before the index is looked at: what lies there is not to go until it was read.
-        let _pin = shared.reader.pin_now()?;
-        let lying = shared.with_index_now(|index| index.known.find(key.stored().as_bytes()))?;
-        if lying.place.len > NOW_BYTES_MAX {
-            return None;
-        }
-        let bytes = shared.reader.read_now(lying.place)?;
-        let frame = shared.reader.verify(lying.place, &bytes)?;
-        let operation = frame.operation(lying.at as usize)?;
-        let is_that = operation.version(frame.header().version) == lying.version;
-        is_that
-            .then(|| entry_of(&operation, key, lying.version))
-            .flatten()
+        super::now::entry(shared, key)
+    }
+
+    fn entries_now(shared: &Shared<Self>, keys: &[Key]) -> Option<Vec<Entry>> {
+        super::now::entries(shared, keys)
     }
 
     fn settle(shared: &Shared<Self>, patience: Patience) -> io::Result<Settled> {

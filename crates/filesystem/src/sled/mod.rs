@@ -13,6 +13,7 @@ mod index;
 mod known;
 mod layer;
 mod merged;
+mod now;
 #[cfg(test)]
 mod pace;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use dormouse_engine::command::CommandSpec;
 use dormouse_engine::run::OutcomeKind;
-use dormouse_engine::task::{Priority, Task, TaskState, Wait};
+use dormouse_engine::task::{OnFailed, Priority, Task, TaskState, Wait};
 use dormouse_engine::{AgentName, RunId, TaskId};
 use dormouse_filesystem::Version;
 use jiff::Timestamp;
@@ -17,6 +17,15 @@ pub struct TaskView {
     pub number: u64,
     /// What it is called.
     pub title: String,
+    /// What is to be done, in words; lists leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The agent that made it; none when an operator did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<AgentName>,
+    /// The task that gave it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TaskId>,
     /// The agent that is to do it.
     pub agent: AgentName,
     /// The word of its state.
@@ -24,6 +33,18 @@ pub struct TaskView {
     /// What it waits for, if it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
+    /// The tasks it waits for that have not ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<TaskId>,
+    /// What becomes of it when one of those is not done.
+    #[serde(default)]
+    pub on_failed: OnFailed,
+    /// The task that it waited for, which was not done, so that it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<TaskId>,
+    /// Not to be tried before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// Why a ready one cannot be run now: `locked`, its worker needs secrets that nobody unlocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -44,6 +65,9 @@ pub struct TaskView {
     /// The command line that does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandSpec>,
+    /// What its maker keeps with it.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -74,6 +98,14 @@ impl TaskView {
             number: task.number,
             reason: None,
             title: task.title.to_string(),
+            body: None,
+            owner: task.owner.clone(),
+            parent: task.parent,
+            after: task.open_dependencies.clone(),
+            on_failed: task.on_failed,
+            undone_by: task.undone_by,
+            not_before: task.not_before,
+            metadata: task.metadata.clone(),
             agent: task.assignee.clone(),
             state: task.state.word().to_owned(),
             wait,

@@ -106,21 +106,21 @@ async fn list(session: &mut Session<'_>, ui: &Ui, arguments: &GateList) -> Resul
 }
 
 /// The JSON that an argument gives: itself, `@FILE`, or `-` for stdin. Only its form is looked at here.
-fn json_text(argument: &str, environment: &Environment) -> Result<Box<RawValue>> {
+pub(super) fn json_text(argument: &str, environment: &Environment) -> Result<Box<RawValue>> {
     let text = match argument.strip_prefix('@') {
         Some(file) => read_text(Path::new(file), environment)?,
         None if argument == "-" => read_text(Path::new("-"), environment)?,
         None => argument.to_owned(),
     };
     serde_json::from_str(text.trim()).map_err(|error| {
-        Problem::new(Code::Invalid, format!("--input: it is no JSON: {error}"))
-            .hint("pass JSON in quotes, as in --input '{\"file\":\"report.md\"}', or @FILE")
+        Problem::new(Code::Invalid, format!("it is no JSON: {error}"))
+            .hint("pass JSON in quotes, as in '{\"file\":\"report.md\"}', or @FILE")
             .into()
     })
 }
 
 /// A file, or stdin for `-`, as text.
-fn read_text(file: &Path, environment: &Environment) -> Result<String> {
+pub(super) fn read_text(file: &Path, environment: &Environment) -> Result<String> {
     use std::io::Read;
     let refuse = |why: String| {
         Problem::new(Code::Invalid, format!("{}: {why}", file.display()))

@@ -92,8 +92,12 @@ fn usage(why: &str, example: &str) -> Failure {
 
 /// A task that is there already.
 async fn ready(session: &mut Session<'_>, word: &str) -> Result<String> {
+    let number = word.strip_prefix('#').unwrap_or(word);
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let word = if is_number { number } else { word };
     match TaskId::given(word) {
         Ok(_) => {}
+        Err(_) if is_number => {}
         Err(error @ InvalidId::OtherKind { .. }) => {
             return Err(usage(&error.to_string(), "dormouse run tsk_…"));
         }

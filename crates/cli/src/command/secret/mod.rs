@@ -226,17 +226,17 @@ async fn delete(
 }
 
 /// What is not done before a person has typed a word.
-struct Meant<'a> {
+pub(in crate::command) struct Meant<'a> {
     /// What is done, as the refusal says where nobody can be asked.
-    what: &'a str,
-    question: &'a str,
-    word: &'a str,
+    pub(in crate::command) what: &'a str,
+    pub(in crate::command) question: &'a str,
+    pub(in crate::command) word: &'a str,
     /// What the refusal says where another word was typed.
-    not_done: &'a str,
+    pub(in crate::command) not_done: &'a str,
 }
 
 impl Meant<'_> {
-    async fn confirm(&self, session: &mut Session<'_>, ui: &Ui) -> Result<()> {
+    pub(in crate::command) async fn confirm(&self, session: &mut Session<'_>, ui: &Ui) -> Result<()> {
         if !has_person(ui) {
             let problem = format!("{}, and there is no terminal to ask at", self.what);
             return Err(Problem::new(Code::Usage, problem)

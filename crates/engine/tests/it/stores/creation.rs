@@ -203,6 +203,7 @@ async fn lists_are_filtered_by_agent_and_state(house: House) {
     let filter = |assignee: Option<&str>, state: Option<&str>| TaskFilter {
         assignee: assignee.map(name),
         state: state.map(str::to_owned),
+        ..TaskFilter::default()
     };
     let third = house
         .tenant

@@ -1,10 +1,15 @@
 //! Agents, tasks, runs, leases and events, through their services, on every backend.
 
 mod agents;
+mod agents_crash;
+mod agents_removal;
 mod closing;
 mod creation;
 mod credentials;
+mod delegations;
+mod dependencies;
 mod due;
+mod edits;
 mod events;
 mod gates;
 mod gates_again;
@@ -42,10 +47,12 @@ mod sessions_work;
 mod shared;
 mod tables;
 mod tasks;
+mod tasks_crash;
 mod thread_content;
 mod threads;
 mod threads_crash;
 mod threads_tables;
+mod wakes;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {

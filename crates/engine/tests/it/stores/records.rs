@@ -9,7 +9,10 @@ use dormouse_engine::lease::{Heartbeat, Holder, Lease, Progress};
 use dormouse_engine::run::{
     Checkpoint, OutcomeKind, OutcomeRow, Process, ProcessMark, Run, RunState, StopReason,
 };
-use dormouse_engine::task::{Priority, Task, TaskState};
+use dormouse_engine::task::{
+    ChildEnd, Delegation, DelegationState, DependencyEnd, OnFailed, Priority, Settlement, Task, TaskState,
+    TaskTombstone, Tree,
+};
 use dormouse_engine::thread::{
     Attachment, KeptText, Message, MessageKind, MessageStatus, Thread, ThreadState, Turn,
 };
@@ -75,6 +78,7 @@ fn an_agent_is_stored_so() {
         created_at: ids.now,
         updated_at: ids.now,
         op: ids.make(),
+        deleted_at: None,
     });
 }
 
@@ -101,6 +105,7 @@ fn a_task_is_stored_so() {
         title: Scrubbed::constant("count the sheep"),
         body: "all of them".to_owned(),
         owner: Some(name("bob")),
+        owner_incarnation: Some(Incarnation::make(ids.now, &ids.random)),
         assignee: name("alice"),
         agent_incarnation: Incarnation::make(ids.now, &ids.random),
         source: Channel::Cli,
@@ -116,6 +121,9 @@ fn a_task_is_stored_so() {
         not_before: Some(ids.now),
         parent: Some(ids.make()),
         open_dependencies: vec![ids.make::<TaskId>()],
+        on_failed: OnFailed::Run,
+        undone_by: Some(ids.make()),
+        has_followers: true,
         metadata: metadata.as_object().unwrap().clone(),
         command: Some(CommandSpec::new(vec!["true".to_owned()])),
         turn: Some(Turn {
@@ -129,6 +137,44 @@ fn a_task_is_stored_so() {
         ended_at: Some(ids.now),
         created_at: ids.now,
         updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn what_is_beside_a_task_is_stored_so() {
+    let ids = Ids::new();
+    check(&Settlement {
+        task: ids.make(),
+        end: DependencyEnd::NotDone,
+        created_at: ids.now,
+        op: ids.make(),
+    });
+    check(&Delegation {
+        child: ids.make(),
+        parent: ids.make(),
+        root: ids.make(),
+        depth: 2,
+        agent: name("alice"),
+        agent_incarnation: Incarnation::make(ids.now, &ids.random),
+        to: name("bob"),
+        state: DelegationState::Settled,
+        end: Some(ChildEnd::Quarantined),
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+    check(&Tree {
+        root: ids.make(),
+        open: 3,
+        total: 17,
+    });
+    check(&TaskTombstone {
+        id: ids.make(),
+        number: 7,
+        state: "done".to_owned(),
+        digest: "5b1e".repeat(16),
+        deleted_at: ids.now,
         op: ids.make(),
     });
 }

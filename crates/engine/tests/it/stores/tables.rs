@@ -8,7 +8,8 @@ use dormouse_engine::lease::{LeaseEvent, LeaseState};
 use dormouse_engine::outcome::{BlockReason, CancelledBy, ClockKind, FailReason, Outcome};
 use dormouse_engine::run::{Checkpoint, OutcomeKind, RunEvent, RunNext, RunState, StopReason, reported};
 use dormouse_engine::task::{
-    Counters, Lapse, Settled, TaskEvent, TaskFacts, TaskState, Wait, backoff, decide_delete, settle_lapse,
+    Counters, DelegationEvent, DelegationState, DependencyEnd, Lapse, OnFailed, Settled, TaskEvent,
+    TaskFacts, TaskState, Wait, backoff, decide_delegation, decide_delete, decide_dependent, settle_lapse,
     settle_outcome,
 };
 use dormouse_engine::{Decision, GateId, PrefixedId, Random, agent, lease, run, task};
@@ -91,6 +92,41 @@ fn leases_move_as_the_table_says() {
         "leases.txt",
         &table(&LeaseState::ALL, &LeaseEvent::ALL, &words, lease::decide),
     );
+}
+
+#[test]
+fn delegations_move_as_the_table_says() {
+    let words = (
+        |state: DelegationState| state.word().to_owned(),
+        |event: DelegationEvent| event.word().to_owned(),
+        |next: &DelegationState| next.word().to_owned(),
+    );
+    let found = table(
+        &DelegationState::ALL,
+        &DelegationEvent::ALL,
+        &words,
+        decide_delegation,
+    );
+    check("delegations.txt", &found);
+}
+
+#[test]
+fn an_end_is_for_those_that_wait_for_it_what_the_table_says() {
+    let ends: Vec<(DependencyEnd, OnFailed)> = DependencyEnd::ALL
+        .into_iter()
+        .flat_map(|end| OnFailed::ALL.map(|on_failed| (end, on_failed)))
+        .collect();
+    let head = ends
+        .iter()
+        .map(|(end, on_failed)| format!("{}, {}", end.word(), on_failed.word()));
+    let mut rows = vec![std::iter::once(String::new()).chain(head).collect::<Vec<_>>()];
+    for state in task_states() {
+        let cells = ends
+            .iter()
+            .map(|(end, on_failed)| decide_dependent(&state, *on_failed, *end).word().to_owned());
+        rows.push(std::iter::once(task_word(&state)).chain(cells).collect());
+    }
+    check("dependents.txt", &aligned(&rows));
 }
 
 fn now() -> Timestamp {
@@ -397,4 +433,37 @@ proptest::proptest! {
         let ceiling = if failures > 40 { 3_600_000 } else { ceiling };
         proptest::prop_assert!(u64::try_from(backoff(failures, roll).as_millis()).unwrap() <= ceiling);
     }
+}
+
+#[test]
+fn wake_rows_move_as_the_table_says() {
+    use dormouse_engine::wake::{WakeEvent, WakeFacts, WakeState, decide};
+    let states: Vec<Option<WakeState>> = [None].into_iter().chain(WakeState::ALL.map(Some)).collect();
+    let word = |state: Option<WakeState>| state.map_or("absent", WakeState::word).to_owned();
+    let facts = [
+        ("as usual", WakeFacts::default()),
+        (
+            "early, rung again, paused",
+            WakeFacts {
+                is_early: true,
+                again: true,
+                is_paused: true,
+            },
+        ),
+    ];
+    let found: String = facts
+        .iter()
+        .map(|(how, facts)| {
+            let words = (
+                word,
+                |event: WakeEvent| event.word().to_owned(),
+                |next: &Option<WakeState>| word(*next),
+            );
+            let found = table(&states, &WakeEvent::ALL, &words, |state, event| {
+                decide(state, event, *facts)
+            });
+            format!("{how}\n{found}")
+        })
+        .collect();
+    check("wakes.txt", &found);
 }

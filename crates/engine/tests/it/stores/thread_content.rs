@@ -1,5 +1,6 @@
 //! What is taken away of threads, and what summaries may tell of.
 
+use dormouse_engine::agent::AtWork;
 use dormouse_engine::gate::GateFilter;
 use dormouse_engine::thread::{
     Append, Appended, Message, MessageAt, MessageKind, MessageStatus, NewAttachment, NewMessage, NewSummary,
@@ -275,13 +276,17 @@ async fn a_deletion_that_was_cut_short_goes_on_with_the_next_look(house: House) 
     for n in 0..40 {
         note(&house, thread.id, &format!("sheep {n}")).await;
     }
-    let threads = &house.tenant.threads;
-    // An agent that goes leaves its threads as tombstones, page by page; their messages go with the next look.
-    let is_more = threads
-        .delete_of_agent(&operator(), &thread.agent, thread.agent_incarnation)
+    // An agent that goes leaves its threads as tombstones; their messages go with the next look.
+    house
+        .tenant
+        .agents
+        .delete(&operator(), &thread.agent, AtWork::Stop, None)
         .await
         .unwrap();
-    assert!(is_more);
+    house.engine.close().await;
+    let house = house.reopened().await;
+    house.recover().await;
+    let threads = &house.tenant.threads;
     assert_eq!(threads.get(thread.id).await.unwrap_err().code(), "not_found");
     assert!(house.stored().await.contains("sheep 39"));
     let house = house.reopened().await;

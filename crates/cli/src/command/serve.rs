@@ -1,0 +1,72 @@
+//! `serve`: owns the store, claims what is ready, supervises it, and leaves when it is told to.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::signals::Signals;
+use crate::api::House;
+use crate::args::Serve;
+use crate::client::Session;
+use crate::context::Context;
+use crate::duration;
+use crate::exit::Exit;
+use crate::problem::Result;
+
+/// Serves until it is told to leave. The first signal stops claims and lets runs end for a while, the second stops them, the
+/// third kills them.
+pub(super) async fn serve(session: &mut Session<'_>, context: &Context, arguments: &Serve) -> Result<Exit> {
+    let mut signals = Signals::listen();
+    let owner = tokio::select! {
+        owner = session.own_or_refuse() => owner?,
+        _ = signals.next() => return Ok(Exit::Done),
+    };
+    let house = owner.house().clone();
+    let places = &context.places;
+    context.ui.note(&format!(
+        "serving {} on {}; Ctrl-C lets runs end for {}",
+        places.url,
+        places.socket.display(),
+        duration::show(arguments.drain)
+    ));
+    let runs_max = arguments
+        .runs
+        .map_or_else(|| context.config.number("runs.instance_max"), u64::from);
+    let (leaving, mut left) = watch::channel(false);
+    let claiming = {
+        let house = house.clone();
+        let most = usize::try_from(runs_max).unwrap_or(usize::MAX);
+        tokio::spawn(async move {
+            let told = async move { drop(left.wait_for(|is_told| *is_told).await) };
+            house.claim_until(most, told).await;
+        })
+    };
+    signals.next().await;
+    leaving.send_replace(true);
+    // A panic of its was printed.
+    let _ = claiming.await;
+    drain(&house, context, arguments.drain, &mut signals).await;
+    Ok(Exit::Done)
+}
+
+async fn drain(house: &House, context: &Context, longest: Duration, signals: &mut Signals) {
+    match house.live_count() {
+        0 => return context.ui.note("leaving: nothing is at work"),
+        live => context.ui.note(&format!(
+            "leaving: {live} at work; stopped after {} or at the next signal",
+            duration::show(longest)
+        )),
+    }
+    tokio::select! {
+        () = house.leave_when_idle() => return,
+        () = sleep(longest) => {}
+        _ = signals.next() => {}
+    }
+    let mut stopping = std::pin::pin!(house.stop());
+    tokio::select! {
+        () = &mut stopping => return,
+        _ = signals.next() => house.kill_all(),
+    }
+    stopping.await;
+}

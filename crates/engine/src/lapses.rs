@@ -1,0 +1,165 @@
+//! The leases of a shared store: a run whose holder vanished is ended by whoever is there, when its lease is over for longer
+//! than clocks may differ.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use dormouse_filesystem::Records;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, sleep};
+
+use crate::clock::until;
+use crate::core::Core;
+use crate::engine::Engine;
+use crate::lease::{Lease, LeaseIndex, held};
+use crate::limits::{DUE_LOOK, DUE_RETRY, LEASE_SELF_STOP, LEASE_SKEW, LEASE_TTL};
+use crate::recovery::{OrphanFate, Orphans};
+use crate::run::Process;
+use crate::{CommandError, RunId, Subject, TenantId};
+
+/// What is known of leases whose first deadline is over, and of the clock.
+#[derive(Debug)]
+struct Watched {
+    /// Until when each was renewed, as it was read last.
+    renewed: HashMap<(TenantId, Subject), Timestamp>,
+    /// The clock and the time that passed, when they were looked at last.
+    seen: (Timestamp, Instant),
+    /// Nothing is taken over before: the clock jumped.
+    not_before: Option<Instant>,
+}
+
+impl Watched {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            renewed: HashMap::new(),
+            seen: (now, Instant::now()),
+            not_before: None,
+        }
+    }
+
+    /// Whether the clock can be gone by: after a jump no lease is taken over for as long as one lives.
+    fn trusts(&mut self, now: Timestamp) -> bool {
+        let (clock, at) = self.seen;
+        let passed = SignedDuration::try_from(at.elapsed()).unwrap_or(SignedDuration::MAX);
+        let jumped = now.duration_since(clock).saturating_sub(passed).unsigned_abs();
+        self.seen = (now, Instant::now());
+        if jumped > LEASE_SELF_STOP {
+            tracing::warn!(by = ?jumped, "the clock jumped: no run of another process is taken over for a while");
+            self.not_before = Some(Instant::now() + LEASE_TTL);
+        }
+        self.not_before.is_none_or(|at| at <= Instant::now())
+    }
+}
+
+impl Engine {
+    /// Ends the runs of other processes whose leases are over, until `shutdown`; nothing in a store that is this process's
+    /// alone, where [`recover`](Self::recover) did all there is to do.
+    pub async fn serve_leases(&self, orphans: &dyn Orphans, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        if self.is_exclusive() {
+            return shutdown.await;
+        }
+        let mut watched = Watched::new(self.environment().clock.now());
+        // Ends with the shutdown.
+        loop {
+            let wait = tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                wait = self.lapse_and_look(orphans, &mut watched) => wait,
+            };
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn lapse_and_look(&self, orphans: &dyn Orphans, watched: &mut Watched) -> Duration {
+        match self.lapse_due(orphans, watched).await {
+            Ok(next) => next.min(DUE_LOOK),
+            Err(error) => {
+                tracing::warn!(%error, "leases were not looked at; it is tried again");
+                DUE_RETRY
+            }
+        }
+    }
+
+    /// Ends what is over now, and says how long it is until the next may be.
+    async fn lapse_due(
+        &self,
+        orphans: &dyn Orphans,
+        watched: &mut Watched,
+    ) -> Result<Duration, CommandError> {
+        let now = self.environment().clock.now();
+        if !watched.trusts(now) {
+            return Ok(DUE_LOOK);
+        }
+        let skew = SignedDuration::try_from(LEASE_SKEW).expect("seconds fit");
+        let over_at = now.checked_sub(skew).unwrap_or(now);
+        let found = self.found::<Lease>(LeaseIndex::Deadline, Some(over_at)).await?;
+        let known = std::mem::take(&mut watched.renewed);
+        let mut next = self
+            .first::<Lease>(LeaseIndex::Deadline, over_at, |lease| Some(lease.deadline))
+            .await?;
+        for key in found {
+            let renewed = known.get(&key).copied().filter(|at| *at > over_at);
+            let renewed = match renewed {
+                Some(at) => Some(at),
+                None => self.lapse_or_renewed(orphans, &key, over_at).await?,
+            };
+            if let Some(at) = renewed {
+                next = Some(next.map_or(at, |next| next.min(at)));
+                watched.renewed.insert(key, at);
+            }
+        }
+        Ok(next.map_or(DUE_LOOK, |at| until(at, over_at)))
+    }
+
+    /// Until when a lease was renewed; none when it is gone, or its run was ended.
+    async fn lapse_or_renewed(
+        &self,
+        orphans: &dyn Orphans,
+        (tenant, subject): &(TenantId, Subject),
+        over_at: Timestamp,
+    ) -> Result<Option<Timestamp>, CommandError> {
+        let tenant = self.handle(tenant);
+        let read = match held(&tenant.core, subject).await {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(None),
+            // Whoever uses it is told.
+            Err(CommandError::Corrupt(_) | CommandError::TooNew(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if read.heartbeat.expires_at > over_at {
+            return Ok(Some(read.heartbeat.expires_at));
+        }
+        let Subject::Run(run) = subject else {
+            return Ok(None);
+        };
+        let alive = self.end_orphan_of(&tenant.core, orphans, *run).await?;
+        match self.recover_lease(&tenant, subject, &alive).await {
+            Ok(Some(ended)) => tracing::info!(run = %ended.run.id, "a run was ended whose holder vanished"),
+            Ok(None) => {}
+            Err(why) => {
+                tracing::warn!(%subject, ?why, "a run whose lease is over was not ended; it is tried again");
+            }
+        }
+        Ok(None)
+    }
+
+    /// What of a run's processes lives on this machine in spite of being told to end.
+    async fn end_orphan_of(
+        &self,
+        core: &Core,
+        orphans: &dyn Orphans,
+        run: RunId,
+    ) -> Result<HashSet<RunId>, CommandError> {
+        let process = Records::<Process>::new(&core.space).get(&run).await?;
+        let Some(process) = process else {
+            return Ok(HashSet::new());
+        };
+        let fate = self.end_orphan(orphans, &process).await;
+        Ok((fate == OrphanFate::Alive).then_some(run).into_iter().collect())
+    }
+}

@@ -1,0 +1,93 @@
+//! Claiming what is next in a lane, for whoever does the work of tasks without a supervisor.
+
+use std::collections::HashSet;
+
+use super::claim::claim;
+use super::{ClaimOptions, Claimed};
+use crate::agent::Agents;
+use crate::core::Core;
+use crate::limits::CANDIDATES_MAX;
+use crate::wake::{Found, look};
+use crate::{AgentName, CommandError, Principal, SessionId, TaskId};
+
+/// What a claim of the next task came to.
+#[derive(Debug)]
+pub enum Next {
+    /// It is held.
+    Claimed(Box<Claimed>),
+    /// Nothing is ready.
+    Empty,
+    /// The agent runs as much at once as it may.
+    Full,
+}
+
+/// What came of the tasks that were read.
+enum Tried {
+    Claimed(Box<Claimed>),
+    /// Others of this process are at all of them.
+    Awaited,
+    /// Some were another's by then.
+    Lost,
+}
+
+pub(super) async fn claim_next(
+    core: &Core,
+    agents: &Agents,
+    by: &Principal,
+    agent: &AgentName,
+    session: Option<SessionId>,
+) -> Result<Next, CommandError> {
+    let options = ClaimOptions { run: None, session };
+    let mut lost = HashSet::new();
+    // Ends when so many races were lost: each pass over the lane claims, loses or waits for another's claim to be over.
+    while lost.len() < CANDIDATES_MAX {
+        let mut over = core.claiming.watch();
+        let tasks = match look(core, agent, &lost).await? {
+            Found::Ready { tasks, .. } => tasks,
+            Found::NoPlace => return Ok(Next::Full),
+            // Those that were lost are others'.
+            Found::Nothing { .. } => return Ok(Next::Empty),
+            Found::Paused => return Err(CommandError::AgentPaused { agent: agent.clone() }),
+            Found::Gone => return Err(CommandError::not_found("agent", agent)),
+        };
+        match first_of(core, agents, by, options, &tasks, &mut lost).await? {
+            Tried::Claimed(claimed) => return Ok(Next::Claimed(claimed)),
+            Tried::Lost => {}
+            Tried::Awaited => {
+                // It is there as long as the core.
+                let _ = over.changed().await;
+            }
+        }
+    }
+    Err(CommandError::Contended {
+        attempts: u32::try_from(lost.len()).unwrap_or(u32::MAX),
+    })
+}
+
+async fn first_of(
+    core: &Core,
+    agents: &Agents,
+    by: &Principal,
+    options: ClaimOptions,
+    tasks: &[TaskId],
+    lost: &mut HashSet<TaskId>,
+) -> Result<Tried, CommandError> {
+    let mut tried = Tried::Awaited;
+    for task in tasks {
+        let Some(_claim) = core.claiming.begin(*task) else {
+            continue;
+        };
+        match claim(core, agents, by, *task, options).await {
+            Ok(claimed) => return Ok(Tried::Claimed(Box::new(claimed))),
+            // The last: another turn of its thread is under way.
+            Err(
+                CommandError::Rejected { .. } | CommandError::NotFound { .. } | CommandError::Busy { .. },
+            ) => {
+                lost.insert(*task);
+                tried = Tried::Lost;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(tried)
+}

@@ -1,0 +1,86 @@
+//! `cargo xtask bench engine [SECTION…]`: tasks, runs and leases beside what the same disk and server can do, in the same run.
+//!
+//! Every commit waits for `fdatasync`, or for a server that syncs. What is compared is measured in turns, round by round.
+
+mod cost;
+mod doer;
+mod flushes;
+mod heartbeats;
+mod hot;
+mod house;
+mod peers;
+mod tasks;
+mod turns;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use dormouse_tests::measure::{Arguments, Bench, Figure, Heading};
+
+const TASKS: Heading = Heading {
+    name: "tasks",
+    title: "One-step tasks: added, claimed, done",
+};
+const TURNS: Heading = Heading {
+    name: "turns",
+    title: "A hundred turns at once, of eight owners",
+};
+const COST: Heading = Heading {
+    name: "cost",
+    title: "An operation beside few and many tasks, on sled",
+};
+const HOT: Heading = Heading {
+    name: "hot",
+    title: "Another tenant beside a hot one",
+};
+const HEARTBEATS: Heading = Heading {
+    name: "heartbeats",
+    title: "Heartbeats of many live leases, on sled",
+};
+
+/// How much is measured, and where.
+#[derive(Debug, Clone)]
+struct Context {
+    /// An empty folder on the disk that is measured.
+    folder: PathBuf,
+    rounds: usize,
+    is_quick: bool,
+}
+
+impl Context {
+    /// So many, or a hundredth of it in a quick run.
+    fn count(&self, count: usize) -> usize {
+        if self.is_quick {
+            (count / 100).max(1)
+        } else {
+            count
+        }
+    }
+}
+
+const BENCH: Bench = Bench {
+    name: "engine",
+    legend: "",
+    target_tmpdir: env!("CARGO_TARGET_TMPDIR"),
+    sections: &[TASKS, TURNS, COST, HOT, HEARTBEATS],
+};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    BENCH.run(&words, flushes::a_second, section)
+}
+
+async fn section(folder: &Path, asked: &Arguments, heading: Heading) -> Vec<Figure> {
+    let context = Context {
+        folder: folder.to_owned(),
+        rounds: asked.rounds(),
+        is_quick: asked.is_quick,
+    };
+    match heading {
+        TASKS => tasks::run(&context).await,
+        TURNS => turns::run(&context).await,
+        COST => cost::run(&context).await,
+        HOT => hot::run(&context).await,
+        _ => heartbeats::run(&context).await,
+    }
+}
