@@ -61,7 +61,7 @@ impl House {
         };
         let url: StoreUrl = url.parse().expect("it is a url");
         let opened = url.open(&options).await.expect("the server answers");
-        Some(Self::over(opened.into(), Some(schema)).await)
+        Some(Self::over(opened, Some(schema)).await)
     }
 
     async fn over(store: Arc<dyn RecordStore>, schema: Option<OwnSchema>) -> Self {

@@ -2,6 +2,8 @@
 //!
 //! Every commit waits for `fdatasync`, or for a server that syncs. What is compared is measured in turns, round by round.
 
+#![allow(clippy::print_stderr, reason = "benches are command line programs")]
+
 mod cost;
 mod doer;
 mod flushes;

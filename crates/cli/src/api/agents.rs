@@ -7,8 +7,6 @@ use dormouse_engine::{AgentName, CommandError};
 use dormouse_filesystem::Versioned;
 use dormouse_secrets::{Formats, SecretName};
 use serde::Deserialize;
-use serde::de::Error;
-use serde_json::{Map, Value};
 
 use super::Paging;
 use super::body::{self, IfMatch, Json, List, Named, Parameters};
@@ -51,29 +49,30 @@ fn said<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Resul
     T::deserialize(from).map(Some)
 }
 
-/// A new agent: its name, beside what is set of it.
-#[derive(Debug)]
+/// A new agent: its name, beside what is set of it as in [`Configured`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NewAgent {
     name: AgentName,
-    configured: Configured,
-}
-
-impl<'de> Deserialize<'de> for NewAgent {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let mut fields = Map::<String, Value>::deserialize(from)?;
-        let name = fields
-            .remove("name")
-            .ok_or_else(|| D::Error::missing_field("name"))?;
-        Ok(Self {
-            name: serde_json::from_value(name).map_err(|error| D::Error::custom(format!("name: {error}")))?,
-            configured: Configured::deserialize(Value::Object(fields)).map_err(D::Error::custom)?,
-        })
-    }
+    #[serde(default)]
+    concurrency: Option<u32>,
+    #[serde(default)]
+    delegates_to: Option<Vec<AgentName>>,
+    #[serde(default)]
+    secrets: Option<Vec<SecretName>>,
+    #[serde(default, deserialize_with = "said")]
+    scrub_formats: Option<Option<FormatsView>>,
 }
 
 pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered {
+    let configured = Configured {
+        concurrency: new.concurrency,
+        delegates_to: new.delegates_to,
+        secrets: new.secrets,
+        scrub_formats: new.scrub_formats,
+    };
     let mut config = AgentConfig::default();
-    new.configured.apply(&mut config);
+    configured.apply(&mut config);
     let agents = &asker.tenant.agents;
     agents.create(&asker.principal, &new.name, config).await?;
     show(&asker, &new.name, StatusCode::CREATED).await

@@ -22,6 +22,7 @@ use crate::run::{Run, RunState, StopReason};
 use crate::session::{SessionIndex, SessionRow, SessionService};
 use crate::task::{Task, TaskIndex, TaskState, Tasks};
 use crate::thread::{Thread, ThreadIndex, delete_thread};
+use crate::wake::forget;
 use crate::{AgentName, CommandError, Incarnation, Principal};
 
 /// How far a part is.
@@ -46,6 +47,7 @@ const PARTS: &[Part] = &[
     |core, agent| runs(core, agent).boxed(),
     |core, agent| tasks(core, agent).boxed(),
     |core, agent| threads(core, agent).boxed(),
+    |core, agent| wake(core, agent).boxed(),
     |core, agent| gates(core, agent).boxed(),
     |core, agent| sessions(core, agent).boxed(),
     |core, agent| secrets(core, agent).boxed(),
@@ -76,6 +78,12 @@ async fn runs(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError>
     let live = live_runs(core, agent).await?;
     if live.is_empty() {
         return Ok(Progress::Done);
+    }
+    // Whoever was told, and did not hear it, hears it here: the answer to the stop may have been lost.
+    for run in live.iter().filter(|run| run.state == RunState::Stopping) {
+        if let Some(reason) = &run.stop_reason {
+            core.live.tell(run.id, reason.clone());
+        }
     }
     let is_going = |run: &&Versioned<Run>| run.state != RunState::Stopping;
     let going = live.iter().filter(is_going).take(AGENT_PAGE);
@@ -147,6 +155,12 @@ async fn threads(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandErr
         async move { delete_thread(core, id).await }.boxed()
     };
     each(there.iter().map(end).collect()).await
+}
+
+/// Nobody is woken for it any more.
+async fn wake(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError> {
+    forget(core, &agent.name).await?;
+    Ok(Progress::Done)
 }
 
 /// What is still asked in its name has lost its meaning.

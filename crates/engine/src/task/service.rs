@@ -338,7 +338,8 @@ impl Tasks {
             stage_delete(&self.core, &mut draft, &read).await?;
             Ok(Verdict::Commit(draft, ()))
         });
-        Ok(done.await?.answer)
+        done.await?;
+        Ok(())
     }
 
     async fn apply(

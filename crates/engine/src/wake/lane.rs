@@ -170,6 +170,11 @@ pub(super) enum Leave {
     Delete,
 }
 
+/// Removes the lane of an agent that goes, unless another process is at it: that finds the agent gone.
+pub(crate) async fn forget(core: &Core, agent: &AgentName) -> Result<(), CommandError> {
+    leave(core, agent, Leave::Delete).await.map(drop)
+}
+
 /// Writes how a lane was left. `false` when it was rung meanwhile, so that it is to be looked at again.
 pub(super) async fn leave(core: &Core, agent: &AgentName, how: Leave) -> Result<bool, CommandError> {
     let by = Principal::engine();

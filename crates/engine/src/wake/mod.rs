@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use bell::Bell;
-pub(crate) use lane::{Found, look};
+pub(crate) use lane::{Found, forget, look};
 pub use serve::{Starter, WakeOptions};
 pub(crate) use stage::stage;
 pub use table::{WakeEvent, WakeFacts, decide};

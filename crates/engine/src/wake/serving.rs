@@ -303,7 +303,7 @@ impl Serving {
             Step::Looked(key, Err(error)) => self.failed(&key, &error),
             Step::Claimed(key, task, claimed) => self.claimed(key, task, claimed),
             Step::Left(key, Ok(false)) => self.read(key),
-            Step::Left(key, Ok(true)) => self.forget(key),
+            Step::Left(key, Ok(true)) => self.forget(&key),
             Step::Left(key, Err(error)) => self.failed(&key, &error),
         }
     }
@@ -346,7 +346,7 @@ impl Serving {
                 self.leave(key, Leave::Next(now.checked_add(delay).unwrap_or(now), seen));
             }
             Found::Nothing { seen: Some(seen), .. } => self.leave(key, Leave::Drained(seen)),
-            Found::Nothing { seen: None, .. } => self.forget(key),
+            Found::Nothing { seen: None, .. } => self.forget(&key),
             Found::Paused => self.leave(key, Leave::Pause),
             Found::Gone => self.leave(key, Leave::Delete),
         }
@@ -416,9 +416,9 @@ impl Serving {
     }
 
     /// Nothing is known of a lane any more: its row says when it is due.
-    fn forget(&mut self, key: Key) {
+    fn forget(&mut self, key: &Key) {
         self.turns.remove(&key.0, &key.1);
-        let was_rung = self.lanes.remove(&key).is_some_and(|lane| lane.is_rung);
+        let was_rung = self.lanes.remove(key).is_some_and(|lane| lane.is_rung);
         if was_rung || self.looked_until.is_none() {
             // A row that was found while its lane was left is looked at once more.
             self.look_at = Instant::now();
