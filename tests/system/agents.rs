@@ -64,7 +64,7 @@ fn what_is_at_work_is_stopped_by_force_alone_and_nothing_of_it_lives_on() {
     let home = Home::new();
     let sleep = unique_sleep();
     let running = home.start(["run", "--agent", "alice", "--", "sleep", &sleep]);
-    until_count(&sleep, 1);
+    until_count(&sleep, 2);
     home.type_line("agent remove alice --yes")
         .exits(7)
         .errs(&["a run is at it"])
@@ -84,7 +84,7 @@ fn a_pause_that_stops_runs_leaves_their_tasks_to_the_next_claim() {
     let home = Home::new();
     let sleep = unique_sleep();
     let running = home.start(["run", "--agent", "alice", "--", "sleep", &sleep]);
-    until_count(&sleep, 1);
+    until_count(&sleep, 2);
     let paused = home.type_line("agent pause alice --stop-runs");
     paused.exits(0);
     assert_eq!(paused.stdout, "alice\tpaused\n");

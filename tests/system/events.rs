@@ -70,3 +70,70 @@ fn a_closed_pipe_ends_a_read_well() {
     let status = tail.wait().expect("the program can be waited for");
     assert_eq!(status.code(), Some(0));
 }
+
+#[test]
+fn a_range_is_replayed_and_events_are_told_apart_by_agent() {
+    let home = Home::new();
+    home.type_line("run --agent alice -- true").exits(0);
+    home.type_line("agent add bob").exits(0);
+    let all = events(&home);
+    let lines = |line: &str| -> Vec<Value> {
+        let ran = home.type_line(line);
+        ran.exits(0);
+        let lines = ran
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line is one event"));
+        lines.collect()
+    };
+    assert_eq!(lines("events replay --from 2 --to 4 -o jsonl"), all[1..4]);
+    assert_eq!(lines("events replay --from 0 -o jsonl"), all);
+    let of_bob = lines("events replay --from 0 --agent bob -o jsonl");
+    assert_eq!(of_bob.len(), 1);
+    assert_eq!(of_bob[0]["subject"], "agent:bob");
+    home.type_line("events replay --from 4 --to 2").exits(2);
+    let odd = home.type_line("events tail --type tsk.*");
+    odd.exits(0);
+    assert!(odd.stderr.contains("no event has a type like"), "{}", odd.stderr);
+}
+
+#[test]
+fn a_file_has_every_event_whoever_owned_the_store() {
+    let home = Home::new();
+    let file = home.path().join("events.jsonl");
+    let run = || {
+        let mut command = home.command(["run", "--agent", "alice", "--", "sleep", "0.5"]);
+        command.env("DORMOUSE_EVENTS_FILE", &file);
+        assert!(command.status().expect("the program starts").success());
+    };
+    run();
+    home.type_line("agent add bob").exits(0);
+    run();
+    let all = events(&home);
+    let text = std::fs::read_to_string(&file).expect("the file is there");
+    let told: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    // What ended the last run may come with the next owner.
+    let mut positions: Vec<u64> = told
+        .iter()
+        .map(|event| event["position"].as_u64().unwrap())
+        .collect();
+    positions.dedup();
+    assert_eq!(
+        positions,
+        (1..=positions.len() as u64).collect::<Vec<_>>(),
+        "in order, none left out"
+    );
+    let bob = all
+        .iter()
+        .find(|event| event["subject"] == "agent:bob")
+        .expect("bob was made");
+    assert!(told.contains(bob), "what was committed while nobody relayed");
+    let listed = home.items("events sink list");
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["state"]),
+        (&Value::from("file"), &Value::from("active"))
+    );
+}

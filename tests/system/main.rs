@@ -3,6 +3,7 @@
 
 mod agents;
 mod api;
+mod budgets;
 mod doctor;
 mod events;
 mod gates;
@@ -24,6 +25,7 @@ mod secrets;
 mod secrets_crash;
 mod serve;
 mod server;
+mod steps;
 mod stores;
 mod tasks;
 mod threads;

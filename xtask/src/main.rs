@@ -1,4 +1,4 @@
-//! The workspace's own commands: `cargo xtask test | ci | tidy | bench | crash | fuzz`.
+//! The workspace's own commands: `cargo xtask test | ci | tidy | bench | crash | sim | fuzz`.
 //!
 //! They need nothing but Rust and a C compiler. What makes them quicker (`cargo-nextest`) or stricter
 //! (`cargo-deny`) is used where it is installed, and said where it is not.
@@ -10,6 +10,7 @@ mod fuzz;
 mod peers;
 mod postgres;
 mod shell;
+mod sim;
 mod stopwatch;
 mod tally;
 mod test;
@@ -40,6 +41,8 @@ enum Command {
     Bench(bench::Options),
     /// Kills a writing process again and again, and looks whether anything acknowledged is gone
     Crash(crash::Options),
+    /// Lives through made-up histories in which everything goes wrong, and looks whether the engine kept its promises
+    Sim(sim::Options),
     /// Feeds what reads the bytes of others with whatever reaches new code, for a minute each
     Fuzz(fuzz::Options),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Crash(options) => crash::run(&options),
+        Command::Sim(options) => sim::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     }
 }

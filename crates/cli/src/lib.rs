@@ -13,7 +13,6 @@ pub mod edge;
 pub mod endpoint;
 pub mod environment;
 pub mod exit;
-pub mod glob;
 mod log;
 pub mod nearest;
 pub mod output;

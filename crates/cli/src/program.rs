@@ -92,6 +92,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         Command::Completions { shell } => return command::completions(*shell, ui),
         Command::Man => return command::man(ui),
         Command::Run(_)
+        | Command::Step(_)
         | Command::Serve(_)
         | Command::Task(_)
         | Command::Delegate(_)
@@ -101,6 +102,8 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Gate(_)
         | Command::Session(_)
         | Command::Thread(_)
+        | Command::Budget(_)
+        | Command::Usage(_)
         | Command::Events(_)
         | Command::Config(_)
         | Command::Store(_)
@@ -109,6 +112,14 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
     if let Command::Gate(Gate::Request(request)) = &cli.command {
         log::begin(cli.global.verbose, &environment, ui)?;
         return with_runtime(command::request(request, &environment, ui));
+    }
+    if let Command::Usage(usage) = &cli.command {
+        log::begin(cli.global.verbose, &environment, ui)?;
+        return with_runtime(command::usage(usage, &environment, ui));
+    }
+    if let Command::Step(step) = &cli.command {
+        log::begin(cli.global.verbose, &environment, ui)?;
+        return with_runtime(command::step(step, &environment, ui));
     }
     if let Command::Delegate(given) = &cli.command {
         log::begin(cli.global.verbose, &environment, ui)?;
@@ -147,7 +158,7 @@ fn refuse_inside_a_run(environment: &Environment) -> Result<()> {
     }
     Err(Problem::new(
         Code::Forbidden,
-        "this is inside a run, where only gate request, delegate, --version, help, completions and man work",
+        "this is inside a run, where only gate request, step, delegate, usage, --version, help, completions and man work",
     )
     .hint("ask a person with dormouse gate request; what a worker prints and its exit code are its report")
     .into())

@@ -113,6 +113,14 @@ pub enum Effects {
     Repeatable,
 }
 
+impl Effects {
+    /// Whether nothing is said of them.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A command that cannot be accepted. Each names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCommand {

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{Agent, AgentState, Removals};
+use crate::budget::{BudgetOptions, Freed, Ledger, Moved, enter};
 use crate::credentials::EventJournal;
-use crate::draft::{Draft, Verdict};
+use crate::draft::{Draft, Hints, Verdict};
 use crate::due::DueHint;
 use crate::idempotency::{self, Once};
 use crate::run::{Claiming, Companion, LiveRuns};
@@ -79,6 +80,12 @@ pub(crate) struct Core {
     pub(crate) is_exclusive: bool,
     /// The request under whose key its commands are done, if there is one.
     pub(crate) once: Option<Arc<Once>>,
+    /// How its budgets behave.
+    pub(crate) budgets: BudgetOptions,
+    /// The commands that touch its accounts share commits.
+    pub(crate) ledger: Arc<Ledger>,
+    /// Rings when accounts have more to give.
+    pub(crate) freed: Freed,
 }
 
 /// What a command answered, and the commit it made; none when there was nothing to do.
@@ -86,9 +93,19 @@ pub(crate) struct Core {
 pub(crate) struct Done<T> {
     pub(crate) answer: T,
     pub(crate) version: Option<Version>,
+    /// What each of its moves of accounts answered.
+    pub(crate) moved: Vec<Moved>,
 }
 
 impl Core {
+    /// The same, for what is done beside a request: it stands under no key of one.
+    pub(crate) fn unasked(&self) -> Self {
+        Self {
+            once: None,
+            ..self.clone()
+        }
+    }
+
     /// Runs a command: `decide` reads, decides and stages, and the draft is committed; after a lost race all of it
     /// is done again on fresh rows. Time and operation stay those of the first attempt.
     pub(crate) async fn command<T, F, D>(&self, by: &Principal, decide: F) -> Result<Done<T>, CommandError>
@@ -105,7 +122,9 @@ impl Core {
         // Ends after ATTEMPTS_MAX attempts at the latest.
         for attempt in 1.. {
             let draft = Draft::new(self, by, now, op);
-            let error = match self.attempt(once, || decide(draft), op, deadline).await {
+            // What a command decides is deep: on the stack of whoever asks it would be there several times.
+            let decided = || Box::pin(decide(draft));
+            let error = match self.attempt(once, decided, op, deadline).await {
                 Err(error) if error.is_congestion() => error,
                 answered => return answered,
             };
@@ -141,6 +160,7 @@ impl Core {
             Verdict::Nothing(answer) => Ok(Done {
                 answer,
                 version: None,
+                moved: Vec::new(),
             }),
             Verdict::Commit(mut draft, answer) => {
                 thread::settle(self, &mut draft).await?;
@@ -150,6 +170,21 @@ impl Core {
                 }
                 let written = std::mem::take(&mut draft.hints().sessions);
                 crate::wake::stage(self, &mut draft).await?;
+                if draft.moves_accounts() {
+                    let hints = std::mem::take(draft.hints());
+                    let entered = enter(self, draft).await;
+                    self.tell(hints);
+                    written.into_iter().for_each(|id| self.drivers.look(id));
+                    let entered = entered.map_err(|error| of_ledger(error, op))?;
+                    if let Some(once) = once {
+                        once.written();
+                    }
+                    return Ok(Done {
+                        answer,
+                        version: entered.version,
+                        moved: entered.moved,
+                    });
+                }
                 let committed = self.commit(draft, Deadline::at(deadline)).await;
                 // Also when it is not known whether it was done.
                 written.into_iter().for_each(|id| self.drivers.look(id));
@@ -160,6 +195,7 @@ impl Core {
                 Ok(Done {
                     answer,
                     version: committed.version,
+                    moved: Vec::new(),
                 })
             }
         }
@@ -173,20 +209,25 @@ impl Core {
     ) -> Result<Committed, CommitError> {
         let hints = std::mem::take(draft.hints());
         let committed = self.space.commit_by(draft.into_batch(), deadline).await;
+        // Also when it is not known whether it was done.
+        self.tell(hints);
+        committed
+    }
+
+    /// Says which deadline a commit set and whom it rang.
+    fn tell(&self, hints: Hints) {
         if hints.settles {
             self.settling.ring();
         }
         if let Some(at) = hints.due {
             self.due.sooner(at);
         }
-        // Also when it is not known whether it was done.
         if !hints.rings.is_empty() {
             self.bell.ring();
         }
         for agent in hints.freed {
             self.bell.free(&self.tenant, agent);
         }
-        committed
     }
 
     /// A call of the secrets' verbs, now, which is told as a command of its own.
@@ -234,9 +275,16 @@ impl Core {
     }
 
     /// The delay and up to as much again.
-    fn jittered(&self, delay: Duration) -> Duration {
+    pub(crate) fn jittered(&self, delay: Duration) -> Duration {
         let micros = u64::try_from(delay.as_micros()).expect("delays are short");
         delay + Duration::from_micros(self.environment.random.up_to(micros))
+    }
+}
+
+fn of_ledger(error: CommandError, op: OpId) -> CommandError {
+    match error {
+        CommandError::Indeterminate { source, .. } => CommandError::Indeterminate { op: Some(op), source },
+        other => other,
     }
 }
 

@@ -59,6 +59,10 @@ pub enum Reason {
     Deleting,
     /// Its content is final.
     Final,
+    /// There is none under that id.
+    Unknown,
+    /// It was closed before.
+    Closed,
     /// There is no row.
     Absent,
     /// Somebody is at it.
@@ -103,6 +107,8 @@ impl Reason {
             Self::Exists => "exists",
             Self::Deleting => "deleting",
             Self::Final => "final",
+            Self::Unknown => "unknown",
+            Self::Closed => "closed",
             Self::Absent => "absent",
             Self::Picked => "picked",
             Self::Unpicked => "unpicked",
@@ -138,6 +144,8 @@ impl Reason {
             Self::Exists => "there is one already",
             Self::Deleting => "it is being deleted",
             Self::Final => "its content is final",
+            Self::Unknown => "there is none of that id",
+            Self::Closed => "it was closed before",
             Self::Absent => "there is nothing to do",
             Self::Picked => "a process is at it",
             Self::Unpicked => "no process is at it",

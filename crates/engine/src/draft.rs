@@ -5,10 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use dormouse_filesystem::{Log, ScopedBatch, Tenant};
+use dormouse_secrets::Scrubber;
 use jiff::Timestamp;
 
+use crate::budget::Move;
 use crate::core::Core;
-use crate::event::{About, Change, EVENT_SCHEMA, Event};
+use crate::event::{About, Change, EVENT_SCHEMA, Event, clean};
 use crate::limits::EVENT_DATA_MAX;
 use crate::thread::TurnNote;
 use crate::wake::WakeCause;
@@ -39,6 +41,8 @@ pub struct Draft {
     op: OpId,
     actor: Principal,
     random: Arc<Random>,
+    /// Cleans what events say, whoever made it.
+    scrubber: Scrubber,
     session_options: dormouse_state::Options,
     capability_ttl: std::time::Duration,
     hints: Hints,
@@ -48,6 +52,8 @@ pub struct Draft {
     told: Vec<Subject>,
     /// What is to become of threads by it: staged at its end, since a row is named once in a batch.
     turns: Vec<TurnNote>,
+    /// What it does to accounts: the ledger stages it.
+    moves: Vec<Move>,
 }
 
 /// What is to be said in this process when the commit is done.
@@ -81,13 +87,30 @@ impl Draft {
             op,
             actor: by.clone(),
             random: Arc::clone(&core.environment.random),
+            scrubber: core.scrubber.clone(),
             session_options: core.sessions.machine(),
             capability_ttl: core.gate_options.capability_ttl,
             hints: Hints::default(),
             expected: Vec::new(),
             told: Vec::new(),
             turns: Vec::new(),
+            moves: Vec::new(),
         }
+    }
+
+    /// Does this to accounts, in the commit.
+    pub(crate) fn move_accounts(&mut self, one: Move) {
+        self.moves.push(one);
+    }
+
+    /// Whether it does anything to accounts.
+    pub(crate) fn moves_accounts(&self) -> bool {
+        !self.moves.is_empty()
+    }
+
+    /// What it does to accounts.
+    pub(crate) fn take_moves(&mut self) -> Vec<Move> {
+        std::mem::take(&mut self.moves)
     }
 
     /// Whether this run is not yet among those that are to be as they were read; from here on it is.
@@ -133,7 +156,8 @@ impl Draft {
     /// # Errors
     /// `TooLarge` when its data is over 16 KiB.
     pub fn tell(&mut self, about: &About, change: &Change) -> Result<(), CommandError> {
-        let (kind, data) = parts(change);
+        let (kind, mut data) = parts(change);
+        clean(&mut data, &self.scrubber);
         let event = Event {
             id: EventId::make(self.now, &self.random),
             kind,

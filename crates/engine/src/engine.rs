@@ -8,10 +8,12 @@ use dormouse_filesystem::{Log, Namespace, Records, System, capability::Reach};
 use dormouse_secrets::{
     Formats, NoRegistrar, OnAgentDelete, Registrar, Scrubber, Secrets, Vault, VaultOptions,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agents;
+use crate::budget::{BudgetOptions, Budgets, Freed};
 use crate::capability::Capabilities;
 use crate::core::Core;
 use crate::credentials::{Credentials, Living};
@@ -20,6 +22,8 @@ use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::idempotency::{Idempotency, Once};
 use crate::limits::JANITOR_EVERY;
+use crate::relay::Sinks;
+use crate::retention::Retention;
 use crate::run::{Companion, LiveRuns, Runs};
 use crate::session::{SessionOptions, SessionService, Unsaved};
 use crate::task::{Delegations, SettleHint, Tasks};
@@ -50,6 +54,10 @@ pub struct EngineOptions {
     pub sessions: SessionOptions,
     /// How gates behave.
     pub gates: GateOptions,
+    /// How budgets behave.
+    pub budgets: BudgetOptions,
+    /// How long what has ended is kept.
+    pub retention: Retention,
     /// `janitor.every`: how often what is old is looked for.
     pub janitor_every: Duration,
     /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
@@ -69,6 +77,8 @@ impl Default for EngineOptions {
             approvers: Arc::new(EveryOperator),
             sessions: SessionOptions::default(),
             gates: GateOptions::default(),
+            budgets: BudgetOptions::default(),
+            retention: Retention::default(),
             janitor_every: JANITOR_EVERY,
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
@@ -91,8 +101,11 @@ struct Shared {
     vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
+    freed: Freed,
     bell: Arc<Bell>,
     settling: Arc<SettleHint>,
+    /// Counts the tenants that were made here.
+    made: watch::Sender<u64>,
     background: TaskTracker,
     leaving: CancellationToken,
     is_exclusive: bool,
@@ -125,12 +138,16 @@ pub struct Tenant {
     pub capabilities: Capabilities,
     /// Its sessions.
     pub sessions: SessionService,
+    /// Its budgets.
+    pub budgets: Budgets,
     /// Its credentials.
     pub credentials: Credentials,
     /// Its events.
     pub events: Events,
     /// Its idempotency keys.
     pub idempotency: Idempotency,
+    /// Where its events are sent.
+    pub sinks: Sinks,
     pub(crate) core: Arc<Core>,
 }
 
@@ -145,8 +162,10 @@ impl Tenant {
             gates: Gates::new(&core),
             capabilities: Capabilities::new(&core),
             sessions: SessionService::new(&core),
+            budgets: Budgets::new(&core),
             credentials: Credentials::new(&core),
             events: Events::new(&core),
+            sinks: Sinks::new(&core),
             idempotency: Idempotency::new(&core),
             core,
         }
@@ -196,8 +215,10 @@ impl Engine {
             vault,
             live: Arc::default(),
             due: Arc::default(),
+            freed: Freed::default(),
             bell: Arc::default(),
             settling: Arc::default(),
+            made: watch::Sender::new(0),
             background: TaskTracker::new(),
             leaving: CancellationToken::new(),
             is_exclusive: reach < Reach::Cluster,
@@ -233,6 +254,9 @@ impl Engine {
         let shared = &self.0;
         let space = shared.system.tenant(&id.segment());
         let core = Arc::new(Core {
+            budgets: shared.options.budgets,
+            ledger: Arc::default(),
+            freed: shared.freed.clone(),
             tenant: id.clone(),
             events: space.log(&[crate::id::segment("events")]),
             store: Arc::clone(shared.system.store().underneath()),
@@ -288,7 +312,10 @@ impl Engine {
         };
         match rows.create(&row).await {
             // Somebody else was as early: the row is there, which is all that is wanted.
-            Ok(_) | Err(dormouse_filesystem::RecordError::Exists { .. }) => Ok(()),
+            Ok(_) | Err(dormouse_filesystem::RecordError::Exists { .. }) => {
+                self.0.made.send_modify(|made| *made += 1);
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -315,6 +342,12 @@ impl Engine {
         }
     }
 
+    /// Rings when an account of any tenant has more to give: for whoever claims what waits for that.
+    #[must_use]
+    pub fn freed(&self) -> &Freed {
+        &self.0.freed
+    }
+
     /// Where deadlines are said.
     pub(crate) fn due(&self) -> &DueHint {
         &self.0.due
@@ -333,6 +366,11 @@ impl Engine {
     /// Where it is said that something is to be settled.
     pub(crate) fn settling(&self) -> &SettleHint {
         &self.0.settling
+    }
+
+    /// Rings when a tenant was made here.
+    pub(crate) fn made_tenants(&self) -> watch::Receiver<u64> {
+        self.0.made.subscribe()
     }
 
     /// The part of the store that belongs to the installation.
@@ -356,7 +394,8 @@ impl Engine {
     /// The events of the installation: those of the vault.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events::of(self.0.system.store().underneath(), self.log())
+        let store = self.0.system.store().underneath();
+        Events::of(store, self.log(), None, self.0.options.formats)
     }
 
     fn log(&self) -> Log {

@@ -4,6 +4,7 @@ use dormouse_filesystem::{CommitError, LogError, Position, ReadError, RecordErro
 use dormouse_secrets::VaultState;
 use jiff::Timestamp;
 
+use crate::budget::Refusal;
 use crate::command::InvalidCommand;
 use crate::gate::Enforcement;
 use crate::id::InvalidId;
@@ -200,6 +201,12 @@ pub enum CommandError {
         /// What was made or changed, in the order it was told.
         results: Vec<Subject>,
     },
+    /// Not done: an account is at its limit. Wait for its next period, give back what is held, or raise the limit.
+    #[error("a limit is reached: {0}")]
+    LimitExceeded(Box<Refusal>),
+    /// Not done: an account is at the line from where a person is asked, by the gate that it names.
+    #[error("a person is asked first: {0}")]
+    NeedsApproval(Box<Refusal>),
     /// Not done: it lost every race. Try again later.
     #[error("the command lost {attempts} races; nothing was done")]
     Contended {
@@ -261,6 +268,8 @@ impl CommandError {
             Self::Full { .. } => "full",
             Self::KeyReused => "key_reused",
             Self::DoneBefore { .. } => "done_before",
+            Self::LimitExceeded(_) => "limit_exceeded",
+            Self::NeedsApproval(_) => "needs_approval",
             Self::Contended { .. } => "contended",
             Self::Unavailable(_) => "unavailable",
             Self::Corrupt(_) => "corrupt",

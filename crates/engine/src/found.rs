@@ -1,13 +1,36 @@
 //! What the system's indexes find of all tenants' rows.
 
-use dormouse_filesystem::{IndexValue, Owned, Query, Record, SystemIndex};
+use dormouse_filesystem::{IndexValue, Owned, Query, Record, Records, SystemIndex};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::Engine;
 use crate::limits::PAGE_MAX;
+use crate::tenant::{TenantIndex, TenantRow};
 use crate::{CommandError, TenantId};
 
 impl Engine {
+    /// Every tenant that is served.
+    ///
+    /// # Errors
+    /// As any query.
+    pub(crate) async fn active_tenants(&self) -> Result<Vec<TenantId>, CommandError> {
+        let rows = Records::<TenantRow>::new(self.system());
+        let (mut tenants, mut after) = (Vec::new(), None);
+        // Ends with the last page.
+        loop {
+            let query = Query::of(TenantIndex::State)
+                .equals([IndexValue::name("active")])
+                .after(after)
+                .limit(PAGE_MAX);
+            let page = rows.find(&query).await?;
+            tenants.extend(page.rows.iter().map(|row| row.name.clone()));
+            after = page.next;
+            if after.is_none() {
+                return Ok(tenants);
+            }
+        }
+    }
+
     /// All that an index finds; of one that begins with an instant, what it finds up to and with this one.
     ///
     /// # Errors

@@ -285,6 +285,8 @@ prefixed_ids! {
     ThreadId "thr_" "thread";
     /// A message of a thread.
     MessageId "msg_" "message";
+    /// A hold: a reservation in a chain of accounts.
+    HoldId "hld_" "hold";
 }
 
 /// Given at creation, so that what a former holder of a name wrote is not taken for the present one's.

@@ -7,18 +7,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dormouse_filesystem::{Cursor, IndexValue, Query, Records};
+use dormouse_filesystem::Cursor;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
 use crate::core::Core;
-use crate::due::is_of_store;
+use crate::due::{LeftLately, Pass, is_of_store};
 use crate::engine::{Engine, Tenant};
-use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended};
-use crate::idempotency::forget_expired;
-use crate::limits::{JANITOR_SOON, PAGE_MAX};
-use crate::tenant::{TenantIndex, TenantRow};
-use crate::thread::{erase_deleted, remove_tombstones};
+use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended, wake_left};
+use crate::limits::JANITOR_SOON;
+use crate::thread::erase_deleted;
 use crate::{CommandError, TenantId};
 
 /// How far back the first look of a janitor goes for sessions whose gates ended: what ended before was seen by another,
@@ -34,12 +32,12 @@ pub struct Cleared {
     pub erased: usize,
     /// Ended gates whose rows were removed.
     pub removed: usize,
-    /// Idempotency keys that were forgotten.
-    pub keys: usize,
     /// Pages of messages of deleted threads that were removed.
     pub pages: usize,
-    /// Tombstones of threads that were removed.
-    pub tombstones: usize,
+    /// Tasks that were made ready, since the gate they waited for was decided.
+    pub woken: usize,
+    /// Holds that were closed, since nobody did for long.
+    pub swept: usize,
     /// Whether more is left than a look does.
     pub is_more: bool,
 }
@@ -116,13 +114,15 @@ impl Janitor {
     /// As any query: when the tenants cannot be listed.
     pub async fn look(&mut self) -> Result<Cleared, CommandError> {
         let mut cleared = Cleared::default();
-        for done in [self.forget_keys().await, self.erase_threads().await] {
-            match done {
-                Ok(done) => cleared.add(done),
-                Err(error) => tracing::warn!(%error, "what is old was not cleared away"),
-            }
+        match self.erase_threads().await {
+            Ok(done) => cleared.add(done),
+            Err(error) => tracing::warn!(%error, "messages of deleted threads were not cleared away"),
         }
-        for id in self.tenants().await? {
+        match self.sweep_holds().await {
+            Ok(swept) => cleared.swept = swept,
+            Err(error) => tracing::warn!(%error, "old holds were not closed"),
+        }
+        for id in self.engine.active_tenants().await? {
             let tenant = self.engine.handle(&id);
             let round = self.rounds.entry(id.clone()).or_default();
             let rounds = [
@@ -131,6 +131,7 @@ impl Janitor {
                 round.erase_old(&tenant.core).await,
                 round.erase_many(&tenant.core).await,
                 sweep_blobs(&tenant.core).await,
+                woken(&tenant.core).await,
             ];
             for done in rounds {
                 match done {
@@ -142,47 +143,33 @@ impl Janitor {
         Ok(cleared)
     }
 
-    /// Forgets a page of the idempotency keys whose time is over.
-    async fn forget_keys(&self) -> Result<Cleared, CommandError> {
+    /// Removes a page of the messages of each deleted thread of which some are left.
+    async fn erase_threads(&self) -> Result<Cleared, CommandError> {
         let now = self.engine.environment().clock.now();
-        let (keys, is_more) = forget_expired(&self.engine, now).await?;
+        let (pages, is_more) = erase_deleted(&self.engine, now).await?;
         Ok(Cleared {
-            keys,
+            pages,
             is_more,
             ..Cleared::default()
         })
     }
 
-    /// Removes a page of the messages of each deleted thread of which some are left.
-    async fn erase_threads(&self) -> Result<Cleared, CommandError> {
-        let now = self.engine.environment().clock.now();
-        let (pages, is_more) = erase_deleted(&self.engine, now).await?;
-        let (tombstones, are_more) = remove_tombstones(&self.engine, now).await?;
-        Ok(Cleared {
-            pages,
-            tombstones,
-            is_more: is_more || are_more,
-            ..Cleared::default()
-        })
+    /// Closes the holds that nobody closes any more.
+    async fn sweep_holds(&self) -> Result<usize, CommandError> {
+        let mut lately = LeftLately::default();
+        let mut pass = Pass::new(&mut lately);
+        let swept = self.engine.sweep_holds(&mut pass).await?;
+        pass.told()?;
+        Ok(swept)
     }
+}
 
-    async fn tenants(&self) -> Result<Vec<TenantId>, CommandError> {
-        let rows = Records::<TenantRow>::new(self.engine.system());
-        let (mut tenants, mut after) = (Vec::new(), None);
-        // Ends with the last page.
-        loop {
-            let query = Query::of(TenantIndex::State)
-                .equals([IndexValue::name("active")])
-                .after(after)
-                .limit(PAGE_MAX);
-            let page = rows.find(&query).await?;
-            tenants.extend(page.rows.iter().map(|row| row.name.clone()));
-            after = page.next;
-            if after.is_none() {
-                return Ok(tenants);
-            }
-        }
-    }
+/// Wakes the tasks whose gate was decided, and that a crash left waiting.
+async fn woken(core: &Core) -> Result<Cleared, CommandError> {
+    Ok(Cleared {
+        woken: wake_left(core).await?,
+        ..Cleared::default()
+    })
 }
 
 impl Round {
@@ -284,9 +271,9 @@ impl Cleared {
         self.sessions += more.sessions;
         self.erased += more.erased;
         self.removed += more.removed;
-        self.keys += more.keys;
         self.pages += more.pages;
-        self.tombstones += more.tombstones;
+        self.woken += more.woken;
+        self.swept += more.swept;
         self.is_more |= more.is_more;
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod agent;
+pub mod budget;
 pub mod capability;
 mod clock;
 pub mod command;
@@ -26,8 +27,11 @@ pub mod name;
 pub mod outcome;
 mod principal;
 pub mod recovery;
+pub mod relay;
+pub mod retention;
 pub mod run;
 pub mod session;
+pub mod step;
 mod subject;
 pub mod supervisor;
 pub mod task;
@@ -45,10 +49,11 @@ pub use engine::{Closed, Engine, EngineOptions, Environment, Tenant};
 pub use error::CommandError;
 pub use host::{Epoch, HostIdentity, Seat};
 pub use id::{
-    EventId, GateId, Incarnation, LeaseId, MessageId, OpId, PrefixedId, RunId, SessionId, TaskId, ThreadId,
+    EventId, GateId, HoldId, Incarnation, LeaseId, MessageId, OpId, PrefixedId, RunId, SessionId, TaskId,
+    ThreadId,
 };
 pub use janitor::{Cleared, Janitor};
-pub use name::{AgentName, TenantId};
+pub use name::{AgentName, SinkName, SweepName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};
 pub use subject::Subject;
 pub use tenant::{TenantIndex, TenantRow, TenantState};

@@ -56,6 +56,19 @@ pub const LEASE_RUNWAY: Duration = Duration::from_secs(15);
 /// `lease.stop_margin`: beyond a worker's grace, what killing, draining and the terminal commit may take.
 pub const STOP_MARGIN: Duration = Duration::from_secs(20);
 
+/// `steps.result_max`: largest result of a step, in bytes of JSON. A larger one is told as such, now and later.
+pub const STEP_RESULT_MAX: usize = 256 * 1024;
+/// Results over this are blobs, in bytes.
+pub const STEP_BLOB_OVER: usize = 64 * 1024;
+/// `steps.count_max`: most steps of a task, until they are done afresh.
+pub const STEPS_MAX: u64 = 10_000;
+/// Longest name of a step, in characters.
+pub const STEP_NAME_MAX: usize = 63;
+/// Longest key of a step, in bytes.
+pub const STEP_KEY_MAX: usize = 1024;
+/// Longest message of a step that failed, in bytes.
+pub const STEP_MESSAGE_MAX: usize = 4 * 1024;
+
 /// Rows of one kind that go in a page of an agent's deletion.
 pub const AGENT_PAGE: usize = 64;
 /// How many of them are committed at once: they share a flush.
@@ -75,6 +88,45 @@ pub const REASON_MAX: usize = 1024;
 pub const EVENT_DATA_MAX: usize = 16 * 1024;
 /// `events.page_max`: most events or rows of a page.
 pub const PAGE_MAX: usize = 1000;
+/// Most entries of the log that one filtered page looks through; the next goes on where it ended.
+pub const EVENT_SCAN_MAX: usize = 10_000;
+
+/// `relay.batch_max`: most events that a sink is sent at once.
+pub const RELAY_BATCH_MAX: usize = 256;
+/// `relay.lag_max`: a sink that is further behind is detached.
+pub const RELAY_LAG_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a sink has to be found that far behind without getting on: who was switched off for a week is served first.
+pub const RELAY_LAG_GRACE: Duration = Duration::from_secs(10 * 60);
+/// `relay.timeout_max`: longest time that a sink has for a batch. Below [`LEASE_SELF_STOP`], so that its relay holds its
+/// lease all the while.
+pub const RELAY_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// How long a relay that has nothing more to send keeps its lease, and what its filter left out unsaid.
+pub const RELAY_LINGER: Duration = Duration::from_secs(10);
+/// How often events and tenants are looked for without a hint, where other processes write the store too.
+pub const RELAY_POLL: Duration = Duration::from_secs(30);
+/// How often a relay asks again for a lease that another holds.
+pub const RELAY_HELD_RETRY: Duration = Duration::from_secs(15);
+/// Most events that are left out before the cursor says so.
+pub const RELAY_PASSED_MAX: u64 = 256;
+/// Longest text of what a sink said, in bytes.
+pub const RELAY_ERROR_MAX: usize = 1024;
+
+/// `retention.tasks`: how long an ended task is kept, with its runs, outcomes and output.
+pub const TASKS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// `retention.tombstones`: how long it is known that something was there.
+pub const TOMBSTONES_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// `retention.events`: how long events are kept.
+pub const EVENTS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// `retention.events_max`: most events that are kept of a tenant.
+pub const EVENTS_MAX: u64 = 1_000_000;
+/// Rows or events of one page of a sweep.
+pub const SWEEP_PAGE: usize = 500;
+/// Pages of events that one look walks over.
+pub const SWEEP_EVENT_PAGES: usize = 20;
+/// Most operations of a sweep's commit, but for those of its last row.
+pub const SWEEP_OPERATIONS: usize = 512;
+/// How often the events of a tenant are looked at where their number, or a sink, may be the reason.
+pub const SWEEP_EVENTS_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// `sessions.auto_idle`: for how long the end of a turn is news, when nothing else is said; 100 ms to 10 min.
 pub const SESSION_AUTO_IDLE: Duration = Duration::from_secs(3);
@@ -222,7 +274,17 @@ pub const IDEMPOTENCY_KEY_MAX: usize = 128;
 pub const IDEMPOTENCY_ANSWER_MAX: usize = 64 * 1024;
 /// Most results of a command that its key names.
 pub const IDEMPOTENCY_RESULTS_MAX: usize = 16;
-/// Keys of a page that are forgotten.
-pub const IDEMPOTENCY_PAGE: usize = 500;
-/// `retention.tombstones`: for how long it is known of a thread that it was deleted.
-pub const TOMBSTONES_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// `budget.warn`: from which share of a limit on it is said, in percent.
+pub const BUDGET_WARN: u8 = 75;
+/// `budget.pause`: from which share of a limit on a person is asked, in percent.
+pub const BUDGET_PAUSE: u8 = 90;
+/// `budget.hold_age_max`: what a run that has ended holds still is given back after so long.
+pub const BUDGET_HOLD_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// `budget.approval_ttl`: for how long a person can raise a limit before that is a no.
+pub const BUDGET_APPROVAL_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// `budget.ledger_mailbox`: most commands of a tenant that wait for its ledger; more are told to come again.
+pub const BUDGET_LEDGER_MAILBOX: usize = 1024;
+/// `budget.ledger_batch`: most commands of one commit of the ledger.
+pub const BUDGET_LEDGER_BATCH: usize = 64;
+/// Most tasks that one commit wakes when a gate is decided that many wait for.
+pub const GATE_WAKES_MAX: usize = 32;

@@ -131,6 +131,10 @@ names! {
     AgentName "an agent";
     /// The name of a tenant: `[a-z0-9_][a-z0-9_.-]{0,62}`.
     TenantId "a tenant";
+    /// The name of a sink or an observer of events: `[a-z0-9_][a-z0-9_.-]{0,62}`.
+    SinkName "a sink";
+    /// The name of a sweep of retention: `[a-z0-9_][a-z0-9_.-]{0,62}`.
+    SweepName "a sweep";
 }
 
 #[cfg(test)]

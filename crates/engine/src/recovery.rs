@@ -8,16 +8,14 @@ use std::fmt;
 
 use async_trait::async_trait;
 use dormouse_filesystem::Records;
-use jiff::SignedDuration;
 
 use crate::core::Core;
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Gate, GateIndex};
-use crate::lease::{Held, Lease, LeaseIndex, held};
-use crate::limits::LEASE_SKEW;
+use crate::lease::{Held, Lease, LeaseIndex, Over, held, over};
 use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
 use crate::session::{SessionIndex, SessionRow, repair};
-use crate::{AgentName, CommandError, Reason, RunId, SessionId, Subject, TenantId};
+use crate::{AgentName, CommandError, RunId, SessionId, Subject, TenantId};
 
 /// What became of a process tree that outlived its supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +83,6 @@ impl Recovery {
     pub fn is_empty(&self) -> bool {
         self.killed.is_empty() && self.ended.is_empty() && self.removed.is_empty() && self.left.is_empty()
     }
-}
-
-/// Why a lease is over.
-struct Over {
-    reason: Reason,
-    /// Whether its holder can do nothing more.
-    holder_is_dead: bool,
 }
 
 impl Engine {
@@ -265,23 +256,6 @@ impl Engine {
 
     /// Why a lease is over, if it is.
     fn over(&self, held: &Held) -> Option<Over> {
-        let environment = self.environment();
-        let (own, holder) = (&environment.host, &held.lease.holder);
-        if holder.epoch == own.epoch {
-            return None;
-        }
-        let has_its_seat = own.seat.is_some() && own.seat == holder.seat;
-        if self.is_exclusive() || has_its_seat {
-            return Some(Over {
-                reason: Reason::Fenced,
-                holder_is_dead: true,
-            });
-        }
-        let skew = SignedDuration::try_from(LEASE_SKEW).expect("seconds fit");
-        let over = held.heartbeat.expires_at.checked_add(skew).ok()?;
-        (over <= environment.clock.now()).then_some(Over {
-            reason: Reason::Expired,
-            holder_is_dead: false,
-        })
+        over(self.environment(), self.is_exclusive(), held)
     }
 }

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use dormouse_filesystem::{RecordId, Segment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::budget::AccountPath;
 use crate::id::segment;
-use crate::{AgentName, GateId, MessageId, RunId, SessionId, TaskId, ThreadId};
+use crate::{AgentName, GateId, HoldId, MessageId, RunId, SessionId, SinkName, SweepName, TaskId, ThreadId};
 
 /// A thing with a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,14 @@ pub enum Subject {
     Thread(ThreadId),
     /// A message of a thread.
     Message(MessageId),
+    /// An account.
+    Account(AccountPath),
+    /// A hold.
+    Hold(HoldId),
+    /// The relay of a tenant's events to a sink; the tenant is the one whose namespace it is in.
+    Relay(SinkName),
+    /// A sweep of a tenant's rows.
+    Sweep(SweepName),
 }
 
 impl Subject {
@@ -40,6 +49,10 @@ impl Subject {
             Self::Gate(_) => "gate",
             Self::Thread(_) => "thread",
             Self::Message(_) => "message",
+            Self::Account(_) => "account",
+            Self::Hold(_) => "hold",
+            Self::Relay(_) => "relay",
+            Self::Sweep(_) => "sweep",
         }
     }
 
@@ -54,6 +67,10 @@ impl Subject {
             Self::Gate(id) => id.to_string(),
             Self::Thread(id) => id.to_string(),
             Self::Message(id) => id.to_string(),
+            Self::Account(path) => path.to_string(),
+            Self::Hold(id) => id.to_string(),
+            Self::Relay(name) => name.to_string(),
+            Self::Sweep(name) => name.to_string(),
         }
     }
 
@@ -66,6 +83,10 @@ impl Subject {
             "gate" => id.parse().ok().map(Self::Gate),
             "thread" => id.parse().ok().map(Self::Thread),
             "message" => id.parse().ok().map(Self::Message),
+            "account" => id.parse().ok().map(Self::Account),
+            "hold" => id.parse().ok().map(Self::Hold),
+            "relay" => id.parse().ok().map(Self::Relay),
+            "sweep" => id.parse().ok().map(Self::Sweep),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::agent::{Agent, AgentConfig, AtWork};
+use dormouse_engine::command::Effects;
 use dormouse_engine::{AgentName, CommandError};
 use dormouse_filesystem::Versioned;
 use dormouse_secrets::{Formats, SecretName};
@@ -27,6 +28,8 @@ pub(super) struct Configured {
     secrets: Option<Vec<SecretName>>,
     #[serde(default, deserialize_with = "said")]
     scrub_formats: Option<Option<FormatsView>>,
+    #[serde(default)]
+    effects: Option<Effects>,
 }
 
 impl Configured {
@@ -38,6 +41,7 @@ impl Configured {
         if let Some(secrets) = &self.secrets {
             config.secrets.clone_from(secrets);
         }
+        config.effects = self.effects.unwrap_or(config.effects);
         if let Some(formats) = self.scrub_formats {
             config.formats = formats.map(Formats::from);
         }
@@ -60,6 +64,8 @@ pub(super) struct NewAgent {
     delegates_to: Option<Vec<AgentName>>,
     #[serde(default)]
     secrets: Option<Vec<SecretName>>,
+    #[serde(default)]
+    effects: Option<Effects>,
     #[serde(default, deserialize_with = "said")]
     scrub_formats: Option<Option<FormatsView>>,
 }
@@ -69,6 +75,7 @@ pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered 
         concurrency: new.concurrency,
         delegates_to: new.delegates_to,
         secrets: new.secrets,
+        effects: new.effects,
         scrub_formats: new.scrub_formats,
     };
     let mut config = AgentConfig::default();

@@ -98,6 +98,12 @@ async fn show(asker: &Asker, id: GateId, when: When) -> Result<Response, Problem
 
 /// What deciding does, or did: who waits for it, and where.
 async fn effect(asker: &Asker, gate: &Gate) -> Result<String, CommandError> {
+    if let Some(ask) = &gate.budget {
+        return Ok(format!(
+            "approved with a limit, {} may use up to that until its period ends",
+            ask.account
+        ));
+    }
     let kept = match &gate.origin {
         Subject::Task(task) => format!("its answer is kept for the next run of {task}"),
         origin => format!("its answer is kept for {}", origin.id()),
@@ -145,6 +151,8 @@ pub(super) struct OneDecision {
     text: Option<String>,
     #[serde(default)]
     chosen: Vec<usize>,
+    /// The limit of an account whose gate is approved.
+    limit: Option<u64>,
 }
 
 /// One decision for several gates, each as it was shown.
@@ -198,7 +206,10 @@ pub(super) async fn decide(asker: Asker, Named(id): Named, Json(wanted): Json<On
         None => None,
     };
     let choice = match wanted.decision {
-        Decision::Approve => Choice::Approve { edited },
+        Decision::Approve => match wanted.limit {
+            Some(limit) => Choice::Raise { limit },
+            None => Choice::Approve { edited },
+        },
         Decision::Reject => Choice::Reject,
         Decision::Answer => Choice::Answer {
             text: wanted.text.as_deref().map(|text| scrubber.scrub(text)),

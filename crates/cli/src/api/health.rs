@@ -2,6 +2,7 @@
 
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
+use dormouse_engine::relay::SinkState;
 use dormouse_engine::worker::isolation::{self, Policy};
 use dormouse_filesystem::{Capabilities, State};
 use serde::{Deserialize, Serialize};
@@ -130,8 +131,9 @@ impl IsolationView {
     }
 }
 
-pub(super) async fn get(Shared(house): Shared<House>, _: Asker) -> Answered {
-    let health = house.store_health().await;
+pub(super) async fn get(Shared(house): Shared<House>, asker: Asker) -> Answered {
+    let mut health = house.store_health().await;
+    health.notices.extend(of_sinks(&asker).await);
     let view = HealthView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -148,4 +150,25 @@ pub(super) async fn get(Shared(house): Shared<House>, _: Asker) -> Answered {
         isolation: IsolationView::of_host(house.isolation()),
     };
     Ok(body::json(StatusCode::OK, &view))
+}
+
+/// What is to be known of sinks that are told nothing, a sentence each.
+async fn of_sinks(asker: &Asker) -> Vec<String> {
+    let sinks = match asker.tenant.sinks.list().await {
+        Ok(sinks) => sinks,
+        Err(error) => return vec![format!("the sinks of events cannot be told: {error}")],
+    };
+    let told = sinks.iter().filter_map(|sink| {
+        let (name, after) = (sink.consumer.id(), sink.after);
+        match sink.state {
+            SinkState::Active | SinkState::BackingOff | SinkState::Paused => None,
+            SinkState::Disabled => Some(format!(
+                "sink {name} of events is disabled behind position {after}; dormouse events sink resume {name}"
+            )),
+            SinkState::Detached => Some(format!(
+                "sink {name} of events was too far behind position {after}, and events are not kept for it; dormouse events sink resume {name}"
+            )),
+        }
+    });
+    told.collect()
 }

@@ -194,7 +194,9 @@ impl House {
         let is_unknown = matches!(started, Err(CommandError::Indeterminate { .. }));
         // It waits for nothing but that somebody unlocks.
         let is_locked = matches!(started, Err(CommandError::SecretsLocked { .. }));
-        if started.is_err() && is_new && !is_unknown && !is_locked {
+        // Nor for anything but that a person raises a limit.
+        let is_asked = matches!(started, Err(CommandError::NeedsApproval(_)));
+        if started.is_err() && is_new && !is_unknown && !is_locked && !is_asked {
             // Nobody asked for a task that waits. If this does not succeed either, it is one.
             let is_undone = tasks.cancel(by, task, None).await.is_ok();
             if let (true, Some(once)) = (is_undone, asker.tenant.request()) {
@@ -202,7 +204,19 @@ impl House {
                 let _ = asker.tenant.idempotency.undone(once).await;
             }
         }
-        Ok(started?)
+        started.map_err(|error| match error {
+            CommandError::NeedsApproval(refusal) => {
+                let gate = refusal.gate;
+                let problem = Problem::from(CommandError::NeedsApproval(refusal));
+                match gate {
+                    Some(gate) => problem.hint(format!(
+                        "{task} stays ready: raise the limit with dormouse gate approve {gate} --limit AMOUNT, then dormouse run {task}"
+                    )),
+                    None => problem,
+                }
+            }
+            error => error.into(),
+        })
     }
 
     /// Stops a run by calling its task off: an attempt that somebody stopped is not tried again.

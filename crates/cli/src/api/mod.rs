@@ -5,6 +5,7 @@
 
 mod agents;
 pub(crate) mod body;
+mod budgets;
 mod carry;
 mod events;
 mod gate;
@@ -18,6 +19,7 @@ mod refused_secrets;
 mod runs;
 mod secrets;
 mod sessions;
+mod sinks;
 mod store;
 mod stream;
 mod tasks;
@@ -34,6 +36,7 @@ use serde::Deserialize;
 
 pub use body::{BODY_BYTES_MAX, List};
 pub use carry::{EXPORT_BYTES_MAX, Existing, IMPORT_BODY_BYTES_MAX, ImportedView};
+pub use events::{EventList, Gap};
 pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
@@ -41,8 +44,9 @@ pub use house::{House, TENANT_DEFAULT, WHO};
 pub use once::{KEY, takes_key};
 pub use vault::{FailedView, RekeyView};
 pub use view::{
-    AgentView, AttachmentView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView,
-    MessageView, RunView, SecretView, SessionView, ShownView, SlotView, TaskView, ThreadView, VaultView,
+    AgentView, AttachmentView, BudgetView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView,
+    GrantView, MessageView, RunView, SecretView, SessionView, ShownView, SinkView, SlotView, TaskView,
+    ThreadView, UsageView, VaultView,
 };
 
 use crate::problem::{Code, Problem};
@@ -134,7 +138,14 @@ fn routes() -> Router<House> {
             "/v1/secrets/{scope}/{name}",
             put(secrets::put).get(secrets::get).delete(secrets::delete),
         )
+        .route("/v1/budgets", get(budgets::list))
+        .route("/v1/budgets/{scope}", get(budgets::get).patch(budgets::set))
+        .route("/v1/budgets/{scope}/history", get(budgets::history))
         .route("/v1/events", get(events::list))
+        .route("/v1/sinks", get(sinks::list))
+        .route("/v1/sinks/{name}", delete(sinks::remove))
+        .route("/v1/sinks/{name}/pause", post(sinks::pause))
+        .route("/v1/sinks/{name}/resume", post(sinks::resume))
         .route("/v1/store/export", get(store::export))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())
         .method_not_allowed_fallback(async || {

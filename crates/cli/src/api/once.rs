@@ -34,7 +34,13 @@ pub const KEY: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
 
 /// Routes whose handlers may be asked again: what they have done they find done.
-const ASKED_AGAIN: &[&str] = &["/v1/runs", "/v1/gates/decisions", "/v1/gates/{id}/shown"];
+const ASKED_AGAIN: &[&str] = &[
+    "/v1/runs",
+    "/v1/gates/decisions",
+    "/v1/gates/{id}/shown",
+    "/v1/sinks/{name}/pause",
+    "/v1/sinks/{name}/resume",
+];
 
 /// Whether a POST to this path is done under a key.
 #[must_use]

@@ -1,6 +1,7 @@
 //! What the engine refuses, as problem documents.
 
 use axum::response::Response;
+use dormouse_engine::budget::{AccountPath, Dimension, Refusal};
 use dormouse_engine::{CommandError, Reason, Subject};
 use dormouse_filesystem::Issue;
 
@@ -13,6 +14,9 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         let detail = chain(&error);
         match &error {
+            CommandError::NotFound { what: "hold", .. } => {
+                Self::new(Code::NotFound, detail).hint("it is what usage reserve printed, in the same run")
+            }
             CommandError::NotFound { what, .. } => {
                 Self::new(Code::NotFound, detail).hint(format!("see dormouse {} list", listed(what)))
             }
@@ -82,6 +86,17 @@ impl From<CommandError> for Problem {
             CommandError::ReplayGap { .. } => {
                 Self::new(Code::Gap, detail).hint("read the rows, then go on from a position that is kept")
             }
+            CommandError::LimitExceeded(refusal) => exceeded(refusal, detail),
+            CommandError::NeedsApproval(refusal) => {
+                let problem = Self::new(Code::NeedsApproval, detail);
+                match refusal.gate {
+                    Some(gate) => problem.hint(format!(
+                        "raise the limit with dormouse gate approve {gate} --limit {} or more",
+                        said(refusal.dimension, refusal.needed())
+                    )),
+                    None => problem.hint("try again: nobody is asked yet"),
+                }
+            }
             CommandError::Contended { .. } | CommandError::Unavailable(_) => {
                 Self::new(Code::Unavailable, detail).retry_after_ms(200)
             }
@@ -97,6 +112,43 @@ impl From<CommandError> for Problem {
                 Self::new(Code::Unknown, detail).hint("look whether it was done before trying again")
             }
         }
+    }
+}
+
+fn exceeded(refusal: &Refusal, detail: String) -> Problem {
+    let problem = Problem::new(Code::Limit, detail);
+    let show = match &refusal.account {
+        AccountPath::Tenant => "--tenant-wide".to_owned(),
+        AccountPath::Agent(name) => name.to_string(),
+        AccountPath::Session(id) => format!("--session {id}"),
+        AccountPath::Task(id) => format!("--task {id}"),
+        AccountPath::Run(id) => format!("--run {id}"),
+    };
+    problem.hint(match (refusal.gate, refusal.period_ends_at) {
+        (Some(gate), _) => format!(
+            "it was not raised: see dormouse gate show {gate}, or set it with dormouse budget set {show}"
+        ),
+        (None, Some(at)) => format!("its period ends at {at}; see dormouse budget show {show}"),
+        (None, None) => {
+            format!("see dormouse budget show {show}; more is allowed with dormouse budget set {show}")
+        }
+    })
+}
+
+/// An amount as arguments take it.
+fn said(dimension: Dimension, amount: u64) -> String {
+    match dimension {
+        Dimension::UsdMicros => {
+            let text = dimension.shown(amount);
+            text.trim_end_matches(" USD").to_owned()
+        }
+        Dimension::WallMs => format!("{amount}ms"),
+        Dimension::InputTokens
+        | Dimension::OutputTokens
+        | Dimension::OutputBytes
+        | Dimension::EgressBytes
+        | Dimension::Processes
+        | Dimension::Concurrency => amount.to_string(),
     }
 }
 

@@ -32,7 +32,8 @@ pub enum Agent {
         #[arg(value_name = "NAME")]
         name: AgentName,
         /// concurrency=N, delegates_to=AGENT,… (empty: nobody), secrets=NAME,… (empty: all it sees),
-        /// scrub.formats=strict|own_only|off (empty: as the settings say)
+        /// scrub.formats=strict|own_only|off (empty: as the settings say),
+        /// effects=opaque|repeatable (whether a lost run may be run again)
         #[arg(value_name = "KEY=VALUE", required = true, value_parser = value::agent_setting)]
         settings: Vec<AgentSetting>,
     },

@@ -41,6 +41,9 @@ pub enum Gate {
         /// Approve the call with this input instead: JSON, @FILE, or - for stdin
         #[arg(long, value_name = "JSON|@FILE|-", conflicts_with = "all_shown")]
         input: Option<String>,
+        /// Raise the limit of the budget that is asked about to this, until its period ends: 5.00 dollars, 20000 tokens, 2h
+        #[arg(long, value_name = "AMOUNT", conflicts_with_all = ["all_shown", "edit", "input"])]
+        limit: Option<String>,
         /// How far it goes: this once, or equal calls of the session too where that is offered
         #[arg(long, value_name = "SCOPE", value_parser = value::scope, default_value = "once", conflicts_with = "all_shown")]
         scope: Scope,

@@ -1,6 +1,5 @@
-//! Examples, exit codes and topics: what `--help` says behind the flags.
+//! Examples and exit codes: what `--help` says behind the flags.
 
-use crate::config::table::{Kind, OTHER_VARIABLES, TABLE};
 use crate::exit;
 
 /// Three examples and the exit codes a command can end with.
@@ -15,7 +14,7 @@ fn after(examples: [&str; 3], codes: &[u8]) -> String {
     text
 }
 
-fn table(is_shown: impl Fn(u8) -> bool) -> String {
+pub(super) fn table(is_shown: impl Fn(u8) -> bool) -> String {
     let rows = exit::TABLE.iter().filter(|(exit, _)| is_shown(exit.code()));
     rows.map(|(exit, meaning)| format!("  {:>3}  {meaning}\n", exit.code()))
         .collect()
@@ -25,6 +24,8 @@ fn table(is_shown: impl Fn(u8) -> bool) -> String {
 const COMMON: &[u8] = &[0, 1, 2, 3, 4, 6, 7, 8, 9];
 /// A list or a stream of what is there.
 const LIST: &[u8] = &[0, 1, 2, 4, 6];
+/// A command that speaks to the endpoint of its run.
+const INSIDE: &[u8] = &[0, 2, 3, 4, 6, 7, 9];
 /// A command that needs no store.
 const LOCAL: &[u8] = &[0, 2];
 
@@ -125,6 +126,10 @@ pages! {
         "dormouse gate request --action publish --input '{\"file\":\"report.md\"}' && ./publish",
         "draft=$(dormouse gate request --type question --action which? --option a --option b)",
         "dormouse gate request --type notification --action \"the disk is almost full\"";
+    step &[0, 1, 2, 4, 6, 7, 9] =>
+        "dormouse step fetch -- curl -fsS https://example.org/list.json > list.json",
+        "dormouse step pay --effect external --input '{\"invoice\":7}' --not-done-code 6 -- ./pay 7",
+        "dormouse step mail --key \"$address\" --effect idempotent -- sh -c './mail --id \"$DORMOUSE_STEP_KEY\"'";
     gate_list LIST =>
         "dormouse gate list",
         "dormouse gate list --agent alice --state all",
@@ -157,6 +162,46 @@ pages! {
         "dormouse gate revoke gat_0198c0de7f3a7c11a2b3c4d5e6f70819",
         "dormouse gate revoke gat_0198c0de",
         "dormouse gate revoke gat_0198c0de && dormouse gate grants";
+    budget COMMON =>
+        "dormouse budget set alice --usd 1.00 --period day",
+        "dormouse budget show alice",
+        "dormouse budget history alice";
+    budget_show COMMON =>
+        "dormouse budget show",
+        "dormouse budget show alice",
+        "dormouse budget show --tenant-wide -o json";
+    budget_set COMMON =>
+        "dormouse budget set alice --usd 1.00 --period day --zone Europe/Berlin",
+        "dormouse budget set --tenant-wide --usd 50 --pause 100% --period month",
+        "dormouse budget set alice --tokens 200000 --period run --concurrency none";
+    budget_history COMMON =>
+        "dormouse budget history alice",
+        "dormouse budget history --tenant-wide --limit 7",
+        "dormouse budget history alice --all -o jsonl";
+    usage INSIDE =>
+        "hold=$(dormouse usage reserve --usd 0.10) && ./ask-model",
+        "dormouse usage report hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.04",
+        "dormouse usage reconcile hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.07";
+    usage_reserve INSIDE =>
+        "hold=$(dormouse usage reserve --usd 0.10) && ./ask-model",
+        "hold=$(dormouse usage reserve --input-tokens 8000 --output-tokens 1000)",
+        "dormouse usage reserve --usd 0.10 -o json";
+    usage_grow INSIDE =>
+        "dormouse usage grow hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.05",
+        "dormouse usage grow hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --output-tokens 500",
+        "dormouse usage grow hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.05 || exit 1";
+    usage_report INSIDE =>
+        "dormouse usage report hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.04",
+        "dormouse usage report hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --output-tokens 700",
+        "test \"$(dormouse usage report \"$hold\" --usd 0.04)\" != stop";
+    usage_reconcile INSIDE =>
+        "dormouse usage reconcile hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0.07",
+        "dormouse usage reconcile hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --input-tokens 7312 --output-tokens 640",
+        "dormouse usage reconcile hld_0198c0de7f3a7c11a2b3c4d5e6f70819 --usd 0";
+    usage_release INSIDE =>
+        "dormouse usage release hld_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "./ask-model || dormouse usage release \"$hold\"",
+        "trap 'dormouse usage release \"$hold\"' EXIT";
     session COMMON =>
         "dormouse session list",
         "dormouse session show ses_0198c0de",
@@ -288,7 +333,7 @@ pages! {
     agent_set COMMON =>
         "dormouse agent set alice secrets=GH_TOKEN,NPM_TOKEN",
         "dormouse agent set alice concurrency=2 delegates_to=bob,carol",
-        "dormouse agent set alice scrub.formats=own_only secrets=";
+        "dormouse agent set alice effects=repeatable scrub.formats=own_only secrets=";
     agent_pause COMMON =>
         "dormouse agent pause alice",
         "dormouse agent pause alice --stop-runs",
@@ -317,14 +362,38 @@ pages! {
         "dormouse agent show alice",
         "dormouse agent show alice --time iso",
         "dormouse agent show alice -o json";
-    events LIST =>
+    events COMMON =>
         "dormouse events tail",
-        "dormouse events tail -f --type 'run.*'",
-        "dormouse events tail --from 0 -o jsonl";
+        "dormouse events tail -f --type 'run.*' --agent alice",
+        "dormouse events replay --from 0 -o jsonl";
     events_tail LIST =>
         "dormouse events tail",
         "dormouse events tail -f --type 'run.*'",
         "dormouse events tail --from 0 -o jsonl";
+    events_replay LIST =>
+        "dormouse events replay --from 0",
+        "dormouse events replay --from 120 --to 180 --type 'gate.*' -o jsonl",
+        "dormouse events replay --from 0 --agent alice -o jsonl > alice.jsonl";
+    events_sink COMMON =>
+        "DORMOUSE_EVENTS_FILE=/var/log/dormouse.jsonl dormouse run --agent alice -- make check",
+        "dormouse events sink list",
+        "dormouse events sink resume file";
+    events_sink_list LIST =>
+        "dormouse events sink list",
+        "dormouse events sink list -o json",
+        "dormouse events sink list --tenant team-1 -o jsonl";
+    events_sink_pause COMMON =>
+        "dormouse events sink pause file",
+        "dormouse events sink pause file -o json",
+        "dormouse events sink pause file --tenant team-1";
+    events_sink_resume COMMON =>
+        "dormouse events sink resume file",
+        "dormouse events sink resume file -o json",
+        "dormouse events sink resume file --tenant team-1";
+    events_sink_remove COMMON =>
+        "dormouse events sink remove file",
+        "dormouse events sink remove file -o json",
+        "dormouse events sink remove file --tenant team-1";
     config LOCAL =>
         "dormouse config path",
         "dormouse config list --origin",
@@ -374,88 +443,3 @@ pages! {
         "dormouse task list",
         "dormouse events tail --from 0";
 }
-
-/// The text of a topic.
-#[must_use]
-pub fn topic(name: &str) -> Option<String> {
-    match name {
-        "exit-codes" => Some(exit_codes()),
-        "environment" => Some(environment()),
-        "config" => Some(config_topic()),
-        "formatting" => Some(FORMATTING.to_owned()),
-        _ => None,
-    }
-}
-
-/// The names of the topics.
-pub const TOPICS: &[&str] = &["environment", "exit-codes", "formatting", "config"];
-
-fn exit_codes() -> String {
-    let worker =
-        "With run --exit worker: the worker's own code, 128 + its signal, or 12 if neither is known.\n";
-    format!(
-        "What the exit code says\n\n{}\n  101  a bug of ours\n\n{worker}",
-        table(|_| true)
-    )
-}
-
-fn environment() -> String {
-    let mut text = String::from("Variables that dormouse reads\n\n");
-    for key in TABLE {
-        text.push_str(&format!("  {:<32}  {}\n", key.variable(), key.about));
-    }
-    text.push_str("\nBeside the settings:\n\n");
-    for name in OTHER_VARIABLES {
-        text.push_str(&format!("  {name}\n"));
-    }
-    text.push_str(
-        "\nNO_COLOR, CLICOLOR_FORCE, HOME and the XDG_*_HOME and XDG_RUNTIME_DIR folders count too.\n",
-    );
-    text
-}
-
-fn config_topic() -> String {
-    let mut text = String::from(
-        "Settings, in config.toml; a flag beats a variable, that a project's file, that this file, that the default\n\n",
-    );
-    for key in TABLE {
-        let takes = match key.kind {
-            Kind::Path => "an absolute path".to_owned(),
-            Kind::Server => "unix:/PATH or http://HOST:PORT".to_owned(),
-            Kind::Duration(bounds) => bounds.to_string(),
-            Kind::DurationOrOff(bounds) => format!("{bounds}, or off"),
-            Kind::Store => "sled:/PATH, file:/PATH, postgres://USER@HOST/DATABASE".to_owned(),
-            Kind::Postgres => "postgres://USER@HOST/DATABASE".to_owned(),
-            Kind::Bytes(bounds) => bounds.to_string(),
-            Kind::Number(min, max) => format!("{min} to {max}"),
-            Kind::Percent(min, max) => format!("{min}% to {max}%"),
-            Kind::Schema => "[a-z_][a-z0-9_]*".to_owned(),
-            Kind::Word(words) => words.join(" or "),
-            Kind::DurationOrNever(bounds) => format!("{bounds}, or never"),
-            Kind::Rules => {
-                "allow TOOL, deny TOOL and ask TOOL, with commas between; TOOL may end in *".to_owned()
-            }
-        };
-        let default = key.default.unwrap_or("by the place");
-        text.push_str(&format!(
-            "  {}\n      {}\n      takes {takes}; default {default}; {}\n",
-            key.path,
-            key.about,
-            key.variable()
-        ));
-    }
-    text
-}
-
-const FORMATTING: &str = "\
-How data is printed
-
-  -o text    on a terminal a table with a header; into a pipe tab-separated rows without one, where a tab, line feed,
-             control or backslash inside a cell is escaped with a backslash
-  -o json    the API's body, byte for byte; a list is {\"items\":[…],\"next_cursor\":…}
-  -o jsonl   one item or event a line, flushed
-
-stdout carries data only. Notices, the status line and errors go to stderr: error: …, then hint: …; with json one
-problem document. What workers print is cleaned for terminals: escape sequences, controls and marks of the writing
-direction are shown instead of sent.
-";

@@ -1,6 +1,7 @@
 //! The command line, parsed once.
 
 mod agent;
+mod budget;
 mod delegate;
 mod gate;
 mod help;
@@ -9,29 +10,34 @@ mod secret;
 mod serve;
 mod session;
 mod spec;
+mod step;
 mod task;
 mod thread;
+mod topic;
 mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use dormouse_engine::AgentName;
 use dormouse_engine::idempotency::ClientKey;
 use dormouse_engine::run::OutcomeKind;
+use dormouse_engine::{AgentName, SinkName};
 
 pub use agent::Agent;
+pub use budget::{Budget, BudgetSet, Limits, NewLimit, NewPeriod, NewShare, Spent, Usage, Whose};
 pub use delegate::Delegate;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
-pub use help::{TOPICS, topic};
 pub use refusal::{problem_of, wants_json};
 pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
 pub use serve::Serve;
 pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
+pub use step::{Step, StepEffect};
 pub use task::{Task, TaskAdd, TaskSet};
 pub use thread::{Thread, ThreadPost, WhenBusy};
+pub use topic::{TOPICS, topic};
+pub(crate) use value::amount;
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
 
 use crate::client::Server;
@@ -141,6 +147,13 @@ pub enum Command {
     /// Run a command as a task of an agent, and stream what it prints
     #[command(after_help = help::run())]
     Run(Run),
+    /// Run a command once in the life of a task, from inside a run, and print what it printed
+    ///
+    /// The first time the command is run, and what it prints to stdout is kept, without secrets. In every later attempt at the
+    /// task what was kept is printed, and the command is not run. A command that fails is run again by the next attempt; one
+    /// with an external effect is not, since nobody knows how far it came: the run ends as Lost, and a person decides.
+    #[command(after_help = help::step())]
+    Step(Box<Step>),
     /// Serve the store: claim what is ready, run it under supervision, and answer commands
     #[command(after_help = help::serve())]
     Serve(Serve),
@@ -168,6 +181,12 @@ pub enum Command {
     /// Agents: whom tasks belong to
     #[command(subcommand, arg_required_else_help = true, after_help = help::agent())]
     Agent(Agent),
+    /// Budgets: what agents may use, and what they used
+    #[command(subcommand, arg_required_else_help = true, after_help = help::budget())]
+    Budget(Budget),
+    /// Usage: from inside a run, what it is about to use and what it used
+    #[command(subcommand, arg_required_else_help = true, after_help = help::usage())]
+    Usage(Usage),
     /// Events: every change, in order
     #[command(subcommand, arg_required_else_help = true, after_help = help::events())]
     Events(Events),
@@ -288,9 +307,68 @@ pub enum Events {
         /// Those of the installation, which are its vault's, instead of the tenant's
         #[arg(long)]
         system: bool,
-        /// Only types like this: `task.*`, `run.ended`
-        #[arg(long = "type", value_name = "GLOB")]
-        kind: Option<String>,
+        /// Which events.
+        #[command(flatten)]
+        which: WhichEvents,
+    },
+    /// Print the events of a closed range again, in the order of their commits
+    #[command(after_help = help::events_replay())]
+    Replay {
+        /// The first position; 0 is the beginning
+        #[arg(long, value_name = "POSITION")]
+        from: u64,
+        /// The last position; the newest there is if nothing is said
+        #[arg(long, value_name = "POSITION")]
+        to: Option<u64>,
+        /// Those of the installation, which are its vault's, instead of the tenant's
+        #[arg(long)]
+        system: bool,
+        /// Which events.
+        #[command(flatten)]
+        which: WhichEvents,
+    },
+    /// Sinks: where events are sent, and how far each is
+    #[command(subcommand, arg_required_else_help = true, after_help = help::events_sink())]
+    Sink(Sink),
+}
+
+/// Which events are wanted.
+#[derive(Debug, Clone, Args)]
+pub struct WhichEvents {
+    /// Only types like this: `task.*`, `run.ended`
+    #[arg(long = "type", value_name = "GLOB")]
+    pub kind: Option<String>,
+    /// Only those of this agent
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<AgentName>,
+}
+
+/// `events sink …`.
+#[derive(Debug, Subcommand)]
+pub enum Sink {
+    /// List sinks: how each is, and the last position that it has
+    #[command(after_help = help::events_sink_list())]
+    List,
+    /// Send a sink nothing more until it is resumed; events are kept for it, for as long as relay.lag_max
+    #[command(after_help = help::events_sink_pause())]
+    Pause {
+        /// The sink
+        #[arg(value_name = "SINK")]
+        sink: SinkName,
+    },
+    /// Go on with a sink, at once; one that was detached with the earliest event that is kept
+    #[command(after_help = help::events_sink_resume())]
+    Resume {
+        /// The sink
+        #[arg(value_name = "SINK")]
+        sink: SinkName,
+    },
+    /// Forget how far a sink is, so that nothing is kept for it; served again, it begins anew
+    #[command(after_help = help::events_sink_remove())]
+    Remove {
+        /// The sink
+        #[arg(value_name = "SINK")]
+        sink: SinkName,
     },
 }
 

@@ -41,7 +41,7 @@ pub enum Thread {
     },
     /// Say something to the agent of a thread; its turn becomes a task
     #[command(after_help = help::thread_post())]
-    Post(ThreadPost),
+    Post(Box<ThreadPost>),
     /// Print every message of a thread, whole, one JSON object a line
     #[command(after_help = help::thread_export())]
     Export {

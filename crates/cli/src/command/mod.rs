@@ -1,11 +1,13 @@
 //! The commands. Each asks the API and prints the answer.
 
 mod agent;
+mod budget;
 mod config;
 mod delegate;
 mod doctor;
 mod events;
 mod gate;
+mod inside;
 mod listing;
 mod local;
 mod logs;
@@ -15,9 +17,11 @@ mod secret;
 mod serve;
 mod session;
 mod signals;
+mod step;
 mod store;
 mod task;
 mod thread;
+mod usage;
 
 pub(crate) use config::config;
 pub(crate) use delegate::delegate;
@@ -25,7 +29,9 @@ pub(crate) use doctor::doctor;
 pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};
 pub(crate) use secret::{Given, given};
+pub(crate) use step::step;
 pub(crate) use store::store;
+pub(crate) use usage::usage;
 
 use dormouse_secrets::Secret;
 
@@ -104,8 +110,11 @@ async fn visit(
         Command::Gate(gate) => gate::gate(session, context, gate).await,
         Command::Thread(command) => thread::thread(session, context, command).await,
         Command::Session(command) => session::session(session, context, command).await,
+        Command::Budget(command) => budget::budget(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)
+        | Command::Usage(_)
+        | Command::Step(_)
         | Command::Serve(_)
         | Command::Delegate(_)
         | Command::Config(_)

@@ -48,6 +48,11 @@ pub(super) const HOUSEKEEPING: Bounds = Bounds {
     min: Duration::from_secs(60),
     max: Duration::from_secs(3650 * 24 * 60 * 60),
 };
+/// How long a period lasts that is given as a duration.
+pub const PERIOD: Bounds = Bounds {
+    min: Duration::from_secs(60),
+    max: Duration::from_secs(366 * 24 * 60 * 60),
+};
 const MIB: u64 = 1 << 20;
 /// The index in memory.
 pub(super) const CACHE: bytes::Bounds = bytes::Bounds {

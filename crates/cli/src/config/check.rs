@@ -1,13 +1,25 @@
-//! Values, as they are written: what is taken for each kind of setting, and what may be shown of it.
+//! Settings as they are written: their names, what is taken for each kind, and what may be shown of it.
 
 use dormouse_engine::gate::{Modes, Rule, RuleEffect};
 use dormouse_filesystem::{Backend, StoreUrl};
 
-use super::table::{Key, Kind};
+use super::table::{Key, Kind, TABLE};
 use crate::bytes;
 use crate::duration;
 
 impl Key {
+    /// The key of this path.
+    #[must_use]
+    pub fn find(path: &str) -> Option<&'static Self> {
+        TABLE.iter().find(|key| key.path == path)
+    }
+
+    /// The variable that sets it: `DORMOUSE_` and the path, dots to `_`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("DORMOUSE_{}", self.path.replace('.', "_").to_ascii_uppercase())
+    }
+
     /// Checks a value, as it is written in a file or variable.
     ///
     /// # Errors

@@ -325,6 +325,42 @@ pub const TABLE: &[Key] = &[
         "most gates that may be pending at once",
     ),
     store(
+        "budget.warn",
+        Kind::Percent(1, 100),
+        Some("75%"),
+        "from which share of a limit on it is said, where a budget does not say",
+    ),
+    store(
+        "budget.pause",
+        Kind::Percent(1, 100),
+        Some("90%"),
+        "from which share of a limit on a person is asked, where a budget does not say; 100% is never",
+    ),
+    store(
+        "budget.hold_age_max",
+        Kind::Duration(HOUSEKEEPING),
+        Some("24h"),
+        "how long what is held is kept for a run that has ended",
+    ),
+    store(
+        "budget.approval_ttl",
+        Kind::Duration(EXPIRES),
+        Some("24h"),
+        "for how long a person can raise a limit, before that is a no",
+    ),
+    store(
+        "budget.ledger_mailbox",
+        Kind::Number(1, 65_536),
+        Some("1024"),
+        "most commands that wait for the budgets of a tenant; more are told to come again",
+    ),
+    store(
+        "budget.ledger_batch",
+        Kind::Number(1, 64),
+        Some("64"),
+        "most of them that share a commit",
+    ),
+    store(
         "sessions.auto_idle",
         Kind::Duration(AUTO_IDLE),
         Some("3s"),
@@ -378,6 +414,42 @@ pub const TABLE: &[Key] = &[
         Some("90d"),
         "how long a decided gate keeps what was asked and said; as long again its decision is kept",
     ),
+    store(
+        "retention.tasks",
+        Kind::Duration(HOUSEKEEPING),
+        Some("90d"),
+        "how long an ended task is kept, with its runs, their outcomes and output",
+    ),
+    store(
+        "retention.tombstones",
+        Kind::Duration(HOUSEKEEPING),
+        Some("90d"),
+        "how long it is known then that it was, and how it ended",
+    ),
+    store(
+        "retention.events",
+        Kind::Duration(HOUSEKEEPING),
+        Some("30d"),
+        "how long events are kept, and longer for a sink that has not got them yet",
+    ),
+    store(
+        "retention.events_max",
+        Kind::Number(1_000, 1_000_000_000),
+        Some("1000000"),
+        "most events that are kept of a tenant, whatever their age",
+    ),
+    store(
+        "events.file",
+        Kind::Path,
+        None,
+        "a file to which an owner that runs something appends each event as a line of JSON, at least once",
+    ),
+    store(
+        "relay.lag_max",
+        Kind::Duration(HOUSEKEEPING),
+        Some("7d"),
+        "how far behind a sink of events may be before none are kept for it",
+    ),
 ];
 
 /// Variables of ours that are no settings.
@@ -392,17 +464,3 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "DORMOUSE_RUN_DIR",
     "DORMOUSE_REPORT_FD",
 ];
-
-impl Key {
-    /// The key of this path.
-    #[must_use]
-    pub fn find(path: &str) -> Option<&'static Self> {
-        TABLE.iter().find(|key| key.path == path)
-    }
-
-    /// The variable that sets it: `DORMOUSE_` and the path, dots to `_`.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        format!("DORMOUSE_{}", self.path.replace('.', "_").to_ascii_uppercase())
-    }
-}

@@ -1,10 +1,12 @@
-//! The endpoint of a run: a socket in the run's own folder, through which its worker asks people and nothing else.
+//! The endpoint of a run: a socket in the run's own folder, through which its worker asks people, does its durable steps, and nothing else.
 //!
 //! It dies with the run. Who speaks to it holds the run's token, so it is that run, whatever it says; it can ask, give
 //! tasks to agents that its own may give to, and wait, and no route of it decides. The control socket stays closed to workers.
 
 mod place;
 mod serve;
+mod steps;
+mod usage;
 mod wire;
 
 use std::os::unix::fs::symlink;
@@ -15,7 +17,8 @@ use dormouse_engine::supervisor::{Asking, Endpoint, Endpoints};
 use tokio::net::UnixListener;
 use tokio_util::task::AbortOnDropHandle;
 
-pub(crate) use place::{TOKEN, connectable};
+pub(crate) use place::{Connectable, TOKEN, connectable};
+pub(crate) use steps::{EndStep, NewStep, StepAnswer};
 pub use wire::Expires;
 pub(crate) use wire::{GiftView, NewGift, NewRequest, ResultView};
 

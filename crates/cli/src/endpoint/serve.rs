@@ -1,4 +1,4 @@
-//! Serving a run's endpoint: a few routes, for the holder of the run's token.
+//! Serving a run's endpoint: what its worker asks people, and what it uses, for the holder of the run's token.
 
 use axum::Router;
 use axum::body::Body;
@@ -24,6 +24,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use super::steps;
+use super::usage;
 use super::wire::{GiftView, NewGift, NewRequest, ResultView};
 use crate::api::GateView;
 use crate::api::body::{self, Json, Named};
@@ -39,6 +41,13 @@ pub(super) fn router(asking: Asking, token: ControlToken) -> Router {
     Router::new()
         .route("/v1/requests", post(ask))
         .route("/v1/requests/{id}/answer", post(answer))
+        .route("/v1/holds", post(usage::reserve))
+        .route("/v1/holds/{id}/grow", post(usage::grow))
+        .route("/v1/holds/{id}/meter", post(usage::meter))
+        .route("/v1/holds/{id}/reconcile", post(usage::reconcile))
+        .route("/v1/holds/{id}/release", post(usage::release))
+        .route("/v1/steps", post(steps::begin))
+        .route("/v1/steps/{ticket}/end", post(steps::end))
         .route("/v1/tasks", post(give))
         .route("/v1/tasks/{id}/result", post(result))
         .fallback(async || {
@@ -150,7 +159,7 @@ fn view(status: StatusCode, gate: &Gate) -> Response {
     body::json(status, &GateView::of(gate, Version::new(0)))
 }
 
-fn denied(gate: Option<GateId>, error: AskError) -> Problem {
+pub(super) fn denied(gate: Option<GateId>, error: AskError) -> Problem {
     match (error, gate) {
         (AskError::Gate(error), Some(gate)) => refused(gate, error),
         (AskError::Gate(error), None) => unopened(error),

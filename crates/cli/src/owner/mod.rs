@@ -9,10 +9,12 @@ pub mod socket;
 pub(crate) mod store;
 pub mod token;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_engine::Engine;
 use dormouse_engine::recovery::Recovery;
+use dormouse_engine::relay::Sink;
 use dormouse_engine::run::OutcomeKind;
 use dormouse_filesystem::{Backend, Deadline, Store};
 use tokio::sync::watch;
@@ -88,7 +90,8 @@ impl Owner {
         if let Err(error) = supervisor.sweep_folders().await {
             tracing::warn!(%error, "the folders of former runs were not removed");
         }
-        let due = tokio::spawn(serve_due(engine.clone(), role, seen.clone()));
+        let sinks = store::sinks(context);
+        let due = tokio::spawn(serve_due(engine.clone(), role, sinks, seen.clone()));
         let house = House::new(engine, supervisor, role, seen.clone(), places.url.backend(), keys);
         let router = api::router(
             house.clone(),
@@ -164,19 +167,23 @@ impl Owner {
     }
 }
 
-/// Serves deadlines, and clears away what is old, until the owner leaves; one that is gone at once leaves both to the
-/// next.
-async fn serve_due(engine: Engine, role: Role, mut phase: watch::Receiver<Phase>) {
+/// Serves deadlines, clears away what is old and sends events where they are to go, until the owner leaves; one that is
+/// gone at once leaves it all to the next.
+async fn serve_due(engine: Engine, role: Role, sinks: Vec<Arc<dyn Sink>>, mut phase: watch::Receiver<Phase>) {
     if role == Role::Supervisor {
-        let mut leaving = phase.clone();
-        let mut left = phase.clone();
-        let mut settled = phase.clone();
-        let (due, janitor) = (phase::is_draining(&mut phase), phase::is_draining(&mut leaving));
+        let leaving = || {
+            let mut phase = phase.clone();
+            async move { phase::is_draining(&mut phase).await }
+        };
+        let (due, janitor, settling) = (leaving(), leaving(), leaving());
+        let (retention, relay) = (leaving(), leaving());
         tokio::join!(
             engine.serve_due(due),
             engine.serve_janitor(janitor),
-            engine.serve_settlements(phase::is_draining(&mut settled)),
-            keep_vault(&engine, &mut left)
+            engine.serve_settlements(settling),
+            engine.serve_retention(retention),
+            engine.serve_relay(sinks, relay),
+            keep_vault(&engine, &mut phase)
         );
     }
 }

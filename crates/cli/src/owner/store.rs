@@ -3,8 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dormouse_engine::budget::BudgetOptions;
+use dormouse_engine::event::EventFilter;
 use dormouse_engine::gate::{GateOptions, Modes, Restart, Timeout, mode_of};
 use dormouse_engine::recovery::Recovery;
+use dormouse_engine::relay::{FileSink, Sink};
+use dormouse_engine::retention::Retention;
 use dormouse_engine::session::{SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
@@ -16,7 +20,7 @@ use dormouse_secrets::OnAgentDelete;
 use dormouse_state::OnTimeout;
 
 use crate::api::FormatsView;
-use crate::config::rules as rules_of;
+use crate::config::{Config, rules as rules_of};
 use crate::context::Context;
 use crate::edge;
 use crate::endpoint::RunEndpoints;
@@ -111,6 +115,7 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             pending_tenant_max: whole(config.number("gates.pending_tenant_max")),
             kept: time("retention.gates"),
         },
+        budgets: budgets(config)?,
         sessions: SessionOptions {
             auto_idle: time("sessions.auto_idle"),
             live_flush: time("sessions.live_flush"),
@@ -121,6 +126,13 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             stale: time("janitor.session_stale"),
             mode,
         },
+        retention: Retention {
+            tasks: time("retention.tasks"),
+            tombstones: time("retention.tombstones"),
+            events: time("retention.events"),
+            events_max: config.number("retention.events_max"),
+            lag_max: config.duration("relay.lag_max").unwrap_or_default(),
+        },
         janitor_every: time("janitor.every"),
         on_agent_delete: match config.text("secrets.on_agent_delete") {
             Some("destroy") => OnAgentDelete::Destroy,
@@ -130,8 +142,40 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
     })
 }
 
+/// How budgets behave.
+fn budgets(config: &Config) -> Result<BudgetOptions, Problem> {
+    let share = |path| u8::try_from(config.number(path)).unwrap_or(100);
+    let time = |path| config.duration(path).unwrap_or_default();
+    let (warn, pause) = (share("budget.warn"), share("budget.pause"));
+    if pause < warn {
+        return Err(Problem::new(
+            Code::Config,
+            format!("budget.pause: {pause}% is below budget.warn, {warn}%"),
+        )
+        .hint("set budget.warn lower, or budget.pause higher; 100% asks nobody"));
+    }
+    Ok(BudgetOptions {
+        warn,
+        pause,
+        hold_age_max: time("budget.hold_age_max"),
+        approval_ttl: time("budget.approval_ttl"),
+        ledger_mailbox: whole(config.number("budget.ledger_mailbox")),
+        ledger_batch: whole(config.number("budget.ledger_batch")),
+    })
+}
+
 fn whole(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Where events are sent, by the settings.
+pub(crate) fn sinks(context: &Context) -> Vec<Arc<dyn Sink>> {
+    let file = context.config.text("events.file").map(|path| {
+        let name = "file".parse().expect("it is a name");
+        let sink: Arc<dyn Sink> = Arc::new(FileSink::new(name, path, EventFilter::default()));
+        sink
+    });
+    file.into_iter().collect()
 }
 
 /// What the program needs of its store.

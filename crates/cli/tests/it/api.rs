@@ -9,6 +9,8 @@ use dormouse_cli::owner::peer::Verdict;
 use dormouse_cli::owner::phase::Phase;
 use dormouse_cli::owner::token::ControlToken;
 use dormouse_cli::owner::{Keys, Role};
+use dormouse_engine::event::EventFilter;
+use dormouse_engine::relay::FileSink;
 use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions};
@@ -665,6 +667,108 @@ async fn events_are_read_from_a_position_once_and_in_order() {
         ["agent:c"]
     );
     assert_eq!(api.get("/v1/events?from=99").await.status, 410);
+}
+
+#[tokio::test]
+async fn events_of_an_agent_in_a_range_are_read_with_a_cursor_of_theirs() {
+    let api = Api::new(Role::Visitor).await;
+    for name in ["a", "b", "c"] {
+        api.post("/v1/agents", &json!({ "name": name })).await;
+    }
+    let positions = |list: &Value| -> Vec<u64> {
+        let items = list["items"].as_array().unwrap();
+        items
+            .iter()
+            .map(|event| event["position"].as_u64().unwrap())
+            .collect()
+    };
+    let of_b = api.get("/v1/events?from=0&agent=b").await.json();
+    assert_eq!((positions(&of_b), of_b["last"].as_u64()), (vec![2], Some(3)));
+    let range = api.get("/v1/events?from=2&to=2").await.json();
+    assert_eq!(
+        (positions(&range), &range["next_cursor"]),
+        (vec![2], &Value::Null)
+    );
+    assert_eq!(api.get("/v1/events?from=2&to=1").await.status, 400);
+    let first = api.get("/v1/events?from=0&limit=1").await.json();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let foreign = api.get(&format!("/v1/events?agent=b&cursor={cursor}")).await;
+    assert_eq!(
+        (
+            foreign.status.as_u16(),
+            api.get("/v1/events?cursor=x").await.status.as_u16()
+        ),
+        (400, 400)
+    );
+}
+
+#[tokio::test]
+async fn positions_that_are_no_longer_kept_are_a_gap_or_refused() {
+    let api = Api::new(Role::Visitor).await;
+    for name in ["a", "b", "c"] {
+        api.post("/v1/agents", &json!({ "name": name })).await;
+    }
+    let tenant: dormouse_engine::TenantId = "default".parse().unwrap();
+    let log = api.engine.tenant(&tenant).await.unwrap();
+    let log = log
+        .space()
+        .log(&[dormouse_filesystem::Segment::parse("events").unwrap()]);
+    log.truncate(dormouse_filesystem::Position::new(3)).await.unwrap();
+    assert_eq!(api.get("/v1/events?from=1").await.status, 410);
+    let list = api.get("/v1/events?from=1&gaps=true").await.json();
+    assert_eq!(list["gap"], json!({ "from": 1, "to": 2 }));
+    assert_eq!(list["items"][0]["position"], 3);
+    assert_eq!(api.get("/v1/events?from=9&gaps=true").await.status, 410);
+    let mut request = Request::get("/v1/events?from=1&follow=true&to=3")
+        .body(Body::empty())
+        .unwrap();
+    request.extensions_mut().insert(Caller::Owner);
+    let response = api.router.clone().oneshot(request).await.unwrap();
+    let mut lines = dormouse_cli::client::Lines::new(response.into_body());
+    let mut said = Vec::new();
+    while let Some(line) = lines.next().await.unwrap() {
+        said.push(serde_json::from_slice::<Value>(&line).unwrap());
+    }
+    assert_eq!(
+        said[..2],
+        [json!({ "from": 1 }), json!({ "gap": { "from": 1, "to": 2 } })]
+    );
+    assert_eq!((said.len(), &said[2]["subject"]), (3, &json!("agent:c")));
+}
+
+#[tokio::test]
+async fn a_sink_is_listed_paused_resumed_and_forgotten() {
+    let api = Api::new(Role::Visitor).await;
+    api.post("/v1/agents", &json!({ "name": "a" })).await;
+    assert!(
+        api.get("/v1/sinks").await.json()["items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.jsonl");
+    let sink = FileSink::new("file".parse().unwrap(), &file, EventFilter::default());
+    let written = async {
+        while !std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n')) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    api.engine.serve_relay(vec![Arc::new(sink)], written).await;
+    let list = api.get("/v1/sinks").await.json();
+    assert_eq!(
+        (&list["items"][0]["name"], &list["items"][0]["state"]),
+        (&json!("file"), &json!("active"))
+    );
+    let paused = api.post("/v1/sinks/file/pause", &json!({})).await.json();
+    assert_eq!(paused["state"], "paused");
+    let resumed = api.post("/v1/sinks/file/resume", &json!({})).await.json();
+    assert_eq!(resumed["state"], "active");
+    assert_eq!(api.post("/v1/sinks/nobody/resume", &json!({})).await.status, 404);
+    assert_eq!(api.post("/v1/sinks/..%2Fx/pause", &json!({})).await.status, 400);
+    let delete = || Request::delete("/v1/sinks/file").body(Body::empty()).unwrap();
+    assert_eq!(api.send(Some(Caller::Owner), delete()).await.status, 204);
+    assert_eq!(api.send(Some(Caller::Owner), delete()).await.status, 404);
 }
 
 #[tokio::test]

@@ -338,7 +338,7 @@ fn every_number_and_amount_refuses_what_is_nothing_or_absurd() {
         let (zero, absurd) = match key.kind {
             Kind::Bytes(_) => ("0MiB", "99999999TiB"),
             Kind::Number(..) => ("0", "99999999999999999999999"),
-            Kind::Percent(..) => ("0%", "100%"),
+            Kind::Percent(..) => ("0%", "101%"),
             _ => continue,
         };
         for bad in [zero, absurd, "-1", "NaN", "1.5", "1 MiB", "5e3", "", "half"] {

@@ -230,8 +230,8 @@ async fn an_approval_for_the_session_is_listed_and_can_be_taken_back_once() {
     let id = "ses_0198c0de7f3a7c11a2b3c4d5e6f70819";
     let session: SessionId = id.parse().unwrap();
     let options = ClaimOptions {
-        run: None,
         session: Some(session),
+        ..ClaimOptions::default()
     };
     let claimed = tenant.runs.claim(&by(), task.id, options).await.unwrap();
     let input = Canonical::parse("{}").unwrap();
@@ -285,12 +285,12 @@ async fn a_session_is_listed_shown_and_ended_once() {
     let tenant = tenant(&api).await;
     let task = task_of(&tenant).await;
     let options = ClaimOptions {
-        run: None,
         session: Some(
             "ses_0198c0de7f3a7c11a2b3c4d5e6f70819"
                 .parse::<SessionId>()
                 .unwrap(),
         ),
+        ..ClaimOptions::default()
     };
     let claimed = tenant.runs.claim(&by(), task.id, options).await.unwrap();
     let id = "ses_0198c0de7f3a7c11a2b3c4d5e6f70819";

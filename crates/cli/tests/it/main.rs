@@ -11,7 +11,6 @@ mod config;
 mod duration;
 mod exit;
 mod gates;
-mod glob;
 mod nearest;
 mod once;
 mod output;

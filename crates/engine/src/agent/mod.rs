@@ -20,6 +20,7 @@ pub use service::{AgentPage, Agents};
 pub use table::{AgentEvent, decide};
 
 use self::stored::Stored;
+use crate::command::Effects;
 use crate::credentials::{FormatsWord, is_not_said};
 use crate::event::About;
 use crate::{AgentName, Incarnation, OpId, Subject};
@@ -69,6 +70,9 @@ pub struct AgentConfig {
     /// What is done about credentials that nobody registered; none leaves it to the program.
     #[serde(default, with = "FormatsWord", skip_serializing_if = "is_not_said")]
     pub formats: Option<Formats>,
+    /// What is known of the effects of its workers, where their command says nothing of it.
+    #[serde(default, skip_serializing_if = "Effects::is_default")]
+    pub effects: Effects,
 }
 
 impl Default for AgentConfig {
@@ -79,6 +83,7 @@ impl Default for AgentConfig {
             delegates_to: Vec::new(),
             secrets: Vec::new(),
             formats: None,
+            effects: Effects::default(),
         }
     }
 }
@@ -160,6 +165,8 @@ indexes! {
         State = own "state",
         /// Those that are being deleted, over all tenants: what recovery finds.
         Deleting = system "agent_deleting",
+        /// Those that are gone, by when, over all tenants.
+        Retire = system "retire",
     }
 }
 
@@ -182,6 +189,9 @@ impl Record for Agent {
         ];
         if self.state == AgentState::Deleting {
             entries.push(IndexEntry::new(AgentIndex::Deleting, []));
+        }
+        if let Some(at) = self.deleted_at {
+            entries.push(IndexEntry::new(AgentIndex::Retire, [IndexValue::instant(at)]));
         }
         entries
     }

@@ -14,6 +14,7 @@ use futures::{FutureExt, StreamExt, stream};
 use super::Agent;
 use super::delete::{deleting, torn_down};
 use super::stop::{live_runs, stop_run};
+use crate::budget::{Budgets, Hold, HoldIndex};
 use crate::core::Core;
 use crate::credentials::of_secret;
 use crate::gate::{Gate, GateIndex, Gates};
@@ -47,6 +48,7 @@ const PARTS: &[Part] = &[
     |core, agent| runs(core, agent).boxed(),
     |core, agent| tasks(core, agent).boxed(),
     |core, agent| threads(core, agent).boxed(),
+    |core, agent| holds(core, agent).boxed(),
     |core, agent| wake(core, agent).boxed(),
     |core, agent| gates(core, agent).boxed(),
     |core, agent| sessions(core, agent).boxed(),
@@ -155,6 +157,17 @@ async fn threads(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandErr
         async move { delete_thread(core, id).await }.boxed()
     };
     each(there.iter().map(end).collect()).await
+}
+
+/// What was held for it and no run gave back is closed, as after a long silence: the accounts above it have it again.
+async fn holds(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError> {
+    let query = || Query::of(HoldIndex::Agent).equals([IndexValue::segment(agent.name.segment())]);
+    let open = own(core, agent, query, |hold: &Hold| hold.chain.agent_incarnation).await?;
+    let end = |hold: &Versioned<Hold>| {
+        let (budgets, id) = (Budgets::new(core), hold.id);
+        async move { budgets.sweep(id).await }.boxed()
+    };
+    each(open.iter().map(end).collect()).await
 }
 
 /// Nobody is woken for it any more.

@@ -4,13 +4,14 @@ use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::{Amounts, Dimension, Period};
 use crate::capability::CapabilityEnd;
 use crate::gate::{AuthorKind, GateStatus, Scope};
 use crate::outcome::{BlockReason, FailReason};
 use crate::run::OutcomeKind;
 use crate::task::{ChildEnd, Priority, Wait};
 use crate::thread::{MessageKind, MessageStatus};
-use crate::{AgentName, GateId, LeaseId, Reason, RunId, SessionId, TaskId, ThreadId};
+use crate::{AgentName, EventId, GateId, LeaseId, Reason, RunId, SessionId, TaskId, ThreadId};
 
 /// The schema of the data of every event here; raised when a reader of the former could no longer read it.
 pub const EVENT_SCHEMA: u32 = 1;
@@ -496,6 +497,75 @@ pub enum Change {
         #[serde(flatten)]
         at: InThread,
     },
+    /// What an account may use was set.
+    #[serde(rename = "budget.set")]
+    BudgetSet {
+        /// Its limits.
+        limits: Amounts,
+        /// How long what is used counts.
+        period: Period,
+    },
+    /// An account came near its limit: told once in its period.
+    #[serde(rename = "budget.warned")]
+    BudgetWarned {
+        /// In what.
+        dimension: Dimension,
+        /// What was used in the period.
+        used: u64,
+        /// What is held.
+        reserved: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// An account came to the line from where a person is asked, and is.
+    #[serde(rename = "budget.paused")]
+    BudgetPaused {
+        /// In what.
+        dimension: Dimension,
+        /// What was used in the period, and held.
+        used: u64,
+        /// The limit.
+        limit: u64,
+        /// What the limit would have to be.
+        needed: u64,
+        /// By which gate.
+        gate: GateId,
+    },
+    /// An account refused more: told once in its period.
+    #[serde(rename = "budget.denied")]
+    BudgetDenied {
+        /// In what.
+        dimension: Dimension,
+        /// What was used in the period.
+        used: u64,
+        /// What is held.
+        reserved: u64,
+        /// What was asked for beside that.
+        estimate: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A person raised the limit of an account, for its period.
+    #[serde(rename = "budget.raised")]
+    BudgetRaised {
+        /// In what.
+        dimension: Dimension,
+        /// The limit from now on.
+        limit: u64,
+        /// By which gate.
+        gate: GateId,
+    },
+    /// A hold was closed that nobody closed any more.
+    #[serde(rename = "budget.swept")]
+    BudgetSwept {
+        /// Of which run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// What is charged for it.
+        charged: Amounts,
+        /// Whether that is not known, and taken for what was expected.
+        estimated: bool,
+    },
     /// A limit was reached, and what was asked for was not done.
     #[serde(rename = "limit.reached")]
     LimitReached {
@@ -509,6 +579,68 @@ pub enum Change {
         lease: LeaseId,
         /// Why it is taken for gone.
         reason: Reason,
+    },
+    /// A lease whose holder vanished has another one.
+    #[serde(rename = "lease.taken")]
+    LeaseTaken {
+        /// The holding from now on.
+        lease: LeaseId,
+        /// The one that is over.
+        former: LeaseId,
+        /// Why it is taken for gone.
+        reason: Reason,
+    },
+    /// A sink that was too far behind is told nothing more, until somebody resumes it.
+    #[serde(rename = "sink.detached")]
+    SinkDetached {
+        /// The last position that it has.
+        after: u64,
+        /// The word of why: behind, gap.
+        reason: String,
+    },
+    /// An event that a sink refused for good lies apart.
+    #[serde(rename = "sink.dead_lettered")]
+    SinkDeadLettered {
+        /// Its position.
+        position: u64,
+        /// Which event.
+        event: EventId,
+        /// What the sink said.
+        reason: Scrubbed,
+    },
+    /// A sink is told nothing more, until somebody resumes it.
+    #[serde(rename = "sink.disabled")]
+    SinkDisabled {
+        /// The last position that it has.
+        after: u64,
+        /// What it said.
+        reason: Scrubbed,
+    },
+    /// Somebody lets a sink wait.
+    #[serde(rename = "sink.paused")]
+    SinkPaused {
+        /// The last position that it has.
+        after: u64,
+    },
+    /// A sink is told again.
+    #[serde(rename = "sink.resumed")]
+    SinkResumed {
+        /// The position behind which it goes on.
+        after: u64,
+    },
+    /// A sink is forgotten: one of its name begins anew.
+    #[serde(rename = "sink.removed")]
+    SinkRemoved {
+        /// The last position that it had.
+        after: u64,
+    },
+    /// Old events went.
+    #[serde(rename = "events.truncated")]
+    EventsTruncated {
+        /// The earliest position that is kept.
+        first: u64,
+        /// How many went.
+        count: u64,
     },
 }
 

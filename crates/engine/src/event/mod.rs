@@ -1,13 +1,25 @@
 //! The event log: one entry per change, appended in the commit of the change.
 
+mod catalogue;
 mod change;
+mod clean;
+mod cursor;
+mod filter;
+mod glob;
 mod service;
+mod subscribe;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use catalogue::catalogue;
 pub use change::{Change, EVENT_SCHEMA, Ending, InThread};
-pub use service::{EventAt, EventPage, Events};
+pub(crate) use clean::clean;
+pub use cursor::EventCursor;
+pub use filter::EventFilter;
+pub use glob::Glob;
+pub use service::{EventAt, EventPage, Events, Filtered};
+pub use subscribe::{Begin, Subscription};
 
 use crate::{AgentName, EventId, Incarnation, OpId, Principal, Subject, TenantId};
 

@@ -33,6 +33,8 @@ pub(super) async fn asked_before(
         return Ok(Before::Was(None));
     };
     let is_spent = match gate.end.as_ref().map(|end| end.status) {
+        // What was said of an account stands for its period.
+        Some(GateStatus::Approved) if gate.budget.is_some() => false,
         Some(GateStatus::Approved) => !wanted.is_in_life_of(&gate) || is_spent(core, gate.id).await?,
         _ => false,
     };

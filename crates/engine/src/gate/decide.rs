@@ -42,6 +42,11 @@ pub enum Choice {
     },
     /// It may not; the question gets no answer.
     Reject,
+    /// An account may use more, until its period ends.
+    Raise {
+        /// Its limit then: what is needed, or more.
+        limit: u64,
+    },
     /// An answer, or that it was seen.
     Answer {
         /// In words, at most 64 KiB of them.
@@ -54,7 +59,7 @@ pub enum Choice {
 impl Choice {
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Self::Approve { .. } => "approval",
+            Self::Approve { .. } | Self::Raise { .. } => "approval",
             Self::Reject => "rejection",
             Self::Answer { .. } => "answer",
         }
@@ -62,7 +67,7 @@ impl Choice {
 
     fn event(&self, is_replay: bool) -> GateEvent {
         match self {
-            Self::Approve { .. } => GateEvent::Approve { is_replay },
+            Self::Approve { .. } | Self::Raise { .. } => GateEvent::Approve { is_replay },
             Self::Reject => GateEvent::Reject { is_replay },
             Self::Answer { .. } => GateEvent::Answer { is_replay },
         }
@@ -172,7 +177,7 @@ pub(super) async fn on(
 fn is_replay(gate: &Gate, by: &Principal, choice: &Choice, said: &Said) -> bool {
     let Some(end) = &gate.end else { return false };
     let status = match choice {
-        Choice::Approve { .. } => GateStatus::Approved,
+        Choice::Approve { .. } | Choice::Raise { .. } => GateStatus::Approved,
         Choice::Reject => GateStatus::Rejected,
         Choice::Answer { .. } => GateStatus::Answered,
     };
@@ -180,6 +185,7 @@ fn is_replay(gate: &Gate, by: &Principal, choice: &Choice, said: &Said) -> bool 
         let digest = |said: &Said| said.edited.as_ref().map(|edited| edited.digest);
         digest(before) == digest(said)
             && before.scope == said.scope
+            && before.raised_to == said.raised_to
             && before.answer == said.answer
             && before.chosen == said.chosen
     };

@@ -6,6 +6,7 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{Evidence, GateKind, OnTimeout, Position, SourceId};
 
 use super::{Call, Caller, Content, GateError, GateOptions, InTurn, Input, Reply, Timeout};
+use crate::budget::BudgetAsk;
 use crate::limits::{
     APPROVAL_TIMEOUT, GATE_DETAIL_MAX, GATE_OPTION_MAX, GATE_OPTIONS_MAX, GATE_SUMMARY_MAX, GATE_TIMEOUT_MAX,
     GATE_TIMEOUT_MIN, NOTIFICATION_TIMEOUT, QUESTION_TIMEOUT,
@@ -49,6 +50,8 @@ pub struct NewGate {
     pub timeout: Timeout,
     /// What follows when nobody decides.
     pub on_timeout: OnTimeout,
+    /// The line of an account that is asked about, when one is: then it is of no task, run or session.
+    pub budget: Option<BudgetAsk>,
 }
 
 /// Where a question was seen.
@@ -99,6 +102,7 @@ impl NewGate {
             offers_session: false,
             timeout: Timeout::Default,
             on_timeout: OnTimeout::Deny,
+            budget: None,
         }
     }
 
@@ -131,6 +135,9 @@ impl NewGate {
 
     /// What the call belongs to, whichever attempt makes it.
     pub(super) fn origin(&self) -> Result<Subject, GateError> {
+        if let Some(ask) = &self.budget {
+            return Ok(Subject::Account(ask.account.clone()));
+        }
         match (self.task, self.caller, &self.session) {
             (Some(task), _, _) => Ok(Subject::Task(task)),
             (None, Some(caller), _) => Ok(Subject::Run(caller.run)),

@@ -13,6 +13,7 @@ use super::{
     NewGate, Reply, Said, Scope, SeenIn, StandingGrant, author, pending,
 };
 use crate::agent::{Agent, Agents};
+use crate::budget::BudgetAsk;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::{About, Change};
@@ -63,10 +64,13 @@ impl<'a> Prepared<'a> {
         });
         Ok(Self {
             content: new.content(scrubber)?,
-            key: new
-                .call_id
-                .as_deref()
-                .map(|call| KeyId::of(&origin, call, &digest)),
+            key: match &new.budget {
+                Some(ask) => Some(budget_key(ask)),
+                None => new
+                    .call_id
+                    .as_deref()
+                    .map(|call| KeyId::of(&origin, call, &digest)),
+            },
             timeout_ms: new.timeout_ms(&core.gate_options)?,
             new,
             origin,
@@ -201,6 +205,22 @@ fn in_turn(heard: Heard, seen: &SeenIn) -> Result<InTurn, GateError> {
         Answer::Ignored(reason) => reason.name(),
     };
     Err(GateError::Rejected { session, reason })
+}
+
+fn paused(ask: &BudgetAsk, gate: GateId) -> Change {
+    Change::BudgetPaused {
+        dimension: ask.dimension,
+        used: ask.used,
+        limit: ask.limit,
+        needed: ask.needed,
+        gate,
+    }
+}
+
+/// The key of the gate at a line of an account in its period.
+pub(crate) fn budget_key(ask: &BudgetAsk) -> KeyId {
+    let parts = ask.key_parts();
+    KeyId::of_parts(&parts.each_ref().map(String::as_str))
 }
 
 /// A gate in the making.
@@ -372,6 +392,7 @@ impl Making<'_> {
             timeout_ms: self.wanted.timeout_ms,
             end,
             previous: self.previous,
+            budget: new.budget.clone(),
             updated_at: draft.now(),
             op: draft.op(),
         }
@@ -401,6 +422,13 @@ impl Making<'_> {
             previous: gate.previous,
         };
         draft.tell(&gate.about(), &opened)?;
+        if let Some(ask) = &gate.budget {
+            let about = About {
+                subject: Subject::Account(ask.account.clone()),
+                agent: Some((gate.agent.clone(), gate.agent_incarnation)),
+            };
+            draft.tell(&about, &paused(ask, gate.id))?;
+        }
         if gate.end.is_some() {
             stage_consequences(space, draft, gate, IsAwaited::Yes)?;
         }

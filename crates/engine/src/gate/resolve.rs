@@ -6,7 +6,9 @@ use futures::future::try_join;
 
 use super::adopt::key_of;
 use super::link::{Heard, Word, tell_session};
+use super::wake::wake_waiting;
 use super::{Author, AuthorKind, End, Gate, GateStatus, GrantIndex, Scope, StandingGrant};
+use crate::budget::follow_gate;
 use crate::capability::Capability;
 use crate::core::Core;
 use crate::draft::Draft;
@@ -54,6 +56,10 @@ pub(super) async fn leave(
     let (run, task) = try_join(caller(core, read), task_of(&core.space, read)).await?;
     let gate = stage_end(&core.space, draft, read, end, IsAwaited::by(read, run.as_deref())).await?;
     tell(core, draft, &gate, run.as_deref()).await?;
+    if gate.budget.is_some() {
+        follow_gate(draft, &gate);
+        wake_waiting(&core.space, draft, gate.id).await?;
+    }
     if let Some(task) = task
         && !wake_task(&core.space, draft, &gate, &task).await?
     {
@@ -116,7 +122,11 @@ async fn task_of(space: &Namespace<Tenant>, gate: &Gate) -> Result<Option<Versio
         | Subject::Session(_)
         | Subject::Gate(_)
         | Subject::Thread(_)
-        | Subject::Message(_) => Ok(None),
+        | Subject::Message(_)
+        | Subject::Account(_)
+        | Subject::Hold(_)
+        | Subject::Relay(_)
+        | Subject::Sweep(_) => Ok(None),
     }
 }
 
@@ -189,7 +199,7 @@ pub(super) fn stage_consequences(
     is_awaited: IsAwaited,
 ) -> Result<(), CommandError> {
     let end = gate.end.as_ref().expect("it has left pending");
-    if end.status == GateStatus::Approved {
+    if end.status == GateStatus::Approved && gate.budget.is_none() {
         let capability = Capability::of(gate, is_awaited == IsAwaited::Yes, draft);
         Records::new(space).stage_create(draft.batch(), &capability)?;
         if capability.can_expire() {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Author, GateState, Lines, Reply, Scope, escaped};
+use crate::budget::BudgetAsk;
 use crate::event::About;
 use crate::found::never;
 use crate::{AgentName, GateId, Incarnation, OpId, RunId, SessionId, Subject};
@@ -63,6 +64,9 @@ pub struct Gate {
     /// The gate of the same key that lost its meaning before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<GateId>,
+    /// The line of an account that it asks about, when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetAsk>,
     /// When its row was last written.
     pub updated_at: Timestamp,
     /// The command that wrote the row.
@@ -189,6 +193,9 @@ pub struct Said {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<Scrubbed>,
+    /// The limit of the account from now on, until its period ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raised_to: Option<u64>,
 }
 
 /// Another input.

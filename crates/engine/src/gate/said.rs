@@ -10,8 +10,10 @@ use crate::limits::{GATE_COMMENT_MAX, GATE_DETAIL_MAX};
 /// What is said, if such a gate takes it.
 pub(super) fn said(core: &Core, gate: &Gate, wanted: &Decide) -> Result<Said, GateError> {
     let takes = match (&wanted.choice, gate.kind) {
-        (Choice::Approve { .. }, GateKind::Approval)
-        | (Choice::Reject, GateKind::Approval | GateKind::Question)
+        (Choice::Approve { .. }, GateKind::Approval) => true,
+        (Choice::Raise { .. }, GateKind::Approval) => gate.budget.is_some(),
+        (Choice::Raise { .. }, GateKind::Question | GateKind::Notification) => false,
+        (Choice::Reject, GateKind::Approval | GateKind::Question)
         | (Choice::Answer { .. }, GateKind::Question | GateKind::Notification) => true,
         (Choice::Approve { .. }, GateKind::Question | GateKind::Notification)
         | (Choice::Reject, GateKind::Notification)
@@ -31,6 +33,7 @@ pub(super) fn said(core: &Core, gate: &Gate, wanted: &Decide) -> Result<Said, Ga
             .map(|comment| comment.truncate_to(GATE_COMMENT_MAX)),
         ..Said::default()
     };
+    said.raised_to = raised(gate, &wanted.choice)?;
     // What is gone cannot be edited, nor its options be chosen: the state refuses the decision anyway.
     let Some(content) = &gate.content else {
         return Ok(said);
@@ -43,7 +46,7 @@ pub(super) fn said(core: &Core, gate: &Gate, wanted: &Decide) -> Result<Said, Ga
                 None => None,
             };
         }
-        Choice::Reject => {}
+        Choice::Reject | Choice::Raise { .. } => {}
         Choice::Answer { text, chosen } => {
             if gate.kind == GateKind::Question {
                 answers(content, text.as_ref(), chosen)?;
@@ -53,6 +56,17 @@ pub(super) fn said(core: &Core, gate: &Gate, wanted: &Decide) -> Result<Said, Ga
         }
     }
     Ok(said)
+}
+
+/// The limit that is said: an account's gate is approved with one, that is enough.
+fn raised(gate: &Gate, choice: &Choice) -> Result<Option<u64>, GateError> {
+    let Some(ask) = &gate.budget else { return Ok(None) };
+    let enough = || format!("name one of {} or more", ask.dimension.shown(ask.needed));
+    match choice {
+        Choice::Raise { limit } if *limit >= ask.needed => Ok(Some(*limit)),
+        Choice::Raise { .. } | Choice::Approve { .. } => Err(GateError::invalid("limit", enough())),
+        Choice::Reject | Choice::Answer { .. } => Ok(None),
+    }
 }
 
 fn scope(content: &Content, scope: Scope) -> Result<Scope, GateError> {

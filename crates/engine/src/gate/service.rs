@@ -14,6 +14,7 @@ use super::mode::deny;
 use super::open::Prepared;
 use super::resolve::{invalidated, leave};
 use super::turns::{Next, Turn};
+use super::wake::wake_rest;
 use super::{
     Author, AuthorKind, Decide, End, Gate, GateCell, GateCursor, GateDisplay, GateError, GateEvent,
     GateFilter, GateIndex, GatePage, GateStatus, NewGate, Opened, RuleEffect, Said, StandingGrant, Surface,
@@ -140,12 +141,15 @@ impl Gates {
             Next::Ended(read) => {
                 let read = &*read;
                 let done = core.command(by, |draft| decide_on(core, draft, by, wanted, read));
-                return Ok(self.told(done.await?.answer?));
+                return Ok(self.told(done.await?.answer?).await);
             }
         };
         let done = core.command(by, |draft| decide_staged(core, draft, by, wanted));
         let decided = match done.await {
-            Ok(done) => done.answer.map(|decided| self.told(decided)),
+            Ok(done) => match done.answer {
+                Ok(decided) => Ok(self.told(decided).await),
+                Err(refused) => Err(refused),
+            },
             Err(error) => Err(error.into()),
         };
         self.tell_behind(turn, wanted.gate).await;
@@ -184,7 +188,7 @@ impl Gates {
             };
             self.ended(draft, gate, GateEvent::Discard, end).await
         });
-        Ok(self.told(done.await?.answer?))
+        Ok(self.told(done.await?.answer?).await)
     }
 
     /// Ends a gate whose time is up. Whether it was ended by this.
@@ -202,7 +206,7 @@ impl Gates {
             let end = expired(&draft);
             self.ended(draft, gate, GateEvent::Expire { is_due }, end).await
         });
-        self.was_ended(done.await?)
+        self.was_ended(done.await?).await
     }
 
     /// Rejects a pending gate as the engine, because of a rule of whoever started what asks. Whether it was ended by this.
@@ -224,7 +228,7 @@ impl Gates {
             };
             self.ended(draft, gate, GateEvent::Reject { is_replay: false }, end)
         });
-        self.was_ended(done.await?)
+        self.was_ended(done.await?).await
     }
 
     /// Ends a gate that lost its meaning. Whether it was ended by this.
@@ -237,13 +241,16 @@ impl Gates {
             let end = invalidated(&draft, cause);
             self.ended(draft, gate, GateEvent::Invalidate, end).await
         });
-        self.was_ended(done.await?)
+        self.was_ended(done.await?).await
     }
 
-    fn was_ended(&self, done: crate::core::Done<Result<Decided, GateError>>) -> Result<bool, CommandError> {
+    async fn was_ended(
+        &self,
+        done: crate::core::Done<Result<Decided, GateError>>,
+    ) -> Result<bool, CommandError> {
         match done.answer {
             Ok(decided) => {
-                self.told(decided);
+                self.told(decided).await;
                 Ok(done.version.is_some())
             }
             Err(GateError::Command(error)) => Err(error),
@@ -276,10 +283,16 @@ impl Gates {
         }
     }
 
-    /// Tells a run of this process that it is to stop.
-    fn told(&self, (gate, stopped): Decided) -> Gate {
+    /// Tells a run of this process that it is to stop, and wakes who waits for what is said of an account.
+    async fn told(&self, (gate, stopped): Decided) -> Gate {
         if let Some(stopped) = stopped {
             self.core.live.tell(stopped.run, stopped.reason);
+        }
+        if gate.budget.is_some() {
+            // It is decided whatever comes: the janitor wakes those that this does not.
+            if let Err(error) = wake_rest(&self.core, gate.id).await {
+                tracing::warn!(gate = %gate.id, %error, "not all that wait for a gate were woken");
+            }
         }
         gate
     }

@@ -17,5 +17,4 @@ mod stage;
 pub use once::{ClientKey, InvalidClientKey, Once};
 pub use row::{IdempotencyId, IdempotencyIndex, IdempotencyRow, InvalidIdempotencyId};
 pub use service::Idempotency;
-pub(crate) use service::forget_expired;
 pub(crate) use stage::{Before, before, stage};

@@ -95,8 +95,8 @@ pub struct IdempotencyRow {
 indexes! {
     /// What finds keys.
     pub enum IdempotencyIndex {
-        /// By when they are forgotten, over all tenants.
-        Expiry = system "expiry",
+        /// By when they were used first, over all tenants.
+        Retire = system "retire",
     }
 }
 
@@ -113,7 +113,7 @@ impl Record for IdempotencyRow {
     }
 
     fn index_entries(&self) -> Vec<IndexEntry<IdempotencyIndex>> {
-        let at = IndexValue::instant(self.expires_at);
-        vec![IndexEntry::new(IdempotencyIndex::Expiry, [at])]
+        let at = IndexValue::instant(self.created_at);
+        vec![IndexEntry::new(IdempotencyIndex::Retire, [at])]
     }
 }

@@ -1,17 +1,14 @@
-//! The keys of a tenant: what was done under them, what was answered, and forgetting them.
+//! The keys of a tenant: what was done under them, and what was answered.
 
 use std::sync::Arc;
 
-use dormouse_filesystem::{CommitError, IndexValue, Query, RecordError, Records, SystemIndex, Versioned};
-use jiff::Timestamp;
+use dormouse_filesystem::{CommitError, RecordError, Records, Versioned};
 
 use super::stage::look;
-use super::{IdempotencyIndex, IdempotencyRow, Once};
+use super::{IdempotencyRow, Once};
 use crate::CommandError;
 use crate::core::Core;
-use crate::engine::Engine;
-use crate::found::{just_after, of_tenant};
-use crate::limits::{IDEMPOTENCY_ANSWER_MAX, IDEMPOTENCY_PAGE};
+use crate::limits::IDEMPOTENCY_ANSWER_MAX;
 
 /// A tenant's idempotency keys.
 #[derive(Debug, Clone)]
@@ -76,44 +73,5 @@ impl Idempotency {
         }
         once.close();
         Ok(())
-    }
-}
-
-/// Forgets a page of the keys of all tenants whose time is over. How many, and whether there are more.
-pub(crate) async fn forget_expired(engine: &Engine, now: Timestamp) -> Result<(usize, bool), CommandError> {
-    let until = just_after(now).map(IndexValue::instant);
-    let query = Query::of(IdempotencyIndex::Expiry)
-        .range(None, until)
-        .limit(IDEMPOTENCY_PAGE);
-    let page = SystemIndex::<IdempotencyRow>::new(engine.system())
-        .find(&query)
-        .await?;
-    let is_more = page.next.is_some();
-    let mut forgotten = 0;
-    for (tenant, key) in page.rows.into_iter().filter_map(of_tenant) {
-        let rows = Records::<IdempotencyRow>::new(engine.handle(&tenant).space());
-        match forget(&rows, &key, now).await {
-            Ok(was_there) => forgotten += usize::from(was_there),
-            Err(error) if crate::due::is_of_store(&error) => return Err(error),
-            Err(error) => tracing::warn!(%tenant, %key, %error, "a key was not forgotten"),
-        }
-    }
-    // Rows that cannot be believed stay, and would be found again at once.
-    Ok((forgotten, is_more && forgotten > 0))
-}
-
-async fn forget(
-    rows: &Records<IdempotencyRow>,
-    key: &super::IdempotencyId,
-    now: Timestamp,
-) -> Result<bool, CommandError> {
-    let Some(read) = rows.get(key).await?.filter(|row| row.expires_at <= now) else {
-        return Ok(false);
-    };
-    match rows.remove(&read).await {
-        Ok(()) => Ok(true),
-        // Somebody used it anew.
-        Err(RecordError::Commit(CommitError::Conflict { .. })) => Ok(false),
-        Err(error) => Err(error.into()),
     }
 }

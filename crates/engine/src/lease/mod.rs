@@ -4,6 +4,8 @@
 //! its own, so that renewing changes nothing that anybody else reads.
 
 mod guard;
+mod job;
+mod over;
 mod table;
 
 use dormouse_filesystem::{Class, IndexEntry, IndexValue, NoIndexes, Record, RecordKind, Tenant, indexes};
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use guard::LeaseGuard;
 pub(crate) use guard::{Held, check, expiry, held, take};
+pub(crate) use job::{give_back, renew, take_up};
+pub(crate) use over::{Over, over};
 pub use table::{LeaseEvent, LeaseState, decide};
 
 use crate::{Epoch, LeaseId, OpId, Seat, Subject};

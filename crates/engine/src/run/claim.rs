@@ -1,5 +1,7 @@
 //! Claiming: a ready task, its new run, lease and heartbeat in one commit. Nothing is spawned before.
 
+use std::sync::Arc;
+
 use dormouse_filesystem::{Records, Version};
 use tokio::time::Instant;
 
@@ -8,11 +10,12 @@ use super::park::{parked, resumed};
 use super::service::stage_run;
 use super::{Checkpoint, Run, RunState};
 use crate::agent::{Agent, AgentState, Agents};
-use crate::core::Core;
+use crate::budget::{Budgets, Chain};
+use crate::core::{Core, Done};
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::lease::{Lease, LeaseGuard, take};
-use crate::task::{Cause, Moved, Task, TaskEvent, move_task};
+use crate::task::{Cause, Moved, Task, TaskEvent, Tasks, move_task};
 use crate::{CommandError, PrefixedId, Principal, RunId, SessionId, Subject, TaskId};
 
 /// How a task is claimed.
@@ -22,6 +25,20 @@ pub struct ClaimOptions {
     pub run: Option<RunId>,
     /// The session that shows the run.
     pub session: Option<SessionId>,
+    /// Whether a free slot of the agent is needed.
+    pub slot: Slot,
+}
+
+/// Whether a claim needs a free slot of its agent, of which its configuration says how many there are
+/// ([`concurrency`](crate::agent::AgentConfig::concurrency)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Slot {
+    /// Somebody asked for this very task: it counts as a run of the agent, and is not refused by it. A limit of
+    /// runs at once that is set as a budget refuses it all the same.
+    #[default]
+    Counted,
+    /// A lane gives the agent its next task: only where a slot is free.
+    Free,
 }
 
 /// A run that is held: the task and the run as they were claimed, and the proof of holding it.
@@ -47,16 +64,13 @@ struct Claim {
 }
 
 pub(super) async fn claim(
-    core: &Core,
+    core: &Arc<Core>,
     agents: &Agents,
     by: &Principal,
     task: TaskId,
     options: ClaimOptions,
 ) -> Result<Claimed, CommandError> {
-    let sent = Instant::now();
-    let done = core
-        .command(by, |draft| staged(core, agents, draft, task, options))
-        .await?;
+    let (done, sent) = committed(core, agents, by, task, options).await?;
     let Claim { task, run, lease } = done.answer;
     let token: Version = done.version.expect("a claim writes rows");
     Ok(Claimed {
@@ -65,6 +79,32 @@ pub(super) async fn claim(
         task,
         run,
     })
+}
+
+/// Commits the claim. At a pause line of one of its accounts a person is asked.
+async fn committed(
+    core: &Arc<Core>,
+    agents: &Agents,
+    by: &Principal,
+    task: TaskId,
+    options: ClaimOptions,
+) -> Result<(Done<Claim>, Instant), CommandError> {
+    // Ends when no person decides between the claim and the asking.
+    loop {
+        let sent = Instant::now();
+        let done = core
+            .command(by, |draft| staged(core, agents, draft, task, options))
+            .await;
+        let refusal = match done {
+            Err(CommandError::NeedsApproval(refusal)) => *refusal,
+            done => return Ok((done?, sent)),
+        };
+        let agent = agents.get(&Tasks::new(core).get(task).await?.assignee).await?;
+        let chain = Chain::of_agent(&agent.name, agent.incarnation);
+        if let Some(refusal) = Budgets::new(core).asked(by, &chain, refusal).await? {
+            return Err(CommandError::NeedsApproval(Box::new(refusal)));
+        }
+    }
 }
 
 async fn staged(
@@ -112,6 +152,14 @@ async fn staged(
     if parked.is_some() || run.attempt > 1 {
         crate::capability::follow_claim(&core.space, &mut draft, &run).await?;
     }
+    crate::budget::stage_claim(
+        core,
+        &mut draft,
+        &task,
+        &run,
+        agent.config.concurrency,
+        options.slot,
+    );
     let started = Change::RunStarted {
         task: run.task,
         attempt: run.attempt,

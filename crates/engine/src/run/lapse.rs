@@ -3,7 +3,7 @@
 use dormouse_filesystem::{Namespace, Records, Tenant, Version, Versioned};
 
 use super::finish::{stage_end, task_of};
-use super::{Checkpoint, Finished, Run, RunEvent, RunNext, decide};
+use super::{Checkpoint, Claimed, Finished, Run, RunEvent, RunNext, decide};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
@@ -41,6 +41,20 @@ pub(crate) async fn is_tried_again(
     };
     let has_side_effect = matches!(run.checkpoint, Checkpoint::SideEffect { .. });
     Ok(task.last_run == Some(run.id) && !has_side_effect && task.reclaims < RECLAIMS_MAX)
+}
+
+/// Ends a run as if its holder had vanished, by the word of its holder: whether what it did happened is not known.
+///
+/// # Errors
+/// As any command. A run that is another's by now is left alone: none.
+pub(crate) async fn give_up(core: &Core, claimed: &Claimed) -> Result<Option<Finished>, CommandError> {
+    let lapsed = Lapsed {
+        lease: claimed.guard.id(),
+        heartbeat: claimed.guard.token(),
+        reason: Reason::Lost,
+        holder_is_dead: true,
+    };
+    lapse(core, claimed.run.id, lapsed).await
 }
 
 /// Ends a run whose holder vanished; none when there was nothing to end any more.

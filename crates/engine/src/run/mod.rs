@@ -1,5 +1,6 @@
 //! Runs: attempts at tasks, each held by a lease and ended by exactly one outcome.
 
+mod checkpoint;
 mod claim;
 mod claiming;
 mod companion;
@@ -23,13 +24,14 @@ use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Ten
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use claim::{ClaimOptions, Claimed};
+pub(crate) use checkpoint::stage_checkpoint;
+pub use claim::{ClaimOptions, Claimed, Slot};
 pub(crate) use claiming::Claiming;
 pub use companion::Companion;
 pub use finish::Finished;
 pub use heartbeat::Pulse;
 pub use kind::OutcomeKind;
-pub(crate) use lapse::{Lapsed, is_tried_again, lapse};
+pub(crate) use lapse::{Lapsed, give_up, is_tried_again, lapse};
 pub(crate) use list::places_taken;
 pub use list::{RunFilter, RunPage, RunRow};
 pub use live::{LiveRuns, StopSignal};

@@ -1,9 +1,10 @@
 //! Claiming what is next in a lane, for whoever does the work of tasks without a supervisor.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::claim::claim;
-use super::{ClaimOptions, Claimed};
+use super::{ClaimOptions, Claimed, Slot};
 use crate::agent::Agents;
 use crate::core::Core;
 use crate::limits::CANDIDATES_MAX;
@@ -28,16 +29,22 @@ enum Tried {
     Awaited,
     /// Some were another's by then.
     Lost,
+    /// The agent runs as much at once as it may.
+    Full,
 }
 
 pub(super) async fn claim_next(
-    core: &Core,
+    core: &Arc<Core>,
     agents: &Agents,
     by: &Principal,
     agent: &AgentName,
     session: Option<SessionId>,
 ) -> Result<Next, CommandError> {
-    let options = ClaimOptions { run: None, session };
+    let options = ClaimOptions {
+        session,
+        slot: Slot::Free,
+        ..ClaimOptions::default()
+    };
     let mut lost = HashSet::new();
     // Ends when so many races were lost: each pass over the lane claims, loses or waits for another's claim to be over.
     while lost.len() < CANDIDATES_MAX {
@@ -52,6 +59,7 @@ pub(super) async fn claim_next(
         };
         match first_of(core, agents, by, options, &tasks, &mut lost).await? {
             Tried::Claimed(claimed) => return Ok(Next::Claimed(claimed)),
+            Tried::Full => return Ok(Next::Full),
             Tried::Lost => {}
             Tried::Awaited => {
                 // It is there as long as the core.
@@ -65,7 +73,7 @@ pub(super) async fn claim_next(
 }
 
 async fn first_of(
-    core: &Core,
+    core: &Arc<Core>,
     agents: &Agents,
     by: &Principal,
     options: ClaimOptions,
@@ -86,6 +94,8 @@ async fn first_of(
                 lost.insert(*task);
                 tried = Tried::Lost;
             }
+            // Another took the last place meanwhile.
+            Err(CommandError::LimitExceeded(refusal)) if refusal.is_of_slots() => return Ok(Tried::Full),
             Err(error) => return Err(error),
         }
     }

@@ -1,4 +1,4 @@
-//! Parking: a run that waits for a person holds nothing; and going on with it, when its task is claimed again.
+//! Parking: a run that waits for a person or a time holds nothing; and going on with it, when its task is claimed again.
 
 use std::time::Duration;
 
@@ -11,42 +11,39 @@ use crate::draft::{Draft, Verdict};
 use crate::gate::Gate;
 use crate::lease::{LeaseEvent, check};
 use crate::task::{Task, Wait, park_task};
-use crate::{CommandError, Decision, GateId, RunId};
+use crate::{CommandError, Decision, RunId};
 
 /// A run that is parked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parked {
     /// The run as it is stored.
     pub run: Run,
-    /// Its task, which waits for the gate; or is ready, when that was decided meanwhile.
+    /// Its task, which waits for the same; or is ready, when that was there meanwhile.
     pub task: Option<Task>,
     /// What it waits for.
-    pub gate: GateId,
+    pub wait: RunWait,
 }
 
-/// Stages that a run waits for a gate: its lease and processes go, its task waits. A gate that was decided meanwhile
-/// makes the task ready instead.
+/// Stages that a run waits: its lease and processes go, its task waits. A gate that was decided meanwhile, and a time that is
+/// over, make the task ready instead.
 pub(super) async fn park(
     core: &Core,
     mut draft: Draft,
     claimed: &Claimed,
-    gate: GateId,
+    wait: RunWait,
     used: Duration,
 ) -> Result<Verdict<Parked>, CommandError> {
     let read = get(core, claimed.run.id).await?;
     match decide(read.state, RunEvent::Park) {
         Decision::Apply(RunNext::Live(RunState::Waiting)) => {}
         // The answer to the same command was lost.
-        Decision::Ignore(_) => return replayed(core, read, gate).await,
+        Decision::Ignore(_) => return replayed(core, read, wait).await,
         Decision::Reject(reason) => return Err(rejected(&read, RunEvent::Park, reason)),
         cell @ (Decision::Same | Decision::Apply(_)) => unreachable!("no cell of park is {cell:?}"),
     }
     let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
     held.stage_release(core, &mut draft).await?;
-    let gates = Records::<Gate>::new(&core.space);
-    let asked = gates.get(&gate).await?;
-    let asked = asked.ok_or_else(|| CommandError::not_found("gate", &gate))?;
-    gates.stage_check(draft.batch(), &asked);
+    let is_there = stage_wait(core, &mut draft, wait).await?;
     let processes = Records::<Process>::new(&core.space);
     if let Some(process) = processes.get(&read.id).await? {
         processes.stage_remove(draft.batch(), &process).await?;
@@ -54,28 +51,47 @@ pub(super) async fn park(
     crate::capability::follow_park(&core.space, &mut draft, &read).await?;
     let run = Run {
         state: RunState::Waiting,
-        wait: Some(RunWait::Gate { gate }),
+        wait: Some(wait),
         clock_ms: u64::try_from(used.as_millis()).unwrap_or(u64::MAX),
         updated_at: draft.now(),
         op: draft.op(),
         ..Run::clone(&read)
     };
     let task = match super::finish::task_of(core, &run).await? {
-        Some(task) => {
-            Some(park_task(core, &mut draft, &task, Wait::Gate { gate }, !asked.is_pending()).await?)
-        }
+        Some(task) => Some(park_task(core, &mut draft, &task, of_task(wait), is_there).await?),
         None => None,
     };
     stage_run(core, &mut draft, Some(&read), &run, None).await?;
-    Ok(Verdict::Commit(draft, Parked { run, task, gate }))
+    Ok(Verdict::Commit(draft, Parked { run, task, wait }))
 }
 
-async fn replayed(core: &Core, run: Versioned<Run>, gate: GateId) -> Result<Verdict<Parked>, CommandError> {
+/// Stages that what is waited for is as it was read: whether it is there already.
+async fn stage_wait(core: &Core, draft: &mut Draft, wait: RunWait) -> Result<bool, CommandError> {
+    match wait {
+        RunWait::Gate { gate } => {
+            let gates = Records::<Gate>::new(&core.space);
+            let asked = gates.get(&gate).await?;
+            let asked = asked.ok_or_else(|| CommandError::not_found("gate", &gate))?;
+            gates.stage_check(draft.batch(), &asked);
+            Ok(!asked.is_pending())
+        }
+        RunWait::Until { until } => Ok(until <= draft.now()),
+    }
+}
+
+fn of_task(wait: RunWait) -> Wait {
+    match wait {
+        RunWait::Gate { gate } => Wait::Gate { gate },
+        RunWait::Until { until } => Wait::Until { until },
+    }
+}
+
+async fn replayed(core: &Core, run: Versioned<Run>, wait: RunWait) -> Result<Verdict<Parked>, CommandError> {
     let task = super::finish::task_of(core, &run)
         .await?
         .map(Versioned::into_inner);
     let run = run.into_inner();
-    Ok(Verdict::Nothing(Parked { run, task, gate }))
+    Ok(Verdict::Nothing(Parked { run, task, wait }))
 }
 
 /// The parked run of a task, if it has one.

@@ -9,8 +9,8 @@ use dormouse_secrets::SpawnWrites;
 
 use super::{
     ClaimOptions, Claimed, Finished, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter,
-    RunIndex, RunPage, RunRow, RunState, Started, StopReason, Stopped, claim, finish, heartbeat, list, next,
-    park, stage_stop, start,
+    RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, claim, finish, heartbeat,
+    list, next, park, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -23,7 +23,7 @@ use crate::{AgentName, CommandError, GateId, Principal, Reason, RunId, SessionId
 /// A tenant's runs.
 #[derive(Debug, Clone)]
 pub struct Runs {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     agents: Agents,
 }
 
@@ -148,10 +148,23 @@ impl Runs {
         gate: GateId,
         used: Duration,
     ) -> Result<Parked, CommandError> {
+        self.park_for(claimed, RunWait::Gate { gate }, used).await
+    }
+
+    /// The same of a run that waits for a time, or a gate.
+    ///
+    /// # Errors
+    /// As [`park`](Self::park).
+    pub async fn park_for(
+        &self,
+        claimed: &Claimed,
+        wait: RunWait,
+        used: Duration,
+    ) -> Result<Parked, CommandError> {
         let by = Principal::engine();
         let done = self
             .core
-            .command(&by, |draft| park::park(&self.core, draft, claimed, gate, used));
+            .command(&by, |draft| park::park(&self.core, draft, claimed, wait, used));
         Ok(self.of_living(claimed, done.await).await?.answer)
     }
 
@@ -246,6 +259,7 @@ pub(super) async fn stage_run(
         Some(before) => rows.stage_replace(draft.batch(), before, after).await?,
     }
     crate::thread::note_run(draft, after, outcome);
+    crate::budget::follow_run(core, draft, before.map(|before| &**before), after).await?;
     if matches!(after.state, RunState::Ended | RunState::Waiting) {
         draft.free(&after.agent);
     }

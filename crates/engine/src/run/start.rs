@@ -4,7 +4,7 @@ use dormouse_filesystem::Records;
 use dormouse_secrets::{Scrubbed, SpawnWrites};
 
 use super::service::{get, stage_run};
-use super::{Checkpoint, Claimed, Process, RunEvent, RunNext, RunState, StopReason, decide};
+use super::{Checkpoint, Claimed, Process, Run, RunEvent, RunNext, RunState, StopReason, decide};
 use crate::command::Effects;
 use crate::core::Core;
 use crate::credentials::unspawned;
@@ -35,7 +35,7 @@ pub(super) async fn start(
             let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
             held.stage_check(core, &mut draft);
             let mut run = read.clone().into_inner();
-            (run.state, run.checkpoint) = (state, checkpoint(claimed));
+            (run.state, run.checkpoint) = (state, checkpoint(core, claimed, &read).await?);
             (run.updated_at, run.op) = (draft.now(), draft.op());
             if let Some(process) = process {
                 Records::new(&core.space).stage_create(draft.batch(), process)?;
@@ -57,12 +57,34 @@ pub(super) async fn start(
     }
 }
 
-/// A command whose effects cannot be seen has a side effect open from here to its end.
-fn checkpoint(claimed: &Claimed) -> Checkpoint {
-    match claimed.task.command.as_ref().map(|command| command.effects) {
-        Some(Effects::Opaque) => Checkpoint::SideEffect {
-            what: Some(Scrubbed::constant("the command's process")),
-        },
-        Some(Effects::Repeatable) | None => Checkpoint::None,
+/// What is open while a process runs whose effects nobody sees.
+const PROCESS: &str = "the command's process";
+
+/// Whether the effects of a run's process are open from its start to its end.
+pub(super) fn is_opaque(checkpoint: &Checkpoint) -> bool {
+    let what = Scrubbed::constant(PROCESS);
+    matches!(checkpoint, Checkpoint::SideEffect { what: Some(open) } if *open == what)
+}
+
+/// A command whose effects cannot be seen has a side effect open from here to its end. Of any other run what is known
+/// stays known: it may have been parked.
+async fn checkpoint(core: &Core, claimed: &Claimed, read: &Run) -> Result<Checkpoint, CommandError> {
+    match effects(core, claimed).await? {
+        Some(Effects::Opaque) => Ok(Checkpoint::SideEffect {
+            what: Some(Scrubbed::constant(PROCESS)),
+        }),
+        Some(Effects::Repeatable) | None => Ok(read.checkpoint.clone()),
     }
+}
+
+/// What is known of the effects of a run's command: what is said of it, else of its agent; none without a command.
+async fn effects(core: &Core, claimed: &Claimed) -> Result<Option<Effects>, CommandError> {
+    let Some(command) = &claimed.task.command else {
+        return Ok(None);
+    };
+    if command.effects != Effects::Opaque {
+        return Ok(Some(command.effects));
+    }
+    let agent = core.agent_if_there(&claimed.run.agent).await?;
+    Ok(Some(agent.map_or(Effects::Opaque, |agent| agent.config.effects)))
 }

@@ -18,11 +18,12 @@ use super::{OnGate, Question};
 use crate::capability::{CapabilityError, CapabilityState};
 use crate::clock::until;
 use crate::gate::{
-    Asked, Asker, Caller, Choice, Decide, Gate, GateError, GateStatus, NewGate, Opened, OpenedHow, Reply,
-    Scope, SeenIn,
+    Asked, Asker, Caller, Canonical, Choice, Decide, Gate, GateError, GateStatus, NewGate, Opened, OpenedHow,
+    Reply, Scope, SeenIn,
 };
 use crate::limits::{DUE_LOOK, DUE_RETRY};
 use crate::outcome::Outcome;
+use crate::step::{Begun, Effect, StepError, StepReport, Ticket};
 use crate::{
     AgentName, Channel, CommandError, GateId, Incarnation, Principal, PrincipalKind, Subject, Tenant,
 };
@@ -85,6 +86,29 @@ impl Asking {
             Asked::Person(opened) => self.awaited(*opened).await,
             unasked @ (Asked::Allowed | Asked::Denied { .. }) => Ok(unasked),
         }
+    }
+
+    /// Begins a durable step of the run, or answers with its stored result. It is ended by
+    /// [`end_step`](Self::end_step); while the run is being ended this never returns.
+    ///
+    /// # Errors
+    /// [`StepError`]: nothing is to be done.
+    pub async fn begin_step(
+        &self,
+        name: &str,
+        key: Option<&str>,
+        input: &Canonical,
+        effect: Effect,
+    ) -> Result<Begun, StepError> {
+        self.0.steps.begin_half(name, key, input, effect).await
+    }
+
+    /// Ends a step with what came of it, and answers with the result as it is stored.
+    ///
+    /// # Errors
+    /// [`StepError`]: what is remembered of it, if anything. `NotFound` for a ticket that was used.
+    pub async fn end_step(&self, ticket: Ticket, end: StepReport) -> Result<String, StepError> {
+        self.0.steps.end_half(ticket, end).await
     }
 
     /// Does about an open gate what the run does about gates.
@@ -338,6 +362,10 @@ impl Asking {
         }
     }
 
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0
+    }
+
     /// The agent that works.
     pub(super) fn agent(&self) -> (&AgentName, Incarnation) {
         let run = &self.0.claimed.run;
@@ -359,7 +387,7 @@ impl Asking {
 }
 
 /// What is said of a gate that nobody may wait for.
-fn rejects() -> Scrubbed {
+pub(super) fn rejects() -> Scrubbed {
     Scrubbed::constant("the run rejects every gate")
 }
 

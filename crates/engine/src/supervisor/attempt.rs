@@ -12,12 +12,13 @@ use tokio::time::{sleep, timeout};
 use super::OnGate;
 use super::asks::Asks;
 use super::endpoint::Endpoints;
-use super::finish::{finish, observed_panic, park};
+use super::finish::{finish, lost, observed_panic, park};
 use super::heart::{self, Pulseless};
 use super::work::{self, Signals, Worked};
 use super::{RunEnd, SupervisorOptions};
 use crate::lease::Lease;
 use crate::run::Claimed;
+use crate::step::StepContext;
 use crate::transcript::Transcript;
 use crate::worker::{ProcessRow, orphans};
 use crate::{Clock, Principal, Tenant};
@@ -32,7 +33,7 @@ const LEASE_READ_DELAY: Duration = Duration::from_secs(1);
 /// What an owner task owns.
 pub(super) struct Parts {
     pub(super) tenant: Tenant,
-    pub(super) claimed: Claimed,
+    pub(super) claimed: Arc<Claimed>,
     pub(super) options: Arc<SupervisorOptions>,
     pub(super) transcript: Transcript,
     pub(super) kill: Arc<Notify>,
@@ -47,6 +48,8 @@ pub(super) struct Parts {
     pub(super) by: Principal,
     /// What becomes of it when it asks a person.
     pub(super) on_gate: OnGate,
+    /// Its durable steps.
+    pub(super) steps: StepContext,
     /// What it asks.
     pub(super) asks: Asks,
     /// Where its worker may ask.
@@ -81,6 +84,7 @@ pub(super) async fn own(parts: Parts) -> RunEnd {
     let ended = match worked {
         Worked::Ended(end) => finish(&parts, *end, printed).await,
         Worked::Parks(gate, end) => park(&parts, gate, *end, printed).await,
+        Worked::Lost => lost(&parts).await,
         Worked::Fenced => RunEnd::Unrecorded,
     };
     launch_folder_gone(&parts).await;
@@ -94,6 +98,13 @@ async fn attend(parts: Arc<Parts>) -> Worked {
     tokio::select! {
         worked = &mut work => return worked,
         Pulseless::Fenced = heart::beat(&parts, &signals.self_stop) => {}
+        // A script parks for no step: the only reason to leave is one that is lost.
+        _ = parts.steps.left() => {
+            // Killed first; the lease lives for longer than that takes.
+            signals.fenced.notify_one();
+            work.await;
+            return Worked::Lost;
+        }
     }
     signals.fenced.notify_one();
     work.await;

@@ -12,7 +12,7 @@ use super::heart::is_renewed;
 use crate::command::CommandSpec;
 use crate::credentials::Unlent;
 use crate::outcome::{Facts, ResourceUsage};
-use crate::run::StopReason;
+use crate::run::{StopReason, give_up};
 use crate::transcript::TranscriptEnd;
 use crate::worker::classify::{self, Codes, NotStarted, Observed, Verdict, classify};
 use crate::worker::clocks::Expired;
@@ -138,6 +138,26 @@ pub(super) async fn park(parts: &Parts, gate: GateId, end: End, printed: Transcr
             Err(error) => {
                 tracing::warn!(%run, %error, "the run could not be parked");
                 return finish(parts, end, printed).await;
+            }
+        }
+    }
+}
+
+/// Records that whether a step of the run happened is not known. Its worker is gone.
+pub(super) async fn lost(parts: &Parts) -> RunEnd {
+    let run = parts.claimed.run.id;
+    // Ends when it is recorded, refused, or the lease's time is up: then recovery does the same.
+    loop {
+        match give_up(&parts.tenant.core, &parts.claimed).await {
+            Ok(Some(finished)) => return RunEnd::Recorded(Box::new(finished)),
+            Ok(None) => return RunEnd::Unrecorded,
+            Err(error) if may_pass(&error) && !parts.claimed.guard.left().is_zero() => {
+                tracing::warn!(%run, %error, "that a step is lost was not written; it is tried again");
+                sleep(RETRY).await;
+            }
+            Err(error) => {
+                tracing::error!(%run, %error, "that a step is lost was not written");
+                return RunEnd::Unrecorded;
             }
         }
     }

@@ -26,6 +26,7 @@ mod orphans;
 mod question;
 mod spawn;
 mod start;
+mod usage;
 mod work;
 
 use std::collections::HashMap;

@@ -12,6 +12,7 @@ use super::{Books, Live, OnGate, Supervisor};
 use crate::gate::Enforcement;
 use crate::id::segment;
 use crate::run::{ClaimOptions, Claimed, RunState, StopReason};
+use crate::step::StepContext;
 use crate::transcript::Transcript;
 use crate::{CommandError, PrefixedId, Principal, RunId, SessionId, TaskId, Tenant};
 
@@ -79,6 +80,7 @@ impl Supervisor {
         let options = ClaimOptions {
             run: None,
             session: Some(session),
+            ..ClaimOptions::default()
         };
         let claimed = tenant.runs.claim(&by, task, options).await?;
         let starter = Starter { by, on_gate };
@@ -134,7 +136,9 @@ impl Supervisor {
         };
         self.lock().insert(run, live.clone());
         self.0.count.send_modify(|count| *count += 1);
+        let claimed = Arc::new(claimed);
         let parts = Parts {
+            steps: StepContext::new(&tenant.core, &claimed, &live.scrubber),
             tenant,
             claimed,
             options: Arc::clone(&self.0.options),

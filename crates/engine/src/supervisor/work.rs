@@ -32,6 +32,8 @@ pub(super) enum Worked {
     Ended(Box<End>),
     /// Its worker was stopped so that it waits for this gate without holding anything; this was seen of it.
     Parks(GateId, Box<End>),
+    /// Whether one of its steps happened is not known: it ends as if its holder had vanished.
+    Lost,
     /// The lease is another's: nothing is to be written.
     Fenced,
 }

@@ -185,6 +185,7 @@ fn moved(read: &Task, event: &TaskEvent<'_>, settled: Settled, cause: &Cause, dr
     let mut task = read.clone();
     (task.failures, task.reclaims) = (settled.counters.failures, settled.counters.reclaims);
     task.state = settled.state;
+    task.is_parked = keeps_parked(read, event, &task.state);
     task.ended_at = task.state.has_ended().then(|| draft.now());
     (task.updated_at, task.op) = (draft.now(), draft.op());
     if *event == TaskEvent::Approve {
@@ -204,6 +205,12 @@ fn moved(read: &Task, event: &TaskEvent<'_>, settled: Settled, cause: &Cause, dr
         task.last_run = Some(run);
     }
     task
+}
+
+/// Whether the last run is parked after a move: from the moment it parks until it is claimed, or ends with its task.
+fn keeps_parked(read: &Task, event: &TaskEvent<'_>, state: &TaskState) -> bool {
+    let is_parked = read.is_parked || matches!(event, TaskEvent::Park(_));
+    is_parked && *state != TaskState::Running && !state.has_ended()
 }
 
 /// The event of a move; a claim is told by its run alone.

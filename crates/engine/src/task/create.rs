@@ -241,6 +241,7 @@ fn made(
         step_epoch: 0,
         attempts: 0,
         last_run: None,
+        is_parked: false,
         not_before: new.not_before,
         parent: grounds.giver.as_ref().map(|giver| giver.parent),
         open_dependencies: grounds.open.clone(),

@@ -37,8 +37,8 @@ pub struct TaskTombstone {
 indexes! {
     /// What finds tombstones.
     pub enum TombstoneIndex {
-        /// By when they were made.
-        Deleted = own "deleted",
+        /// By when they were made, over all tenants.
+        Retire = system "retire",
     }
 }
 
@@ -56,7 +56,7 @@ impl Record for TaskTombstone {
 
     fn index_entries(&self) -> Vec<IndexEntry<TombstoneIndex>> {
         let at = IndexValue::instant(self.deleted_at);
-        vec![IndexEntry::new(TombstoneIndex::Deleted, [at])]
+        vec![IndexEntry::new(TombstoneIndex::Retire, [at])]
     }
 }
 
@@ -79,8 +79,7 @@ pub(crate) async fn stage_delete(
     Records::<Task>::new(&core.space)
         .stage_remove(draft.batch(), read)
         .await?;
-    let tombstone = tombstone(read, draft);
-    Records::new(&core.space).stage_create(draft.batch(), &tombstone)?;
+    stage_tombstone(core, draft, read)?;
     let change = Change::TaskDeleted {
         number: read.number,
         state: read.state.word().to_owned(),
@@ -96,15 +95,18 @@ pub(crate) async fn stage_delete(
     stage_end(&core.space, draft, read, ChildEnd::Deleted).await
 }
 
-fn tombstone(task: &Task, draft: &Draft) -> TaskTombstone {
+/// Stages what is left of a task that goes in the same commit.
+pub(crate) fn stage_tombstone(core: &Core, draft: &mut Draft, task: &Task) -> Result<(), CommandError> {
     let json = serde_json::to_vec(task).expect("a task is plain data");
     let digest = Sha256::digest(json);
-    TaskTombstone {
+    let tombstone = TaskTombstone {
         id: task.id,
         number: task.number,
         state: task.state.word().to_owned(),
         digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         deleted_at: draft.now(),
         op: draft.op(),
-    }
+    };
+    Records::new(&core.space).stage_create(draft.batch(), &tombstone)?;
+    Ok(())
 }

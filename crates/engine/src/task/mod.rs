@@ -46,6 +46,7 @@ pub use tree::Tree;
 pub(crate) use change::{Cause, Moved, move_task, move_task_in, park_task};
 pub(crate) use combine::Creations;
 pub(crate) use create::{Clean, numbered};
+pub(crate) use delete::stage_tombstone;
 pub(crate) use metadata::scrubbed;
 pub(crate) use numbers::Numbers;
 pub(crate) use settler::SettleHint;
@@ -133,6 +134,9 @@ pub struct Task {
     /// The last of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<RunId>,
+    /// Whether that one is parked: it waits with the task, and the next claim goes on with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_parked: bool,
     /// Not to be tried before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
@@ -209,12 +213,7 @@ impl Task {
             not_before: self.not_before,
             has_open_dependencies: !self.open_dependencies.is_empty(),
             needs_approval: self.approval_required && self.approved_at.is_none(),
-            has_parked_run: matches!(
-                self.state,
-                TaskState::Waiting {
-                    on: Wait::Gate { .. }
-                }
-            ),
+            has_parked_run: self.is_parked,
             counters: Counters {
                 failures: self.failures,
                 reclaims: self.reclaims,
@@ -249,6 +248,10 @@ indexes! {
         Dependency = own "dependency",
         /// Those that wait for a time, over all tenants.
         Due = system "due",
+        /// Those that wait for a gate, by which.
+        Gate = own "gate",
+        /// Those that have ended, by when, over all tenants.
+        Retire = system "retire",
     }
 }
 
@@ -307,6 +310,16 @@ impl Record for Task {
         }
         if let Some(until) = self.due_at() {
             entries.push(IndexEntry::new(TaskIndex::Due, [IndexValue::instant(until)]));
+        }
+        if let TaskState::Waiting {
+            on: Wait::Gate { gate },
+        } = self.state
+        {
+            let gate = IndexValue::name(&gate.to_string());
+            entries.push(IndexEntry::new(TaskIndex::Gate, [gate]));
+        }
+        if let Some(at) = self.ended_at {
+            entries.push(IndexEntry::new(TaskIndex::Retire, [IndexValue::instant(at)]));
         }
         entries
     }

@@ -209,6 +209,24 @@ impl Ready {
     }
 }
 
+impl Ready {
+    /// What the engine itself says, which is clean.
+    pub(super) async fn note(
+        core: &Core,
+        text: Scrubbed,
+        provider: Map<String, Value>,
+    ) -> Result<Self, CommandError> {
+        Ok(Self {
+            kind: MessageKind::System,
+            content: Content::of(core, text, Vec::new()).await?,
+            provider,
+            command: None,
+            arrival: Arrival::Note,
+            run: None,
+        })
+    }
+}
+
 fn clean(attachment: &NewAttachment, scrubber: &Scrubber) -> CleanAttachment {
     let clean = |text: &str| -> Scrubbed { scrubber.scrub(text) };
     CleanAttachment {
@@ -297,6 +315,17 @@ impl Work {
         Ok(next)
     }
 
+    /// Stages a message that is final as it is behind the others.
+    pub(super) async fn note(
+        &mut self,
+        core: &Core,
+        draft: &mut Draft,
+        ready: &Ready,
+    ) -> Result<(), CommandError> {
+        let message = self.made(core, draft, ready, MessageStatus::Final);
+        put(core, draft, ready, &message).await
+    }
+
     /// Stages a message of this status behind the others.
     pub(super) async fn append(
         &mut self,
@@ -306,7 +335,6 @@ impl Work {
         (ready, status): (&Ready, MessageStatus),
     ) -> Result<Message, CommandError> {
         let mut message = self.made(core, draft, ready, status);
-        ready.content.attach(core, draft).await?;
         match status {
             MessageStatus::Queued => self.thread.queued += 1,
             MessageStatus::Submitted => {
@@ -314,14 +342,7 @@ impl Work {
             }
             _ => {}
         }
-        Records::<Message>::new(&core.space).stage_create(draft.batch(), &message)?;
-        let accepted = Change::MessageAccepted {
-            at: message.place(),
-            kind: message.kind,
-            status,
-            task: message.task,
-        };
-        draft.tell(&message.about(), &accepted)?;
+        put(core, draft, ready, &message).await?;
         Ok(message)
     }
 
@@ -356,6 +377,19 @@ impl Work {
     pub(super) fn arrival(&self, ready: &Ready) -> Result<MessageStatus, CommandError> {
         self.arrive(ready.arrival)
     }
+}
+
+/// Stages a new message with its content, and tells of it.
+async fn put(core: &Core, draft: &mut Draft, ready: &Ready, message: &Message) -> Result<(), CommandError> {
+    ready.content.attach(core, draft).await?;
+    Records::<Message>::new(&core.space).stage_create(draft.batch(), message)?;
+    let accepted = Change::MessageAccepted {
+        at: message.place(),
+        kind: message.kind,
+        status: message.status,
+        task: message.task,
+    };
+    draft.tell(&message.about(), &accepted)
 }
 
 impl Work {

@@ -2,7 +2,8 @@
 //! flush: those that come while a commit is in flight go together in the next, in the order in which they came. No
 //! delay is added.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -230,9 +231,8 @@ impl Threads<'_> {
     async fn append(&mut self, draft: &mut Draft, waiting: &Waiting) -> Answer {
         let core = self.core;
         self.look(draft, waiting).await?;
-        if !self.works.contains_key(&waiting.thread) {
-            let work = Work::begin(core, waiting.thread).await?;
-            self.works.insert(waiting.thread, work);
+        if let Entry::Vacant(place) = self.works.entry(waiting.thread) {
+            place.insert(Work::begin(core, waiting.thread).await?);
         }
         let name = self.works[&waiting.thread].thread.agent.clone();
         let incarnation = self.works[&waiting.thread].thread.agent_incarnation;

@@ -1,8 +1,8 @@
 //! Taking away what was said: of one message, or of a thread and all of its messages.
 
 use dormouse_filesystem::blob::{BlobId, Blobs};
-use dormouse_filesystem::{IndexValue, Query, Records, SystemIndex, Versioned};
-use jiff::{SignedDuration, Timestamp};
+use dormouse_filesystem::{Records, Versioned};
+use jiff::Timestamp;
 
 use super::append::Work;
 use super::service::message;
@@ -17,9 +17,8 @@ use crate::draft::{Draft, Verdict};
 use crate::due::is_of_store;
 use crate::engine::Engine;
 use crate::event::Change;
-use crate::found::of_tenant;
 use crate::id::segment;
-use crate::limits::{ERASED_PAGE, PAGE_MAX, TOMBSTONES_KEPT};
+use crate::limits::{ERASED_PAGE, PAGE_MAX};
 use crate::{CommandError, Decision, Principal, Subject, ThreadId};
 
 /// Redacts or deletes a message.
@@ -264,43 +263,6 @@ pub(crate) async fn erase_deleted(engine: &Engine, now: Timestamp) -> Result<(us
         }
     }
     Ok((pages, is_more))
-}
-
-/// Removes the tombstones of a page of the threads that were deleted long ago. How many, and whether there may be more.
-pub(crate) async fn remove_tombstones(
-    engine: &Engine,
-    now: Timestamp,
-) -> Result<(usize, bool), CommandError> {
-    let kept = SignedDuration::try_from(TOMBSTONES_KEPT).expect("days fit");
-    let Ok(until) = now.checked_sub(kept) else {
-        return Ok((0, false));
-    };
-    let query = Query::of(ThreadIndex::Tombstone)
-        .range(None, Some(IndexValue::instant(until)))
-        .limit(PAGE_MAX);
-    let page = SystemIndex::<Thread>::new(engine.system()).find(&query).await?;
-    let (is_more, mut removed) = (page.next.is_some(), 0);
-    for (tenant, id) in page.rows.into_iter().filter_map(of_tenant) {
-        let rows = Records::<Thread>::new(engine.handle(&tenant).space());
-        let is_old = |thread: &Versioned<Thread>| {
-            thread.state == ThreadState::Deleted && !thread.is_erasing && thread.updated_at < until
-        };
-        let done = match rows.get(&id).await.map_err(CommandError::from) {
-            Ok(read) => match read.filter(is_old) {
-                Some(read) => rows.remove(&read).await.map_err(CommandError::from),
-                None => continue,
-            },
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(()) => removed += 1,
-            // Somebody made a thread of its id.
-            Err(CommandError::Contended { .. }) => {}
-            Err(error) if is_of_store(&error) => return Err(error),
-            Err(error) => tracing::warn!(%tenant, thread = %id, %error, "a tombstone was not removed"),
-        }
-    }
-    Ok((removed, is_more && removed > 0))
 }
 
 /// Gives back the space of a tenant's blobs that were removed or never became anybody's. Whether there may be more.

@@ -13,6 +13,7 @@ mod combine;
 mod erase;
 mod list;
 mod message;
+mod note;
 mod send;
 mod service;
 mod summary;
@@ -35,7 +36,8 @@ pub use text::{Attachment, KeptText};
 pub use writer::{DraftWriter, Final, Wrote};
 
 pub(crate) use combine::Appends;
-pub(crate) use erase::{delete_thread, erase_deleted, remove_tombstones, sweep_blobs};
+pub(crate) use erase::{delete_thread, erase_deleted, sweep_blobs};
+pub(crate) use note::stage_note;
 pub(crate) use turn::{TurnNote, note_gone, note_run, note_task, settle};
 
 use crate::event::About;
@@ -93,6 +95,13 @@ impl Thread {
         About::of(Subject::Thread(self.id), &self.agent, self.agent_incarnation)
     }
 
+    /// Since when nothing is left of it but its tombstone.
+    #[must_use]
+    pub fn gone_at(&self) -> Option<Timestamp> {
+        let is_gone = self.state == ThreadState::Deleted && !self.is_erasing;
+        is_gone.then_some(self.updated_at)
+    }
+
     /// The sequence of the message that is appended now.
     fn next(&mut self) -> u64 {
         self.next_sequence += 1;
@@ -123,8 +132,8 @@ indexes! {
         Agent = own "agent",
         /// Deleted ones of which messages are left, over all tenants.
         Erasing = system "erasing",
-        /// Those of which nothing is left but their tombstone, over all tenants, by when they were deleted.
-        Tombstone = system "tombstone",
+        /// Those of which nothing is left but their tombstone, over all tenants, by when that was so.
+        Retire = system "retire",
     }
 }
 
@@ -146,9 +155,8 @@ impl Record for Thread {
             let since = IndexValue::instant(self.updated_at);
             entries.push(IndexEntry::new(ThreadIndex::Erasing, [since]));
         }
-        if self.state == ThreadState::Deleted && !self.is_erasing {
-            let since = IndexValue::instant(self.updated_at);
-            entries.push(IndexEntry::new(ThreadIndex::Tombstone, [since]));
+        if let Some(since) = self.gone_at() {
+            entries.push(IndexEntry::new(ThreadIndex::Retire, [IndexValue::instant(since)]));
         }
         if self.state != ThreadState::Deleted {
             let agent = IndexValue::segment(self.agent.segment());

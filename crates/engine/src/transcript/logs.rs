@@ -24,6 +24,11 @@ impl TranscriptLogs {
         }
     }
 
+    /// Both of them.
+    pub(crate) fn both(&self) -> [&Log; 2] {
+        [&self.head, &self.tail]
+    }
+
     /// Reads from an offset on.
     #[must_use]
     pub fn read_from(&self, offset: u64) -> Reader {

@@ -383,7 +383,12 @@ impl Serving {
             Err(error @ (CommandError::Unavailable(_) | CommandError::Indeterminate { .. })) => {
                 return self.failed(&key, &error);
             }
-            Err(error @ CommandError::SecretsLocked { .. }) => {
+            // The tasks behind it are of the same agent: no account has more for them.
+            Err(
+                error @ (CommandError::SecretsLocked { .. }
+                | CommandError::LimitExceeded(_)
+                | CommandError::NeedsApproval(_)),
+            ) => {
                 tracing::info!(agent = %key.1, %error, "the lane waits");
                 lane.candidates.clear();
                 lane.phase = Phase::Waiting(later(recheck));

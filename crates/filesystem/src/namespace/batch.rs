@@ -1,12 +1,14 @@
 //! A batch of one namespace.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
 
 use super::{Log, Scope};
-use crate::{Batch, CommitError, Key, Lane, Prefix};
+use crate::batch::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
+use crate::{Batch, CommitError, Expected, Key, Lane, Prefix};
 
 /// What one commit does to one namespace. Records add to it through [`Records`](crate::Records).
 pub struct ScopedBatch<S: Scope> {
@@ -53,6 +55,46 @@ impl<S: Scope> ScopedBatch<S> {
         self.is_foreign |= !self.root.holds(log.stream().key());
         self.batch.append(log.stream().clone(), entry);
         self
+    }
+
+    /// Adds all that another batch of this namespace does, behind what this one does. What both only expect alike is
+    /// expected once. Nothing is added where both name a key otherwise, or it would not fit any more: then it is for
+    /// another commit.
+    #[must_use]
+    pub fn join(&mut self, other: &Self) -> bool {
+        let operations = self.batch.operations() + other.batch.operations();
+        if operations > BATCH_OPERATIONS_MAX || self.batch.bytes() + other.batch.bytes() > BATCH_BYTES_MAX {
+            return false;
+        }
+        let named: HashMap<&Key, Expected> = self.batch.keys().collect();
+        let checked: HashSet<&Key> = self.batch.checks.iter().map(|check| &check.key).collect();
+        let is_same = |key: &Key, expected| checked.contains(key) && named.get(key) == Some(&expected);
+        let clashes = |key: &Key| named.contains_key(key);
+        let writes = other.batch.puts.iter().map(|put| &put.key);
+        let mut writes = writes.chain(other.batch.deletes.iter().map(|delete| &delete.key));
+        if writes.any(clashes) || !other.batch.begins.is_empty() {
+            return false;
+        }
+        let mut fresh = Vec::with_capacity(other.batch.checks.len());
+        for check in &other.batch.checks {
+            if !clashes(&check.key) {
+                fresh.push(check.clone());
+            } else if !is_same(&check.key, check.expected) {
+                return false;
+            }
+        }
+        self.is_foreign |= other.is_foreign || self.root != other.root;
+        self.batch.extend(Batch {
+            checks: fresh,
+            ..other.batch.clone()
+        });
+        true
+    }
+
+    /// Whether it names this key: as a check, a write or a removal.
+    #[must_use]
+    pub fn names(&self, key: &Key) -> bool {
+        self.batch.keys().any(|(named, _)| named == key)
     }
 
     /// How many operations it has so far.

@@ -2,6 +2,7 @@
 
 use dormouse_engine::AgentName;
 use dormouse_engine::agent::{Agent, AgentState};
+use dormouse_engine::command::Effects;
 use dormouse_filesystem::Version;
 use dormouse_secrets::SecretName;
 use jiff::Timestamp;
@@ -26,6 +27,9 @@ pub struct AgentView {
     /// What is done about credentials that nobody registered, where it is said of this agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub_formats: Option<FormatsView>,
+    /// What is known of the effects of its workers, where their command says nothing of it.
+    #[serde(default)]
+    pub effects: Effects,
     /// Why it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_reason: Option<String>,
@@ -48,6 +52,7 @@ impl AgentView {
             delegates_to: agent.config.delegates_to.clone(),
             secrets: agent.config.secrets.clone(),
             scrub_formats: agent.config.formats.map(FormatsView::from),
+            effects: agent.config.effects,
             paused_reason: agent.paused_reason.as_ref().map(ToString::to_string),
             created_at: agent.created_at,
             updated_at: agent.updated_at,

@@ -1,5 +1,6 @@
 //! A gate: what is asked, what came of it, and what follows.
 
+use dormouse_engine::budget::BudgetAsk;
 use dormouse_engine::gate::{Author, Gate, GateDisplay, Reply, Scope, kind_word};
 use dormouse_engine::{AgentName, GateId, RunId, SessionId, Subject};
 use dormouse_filesystem::{Digest, Version};
@@ -83,6 +84,9 @@ pub struct GateView {
     /// The gate of the same call that lost its meaning before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<GateId>,
+    /// The line of an account that it asks about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetAsk>,
     /// How it left pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<DecisionView>,
@@ -149,6 +153,9 @@ pub struct DecisionView {
     /// How far the approval goes.
     #[serde(default)]
     pub scope: Scope,
+    /// The limit of the account from then on, until its period ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raised_to: Option<u64>,
 }
 
 impl GateView {
@@ -182,7 +189,11 @@ impl GateView {
             } else {
                 vec![Scope::Once]
             },
-            editable: gate.kind == GateKind::Approval && gate.decidable && gate.reply.takes_edits(),
+            budget: gate.budget.clone(),
+            editable: gate.kind == GateKind::Approval
+                && gate.budget.is_none()
+                && gate.decidable
+                && gate.reply.takes_edits(),
             blocking: gate.blocking,
             decidable: gate.decidable,
             place: match &gate.reply {
@@ -262,6 +273,7 @@ impl DecisionView {
                 .map(|edited| edited.input.as_str().to_owned()),
             digest: said.edited.map(|edited| edited.digest),
             scope: said.scope,
+            raised_to: said.raised_to,
         })
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use self::request::request;
 pub(crate) use self::show::{next, shown};
 use super::listing;
 use crate::api::GateView;
-use crate::args::{Gate, GateList};
+use crate::args::{Gate, GateList, amount};
 use crate::client::{Call, Session};
 use crate::context::Context;
 use crate::environment::Environment;
@@ -36,6 +36,7 @@ pub(super) async fn gate(session: &mut Session<'_>, context: &Context, command: 
             decided,
             edit,
             input,
+            limit,
             scope,
         } => {
             let Some(id) = &decided.id else {
@@ -51,8 +52,13 @@ pub(super) async fn gate(session: &mut Session<'_>, context: &Context, command: 
                 (None, true) => edit::input(session, context, &gate, decided.said.yes).await?,
                 (None, false) => None,
             };
+            let limit = match &limit {
+                Some(limit) => Some(raised(&gate, limit)?),
+                None => None,
+            };
             let body = One {
                 input,
+                limit,
                 scope: Some(scope),
                 ..One::new("approve", &gate, decided.said.comment.as_deref())
             };
@@ -92,6 +98,22 @@ pub(super) async fn gate(session: &mut Session<'_>, context: &Context, command: 
         Gate::Grants { session: of, page } => grants::list(session, &context.ui, of.as_deref(), &page).await,
         Gate::Revoke { id } => grants::revoke(session, &context.ui, &id).await,
     }
+}
+
+/// The limit that is named, in what the gate's account counts.
+fn raised(gate: &GateView, limit: &str) -> Result<u64> {
+    let Some(ask) = &gate.budget else {
+        let problem = Problem::new(
+            Code::Usage,
+            format!("--limit: gate {} asks about no budget", gate.id),
+        );
+        return Err(problem.hint("approve it without --limit").into());
+    };
+    amount(ask.dimension, limit).map_err(|why| {
+        Problem::new(Code::Usage, format!("--limit: {why}"))
+            .hint(format!("name {} or more", ask.dimension.shown(ask.needed)))
+            .into()
+    })
 }
 
 async fn list(session: &mut Session<'_>, ui: &Ui, arguments: &GateList) -> Result<Exit> {

@@ -29,6 +29,8 @@ pub(crate) struct One<'a> {
     pub(crate) text: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) chosen: Vec<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<u64>,
 }
 
 impl<'a> One<'a> {
@@ -43,6 +45,7 @@ impl<'a> One<'a> {
             input: None,
             text: None,
             chosen: Vec::new(),
+            limit: None,
         }
     }
 }

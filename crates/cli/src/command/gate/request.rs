@@ -1,21 +1,20 @@
 //! `gate request`: asks a person, from inside a run, and waits for the answer.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
 use dormouse_state::GateKind;
 use serde_json::json;
 
 use super::{json_text, read_text};
 use crate::api::{DecisionView, GateView};
 use crate::args::GateRequest;
-use crate::client::{Answer, Call, Client, SendError, Server};
-use crate::endpoint::{NewRequest, TOKEN, connectable};
+use crate::client::Call;
+use crate::command::inside::{Inside, gone};
+use crate::endpoint::NewRequest;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::{Format, Ui, visible};
-use crate::owner::token::ControlToken;
 use crate::problem::{Code, Problem, Result};
 
 /// How long an answer may take before it is said that it is waited for.
@@ -23,13 +22,13 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// Asks through the endpoint of the run that this is inside of.
 pub(crate) async fn request(arguments: &GateRequest, environment: &Environment, ui: &Ui) -> Result<Exit> {
-    let folder = run_folder(environment)?;
+    let run = Inside::of(
+        environment,
+        "gate request",
+        "dormouse run --agent alice -- sh -c 'dormouse gate request --action deploy && ./deploy'",
+    )?;
     let wanted = wanted(arguments, environment)?;
-    let place = connectable(&folder).map_err(|error| gone(&error.to_string()))?;
-    let token =
-        ControlToken::read(&folder.join(TOKEN)).map_err(|error| gone(&Problem::from(error).detail))?;
-    let client = Client::to(Server::Unix(place.path.clone()), Some(token), None);
-    let asked = told(client.send(&Call::post("/v1/requests", &wanted)).await).await?;
+    let asked = run.ask(&Call::post("/v1/requests", &wanted)).await?;
     if asked.is_empty() {
         return allowed(&wanted, ui);
     }
@@ -40,25 +39,17 @@ pub(crate) async fn request(arguments: &GateRequest, environment: &Environment, 
     // Also one that is decided already is asked for: that is what uses an approval.
     let path = format!("/v1/requests/{}/answer", asked.id);
     let call = Call::post(path, &wanted);
-    let mut answer = std::pin::pin!(client.send(&call));
-    let sent = match tokio::time::timeout(QUIET, &mut answer).await {
-        Ok(sent) => sent,
+    let mut answer = std::pin::pin!(run.ask(&call));
+    let answered = match tokio::time::timeout(QUIET, &mut answer).await {
+        Ok(answered) => answered,
         Err(_) => {
             let line = format!("waiting for gate {}: {}", asked.id, asked.title());
             ui.note(&visible::one_line(&line));
             answer.await
         }
     };
-    let gate: GateView = super::super::listing::read(&told(sent).await?)?;
+    let gate: GateView = super::super::listing::read(&answered?)?;
     conclude(&gate, arguments.allow_edit, ui)
-}
-
-fn run_folder(environment: &Environment) -> Result<PathBuf> {
-    environment.folder_of("DORMOUSE_RUN_DIR").ok_or_else(|| {
-        Problem::new(Code::Usage, "gate request asks in the name of a run, and this is not inside of one")
-            .hint("run it in a worker, as in dormouse run --agent alice -- sh -c 'dormouse gate request --action deploy && ./deploy'")
-            .into()
-    })
 }
 
 fn wanted(arguments: &GateRequest, environment: &Environment) -> Result<NewRequest> {
@@ -86,29 +77,6 @@ fn wanted(arguments: &GateRequest, environment: &Environment) -> Result<NewReque
         default_no: arguments.default_no,
         allow_edit: arguments.allow_edit,
         expires: arguments.expires,
-    })
-}
-
-/// A lost supervisor is a denial: nothing is approved by silence.
-fn gone(why: &str) -> Problem {
-    Problem::new(
-        Code::Unavailable,
-        format!("nobody answers for this run, so the call is denied: {why}"),
-    )
-    .hint("the run is being ended, or its supervisor has gone; what it asked is kept: dormouse gate list")
-}
-
-async fn told(sent: std::result::Result<Answer, SendError>) -> Result<Bytes> {
-    let answer = sent.map_err(|(SendError::NotSent(why) | SendError::Lost(why))| gone(&why))?;
-    let is_good = answer.status.is_success();
-    let bytes = answer.bytes().await;
-    let bytes = bytes.map_err(|(SendError::NotSent(why) | SendError::Lost(why))| gone(&why))?;
-    if is_good {
-        return Ok(bytes);
-    }
-    Err(match serde_json::from_slice::<Problem>(&bytes) {
-        Ok(problem) => problem.into(),
-        Err(_) => gone("its answer cannot be read").into(),
     })
 }
 

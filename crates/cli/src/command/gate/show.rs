@@ -50,6 +50,9 @@ pub(super) async fn show(session: &mut Session<'_>, ui: &Ui, id: &str) -> Result
 pub(crate) fn next(gate: &GateView) -> String {
     let id = gate.id;
     match gate.kind_word() {
+        "approval" if gate.budget.is_some() => {
+            format!("decide: dormouse gate approve {id} --limit AMOUNT   or: dormouse gate reject {id}")
+        }
         "approval" => format!("decide: dormouse gate approve {id}   or: dormouse gate reject {id}"),
         "question" if gate.options.is_empty() => {
             format!("answer: dormouse gate answer {id} TEXT   or: dormouse gate reject {id}")

@@ -54,14 +54,14 @@ on_sled_and_postgres! {
 }
 
 /// A process beside the test.
-struct Child {
+pub(super) struct Child {
     process: Process,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Child {
-    fn start(place: &Place, seat: &str, task: &str) -> Self {
+    pub(super) fn start(place: &Place, seat: &str, task: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
@@ -81,7 +81,7 @@ impl Child {
     }
 
     /// The next thing it says.
-    fn said(&mut self) -> Vec<String> {
+    pub(super) fn said(&mut self) -> Vec<String> {
         let mut line = String::new();
         // Ends with what it says, or with its output.
         loop {
@@ -98,7 +98,7 @@ impl Child {
     }
 
     /// By the signal that no process hears.
-    fn kill(mut self) {
+    pub(super) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
@@ -113,13 +113,13 @@ impl Drop for Child {
 }
 
 #[allow(clippy::print_stdout, reason = "it is how a child speaks")]
-fn say(text: impl std::fmt::Display) {
+pub(super) fn say(text: impl std::fmt::Display) {
     println!("\nsaid {text}");
     std::io::stdout().flush().unwrap();
 }
 
 /// What the house of the tests is on, where the store can be shared.
-const SEAT: &str = "under the oak";
+pub(super) const SEAT: &str = "under the oak";
 
 /// Does nothing but as a child of the other tests here.
 #[tokio::test]
@@ -137,6 +137,8 @@ async fn a_child_of_the_tests_here() {
         }
         ["decides"] => decides(&house).await,
         ["uses"] => uses(&house).await,
+        ["commits"] => super::relay_crash::commits(&house).await,
+        ["appends"] => super::relay_crash::appends(&house).await,
         ["waits", gate] => waits(&house, gate.parse().unwrap()).await,
         ["races", gate, first] => races(&house, gate.parse().unwrap(), first.parse().unwrap()).await,
         _ => panic!("{task}"),

@@ -270,6 +270,29 @@ impl House {
         stored
     }
 
+    /// All bytes of the logs of events.
+    pub(crate) async fn logged(&self) -> String {
+        let mut logged = String::new();
+        let log = self.event_log().await;
+        for entry in self.store.tail(&log, Position::START, 1000).await.unwrap() {
+            logged.push_str(&String::from_utf8_lossy(&entry.entry));
+        }
+        logged
+    }
+
+    /// Writes an event as another build would.
+    pub(crate) async fn append_event(&self, event: &serde_json::Value) {
+        let mut batch = Batch::default();
+        batch.append(self.event_log().await, serde_json::to_vec(event).unwrap());
+        self.store.commit(batch, deadline()).await.unwrap();
+    }
+
+    async fn event_log(&self) -> dormouse_filesystem::Stream {
+        let logs = self.store.heads(&Prefix::root(), None, 1000).await.unwrap();
+        let is_its = |log: &dormouse_filesystem::Stream| log.to_string().ends_with("t/default/l/events");
+        logs.into_iter().map(|(log, _)| log).find(is_its).unwrap()
+    }
+
     /// All its records.
     pub(crate) async fn entries(&self) -> Vec<Entry> {
         let mut page = Page::of(Prefix::root());

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use dormouse_engine::agent::{Agent, AgentConfig, AgentState};
-use dormouse_engine::command::CommandSpec;
+use dormouse_engine::command::{CommandSpec, Effects};
+use dormouse_engine::event::{EventFilter, Glob};
 use dormouse_engine::idempotency::IdempotencyRow;
 use dormouse_engine::lease::{Heartbeat, Holder, Lease, Progress};
+use dormouse_engine::relay::{DeadLetter, RelayCursor, SinkState};
 use dormouse_engine::run::{
     Checkpoint, OutcomeKind, OutcomeRow, Process, ProcessMark, Run, RunState, StopReason,
 };
@@ -19,7 +21,7 @@ use dormouse_engine::thread::{
 use dormouse_engine::{
     Channel, Epoch, Incarnation, PrefixedId, Random, RunId, Subject, TaskId, TenantRow, TenantState,
 };
-use dormouse_filesystem::Record;
+use dormouse_filesystem::{Position, Record, Version};
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 
@@ -28,7 +30,7 @@ use super::house::{facts, failed, name, operator, tenant_id};
 
 /// Writes the row down, reads it back, and refuses it with a field that nobody knows: it may authorise something.
 #[track_caller]
-fn check<R: Record>(row: &R) {
+pub(super) fn check<R: Record>(row: &R) {
     let file = format!("record_{}_{}.json", R::KIND, R::SCHEMA);
     golden::check(&file, &(serde_json::to_string_pretty(row).unwrap() + "\n"));
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "it", "golden", &file]
@@ -66,6 +68,7 @@ fn an_agent_is_stored_so() {
     let config = AgentConfig {
         concurrency: 2,
         delegates_to: vec![name("bob")],
+        effects: Effects::Repeatable,
         ..AgentConfig::default()
     };
     check(&Agent {
@@ -118,6 +121,7 @@ fn a_task_is_stored_so() {
         step_epoch: 3,
         attempts: 4,
         last_run: Some(ids.make()),
+        is_parked: true,
         not_before: Some(ids.now),
         parent: Some(ids.make()),
         open_dependencies: vec![ids.make::<TaskId>()],
@@ -288,6 +292,27 @@ fn a_thread_is_stored_so() {
 }
 
 #[test]
+fn a_cursor_of_a_sink_is_stored_so() {
+    let ids = Ids::new();
+    check(&RelayCursor {
+        consumer: Subject::Relay("audit".parse().unwrap()),
+        incarnation: Some(Version::new(1_812_000_000)),
+        after: Position::new(41),
+        filter: EventFilter {
+            kind: Some(Glob::new("task.*")),
+            agent: Some(name("alice")),
+        },
+        state: SinkState::BackingOff,
+        attempts: 2,
+        next_attempt_at: Some(ids.now),
+        last_error: Some(Scrubbed::constant("connection reset")),
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
 fn a_message_is_stored_so() {
     let ids = Ids::new();
     let blob = "blb_0198c0de7f3a7c11a2b3c4d5e6f70819";
@@ -336,6 +361,19 @@ fn a_key_is_stored_so() {
         answer: Some("{}".to_owned()),
         expires_at: ids.now,
         created_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn an_event_that_a_sink_refused_is_stored_so() {
+    let ids = Ids::new();
+    check(&DeadLetter {
+        sink: "audit".parse().unwrap(),
+        position: Position::new(42),
+        event: serde_json::json!({ "position": 42, "type": "agent.resumed" }),
+        reason: Scrubbed::constant("not of this shape"),
+        at: ids.now,
         op: ids.make(),
     });
 }

@@ -288,8 +288,8 @@ async fn the_work_of_a_turn_is_gathered_beside_the_row(house: House) {
 
 async fn a_claim_of_another_task_is_refused_while_a_run_is_at_it(house: House) {
     let (claimed, session) = at_work(&house).await;
-    let bert = house.agent("bert").await;
-    let other = house.task(NewTask::new(bert.clone(), "count the owls")).await;
+    let alice = claimed.run.agent.clone();
+    let other = house.task(NewTask::new(alice.clone(), "count the owls")).await;
     let refused = claim_in(&house, &other, session).await.unwrap_err();
     let is_busy = matches!(refused, CommandError::Rejected { event: "claim", .. });
     assert!(is_busy, "{refused:?}");
@@ -302,7 +302,7 @@ async fn a_claim_of_another_task_is_refused_while_a_run_is_at_it(house: House) {
     let by = operator();
     let paused = house.tenant.sessions.command(&by, session, &Command::Pause).await;
     assert!(paused.unwrap().applied().is_some());
-    let third = house.task(NewTask::new(bert, "count the mice")).await;
+    let third = house.task(NewTask::new(alice, "count the mice")).await;
     let refused = claim_in(&house, &third, session).await.unwrap_err();
     let is_paused = matches!(refused, CommandError::Rejected { state: "paused", .. });
     assert!(is_paused, "{refused:?}");

@@ -7,6 +7,7 @@ use dormouse_engine::agent::{AgentEvent, AgentState};
 use dormouse_engine::lease::{LeaseEvent, LeaseState};
 use dormouse_engine::outcome::{BlockReason, CancelledBy, ClockKind, FailReason, Outcome};
 use dormouse_engine::run::{Checkpoint, OutcomeKind, RunEvent, RunNext, RunState, StopReason, reported};
+use dormouse_engine::step::{Effect, StepEnd, StepRow, decide_call, decide_end};
 use dormouse_engine::task::{
     Counters, DelegationEvent, DelegationState, DependencyEnd, Lapse, OnFailed, Settled, TaskEvent,
     TaskFacts, TaskState, Wait, backoff, decide_delegation, decide_delete, decide_dependent, settle_lapse,
@@ -60,6 +61,34 @@ fn agents_move_as_the_table_says() {
         agent::decide,
     );
     check("agents.txt", &found);
+}
+
+#[test]
+fn steps_are_called_and_ended_as_the_tables_say() {
+    let mut rows = vec![vec![String::new()]];
+    let effects = Effect::ALL.map(|effect| (effect.word(), effect, false));
+    let columns: Vec<_> = effects
+        .into_iter()
+        .chain([("another input", Effect::External, true)])
+        .collect();
+    rows[0].extend(columns.iter().map(|(word, ..)| (*word).to_owned()));
+    for row in StepRow::ALL {
+        let cells = columns
+            .iter()
+            .map(|(_, effect, is_changed)| decide_call(row, *effect, *is_changed).word().to_owned());
+        rows.push(std::iter::once(row.word().to_owned()).chain(cells).collect());
+    }
+    check("step_calls.txt", &aligned(&rows));
+
+    let head = StepEnd::ALL.iter().map(|end| end.word().to_owned());
+    let mut rows = vec![std::iter::once(String::new()).chain(head).collect::<Vec<_>>()];
+    for effect in Effect::ALL {
+        let cells = StepEnd::ALL
+            .iter()
+            .map(|end| decide_end(effect, *end).word().to_owned());
+        rows.push(std::iter::once(effect.word().to_owned()).chain(cells).collect());
+    }
+    check("step_ends.txt", &aligned(&rows));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use dormouse_engine::{CommandError, Incarnation};
 use dormouse_secrets::Scrubber;
 
 use super::house::{House, operator};
+use super::retention::sweep;
 use super::threads::{claim, note, post, row, status, thread};
 
 super::on_every_store! {
@@ -296,9 +297,11 @@ async fn a_deletion_that_was_cut_short_goes_on_with_the_next_look(house: House) 
     // Its tombstone goes 90 days later.
     assert_eq!(house.entry("thread", &thread.id).await.kind.as_str(), "thread");
     house.clock.advance(90 * 24 * 3600 - 1);
-    assert_eq!(janitor.look().await.unwrap().tombstones, 0);
+    let mut sweeper = house.engine.sweeper();
+    sweep(&mut sweeper).await;
+    assert_eq!(house.entry("thread", &thread.id).await.kind.as_str(), "thread");
     house.clock.advance(2);
-    assert_eq!(janitor.look().await.unwrap().tombstones, 1);
+    sweep(&mut sweeper).await;
     assert!(
         house
             .entries()

@@ -1,11 +1,15 @@
-//! `events tail`.
+//! `events tail|replay|sink`.
 
-use dormouse_engine::event::EventAt;
+mod sink;
+
+use dormouse_engine::event::{EventAt, Glob, catalogue};
 use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::listing;
-use crate::api::List;
-use crate::args::Events;
+use crate::api::{EventList, Gap};
+use crate::args::{Events, WhichEvents};
 use crate::client::{Call, Lines, Rounds, Session};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -21,8 +25,12 @@ const PAGE: u16 = 1000;
 #[serde(untagged)]
 enum Line {
     Event(Box<EventAt>),
-    Begin {
+    /// Where the next event comes from.
+    At {
         from: u64,
+    },
+    Gap {
+        gap: Gap,
     },
     Problem {
         problem: Problem,
@@ -34,42 +42,92 @@ enum Line {
 }
 
 pub(super) async fn events(session: &mut Session<'_>, context: &Context, command: Events) -> Result<Exit> {
-    let Events::Tail {
-        follow,
-        from,
-        system,
-        kind,
-    } = command;
-    let all = Call::get("/v1/events")
-        .query("type", kind)
-        .query("system", system.then_some(true));
-    if follow {
-        go_on(session, &context.ui, &all, from).await
-    } else {
-        up_to_now(session, &context.ui, &all, from).await
+    let ui = &context.ui;
+    match command {
+        Events::Tail {
+            follow,
+            from,
+            system,
+            which,
+        } => {
+            let all = wanted(ui, system, which);
+            if follow {
+                go_on(session, ui, &all, from).await
+            } else {
+                range(session, ui, &all, from, End::Open).await
+            }
+        }
+        Events::Replay {
+            from,
+            to,
+            system,
+            which,
+        } => {
+            let all = wanted(ui, system, which);
+            range(session, ui, &all, Some(from), to.map_or(End::Newest, End::At)).await
+        }
+        Events::Sink(command) => sink::sink(session, ui, command).await,
     }
 }
 
-/// Every event there is, then the end.
-async fn up_to_now(session: &mut Session<'_>, ui: &Ui, all: &Call, from: Option<u64>) -> Result<Exit> {
+fn wanted(ui: &Ui, system: bool, which: WhichEvents) -> Call {
+    if let Some(kind) = &which.kind {
+        let glob = Glob::new(kind);
+        if !catalogue().into_iter().any(|known| glob.fits(known)) {
+            ui.warning(&format!("no event has a type like {kind:?} in this build"));
+        }
+    }
+    Call::get("/v1/events")
+        .query("type", which.kind)
+        .query("agent", which.agent)
+        .query("system", system.then_some(true))
+}
+
+/// Where a range of events ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// With what there is when it is reached.
+    Open,
+    /// With this position.
+    At(u64),
+    /// With the newest event that there is when it is begun.
+    Newest,
+}
+
+/// Every event from there on, then the end.
+async fn range(session: &mut Session<'_>, ui: &Ui, all: &Call, from: Option<u64>, end: End) -> Result<Exit> {
     let (mut cursor, mut first) = (None, from);
-    let mut everything: List<Box<serde_json::value::RawValue>> = List {
+    let mut to = match end {
+        End::At(to) => Some(to),
+        End::Open | End::Newest => None,
+    };
+    let mut everything: EventList<Box<RawValue>> = EventList {
         items: Vec::new(),
         next_cursor: None,
+        last: 0,
+        gap: None,
     };
     // Ends with the last page.
     loop {
         let call = all
             .clone()
             .query("from", first.take())
+            .query("to", to)
+            .query("gaps", Some(true))
             .query("limit", Some(PAGE))
             .query("cursor", cursor.take());
         let body = session.ask(&call).await?;
-        let page: List<Box<serde_json::value::RawValue>> = listing::read(&body)?;
+        let page: EventList<Box<RawValue>> = listing::read(&body)?;
         cursor = page.next_cursor;
+        everything.last = page.last;
+        if end == End::Newest {
+            to.get_or_insert(page.last);
+        }
         if ui.format == Format::Json {
+            everything.gap = everything.gap.or(page.gap);
             everything.items.extend(page.items);
         } else {
+            page.gap.iter().try_for_each(|gap| print_gap(ui, *gap))?;
             page.items
                 .iter()
                 .try_for_each(|item| print(ui, item.get().as_bytes()))?;
@@ -81,6 +139,12 @@ async fn up_to_now(session: &mut Session<'_>, ui: &Ui, all: &Call, from: Option<
     }
     if ui.format == Format::Json {
         ui.line(serde_json::to_vec(&everything).expect("it was JSON"))?;
+    }
+    if let Some(to) = to.filter(|to| *to > everything.last) {
+        ui.note(&format!(
+            "position {to} is not there yet; the last is {}",
+            everything.last
+        ));
     }
     Ok(Exit::Done)
 }
@@ -107,7 +171,12 @@ async fn go_on(session: &mut Session<'_>, ui: &Ui, all: &Call, from: Option<u64>
                     rounds.went_on();
                     session.deliver(ui, Some(&mut lines)).await?;
                 }
-                Line::Begin { from } => next = Some(next.unwrap_or(from)),
+                Line::At { from } => next = Some(next.map_or(from, |next| next.max(from))),
+                Line::Gap { gap } => {
+                    print_gap(ui, gap)?;
+                    next = Some(gap.to + 1);
+                    session.deliver(ui, Some(&mut lines)).await?;
+                }
                 Line::Problem { problem } => return Err(problem.into()),
                 Line::Bye { .. } => break false,
             }
@@ -137,5 +206,18 @@ fn print(ui: &Ui, line: &[u8]) -> Result<()> {
         data,
     ];
     let cells = cells.map(|cell| visible::cell(&cell));
-    ui.line(cells.join(if ui.is_terminal { "  " } else { "\t" }))
+    ui.line(cells.join(separator(ui)))
+}
+
+/// A line that is no event: what a reader misses is said where it is missed.
+fn print_gap(ui: &Ui, gap: Gap) -> Result<()> {
+    if ui.format != Format::Text {
+        return ui.line(json!({ "gap": gap }).to_string());
+    }
+    let missing = format!("positions {} to {} are no longer kept", gap.from, gap.to);
+    ui.line(["gap", &missing].join(separator(ui)))
+}
+
+fn separator(ui: &Ui) -> &'static str {
+    if ui.is_terminal { "  " } else { "\t" }
 }

@@ -1,0 +1,89 @@
+//! The topics of `help`: exit codes, variables, settings, forms of data.
+
+use super::help::table;
+use crate::config::table::{Kind, OTHER_VARIABLES, TABLE};
+
+/// The text of a topic.
+#[must_use]
+pub fn topic(name: &str) -> Option<String> {
+    match name {
+        "exit-codes" => Some(exit_codes()),
+        "environment" => Some(environment()),
+        "config" => Some(config_topic()),
+        "formatting" => Some(FORMATTING.to_owned()),
+        _ => None,
+    }
+}
+
+/// The names of the topics.
+pub const TOPICS: &[&str] = &["environment", "exit-codes", "formatting", "config"];
+
+fn exit_codes() -> String {
+    let worker =
+        "With run --exit worker: the worker's own code, 128 + its signal, or 12 if neither is known.\n";
+    format!(
+        "What the exit code says\n\n{}\n  101  a bug of ours\n\n{worker}",
+        table(|_| true)
+    )
+}
+
+fn environment() -> String {
+    let mut text = String::from("Variables that dormouse reads\n\n");
+    for key in TABLE {
+        text.push_str(&format!("  {:<32}  {}\n", key.variable(), key.about));
+    }
+    text.push_str("\nBeside the settings:\n\n");
+    for name in OTHER_VARIABLES {
+        text.push_str(&format!("  {name}\n"));
+    }
+    text.push_str(
+        "\nNO_COLOR, CLICOLOR_FORCE, HOME and the XDG_*_HOME and XDG_RUNTIME_DIR folders count too.\n",
+    );
+    text
+}
+
+fn config_topic() -> String {
+    let mut text = String::from(
+        "Settings, in config.toml; a flag beats a variable, that a project's file, that this file, that the default\n\n",
+    );
+    for key in TABLE {
+        let takes = match key.kind {
+            Kind::Path => "an absolute path".to_owned(),
+            Kind::Server => "unix:/PATH or http://HOST:PORT".to_owned(),
+            Kind::Duration(bounds) => bounds.to_string(),
+            Kind::DurationOrOff(bounds) => format!("{bounds}, or off"),
+            Kind::Store => "sled:/PATH, file:/PATH, postgres://USER@HOST/DATABASE".to_owned(),
+            Kind::Postgres => "postgres://USER@HOST/DATABASE".to_owned(),
+            Kind::Bytes(bounds) => bounds.to_string(),
+            Kind::Number(min, max) => format!("{min} to {max}"),
+            Kind::Percent(min, max) => format!("{min}% to {max}%"),
+            Kind::Schema => "[a-z_][a-z0-9_]*".to_owned(),
+            Kind::Word(words) => words.join(" or "),
+            Kind::DurationOrNever(bounds) => format!("{bounds}, or never"),
+            Kind::Rules => {
+                "allow TOOL, deny TOOL and ask TOOL, with commas between; TOOL may end in *".to_owned()
+            }
+        };
+        let default = key.default.unwrap_or("by the place");
+        text.push_str(&format!(
+            "  {}\n      {}\n      takes {takes}; default {default}; {}\n",
+            key.path,
+            key.about,
+            key.variable()
+        ));
+    }
+    text
+}
+
+const FORMATTING: &str = "\
+How data is printed
+
+  -o text    on a terminal a table with a header; into a pipe tab-separated rows without one, where a tab, line feed,
+             control or backslash inside a cell is escaped with a backslash
+  -o json    the API's body, byte for byte; a list is {\"items\":[…],\"next_cursor\":…}
+  -o jsonl   one item or event a line, flushed
+
+stdout carries data only. Notices, the status line and errors go to stderr: error: …, then hint: …; with json one
+problem document. What workers print is cleaned for terminals: escape sequences, controls and marks of the writing
+direction are shown instead of sent.
+";

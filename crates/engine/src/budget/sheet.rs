@@ -1,0 +1,440 @@
+//! The accounts and holds of one commit: read once, changed by the moves of its commands in order, staged at the end.
+//!
+//! What a command that is refused did to them is undone, so that it spoils no other's commit.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dormouse_filesystem::{ReadError, Record, RecordError, Records, Tenant, Versioned};
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use super::moves::{Move, Moved, Reservation};
+use super::{Account, AccountPath, BudgetOptions, Chain, Hold, Refusal, Usage, UsageId};
+use crate::core::Core;
+use crate::draft::Draft;
+use crate::event::{About, Change};
+use crate::{CommandError, HoldId, OpId, Principal};
+
+/// Why a command's moves were not done.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// As any command.
+    Error(CommandError),
+    /// An account is at its limit; whether that is told once in its period.
+    Limit { refusal: Box<Refusal>, is_told: bool },
+    /// A person is asked first.
+    Ask(Box<Refusal>),
+}
+
+impl From<CommandError> for Refused {
+    fn from(error: CommandError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// One row: as it was read, and as it is by now.
+#[derive(Debug)]
+struct Cell<R> {
+    read: Option<Versioned<R>>,
+    now: Option<R>,
+    /// Why it cannot be believed.
+    trouble: Option<Trouble>,
+}
+
+/// Why a row cannot be believed.
+#[derive(Debug)]
+struct Trouble {
+    why: String,
+    /// Whether a newer build wrote it, which is no damage.
+    is_newer: bool,
+}
+
+impl Trouble {
+    /// What is wrong with one row; none where the store did not answer.
+    fn of(error: &RecordError) -> Option<Self> {
+        let is_newer = match error {
+            RecordError::Read(ReadError::TooNew { .. }) | RecordError::TooNew { .. } => true,
+            RecordError::Read(ReadError::Corrupt { .. }) => false,
+            RecordError::Read(_) => return None,
+            _ => false,
+        };
+        let why = error.to_string();
+        Some(Self { why, is_newer })
+    }
+
+    fn error(&self) -> CommandError {
+        let why = self.why.clone().into();
+        if self.is_newer {
+            CommandError::TooNew(why)
+        } else {
+            CommandError::Corrupt(why)
+        }
+    }
+}
+
+impl<R: Record> Cell<R> {
+    fn of(read: Result<Option<Versioned<R>>, RecordError>) -> Result<Self, CommandError> {
+        let (read, trouble) = match read {
+            Ok(read) => (read, None),
+            Err(error) => match Trouble::of(&error) {
+                Some(trouble) => (None, Some(trouble)),
+                None => return Err(error.into()),
+            },
+        };
+        let now = read.as_deref().cloned();
+        Ok(Self { read, now, trouble })
+    }
+
+    fn has_changed(&self) -> bool {
+        self.trouble.is_none() && self.now.as_ref() != self.read.as_deref()
+    }
+
+    fn believed(&self) -> Result<Option<&R>, CommandError> {
+        match &self.trouble {
+            None => Ok(self.now.as_ref()),
+            Some(trouble) => Err(trouble.error()),
+        }
+    }
+}
+
+/// Rows of one kind, and what they were before the command at hand.
+#[derive(Debug)]
+struct Cells<R: Record> {
+    cells: BTreeMap<R::Id, Cell<R>>,
+    undo: Vec<(R::Id, Option<R>)>,
+}
+
+impl<R: Record<Scope = Tenant>> Cells<R> {
+    async fn read(core: &Core, mut ids: Vec<R::Id>) -> Result<Self, CommandError> {
+        ids.sort();
+        ids.dedup();
+        let rows = Records::<R>::new(&core.space);
+        let read: Vec<_> = match rows.get_many(&ids).await {
+            Ok(read) => read.into_iter().map(Ok).collect(),
+            Err(error) if Trouble::of(&error).is_none() => return Err(error.into()),
+            // Each by itself: one that cannot be believed is in nobody else's way.
+            Err(_) => join_all(ids.iter().map(|id| rows.get(id))).await,
+        };
+        let cells = ids
+            .into_iter()
+            .zip(read)
+            .map(|(id, read)| Ok((id, Cell::of(read)?)));
+        Ok(Self {
+            cells: cells.collect::<Result<_, CommandError>>()?,
+            undo: Vec::new(),
+        })
+    }
+
+    /// There is none under an id that was just made.
+    fn add_new(&mut self, id: R::Id) {
+        let (read, now, trouble) = (None, None, None);
+        self.cells.entry(id).or_insert(Cell { read, now, trouble });
+    }
+
+    fn get(&self, id: &R::Id) -> Result<Option<&R>, CommandError> {
+        self.cells.get(id).map_or(Ok(None), Cell::believed)
+    }
+
+    fn put(&mut self, row: R) {
+        let id = row.id();
+        if let Some(cell) = self.cells.get_mut(&id) {
+            let before = cell.now.replace(row);
+            self.undo.push((id, before));
+        }
+    }
+
+    fn remove(&mut self, id: &R::Id) {
+        if let Some(cell) = self.cells.get_mut(id) {
+            let before = cell.now.take();
+            self.undo.push((id.clone(), before));
+        }
+    }
+
+    fn undo(&mut self) {
+        for (id, before) in self.undo.drain(..).rev() {
+            if let Some(cell) = self.cells.get_mut(&id) {
+                cell.now = before;
+            }
+        }
+    }
+
+    async fn stage(&self, core: &Core, draft: &mut Draft) -> Result<(), CommandError> {
+        let rows = Records::<R>::new(&core.space);
+        for cell in self.cells.values().filter(|cell| cell.has_changed()) {
+            match (&cell.read, &cell.now) {
+                (None, Some(now)) => rows.stage_create(draft.batch(), now)?,
+                (Some(read), Some(now)) => rows.stage_replace(draft.batch(), read, now).await?,
+                (Some(read), None) => rows.stage_remove(draft.batch(), read).await?,
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is told of accounts in the commit.
+#[derive(Debug)]
+struct Told {
+    by: Principal,
+    op: OpId,
+    about: About,
+    change: Change,
+}
+
+/// Who moves what, and when.
+#[derive(Debug, Clone)]
+pub(super) struct Mover {
+    pub(super) by: Principal,
+    pub(super) op: OpId,
+}
+
+/// The rows of one commit.
+pub(super) struct Sheet {
+    pub(super) now: Timestamp,
+    pub(super) options: BudgetOptions,
+    accounts: Cells<Account>,
+    holds: Cells<Hold>,
+    usage: Cells<Usage>,
+    told: Vec<Told>,
+    /// How much of that is of commands before the one at hand.
+    told_before: usize,
+    /// How many slots and amounts were given back.
+    pub(super) freed: usize,
+    freed_before: usize,
+    pub(super) mover: Mover,
+}
+
+impl fmt::Debug for Sheet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (accounts, holds) = (self.accounts.cells.len(), self.holds.cells.len());
+        write!(f, "Sheet({accounts} accounts, {holds} holds)")
+    }
+}
+
+impl Sheet {
+    /// Reads what these moves are about.
+    pub(super) async fn read(core: &Core, moves: &[&Move], mover: Mover) -> Result<Self, CommandError> {
+        let now = core.environment.clock.now();
+        let holds = moves.iter().filter_map(|one| hold_of(one)).collect();
+        let mut holds = Cells::<Hold>::read(core, holds).await?;
+        for one in moves {
+            if let Move::Reserve(Reservation { id, is_new: true, .. }) = one {
+                holds.add_new(*id);
+            }
+        }
+        let mut paths = Vec::new();
+        let mut days = Vec::new();
+        for one in moves {
+            match one {
+                Move::Reserve(wanted) => paths.extend(wanted.chain.paths()),
+                Move::TakeSlot { agent, .. } | Move::FreeSlot { agent, .. } => {
+                    paths.push(AccountPath::Agent(agent.clone()));
+                }
+                Move::Set(path, ..) | Move::Forget(path) => paths.push(path.clone()),
+                Move::Raise(ask, ..) | Move::Deny(ask, _) => paths.push(ask.account.clone()),
+                Move::Grow(id, _)
+                | Move::Meter(id, _)
+                | Move::Reconcile(id, _)
+                | Move::Release(id)
+                | Move::Sweep(id, _) => {
+                    let Ok(Some(hold)) = holds.get(id) else { continue };
+                    let own = hold.chain.paths();
+                    days.extend(own.iter().map(|path| UsageId::at(path.clone(), now)));
+                    paths.extend(own);
+                }
+            }
+        }
+        let accounts = Cells::<Account>::read(core, paths).await?;
+        // Most accounts are nobody's: those that count nothing have no days either.
+        days.retain(|day| {
+            let account = accounts.get(&day.path);
+            account.is_ok_and(|account| account.is_some_and(Account::is_limited))
+        });
+        Ok(Self {
+            now,
+            options: core.budgets,
+            accounts,
+            holds,
+            usage: Cells::read(core, days).await?,
+            told: Vec::new(),
+            told_before: 0,
+            freed: 0,
+            freed_before: 0,
+            mover,
+        })
+    }
+
+    /// Does all that a command does, or nothing of it.
+    pub(super) fn apply(&mut self, mover: Mover, moves: &[Move]) -> Result<Vec<Moved>, Refused> {
+        self.mover = mover;
+        self.begin();
+        let moved: Result<Vec<Moved>, Refused> = moves.iter().map(|one| self.one(one)).collect();
+        if let Err(refused) = &moved {
+            self.undo();
+            if let Refused::Limit {
+                refusal,
+                is_told: true,
+            } = refused
+            {
+                self.note_denial(refusal);
+            }
+        }
+        moved
+    }
+
+    fn begin(&mut self) {
+        self.accounts.undo.clear();
+        self.holds.undo.clear();
+        self.usage.undo.clear();
+        self.told_before = self.told.len();
+        self.freed_before = self.freed;
+    }
+
+    /// What the command at hand did is undone.
+    pub(super) fn undo(&mut self) {
+        self.accounts.undo();
+        self.holds.undo();
+        self.usage.undo();
+        self.told.truncate(self.told_before);
+        self.freed = self.freed_before;
+    }
+
+    fn one(&mut self, one: &Move) -> Result<Moved, Refused> {
+        match one {
+            Move::Reserve(wanted) => self.reserve(wanted),
+            Move::Grow(id, more) => self.grow(*id, more),
+            Move::Meter(id, actual) => self.meter(*id, actual),
+            Move::Reconcile(id, actual) => self.reconcile(*id, actual),
+            Move::Release(id) => self.release(*id),
+            Move::Sweep(id, known) => self.sweep(*id, known),
+            Move::TakeSlot {
+                agent,
+                incarnation,
+                free_below,
+            } => self.take_slot(&Chain::of_agent(agent, *incarnation), *free_below),
+            Move::FreeSlot { agent, incarnation } => self.free_slot(&Chain::of_agent(agent, *incarnation)),
+            Move::Forget(path) => Ok(self.forget(path)?),
+            Move::Set(path, incarnation, setting) => self.set(path, *incarnation, setting),
+            Move::Raise(ask, limit, gate) => self.raise(ask, *limit, *gate),
+            Move::Deny(ask, gate) => self.deny(ask, *gate),
+        }
+    }
+
+    /// An account as it is now; none where there is none, or that of a former agent.
+    pub(super) fn account(&self, path: &AccountPath, chain: &Chain) -> Result<Option<Account>, CommandError> {
+        let Some(account) = self.accounts.get(path)? else {
+            return Ok(None);
+        };
+        let is_former = matches!(path, AccountPath::Agent(_))
+            && account.agent_incarnation != Some(chain.agent_incarnation);
+        Ok((!is_former).then(|| account.at(self.now)))
+    }
+
+    /// An account that is no agent's.
+    pub(super) fn any_account(&self, path: &AccountPath) -> Result<Option<Account>, CommandError> {
+        Ok(self.accounts.get(path)?.map(|account| account.at(self.now)))
+    }
+
+    pub(super) fn put_account(&mut self, account: Account) {
+        let (updated_at, op) = (self.now, self.mover.op);
+        self.accounts.put(Account {
+            updated_at,
+            op,
+            ..account
+        });
+    }
+
+    /// An account that holds nothing goes.
+    fn forget(&mut self, path: &AccountPath) -> Result<Moved, CommandError> {
+        let account = self.accounts.get(path)?;
+        let goes = account.is_some_and(|account| account.reserved.is_zero());
+        if goes {
+            self.accounts.remove(path);
+        }
+        Ok(Moved::Done(goes))
+    }
+
+    pub(super) fn hold(&self, id: HoldId) -> Result<Option<Hold>, CommandError> {
+        Ok(self.holds.get(&id)?.cloned())
+    }
+
+    pub(super) fn put_hold(&mut self, hold: Hold) {
+        let (updated_at, op) = (self.now, self.mover.op);
+        self.holds.put(Hold {
+            updated_at,
+            op,
+            ..hold
+        });
+    }
+
+    /// What an account uses on this day. A row that cannot be believed counts nothing more: no spend is refused for it.
+    pub(super) fn change_usage(&mut self, path: &AccountPath, change: impl FnOnce(&mut Usage)) {
+        let id = UsageId::at(path.clone(), self.now);
+        if let Ok(usage) = self.usage.get(&id) {
+            let mut usage = usage.cloned().unwrap_or_else(|| Usage::new(&id));
+            change(&mut usage);
+            self.usage.put(usage);
+        }
+    }
+
+    pub(super) fn tell(&mut self, about: About, change: Change) {
+        let Mover { by, op } = self.mover.clone();
+        self.told.push(Told {
+            by,
+            op,
+            about,
+            change,
+        });
+    }
+
+    /// That an account refused is told once in its period, though the command did nothing.
+    fn note_denial(&mut self, refusal: &Refusal) {
+        self.begin();
+        let Ok(Some(account)) = self.accounts.get(&refusal.account) else {
+            return;
+        };
+        let mut account = account.at(self.now);
+        if account.is_first_denial(refusal.dimension) {
+            let change = Change::BudgetDenied {
+                dimension: refusal.dimension,
+                used: refusal.used,
+                reserved: refusal.reserved,
+                estimate: refusal.estimate,
+                limit: refusal.limit,
+            };
+            self.tell(account.about(), change);
+            self.put_account(account);
+        }
+    }
+
+    /// Stages all that changed, and tells of it.
+    pub(super) async fn stage(self, core: &Core, draft: &mut Draft) -> Result<(), CommandError> {
+        self.accounts.stage(core, draft).await?;
+        self.holds.stage(core, draft).await?;
+        self.usage.stage(core, draft).await?;
+        for told in self.told {
+            draft.act_for(&told.by, told.op);
+            draft.tell(&told.about, &told.change)?;
+        }
+        Ok(())
+    }
+}
+
+fn hold_of(one: &Move) -> Option<HoldId> {
+    match one {
+        Move::Reserve(Reservation { is_new: true, .. }) => None,
+        Move::Reserve(Reservation { id, .. })
+        | Move::Grow(id, _)
+        | Move::Meter(id, _)
+        | Move::Reconcile(id, _)
+        | Move::Release(id)
+        | Move::Sweep(id, _) => Some(*id),
+        Move::TakeSlot { .. }
+        | Move::FreeSlot { .. }
+        | Move::Forget(_)
+        | Move::Set(..)
+        | Move::Raise(..)
+        | Move::Deny(..) => None,
+    }
+}

@@ -1,0 +1,39 @@
+//! Checkpoints: what is known of a run's effects, as its steps write it.
+
+use super::service::{get, rejected, stage_run};
+use super::start::is_opaque;
+use super::{Checkpoint, Run, RunEvent, decide};
+use crate::core::Core;
+use crate::draft::Draft;
+use crate::{CommandError, Decision, Reason, RunId};
+
+/// Stages what is known of a run's effects. While it has a process whose effects nobody sees, that stays open.
+pub(crate) async fn stage_checkpoint(
+    core: &Core,
+    draft: &mut Draft,
+    id: RunId,
+    next: Checkpoint,
+) -> Result<(), CommandError> {
+    let read = get(core, id).await?;
+    match decide(read.state, RunEvent::Checkpoint) {
+        Decision::Same => {}
+        Decision::Reject(Reason::Fenced) => {
+            let subject = read.subject();
+            return Err(CommandError::Fenced { subject });
+        }
+        Decision::Reject(reason) => return Err(rejected(&read, RunEvent::Checkpoint, reason)),
+        cell @ (Decision::Apply(_) | Decision::Ignore(_)) => {
+            unreachable!("no cell of checkpoint is {cell:?}")
+        }
+    }
+    if is_opaque(&read.checkpoint) {
+        return Ok(());
+    }
+    let run = Run {
+        checkpoint: next,
+        updated_at: draft.now(),
+        op: draft.op(),
+        ..Run::clone(&read)
+    };
+    stage_run(core, draft, Some(&read), &run, None).await
+}

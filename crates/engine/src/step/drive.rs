@@ -1,0 +1,300 @@
+//! Driving a claimed run by a future: it is kept alive, stopped, parked, and ends with exactly one outcome.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use dormouse_secrets::{Scrubbed, Scrubber};
+use tokio::task::JoinError;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Failure, Leave, Report, StepContext};
+use crate::CommandError;
+use crate::command::{CommandSpec, GRACE_DEFAULT};
+use crate::credentials::Credentials;
+use crate::limits::LEASE_HEARTBEAT;
+use crate::outcome::{Facts, FailReason, Outcome, ResourceUsage};
+use crate::run::{Claimed, RunWait, Runs, Started, StopReason, give_up};
+use crate::supervisor::RunEnd;
+
+/// How long after a commit that was not done the next one is tried.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long after a heartbeat that was not written the next one is tried.
+const BEAT_RETRY: Duration = Duration::from_secs(2);
+
+/// What became of the work.
+enum Worked {
+    /// It ended by itself, or was ended.
+    Ended(Outcome),
+    /// The run waits.
+    Parks(RunWait),
+    /// Whether a step happened is not known.
+    Lost,
+    /// The lease is another's: nothing is written.
+    Fenced,
+}
+
+impl Runs {
+    /// Works on a claimed run by this future, and ends the run with what became of it: its report, its failure, its panic,
+    /// the stop it was told, or that it waits. Heartbeats go on beside it. Told to stop, it has its grace to end by itself
+    /// ([`StepContext::stopped`]), then it is dropped. What it does durably it does in steps.
+    ///
+    /// Dropping this drops the work and writes nothing: the run lapses when its lease expires.
+    ///
+    /// # Example
+    /// The [crate's page](crate) has one.
+    pub async fn drive<F, Fut, R>(&self, claimed: Claimed, work: F) -> RunEnd
+    where
+        F: FnOnce(StepContext) -> Fut,
+        Fut: Future<Output = Result<R, Failure>> + Send + 'static,
+        R: Into<Report> + Send + 'static,
+    {
+        let claimed = Arc::new(claimed);
+        let scrubber = Arc::default();
+        let hand = Driving {
+            runs: self,
+            steps: StepContext::new(&self.core, &claimed, &scrubber),
+            claimed,
+            scrubber,
+            begun: Instant::now(),
+        };
+        let worked = match hand.started().await {
+            Ok(Started::Go) => {
+                let work = work(hand.steps.clone());
+                let task = tokio::spawn(async move { work.await.map(Into::<Report>::into) });
+                hand.attend(AbortOnDropHandle::new(task)).await
+            }
+            Ok(Started::Stop(reason)) => Worked::Ended(reason.outcome()),
+            Err(error) => hand.unstarted(&error),
+        };
+        hand.ended(worked).await
+    }
+}
+
+struct Driving<'a> {
+    runs: &'a Runs,
+    claimed: Arc<Claimed>,
+    steps: StepContext,
+    scrubber: Arc<OnceLock<Scrubber>>,
+    begun: Instant,
+}
+
+impl Driving<'_> {
+    async fn started(&self) -> Result<Started, CommandError> {
+        // Ends when it is written, refused, or the lease's time is up.
+        loop {
+            match self.runs.started(&self.claimed, None).await {
+                Err(error) if self.may_pass(&error) => sleep(RETRY).await,
+                answered => return answered,
+            }
+        }
+    }
+
+    fn unstarted(&self, error: &CommandError) -> Worked {
+        tracing::warn!(run = %self.claimed.run.id, %error, "the work did not begin");
+        match error {
+            CommandError::Fenced { .. } | CommandError::LeaseExpired { .. } => Worked::Fenced,
+            _ => Worked::Ended(failed(
+                FailReason::Abandoned,
+                Scrubbed::constant("that the work begins could not be written"),
+            )),
+        }
+    }
+
+    /// From the start of the work to its end. Whatever ends it, it is gone when this returns.
+    async fn attend(&self, mut task: AbortOnDropHandle<Result<Report, Failure>>) -> Worked {
+        let mut dead_at = None;
+        let mut heart = std::pin::pin!(self.beat());
+        // Ends with the work, or with what ends it.
+        let ended = loop {
+            let kill_at = dead_at.unwrap_or_else(Instant::now);
+            tokio::select! {
+                joined = &mut task => return self.joined(joined).await,
+                () = &mut heart => break Worked::Fenced,
+                left = self.steps.left() => break match left {
+                    Leave::Park(wait) => Worked::Parks(wait),
+                    Leave::Lose(_) => Worked::Lost,
+                },
+                _ = self.claimed.stop.stopped(), if dead_at.is_none() => {
+                    dead_at = Some(Instant::now() + self.grace());
+                }
+                () = sleep_until(kill_at), if dead_at.is_some() => break Worked::Ended(self.stopped()),
+                () = sleep(self.claimed.guard.stop_in()) => {
+                    // No heartbeat was durable for too long: the work ends before anybody can take it over.
+                    if self.claimed.guard.must_stop() {
+                        break Worked::Ended(StopReason::Shutdown.outcome());
+                    }
+                }
+            }
+        };
+        task.abort();
+        // What it held is dropped now. What it said in the last moment is said too late.
+        let _ = task.await;
+        ended
+    }
+
+    /// The work's own end.
+    async fn joined(&self, joined: Result<Result<Report, Failure>, JoinError>) -> Worked {
+        match joined {
+            Ok(Err(failure)) if failure.is_fenced() => Worked::Fenced,
+            Ok(Ok(report)) => Worked::Ended(report.outcome(&self.scrubber().await)),
+            Ok(Err(failure)) => Worked::Ended(failure.outcome(&self.scrubber().await)),
+            // The panic's text goes to the log of the panic hook, not into a record.
+            Err(_) => Worked::Ended(failed(FailReason::Panic, Scrubbed::constant("the work panicked"))),
+        }
+    }
+
+    fn stopped(&self) -> Outcome {
+        let reason = self.claimed.stop.reason();
+        reason.map_or_else(|| StopReason::Shutdown.outcome(), |reason| reason.outcome())
+    }
+
+    fn grace(&self) -> Duration {
+        let command = self.claimed.task.command.as_ref();
+        command.map_or(GRACE_DEFAULT, CommandSpec::grace)
+    }
+
+    /// Renews the lease until it cannot be.
+    async fn beat(&self) {
+        let mut delay = LEASE_HEARTBEAT;
+        // Ends with the work it is raced against, or fenced.
+        loop {
+            sleep(delay).await;
+            delay = match self.runs.heartbeat(&self.claimed, None).await {
+                Ok(_) => LEASE_HEARTBEAT,
+                Err(error @ (CommandError::Fenced { .. } | CommandError::LeaseExpired { .. })) => {
+                    tracing::warn!(run = %self.claimed.run.id, %error, "the run is no longer held; its work is dropped");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(run = %self.claimed.run.id, %error, "a heartbeat was not written");
+                    BEAT_RETRY
+                }
+            };
+        }
+    }
+
+    async fn ended(&self, worked: Worked) -> RunEnd {
+        match worked {
+            Worked::Ended(outcome) => self.finish(&outcome).await,
+            Worked::Parks(wait) => self.park(wait).await,
+            Worked::Lost => self.lose().await,
+            Worked::Fenced => RunEnd::Unrecorded,
+        }
+    }
+
+    async fn finish(&self, outcome: &Outcome) -> RunEnd {
+        let facts = self.facts();
+        // Ends when it is recorded, refused, or the lease's time is up. The same end again is answered as the first time.
+        loop {
+            match self.runs.finish(&self.claimed, outcome, &facts).await {
+                Ok(finished) => return RunEnd::Recorded(Box::new(finished)),
+                Err(error) => {
+                    if let Some(end) = self.not_written(error, "the outcome").await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A run that cannot be parked was told to stop meanwhile: that is its end.
+    async fn park(&self, wait: RunWait) -> RunEnd {
+        // Ends when it is recorded, refused, or the lease's time is up.
+        loop {
+            match self.runs.park_for(&self.claimed, wait, self.used()).await {
+                Ok(parked) => return RunEnd::Parked(Box::new(parked)),
+                Err(CommandError::Rejected { .. }) => return self.finish(&self.stopped()).await,
+                Err(error) => {
+                    if let Some(end) = self.not_written(error, "that the run waits").await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn lose(&self) -> RunEnd {
+        // Ends when it is recorded, refused, or the lease's time is up: then recovery does the same.
+        loop {
+            match give_up(&self.runs.core, &self.claimed).await {
+                Ok(Some(finished)) => return RunEnd::Recorded(Box::new(finished)),
+                Ok(None) => return RunEnd::Unrecorded,
+                Err(error) => {
+                    if let Some(end) = self.not_written(error, "that a step is lost").await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits a little after an error that may pass; any other ends the run unrecorded.
+    async fn not_written(&self, error: CommandError, what: &str) -> Option<RunEnd> {
+        let run = self.claimed.run.id;
+        if let CommandError::LeaseExpired { .. } = error
+            && self.runs.heartbeat(&self.claimed, None).await.is_ok()
+        {
+            // The machine was asleep for longer than the lease lives: nobody else could take it meanwhile.
+            return None;
+        }
+        if self.may_pass(&error) {
+            tracing::warn!(%run, %error, "{what} was not written; it is tried again");
+            sleep(RETRY).await;
+            return None;
+        }
+        tracing::error!(%run, %error, "{what} was not written");
+        Some(RunEnd::Unrecorded)
+    }
+
+    fn may_pass(&self, error: &CommandError) -> bool {
+        (error.is_congestion() || matches!(error, CommandError::Indeterminate { .. }))
+            && !self.claimed.guard.left().is_zero()
+    }
+
+    /// What the report passes: the set of its steps, or what its agent sees now.
+    async fn scrubber(&self) -> Scrubber {
+        if let Some(scrubber) = self.scrubber.get() {
+            return scrubber.clone();
+        }
+        let credentials = Credentials::new(&self.runs.core);
+        match credentials.scrubber(&self.claimed.run.agent).await {
+            Ok(scrubber) => scrubber,
+            Err(error) => {
+                tracing::warn!(run = %self.claimed.run.id, %error, "the agent's secrets were not read; shapes alone are taken out");
+                self.runs.core.scrubber.clone()
+            }
+        }
+    }
+
+    /// What the processes and futures of the run used of the wall clock.
+    fn used(&self) -> Duration {
+        Duration::from_millis(self.claimed.run.clock_ms) + self.begun.elapsed()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            exit: None,
+            usage: ResourceUsage::default(),
+            clock_ms: u64::try_from(self.used().as_millis()).unwrap_or(u64::MAX),
+            spawns: 0,
+            segments_completed: 0,
+            segment_current: None,
+            elided_bytes: 0,
+            after_stop: self.claimed.stop.reason().is_some(),
+            strays: 0,
+            isolation: "off".to_owned(),
+            formats: BTreeMap::new(),
+        }
+    }
+}
+
+fn failed(reason: FailReason, message: Scrubbed) -> Outcome {
+    Outcome::Failed {
+        reason,
+        permanent: false,
+        retry_at: None,
+        message,
+    }
+}
