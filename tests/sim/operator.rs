@@ -72,7 +72,7 @@ async fn of_task(
         4 | 5 => {
             // Counted before: its answer may be lost, and so may whoever waits for it.
             *world.ledger.lock().retried.entry(task.id).or_default() += 1;
-            let retried = tasks.retry(&by, task.id, Steps::Keep).await;
+            let retried = tasks.retry(&by, task.id, Steps::Kept).await;
             if let Err(CommandError::Rejected { .. }) = retried {
                 *world.ledger.lock().retried.entry(task.id).or_default() -= 1;
             }

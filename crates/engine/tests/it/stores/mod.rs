@@ -5,6 +5,7 @@ mod agents_crash;
 mod agents_removal;
 mod budgets;
 mod budgets_gates;
+mod budgets_matrix;
 mod budgets_tables;
 mod budgets_time;
 mod catalogue;
@@ -60,6 +61,7 @@ mod tasks_crash;
 mod thread_content;
 mod threads;
 mod threads_crash;
+mod threads_matrix;
 mod threads_tables;
 mod wakes;
 
