@@ -7,13 +7,13 @@ use dormouse_engine::thread::{
     WhenBusy,
 };
 use dormouse_engine::{CommandError, ThreadId};
-use dormouse_filesystem::{Records, Version};
+use dormouse_filesystem::{Records, Version, Versioned};
 use dormouse_secrets::{Scrubbed, Scrubber};
 
 use super::golden::{aligned, check};
 use super::house::{House, facts, name, operator, success};
 use super::matrix::{bytes, refusal};
-use super::threads::{claim, note, post, status};
+use super::threads::{claim, note, post};
 
 super::on_every_store! {
     every_status_of_a_message_meets_every_command;
@@ -82,11 +82,15 @@ async fn draft(house: &House, writer: &mut DraftWriter<'_>, thread: ThreadId) ->
     }
 }
 
+/// The row, also of a message that is deleted, and so missing for everybody else.
+async fn row(house: &House, message: Appended) -> Versioned<Message> {
+    let rows = Records::<Message>::new(house.tenant.space());
+    rows.get(&at(message)).await.unwrap().unwrap()
+}
+
 /// What is stored: not every store's bytes are all read, so the version of the row is said too.
 async fn stored(house: &House, message: Appended) -> (String, Version) {
-    let rows = Records::<Message>::new(house.tenant.space());
-    let row = rows.get(&at(message)).await.unwrap().unwrap();
-    (bytes(house).await, row.version())
+    (bytes(house).await, row(house, message).await.version())
 }
 
 async fn finish(house: &House, claimed: &Claimed) {
@@ -149,7 +153,7 @@ async fn cell(house: &House, state: MessageStatus, command: &str) -> String {
     };
     let mut writer = claimed.as_ref().and_then(|claimed| threads.writer(claimed));
     let message = message_in(house, thread, state, claimed.as_ref(), &mut writer).await;
-    assert_eq!(status(house, message).await, state);
+    assert_eq!(row(house, message).await.status, state);
     let is_by_run = matches!(command, "update" | "finalise" | "finalise again" | "interrupt");
     if is_by_run && (claimed.is_none() || state == MessageStatus::RejectedBusy) {
         return "no run".to_owned();
@@ -171,7 +175,7 @@ async fn cell(house: &House, state: MessageStatus, command: &str) -> String {
             refusal(&error)
         }
         Ok(()) if is_untouched => "ignored".to_owned(),
-        Ok(()) => match status(house, message).await {
+        Ok(()) => match row(house, message).await.status {
             after if after == state => "·".to_owned(),
             after => after.word().to_owned(),
         },
