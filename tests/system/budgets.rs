@@ -1,6 +1,6 @@
 //! Budgets: what is set in one terminal holds for the workers of every other, and a person is asked at the line.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::gates::{id, pending, terminals};
 use crate::home::Home;
@@ -109,7 +109,7 @@ fn a_parked_run_goes_on_when_its_limit_is_raised_and_one_that_is_refused_is_told
     let gate = id(&pending(&home, 1).remove(0));
     let task = id(&home.items("task list").remove(0));
     home.dormouse(["gate", "approve", &gate, "--limit", "2"]).exits(0);
-    let task_is_ready = || (home.items("task list")[0]["state"] == Value::from("ready")).then_some(());
+    let task_is_ready = || (home.items("task list")[0]["state"] == "ready").then_some(());
     until("the task is ready", task_is_ready);
     let resumed = home.type_line(&format!("run {task}"));
     assert_eq!(resumed.stdout, "code 0\n", "{resumed:?}");

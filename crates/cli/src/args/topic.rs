@@ -1,7 +1,8 @@
 //! The topics of `help`: exit codes, variables, settings, forms of data.
 
 use super::help::table;
-use crate::config::table::{Kind, OTHER_VARIABLES, TABLE};
+use crate::config::key::{Kind, OTHER_VARIABLES};
+use crate::config::table::TABLE;
 
 /// The text of a topic.
 #[must_use]

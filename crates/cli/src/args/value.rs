@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use super::budget::{NewLimit, NewPeriod, NewShare};
 use crate::api::FormatsView;
 use crate::config::bounds::{CLOCK, EXPIRES, GRACE, PERIOD};
-use crate::config::table::MODES;
+use crate::config::key::MODES;
 use crate::duration::{self, Bounds};
 use crate::endpoint::Expires;
 use crate::nearest::nearest;

@@ -3,7 +3,8 @@
 use dormouse_engine::gate::{Modes, Rule, RuleEffect};
 use dormouse_filesystem::{Backend, StoreUrl};
 
-use super::table::{Key, Kind, TABLE};
+use super::key::{Key, Kind};
+use super::table::TABLE;
 use crate::bytes;
 use crate::duration;
 

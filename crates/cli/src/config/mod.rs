@@ -3,6 +3,7 @@
 pub mod bounds;
 mod check;
 mod file;
+pub mod key;
 pub mod table;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use std::time::Duration;
 
 pub use check::rules;
 pub use file::FILE_BYTES_MAX;
-use table::{Key, OTHER_VARIABLES, Scope, TABLE};
+use key::{Key, OTHER_VARIABLES, Scope};
+use table::TABLE;
 
 use crate::bytes;
 use crate::duration;

@@ -194,7 +194,7 @@ fn variables_named_in_help_are_those_of_the_settings() {
         .render_long_help()
         .to_string();
     for path in ["run.wall_clock", "run.idle_timeout", "run.grace"] {
-        let variable = dormouse_cli::config::table::Key::find(path).unwrap().variable();
+        let variable = dormouse_cli::config::key::Key::find(path).unwrap().variable();
         assert!(run.contains(&format!("[env: {variable}]")), "{path}");
     }
 }

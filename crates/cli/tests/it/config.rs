@@ -2,7 +2,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dormouse_cli::config::table::{Key, Kind, TABLE};
+use dormouse_cli::config::key::{Key, Kind};
+use dormouse_cli::config::table::TABLE;
 use dormouse_cli::config::{Config, FILE_BYTES_MAX, Origin};
 use dormouse_cli::environment::Environment;
 use dormouse_cli::problem::Problem;

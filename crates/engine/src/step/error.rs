@@ -23,7 +23,7 @@ pub enum StepFault {
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "an error, or a text, is given up for the fault"
+    reason = "`map_err(StepFault::not_done)` hands over the error"
 )]
 impl StepFault {
     /// Not done, because of this error.

@@ -173,7 +173,8 @@ async fn ten_thousand_sessions_asleep_or_parked_cost_nothing_for_an_hour() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let engine = house.engine.clone();
     let serving = tokio::spawn(async move { engine.serve_due(async { drop(stopped.await) }).await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    // A driver looks once a minute whether its silent run is there still.
+    tokio::time::sleep(Duration::from_secs(90)).await;
     assert_eq!(sessions.at_work(), 0, "the parked run's driver has ended");
     let before = store.counts().operations();
     tokio::time::sleep(Duration::from_secs(3600)).await;
