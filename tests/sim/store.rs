@@ -36,11 +36,6 @@ impl Stormy {
     pub(crate) fn calm(&self) {
         self.is_calm.store(true, Ordering::SeqCst);
     }
-
-    /// How often something happened.
-    pub(crate) fn met(&self) -> u64 {
-        self.faulty.met()
-    }
 }
 
 impl fmt::Display for Stormy {

@@ -102,8 +102,8 @@ async fn made(seed: u64) -> World {
     for tenant in 0..TENANTS {
         let tenant = processes[0].tenant(tenant).await;
         for number in 0..AGENTS.len() {
-            let (by, agent) = (person(), agent(number));
-            let made = tenant.agents.create(&by, &agent, AgentConfig::default());
+            let (by, name) = (person(), agent(number));
+            let made = tenant.agents.create(&by, &name, AgentConfig::default());
             made.await.unwrap();
         }
     }

@@ -40,11 +40,14 @@ fn what_is_set_is_what_workers_may_use_and_what_they_used_is_kept() {
         // The run ended without a word of what the calls came to: they may have used all of it.
         let shown = other.json("budget show alice");
         assert_eq!(shown["used"]["usd_micros"], 1_000_000, "{shown:#}");
+        // Up to the limit a run may begin, which may use nothing; above it none does.
+        run(one, "wait", "true").exits(0);
+        one.type_line("budget set alice --usd 0.50").exits(0);
         let refused = run(one, "wait", "true");
-        refused.exits(9).errs(&["agent.alice", "1.00 USD"]).hints();
+        refused.exits(9).errs(&["agent.alice", "0.50 USD"]).hints();
         // What is called off waits for nothing.
         assert_eq!(other.items("task list --state ready").len(), 0);
-        one.type_line("budget set alice --usd 2").exits(0);
+        one.type_line("budget set alice --usd 3").exits(0);
         let script = "hold=$(dormouse usage reserve --usd 0.50) && dormouse usage report $hold --usd 0.10 && \
                       dormouse usage reconcile $hold --usd 0.20; dormouse usage release $hold; echo code $?";
         let used = run(one, "wait", script);
