@@ -10,6 +10,7 @@ mod gates;
 mod gates_crash;
 mod home;
 mod input;
+mod keys;
 mod modes;
 #[cfg(target_os = "linux")]
 mod neighbour;
@@ -27,4 +28,5 @@ mod server;
 mod steps;
 mod stores;
 mod tasks;
+mod threads;
 mod wait;

@@ -41,6 +41,10 @@ pub enum Code {
     State,
     /// It exists.
     Exists,
+    /// A run is at it.
+    Busy,
+    /// Something else was asked under the key.
+    KeyReused,
     /// The version is not the current one.
     Stale,
     /// The version that is meant has to be said.
@@ -97,6 +101,8 @@ impl Code {
             Self::NeedsApproval => ("needs_approval", 409, "a human is asked first"),
             Self::State => ("state", 409, "the state refuses"),
             Self::Exists => ("exists", 409, "it exists"),
+            Self::Busy => ("busy", 409, "a run is at it"),
+            Self::KeyReused => ("key_reused", 422, "the key was used for another request"),
             Self::Stale => ("stale", 412, "the version is not the current one"),
             Self::VersionRequired => (
                 "version_required",

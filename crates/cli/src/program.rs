@@ -101,6 +101,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Secret(_)
         | Command::Gate(_)
         | Command::Session(_)
+        | Command::Thread(_)
         | Command::Budget(_)
         | Command::Usage(_)
         | Command::Events(_)

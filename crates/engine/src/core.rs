@@ -1,6 +1,6 @@
 //! What the services of one tenant share, and the one loop in which commands read, decide and commit.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
@@ -18,14 +18,18 @@ use crate::budget::{BudgetOptions, Freed, Ledger, Moved, enter};
 use crate::credentials::EventJournal;
 use crate::draft::{Draft, Hints, Verdict};
 use crate::due::DueHint;
+use crate::idempotency::{self, Once};
 use crate::run::{Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::{Creations, SettleHint};
+use crate::thread::{self, Appends};
 use crate::wake::Bell;
-use crate::{AgentName, CommandError, Environment, Incarnation, OpId, PrefixedId, Principal, TenantId};
+use crate::{
+    AgentName, Channel, CommandError, Environment, Incarnation, OpId, PrefixedId, Principal, TenantId,
+};
 
 /// One tenant's part of the store, and what commands need beside it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Core {
     pub(crate) tenant: TenantId,
     pub(crate) space: Namespace<Tenant>,
@@ -34,7 +38,8 @@ pub(crate) struct Core {
     pub(crate) environment: Environment,
     pub(crate) companions: Vec<Arc<dyn Companion>>,
     pub(crate) live: Arc<LiveRuns>,
-    pub(crate) creations: Creations,
+    pub(crate) creations: Arc<Creations>,
+    pub(crate) appends: Arc<Appends>,
     /// What is being claimed in this process.
     pub(crate) claiming: Arc<Claiming>,
     /// Who waits for gates, and who may decide them.
@@ -44,11 +49,11 @@ pub(crate) struct Core {
     /// How its sessions behave.
     pub(crate) sessions: SessionOptions,
     /// The drivers of those at work.
-    pub(crate) drivers: Drivers,
+    pub(crate) drivers: Arc<Drivers>,
     /// For how many more there certainly is room.
-    pub(crate) rooms: Rooms,
+    pub(crate) rooms: Arc<Rooms>,
     /// The switches of the contexts of sessions.
-    pub(crate) switches: Switches,
+    pub(crate) switches: Arc<Switches>,
     /// Where deadlines are said.
     pub(crate) due: Arc<DueHint>,
     /// Where it is said that an agent has something to do.
@@ -64,7 +69,7 @@ pub(crate) struct Core {
     /// What becomes of the secrets of an agent that is deleted.
     pub(crate) on_agent_delete: OnAgentDelete,
     /// The agents that are being removed here.
-    pub(crate) removals: Removals,
+    pub(crate) removals: Arc<Removals>,
     /// The events of the installation.
     pub(crate) system_events: Log,
     /// The engine's own tasks, joined by its close.
@@ -73,14 +78,14 @@ pub(crate) struct Core {
     pub(crate) leaving: CancellationToken,
     /// Whether no other process can write the store meanwhile.
     pub(crate) is_exclusive: bool,
+    /// The request under whose key its commands are done, if there is one.
+    pub(crate) once: Option<Arc<Once>>,
     /// How its budgets behave.
     pub(crate) budgets: BudgetOptions,
     /// The commands that touch its accounts share commits.
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     /// Rings when accounts have more to give.
     pub(crate) freed: Freed,
-    /// Itself, for what it does in the background.
-    pub(crate) me: Weak<Core>,
 }
 
 /// What a command answered, and the commit it made; none when there was nothing to do.
@@ -93,6 +98,14 @@ pub(crate) struct Done<T> {
 }
 
 impl Core {
+    /// The same, for what is done beside a request: it stands under no key of one.
+    pub(crate) fn unasked(&self) -> Self {
+        Self {
+            once: None,
+            ..self.clone()
+        }
+    }
+
     /// Runs a command: `decide` reads, decides and stages, and the draft is committed; after a lost race all of it
     /// is done again on fresh rows. Time and operation stay those of the first attempt.
     pub(crate) async fn command<T, F, D>(&self, by: &Principal, decide: F) -> Result<Done<T>, CommandError>
@@ -104,12 +117,14 @@ impl Core {
         let op = OpId::make(now, &self.environment.random);
         let deadline = Instant::now() + DEADLINE;
         let mut delay = DELAY_MIN;
+        // What the engine does by itself is nobody's request.
+        let once = self.once.as_deref().filter(|_| by.channel != Channel::Engine);
         // Ends after ATTEMPTS_MAX attempts at the latest.
         for attempt in 1.. {
             let draft = Draft::new(self, by, now, op);
             // What a command decides is deep: on the stack of whoever asks it would be there several times.
-            let decided = Box::pin(decide(draft));
-            let error = match self.attempt(decided, op, deadline).await {
+            let decided = || Box::pin(decide(draft));
+            let error = match self.attempt(once, decided, op, deadline).await {
                 Err(error) if error.is_congestion() => error,
                 answered => return answered,
             };
@@ -125,19 +140,34 @@ impl Core {
         unreachable!("the loop returns at its last attempt")
     }
 
-    async fn attempt<T>(
+    async fn attempt<T, D>(
         &self,
-        decided: impl Future<Output = Result<Verdict<T>, CommandError>>,
+        once: Option<&Once>,
+        decide: impl FnOnce() -> D,
         op: OpId,
         deadline: Instant,
-    ) -> Result<Done<T>, CommandError> {
-        match decided.await? {
+    ) -> Result<Done<T>, CommandError>
+    where
+        D: Future<Output = Result<Verdict<T>, CommandError>>,
+    {
+        // Its first commit writes the row of its key; what follows belongs to the same request.
+        let once = once.filter(|once| once.is_open());
+        let before = match once {
+            Some(once) => Some(idempotency::before(self, once, self.environment.clock.now()).await?),
+            None => None,
+        };
+        match decide().await? {
             Verdict::Nothing(answer) => Ok(Done {
                 answer,
                 version: None,
                 moved: Vec::new(),
             }),
             Verdict::Commit(mut draft, answer) => {
+                thread::settle(self, &mut draft).await?;
+                if let (Some(once), Some(before)) = (once, &before) {
+                    let results = draft.told().to_vec();
+                    idempotency::stage(self, &mut draft, once, before, &results).await?;
+                }
                 let written = std::mem::take(&mut draft.hints().sessions);
                 crate::wake::stage(self, &mut draft).await?;
                 if draft.moves_accounts() {
@@ -146,6 +176,9 @@ impl Core {
                     self.tell(hints);
                     written.into_iter().for_each(|id| self.drivers.look(id));
                     let entered = entered.map_err(|error| of_ledger(error, op))?;
+                    if let Some(once) = once {
+                        once.written();
+                    }
                     return Ok(Done {
                         answer,
                         version: entered.version,
@@ -156,6 +189,9 @@ impl Core {
                 // Also when it is not known whether it was done.
                 written.into_iter().for_each(|id| self.drivers.look(id));
                 let committed = committed.map_err(|error| of_command(error, op))?;
+                if let Some(once) = once {
+                    once.written();
+                }
                 Ok(Done {
                     answer,
                     version: committed.version,

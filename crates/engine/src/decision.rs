@@ -57,6 +57,8 @@ pub enum Reason {
     Exists,
     /// It is being deleted.
     Deleting,
+    /// Its content is final.
+    Final,
     /// There is none under that id.
     Unknown,
     /// It was closed before.
@@ -104,6 +106,7 @@ impl Reason {
             Self::Missing => "missing",
             Self::Exists => "exists",
             Self::Deleting => "deleting",
+            Self::Final => "final",
             Self::Unknown => "unknown",
             Self::Closed => "closed",
             Self::Absent => "absent",
@@ -140,6 +143,7 @@ impl Reason {
             Self::Missing => "there is none",
             Self::Exists => "there is one already",
             Self::Deleting => "it is being deleted",
+            Self::Final => "its content is final",
             Self::Unknown => "there is none of that id",
             Self::Closed => "it was closed before",
             Self::Absent => "there is nothing to do",

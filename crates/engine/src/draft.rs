@@ -12,9 +12,11 @@ use crate::budget::Move;
 use crate::core::Core;
 use crate::event::{About, Change, EVENT_SCHEMA, Event, clean};
 use crate::limits::EVENT_DATA_MAX;
+use crate::thread::TurnNote;
 use crate::wake::WakeCause;
 use crate::{
-    AgentName, CommandError, EventId, OpId, PrefixedId, Principal, Random, RunId, SessionId, TenantId,
+    AgentName, CommandError, EventId, OpId, PrefixedId, Principal, Random, RunId, SessionId, Subject,
+    TenantId,
 };
 
 /// What a command answers, with or without a commit.
@@ -46,6 +48,10 @@ pub struct Draft {
     hints: Hints,
     /// The runs that are to be as they were read: a row is named once in a batch.
     expected: Vec<RunId>,
+    /// What its events are about, each once, in their order.
+    told: Vec<Subject>,
+    /// What is to become of threads by it: staged at its end, since a row is named once in a batch.
+    turns: Vec<TurnNote>,
     /// What it does to accounts: the ledger stages it.
     moves: Vec<Move>,
 }
@@ -86,6 +92,8 @@ impl Draft {
             capability_ttl: core.gate_options.capability_ttl,
             hints: Hints::default(),
             expected: Vec::new(),
+            told: Vec::new(),
+            turns: Vec::new(),
             moves: Vec::new(),
         }
     }
@@ -171,7 +179,25 @@ impl Draft {
             });
         }
         self.batch.append(&self.log, bytes);
+        if !self.told.contains(&about.subject) {
+            self.told.push(about.subject.clone());
+        }
         Ok(())
+    }
+
+    /// What its events are about.
+    pub(crate) fn told(&self) -> &[Subject] {
+        &self.told
+    }
+
+    /// Something of a turn is done by it.
+    pub(crate) fn note_turn(&mut self, note: TurnNote) {
+        self.turns.push(note);
+    }
+
+    /// What of turns is done by it; from here on nothing.
+    pub(crate) fn take_turns(&mut self) -> Vec<TurnNote> {
+        std::mem::take(&mut self.turns)
     }
 
     /// How the machines of sessions behave.

@@ -12,21 +12,23 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::{Agents, Removals};
-use crate::budget::{BudgetOptions, Budgets, Freed, Ledger};
+use crate::agent::Agents;
+use crate::budget::{BudgetOptions, Budgets, Freed};
 use crate::capability::Capabilities;
 use crate::core::Core;
 use crate::credentials::{Credentials, Living};
 use crate::due::DueHint;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
+use crate::idempotency::{Idempotency, Once};
 use crate::limits::JANITOR_EVERY;
 use crate::relay::Sinks;
 use crate::retention::Retention;
 use crate::run::{Companion, LiveRuns, Runs};
-use crate::session::{Drivers, Rooms, SessionOptions, SessionService, Switches, Unsaved};
-use crate::task::{Creations, Delegations, SettleHint, Tasks};
+use crate::session::{SessionOptions, SessionService, Unsaved};
+use crate::task::{Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
+use crate::thread::Threads;
 use crate::wake::Bell;
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
 
@@ -128,6 +130,8 @@ pub struct Tenant {
     pub delegations: Delegations,
     /// Its runs.
     pub runs: Runs,
+    /// Its threads.
+    pub threads: Threads,
     /// Its gates.
     pub gates: Gates,
     /// What was approved by them.
@@ -140,12 +144,54 @@ pub struct Tenant {
     pub credentials: Credentials,
     /// Its events.
     pub events: Events,
+    /// Its idempotency keys.
+    pub idempotency: Idempotency,
     /// Where its events are sent.
     pub sinks: Sinks,
     pub(crate) core: Arc<Core>,
 }
 
 impl Tenant {
+    fn of(core: Arc<Core>) -> Self {
+        Self {
+            agents: Agents::new(&core),
+            tasks: Tasks::new(&core),
+            delegations: Delegations::new(&core),
+            runs: Runs::new(&core),
+            threads: Threads::new(&core),
+            gates: Gates::new(&core),
+            capabilities: Capabilities::new(&core),
+            sessions: SessionService::new(&core),
+            budgets: Budgets::new(&core),
+            credentials: Credentials::new(&core),
+            events: Events::new(&core),
+            sinks: Sinks::new(&core),
+            idempotency: Idempotency::new(&core),
+            core,
+        }
+    }
+
+    /// The same services, whose commands are done under the key of this request: once, however often it is made.
+    #[must_use]
+    pub fn once(&self, once: &Arc<Once>) -> Self {
+        Self::of(Arc::new(Core {
+            once: Some(Arc::clone(once)),
+            ..Core::clone(&self.core)
+        }))
+    }
+
+    /// The request under whose key its commands are done, if there is one.
+    #[must_use]
+    pub fn request(&self) -> Option<&Arc<Once>> {
+        self.core.once.as_ref()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &TenantId {
+        &self.core.tenant
+    }
+
     /// The part of the store that is this tenant's: for services beside the engine's own.
     #[must_use]
     pub fn space(&self) -> &Namespace<dormouse_filesystem::Tenant> {
@@ -207,10 +253,9 @@ impl Engine {
     fn made(&self, id: &TenantId) -> Tenant {
         let shared = &self.0;
         let space = shared.system.tenant(&id.segment());
-        let core = Arc::new_cyclic(|me| Core {
-            me: me.clone(),
+        let core = Arc::new(Core {
             budgets: shared.options.budgets,
-            ledger: Ledger::default(),
+            ledger: Arc::default(),
             freed: shared.freed.clone(),
             tenant: id.clone(),
             events: space.log(&[crate::id::segment("events")]),
@@ -218,14 +263,15 @@ impl Engine {
             environment: shared.environment.clone(),
             companions: shared.options.companions.clone(),
             live: Arc::clone(&shared.live),
-            creations: Creations::default(),
+            creations: Arc::default(),
+            appends: Arc::default(),
             claiming: Arc::default(),
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
             gate_options: Arc::clone(&shared.gate_options),
             sessions: shared.options.sessions,
-            drivers: Drivers::default(),
-            rooms: Rooms::default(),
-            switches: Switches::default(),
+            drivers: Arc::default(),
+            rooms: Arc::default(),
+            switches: Arc::default(),
             due: Arc::clone(&shared.due),
             bell: Arc::clone(&shared.bell),
             settling: Arc::clone(&shared.settling),
@@ -238,27 +284,15 @@ impl Engine {
             formats: shared.options.formats,
             scrubber: Scrubber::empty().with_formats(shared.options.formats),
             on_agent_delete: shared.options.on_agent_delete,
-            removals: Removals::default(),
+            removals: Arc::default(),
             system_events: self.log(),
-            space: space.clone(),
+            space,
             background: shared.background.clone(),
             leaving: shared.leaving.clone(),
             is_exclusive: shared.is_exclusive,
+            once: None,
         });
-        Tenant {
-            agents: Agents::new(&core),
-            tasks: Tasks::new(&core),
-            delegations: Delegations::new(&core),
-            runs: Runs::new(&core),
-            gates: Gates::new(&core),
-            capabilities: Capabilities::new(&core),
-            sessions: SessionService::new(&core),
-            budgets: Budgets::new(&core),
-            credentials: Credentials::new(&core),
-            events: Events::new(&core),
-            sinks: Sinks::new(&core),
-            core,
-        }
+        Tenant::of(core)
     }
 
     async fn ensure_row(&self, id: &TenantId) -> Result<(), CommandError> {

@@ -9,7 +9,7 @@ use crate::command::InvalidCommand;
 use crate::gate::Enforcement;
 use crate::id::InvalidId;
 use crate::name::InvalidName;
-use crate::{AgentName, OpId, Reason, SessionId, Subject, TaskId};
+use crate::{AgentName, OpId, Reason, RunId, SessionId, Subject, TaskId};
 
 /// A command that was not done, or of which that is not known. Each variant says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +180,27 @@ pub enum CommandError {
         /// What stands between the worker and its calls.
         can: Enforcement,
     },
+    /// Not done: a run is at the thread. Wait for its end, or have the message queued.
+    #[error("{run} is at the thread")]
+    Busy {
+        /// Which run.
+        run: RunId,
+    },
+    /// Not done: as many as may be are there. Wait until there are fewer.
+    #[error("the limit {limit} is reached; nothing was done")]
+    Full {
+        /// The limit's name.
+        limit: &'static str,
+    },
+    /// Not done: something else was asked under this key before. Take another key.
+    #[error("the key was used for another request; nothing was done")]
+    KeyReused,
+    /// Not done again: the same was asked under this key before, and these came of it. Read them.
+    #[error("it was done before under the same key")]
+    DoneBefore {
+        /// What was made or changed, in the order it was told.
+        results: Vec<Subject>,
+    },
     /// Not done: an account is at its limit. Wait for its next period, give back what is held, or raise the limit.
     #[error("a limit is reached: {0}")]
     LimitExceeded(Box<Refusal>),
@@ -243,6 +264,10 @@ impl CommandError {
             Self::StaleIncarnation { .. } => "stale_incarnation",
             Self::TooManySessions { .. } => "too_many_sessions",
             Self::NoApprovalChannel { .. } => "no_approval_channel",
+            Self::Busy { .. } => "busy",
+            Self::Full { .. } => "full",
+            Self::KeyReused => "key_reused",
+            Self::DoneBefore { .. } => "done_before",
             Self::LimitExceeded(_) => "limit_exceeded",
             Self::NeedsApproval(_) => "needs_approval",
             Self::Contended { .. } => "contended",

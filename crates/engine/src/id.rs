@@ -281,6 +281,10 @@ prefixed_ids! {
     SessionId "ses_" "session";
     /// A gate: a question to a human.
     GateId "gat_" "gate";
+    /// A thread: a conversation with an agent.
+    ThreadId "thr_" "thread";
+    /// A message of a thread.
+    MessageId "msg_" "message";
     /// A hold: a reservation in a chain of accounts.
     HoldId "hld_" "hold";
 }

@@ -16,6 +16,7 @@ use crate::due::{LeftLately, Pass, is_of_store};
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Scan, clear_ended, erase_beyond, erase_ended, wake_left};
 use crate::limits::JANITOR_SOON;
+use crate::thread::erase_deleted;
 use crate::{CommandError, TenantId};
 
 /// How far back the first look of a janitor goes for sessions whose gates ended: what ended before was seen by another,
@@ -31,6 +32,8 @@ pub struct Cleared {
     pub erased: usize,
     /// Ended gates whose rows were removed.
     pub removed: usize,
+    /// Pages of messages of deleted threads that were removed.
+    pub pages: usize,
     /// Tasks that were made ready, since the gate they waited for was decided.
     pub woken: usize,
     /// Holds that were closed, since nobody did for long.
@@ -111,6 +114,10 @@ impl Janitor {
     /// As any query: when the tenants cannot be listed.
     pub async fn look(&mut self) -> Result<Cleared, CommandError> {
         let mut cleared = Cleared::default();
+        match self.erase_threads().await {
+            Ok(done) => cleared.add(done),
+            Err(error) => tracing::warn!(%error, "messages of deleted threads were not cleared away"),
+        }
         match self.sweep_holds().await {
             Ok(swept) => cleared.swept = swept,
             Err(error) => tracing::warn!(%error, "old holds were not closed"),
@@ -123,6 +130,7 @@ impl Janitor {
                 round.clear(&tenant.core).await,
                 round.erase_old(&tenant.core).await,
                 round.erase_many(&tenant.core).await,
+                sweep_blobs(&tenant.core).await,
                 woken(&tenant.core).await,
             ];
             for done in rounds {
@@ -133,6 +141,17 @@ impl Janitor {
             }
         }
         Ok(cleared)
+    }
+
+    /// Removes a page of the messages of each deleted thread of which some are left.
+    async fn erase_threads(&self) -> Result<Cleared, CommandError> {
+        let now = self.engine.environment().clock.now();
+        let (pages, is_more) = erase_deleted(&self.engine, now).await?;
+        Ok(Cleared {
+            pages,
+            is_more,
+            ..Cleared::default()
+        })
     }
 
     /// Closes the holds that nobody closes any more.
@@ -238,11 +257,21 @@ impl Round {
     }
 }
 
+/// Gives back the space of a page of blobs that are nobody's.
+async fn sweep_blobs(core: &Core) -> Result<Cleared, CommandError> {
+    let is_more = crate::thread::sweep_blobs(core, core.environment.clock.now()).await?;
+    Ok(Cleared {
+        is_more,
+        ..Cleared::default()
+    })
+}
+
 impl Cleared {
     fn add(&mut self, more: Self) {
         self.sessions += more.sessions;
         self.erased += more.erased;
         self.removed += more.removed;
+        self.pages += more.pages;
         self.woken += more.woken;
         self.swept += more.swept;
         self.is_more |= more.is_more;

@@ -18,6 +18,7 @@ mod found;
 pub mod gate;
 mod host;
 pub mod id;
+pub mod idempotency;
 mod janitor;
 mod lapses;
 pub mod lease;
@@ -35,6 +36,7 @@ mod subject;
 pub mod supervisor;
 pub mod task;
 mod tenant;
+pub mod thread;
 pub mod transcript;
 pub mod wake;
 pub mod worker;
@@ -46,7 +48,10 @@ pub use due::DueServed;
 pub use engine::{Closed, Engine, EngineOptions, Environment, Tenant};
 pub use error::CommandError;
 pub use host::{Epoch, HostIdentity, Seat};
-pub use id::{EventId, GateId, HoldId, Incarnation, LeaseId, OpId, PrefixedId, RunId, SessionId, TaskId};
+pub use id::{
+    EventId, GateId, HoldId, Incarnation, LeaseId, MessageId, OpId, PrefixedId, RunId, SessionId, TaskId,
+    ThreadId,
+};
 pub use janitor::{Cleared, Janitor};
 pub use name::{AgentName, SinkName, SweepName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};

@@ -237,6 +237,43 @@ pub const GATE_OPTION_MAX: usize = 200;
 /// Longest comment of a decision, in bytes.
 pub const GATE_COMMENT_MAX: usize = 4 * 1024;
 
+/// `threads.message_max`: largest text of a message, in bytes.
+pub const MESSAGE_MAX: usize = 4 * 1024 * 1024;
+/// Texts of a message are kept in its row up to so many bytes together; what goes beyond is a blob.
+pub const MESSAGE_INLINE_MAX: usize = 64 * 1024;
+/// `threads.draft_every`: a draft is written at most once in so long.
+pub const DRAFT_EVERY: Duration = Duration::from_millis(500);
+/// `threads.queued_max`: most messages of a thread that wait for their turn.
+pub const QUEUED_MAX: u32 = 100;
+/// Most attachments of a message.
+pub const ATTACHMENTS_MAX: usize = 32;
+/// Longest id of an attachment, and longest name, in bytes.
+pub const ATTACHMENT_NAME_MAX: usize = 200;
+/// Most characters that are extracted of all attachments of a message.
+pub const EXTRACTED_MAX: usize = 200_000;
+/// Largest metadata that a provider gives with a message, in bytes of JSON.
+pub const PROVIDER_MAX: usize = 16 * 1024;
+/// Most messages that a summary covers, and most summaries that it replaces.
+pub const COVERS_MAX: usize = 256;
+/// Most standing summaries of a thread.
+pub const SUMMARIES_MAX: usize = 1000;
+/// Most appends of one commit.
+pub const APPENDS_MAX: usize = 32;
+/// Most bytes of appends that share a commit.
+pub const APPENDS_BYTES_MAX: usize = 256 * 1024;
+/// Most appends of a tenant that wait; more are told to come again.
+pub const APPENDS_WAITING_MAX: usize = 1024;
+/// Messages that go in one commit when their thread is deleted.
+pub const ERASED_PAGE: usize = 32;
+
+/// `retention.idempotency`: for how long a key is remembered.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Longest idempotency key, in characters.
+pub const IDEMPOTENCY_KEY_MAX: usize = 128;
+/// Longest answer that is kept under a key, in bytes.
+pub const IDEMPOTENCY_ANSWER_MAX: usize = 64 * 1024;
+/// Most results of a command that its key names.
+pub const IDEMPOTENCY_RESULTS_MAX: usize = 16;
 /// `budget.warn`: from which share of a limit on it is said, in percent.
 pub const BUDGET_WARN: u8 = 75;
 /// `budget.pause`: from which share of a limit on a person is asked, in percent.

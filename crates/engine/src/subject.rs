@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::budget::AccountPath;
 use crate::id::segment;
-use crate::{AgentName, GateId, HoldId, RunId, SessionId, SinkName, SweepName, TaskId};
+use crate::{AgentName, GateId, HoldId, MessageId, RunId, SessionId, SinkName, SweepName, TaskId, ThreadId};
 
 /// A thing with a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,10 @@ pub enum Subject {
     Session(SessionId),
     /// A gate.
     Gate(GateId),
+    /// A thread.
+    Thread(ThreadId),
+    /// A message of a thread.
+    Message(MessageId),
     /// An account.
     Account(AccountPath),
     /// A hold.
@@ -43,6 +47,8 @@ impl Subject {
             Self::Run(_) => "run",
             Self::Session(_) => "session",
             Self::Gate(_) => "gate",
+            Self::Thread(_) => "thread",
+            Self::Message(_) => "message",
             Self::Account(_) => "account",
             Self::Hold(_) => "hold",
             Self::Relay(_) => "relay",
@@ -59,6 +65,8 @@ impl Subject {
             Self::Run(id) => id.to_string(),
             Self::Session(id) => id.to_string(),
             Self::Gate(id) => id.to_string(),
+            Self::Thread(id) => id.to_string(),
+            Self::Message(id) => id.to_string(),
             Self::Account(path) => path.to_string(),
             Self::Hold(id) => id.to_string(),
             Self::Relay(name) => name.to_string(),
@@ -73,6 +81,8 @@ impl Subject {
             "run" => id.parse().ok().map(Self::Run),
             "session" => id.parse().ok().map(Self::Session),
             "gate" => id.parse().ok().map(Self::Gate),
+            "thread" => id.parse().ok().map(Self::Thread),
+            "message" => id.parse().ok().map(Self::Message),
             "account" => id.parse().ok().map(Self::Account),
             "hold" => id.parse().ok().map(Self::Hold),
             "relay" => id.parse().ok().map(Self::Relay),

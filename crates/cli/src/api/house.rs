@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use dormouse_engine::idempotency::Once;
 use dormouse_engine::run::{RunRow, RunState};
 use dormouse_engine::supervisor::{Force, OnGate, Supervisor, SystemOrphans};
 use dormouse_engine::task::NewTask;
@@ -12,12 +13,13 @@ use dormouse_engine::transcript::Follower;
 use dormouse_engine::wake::WakeOptions;
 use dormouse_engine::worker::isolation::Policy;
 use dormouse_engine::{
-    Channel, CommandError, Engine, Principal, PrincipalKind, RunId, TaskId, Tenant, TenantId,
+    Channel, CommandError, Engine, Principal, PrincipalKind, RunId, Subject, TaskId, Tenant, TenantId,
 };
 use dormouse_filesystem::{Backend, Capabilities, Health, RecordStore};
 use dormouse_secrets::VaultState;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use super::once::DoneSoFar;
 use crate::owner::phase::Phase;
 use crate::owner::{Keys, Role};
 use crate::problem::{Code, Problem};
@@ -176,6 +178,11 @@ impl House {
             Start::Task(task) => (task, false),
             Start::New(new) => (tasks.create(by, *new).await?.id, true),
         };
+        if is_new && asker.tenant.request().is_some_and(|once| once.was_found()) {
+            // On another machine the same was asked under the same key: it is that one's to begin.
+            let detail = format!("task {task} was made before under the same key");
+            return Err(Problem::new(Code::State, detail));
+        }
         // Whoever says that every gate is rejected is who rejects them: by the name they have.
         let decider = &asker.decider;
         let started = self
@@ -191,7 +198,11 @@ impl House {
         let is_asked = matches!(started, Err(CommandError::NeedsApproval(_)));
         if started.is_err() && is_new && !is_unknown && !is_locked && !is_asked {
             // Nobody asked for a task that waits. If this does not succeed either, it is one.
-            let _ = tasks.cancel(by, task, None).await;
+            let is_undone = tasks.cancel(by, task, None).await.is_ok();
+            if let (true, Some(once)) = (is_undone, asker.tenant.request()) {
+                // Nothing came of the request: under its key the next try is judged afresh.
+                let _ = asker.tenant.idempotency.undone(once).await;
+            }
         }
         started.map_err(|error| match error {
             CommandError::NeedsApproval(refusal) => {
@@ -325,6 +336,8 @@ pub(super) struct Asker {
     /// known.
     pub(super) decider: Principal,
     pub(super) tenant: Tenant,
+    /// What came of the request, where it is asked again under its key.
+    pub(super) done_so_far: Vec<Subject>,
 }
 
 impl FromRequestParts<House> for Asker {
@@ -355,10 +368,16 @@ impl FromRequestParts<House> for Asker {
         } else {
             house.engine().tenant(&id).await?
         };
+        let tenant = match parts.extensions.get::<Arc<Once>>() {
+            Some(once) => tenant.once(once),
+            None => tenant,
+        };
+        let done_so_far = parts.extensions.get::<DoneSoFar>();
         Ok(Self {
             principal,
             decider,
             tenant,
+            done_so_far: done_so_far.map(|done| done.0.clone()).unwrap_or_default(),
         })
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod gates;
 mod grants;
 mod health;
 mod house;
+mod once;
 mod refusal;
 mod refused_secrets;
 mod runs;
@@ -22,6 +23,7 @@ mod sinks;
 mod store;
 mod stream;
 mod tasks;
+mod threads;
 mod vault;
 mod view;
 
@@ -39,10 +41,12 @@ pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
+pub use once::{KEY, takes_key};
 pub use vault::{FailedView, RekeyView};
 pub use view::{
-    AgentView, BudgetView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView, GrantView, RunView,
-    SecretView, SessionView, ShownView, SinkView, SlotView, TaskView, UsageView, VaultView,
+    AgentView, AttachmentView, BudgetView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView,
+    GrantView, MessageView, RunView, SecretView, SessionView, ShownView, SinkView, SlotView, TaskView,
+    ThreadView, UsageView, VaultView,
 };
 
 use crate::problem::{Code, Problem};
@@ -54,6 +58,15 @@ const PAGE_MAX: usize = 1000;
 
 /// The router.
 pub fn router(house: House, guard: Guard) -> Router {
+    let routes = routes().with_state(house.clone());
+    let keys = once::Keys::new(house, routes.clone());
+    routes
+        .layer(middleware::from_fn_with_state(keys, once::once))
+        .layer(middleware::from_fn_with_state(guard, gate::admit))
+}
+
+/// Every route, behind the layers.
+fn routes() -> Router<House> {
     Router::new()
         .route("/v1/health", get(health::get))
         .route("/v1/agents", get(agents::list).post(agents::create))
@@ -85,6 +98,27 @@ pub fn router(house: House, guard: Guard) -> Router {
         .route("/v1/gates/{id}/shown", post(gates::shown))
         .route("/v1/grants", get(grants::list))
         .route("/v1/grants/{id}", delete(grants::revoke))
+        .route("/v1/threads", get(threads::list).post(threads::create))
+        .route("/v1/threads/{id}", get(threads::get).delete(threads::delete))
+        .route("/v1/threads/{id}/close", post(threads::close))
+        .route("/v1/threads/{id}/summarise", post(threads::summarise))
+        .route(
+            "/v1/threads/{id}/messages",
+            get(threads::messages).post(threads::post),
+        )
+        .route(
+            "/v1/threads/{id}/messages/{message}",
+            get(threads::message).delete(threads::delete_message),
+        )
+        .route("/v1/threads/{id}/messages/{message}/send", post(threads::send))
+        .route(
+            "/v1/threads/{id}/messages/{message}/supersede",
+            post(threads::supersede),
+        )
+        .route(
+            "/v1/threads/{id}/messages/{message}/redact",
+            post(threads::redact),
+        )
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}", get(sessions::get).patch(sessions::set))
         .route("/v1/sessions/{id}/end", post(sessions::end))
@@ -117,8 +151,6 @@ pub fn router(house: House, guard: Guard) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(Code::Method, "the route does not take this method").into_response()
         })
-        .layer(middleware::from_fn_with_state(guard, gate::admit))
-        .with_state(house)
 }
 
 /// Which part of a list.

@@ -59,6 +59,13 @@ impl From<CommandError> for Problem {
             CommandError::AgentDeleting { .. } => {
                 Self::new(Code::State, detail).hint("wait until it is gone, or choose another agent")
             }
+            CommandError::Busy { run } => Self::new(Code::Busy, detail).hint(format!(
+                "wait for its end, or have it queued; see dormouse runs show {run}"
+            )),
+            CommandError::Full { .. } => Self::new(Code::Limit, detail).hint("wait until there are fewer"),
+            CommandError::KeyReused => Self::new(Code::KeyReused, detail)
+                .hint("take another key, or ask what was asked under this one"),
+            CommandError::DoneBefore { .. } => Self::new(Code::State, detail),
             CommandError::Fenced { .. }
             | CommandError::LeaseExpired { .. }
             | CommandError::StaleIncarnation { .. } => Self::new(Code::Stale, detail),

@@ -12,7 +12,7 @@ use dormouse_engine::run::{OutcomeKind, RunFilter, RunState};
 use dormouse_engine::supervisor::{Force, OnGate};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::{Followed, Follower, TranscriptLogs};
-use dormouse_engine::{AgentName, CommandError, RunId};
+use dormouse_engine::{AgentName, CommandError, RunId, Subject, TaskId};
 use dormouse_filesystem::Segment;
 use futures::Stream;
 use serde::Deserialize;
@@ -54,8 +54,38 @@ pub(super) async fn create(State(house): State<House>, asker: Asker, Json(wanted
             ));
         }
     };
-    let run = house.start(&asker, start, wanted.on_gate).await?;
+    let run = match begun(&asker).await? {
+        // Its answer was lost.
+        Begun::Run(run) => run,
+        // The owner of the store died between the two: it is begun now.
+        Begun::Task(task) => house.start(&asker, Start::Task(task), wanted.on_gate).await?,
+        Begun::Nothing => house.start(&asker, start, wanted.on_gate).await?,
+    };
     show(&asker, run, StatusCode::CREATED).await
+}
+
+/// How far a request came that is asked again under its key.
+enum Begun {
+    Nothing,
+    Task(TaskId),
+    Run(RunId),
+}
+
+async fn begun(asker: &Asker) -> Result<Begun, Problem> {
+    let mut begun = Begun::Nothing;
+    for done in &asker.done_so_far {
+        match done {
+            Subject::Run(run) => return Ok(Begun::Run(*run)),
+            Subject::Task(task) => begun = Begun::Task(*task),
+            _ => {}
+        }
+    }
+    if let Begun::Task(task) = begun
+        && let Some(run) = asker.tenant.tasks.get(task).await?.last_run
+    {
+        return Ok(Begun::Run(run));
+    }
+    Ok(begun)
 }
 
 #[derive(Debug, Deserialize)]

@@ -52,7 +52,7 @@ pages! {
         "dormouse task retry 12";
     task_add COMMON =>
         "dormouse task add --agent alice -- make check",
-        "dormouse task add --agent alice --title nightly --after 12 --in 2h -- ./nightly.sh",
+        "dormouse task add --agent alice --title nightly --after 12 --in 2h --key nightly-7 -- ./nightly.sh",
         "dormouse task add --agent alice --title \"count the sheep\" --prompt @sheep.md --approval";
     task_list LIST =>
         "dormouse task list",
@@ -226,6 +226,42 @@ pages! {
         "dormouse session set ses_0198c0de mode=deny",
         "dormouse session set ses_0198c0de mode=rules",
         "dormouse session set ses_0198c0de mode=ask -o json";
+    thread COMMON =>
+        "dormouse thread add --agent alice",
+        "dormouse thread post thr_0198c0de \"what is left to do?\" -- ./answer",
+        "dormouse thread show thr_0198c0de";
+    thread_add COMMON =>
+        "dormouse thread add --agent alice",
+        "dormouse thread add --agent alice --key chat-42",
+        "dormouse thread add --agent alice -o json";
+    thread_list LIST =>
+        "dormouse thread list",
+        "dormouse thread list --agent alice",
+        "dormouse thread list --all -o jsonl";
+    thread_show COMMON =>
+        "dormouse thread show thr_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse thread show thr_0198c0de --last 50",
+        "dormouse thread show thr_0198c0de -o json";
+    thread_post COMMON =>
+        "dormouse thread post thr_0198c0de \"what is left to do?\" -- ./answer",
+        "git diff | dormouse thread post thr_0198c0de - --key review-17 -- ./review",
+        "dormouse thread post thr_0198c0de \"now\" --when-busy refuse -- ./answer";
+    thread_export COMMON =>
+        "dormouse thread export thr_0198c0de > thread.jsonl",
+        "dormouse thread export thr_0198c0de | jq -r .text",
+        "dormouse thread export thr_0198c0de7f3a7c11a2b3c4d5e6f70819";
+    thread_redact COMMON =>
+        "dormouse thread redact thr_0198c0de 7",
+        "dormouse thread redact thr_0198c0de 7 --yes",
+        "dormouse thread redact thr_0198c0de msg_0198c0de7f3a7c11a2b3c4d5e6f70819 --yes";
+    thread_close COMMON =>
+        "dormouse thread close thr_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse thread close thr_0198c0de",
+        "dormouse thread close thr_0198c0de -o json";
+    thread_delete COMMON =>
+        "dormouse thread delete thr_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse thread delete thr_0198c0de --yes",
+        "dormouse thread export thr_0198c0de > kept.jsonl && dormouse thread delete thr_0198c0de --yes";
     secret COMMON =>
         "printf %s \"$TOKEN\" | dormouse secret set GH_TOKEN --agent alice",
         "dormouse secret list",

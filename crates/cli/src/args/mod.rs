@@ -12,6 +12,7 @@ mod session;
 mod spec;
 mod step;
 mod task;
+mod thread;
 mod topic;
 mod value;
 
@@ -19,6 +20,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use dormouse_engine::idempotency::ClientKey;
 use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::{AgentName, SinkName};
 
@@ -33,6 +35,7 @@ pub use session::Session;
 pub use spec::{ExitBy, GateMode, Surroundings};
 pub use step::{Step, StepEffect};
 pub use task::{Task, TaskAdd, TaskSet};
+pub use thread::{Thread, ThreadPost, WhenBusy};
 pub use topic::{TOPICS, topic};
 pub(crate) use value::amount;
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
@@ -169,6 +172,9 @@ pub enum Command {
     /// Sessions: whether an agent thinks, works, waits for a person or rests
     #[command(subcommand, arg_required_else_help = true, after_help = help::session())]
     Session(Session),
+    /// Threads: conversations with an agent, message by message
+    #[command(subcommand, arg_required_else_help = true, after_help = help::thread())]
+    Thread(Thread),
     /// Secrets: credentials that workers get and that are taken out of all they print
     #[command(subcommand, arg_required_else_help = true, after_help = help::secret())]
     Secret(Secret),
@@ -227,6 +233,9 @@ pub struct Run {
     /// Whose exit code: of the outcome, or of the worker (128 + signal; 12 if unknown)
     #[arg(long, value_enum, value_name = "WHOSE", default_value_t)]
     pub exit: ExitBy,
+    /// Begun once under this key, however often it is asked
+    #[arg(long, value_name = "KEY", value_parser = value::key)]
+    pub key: Option<ClientKey>,
     /// Clocks and surroundings of the worker.
     #[command(flatten)]
     pub surroundings: Surroundings,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use dormouse_engine::AgentName;
+use dormouse_engine::idempotency::ClientKey;
 use dormouse_engine::task::{OnFailed, Priority};
 use jiff::Timestamp;
 
@@ -120,6 +121,9 @@ pub struct TaskAdd {
     /// What it is called; the command if nothing is said
     #[arg(short, long, value_name = "TEXT", required_unless_present = "command")]
     pub title: Option<String>,
+    /// Added once under this key, however often it is asked
+    #[arg(long, value_name = "KEY", value_parser = value::key)]
+    pub key: Option<ClientKey>,
     /// What is to be done, in words: TEXT, @FILE, or - for stdin
     #[arg(long, value_name = "TEXT|@FILE|-")]
     pub prompt: Option<String>,

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use dormouse_engine::budget::{CalendarUnit, Dimension};
 use dormouse_engine::gate::Scope;
+use dormouse_engine::idempotency::{ClientKey, InvalidClientKey};
 use dormouse_engine::limits::AGENT_CONCURRENCY_MAX;
 use dormouse_engine::name::InvalidName;
 use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::task::{OnFailed, Priority, TaskState};
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::worker::isolation::{InvalidPolicy, Policy};
-use dormouse_engine::{AgentName, GateId, HoldId, PrefixedId, RunId, SessionId, TaskId};
+use dormouse_engine::{AgentName, GateId, HoldId, MessageId, PrefixedId, RunId, SessionId, TaskId, ThreadId};
 use dormouse_secrets::{SecretCategory, SecretName};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -321,6 +322,28 @@ pub(super) fn session(text: &str) -> Result<String, String> {
     SessionId::given(text)
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())
+}
+
+/// A thread's id or its short form, checked and kept as it was written.
+pub(super) fn thread(text: &str) -> Result<String, String> {
+    ThreadId::given(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// A message's sequence in its thread, or its id.
+pub(super) fn message(text: &str) -> Result<String, String> {
+    match (text.parse::<u64>(), text.parse::<MessageId>()) {
+        (Err(_), Err(error)) => Err(format!(
+            "a message is named by its number in the thread, or its id: {error}"
+        )),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// A key under which something is done once.
+pub(super) fn key(text: &str) -> Result<ClientKey, String> {
+    text.parse().map_err(|error: InvalidClientKey| error.to_string())
 }
 
 /// The word of a task's state.

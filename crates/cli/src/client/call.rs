@@ -4,8 +4,13 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, header};
+use dormouse_engine::idempotency::ClientKey;
 use dormouse_filesystem::Version;
 use serde::Serialize;
+
+use crate::api::{KEY, takes_key};
+use crate::edge;
+use crate::problem::Problem;
 
 /// A request that can be sent again.
 #[derive(Clone)]
@@ -14,6 +19,7 @@ pub struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
+    key: Option<String>,
     if_match: Option<Version>,
 }
 
@@ -33,6 +39,7 @@ impl Call {
             path: path.into(),
             query: Vec::new(),
             body: None,
+            key: None,
             if_match: None,
         }
     }
@@ -89,10 +96,42 @@ impl Call {
         self
     }
 
+    /// Under a key: sent again, it is answered as the first time.
+    #[must_use]
+    pub fn under(mut self, key: Option<&ClientKey>) -> Self {
+        self.key = key.map(|key| key.as_str().to_owned()).or(self.key);
+        self
+    }
+
+    /// The same under a key of its own, where it is an action that takes one and has none.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn keyed(&self) -> Result<Self, Problem> {
+        if self.method != Method::POST || self.key.is_some() || !takes_key(&self.path) {
+            return Ok(self.clone());
+        }
+        let bytes: [u8; 16] = edge::random_bytes()?;
+        let key = bytes.iter().fold(String::with_capacity(32), |mut key, byte| {
+            key.push_str(&format!("{byte:02x}"));
+            key
+        });
+        Ok(Self {
+            key: Some(key),
+            ..self.clone()
+        })
+    }
+
+    /// The key it is sent under.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Whether sending it again does no harm: it only reads, or is answered as the first time.
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
-        self.method == Method::GET || self.method == Method::PUT
+        self.method == Method::GET || self.method == Method::PUT || self.key.is_some()
     }
 
     /// The request, for this authority.
@@ -111,6 +150,9 @@ impl Call {
             .header(header::CONNECTION, HeaderValue::from_static("close"));
         if self.body.is_some() {
             request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(key) = &self.key {
+            request = request.header(KEY, key);
         }
         if let Some(version) = self.if_match {
             request = request.header(header::IF_MATCH, format!("\"{version}\""));

@@ -120,6 +120,8 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The problem that was answered, or that there was no answer.
     pub async fn ask(&mut self, call: &Call) -> Result<Bytes> {
+        // One key for all tries.
+        let call = &call.keyed()?;
         let deadline = self.deadline();
         let mut attempt = 1;
         // Ends with an answer, or after the deadline or the last attempt.
@@ -140,6 +142,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As [`Session::ask`].
     pub async fn open(&mut self, call: &Call) -> Result<Answer> {
+        let call = &call.keyed()?;
         let deadline = self.deadline();
         let patience = Instant::now() + self.patience();
         let mut attempt = 1;
@@ -236,7 +239,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// It was sent and the answer was lost: a read is sent again, anything else is not.
+    /// It was sent and the answer was lost: a read is sent again, and so is what has a key; anything else is not.
     async fn lost(&mut self, call: &Call, why: &str, attempt: &mut u32) -> Result<()> {
         if !call.is_repeatable() || *attempt == ATTEMPTS_MAX {
             return Err(no_answer(call, why).into());
@@ -415,6 +418,11 @@ fn jittered(attempt: u32) -> Result<Duration> {
 }
 
 fn no_answer(call: &Call, why: &str) -> Problem {
+    if let Some(key) = call.key() {
+        return Problem::new(Code::Unknown, format!("whether it was done is not known: {why}")).hint(format!(
+            "the same under its key is done once: --key {key} where the command takes it; else look before trying again"
+        ));
+    }
     if call.is_repeatable() {
         return Problem::new(Code::Unavailable, format!("there was no answer: {why}")).hint("try again");
     }

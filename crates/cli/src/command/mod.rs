@@ -20,6 +20,7 @@ mod signals;
 mod step;
 mod store;
 mod task;
+mod thread;
 mod usage;
 
 pub(crate) use config::config;
@@ -107,6 +108,7 @@ async fn visit(
         Command::Agent(agent) => agent::agent(session, context, agent).await,
         Command::Secret(secret) => secret::secret(session, context, secret, given).await,
         Command::Gate(gate) => gate::gate(session, context, gate).await,
+        Command::Thread(command) => thread::thread(session, context, command).await,
         Command::Session(command) => session::session(session, context, command).await,
         Command::Budget(command) => budget::budget(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,

@@ -14,6 +14,7 @@ use futures::{FutureExt, StreamExt, stream};
 use super::Agent;
 use super::delete::{deleting, torn_down};
 use super::stop::{live_runs, stop_run};
+use crate::budget::{Budgets, Hold, HoldIndex};
 use crate::core::Core;
 use crate::credentials::of_secret;
 use crate::gate::{Gate, GateIndex, Gates};
@@ -21,6 +22,7 @@ use crate::limits::{AGENT_PAGE, AGENT_PAGE_COMMITS};
 use crate::run::{Run, RunState, StopReason};
 use crate::session::{SessionIndex, SessionRow, SessionService};
 use crate::task::{Task, TaskIndex, TaskState, Tasks};
+use crate::thread::{Thread, ThreadIndex, delete_thread};
 use crate::wake::forget;
 use crate::{AgentName, CommandError, Incarnation, Principal};
 
@@ -45,6 +47,8 @@ type Going<'a> = BoxFuture<'a, Result<bool, CommandError>>;
 const PARTS: &[Part] = &[
     |core, agent| runs(core, agent).boxed(),
     |core, agent| tasks(core, agent).boxed(),
+    |core, agent| threads(core, agent).boxed(),
+    |core, agent| holds(core, agent).boxed(),
     |core, agent| wake(core, agent).boxed(),
     |core, agent| gates(core, agent).boxed(),
     |core, agent| sessions(core, agent).boxed(),
@@ -142,6 +146,28 @@ async fn tasks(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError
         return each(open.iter().map(cancel).collect()).await;
     }
     Ok(Progress::Done)
+}
+
+/// Its threads are deleted, whatever they were at; what was said in them goes with the next looks of a janitor.
+async fn threads(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError> {
+    let query = || Query::of(ThreadIndex::Agent).equals([IndexValue::segment(agent.name.segment())]);
+    let there = own(core, agent, query, |thread: &Thread| thread.agent_incarnation).await?;
+    let end = |thread: &Versioned<Thread>| {
+        let id = thread.id;
+        async move { delete_thread(core, id).await }.boxed()
+    };
+    each(there.iter().map(end).collect()).await
+}
+
+/// What was held for it and no run gave back is closed, as after a long silence: the accounts above it have it again.
+async fn holds(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError> {
+    let query = || Query::of(HoldIndex::Agent).equals([IndexValue::segment(agent.name.segment())]);
+    let open = own(core, agent, query, |hold: &Hold| hold.chain.agent_incarnation).await?;
+    let end = |hold: &Versioned<Hold>| {
+        let (budgets, id) = (Budgets::new(core), hold.id);
+        async move { budgets.sweep(id).await }.boxed()
+    };
+    each(open.iter().map(end).collect()).await
 }
 
 /// Nobody is woken for it any more.

@@ -100,7 +100,9 @@ pub(super) async fn ask(
     refusal: Refusal,
 ) -> Result<Option<Refusal>, CommandError> {
     let new = BudgetAsk::of(&refusal, chain).gate(&chain.agent, core);
-    let opened = Gates::new(core).open(by, &new, &core.scrubber).await;
+    // The request itself was refused: its key is free for the next try.
+    let core = Arc::new(core.unasked());
+    let opened = Gates::new(&core).open(by, &new, &core.scrubber).await;
     let gate = opened.map_err(of_gate)?.gate;
     Ok(gate.is_pending().then_some(Refusal {
         gate: Some(gate.id),

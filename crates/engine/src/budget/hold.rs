@@ -64,6 +64,8 @@ indexes! {
     pub enum HoldIndex {
         /// By the run they are of: the open ones first.
         Run = own "run",
+        /// The open ones, by agent.
+        Agent = own "agent",
         /// The open ones, by when they are looked at, over all tenants.
         Due = system "hold_due",
         /// The closed ones, by when they were.
@@ -91,6 +93,8 @@ impl Record for Hold {
             entries.push(IndexEntry::new(HoldIndex::Run, [run, is_closed]));
         }
         if self.is_open() {
+            let agent = IndexValue::segment(self.chain.agent.segment());
+            entries.push(IndexEntry::new(HoldIndex::Agent, [agent]));
             let due = IndexValue::instant(self.expires_at);
             entries.push(IndexEntry::new(HoldIndex::Due, [due]));
         }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use dormouse_filesystem::{
@@ -86,18 +86,13 @@ fn push(core: &Core, entry: Entry) -> Result<(), CommandError> {
         Ok(!std::mem::replace(&mut queue.is_served, true))
     })?;
     if begins {
-        let core = core
-            .me
-            .upgrade()
-            .expect("whoever has a tenant's services has all of it");
-        let background = core.background.clone();
-        background.spawn(serve(core));
+        core.background.spawn(serve(core.unasked()));
     }
     Ok(())
 }
 
 /// Commits group after group. Ends when nobody waits.
-async fn serve(core: Arc<Core>) {
+async fn serve(core: Core) {
     let cut_short = CutShort(&core.ledger);
     while let Some(group) = cut_short.0.next(core.budgets.ledger_batch) {
         settle(&core, group).await;

@@ -9,6 +9,7 @@ use super::moves::{Move, Moved, Reservation, Setting};
 use super::{
     Account, AccountIndex, AccountPath, Amounts, Chain, Hold, Metered, Refusal, Usage, UsageIndex, Warning,
 };
+use crate::agent::Agents;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::run::{Run, RunState};
@@ -35,6 +36,16 @@ pub struct Admission {
     pub hold: Option<HoldId>,
     /// The accounts that come near their limits.
     pub warnings: Vec<Warning>,
+}
+
+/// What has to stand for a move to be made.
+#[derive(Debug, Clone, Copy)]
+enum Needs<'c> {
+    Nothing,
+    /// This run is at work.
+    AtWork(RunId),
+    /// The agent of this chain is there and stays.
+    Agent(&'c Chain),
 }
 
 /// One page of accounts.
@@ -112,7 +123,7 @@ impl Budgets {
         match path {
             AccountPath::Tenant => Ok(None),
             AccountPath::Agent(name) => {
-                let agent = crate::agent::Agents::new(&self.core).require(draft, name).await?;
+                let agent = Agents::new(&self.core).require(draft, name).await?;
                 Ok(Some(agent.incarnation))
             }
             AccountPath::Session(id) => {
@@ -205,7 +216,7 @@ impl Budgets {
     ///
     /// # Errors
     /// `LimitExceeded`; `NeedsApproval` with the gate; `Rejected` for an id that is another's or closed, and for a run
-    /// that is not at work.
+    /// that is not at work; without a run `NotFound` and `AgentDeleting` for its agent.
     pub async fn reserve(&self, by: &Principal, wanted: &Reserve) -> Result<Admission, CommandError> {
         let new = || HoldId::make(self.core.environment.clock.now(), &self.core.environment.random);
         let reservation = &Reservation {
@@ -215,8 +226,11 @@ impl Budgets {
             estimate: wanted.estimate.clone(),
             is_in_flight: wanted.is_in_flight,
         };
-        let of_run = wanted.chain.run;
-        self.admitted(by, &wanted.chain, of_run, || Move::Reserve(reservation.clone()))
+        let needs = match wanted.chain.run {
+            Some(run) => Needs::AtWork(run),
+            None => Needs::Agent(&wanted.chain),
+        };
+        self.admitted(by, &wanted.chain, needs, || Move::Reserve(reservation.clone()))
             .await
     }
 
@@ -231,7 +245,7 @@ impl Budgets {
         more: &Amounts,
     ) -> Result<Admission, CommandError> {
         let chain = self.hold(hold).await?.chain.clone();
-        self.admitted(by, &chain, None, || Move::Grow(hold, more.clone()))
+        self.admitted(by, &chain, Needs::Nothing, || Move::Grow(hold, more.clone()))
             .await
     }
 
@@ -246,7 +260,10 @@ impl Budgets {
         hold: HoldId,
         actual: &Amounts,
     ) -> Result<Metered, CommandError> {
-        match self.moved(by, None, || Move::Meter(hold, actual.clone())).await? {
+        match self
+            .moved(by, Needs::Nothing, || Move::Meter(hold, actual.clone()))
+            .await?
+        {
             Moved::Metered(said) => Ok(said),
             other @ (Moved::Reserved { .. } | Moved::Done(_)) => {
                 unreachable!("metering answers no {other:?}")
@@ -264,7 +281,7 @@ impl Budgets {
         hold: HoldId,
         actual: &Amounts,
     ) -> Result<(), CommandError> {
-        self.moved(by, None, || Move::Reconcile(hold, actual.clone()))
+        self.moved(by, Needs::Nothing, || Move::Reconcile(hold, actual.clone()))
             .await
             .map(drop)
     }
@@ -274,7 +291,9 @@ impl Budgets {
     /// # Errors
     /// As [`meter`](Self::meter).
     pub async fn release(&self, by: &Principal, hold: HoldId) -> Result<(), CommandError> {
-        self.moved(by, None, || Move::Release(hold)).await.map(drop)
+        self.moved(by, Needs::Nothing, || Move::Release(hold))
+            .await
+            .map(drop)
     }
 
     /// Closes a hold that nobody closes any more: what is known to be used is recorded, and of what was in flight all
@@ -284,7 +303,7 @@ impl Budgets {
     /// As any command.
     pub async fn sweep(&self, hold: HoldId) -> Result<bool, CommandError> {
         let by = Principal::engine();
-        let moved = self.moved(&by, None, || Move::Sweep(hold, Amounts::none()));
+        let moved = self.moved(&by, Needs::Nothing, || Move::Sweep(hold, Amounts::none()));
         Ok(moved.await? == Moved::Done(true))
     }
 
@@ -303,11 +322,11 @@ impl Budgets {
         &self,
         by: &Principal,
         chain: &Chain,
-        of_run: Option<RunId>,
+        needs: Needs<'_>,
         one: impl Fn() -> Move + Sync,
     ) -> Result<Admission, CommandError> {
         for _ in 0..ROUNDS_MAX {
-            match self.moved(by, of_run, &one).await {
+            match self.moved(by, needs, &one).await {
                 Ok(Moved::Reserved { hold, warnings }) => return Ok(Admission { hold, warnings }),
                 Ok(other) => unreachable!("reserving answers no {other:?}"),
                 Err(CommandError::NeedsApproval(refusal)) => {
@@ -321,23 +340,34 @@ impl Budgets {
         Err(CommandError::Contended { attempts: ROUNDS_MAX })
     }
 
-    /// One move, alone in its command; of a run only while that is at work.
+    /// One move, alone in its command.
     async fn moved(
         &self,
         by: &Principal,
-        of_run: Option<RunId>,
+        needs: Needs<'_>,
         one: impl Fn() -> Move + Sync,
     ) -> Result<Moved, CommandError> {
         let one = &one;
         let done = self.core.command(by, |mut draft| async move {
-            if let Some(run) = of_run {
-                self.expect_at_work(&mut draft, run).await?;
+            match needs {
+                Needs::Nothing => {}
+                Needs::AtWork(run) => self.expect_at_work(&mut draft, run).await?,
+                Needs::Agent(chain) => self.expect_agent(&mut draft, chain).await?,
             }
             draft.move_accounts(one());
             Ok(Verdict::Commit(draft, ()))
         });
         let moved = done.await?.moved;
         Ok(moved.into_iter().next().expect("each move is answered"))
+    }
+
+    /// Nothing new is made of an agent that goes, or is gone.
+    async fn expect_agent(&self, draft: &mut Draft, chain: &Chain) -> Result<(), CommandError> {
+        let agent = Agents::new(&self.core).require(draft, &chain.agent).await?;
+        if agent.incarnation != chain.agent_incarnation {
+            return Err(CommandError::not_found("agent", &chain.agent));
+        }
+        Ok(())
     }
 
     async fn expect_at_work(&self, draft: &mut Draft, id: RunId) -> Result<(), CommandError> {

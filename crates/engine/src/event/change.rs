@@ -10,7 +10,8 @@ use crate::gate::{AuthorKind, GateStatus, Scope};
 use crate::outcome::{BlockReason, FailReason};
 use crate::run::OutcomeKind;
 use crate::task::{ChildEnd, Priority, Wait};
-use crate::{AgentName, EventId, GateId, LeaseId, Reason, RunId, SessionId, TaskId};
+use crate::thread::{MessageKind, MessageStatus};
+use crate::{AgentName, EventId, GateId, LeaseId, Reason, RunId, SessionId, TaskId, ThreadId};
 
 /// The schema of the data of every event here; raised when a reader of the former could no longer read it.
 pub const EVENT_SCHEMA: u32 = 1;
@@ -400,6 +401,102 @@ pub enum Change {
         /// How.
         end: CapabilityEnd,
     },
+    /// A thread was made.
+    #[serde(rename = "thread.created")]
+    ThreadCreated {
+        /// The session that shows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
+    },
+    /// A thread takes no more messages.
+    #[serde(rename = "thread.closed")]
+    ThreadClosed {},
+    /// A thread is deleted; its messages go.
+    #[serde(rename = "thread.deleted")]
+    ThreadDeleted {},
+    /// A message is there.
+    #[serde(rename = "message.accepted")]
+    MessageAccepted {
+        /// Where.
+        #[serde(flatten)]
+        at: InThread,
+        /// What kind of message.
+        kind: MessageKind,
+        /// Where it begins.
+        status: MessageStatus,
+        /// The task of its turn, if that is to be done now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<TaskId>,
+    },
+    /// A message waits for the turns before it.
+    #[serde(rename = "message.queued")]
+    MessageQueued {
+        /// Where.
+        #[serde(flatten)]
+        at: InThread,
+    },
+    /// The turn of a message is to be done now.
+    #[serde(rename = "message.submitted")]
+    MessageSubmitted {
+        /// Where.
+        #[serde(flatten)]
+        at: InThread,
+        /// The task that does it.
+        task: TaskId,
+    },
+    /// A message was not taken up, since a run was at its thread.
+    #[serde(rename = "message.rejected_busy")]
+    MessageRejectedBusy {
+        /// Where.
+        #[serde(flatten)]
+        at: InThread,
+        /// That run.
+        run: RunId,
+    },
+    /// A message's content is final.
+    #[serde(rename = "message.final")]
+    MessageFinal {
+        /// Where.
+        #[serde(flatten)]
+        at: InThread,
+        /// The run that wrote it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+    },
+    /// A draft was left as it is.
+    #[serde(rename = "message.interrupted")]
+    MessageInterrupted {
+        /// Where.
+        #[serde(flatten)]
+        at: InThread,
+        /// The run that wrote it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+    },
+    /// Another message stands for this one.
+    #[serde(rename = "message.superseded")]
+    MessageSuperseded {
+        /// Where.
+        #[serde(flatten)]
+        at: InThread,
+        /// The sequence of the one that stands for it; none when what it told of is gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<u64>,
+    },
+    /// A message's content is gone.
+    #[serde(rename = "message.redacted")]
+    MessageRedacted {
+        /// Where.
+        #[serde(flatten)]
+        at: InThread,
+    },
+    /// A message is deleted.
+    #[serde(rename = "message.deleted")]
+    MessageDeleted {
+        /// Where.
+        #[serde(flatten)]
+        at: InThread,
+    },
     /// What an account may use was set.
     #[serde(rename = "budget.set")]
     BudgetSet {
@@ -545,6 +642,15 @@ pub enum Change {
         /// How many went.
         count: u64,
     },
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InThread {
+    /// The thread.
+    pub thread: ThreadId,
+    /// Its place there.
+    pub sequence: u64,
 }
 
 /// How a run ended, as far as a reader of its task's events wants to know.

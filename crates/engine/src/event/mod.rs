@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use catalogue::catalogue;
-pub use change::{Change, EVENT_SCHEMA, Ending};
+pub use change::{Change, EVENT_SCHEMA, Ending, InThread};
 pub(crate) use clean::clean;
 pub use cursor::EventCursor;
 pub use filter::EventFilter;

@@ -121,6 +121,8 @@ async fn task_of(space: &Namespace<Tenant>, gate: &Gate) -> Result<Option<Versio
         | Subject::Run(_)
         | Subject::Session(_)
         | Subject::Gate(_)
+        | Subject::Thread(_)
+        | Subject::Message(_)
         | Subject::Account(_)
         | Subject::Hold(_)
         | Subject::Relay(_)

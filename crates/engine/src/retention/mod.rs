@@ -5,13 +5,16 @@
 //! left it. A tenant's page is swept under a lease. Events are cut from the front of their logs instead, never past the end
 //! of one, nor past a sink that is not too far behind.
 //!
-//! What has other ways to end is the janitor's: sessions that fall silent, and the content of gates.
+//! What has other ways to end is the janitor's: sessions that fall silent, the content of gates, messages of deleted
+//! threads.
 
 mod agent;
 mod events;
+mod key;
 mod serve;
 mod sweep;
 mod task;
+mod thread;
 
 use std::time::Duration;
 
@@ -19,8 +22,10 @@ pub use serve::{Sweeper, Swept};
 pub(crate) use sweep::{Gone, Retires};
 
 use crate::agent::Agent;
+use crate::idempotency::IdempotencyRow;
 use crate::limits::{EVENTS_KEPT, EVENTS_MAX, RELAY_LAG_MAX, TASKS_KEPT, TOMBSTONES_KEPT};
 use crate::task::{Task, TaskTombstone};
+use crate::thread::Thread;
 
 /// How long what has ended is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,5 +60,7 @@ fn table() -> Vec<Box<dyn sweep::Sweep>> {
         sweep::of::<Task>(),
         sweep::of::<TaskTombstone>(),
         sweep::of::<Agent>(),
+        sweep::of::<Thread>(),
+        sweep::of::<IdempotencyRow>(),
     ]
 }

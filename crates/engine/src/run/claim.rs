@@ -132,6 +132,7 @@ async fn staged(
         Some(run) => run.id,
         None => options
             .run
+            .or_else(|| first_run(&read))
             .unwrap_or_else(|| RunId::make(draft.now(), &core.environment.random)),
     };
     let cause = Cause {
@@ -169,6 +170,11 @@ async fn staged(
     Ok(Verdict::Commit(draft, Claim { task, run, lease }))
 }
 
+/// The run that who submitted a message was told of: the first of its turn's task.
+fn first_run(task: &Task) -> Option<RunId> {
+    task.turn.filter(|_| task.attempts == 0).map(|turn| turn.run)
+}
+
 fn made(draft: &Draft, task: &Task, agent: &Agent, id: RunId, session: Option<SessionId>) -> Run {
     Run {
         id,
@@ -177,6 +183,7 @@ fn made(draft: &Draft, task: &Task, agent: &Agent, id: RunId, session: Option<Se
         agent_incarnation: agent.incarnation,
         attempt: task.attempts,
         session,
+        thread: task.turn.map(|turn| turn.thread),
         state: RunState::Starting,
         checkpoint: Checkpoint::None,
         stop_reason: None,

@@ -47,7 +47,7 @@ pub(crate) use stop::{Stopped, stage_stop};
 pub use table::{RunEvent, RunNext, decide, reported};
 
 use crate::event::About;
-use crate::{AgentName, Incarnation, OpId, RunId, SessionId, Subject, TaskId};
+use crate::{AgentName, Incarnation, OpId, RunId, SessionId, Subject, TaskId, ThreadId};
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,9 @@ pub struct Run {
     /// The session that shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
+    /// The thread it is at, when its task is the turn of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<ThreadId>,
     /// Where it is.
     pub state: RunState,
     /// What is known of its effects.
@@ -138,6 +141,8 @@ indexes! {
         Agent = own "agent",
         /// Those that have not ended: by agent.
         Live = own "live",
+        /// Those of a thread's turns: by thread and when they began.
+        Thread = own "thread",
     }
 }
 
@@ -166,6 +171,11 @@ impl Record for Run {
             let task = IndexValue::name(&task.to_string());
             let attempt = IndexValue::number(u64::from(self.attempt));
             entries.push(IndexEntry::new(RunIndex::Task, [task, attempt]));
+        }
+        if let Some(thread) = self.thread {
+            let thread = IndexValue::name(&thread.to_string());
+            let started = IndexValue::instant(self.started_at);
+            entries.push(IndexEntry::new(RunIndex::Thread, [thread, started]));
         }
         if self.state != RunState::Ended {
             entries.push(IndexEntry::new(RunIndex::Live, [agent]));

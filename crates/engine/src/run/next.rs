@@ -87,7 +87,10 @@ async fn first_of(
         };
         match claim(core, agents, by, *task, options).await {
             Ok(claimed) => return Ok(Tried::Claimed(Box::new(claimed))),
-            Err(CommandError::Rejected { .. } | CommandError::NotFound { .. }) => {
+            // The last: another turn of its thread is under way.
+            Err(
+                CommandError::Rejected { .. } | CommandError::NotFound { .. } | CommandError::Busy { .. },
+            ) => {
                 lost.insert(*task);
                 tried = Tried::Lost;
             }

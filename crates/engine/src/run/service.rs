@@ -258,6 +258,7 @@ pub(super) async fn stage_run(
         None => rows.stage_create(draft.batch(), after)?,
         Some(before) => rows.stage_replace(draft.batch(), before, after).await?,
     }
+    crate::thread::note_run(draft, after, outcome);
     crate::budget::follow_run(core, draft, before.map(|before| &**before), after).await?;
     if matches!(after.state, RunState::Ended | RunState::Waiting) {
         draft.free(&after.agent);

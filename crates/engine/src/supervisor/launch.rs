@@ -51,6 +51,7 @@ pub(super) async fn launch(
     if let (Some(programs), Some(path)) = (programs, environment.get_mut("PATH")) {
         *path = format!("{}:{path}", programs.display());
     }
+    let stdin = super::message::stdin(parts, &command.stdin, &run_folder).await;
     let launch = Launch {
         keeper: parts.options.keeper.clone(),
         run: parts.claimed.run.id.to_string(),
@@ -58,7 +59,7 @@ pub(super) async fn launch(
         workspace,
         cwd: command.cwd.clone(),
         environment,
-        stdin: command.stdin.clone(),
+        stdin,
         limits: ProcessLimits::default(),
         isolation: command.isolation.or(parts.options.isolation),
         wall: WallSpec {

@@ -21,6 +21,7 @@ mod finish;
 mod giving;
 mod heart;
 mod launch;
+mod message;
 mod orphans;
 mod question;
 mod spawn;

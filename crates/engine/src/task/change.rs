@@ -128,6 +128,7 @@ pub(super) async fn stage_row(
         .stage_replace(draft.batch(), read, task)
         .await?;
     ring_if_ready(draft, task);
+    crate::thread::note_task(draft, task);
     if let Some(change) = change {
         draft.tell(&task.about(), &change)?;
     }

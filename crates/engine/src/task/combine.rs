@@ -1,23 +1,24 @@
 //! Creations share commits. Each writes the one row of numbers, so fighting for it would let one of them through per
 //! flush: those that come while a commit is in flight go together in the next. No delay is added.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dormouse_filesystem::CommitError;
 use tokio::sync::oneshot;
 
-use super::create::{Clean, numbered, take_numbers};
+use super::create::{Clean, numbered};
 use super::sight::Sight;
 use super::standing::{Maker, Standing};
-use super::{NewTask, Receiver, Task};
+use super::{NewTask, Numbers, Receiver, Task};
 use crate::agent::AgentState;
 use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::draft::{Draft, Verdict};
+use crate::idempotency::{self, Before, IdempotencyId, Once};
 use crate::limits::{CREATIONS_BYTES_MAX, CREATIONS_MAX, CREATIONS_OPERATIONS_MAX, CREATIONS_WAITING_MAX};
-use crate::{CommandError, OpId, PrefixedId, Principal, RunId};
+use crate::{CommandError, OpId, PrefixedId, Principal, RunId, Subject};
 
 /// The creations of a tenant that wait for a commit.
 #[derive(Default)]
@@ -42,6 +43,7 @@ struct Creation {
     maker: Maker,
     new: NewTask,
     clean: Clean,
+    once: Option<Arc<Once>>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -89,6 +91,7 @@ async fn enqueue(core: &Arc<Core>, by: &Principal, maker: Maker, new: NewTask) -
         maker,
         new,
         clean,
+        once: core.once.clone().filter(|once| once.is_open()),
         answer,
     };
     enter(core, creation)?;
@@ -190,6 +193,9 @@ async fn answer(core: &Arc<Core>, group: Vec<Creation>) {
 
 fn tell(group: impl IntoIterator<Item = Creation>, answers: Vec<Answer>) {
     for (creation, answer) in group.into_iter().zip(answers) {
+        if let (Some(once), Ok(_)) = (&creation.once, &answer) {
+            once.written();
+        }
         // Nobody waits any more: the task is there all the same.
         drop(creation.answer.send(answer));
     }
@@ -225,7 +231,15 @@ async fn staged(
 ) -> Result<Verdict<Vec<Answer>>, CommandError> {
     let mut standing = Standing::new(core);
     let mut found = Vec::with_capacity(group.len());
+    let mut keys = Keys::default();
     for creation in group {
+        if let Err(error) = keys.look(core, &draft, creation).await {
+            if error.is_congestion() {
+                return Err(error);
+            }
+            found.push(Err(error));
+            continue;
+        }
         let grounds = standing.grounds(&mut draft, &creation.maker, &creation.new, creation.op);
         match grounds.await {
             Err(error) if error.is_congestion() => return Err(error),
@@ -238,7 +252,7 @@ async fn staged(
         return Ok(Verdict::Nothing(refused.collect()));
     }
     standing.stage(&mut draft).await?;
-    let mut number = take_numbers(core, &mut draft, made as u64).await?;
+    let mut numbers = Numbers::read(core).await?;
     let mut answers = Vec::with_capacity(group.len());
     for (creation, grounds) in group.iter().zip(found) {
         answers.push(match grounds {
@@ -246,8 +260,8 @@ async fn staged(
             Ok(grounds) => {
                 draft.act_for(&creation.by, creation.op);
                 let new = (&creation.new, &creation.clean);
-                let task = numbered(core, &mut draft, &grounds, new, number)?;
-                number += 1;
+                let task = numbered(core, &mut draft, &grounds, new, numbers.take())?;
+                keys.stage(core, &mut draft, creation, &task).await?;
                 let receiver = match grounds.agent.state {
                     AgentState::Paused => Receiver::Paused,
                     AgentState::Active | AgentState::Deleting | AgentState::Deleted => Receiver::Active,
@@ -256,5 +270,37 @@ async fn staged(
             }
         });
     }
+    numbers.stage(core, &mut draft).await?;
     Ok(Verdict::Commit(draft, answers))
+}
+
+/// The idempotency keys of a group.
+#[derive(Default)]
+struct Keys(HashMap<IdempotencyId, Before>);
+
+impl Keys {
+    /// Whether nothing was done under the creation's key yet. Of two under one key the first is made, and the other is
+    /// told to come again: then it finds it.
+    async fn look(&mut self, core: &Core, draft: &Draft, creation: &Creation) -> Result<(), CommandError> {
+        let Some(once) = &creation.once else { return Ok(()) };
+        if self.0.contains_key(&once.id()) {
+            return Err(CommandError::DoneBefore { results: Vec::new() });
+        }
+        let before = idempotency::before(core, once, draft.now()).await?;
+        self.0.insert(once.id(), before);
+        Ok(())
+    }
+
+    async fn stage(
+        &self,
+        core: &Core,
+        draft: &mut Draft,
+        creation: &Creation,
+        task: &Task,
+    ) -> Result<(), CommandError> {
+        let Some(once) = &creation.once else { return Ok(()) };
+        let before = self.0.get(&once.id()).expect("each key was looked at");
+        let results = [Subject::Task(task.id)];
+        idempotency::stage(core, draft, once, before, &results).await
+    }
 }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use super::change::ring_if_ready;
 use super::metadata::{check_bounds, check_keys, scrubbed};
-use super::numbers::{TaskNumbers, TheNumbers};
 use super::settlement::not_attempted;
 use super::standing::{Giver, Grounds};
 use super::{
@@ -19,6 +18,7 @@ use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::Change;
 use crate::limits::{BODY_MAX, DEPENDENCIES_MAX, TITLE_MAX};
+use crate::thread::Turn;
 use crate::{AgentName, CommandError, PrefixedId, TaskId};
 
 /// Where a new task begins.
@@ -52,6 +52,8 @@ pub struct NewTask {
     pub metadata: Map<String, Value>,
     /// The command line that does it, when a process is to.
     pub command: Option<CommandSpec>,
+    /// The message whose turn it is, as [`Threads`](crate::thread::Threads) says it of the tasks that they make.
+    pub turn: Option<Turn>,
     /// The tasks that are to be done first, at most 64.
     pub after: Vec<TaskId>,
     /// What becomes of it when one of them is not done.
@@ -71,6 +73,7 @@ impl NewTask {
             not_before: None,
             metadata: Map::new(),
             command: None,
+            turn: None,
             after: Vec::new(),
             on_failed: OnFailed::default(),
         }
@@ -110,13 +113,13 @@ impl NewTask {
 
 /// What of a new task everybody may read, without the values that its agent knows.
 #[derive(Debug)]
-pub(super) struct Clean {
+pub(crate) struct Clean {
     title: Scrubbed,
     metadata: Map<String, Value>,
 }
 
 impl Clean {
-    pub(super) fn of(new: &NewTask, scrubber: &Scrubber) -> Self {
+    pub(crate) fn of(new: &NewTask, scrubber: &Scrubber) -> Self {
         Self {
             title: scrubber.scrub(&new.title),
             metadata: scrubbed(scrubber, &new.metadata),
@@ -149,7 +152,7 @@ pub(super) fn check_body(body: &str) -> Result<(), CommandError> {
 }
 
 /// Stages a new task of this number, and tells of it.
-pub(super) fn numbered(
+pub(crate) fn numbered(
     core: &Core,
     draft: &mut Draft,
     grounds: &Grounds,
@@ -211,24 +214,6 @@ fn delegation(draft: &Draft, task: &Task, giver: &Giver) -> Delegation {
     }
 }
 
-/// Takes the next so many numbers, and returns the first of them.
-pub(super) async fn take_numbers(core: &Core, draft: &mut Draft, count: u64) -> Result<u64, CommandError> {
-    let rows = Records::<TaskNumbers>::new(&core.space);
-    match rows.get(&TheNumbers).await? {
-        None => {
-            let next = 1 + count;
-            rows.stage_create(draft.batch(), &TaskNumbers { next })?;
-            Ok(1)
-        }
-        Some(read) => {
-            let next = read.next + count;
-            rows.stage_replace(draft.batch(), &read, &TaskNumbers { next })
-                .await?;
-            Ok(read.next)
-        }
-    }
-}
-
 fn made(
     core: &Core,
     draft: &Draft,
@@ -265,6 +250,7 @@ fn made(
         has_followers: false,
         metadata: clean.metadata.clone(),
         command: new.command.clone(),
+        turn: new.turn,
         approval_required: new.start == Start::PendingApproval,
         approved_at: None,
         approved_by: None,

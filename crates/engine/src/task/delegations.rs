@@ -14,6 +14,7 @@ use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::limits::PAGE_MAX;
 use crate::run::{Run, RunState};
+use crate::thread::stage_note;
 use crate::{CommandError, Decision, Principal, Reason, RunId, Subject, TaskId};
 
 /// The delegations of a tenant.
@@ -241,7 +242,7 @@ pub(super) async fn deliver(core: &Core, child: TaskId) -> Result<bool, CommandE
         };
         let row = moved_delegation(&read, state, &draft);
         rows.stage_replace(draft.batch(), &read, &row).await?;
-        stage_message(&mut draft, &row)?;
+        stage_message(core, &mut draft, &row).await?;
         Ok(Verdict::Commit(draft, true))
     });
     Ok(done.await?.answer)
@@ -249,10 +250,25 @@ pub(super) async fn deliver(core: &Core, child: TaskId) -> Result<bool, CommandE
 
 /// Stages how the parent hears of it. The row in its state `delivered` is what its run finds, and the event what rings; a
 /// parent that talks in a thread gets its message here, under the child's id as key, in the same commit.
-fn stage_message(draft: &mut Draft, row: &Delegation) -> Result<(), CommandError> {
+async fn stage_message(core: &Core, draft: &mut Draft, row: &Delegation) -> Result<(), CommandError> {
     let end = row
         .end
         .ok_or_else(|| CommandError::Corrupt("an end is not told".into()))?;
     let parent = row.parent;
-    draft.tell(&row.about(), &Change::DelegationDelivered { parent, end })
+    draft.tell(&row.about(), &Change::DelegationDelivered { parent, end })?;
+    let tasks = Records::<Task>::new(&core.space);
+    let Some(turn) = tasks.get(&parent).await?.and_then(|parent| parent.turn) else {
+        return Ok(());
+    };
+    let said = match tasks.get(&row.child).await? {
+        Some(child) => format!("#{} {}: {}", child.number, child.title, end.word()),
+        None => format!("{}: {}", row.child, end.word()),
+    };
+    let provider = [
+        ("delegation", row.child.to_string()),
+        ("end", end.word().to_owned()),
+    ];
+    let provider = provider.map(|(name, value)| (name.to_owned(), value.into()));
+    let said = core.scrubber.scrub(&said);
+    stage_note(core, draft, turn.thread, said, provider.into_iter().collect()).await
 }

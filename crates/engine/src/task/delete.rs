@@ -88,6 +88,7 @@ pub(crate) async fn stage_delete(
     if read.state.has_ended() {
         return Ok(());
     }
+    crate::thread::note_gone(draft, read);
     if let Some(last) = read.last_run {
         called_off(core, draft, read.id, last).await?;
     }

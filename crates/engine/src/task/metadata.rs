@@ -83,7 +83,7 @@ fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
 }
 
 /// Without the values that an agent knows.
-pub(super) fn scrubbed(scrubber: &Scrubber, fields: &Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn scrubbed(scrubber: &Scrubber, fields: &Map<String, Value>) -> Map<String, Value> {
     let field = |(key, value): (&String, &Value)| {
         let key = scrubber.scrub(key).into_string();
         (key, scrubbed_value(scrubber, value))

@@ -45,11 +45,16 @@ pub use tree::Tree;
 
 pub(crate) use change::{Cause, Moved, move_task, move_task_in, park_task};
 pub(crate) use combine::Creations;
+pub(crate) use create::{Clean, numbered};
 pub(crate) use delete::stage_tombstone;
+pub(crate) use metadata::scrubbed;
+pub(crate) use numbers::Numbers;
 pub(crate) use settler::SettleHint;
+pub(crate) use standing::Grounds;
 
 use crate::command::CommandSpec;
 use crate::event::About;
+use crate::thread::Turn;
 use crate::{AgentName, Channel, Incarnation, OpId, Principal, RunId, Subject, TaskId};
 
 /// How much a task presses. Of one agent's ready tasks the highest is claimed first, then the oldest.
@@ -156,6 +161,9 @@ pub struct Task {
     /// The command line that does it, when a process is to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandSpec>,
+    /// The message whose turn it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// Whether somebody has to approve it before it is done.
     pub approval_required: bool,
     /// When somebody did.

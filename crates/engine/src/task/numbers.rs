@@ -2,8 +2,14 @@
 
 use std::fmt;
 
-use dormouse_filesystem::{Class, IndexEntry, NoIndexes, Record, RecordId, RecordKind, Segment, Tenant};
+use dormouse_filesystem::{
+    Class, IndexEntry, NoIndexes, Record, RecordId, RecordKind, Records, Segment, Tenant, Versioned,
+};
 use serde::{Deserialize, Serialize};
+
+use crate::CommandError;
+use crate::core::Core;
+use crate::draft::Draft;
 
 /// Names the one row there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,5 +53,42 @@ impl Record for TaskNumbers {
 
     fn index_entries(&self) -> Vec<IndexEntry<NoIndexes>> {
         Vec::new()
+    }
+}
+
+/// The numbers that one commit takes.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    read: Option<Versioned<TaskNumbers>>,
+    next: u64,
+}
+
+impl Numbers {
+    /// Where they begin.
+    pub(crate) async fn read(core: &Core) -> Result<Self, CommandError> {
+        let read = Records::<TaskNumbers>::new(&core.space).get(&TheNumbers).await?;
+        let next = read.as_ref().map_or(1, |read| read.next);
+        Ok(Self { read, next })
+    }
+
+    /// The next one.
+    pub(crate) fn take(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Stages that those are taken; nothing where none was.
+    pub(crate) async fn stage(self, core: &Core, draft: &mut Draft) -> Result<(), CommandError> {
+        let (rows, next) = (Records::<TaskNumbers>::new(&core.space), self.next);
+        match &self.read {
+            Some(read) if read.next == next => {}
+            Some(read) => {
+                rows.stage_replace(draft.batch(), read, &TaskNumbers { next })
+                    .await?;
+            }
+            None if next == 1 => {}
+            None => rows.stage_create(draft.batch(), &TaskNumbers { next })?,
+        }
+        Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::agent::Agents;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::find::{resolve, resolve_seen};
+use crate::idempotency;
 use crate::limits::REASON_MAX;
 use crate::run::{StopReason, Stopped, parked, stage_stop};
 use crate::session::called_off;
@@ -67,8 +68,42 @@ impl Tasks {
     /// `TooLarge` for its fields.
     pub async fn create(&self, by: &Principal, new: NewTask) -> Result<Task, CommandError> {
         new.validate()?;
+        match self.combined(by, new.clone()).await {
+            Err(CommandError::DoneBefore { results }) if !results.is_empty() => {
+                self.made_before(&results).await
+            }
+            // Another creation under the same key is in the same commit, or was: now its row is there.
+            Err(CommandError::DoneBefore { .. }) => match self.look_again().await {
+                Err(CommandError::DoneBefore { results }) => self.made_before(&results).await,
+                Err(error) => Err(error),
+                Ok(()) => self.combined(by, new).await,
+            },
+            made => made,
+        }
+    }
+
+    async fn combined(&self, by: &Principal, new: NewTask) -> Result<Task, CommandError> {
         let made = combine::create(&self.core, by, self.sight.clone(), new).await?;
         Ok(made.task)
+    }
+
+    /// Whether nothing was done under the key yet.
+    async fn look_again(&self) -> Result<(), CommandError> {
+        let Some(once) = &self.core.once else {
+            return Ok(());
+        };
+        let now = self.core.environment.clock.now();
+        idempotency::before(&self.core, once, now).await.map(drop)
+    }
+
+    /// The task that was made under a key before, as it is now.
+    async fn made_before(&self, results: &[Subject]) -> Result<Task, CommandError> {
+        let task = results.iter().find_map(|result| match result {
+            Subject::Task(id) => Some(*id),
+            _ => None,
+        });
+        let task = task.ok_or_else(|| CommandError::Corrupt("a key of a creation names no task".into()))?;
+        Ok(self.get(task).await?.into_inner())
     }
 
     /// A task.

@@ -27,7 +27,7 @@ pub(super) enum Maker {
 
 /// What is known of a new task beside what was said of it.
 #[derive(Debug)]
-pub(super) struct Grounds {
+pub(crate) struct Grounds {
     pub(super) agent: Versioned<Agent>,
     pub(super) owner: Option<(AgentName, Incarnation)>,
     /// Who gives it away, if a run does.
@@ -36,6 +36,19 @@ pub(super) struct Grounds {
     pub(super) open: Vec<TaskId>,
     /// The first of what it waits for that was not done.
     pub(super) undone: Option<TaskId>,
+}
+
+impl Grounds {
+    /// Of a task for this agent that waits for nothing, and that nobody owns or gave away.
+    pub(crate) fn of(agent: Versioned<Agent>) -> Self {
+        Self {
+            agent,
+            owner: None,
+            giver: None,
+            open: Vec::new(),
+            undone: None,
+        }
+    }
 }
 
 /// Where a delegation hangs.

@@ -394,6 +394,11 @@ impl Serving {
                 lane.phase = Phase::Waiting(later(recheck));
                 return self.turns.remove(&key.0, &key.1);
             }
+            // Another turn of its thread is under way: it is looked at again.
+            Err(CommandError::Busy { .. }) => {
+                lane.passed_over.insert(task);
+                lane.places += 1;
+            }
             Err(error) => {
                 tracing::warn!(%task, agent = %key.1, %error, "a ready task was not begun; those behind it are");
                 lane.passed_over.insert(task);

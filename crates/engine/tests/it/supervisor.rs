@@ -12,6 +12,7 @@ use dormouse_engine::run::RunRow;
 use dormouse_engine::session::{self, SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Force, OnGate, Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::task::{NewTask, TaskState};
+use dormouse_engine::thread::{Append, NewMessage, NewThread};
 use dormouse_engine::transcript::Followed;
 use dormouse_engine::worker::Boot;
 use dormouse_engine::{
@@ -284,6 +285,37 @@ async fn a_command_that_exits_0_is_done_and_what_it_printed_is_kept() {
     );
     let facts = row.outcome.unwrap().facts.clone().unwrap();
     assert_eq!((facts.exit.unwrap().code, facts.spawns), (Some(0), 1));
+}
+
+#[tokio::test]
+async fn the_worker_of_a_turn_reads_its_message_and_its_thread_goes_on_behind_it() {
+    let bed = bed();
+    let house = bed.open_with_alice().await;
+    let threads = &house.tenant.threads;
+    let new = NewThread::new(alice());
+    let thread = threads.create(&operator(), &new).await.unwrap().id;
+    let mut posted = Vec::new();
+    for text in ["what is left?", "and then?"] {
+        let message = NewMessage {
+            command: Some(sh("cat; echo")),
+            ..NewMessage::user(text)
+        };
+        let append = Append::submit(message);
+        posted.push(threads.append(&operator(), thread, &append).await.unwrap());
+    }
+    for (message, text) in posted.iter().zip(["what is left?", "and then?"]) {
+        let task = threads.message_of(message.message).await.unwrap().task.unwrap();
+        let run = house
+            .supervisor
+            .start(&house.tenant, &operator(), task)
+            .await
+            .unwrap();
+        assert_eq!(Some(run), message.run, "the run that was told of");
+        assert_eq!(outcome(&house.ended(run).await).name(), "success");
+        assert_eq!(house.transcript(run).await.trim_end(), text);
+    }
+    let free = threads.get(thread).await.unwrap();
+    assert_eq!((free.active_run, free.turn, free.queued), (None, None, 0));
 }
 
 #[tokio::test]

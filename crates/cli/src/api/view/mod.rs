@@ -10,6 +10,7 @@ mod secret;
 mod session;
 mod sink;
 mod task;
+mod thread;
 
 pub use agent::AgentView;
 pub use budget::{BudgetView, UsageView};
@@ -21,3 +22,4 @@ pub use secret::{EffectiveView, SecretView, SlotView, VaultView};
 pub use session::SessionView;
 pub use sink::SinkView;
 pub use task::TaskView;
+pub use thread::{AttachmentView, MessageView, ThreadView};

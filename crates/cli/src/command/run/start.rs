@@ -77,7 +77,11 @@ async fn start(
     let mut wanted = wanted;
     wanted["on_gate"] = json!(on_gate);
     is_sent.set(true);
-    listing::read(&session.ask(&Call::post("/v1/runs", &wanted)).await?)
+    listing::read(
+        &session
+            .ask(&Call::post("/v1/runs", &wanted).under(arguments.key.as_ref()))
+            .await?,
+    )
 }
 
 fn usage(why: &str, example: &str) -> Failure {

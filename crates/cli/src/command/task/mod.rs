@@ -61,7 +61,8 @@ pub(super) async fn task(session: &mut Session<'_>, context: &Context, command: 
 
 async fn add(session: &mut Session<'_>, context: &Context, arguments: &TaskAdd) -> Result<Exit> {
     let body = wanted(context, arguments)?;
-    let body = session.ask(&Call::post("/v1/tasks", &body)).await?;
+    let call = Call::post("/v1/tasks", &body).under(arguments.key.as_ref());
+    let body = session.ask(&call).await?;
     let task: TaskView = listing::read(&body)?;
     match context.ui.format {
         Format::Text => context.ui.line(task.id.to_string())?,

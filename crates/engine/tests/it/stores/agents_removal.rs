@@ -3,22 +3,27 @@
 use std::time::Duration;
 
 use dormouse_engine::agent::{AgentConfig, AgentState, AtWork};
+use dormouse_engine::budget::{AccountPath, Chain};
 use dormouse_engine::gate::{Gate, GateFilter, NewGate};
 use dormouse_engine::outcome::{CancelledBy, Outcome};
 use dormouse_engine::run::{Checkpoint, ClaimOptions, Claimed, RunFilter, RunState, StopReason};
 use dormouse_engine::session::NewSession;
 use dormouse_engine::task::{NewTask, Start, Steps, Task, TaskFilter};
-use dormouse_engine::{AgentName, CommandError, Reason, SessionId};
+use dormouse_engine::thread::{Append, NewMessage, NewThread, Thread};
+use dormouse_engine::{AgentName, CommandError, HoldId, Reason, SessionId};
 use dormouse_secrets::{Filter, Scrubbed};
 use dormouse_state::Row;
 
+use super::budgets::{chain, limit, set, tokens, wanted};
 use super::credentials::{put, with_secret};
 use super::gates::{Asker, call_of, open};
 use super::house::{House, facts, failed, name, operator, success};
 use super::sessions::row;
+use super::threads::post;
 
 super::on_every_store! {
     a_deleted_agent_takes_what_is_its_with_it;
+    /// ST-16
     a_name_taken_again_has_nothing_of_the_former_agent_whose_writers_are_fenced;
     an_agent_with_runs_is_deleted_only_when_they_are_to_be_stopped;
     a_deleting_agent_gets_nothing_new;
@@ -36,6 +41,10 @@ struct Belongings {
     parked: Asker,
     gates: Vec<Gate>,
     session: SessionId,
+    thread: Thread,
+    /// One that no run has.
+    hold: HoldId,
+    chain: Chain,
 }
 
 pub(super) async fn task_of(house: &House, agent: &AgentName, start: Start) -> Task {
@@ -83,7 +92,30 @@ impl Belongings {
         let running = house.claim(&running).await;
         runs.started(&running, None).await.unwrap();
         tasks.push(running.task.clone());
+        let threads = &house.tenant.threads;
+        let thread = threads.create(&operator(), &NewThread::new(agent.clone())).await;
+        let thread = thread.unwrap();
+        let turn = post(house, thread.id, "count the grey sheep").await;
+        tasks.push(
+            house
+                .tenant
+                .tasks
+                .get(turn.task.unwrap())
+                .await
+                .unwrap()
+                .into_inner(),
+        );
+        set(house, &AccountPath::Tenant, &limit(100)).await;
+        let chain = chain(house, &agent).await;
+        let held = house
+            .tenant
+            .budgets
+            .reserve(&operator(), &wanted(&chain, tokens(10)))
+            .await;
         Self {
+            thread,
+            hold: held.unwrap().hold.unwrap(),
+            chain,
             agent,
             tasks,
             running,
@@ -148,6 +180,9 @@ async fn a_deleted_agent_takes_what_is_its_with_it(house: House) {
     for session in [had.session, had.parked.session] {
         assert_eq!(row(&house, session).await, Row::Ended);
     }
+    let threads = &tenant.threads;
+    assert_eq!(threads.get(had.thread.id).await.unwrap_err().code(), "not_found");
+    assert!(!tenant.budgets.hold(had.hold).await.unwrap().is_open());
     let secrets = tenant.credentials.secrets();
     let left = secrets.list(&Filter::All).await.unwrap();
     let left: Vec<String> = left.iter().map(|secret| secret.at.to_string()).collect();
@@ -211,6 +246,14 @@ async fn a_name_taken_again_has_nothing_of_the_former_agent_whose_writers_are_fe
             .rows
             .is_empty()
     );
+    let threads = &tenant.threads;
+    let of_agent = threads.list(Some(alice), None, 100).await.unwrap();
+    assert!(of_agent.rows.is_empty());
+    assert_eq!(threads.get(had.thread.id).await.unwrap_err().code(), "not_found");
+    let account = tenant.budgets.get(&AccountPath::Tenant).await.unwrap().unwrap();
+    assert!(account.reserved.is_zero(), "nothing is held: {account:#?}");
+    let own_account = tenant.budgets.get(&AccountPath::Agent(alice.clone())).await;
+    assert!(own_account.unwrap().is_none_or(|own| own.reserved.is_zero()));
     let secrets = tenant.credentials.secrets();
     let own = Filter::Agent(alice.as_str().parse().unwrap());
     assert!(secrets.list(&own).await.unwrap().is_empty());
@@ -237,6 +280,16 @@ async fn a_name_taken_again_has_nothing_of_the_former_agent_whose_writers_are_fe
         let claimed = runs.claim(&operator(), task.id, ClaimOptions::default()).await;
         assert_eq!(claimed.unwrap_err().code(), "not_found");
     }
+    let held = tenant
+        .budgets
+        .reserve(&operator(), &wanted(&had.chain, tokens(1)))
+        .await;
+    assert_eq!(held.unwrap_err().code(), "not_found");
+    let grown = tenant.budgets.grow(&operator(), had.hold, &tokens(1)).await;
+    assert_eq!(grown.unwrap_err().code(), "rejected");
+    let said = Append::submit(NewMessage::user("are you there?"));
+    let said = threads.append(&operator(), had.thread.id, &said).await;
+    assert_eq!(said.unwrap_err().code(), "not_found");
     let reopened = tenant.sessions.reopen(&operator(), had.session).await;
     assert_eq!(reopened.unwrap_err().code(), "not_found");
     assert_eq!(house.stored().await, before);

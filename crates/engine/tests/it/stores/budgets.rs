@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use dormouse_engine::agent::AtWork;
 use dormouse_engine::budget::{
     AccountPath, Admission, Amounts, Budgets, CalendarUnit, Chain, Dimension, HoldState, Metered, Period,
     Reserve, Setting,
@@ -11,6 +12,7 @@ use dormouse_engine::task::NewTask;
 use dormouse_engine::{AgentName, CommandError, HoldId, PrefixedId, Random, Tenant};
 use futures::future::join_all;
 
+use super::agents_removal::gone;
 use super::house::{House, facts, name, operator, success, tenant_id};
 
 super::on_every_store! {
@@ -561,15 +563,20 @@ async fn what_an_account_used_is_kept_by_day(house: House) {
 async fn another_agent_of_the_name_has_its_own_account(house: House) {
     let alice = house.agent("alice").await;
     set(&house, &of(&alice), &limit(10)).await;
-    // What a former agent of the name was limited by is not another's.
-    let former = Chain::of_agent(
-        &alice,
-        dormouse_engine::Incarnation::make(dormouse_engine::Clock::now(&*house.clock), &Random::seeded(3)),
-    );
-    let admission = reserve(&house.tenant.budgets, &former, tokens(1000))
+    let former = chain(&house, &alice).await;
+    let agents = &house.tenant.agents;
+    agents
+        .delete(&operator(), &alice, AtWork::Refuse, None)
         .await
         .unwrap();
+    gone(&house, &alice).await;
+    house.agent("alice").await;
+    // What a former agent of the name was limited by is not another's.
+    let new = chain(&house, &alice).await;
+    let admission = reserve(&house.tenant.budgets, &new, tokens(1000)).await.unwrap();
     assert_eq!(admission.hold, None);
+    let late = reserve(&house.tenant.budgets, &former, tokens(1)).await;
+    assert_eq!(late.unwrap_err().code(), "not_found");
     let missing = house
         .tenant
         .budgets

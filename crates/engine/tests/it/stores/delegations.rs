@@ -7,16 +7,19 @@ use dormouse_engine::run::Claimed;
 use dormouse_engine::task::{
     ChildEnd, Delegated, DelegationState, NewTask, Receiver, Task, TaskFilter, TaskState, Tree,
 };
+use dormouse_engine::thread::{MessageKind, MessageStatus};
 use dormouse_engine::{AgentName, CommandError, TaskId};
 use dormouse_filesystem::Records;
 
 use super::house::{House, facts, failed, name, operator, success};
+use super::threads::{post, thread};
 
 super::on_every_store! {
     a_task_is_given_to_an_agent_that_is_named_or_to_itself_and_to_no_other;
     who_gets_a_task_and_is_paused_or_gone_is_truthfully_said;
     only_a_live_run_gives_and_no_command_line;
     an_end_is_delivered_once_and_taken_once_by_a_run_of_its_parent;
+    an_end_is_said_once_in_the_thread_of_its_parent;
     a_tree_has_a_depth_and_so_many_open_and_ever;
     what_nobody_can_take_any_more_is_given_up_and_frees_its_place;
     creations_and_delegations_share_a_commit;
@@ -134,6 +137,39 @@ async fn only_a_live_run_gives_and_no_command_line(house: House) {
     runs.finish(&claimed, &success(), &facts()).await.unwrap();
     assert_eq!(give(&house, &claimed, BOB).await.unwrap_err().code(), "rejected");
     assert_eq!(tree(&house, parent(&claimed)).await, (0, 0));
+}
+
+async fn an_end_is_said_once_in_the_thread_of_its_parent(house: House) {
+    let thread = thread(&house).await;
+    let turn = post(&house, thread.id, "what are the others at?").await;
+    let task = house.tenant.tasks.get(turn.task.unwrap()).await.unwrap();
+    let claimed = house.claim(&task).await;
+    let child = give(&house, &claimed, "alice").await.unwrap().task;
+    end(&house, &child, &success()).await;
+    let threads = &house.tenant.threads;
+    let before = threads.messages(thread.id, 0, 10).await.unwrap().rows.len();
+    assert_eq!(before, 1, "nobody was told yet");
+    for _ in 0..2 {
+        house.engine.settle_once().await.unwrap();
+    }
+    let messages = threads.messages(thread.id, 0, 10).await.unwrap().rows;
+    let [_, said] = &messages[..] else {
+        panic!("{messages:#?}");
+    };
+    assert_eq!(
+        (said.kind, said.status),
+        (MessageKind::System, MessageStatus::Final)
+    );
+    assert_eq!(said.provider["delegation"], child.id.to_string());
+    let text = threads.text(said.text.as_ref().unwrap()).await.unwrap();
+    assert_eq!(text.to_string(), format!("#{} child: done", child.number));
+    // A thread that takes no more messages keeps nobody from the end.
+    let late = give(&house, &claimed, "alice").await.unwrap().task;
+    end(&house, &late, &success()).await;
+    threads.close(&operator(), thread.id).await.unwrap();
+    house.engine.settle_once().await.unwrap();
+    assert_eq!(house.times("delegation.delivered", late.id).await, 1);
+    assert_eq!(threads.messages(thread.id, 0, 10).await.unwrap().rows.len(), 2);
 }
 
 async fn an_end_is_delivered_once_and_taken_once_by_a_run_of_its_parent(house: House) {

@@ -197,7 +197,7 @@ async fn obey(
     }
 }
 
-fn refusal(error: &CommandError) -> String {
+pub(super) fn refusal(error: &CommandError) -> String {
     match error {
         CommandError::Rejected { subject, reason, .. } => {
             let of_run = matches!(subject, Subject::Run(_));
@@ -256,7 +256,7 @@ async fn task_cell(house: &House, state: &str, command: &str) -> String {
 }
 
 /// What the store holds: every byte where that is quickly read, else how many events there are.
-async fn bytes(house: &House) -> String {
+pub(super) async fn bytes(house: &House) -> String {
     let events = house.event_count().await;
     match house.place() {
         Place::Memory(_) | Place::Sled(_) => {

@@ -5,6 +5,7 @@ mod agents_crash;
 mod agents_removal;
 mod budgets;
 mod budgets_gates;
+mod budgets_matrix;
 mod budgets_tables;
 mod budgets_time;
 mod catalogue;
@@ -33,6 +34,7 @@ mod golden;
 pub(crate) mod hooked;
 mod house;
 mod janitor;
+mod keys;
 mod leases;
 mod matrix;
 mod parking;
@@ -56,6 +58,11 @@ mod steps;
 mod tables;
 mod tasks;
 mod tasks_crash;
+mod thread_content;
+mod threads;
+mod threads_crash;
+mod threads_matrix;
+mod threads_tables;
 mod wakes;
 
 /// One test per backend: the same function over the store that each of them makes.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use dormouse_engine::agent::{Agent, AgentConfig, AgentState};
 use dormouse_engine::command::{CommandSpec, Effects};
 use dormouse_engine::event::{EventFilter, Glob};
+use dormouse_engine::idempotency::IdempotencyRow;
 use dormouse_engine::lease::{Heartbeat, Holder, Lease, Progress};
 use dormouse_engine::relay::{DeadLetter, RelayCursor, SinkState};
 use dormouse_engine::run::{
@@ -13,6 +14,9 @@ use dormouse_engine::run::{
 use dormouse_engine::task::{
     ChildEnd, Delegation, DelegationState, DependencyEnd, OnFailed, Priority, Settlement, Task, TaskState,
     TaskTombstone, Tree,
+};
+use dormouse_engine::thread::{
+    Attachment, KeptText, Message, MessageKind, MessageStatus, Thread, ThreadState, Turn,
 };
 use dormouse_engine::{
     Channel, Epoch, Incarnation, PrefixedId, Random, RunId, Subject, TaskId, TenantRow, TenantState,
@@ -126,6 +130,11 @@ fn a_task_is_stored_so() {
         has_followers: true,
         metadata: metadata.as_object().unwrap().clone(),
         command: Some(CommandSpec::new(vec!["true".to_owned()])),
+        turn: Some(Turn {
+            thread: ids.make(),
+            message: 7,
+            run: ids.make(),
+        }),
         approval_required: true,
         approved_at: Some(ids.now),
         approved_by: Some(operator()),
@@ -184,6 +193,7 @@ fn a_run_is_stored_so() {
         agent_incarnation: Incarnation::make(ids.now, &ids.random),
         attempt: 2,
         session: Some(ids.make()),
+        thread: Some(ids.make()),
         state: RunState::Stopping,
         checkpoint: Checkpoint::SideEffect {
             what: Some(Scrubbed::constant("the command's process")),
@@ -260,6 +270,28 @@ fn a_lease_and_its_heartbeat_are_stored_so() {
 }
 
 #[test]
+fn a_thread_is_stored_so() {
+    let ids = Ids::new();
+    check(&Thread {
+        id: ids.make(),
+        agent: name("alice"),
+        agent_incarnation: Incarnation::make(ids.now, &ids.random),
+        session: Some(ids.make()),
+        incarnation: Incarnation::make(ids.now, &ids.random),
+        state: ThreadState::Open,
+        next_sequence: 8,
+        active_run: Some(ids.make()),
+        turn: Some(ids.make()),
+        queued: 2,
+        last_activity: ids.now,
+        is_erasing: true,
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
 fn a_cursor_of_a_sink_is_stored_so() {
     let ids = Ids::new();
     check(&RelayCursor {
@@ -276,6 +308,59 @@ fn a_cursor_of_a_sink_is_stored_so() {
         last_error: Some(Scrubbed::constant("connection reset")),
         created_at: ids.now,
         updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn a_message_is_stored_so() {
+    let ids = Ids::new();
+    let blob = "blb_0198c0de7f3a7c11a2b3c4d5e6f70819";
+    let provider = serde_json::json!({ "finish": "stop" });
+    check(&Message {
+        id: ids.make(),
+        thread: ids.make(),
+        incarnation: Incarnation::make(ids.now, &ids.random),
+        sequence: 7,
+        agent: name("alice"),
+        agent_incarnation: Incarnation::make(ids.now, &ids.random),
+        kind: MessageKind::User,
+        status: MessageStatus::Submitted,
+        by: operator(),
+        text: Some(KeptText::Here(Scrubbed::constant("count the sheep"))),
+        attachments: vec![Attachment {
+            id: "a".to_owned(),
+            name: Scrubbed::constant("sheep.txt"),
+            media_type: Scrubbed::constant("text/plain"),
+            text: Some(KeptText::Blob {
+                id: dormouse_filesystem::blob::BlobId::parse(blob).unwrap(),
+                bytes: 100_000,
+            }),
+        }],
+        provider: provider.as_object().unwrap().clone(),
+        command: Some(CommandSpec::new(vec!["true".to_owned()])),
+        task: Some(ids.make()),
+        run: Some(ids.make()),
+        covers: vec![1, 2],
+        superseded_by: Some(9),
+        created_at: ids.now,
+        updated_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn a_key_is_stored_so() {
+    let ids = Ids::new();
+    let digest = "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9";
+    check(&IdempotencyRow {
+        key: digest.parse().unwrap(),
+        request: serde_json::from_value(digest.into()).unwrap(),
+        operation: "threads.append".to_owned(),
+        results: vec![Subject::Message(ids.make()), Subject::Task(ids.make())],
+        answer: Some("{}".to_owned()),
+        expires_at: ids.now,
+        created_at: ids.now,
         op: ids.make(),
     });
 }

@@ -189,7 +189,7 @@ impl Relay {
         let serving = tokio::spawn(async move {
             engine
                 .serve_observers(observers, async { drop(left.await) })
-                .await
+                .await;
         });
         Self { leave, serving }
     }
@@ -487,7 +487,7 @@ enum Does {
     Panic,
     Hang,
     /// Makes a task for each agent.
-    CallBack(Tenant),
+    CallBack(Box<Tenant>),
     Count,
 }
 
@@ -566,7 +566,7 @@ impl Observer for Watcher {
 async fn an_observer_that_panics_hangs_or_calls_back_harms_nobody(house: House) {
     let panics = Watcher::new(Does::Panic);
     let hangs = Watcher::new(Does::Hang);
-    let calls = Watcher::new(Does::CallBack(house.tenant.clone()));
+    let calls = Watcher::new(Does::CallBack(Box::new(house.tenant.clone())));
     let counts = Watcher::new(Does::Count);
     let observers: Vec<Arc<dyn Observer>> =
         vec![panics.clone(), hangs.clone(), calls.clone(), counts.clone()];

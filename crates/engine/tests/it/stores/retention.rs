@@ -26,7 +26,7 @@ super::on_every_store! {
 }
 
 /// Sweeps until nothing more is due.
-async fn sweep(sweeper: &mut Sweeper) -> Swept {
+pub(super) async fn sweep(sweeper: &mut Sweeper) -> Swept {
     let mut all = Swept::default();
     // Ends: each look does a page.
     loop {

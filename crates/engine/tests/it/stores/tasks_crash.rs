@@ -10,9 +10,11 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use dormouse_engine::ThreadId;
 use dormouse_engine::agent::AgentConfig;
 use dormouse_engine::event::EventAt;
 use dormouse_engine::task::{DelegationState, NewTask, OnFailed, TaskFilter, TaskState, Tree};
+use dormouse_engine::thread::NewThread;
 use dormouse_filesystem::{Position, Records};
 use futures::future::join_all;
 use rand::rngs::{StdRng, SysRng};
@@ -20,6 +22,7 @@ use rand::{RngExt, SeedableRng, TryRng};
 
 use super::house::{House, facts, failed, name, operator, success};
 use super::place::Place;
+use super::threads::post;
 
 /// What makes [`a_process`] one: its store, its seat, and what it does.
 const CHILD: &str = "DORMOUSE_TEST_TASKS_CHILD";
@@ -64,7 +67,10 @@ async fn makes_and_deletes(house: &House) {
 
 /// Gives tasks away, ends them, and takes the results, for ever.
 async fn delegates(house: &House) {
-    let parent = house.task(NewTask::new(name("alice"), "parent")).await;
+    let threads = &house.tenant.threads;
+    let thread = threads.create(&operator(), &NewThread::new(name("alice"))).await;
+    let turn = post(house, thread.unwrap().id, "parent").await;
+    let parent = house.tenant.tasks.get(turn.task.unwrap()).await.unwrap();
     let claimed = house.claim(&parent).await;
     let delegations = &house.tenant.delegations;
     println!("\nPARENT {}", parent.id);
@@ -373,6 +379,7 @@ async fn delegates_through_kills(mut place: Place) {
         .await
         .unwrap();
     place = house.closed().await;
+    let mut threads = Vec::new();
     for round in 0..4 {
         // On the seat of the next process, which takes over what it leaves.
         let mut process = start(&place, "under the oak", "delegates");
@@ -406,6 +413,7 @@ async fn delegates_through_kills(mut place: Place) {
             .await
             .unwrap();
         assert_eq!(tree.map_or(0, |tree| tree.open), 0, "no place is lost");
+        threads.push(task.turn.unwrap().thread);
         place = house.closed().await;
     }
     let house = House::at(place).await;
@@ -414,6 +422,34 @@ async fn delegates_through_kills(mut place: Place) {
     let subjects: Vec<&str> = delivered.map(|at| at.event.subject.as_str()).collect();
     let once: BTreeSet<&str> = subjects.iter().copied().collect();
     assert_eq!(once.len(), subjects.len(), "each is delivered once");
+    let mut said = Vec::new();
+    for thread in threads {
+        said.extend(told(&house, thread).await);
+    }
+    said.sort();
+    assert_eq!(
+        said,
+        once.into_iter().map(str::to_owned).collect::<Vec<_>>(),
+        "by one message each"
+    );
+}
+
+/// The tasks of which messages of a thread say that they ended.
+async fn told(house: &House, thread: ThreadId) -> Vec<String> {
+    let (mut told, mut after) = (Vec::new(), 0);
+    // Ends with the last page.
+    loop {
+        let page = house.tenant.threads.messages(thread, after, 1000).await.unwrap();
+        let Some(last) = page.rows.last() else {
+            return told;
+        };
+        after = last.sequence;
+        let notes = page
+            .rows
+            .iter()
+            .filter_map(|message| message.provider.get("delegation"));
+        told.extend(notes.map(|child| format!("task:{}", child.as_str().unwrap())));
+    }
 }
 
 /// How many delegations of this task take a place.
@@ -435,13 +471,13 @@ async fn held(house: &House, parent: dormouse_engine::TaskId) -> u32 {
     held
 }
 
-/// The message in a thread comes with threads.
+/// ST-32
 #[tokio::test]
 async fn delegations_survive_kills_in_an_embedded_store() {
     delegates_through_kills(Place::sled()).await;
 }
 
-/// The message in a thread comes with threads.
+/// ST-32
 #[tokio::test]
 async fn delegations_survive_kills_on_a_server() {
     if let Some(place) = Place::postgres() {
