@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use dormouse_engine::AgentName;
 use dormouse_engine::budget::{CalendarUnit, Dimension};
 
-use super::{Page, help, value};
+use super::{Page, help, limit, value};
 
 /// `budget …`.
 #[derive(Debug, Subcommand)]
@@ -82,16 +82,16 @@ pub struct BudgetSet {
     pub limits: Limits,
     /// How long what is used counts: day, week, month (by the calendar of --zone), lifetime, run (for each run),
     /// every:DURATION, rolling:DURATION
-    #[arg(long, value_name = "PERIOD", value_parser = value::period)]
+    #[arg(long, value_name = "PERIOD", value_parser = limit::period)]
     pub period: Option<NewPeriod>,
     /// The IANA time zone of the calendar
     #[arg(long, value_name = "ZONE", requires = "period", default_value = "UTC")]
     pub zone: String,
     /// From which share of a limit on it is said, as in 75%; default is as budget.warn says
-    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    #[arg(long, value_name = "SHARE", value_parser = limit::share)]
     pub warn: Option<NewShare>,
     /// From which share on a person is asked, as in 90%; 100% is never, default is as budget.pause says
-    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    #[arg(long, value_name = "SHARE", value_parser = limit::share)]
     pub pause: Option<NewShare>,
 }
 
@@ -122,31 +122,31 @@ pub struct NewLimit(pub Option<u64>);
 #[derive(Debug, Clone, Args)]
 pub struct Limits {
     /// Money, in US dollars: 1.00
-    #[arg(long, value_name = "AMOUNT", value_parser = value::usd_limit)]
+    #[arg(long, value_name = "AMOUNT", value_parser = limit::usd_limit)]
     pub usd: Option<NewLimit>,
     /// Tokens that models read, and as many that they write
-    #[arg(long, value_name = "N", value_parser = value::number_limit, conflicts_with_all = ["input_tokens", "output_tokens"])]
+    #[arg(long, value_name = "N", value_parser = limit::number_limit, conflicts_with_all = ["input_tokens", "output_tokens"])]
     pub tokens: Option<NewLimit>,
     /// Tokens that models read
-    #[arg(long, value_name = "N", value_parser = value::number_limit)]
+    #[arg(long, value_name = "N", value_parser = limit::number_limit)]
     pub input_tokens: Option<NewLimit>,
     /// Tokens that models write
-    #[arg(long, value_name = "N", value_parser = value::number_limit)]
+    #[arg(long, value_name = "N", value_parser = limit::number_limit)]
     pub output_tokens: Option<NewLimit>,
     /// Time at work: 30m, 2h. A run takes its --timeout of it, and gives back what it did not need
-    #[arg(long, value_name = "DURATION", value_parser = value::wall_limit)]
+    #[arg(long, value_name = "DURATION", value_parser = limit::wall_limit)]
     pub wall: Option<NewLimit>,
     /// What is printed, in bytes
-    #[arg(long, value_name = "BYTES", value_parser = value::number_limit)]
+    #[arg(long, value_name = "BYTES", value_parser = limit::number_limit)]
     pub output_bytes: Option<NewLimit>,
     /// What leaves by the network, in bytes
-    #[arg(long, value_name = "BYTES", value_parser = value::number_limit)]
+    #[arg(long, value_name = "BYTES", value_parser = limit::number_limit)]
     pub egress_bytes: Option<NewLimit>,
     /// Worker processes at once
-    #[arg(long, value_name = "N", value_parser = value::number_limit)]
+    #[arg(long, value_name = "N", value_parser = limit::number_limit)]
     pub processes: Option<NewLimit>,
     /// Runs at once, whoever starts them
-    #[arg(long, value_name = "N", value_parser = value::number_limit)]
+    #[arg(long, value_name = "N", value_parser = limit::number_limit)]
     pub concurrency: Option<NewLimit>,
 }
 
@@ -230,7 +230,7 @@ pub enum Usage {
 #[group(required = true, multiple = true)]
 pub struct Spent {
     /// Money, in US dollars: 0.10
-    #[arg(long, value_name = "AMOUNT", value_parser = value::usd)]
+    #[arg(long, value_name = "AMOUNT", value_parser = limit::usd)]
     pub usd: Option<u64>,
     /// Tokens that the model reads
     #[arg(long, value_name = "N")]

@@ -1,17 +1,16 @@
 //! The catalogue of events: each names its data, which is ids, enums, numbers and scrubbed text.
 
 use dormouse_secrets::Scrubbed;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::part::{Ending, GateEnding, GateOpening, InThread};
 use crate::budget::{Amounts, Dimension, Period};
 use crate::capability::CapabilityEnd;
-use crate::gate::{AuthorKind, GateStatus, Scope};
-use crate::outcome::{BlockReason, FailReason};
+use crate::gate::AuthorKind;
 use crate::run::OutcomeKind;
 use crate::task::{ChildEnd, Priority, Wait};
 use crate::thread::{MessageKind, MessageStatus};
-use crate::{AgentName, EventId, GateId, LeaseId, Reason, RunId, SessionId, TaskId, ThreadId};
+use crate::{AgentName, EventId, GateId, LeaseId, Reason, RunId, SessionId, TaskId};
 
 /// The schema of the data of every event here; raised when a reader of the former could no longer read it.
 pub const EVENT_SCHEMA: u32 = 1;
@@ -322,50 +321,10 @@ pub enum Change {
     },
     /// A person is asked.
     #[serde(rename = "gate.opened")]
-    GateOpened {
-        /// The session that waits.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        session: Option<SessionId>,
-        /// The run that asks.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<RunId>,
-        /// What is asked.
-        #[serde(rename = "type")]
-        kind: dormouse_state::GateKind,
-        /// Whether the turn waits.
-        blocking: bool,
-        /// Whether it can be decided here.
-        decidable: bool,
-        /// Until when; none is for ever.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        expires_at: Option<Timestamp>,
-        /// The gate of the same call that lost its meaning before.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        previous: Option<GateId>,
-    },
+    GateOpened(GateOpening),
     /// A gate left pending.
     #[serde(rename = "gate.resolved")]
-    GateResolved {
-        /// What was asked.
-        #[serde(rename = "type")]
-        kind: dormouse_state::GateKind,
-        /// How it left pending.
-        status: GateStatus,
-        /// Why it lost its meaning, if it did.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cause: Option<dormouse_state::Invalidation>,
-        /// By what kind of author.
-        by: AuthorKind,
-        /// Whether that is concluded, and nobody said it.
-        inferred: bool,
-        /// Whether the call may be made with another input than was asked for.
-        edited: bool,
-        /// How far an approval goes.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        scope: Option<Scope>,
-        /// How long it was pending, in milliseconds.
-        waited_ms: u64,
-    },
+    GateResolved(GateEnding),
     /// A later attempt took a gate over.
     #[serde(rename = "gate.adopted")]
     GateAdopted {
@@ -642,31 +601,4 @@ pub enum Change {
         /// How many went.
         count: u64,
     },
-}
-
-/// Where a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InThread {
-    /// The thread.
-    pub thread: ThreadId,
-    /// Its place there.
-    pub sequence: u64,
-}
-
-/// How a run ended, as far as a reader of its task's events wants to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ending {
-    /// The run.
-    pub run: RunId,
-    /// Its outcome.
-    pub outcome: OutcomeKind,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<FailReason>,
-    /// What blocked it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub block: Option<BlockReason>,
-    /// Where it was blocked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<Scrubbed>,
 }

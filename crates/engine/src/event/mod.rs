@@ -6,6 +6,7 @@ mod clean;
 mod cursor;
 mod filter;
 mod glob;
+mod part;
 mod service;
 mod subscribe;
 
@@ -13,11 +14,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use catalogue::catalogue;
-pub use change::{Change, EVENT_SCHEMA, Ending, InThread};
+pub use change::{Change, EVENT_SCHEMA};
 pub(crate) use clean::clean;
 pub use cursor::EventCursor;
 pub use filter::EventFilter;
 pub use glob::Glob;
+pub use part::{Ending, GateEnding, GateOpening, InThread};
 pub use service::{EventAt, EventPage, Events, Filtered};
 pub use subscribe::{Begin, Subscription};
 

@@ -16,7 +16,7 @@ use crate::agent::{Agent, Agents};
 use crate::budget::BudgetAsk;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
-use crate::event::{About, Change};
+use crate::event::{About, Change, GateOpening};
 use crate::run::Run;
 use crate::session::SessionRow;
 use crate::{CommandError, GateId, PrefixedId, Reason, Subject};
@@ -412,7 +412,7 @@ impl Making<'_> {
                 None => keys.stage_create(draft.batch(), &key)?,
             }
         }
-        let opened = Change::GateOpened {
+        let opened = Change::GateOpened(GateOpening {
             session: gate.session.map(|turn| turn.session),
             run: gate.caller.map(|caller| caller.run),
             kind: gate.kind,
@@ -420,7 +420,7 @@ impl Making<'_> {
             decidable: gate.decidable,
             expires_at: gate.expires_at,
             previous: gate.previous,
-        };
+        });
         draft.tell(&gate.about(), &opened)?;
         if let Some(ask) = &gate.budget {
             let about = About {

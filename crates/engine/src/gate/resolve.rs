@@ -12,7 +12,7 @@ use crate::budget::follow_gate;
 use crate::capability::Capability;
 use crate::core::Core;
 use crate::draft::Draft;
-use crate::event::Change;
+use crate::event::{Change, GateEnding};
 use crate::limits::PAGE_MAX;
 use crate::run::{Run, RunState, StopReason, Stopped, stage_stop};
 use crate::task::{Cause, Task, TaskEvent, TaskState, Wait, move_task_in};
@@ -212,7 +212,7 @@ pub(super) fn stage_consequences(
 fn resolved(gate: &Gate, end: &End) -> Change {
     let said = end.said.as_ref();
     let waited = end.at.duration_since(gate.opened_at).as_millis();
-    Change::GateResolved {
+    Change::GateResolved(GateEnding {
         kind: gate.kind,
         status: end.status,
         cause: end.cause,
@@ -221,7 +221,7 @@ fn resolved(gate: &Gate, end: &End) -> Change {
         edited: said.is_some_and(|said| said.edited.is_some()),
         scope: (end.status == GateStatus::Approved).then(|| said.map_or(Scope::Once, |said| said.scope)),
         waited_ms: u64::try_from(waited).unwrap_or(0),
-    }
+    })
 }
 
 /// Stages what a session's answer means for its gates: those it ended, and its grants when it is over. `own` is the

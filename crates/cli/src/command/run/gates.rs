@@ -298,9 +298,10 @@ async fn pending(client: &Client) -> Vec<GateView> {
 /// The gate that this run asked by this event, or took over from an attempt before it.
 fn asked(line: &Bytes, own: RunId) -> Option<GateId> {
     let event: EventAt = serde_json::from_slice(line).ok()?;
-    let (Some(Change::GateOpened { run, .. }) | Some(Change::GateAdopted { run })) = event.event.change()
-    else {
-        return None;
+    let run = match event.event.change()? {
+        Change::GateOpened(asked) => asked.run,
+        Change::GateAdopted { run } => run,
+        _ => return None,
     };
     match event.event.subject.parse().ok()? {
         Subject::Gate(gate) if run == Some(own) => Some(gate),

@@ -1,0 +1,85 @@
+//! What an event says of a thing that has many sides.
+
+use dormouse_secrets::Scrubbed;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::gate::{AuthorKind, GateStatus, Scope};
+use crate::outcome::{BlockReason, FailReason};
+use crate::run::OutcomeKind;
+use crate::{GateId, RunId, SessionId, ThreadId};
+
+/// A gate that was opened: who waits, for what and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateOpening {
+    /// The session that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// The run that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// What is asked.
+    #[serde(rename = "type")]
+    pub kind: dormouse_state::GateKind,
+    /// Whether the turn waits.
+    pub blocking: bool,
+    /// Whether it can be decided here.
+    pub decidable: bool,
+    /// Until when; none is for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The gate of the same call that lost its meaning before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<GateId>,
+}
+
+/// A gate that left pending: how, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateEnding {
+    /// What was asked.
+    #[serde(rename = "type")]
+    pub kind: dormouse_state::GateKind,
+    /// How it left pending.
+    pub status: GateStatus,
+    /// Why it lost its meaning, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<dormouse_state::Invalidation>,
+    /// By what kind of author.
+    pub by: AuthorKind,
+    /// Whether that is concluded, and nobody said it.
+    pub inferred: bool,
+    /// Whether the call may be made with another input than was asked for.
+    pub edited: bool,
+    /// How far an approval goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// How long it was pending, in milliseconds.
+    pub waited_ms: u64,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InThread {
+    /// The thread.
+    pub thread: ThreadId,
+    /// Its place there.
+    pub sequence: u64,
+}
+
+/// How a run ended, as far as a reader of its task's events wants to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The run.
+    pub run: RunId,
+    /// Its outcome.
+    pub outcome: OutcomeKind,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailReason>,
+    /// What blocked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<BlockReason>,
+    /// Where it was blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Scrubbed>,
+}
