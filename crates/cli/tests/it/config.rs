@@ -208,6 +208,8 @@ fn every_key_that_is_read_is_in_the_table() {
             "time(\"sessions.",
             "time(\"janitor.",
             "time(\"retention.",
+            "share(\"budget.",
+            "time(\"budget.",
         ] {
             for rest in text.split(call).skip(1) {
                 let path = rest.split('"').next().unwrap();
