@@ -38,13 +38,15 @@ impl Engine {
     pub(super) async fn serve_due_but(&self, lately: &mut LeftLately) -> Result<DueServed, CommandError> {
         let mut pass = Pass::new(lately);
         let tasks = self.ready_due(&mut pass).await;
-        if !self.is_exclusive() {
-            // Where the store is this process's alone, whoever deletes or recovers goes on by itself.
-            self.go_on_removing().await?;
-        }
+        // Where the store is this process's alone, whoever deletes or recovers goes on by itself.
+        let removing = match self.is_exclusive() {
+            true => Ok(()),
+            false => self.go_on_removing().await,
+        };
         let sessions = self.idle_due(&mut pass).await;
         let expired = self.expire_due_in(&mut pass).await?;
         let (tasks, sessions) = (tasks?, sessions?);
+        removing?;
         Ok(DueServed {
             tasks,
             gates: expired.gates,
