@@ -17,6 +17,7 @@ use super::stop::{live_runs, stop_run};
 use crate::budget::{Budgets, Hold, HoldIndex};
 use crate::core::Core;
 use crate::credentials::of_secret;
+use crate::due::is_of_store;
 use crate::gate::{Gate, GateIndex, Gates};
 use crate::limits::{AGENT_PAGE, AGENT_PAGE_COMMITS};
 use crate::run::{Run, RunState, StopReason};
@@ -88,12 +89,13 @@ async fn runs(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError>
         }
     }
     let is_going = |run: &&Versioned<Run>| run.state != RunState::Stopping;
+    let is_any_stopping = live.iter().any(|run| !is_going(&run));
     let going = live.iter().filter(is_going).take(AGENT_PAGE);
     // Those that are stopping go by themselves.
     Ok(
         match each(going.map(|run| end_run(core, run).boxed()).collect()).await? {
-            Progress::Done => Progress::Waits,
-            unfinished => unfinished,
+            Progress::Done if is_any_stopping => Progress::Waits,
+            answered => answered,
         },
     )
 }
@@ -143,7 +145,10 @@ async fn tasks(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError
             }
             .boxed()
         };
-        return each(open.iter().map(cancel).collect()).await;
+        match each(open.iter().map(cancel).collect()).await? {
+            Progress::Done => {}
+            unfinished => return Ok(unfinished),
+        }
     }
     Ok(Progress::Done)
 }
@@ -244,21 +249,22 @@ async fn own<R: Record<Scope = Tenant>>(
 }
 
 /// Lets each of a page go, some at a time; it answers whether it is out of the way. What goes wrong with one keeps no
-/// other: the first error is the answer when all were tried.
+/// other: the store's first error is the answer when all were tried, and what cannot be believed is left.
 async fn each(page: Vec<Going<'_>>) -> Result<Progress, CommandError> {
-    let is_empty = page.is_empty();
     let mut answers = stream::iter(page).buffer_unordered(AGENT_PAGE_COMMITS);
-    let (mut went, mut failed) = (0, None);
+    let (mut went, mut waits, mut failed) = (0, 0, None);
     while let Some(answer) = answers.next().await {
         match answer {
-            Ok(has_gone) => went += usize::from(has_gone),
-            Err(error) => drop(failed.get_or_insert(error)),
+            Ok(true) => went += 1,
+            Ok(false) => waits += 1,
+            Err(error) if is_of_store(&error) => drop(failed.get_or_insert(error)),
+            Err(error) => tracing::warn!(%error, "something does not go with its agent, and is left"),
         }
     }
     match failed {
         Some(error) => Err(error),
         None if went > 0 => Ok(Progress::More),
-        None if is_empty => Ok(Progress::Done),
-        None => Ok(Progress::Waits),
+        None if waits > 0 => Ok(Progress::Waits),
+        None => Ok(Progress::Done),
     }
 }

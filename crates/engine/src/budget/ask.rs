@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::moves::Move;
-use super::{AccountPath, Chain, Dimension, Refusal};
+use super::{Account, AccountPath, Chain, Dimension, Refusal};
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::gate::{Call, Canonical, Gate, GateError, GateStatus, Gates, Input, NewGate, Timeout};
@@ -50,10 +50,12 @@ impl BudgetAsk {
     }
 
     /// What names the gate: the same for all who come to this line in this period.
-    pub(crate) fn key_parts(&self) -> [String; 4] {
+    pub(crate) fn key_parts(&self) -> [String; 5] {
+        let incarnation = self.agent_incarnation.map(|incarnation| incarnation.to_string());
         [
             "budget".to_owned(),
             self.account.to_string(),
+            incarnation.unwrap_or_default(),
             self.dimension.word().to_owned(),
             self.period_started_at.as_nanosecond().to_string(),
         ]
@@ -132,6 +134,28 @@ pub(crate) fn follow_gate(draft: &mut Draft, gate: &Gate) {
         (GateStatus::Approved | GateStatus::Answered | GateStatus::Invalidated, _) => return,
     };
     draft.move_accounts(said);
+}
+
+/// Whether the account carries still what this gate ended with. Another limit or period of it forgets that, and then a
+/// person is asked anew.
+pub(crate) async fn stands(core: &Core, gate: &Gate) -> Result<bool, CommandError> {
+    let (Some(ask), Some(end)) = (&gate.budget, &gate.end) else {
+        return Ok(false);
+    };
+    let account = Records::<Account>::new(&core.space).get(&ask.account).await?;
+    let Some(account) = account.map(|account| account.at(core.environment.clock.now())) else {
+        return Ok(false);
+    };
+    let is_of_it = account.agent_incarnation == ask.agent_incarnation
+        && account.period_started_at == ask.period_started_at;
+    Ok(is_of_it
+        && match end.status {
+            GateStatus::Approved => account.raised.named(ask.dimension).is_some(),
+            GateStatus::Rejected | GateStatus::Expired | GateStatus::Discarded => {
+                account.denied.get(&ask.dimension) == Some(&gate.id)
+            }
+            GateStatus::Answered | GateStatus::Invalidated => false,
+        })
 }
 
 /// The gate by which a person is asked, if one is.

@@ -79,7 +79,7 @@ pub struct Budgets {
 }
 
 /// How often a line is come to that was decided in between.
-const ROUNDS_MAX: u32 = 8;
+pub(crate) const ROUNDS_MAX: u32 = 8;
 
 impl Budgets {
     pub(crate) fn new(core: &Arc<Core>) -> Self {

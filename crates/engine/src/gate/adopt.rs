@@ -32,6 +32,9 @@ pub(super) async fn asked_before(
     let Some(gate) = Records::<Gate>::new(&core.space).get(&key.gate).await? else {
         return Ok(Before::Was(None));
     };
+    if gate.budget.is_some() && !gate.is_pending() && !crate::budget::stands(core, &gate).await? {
+        return Ok(Before::Was(Some(gate.id)));
+    }
     let is_spent = match gate.end.as_ref().map(|end| end.status) {
         // What was said of an account stands for its period.
         Some(GateStatus::Approved) if gate.budget.is_some() => false,

@@ -112,14 +112,18 @@ impl Sweeper {
     /// Looks once: a page of each kind of which something is due.
     ///
     /// # Errors
-    /// A store that does not answer. What cannot be believed is left, and keeps nothing else from its end.
+    /// A store that does not answer: the first error, when all was tried. What cannot be believed is left, and keeps
+    /// nothing else from its end.
     pub async fn look(&mut self) -> Result<Swept, CommandError> {
-        let mut swept = Swept::default();
+        let (mut swept, mut trouble) = (Swept::default(), None);
         let retention = self.engine.options().retention.clone();
         let now = self.engine.environment().clock.now();
         for sweeping in &mut self.sweeps {
             if sweeping.due.is_none_or(|due| due <= now) {
-                sweeping.look(&self.engine, &retention, &mut swept).await?;
+                let looked = sweeping.look(&self.engine, &retention, &mut swept).await;
+                if let Err(error) = looked {
+                    trouble.get_or_insert(error);
+                }
             }
         }
         self.find_logs(now).await?;
@@ -134,6 +138,8 @@ impl Sweeper {
                     swept.detached += cut.detached;
                     swept.is_more |= cut.is_more;
                 }
+                // Who fights for one tenant's log keeps nobody from another's.
+                Err(error @ CommandError::Contended { .. }) => drop(trouble.get_or_insert(error)),
                 Err(error) if crate::due::is_of_store(&error) => return Err(error),
                 Err(error) => {
                     tracing::warn!(%tenant, %error, "old events were not cleared away");
@@ -141,7 +147,7 @@ impl Sweeper {
                 }
             }
         }
-        Ok(swept)
+        trouble.map_or(Ok(swept), Err)
     }
 
     /// When the next look has something to do, unless a tenant is made before.

@@ -185,18 +185,35 @@ async fn sweep_held<R: Retires>(
     ids: &[R::Id],
     until: Timestamp,
 ) -> Result<usize, CommandError> {
-    let (mut left, mut removed) = (ids, 0);
-    // Ends with the last row: each commit does at least one, or a part of one.
+    let (mut left, mut removed, mut is_alone) = (ids, 0, false);
+    // Ends with the last row: each commit does at least one, or a part of one, or finds that one cannot go.
     while !left.is_empty() {
         // The next page goes on, before the lease may be another's.
         if guard.must_stop() {
             break;
         }
-        let done = commit::<R>(core, guard, left, until).await?;
-        left = &left[done.passed..];
-        removed += done.removed;
+        let page = if is_alone { &left[..1] } else { left };
+        match commit::<R>(core, guard, page, until).await {
+            Ok(done) => {
+                left = &left[done.passed..];
+                removed += done.removed;
+            }
+            Err(error) if is_of_store(&error) || is_fence(&error) => return Err(error),
+            // One of them is in the way: which, they say one by one.
+            Err(_) if !is_alone => is_alone = true,
+            Err(error) => {
+                let id = &left[0];
+                tracing::warn!(tenant = %core.tenant, kind = %R::KIND, %id, %error, "what is old was not cleared away");
+                left = &left[1..];
+            }
+        }
     }
     Ok(removed)
+}
+
+/// Whether it is another's to go on.
+fn is_fence(error: &CommandError) -> bool {
+    matches!(error, CommandError::Fenced { .. } | CommandError::LeaseExpired { .. })
 }
 
 /// What a commit did.

@@ -10,7 +10,7 @@ use super::park::{parked, resumed};
 use super::service::stage_run;
 use super::{Checkpoint, Run, RunState};
 use crate::agent::{Agent, AgentState, Agents};
-use crate::budget::{Budgets, Chain};
+use crate::budget::{Budgets, Chain, ROUNDS_MAX};
 use crate::core::{Core, Done};
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
@@ -89,8 +89,8 @@ async fn committed(
     task: TaskId,
     options: ClaimOptions,
 ) -> Result<(Done<Claim>, Instant), CommandError> {
-    // Ends when no person decides between the claim and the asking.
-    loop {
+    // Again only where a person decided between the claim and the asking.
+    for _ in 0..ROUNDS_MAX {
         let sent = Instant::now();
         let done = core
             .command(by, |draft| staged(core, agents, draft, task, options))
@@ -105,6 +105,7 @@ async fn committed(
             return Err(CommandError::NeedsApproval(Box::new(refusal)));
         }
     }
+    Err(CommandError::Contended { attempts: ROUNDS_MAX })
 }
 
 async fn staged(

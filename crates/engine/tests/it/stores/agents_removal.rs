@@ -23,6 +23,7 @@ use super::threads::post;
 
 super::on_every_store! {
     a_deleted_agent_takes_what_is_its_with_it;
+    a_row_that_cannot_be_believed_is_left_and_keeps_no_agent_and_no_secret;
     /// ST-16
     a_name_taken_again_has_nothing_of_the_former_agent_whose_writers_are_fenced;
     an_agent_with_runs_is_deleted_only_when_they_are_to_be_stopped;
@@ -202,6 +203,25 @@ async fn a_deleted_agent_takes_what_is_its_with_it(house: House) {
         .delete(&operator(), &had.agent, AtWork::Stop, None)
         .await;
     assert_eq!(again.unwrap_err().code(), "not_found");
+}
+
+async fn a_row_that_cannot_be_believed_is_left_and_keeps_no_agent_and_no_secret(house: House) {
+    let had = Belongings::of_alice(&house).await;
+    let spoiled = had.parked.claimed.run.id;
+    house.spoil("run", &spoiled).await;
+    delete(&house, &had.agent).await;
+    ends(&house, &had.running).await;
+    gone(&house, &had.agent).await;
+    let tenant = &house.tenant;
+    // Its task cannot be called off; all others are.
+    for task in had.tasks.iter().filter(|task| task.last_run != Some(spoiled)) {
+        let task = tenant.tasks.get(task.id).await.unwrap();
+        assert_eq!(task.state.word(), "cancelled", "{task:#?}");
+    }
+    assert_eq!(tenant.runs.get(spoiled).await.unwrap_err().code(), "corrupt");
+    let left = tenant.credentials.secrets().list(&Filter::All).await.unwrap();
+    let left: Vec<String> = left.iter().map(|secret| secret.at.to_string()).collect();
+    assert_eq!(left, ["shared:NPM_TOKEN"]);
 }
 
 async fn a_name_taken_again_has_nothing_of_the_former_agent_whose_writers_are_fenced(house: House) {

@@ -26,6 +26,7 @@ super::on_every_store! {
     /// SG-74
     of_100_runs_at_a_pause_line_one_asks_and_all_are_woken_once;
     a_claim_at_a_pause_line_asks_and_goes_on_when_it_is_raised;
+    another_limit_forgets_what_a_person_said_and_a_claim_at_its_line_asks_anew;
 }
 
 /// 100 tokens a day, and a person is asked from 90 on.
@@ -332,4 +333,35 @@ async fn an_account_that_cannot_be_believed_is_in_nobody_elses_way() {
     );
     let tenant = AccountPath::Tenant;
     assert!(house.tenant.budgets.get(&tenant).await.unwrap().is_none());
+}
+
+async fn another_limit_forgets_what_a_person_said_and_a_claim_at_its_line_asks_anew(house: House) {
+    let alice = house.agent("alice").await;
+    let to = |tokens| Setting {
+        pause: None,
+        ..limit(tokens)
+    };
+    set(&house, &of(&alice), &to(100)).await;
+    let own = chain(&house, &alice).await;
+    let task = house.task(NewTask::new(alice.clone(), "one more")).await;
+    let rejected = one_gate(&asks(&house, &own, 10, 95).await);
+    decide(&house, rejected, Choice::Reject).await.unwrap();
+    denied(asks(&house, &own, 1, 95).await.pop().unwrap());
+    set(&house, &of(&alice), &to(200)).await;
+    let raised = one_gate(&asks(&house, &own, 10, 185).await);
+    assert_ne!(raised, rejected);
+    assert_eq!(gate(&house, raised).await.previous, Some(rejected));
+    decide(&house, raised, Choice::Raise { limit: 300 }).await.unwrap();
+    assert!(asks(&house, &own, 1, 185).await.pop().unwrap().is_ok());
+    // The same limit as before, said again: what was raised is forgotten.
+    set(&house, &of(&alice), &to(200)).await;
+    let by = operator();
+    let claim = house.tenant.runs.claim(&by, task.id, ClaimOptions::default());
+    let claimed = tokio::time::timeout(Duration::from_secs(60), claim);
+    let asked = match claimed.await.expect("a claim at a line answers") {
+        Err(CommandError::NeedsApproval(refusal)) => refusal.gate.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert!(gate(&house, asked).await.is_pending());
+    assert_eq!(gate(&house, asked).await.previous, Some(raised));
 }

@@ -21,6 +21,7 @@ const DAY: i64 = 24 * 60 * 60;
 super::on_every_store! {
     an_ended_task_goes_with_its_runs_and_leaves_a_tombstone_without_payload;
     what_has_not_ended_or_began_anew_stays;
+    a_row_that_cannot_be_believed_keeps_nothing_else_from_its_end;
     events_go_when_they_are_old_and_never_beyond_the_end;
     no_event_goes_that_a_live_sink_has_yet_to_be_told;
 }
@@ -397,4 +398,16 @@ async fn nothing_is_read_while_nothing_is_due_and_what_is_due_goes_by_itself() {
     );
     leave.send(()).unwrap();
     serving.await.unwrap();
+}
+
+async fn a_row_that_cannot_be_believed_keeps_nothing_else_from_its_end(house: House) {
+    house.agent("alice").await;
+    let (first, second) = (ended(&house, "first").await, ended(&house, "second").await);
+    house.spoil("outcome", &first.last_run.unwrap()).await;
+    house.clock.advance(91 * DAY);
+    let mut sweeper = Sweeper::new(&house.engine);
+    let swept = sweep(&mut sweeper).await;
+    assert!(swept.events > 0, "the logs come behind all kinds of rows: {swept:?}");
+    assert!(house.tenant.tasks.get(first.id).await.is_ok());
+    assert_eq!(house.tenant.tasks.get(second.id).await.unwrap_err().code(), "not_found");
 }
