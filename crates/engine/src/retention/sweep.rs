@@ -213,7 +213,10 @@ async fn sweep_held<R: Retires>(
 
 /// Whether it is another's to go on.
 fn is_fence(error: &CommandError) -> bool {
-    matches!(error, CommandError::Fenced { .. } | CommandError::LeaseExpired { .. })
+    matches!(
+        error,
+        CommandError::Fenced { .. } | CommandError::LeaseExpired { .. }
+    )
 }
 
 /// What a commit did.

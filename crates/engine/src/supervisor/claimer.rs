@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::{OnGate, Supervisor};
+use crate::run::Slot;
 use crate::wake::Starter;
 use crate::{CommandError, Principal, RunId, TaskId, Tenant};
 
@@ -10,8 +11,9 @@ use crate::{CommandError, Principal, RunId, TaskId, Tenant};
 impl Starter for Supervisor {
     /// Whoever asks a person waits for the answer.
     async fn start(&self, tenant: &Tenant, task: TaskId) -> Result<RunId, CommandError> {
-        self.start_with(tenant, &Principal::engine(), task, OnGate::Wait)
-            .await
+        let by = Principal::engine();
+        // Another may have taken the last place since the lane was read.
+        self.start_at(tenant, &by, task, OnGate::Wait, Slot::Free).await
     }
 
     fn at_work(&self) -> usize {

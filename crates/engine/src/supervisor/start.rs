@@ -11,7 +11,7 @@ use super::attempt::{Parts, own};
 use super::{Books, Live, OnGate, Supervisor};
 use crate::gate::Enforcement;
 use crate::id::segment;
-use crate::run::{ClaimOptions, Claimed, RunState, StopReason};
+use crate::run::{ClaimOptions, Claimed, RunState, Slot, StopReason};
 use crate::step::StepContext;
 use crate::transcript::Transcript;
 use crate::{CommandError, PrefixedId, Principal, RunId, SessionId, TaskId, Tenant};
@@ -44,12 +44,25 @@ impl Supervisor {
         task: TaskId,
         on_gate: OnGate,
     ) -> Result<RunId, CommandError> {
+        // Who asks for it by name is not held to what the agent runs at once.
+        self.start_at(tenant, by, task, on_gate, Slot::Counted).await
+    }
+
+    /// The same, with what the claim needs of the agent's places.
+    pub(super) async fn start_at(
+        &self,
+        tenant: &Tenant,
+        by: &Principal,
+        task: TaskId,
+        on_gate: OnGate,
+        slot: Slot,
+    ) -> Result<RunId, CommandError> {
         let (supervisor, tenant, by) = (self.clone(), tenant.clone(), by.clone());
         // A task of its own: a claim that is committed must not be left without its owner.
         let started = self
             .0
             .owners
-            .spawn(async move { supervisor.claim(tenant, by, task, on_gate).await });
+            .spawn(async move { supervisor.claim(tenant, by, task, on_gate, slot).await });
         started
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
@@ -61,6 +74,7 @@ impl Supervisor {
         by: Principal,
         task: TaskId,
         on_gate: OnGate,
+        slot: Slot,
     ) -> Result<RunId, CommandError> {
         let row = tenant.tasks.get(task).await?;
         if row.command.is_none() {
@@ -80,7 +94,7 @@ impl Supervisor {
         let options = ClaimOptions {
             run: None,
             session: Some(session),
-            ..ClaimOptions::default()
+            slot,
         };
         let claimed = tenant.runs.claim(&by, task, options).await?;
         let starter = Starter { by, on_gate };

@@ -351,7 +351,9 @@ async fn another_limit_forgets_what_a_person_said_and_a_claim_at_its_line_asks_a
     let raised = one_gate(&asks(&house, &own, 10, 185).await);
     assert_ne!(raised, rejected);
     assert_eq!(gate(&house, raised).await.previous, Some(rejected));
-    decide(&house, raised, Choice::Raise { limit: 300 }).await.unwrap();
+    decide(&house, raised, Choice::Raise { limit: 300 })
+        .await
+        .unwrap();
     assert!(asks(&house, &own, 1, 185).await.pop().unwrap().is_ok());
     // The same limit as before, said again: what was raised is forgotten.
     set(&house, &of(&alice), &to(200)).await;

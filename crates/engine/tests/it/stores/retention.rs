@@ -405,9 +405,15 @@ async fn a_row_that_cannot_be_believed_keeps_nothing_else_from_its_end(house: Ho
     let (first, second) = (ended(&house, "first").await, ended(&house, "second").await);
     house.spoil("outcome", &first.last_run.unwrap()).await;
     house.clock.advance(91 * DAY);
-    let mut sweeper = Sweeper::new(&house.engine);
+    let mut sweeper = house.engine.sweeper();
     let swept = sweep(&mut sweeper).await;
-    assert!(swept.events > 0, "the logs come behind all kinds of rows: {swept:?}");
+    assert!(
+        swept.events > 0,
+        "the logs come behind all kinds of rows: {swept:?}"
+    );
     assert!(house.tenant.tasks.get(first.id).await.is_ok());
-    assert_eq!(house.tenant.tasks.get(second.id).await.unwrap_err().code(), "not_found");
+    assert_eq!(
+        house.tenant.tasks.get(second.id).await.unwrap_err().code(),
+        "not_found"
+    );
 }
