@@ -168,3 +168,44 @@ fn a_secret_is_in_no_result_of_a_step() {
         assert_eq!(ran.stdout, "0\n[redacted:GH_TOKEN]\n");
     }
 }
+
+/// A script that is killed in the middle of this step, and calls it again.
+fn cut_and_called_again(home: &Home, step: &str) -> Ran {
+    let script = format!(
+        "pay() {{ exec dormouse step pay {step} -- sh -c 'echo \"$DORMOUSE_STEP_KEY\" >> keys; test -e again || {{ touch begun; exec sleep 60; }}; echo paid'; }}; \
+         pay & until test -e begun; do sleep 0.1; done; touch again; kill -9 $!; wait; (pay); echo code $?; sleep 1"
+    );
+    run(home, &script)
+}
+
+#[test]
+fn a_step_whose_client_was_killed_is_the_same_one_when_it_is_called_again() {
+    for key in ["", "--key k"] {
+        let home = Home::new();
+        let step = format!("--effect idempotent {key}");
+        let ran = cut_and_called_again(&home, &step);
+        ran.exits(0);
+        assert_eq!(ran.stdout, "paid\ncode 0\n");
+        let keys = lines(&home, "keys");
+        assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
+
+        let home = Home::new();
+        let step = format!("--effect external {key}");
+        cut_and_called_again(&home, &step).exits(12);
+        assert_eq!(lines(&home, "keys").len(), 1, "it may have happened");
+        assert_eq!(task(&home).1, "failed");
+    }
+}
+
+#[test]
+fn a_step_is_not_called_twice_at_once() {
+    let home = Home::new();
+    let script = "dormouse step pay --effect external -- sh -c 'touch begun; until test -e go; do sleep 0.1; done; echo paid >> paid' & \
+                  until test -e begun; do sleep 0.1; done; \
+                  dormouse step pay --effect external -- sh -c 'echo paid >> paid'; echo code $?; touch go; wait";
+    let ran = run(&home, script);
+    ran.exits(0);
+    assert_eq!(ran.stdout, "code 7\n");
+    assert!(ran.stderr.contains("--key"), "{ran:?}");
+    assert_eq!(lines(&home, "paid").len(), 1);
+}

@@ -9,5 +9,5 @@ mod session;
 pub use call::Call;
 pub use lines::{Cut, Lines};
 pub use rounds::Rounds;
-pub use route::{Answer, Client, SendError, Server};
+pub use route::{Answer, Client, Connection, SendError, Server};
 pub use session::Session;

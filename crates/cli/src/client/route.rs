@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -70,6 +71,10 @@ pub enum SendError {
     Lost(String),
 }
 
+/// A connection over which calls go one after the other. Whoever serves it sees when this is gone.
+#[derive(Debug)]
+pub struct Connection(Option<SendRequest<Body>>);
+
 /// An answer whose body may still be coming.
 #[derive(Debug)]
 pub struct Answer {
@@ -107,13 +112,7 @@ impl Client {
     /// # Errors
     /// [`SendError`], which says whether it may have arrived.
     pub async fn send(&self, call: &Call) -> Result<Answer, SendError> {
-        let mut request = call.request(self.authority());
-        if let Some(tenant) = &self.tenant {
-            request.headers_mut().insert("dormouse-tenant", tenant.clone());
-        }
-        if let Some(who) = &self.who {
-            request.headers_mut().insert(WHO, who.clone());
-        }
+        let mut request = self.request(call);
         match &self.route {
             Route::InProcess(router) => {
                 request.extensions_mut().insert(Caller::Owner);
@@ -121,19 +120,53 @@ impl Client {
                 let Ok(response) = answered;
                 Ok(Answer::of(response))
             }
-            Route::Server(server, token) => {
-                if let Some(token) = token {
-                    let mut value =
-                        HeaderValue::try_from(format!("Bearer {}", token.expose())).expect("a token is hex");
-                    value.set_sensitive(true);
-                    request.headers_mut().insert(header::AUTHORIZATION, value);
-                }
-                match server {
-                    Server::Unix(path) => exchange(UnixStream::connect(path).await, request).await,
-                    Server::Http(authority) => exchange(TcpStream::connect(authority).await, request).await,
-                }
+            Route::Server(server, _) => {
+                // Dropped at the end of this: the connection ends with the body.
+                let mut sender = server.connect().await?;
+                exchange(&mut sender, request).await
             }
         }
+    }
+
+    /// Opens a connection for more than one call; in this process there is none.
+    ///
+    /// # Errors
+    /// [`SendError::NotSent`].
+    pub async fn connect(&self) -> Result<Connection, SendError> {
+        match &self.route {
+            Route::InProcess(_) => Ok(Connection(None)),
+            Route::Server(server, _) => server.connect().await.map(Some).map(Connection),
+        }
+    }
+
+    /// Sends over this connection, which is there for the next call when the answer's body was read.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_over(&self, connection: &mut Connection, call: &Call) -> Result<Answer, SendError> {
+        let Some(sender) = &mut connection.0 else {
+            return self.send(call).await;
+        };
+        let mut request = self.request(call);
+        request.headers_mut().remove(header::CONNECTION);
+        exchange(sender, request).await
+    }
+
+    fn request(&self, call: &Call) -> Request<Body> {
+        let mut request = call.request(self.authority());
+        if let Some(tenant) = &self.tenant {
+            request.headers_mut().insert("dormouse-tenant", tenant.clone());
+        }
+        if let Some(who) = &self.who {
+            request.headers_mut().insert(WHO, who.clone());
+        }
+        if let Route::Server(_, Some(token)) = &self.route {
+            let mut value =
+                HeaderValue::try_from(format!("Bearer {}", token.expose())).expect("a token is hex");
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        request
     }
 
     fn authority(&self) -> &str {
@@ -150,16 +183,31 @@ fn who() -> Option<HeaderValue> {
     HeaderValue::try_from(edge::user()).ok()
 }
 
-async fn exchange<S>(connected: std::io::Result<S>, request: Request<Body>) -> Result<Answer, SendError>
+impl Server {
+    async fn connect(&self) -> Result<SendRequest<Body>, SendError> {
+        match self {
+            Self::Unix(path) => conversation(UnixStream::connect(path).await).await,
+            Self::Http(authority) => conversation(TcpStream::connect(authority).await).await,
+        }
+    }
+}
+
+async fn conversation<S>(connected: std::io::Result<S>) -> Result<SendRequest<Body>, SendError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let stream = connected.map_err(|error| SendError::NotSent(error.to_string()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| SendError::NotSent(error.to_string()))?;
-    // Ends with the body: the connection carries one exchange.
+    // Ends when the sender is gone and the last body was read.
     tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn exchange(sender: &mut SendRequest<Body>, request: Request<Body>) -> Result<Answer, SendError> {
+    let ready = sender.ready().await;
+    ready.map_err(|error| SendError::NotSent(error.to_string()))?;
     match sender.send_request(request).await {
         Ok(response) => Ok(Answer::of(response.map(Body::new))),
         Err(error) if error.is_canceled() => Err(SendError::NotSent(error.to_string())),

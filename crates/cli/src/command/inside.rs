@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::client::{Answer, Call, Client, SendError, Server};
+use crate::client::{Answer, Call, Client, Connection, SendError, Server};
 use crate::endpoint::{Connectable, TOKEN, connectable};
 use crate::environment::Environment;
 use crate::owner::token::ControlToken;
@@ -38,6 +38,17 @@ impl Inside {
     /// Asks, and waits for the answer for as long as it takes.
     pub(super) async fn ask(&self, call: &Call) -> Result<Bytes> {
         told(self.client.send(call).await).await
+    }
+
+    /// A connection for more than one question: when it ends, whoever asked is gone.
+    pub(super) async fn connect(&self) -> Result<Connection> {
+        let connected = self.client.connect().await;
+        Ok(connected.map_err(|(SendError::NotSent(why) | SendError::Lost(why))| gone(&why))?)
+    }
+
+    /// Asks over this connection.
+    pub(super) async fn ask_over(&self, connection: &mut Connection, call: &Call) -> Result<Bytes> {
+        told(self.client.send_over(connection, call).await).await
     }
 }
 

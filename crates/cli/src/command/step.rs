@@ -35,13 +35,16 @@ pub(crate) async fn step(arguments: &Step, environment: &Environment, ui: &Ui) -
         input: input(arguments, environment)?,
         effect: arguments.effect.effect(),
     };
-    let answer = read(&run.ask(&Call::post("/v1/steps", &wanted)).await?)?;
+    // Held while the command goes on: if this is killed, the step is nobody's, and can be called again.
+    let mut connection = run.connect().await?;
+    let begin = Call::post("/v1/steps", &wanted);
+    let answer = read(&run.ask_over(&mut connection, &begin).await?)?;
     let StepAnswer::Do { ticket, key } = answer else {
         return conclude(arguments, answer, ui);
     };
     let end = done(arguments, &key).await;
-    let path = format!("/v1/steps/{ticket}/end");
-    let answer = read(&run.ask(&Call::post(path, &end)).await?)?;
+    let end = Call::post(format!("/v1/steps/{ticket}/end"), &end);
+    let answer = read(&run.ask_over(&mut connection, &end).await?)?;
     conclude(arguments, answer, ui)
 }
 

@@ -54,9 +54,9 @@ impl Endpoints for RunEndpoints {
         let made = tokio::task::spawn_blocking(move || made(&folder, program)).await;
         let made = made.expect("making files does not panic")?;
         let listener = UnixListener::from_std(made.listener)?;
-        let router = serve::router(asking, made.token);
+        let router = serve::router(asking.clone(), made.token);
         Ok(Endpoint {
-            serving: AbortOnDropHandle::new(tokio::spawn(serve::serve(listener, router))),
+            serving: AbortOnDropHandle::new(tokio::spawn(serve::serve(listener, router, asking))),
             programs: made.programs,
             readable: made.program.into_iter().collect(),
         })

@@ -24,7 +24,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use super::steps;
+use super::steps::{self, Carried};
 use super::usage;
 use super::wire::{GiftView, NewGift, NewRequest, ResultView};
 use crate::api::GateView;
@@ -33,7 +33,8 @@ use crate::api::gates::refused;
 use crate::owner::token::ControlToken;
 use crate::problem::{Code, Problem};
 
-/// Connections at once; more wait in the backlog. A run has at most 100 pending gates, and each is awaited by one.
+/// Connections at once; more wait in the backlog. A run has at most 100 pending gates, and each is awaited by one; a step that
+/// goes on has one from its beginning to its end.
 const CONNECTIONS_MAX: usize = 256;
 
 /// The routes of a run's endpoint.
@@ -185,14 +186,14 @@ fn unopened(error: dormouse_engine::gate::GateError) -> Problem {
 }
 
 /// Serves until it is dropped, and with it every connection.
-pub(super) async fn serve(listener: UnixListener, router: Router) {
+pub(super) async fn serve(listener: UnixListener, router: Router, asking: Asking) {
     let mut connections = JoinSet::new();
     // Runs as long as the run has a worker.
     loop {
         let has_room = connections.len() < CONNECTIONS_MAX;
         tokio::select! {
             accepted = listener.accept(), if has_room => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(converse(stream, router.clone()))),
+                Ok((stream, _)) => drop(connections.spawn(converse(stream, router.clone(), asking.clone()))),
                 // Out of descriptors: those in use come back when their connections end.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
             },
@@ -201,18 +202,25 @@ pub(super) async fn serve(listener: UnixListener, router: Router) {
     }
 }
 
-async fn converse(stream: UnixStream, router: Router) {
+async fn converse(stream: UnixStream, router: Router, asking: Asking) {
     let is_ours = stream
         .peer_cred()
         .is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw());
     if !is_ours {
         return;
     }
-    let service =
-        service_fn(move |request: hyper::Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
-    // A client that hangs up takes its wait with it.
+    let carried = Carried::default();
+    let carries = carried.clone();
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(carries.clone());
+        router.clone().oneshot(request)
+    });
+    // A client that hangs up takes its wait with it. One that does a step is silent meanwhile, for as long as that takes.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
+        .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service)
         .await;
+    carried.abandon(&asking);
 }

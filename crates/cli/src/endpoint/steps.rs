@@ -1,7 +1,10 @@
 //! The durable steps of a run, as its worker does them: begun by one request, and ended by another.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use dormouse_engine::gate::Canonical;
 use dormouse_engine::limits::STEP_RESULT_MAX;
@@ -71,9 +74,35 @@ pub(crate) enum StepAnswer {
     },
 }
 
-/// Begins a step, or answers with what is kept of it.
+/// The steps that were begun over one connection. When that ends, whoever began them is gone and ends none of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Carried(Arc<Mutex<Vec<Ticket>>>);
+
+impl Carried {
+    fn add(&self, ticket: Ticket) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(ticket);
+    }
+
+    /// The connection has ended.
+    pub(super) fn abandon(&self, asking: &Asking) {
+        let tickets = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for ticket in tickets {
+            asking.abandon_step(ticket);
+        }
+    }
+}
+
+/// Whether the connection is over with this exchange, whatever becomes of who asked.
+fn closes(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONNECTION);
+    value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
+}
+
+/// Begins a step, or answers with what is kept of it. It is whoever's the connection is, for as long as that is there.
 pub(super) async fn begin(
     State(asking): State<Asking>,
+    Extension(carried): Extension<Carried>,
+    headers: HeaderMap,
     Json(wanted): Json<NewStep>,
 ) -> Result<Response, Problem> {
     let input = Canonical::parse(wanted.input.get())
@@ -82,10 +111,15 @@ pub(super) async fn begin(
         .begin_step(&wanted.name, wanted.key.as_deref(), &input, wanted.effect)
         .await;
     answered(begun.and_then(|begun| match begun {
-        Begun::Do { ticket, key } => Ok(StepAnswer::Do {
-            ticket: ticket.0,
-            key: key.to_string(),
-        }),
+        Begun::Do { ticket, key } => {
+            if !closes(&headers) {
+                carried.add(ticket);
+            }
+            Ok(StepAnswer::Do {
+                ticket: ticket.0,
+                key: key.to_string(),
+            })
+        }
         Begun::Done(json) => result(json),
     }))
 }

@@ -10,19 +10,20 @@ use super::context::Hand;
 use super::{
     CallCell, Effect, Leave, Step, StepError, StepId, StepName, StepPlace, StepRow, StepState, decide_call,
 };
-use crate::CommandError;
-use crate::outcome::Outcome;
-use crate::run::OutcomeRow;
+use crate::outcome::{CancelledBy, Outcome};
+use crate::run::{Checkpoint, OutcomeRow, Run};
+use crate::{CommandError, RunId};
 
 /// Where a call goes on.
 pub(super) enum Began {
     /// The closure is called.
     Run(Running),
-    /// This is stored.
-    Kept(Kept),
+    /// This is stored; its number is this call's once it was told.
+    Kept(Running, Kept),
 }
 
-/// A call whose closure is called: until it is dropped no other call of its key is.
+/// A call that goes on: until it is dropped no other call of its key does. One that is dropped before its caller has what
+/// is kept of it gives its number back: the next call is that one again, and finds what there is of it.
 pub(super) struct Running {
     pub(super) hand: Arc<Hand>,
     pub(super) id: StepId,
@@ -30,6 +31,8 @@ pub(super) struct Running {
     pub(super) effect: Effect,
     /// Whether it holds a place among those that may be, with no row yet.
     pub(super) holds_place: bool,
+    /// Whether its caller has what is kept of it: its number is no other call's.
+    pub(super) is_spent: bool,
 }
 
 impl fmt::Debug for Running {
@@ -43,7 +46,7 @@ impl Drop for Running {
         if self.holds_place {
             self.hand.release();
         }
-        self.hand.books.exit(&self.id);
+        self.hand.books.exit(&self.id, self.is_spent);
     }
 }
 
@@ -65,6 +68,7 @@ impl Hand {
             input,
             effect,
             holds_place: false,
+            is_spent: false,
         };
         let rows = Records::<Step>::new(&self.core.space);
         let read = rows.get(&running.id).await.map_err(CommandError::from)?;
@@ -89,12 +93,13 @@ impl Hand {
             }
             CallCell::Return => {
                 let read = read.expect("only what is stored is returned").into_inner();
-                Ok(Began::Kept(match read.state {
+                let kept = match read.state {
                     StepState::Done { result } => Kept::Result(result),
                     StepState::Permanent { message } => Kept::Permanent(message),
                     StepState::TooLarge { bytes } => Kept::TooLarge(bytes),
                     StepState::Begun => unreachable!("a begun step has no result"),
-                }))
+                };
+                Ok(Began::Kept(running, kept))
             }
             CallCell::Lose => {
                 // It is this run's now: once that has ended so, a retry is a person's word on it.
@@ -125,18 +130,43 @@ impl Hand {
             return Ok(false);
         }
         let outcomes = WriteOnce::<OutcomeRow>::new(&self.core.space);
-        let outcome = outcomes.get(&step.run).await?;
-        Ok(outcome.is_some_and(|row| !matches!(row.outcome, Outcome::Failed { permanent: false, .. })))
+        let Some(row) = outcomes.get(&step.run).await? else {
+            return Ok(false);
+        };
+        match &row.outcome {
+            Outcome::Failed { permanent: false, .. } => Ok(false),
+            // Ready by itself, unless an effect was known to be open.
+            Outcome::Lost { .. }
+            | Outcome::Cancelled {
+                by: CancelledBy::Shutdown | CancelledBy::AgentPause,
+                ..
+            } => self.was_open(step.run).await,
+            Outcome::Success { .. }
+            | Outcome::Partial { .. }
+            | Outcome::Blocked { .. }
+            | Outcome::Timeout { .. }
+            | Outcome::Failed { permanent: true, .. }
+            | Outcome::Cancelled {
+                by: CancelledBy::Principal,
+                ..
+            } => Ok(true),
+        }
+    }
+
+    /// Whether a run that has ended left an effect open, as it is stored: its task waited for a person.
+    async fn was_open(&self, run: RunId) -> Result<bool, CommandError> {
+        let run = Records::<Run>::new(&self.core.space).get(&run).await?;
+        Ok(run.is_some_and(|run| matches!(run.checkpoint, Checkpoint::SideEffect { .. })))
     }
 
     /// Makes durable that an external step begins.
     async fn begun(&self, running: &Running) -> Result<(), StepError> {
         self.runway(Effect::External).await?;
-        self.books.open(&running.id);
+        let is_new = self.books.open(&running.id);
         let begun = self.persist(running, Some(&StepState::Begun), None).await;
         if let Err(error) = begun {
             // Nothing happened yet. A row whose answer was lost is found by the next call, which loses it.
-            if !matches!(error, CommandError::Indeterminate { .. }) {
+            if is_new && !matches!(error, CommandError::Indeterminate { .. }) {
                 self.books.close(&running.id);
             }
             return Err(error.into());

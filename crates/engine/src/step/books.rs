@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::begin::Running;
-use super::{StepId, StepName};
+use super::{StepId, StepName, StepPlace};
 use crate::run::RunWait;
 
 /// A step that a script began and is to end.
@@ -30,11 +30,13 @@ pub(super) struct Books {
     /// How many external steps are in the middle of what they do.
     flying: watch::Sender<usize>,
     leave: watch::Sender<Option<Leave>>,
+    /// Tells when a call goes on no more.
+    exits: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
-    ordinals: HashMap<StepName, u64>,
+    ordinals: HashMap<StepName, Numbers>,
     called: HashSet<StepId>,
     /// External steps that have begun, of which nothing more is durable.
     open: BTreeSet<StepId>,
@@ -45,30 +47,56 @@ struct Entries {
     last_gate: u64,
 }
 
+/// The numbers of the calls of one name.
+#[derive(Debug, Default)]
+struct Numbers {
+    last: u64,
+    /// Given back: the next calls'.
+    free: BTreeSet<u64>,
+    /// How many calls go on.
+    out: usize,
+}
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.out += 1;
+        self.free.pop_first().unwrap_or_else(|| {
+            self.last += 1;
+            self.last
+        })
+    }
+}
+
 impl Books {
     pub(super) fn new() -> Self {
         Self {
             entries: Mutex::default(),
             flying: watch::Sender::new(0),
             leave: watch::Sender::new(None),
+            exits: watch::Sender::new(()),
         }
     }
 
     /// The number of the next call of this name, from 1.
     pub(super) fn next(&self, name: &StepName) -> u64 {
-        let mut entries = self.lock();
-        let ordinal = entries.ordinals.entry(name.clone()).or_default();
-        *ordinal += 1;
-        *ordinal
+        self.lock().ordinals.entry(name.clone()).or_default().next()
     }
 
-    /// Nothing was done under this number: it is the next call's, unless that has another already.
-    pub(super) fn give_back(&self, name: &StepName, ordinal: u64) {
-        if let Some(last) = self.lock().ordinals.get_mut(name)
-            && *last == ordinal
-        {
-            *last -= 1;
-        }
+    /// The same; none while another call of the name that has a number goes on.
+    pub(super) fn next_alone(&self, name: &StepName) -> Option<u64> {
+        let mut entries = self.lock();
+        let numbers = entries.ordinals.entry(name.clone()).or_default();
+        (numbers.out == 0).then(|| numbers.next())
+    }
+
+    /// Whether a call of this step goes on.
+    pub(super) fn is_called(&self, id: &StepId) -> bool {
+        self.lock().called.contains(id)
+    }
+
+    /// Tells when a call goes on no more.
+    pub(super) fn exits(&self) -> watch::Receiver<()> {
+        self.exits.subscribe()
     }
 
     /// Whether no other call of this step goes on; from here on this one does.
@@ -76,20 +104,29 @@ impl Books {
         self.lock().called.insert(id.clone())
     }
 
-    /// No call of it goes on any more.
-    pub(super) fn exit(&self, id: &StepId) {
+    /// No call of it goes on any more. A number that is not spent is the next call's.
+    pub(super) fn exit(&self, id: &StepId, is_spent: bool) {
         self.change(|entries| {
             entries.called.remove(id);
             entries.flying.remove(id);
+            if let StepPlace::Ordinal(nth) = id.place
+                && let Some(numbers) = entries.ordinals.get_mut(&id.name)
+            {
+                numbers.out -= 1;
+                if !is_spent {
+                    numbers.free.insert(nth);
+                }
+            }
         });
+        self.exits.send_replace(());
     }
 
-    /// An external step begins.
-    pub(super) fn open(&self, id: &StepId) {
+    /// An external step begins. Whether it was not open before.
+    pub(super) fn open(&self, id: &StepId) -> bool {
         self.change(|entries| {
-            entries.open.insert(id.clone());
             entries.flying.insert(id.clone());
-        });
+            entries.open.insert(id.clone())
+        })
     }
 
     /// What came of an external step is durable.
@@ -164,14 +201,14 @@ impl Books {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Entries)) {
-        let flying = {
+    fn change<T>(&self, change: impl FnOnce(&mut Entries) -> T) -> T {
+        let (changed, flying) = {
             let mut entries = self.lock();
-            change(&mut entries);
-            entries.flying.len()
+            (change(&mut entries), entries.flying.len())
         };
         self.flying
             .send_if_modified(|told| std::mem::replace(told, flying) != flying);
+        changed
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {

@@ -13,9 +13,7 @@ use super::begin::Running;
 use super::context::Hand;
 use super::row::stage_gone;
 use super::value::{clean, of_blob};
-use super::{
-    EndCell, Leave, Step, StepEnd, StepError, StepFault, StepPlace, StepResult, StepState, decide_end,
-};
+use super::{EndCell, Leave, Step, StepEnd, StepError, StepFault, StepResult, StepState, decide_end};
 use crate::draft::{Draft, Verdict};
 use crate::lease::{LeaseEvent, check};
 use crate::limits::{STEP_BLOB_OVER, STEP_MESSAGE_MAX, STEP_RESULT_MAX};
@@ -83,7 +81,7 @@ impl Hand {
             EndCell::Keep | EndCell::KeepSafe => {
                 self.persist(&running, written.state.as_ref(), written.blob.as_ref())
                     .await?;
-                running.holds_place = false;
+                (running.holds_place, running.is_spent) = (false, true);
             }
             EndCell::FreeSafe => {
                 self.persist(&running, None, None).await?;
@@ -96,12 +94,6 @@ impl Hand {
             }
         }
         self.books.close(&running.id);
-        if matches!(cell, EndCell::Free | EndCell::FreeSafe) {
-            // Its place goes with it; its number is the next one's.
-            if let StepPlace::Ordinal(nth) = running.id.place {
-                self.books.give_back(&name, nth);
-            }
-        }
         match (written.json, written.state) {
             (Some(json), _) => Ok(json.into_string()),
             (None, Some(StepState::TooLarge { bytes })) => Err(StepError::TooLarge { name, bytes }),
@@ -272,12 +264,16 @@ impl Hand {
         Ok(Verdict::Commit(draft, ()))
     }
 
-    /// What is known of the run's effects with this: nothing is safe while another step's effect is open.
+    /// What is known of the run's effects with this: nothing is safe while another step's effect is open, be it one that
+    /// was open when the run was parked.
     fn checkpoint(&self, running: &Running, begins: bool, label: &Scrubbed) -> Checkpoint {
         if begins || self.books.another_open(&running.id).is_some() {
             return Checkpoint::SideEffect {
                 what: Some(label.clone()),
             };
+        }
+        if let open @ Checkpoint::SideEffect { .. } = &self.claimed.run.checkpoint {
+            return open.clone();
         }
         Checkpoint::Safe {
             label: Some(label.clone()),

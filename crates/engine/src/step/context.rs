@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use dormouse_filesystem::Records;
 use dormouse_secrets::{Scrubbed, Scrubber};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout_at};
 
 use super::begin::{Began, Running};
 use super::books::{Books, Leave, Ticket};
@@ -20,6 +22,9 @@ use crate::gate::{Canonical, InvalidInput};
 use crate::limits::{PAGE_MAX, STEPS_MAX};
 use crate::run::{Claimed, Runs, StopReason};
 use crate::{CommandError, Subject};
+
+/// How long a half waits for another call of its key to be over: that who began that one is gone is heard of a little late.
+const HANG_UP: Duration = Duration::from_secs(1);
 
 /// The durable steps of one attempt. Cloning is cheap, and all clones count the same calls.
 #[derive(Clone)]
@@ -158,8 +163,12 @@ impl StepContext {
     {
         let name: StepName = name.parse()?;
         let input = canonical(&name, input)?;
-        let json = match self.begin(&name, key, &input, effect).await? {
-            Began::Kept(kept) => self.hand.told(&name, kept).await,
+        let place = match key {
+            Some(key) => StepPlace::keyed(key)?,
+            None => StepPlace::Ordinal(self.hand.books.next(&name)),
+        };
+        let json = match self.begin(&name, place, &input, effect).await? {
+            Began::Kept(running, kept) => running.told(kept).await,
             Began::Run(running) => {
                 let end = match call(running.key()).await {
                     Ok(result) => StepReport::of(&result),
@@ -176,11 +185,12 @@ impl StepContext {
         serde_json::from_str(&json).map_err(|source| StepError::Unreadable { name, source })
     }
 
-    /// Begins a call, which goes on with whatever is returned.
+    /// Begins a call, which goes on with whatever is returned. Its number, taken just before, is the call's from the first
+    /// poll of this.
     pub(super) async fn begin(
         &self,
         name: &StepName,
-        key: Option<&str>,
+        place: StepPlace,
         input: &Canonical,
         effect: Effect,
     ) -> Result<Began, StepError> {
@@ -188,24 +198,15 @@ impl StepContext {
             // The attempt is left: nothing begins any more.
             return std::future::pending().await;
         }
-        let place = match key {
-            Some(key) => StepPlace::keyed(key)?,
-            None => StepPlace::Ordinal(self.hand.books.next(name)),
-        };
-        let began = self
-            .hand
-            .begin(name, place, super::value::digest(input, self.version), effect)
-            .await;
-        if let (Err(_), StepPlace::Ordinal(nth)) = (&began, place) {
-            self.hand.books.give_back(name, nth);
-        }
-        match began {
+        let input = super::value::digest(input, self.version);
+        match self.hand.begin(name, place, input, effect).await {
             Err(StepError::Lost { .. }) => std::future::pending().await,
             began => began,
         }
     }
 
-    /// The first half of a step that somebody else does. While the attempt is being left this never returns.
+    /// The first half of a step that somebody else does. While another call of the key goes on, or one of the name where
+    /// neither has a key, it is `StepInProgress`. While the attempt is being left this never returns.
     pub(crate) async fn begin_half(
         &self,
         name: &str,
@@ -214,14 +215,41 @@ impl StepContext {
         effect: Effect,
     ) -> Result<Begun, StepError> {
         let name: StepName = name.parse()?;
-        match self.begin(&name, key, input, effect).await? {
-            Began::Kept(kept) => self.hand.told(&name, kept).await.map(Begun::Done),
+        let place = self.place_of_half(&name, key).await?;
+        match self.begin(&name, place, input, effect).await? {
+            Began::Kept(running, kept) => running.told(kept).await.map(Begun::Done),
             Began::Run(running) => {
                 let key = running.key();
                 let ticket = self.hand.books.keep(running);
                 Ok(Begun::Do { ticket, key })
             }
         }
+    }
+
+    /// Which call a half is, once no other may be the same one.
+    async fn place_of_half(&self, name: &StepName, key: Option<&str>) -> Result<StepPlace, StepError> {
+        let (books, place) = (&self.hand.books, key.map(StepPlace::keyed).transpose()?);
+        let (mut exits, deadline) = (books.exits(), Instant::now() + HANG_UP);
+        // Ends with the other call, or when that goes on.
+        loop {
+            match place {
+                Some(place) if !books.is_called(&self.hand.id(name, place)) => return Ok(place),
+                Some(_) => {}
+                None => {
+                    if let Some(nth) = books.next_alone(name) {
+                        return Ok(StepPlace::Ordinal(nth));
+                    }
+                }
+            }
+            if timeout_at(deadline, exits.changed()).await.is_err() {
+                return Err(StepError::StepInProgress { name: name.clone() });
+            }
+        }
+    }
+
+    /// Whoever began this step is gone and ends it no more: its call is over, as if it had been dropped.
+    pub(crate) fn abandon_half(&self, ticket: Ticket) {
+        drop(self.hand.books.take(ticket));
     }
 
     /// The second half. A ticket ends one step, once.
@@ -309,16 +337,6 @@ impl Hand {
             }
         }
     }
-
-    /// What a kept end tells its caller.
-    pub(super) async fn told(&self, name: &StepName, kept: Kept) -> Result<String, StepError> {
-        let name = name.clone();
-        match kept {
-            Kept::Result(result) => Ok(super::value::read(&self.core.space, &result).await?),
-            Kept::Permanent(message) => Err(StepError::Permanent { name, message }),
-            Kept::TooLarge(bytes) => Err(StepError::TooLarge { name, bytes }),
-        }
-    }
 }
 
 /// An input in its canonical form.
@@ -336,6 +354,18 @@ pub(super) fn canonical<I: Serialize + ?Sized>(name: &StepName, input: &I) -> Re
 impl Running {
     /// The key its closure is given.
     pub(super) fn key(&self) -> StepKey {
-        self.id.derived(&self.hand.core.tenant)
+        self.id.derived(&self.hand.core.tenant, &self.input)
+    }
+
+    /// What a kept end tells its caller. One that cannot be read is not had: the next call is this one again.
+    pub(super) async fn told(mut self, kept: Kept) -> Result<String, StepError> {
+        let name = self.id.name.clone();
+        let told = match kept {
+            Kept::Result(result) => Ok(super::value::read(&self.hand.core.space, &result).await?),
+            Kept::Permanent(message) => Err(StepError::Permanent { name, message }),
+            Kept::TooLarge(bytes) => Err(StepError::TooLarge { name, bytes }),
+        };
+        self.is_spent = true;
+        told
     }
 }

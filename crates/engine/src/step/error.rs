@@ -63,8 +63,8 @@ pub enum StepError {
         /// Which step.
         name: StepName,
     },
-    /// Not called: another call of the same key goes on.
-    #[error("step {name} is in progress under the same key")]
+    /// Not called: another call of the same key goes on; of a script, also another one of the name where neither has a key.
+    #[error("step {name} is in progress already")]
     StepInProgress {
         /// Which step.
         name: StepName,

@@ -134,7 +134,8 @@ pub struct StepId {
     pub place: StepPlace,
 }
 
-/// What a step hands to whom it asks, so that the same is not done twice there: equal in every attempt.
+/// What a step hands to whom it asks, so that the same is not done twice there: equal in every attempt, and another for
+/// another input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepKey(String);
 
@@ -153,11 +154,12 @@ impl fmt::Display for StepKey {
 }
 
 impl StepId {
-    /// The key that is derived of it: a digest, which says nothing of the tenant or its tasks.
+    /// The key that is derived of it and of the digest of its input, so that no input is answered with what was done for
+    /// another: a digest, which says nothing of the tenant or its tasks.
     #[must_use]
-    pub fn derived(&self, tenant: &TenantId) -> StepKey {
+    pub fn derived(&self, tenant: &TenantId, input: &Digest) -> StepKey {
         // None of the parts has a slash, so no two names are joined alike.
-        StepKey(Digest::of(format!("step/{tenant}/{self}").as_bytes()).to_string())
+        StepKey(Digest::of(format!("step/{tenant}/{self}/{input}").as_bytes()).to_string())
     }
 
     /// What the ids of all steps of this origin begin with.

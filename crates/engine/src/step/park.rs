@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::begin::Began;
 use super::context::canonical;
-use super::{Effect, Leave, StepContext, StepError, StepName, StepReport};
+use super::{Effect, Leave, StepContext, StepError, StepName, StepPlace, StepReport};
 use crate::gate::{Asker, Caller, Gate, Gates, NewGate, SeenIn};
 use crate::run::RunWait;
 use crate::session::SessionService;
@@ -26,8 +26,8 @@ impl StepContext {
     pub async fn sleep_until(&self, name: &str, until: Timestamp) -> Result<(), StepError> {
         let name: StepName = name.parse()?;
         let until: Timestamp = match self.asked(&name, &json!("sleep_until")).await? {
-            Began::Kept(kept) => {
-                let json = self.hand.told(&name, kept).await;
+            Began::Kept(running, kept) => {
+                let json = running.told(kept).await;
                 read(name, json)?
             }
             Began::Run(running) => {
@@ -58,8 +58,8 @@ impl StepContext {
         let input = json!({ "gate": digest.to_string(), "summary": new.summary });
         let name: StepName = name.parse()?;
         let id: GateId = match self.asked(&name, &input).await? {
-            Began::Kept(kept) => {
-                let json = self.hand.told(&name, kept).await;
+            Began::Kept(running, kept) => {
+                let json = running.told(kept).await;
                 read(name, json)?
             }
             Began::Run(running) => {
@@ -78,7 +78,8 @@ impl StepContext {
     /// Begins a step of the engine's own. Where it fails in the middle nothing of it is kept.
     async fn asked(&self, name: &StepName, input: &serde_json::Value) -> Result<Began, StepError> {
         let input = canonical(name, input)?;
-        self.begin(name, None, &input, Effect::Idempotent).await
+        let place = StepPlace::Ordinal(self.hand.books.next(name));
+        self.begin(name, place, &input, Effect::Idempotent).await
     }
 
     async fn opened(&self, key: &str, new: &NewGate) -> Result<Gate, StepError> {

@@ -89,7 +89,8 @@ impl Asking {
     }
 
     /// Begins a durable step of the run, or answers with its stored result. It is ended by
-    /// [`end_step`](Self::end_step); while the run is being ended this never returns.
+    /// [`end_step`](Self::end_step), or given up by [`abandon_step`](Self::abandon_step); while the run is being ended this
+    /// never returns.
     ///
     /// # Errors
     /// [`StepError`]: nothing is to be done.
@@ -101,6 +102,12 @@ impl Asking {
         effect: Effect,
     ) -> Result<Begun, StepError> {
         self.0.steps.begin_half(name, key, input, effect).await
+    }
+
+    /// Says that whoever began a step is gone, so that nobody ends it: its call is over. Called again, an external step ends
+    /// the run as a lapse would; any other is done again. Nothing happens for a ticket that was used.
+    pub fn abandon_step(&self, ticket: Ticket) {
+        self.0.steps.abandon_half(ticket);
     }
 
     /// Ends a step with what came of it, and answers with the result as it is stored.

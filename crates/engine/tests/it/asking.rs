@@ -13,6 +13,7 @@ use dormouse_engine::gate::{
     Rule, RuleEffect, Scope, Timeout,
 };
 use dormouse_engine::run::RunState;
+use dormouse_engine::step::{Begun, Effect, StepError, StepKey, StepReport, Ticket};
 use dormouse_engine::supervisor::{AskError, Asking, Endpoint, Endpoints, OnGate, Question, Supervisor};
 use dormouse_engine::task::{NewTask, Steps, TaskState};
 use dormouse_engine::{
@@ -492,4 +493,64 @@ async fn a_question_keeps_its_number_though_the_store_failed_as_it_was_rejected(
     );
     assert_eq!(worker.gates().await, 1, "it is the same question");
     worker.end().await;
+}
+
+/// Begins a step in the name of the worker that is to be done.
+async fn begins(asking: &Asking, key: Option<&str>, effect: Effect) -> (Ticket, StepKey) {
+    let input = Canonical::parse("7").unwrap();
+    match asking.begin_step("mail", key, &input, effect).await.unwrap() {
+        Begun::Do { ticket, key } => (ticket, key),
+        done @ Begun::Done(_) => panic!("{done:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_step_of_a_client_that_is_gone_can_be_called_again_and_one_of_a_live_client_cannot() {
+    let worker = Worker::begin(GateOptions::default(), 60_000).await;
+    let (asking, input) = (&worker.asking, Canonical::parse("7").unwrap());
+    for key in [Some("a@example.org"), None] {
+        let (gone, first) = begins(asking, key, Effect::Idempotent).await;
+        let second = asking.begin_step("mail", key, &input, Effect::Idempotent).await;
+        assert!(
+            matches!(second, Err(StepError::StepInProgress { .. })),
+            "{second:?}"
+        );
+        // That it is gone is heard of while another waits for it.
+        let again = begins(asking, key, Effect::Idempotent);
+        let (again, ()) = tokio::join!(again, async { asking.abandon_step(gone) });
+        assert_eq!(again.1, first, "the same step, under the same key");
+        let late = asking.end_step(gone, StepReport::Result("late".into())).await;
+        assert!(
+            matches!(late, Err(StepError::Command(CommandError::NotFound { .. }))),
+            "{late:?}"
+        );
+        let ended = asking.end_step(again.0, StepReport::Result("sent".into())).await;
+        assert_eq!(ended.unwrap(), "\"sent\"");
+        asking.abandon_step(again.0);
+    }
+    // Under its key it is done; without one the next call is the next step.
+    let done = asking
+        .begin_step("mail", Some("a@example.org"), &input, Effect::Idempotent)
+        .await;
+    assert_eq!(done.unwrap(), Begun::Done("\"sent\"".to_owned()));
+    begins(asking, None, Effect::Idempotent).await;
+    worker.end().await;
+}
+
+#[tokio::test]
+async fn an_external_step_of_a_client_that_is_gone_is_not_called_again_without_a_person() {
+    for key in [Some("a@example.org"), None] {
+        let mut worker = Worker::begin(GateOptions::default(), 60_000).await;
+        let (gone, _) = begins(&worker.asking, key, Effect::External).await;
+        worker.asking.abandon_step(gone);
+        tokio::select! {
+            again = begins(&worker.asking, key, Effect::External) => panic!("it may have happened: {again:?}"),
+            _ = worker.house.supervisor.wait(worker.run) => {}
+        }
+        let row = worker.house.tenant.runs.get(worker.run).await.unwrap();
+        assert_eq!(outcome(&row).name(), "lost");
+        worker.again().await;
+        begins(&worker.asking, key, Effect::External).await;
+        worker.end().await;
+    }
 }

@@ -55,6 +55,7 @@ mod sessions_stale;
 mod sessions_work;
 mod shared;
 mod steps;
+mod steps_cut;
 mod tables;
 mod tasks;
 mod tasks_crash;

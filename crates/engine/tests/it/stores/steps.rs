@@ -22,20 +22,20 @@ use super::house::{HandClock, House, name, operator};
 
 /// How often something was done.
 #[derive(Debug, Clone, Default)]
-struct Tally(Arc<AtomicU32>);
+pub(super) struct Tally(Arc<AtomicU32>);
 
 impl Tally {
-    fn add(&self) -> u32 {
+    pub(super) fn add(&self) -> u32 {
         self.0.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    fn count(&self) -> u32 {
+    pub(super) fn count(&self) -> u32 {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// One attempt at the task.
-async fn attempt<F, Fut>(house: &House, task: &Task, work: F) -> RunEnd
+pub(super) async fn attempt<F, Fut>(house: &House, task: &Task, work: F) -> RunEnd
 where
     F: FnOnce(StepContext) -> Fut,
     Fut: Future<Output = Result<(), Failure>> + Send + 'static,
@@ -45,24 +45,29 @@ where
 }
 
 /// The end of an attempt, and its task ready for the next one.
-async fn again(house: &House, task: &Task) {
+pub(super) async fn again(house: &House, task: &Task) {
     house.tenant.tasks.enqueue(&operator(), task.id).await.unwrap();
 }
 
 #[track_caller]
-fn outcome(end: &RunEnd) -> &Outcome {
+pub(super) fn outcome(end: &RunEnd) -> &Outcome {
     match end {
         RunEnd::Recorded(finished) => &finished.outcome.outcome,
         other => panic!("{other:?}"),
     }
 }
 
-async fn state(house: &House, task: &Task) -> TaskState {
+pub(super) async fn state(house: &House, task: &Task) -> TaskState {
     house.tenant.tasks.get(task.id).await.unwrap().into_inner().state
 }
 
 /// A step that counts how often its closure is called, and answers with that.
-async fn counted(steps: &StepContext, step: &str, effect: Effect, tally: &Tally) -> Result<u32, StepError> {
+pub(super) async fn counted(
+    steps: &StepContext,
+    step: &str,
+    effect: Effect,
+    tally: &Tally,
+) -> Result<u32, StepError> {
     let tally = tally.clone();
     steps
         .step(step, &"input", effect, |_| async move { Ok(tally.add()) })
