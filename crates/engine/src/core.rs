@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
-use dormouse_filesystem::{
-    CommitError, Committed, Deadline, Log, Namespace, RecordStore, Records, Tenant, Version, Versioned,
-};
+use dormouse_filesystem::{Deadline, Log, Namespace, RecordStore, Records, Tenant, Version, Versioned};
 use dormouse_secrets::{Call, Formats, OnAgentDelete, Scrubber, Secrets};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -14,14 +12,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{Agent, AgentState, Removals};
-use crate::budget::{BudgetOptions, Freed, Ledger, Moved, enter};
+use crate::budget::{BudgetOptions, Entered, Freed, Ledger, Moved, enter};
 use crate::credentials::EventJournal;
-use crate::draft::{Draft, Hints, Verdict};
+use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
 use crate::idempotency::{self, Once};
 use crate::run::{Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::{Creations, SettleHint};
+use crate::telling::{Landing, Telling};
 use crate::thread::{self, Appends};
 use crate::wake::Bell;
 use crate::{
@@ -163,71 +162,57 @@ impl Core {
                 moved: Vec::new(),
             }),
             Verdict::Commit(mut draft, answer) => {
-                thread::settle(self, &mut draft).await?;
+                self.finish(&mut draft).await?;
                 if let (Some(once), Some(before)) = (once, &before) {
                     let results = draft.told().to_vec();
                     idempotency::stage(self, &mut draft, once, before, &results).await?;
                 }
-                let written = std::mem::take(&mut draft.hints().sessions);
-                crate::wake::stage(self, &mut draft).await?;
-                if draft.moves_accounts() {
-                    let hints = std::mem::take(draft.hints());
-                    let entered = enter(self, draft).await;
-                    self.tell(hints);
-                    written.into_iter().for_each(|id| self.drivers.look(id));
-                    let entered = entered.map_err(|error| of_ledger(error, op))?;
-                    if let Some(once) = once {
-                        once.written();
-                    }
-                    return Ok(Done {
-                        answer,
-                        version: entered.version,
-                        moved: entered.moved,
-                    });
-                }
-                let committed = self.commit(draft, Deadline::at(deadline)).await;
-                // Also when it is not known whether it was done.
-                written.into_iter().for_each(|id| self.drivers.look(id));
-                let committed = committed.map_err(|error| of_command(error, op))?;
+                let landed = self.land(draft, Deadline::at(deadline)).await;
+                let landed = landed.map_err(|error| of_command(error, op))?;
                 if let Some(once) = once {
                     once.written();
                 }
                 Ok(Done {
                     answer,
-                    version: committed.version,
-                    moved: Vec::new(),
+                    version: landed.version,
+                    moved: landed.moved,
                 })
             }
         }
     }
 
-    /// Commits a draft, and says which deadline it set and whom it rang.
-    pub(crate) async fn commit(
-        &self,
-        mut draft: Draft,
-        deadline: Deadline,
-    ) -> Result<Committed, CommitError> {
-        let hints = std::mem::take(draft.hints());
-        let committed = self.space.commit_by(draft.into_batch(), deadline).await;
-        // Also when it is not known whether it was done.
-        self.tell(hints);
-        committed
+    /// Commits a draft that is no command's, as commands are committed. It is not tried again.
+    pub(crate) async fn commit(&self, mut draft: Draft, deadline: Deadline) -> Result<Entered, CommandError> {
+        self.finish(&mut draft).await?;
+        self.land(draft, deadline).await
     }
 
-    /// Says which deadline a commit set and whom it rang.
-    fn tell(&self, hints: Hints) {
-        if hints.settles {
-            self.settling.ring();
+    /// Stages what each commit has at its end, whoever makes it: what becomes of threads, which may make tasks ready, and
+    /// then the wake row of every agent that it gives something to do.
+    async fn finish(&self, draft: &mut Draft) -> Result<(), CommandError> {
+        thread::settle(self, draft).await?;
+        crate::wake::stage(self, draft).await
+    }
+
+    /// Commits what is finished, by the ledger where it touches accounts. Whom it concerns in this process is told when it
+    /// is done, also where the caller is gone by then.
+    async fn land(&self, mut draft: Draft, deadline: Deadline) -> Result<Entered, CommandError> {
+        debug_assert!(draft.hints().rings.is_empty(), "it is finished");
+        if draft.moves_accounts() {
+            return enter(self, draft).await;
         }
-        if let Some(at) = hints.due {
-            self.due.sooner(at);
-        }
-        if !hints.rings.is_empty() {
-            self.bell.ring();
-        }
-        for agent in hints.freed {
-            self.bell.free(&self.tenant, agent);
-        }
+        let telling = Telling::of(self, &mut draft);
+        let (space, batch) = (self.space.clone(), draft.into_batch());
+        let commit = async move {
+            let committed = space.commit_by(batch, deadline).await;
+            drop(telling);
+            committed
+        };
+        let committed = Landing::new(commit, &self.background).await?;
+        Ok(Entered {
+            version: committed.version,
+            moved: Vec::new(),
+        })
     }
 
     /// A call of the secrets' verbs, now, which is told as a command of its own.
@@ -281,16 +266,10 @@ impl Core {
     }
 }
 
-fn of_ledger(error: CommandError, op: OpId) -> CommandError {
+/// What is not known is asked for by the command's operation.
+fn of_command(error: CommandError, op: OpId) -> CommandError {
     match error {
         CommandError::Indeterminate { source, .. } => CommandError::Indeterminate { op: Some(op), source },
         other => other,
-    }
-}
-
-fn of_command(error: CommitError, op: OpId) -> CommandError {
-    match error {
-        source @ CommitError::Indeterminate { .. } => CommandError::Indeterminate { op: Some(op), source },
-        other => other.into(),
     }
 }

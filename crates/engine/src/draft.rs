@@ -63,8 +63,10 @@ pub(crate) struct Hints {
     pub(crate) sessions: Vec<SessionId>,
     /// The earliest deadline it stages.
     pub(crate) due: Option<Timestamp>,
-    /// The agents that it gives something to do, and why: their wake rows are staged with it.
+    /// The agents that it gives something to do, and why, as long as their wake rows are not staged.
     pub(crate) rings: BTreeMap<AgentName, BTreeSet<WakeCause>>,
+    /// Whether wake rows are staged.
+    pub(crate) is_rung: bool,
     /// The agents whose runs it ends or parks.
     pub(crate) freed: BTreeSet<AgentName>,
     /// Whether it leaves something to be settled.

@@ -35,6 +35,7 @@ pub mod step;
 mod subject;
 pub mod supervisor;
 pub mod task;
+mod telling;
 mod tenant;
 pub mod thread;
 pub mod transcript;

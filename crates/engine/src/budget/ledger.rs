@@ -20,6 +20,7 @@ use super::moves::{Move, Moved};
 use super::sheet::{Mover, Refused, Sheet};
 use crate::core::Core;
 use crate::draft::Draft;
+use crate::telling::Telling;
 use crate::{CommandError, OpId, PrefixedId, Principal};
 
 /// The commands of a tenant that wait for the ledger.
@@ -38,12 +39,22 @@ impl fmt::Debug for Ledger {
     }
 }
 
-/// One command: its own rows, what it does to accounts, and where its answer is waited for.
+/// One command: its own rows, what it does to accounts, where its answer is waited for, and what is said whether or not
+/// anybody waits still.
 struct Entry {
     mover: Mover,
     batch: ScopedBatch<Tenant>,
     moves: Vec<Move>,
     answer: oneshot::Sender<Answer>,
+    telling: Telling,
+}
+
+impl Entry {
+    /// What became of it: this process hears of it first, then whoever waits.
+    fn told(self, answer: Answer) {
+        drop(self.telling);
+        drop(self.answer.send(answer));
+    }
 }
 
 /// A command whose commit is done, or that had nothing to write.
@@ -64,6 +75,7 @@ const MOVE_OPERATIONS: usize = 10;
 /// passed over, unless its commit is in flight.
 pub(crate) async fn enter(core: &Core, mut draft: Draft) -> Answer {
     let moves = draft.take_moves();
+    let telling = Telling::of(core, &mut draft);
     let (by, op) = (draft.actor().clone(), draft.op());
     let (answer, answered) = oneshot::channel();
     let entry = Entry {
@@ -71,6 +83,7 @@ pub(crate) async fn enter(core: &Core, mut draft: Draft) -> Answer {
         batch: draft.into_batch(),
         moves,
         answer,
+        telling,
     };
     push(core, entry)?;
     // Without an answer the process is ending: the commit may have been sent.
@@ -173,13 +186,12 @@ async fn settle(core: &Core, group: Vec<Entry>) {
                 .map(|done| done.version),
             false => Ok(None),
         };
+        let may_be_done = matches!(committed, Ok(_) | Err(CommitError::Indeterminate { .. }));
+        if freed > 0 && may_be_done {
+            core.freed.ring();
+        }
         match committed {
-            Ok(version) => {
-                if freed > 0 {
-                    core.freed.ring();
-                }
-                answer(entered, refused, version);
-            }
+            Ok(version) => answer(entered, refused, version),
             Err(CommitError::Conflict { failed }) => {
                 let again = retold(entered, refused, &failed);
                 left.splice(0..0, again);
@@ -216,7 +228,7 @@ async fn alone(
     error: CommitError,
 ) {
     for (entry, why) in refused {
-        drop(entry.answer.send(Err(why)));
+        entry.told(Err(why));
     }
     if entered.len() <= 1 {
         return tell_all(entered.into_iter().map(|(entry, _)| entry), &error.into());
@@ -235,7 +247,7 @@ fn retold(
     let mut again = Vec::with_capacity(entered.len());
     for (entry, _) in entered {
         if failed.iter().any(|failed| entry.batch.names(&failed.key)) {
-            drop(entry.answer.send(Err(CommandError::LOST_RACE)));
+            entry.told(Err(CommandError::LOST_RACE));
         } else {
             again.push(entry);
         }
@@ -315,10 +327,10 @@ fn told(refused: Refused) -> CommandError {
 fn answer(entered: Vec<(Entry, Vec<Moved>)>, refused: Vec<(Entry, CommandError)>, version: Option<Version>) {
     // Where nobody waits any more, it is done all the same.
     for (entry, moved) in entered {
-        drop(entry.answer.send(Ok(Entered { version, moved })));
+        entry.told(Ok(Entered { version, moved }));
     }
     for (entry, why) in refused {
-        drop(entry.answer.send(Err(why)));
+        entry.told(Err(why));
     }
 }
 
@@ -334,7 +346,7 @@ fn tell_all(group: impl IntoIterator<Item = Entry>, error: &CommandError) {
             CommandError::TooNew(_) => CommandError::TooNew(error.to_string().into()),
             other => CommandError::Unsupported(other.to_string().into()),
         };
-        drop(entry.answer.send(Err(same)));
+        entry.told(Err(same));
     }
 }
 

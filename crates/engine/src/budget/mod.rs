@@ -40,7 +40,7 @@ pub use decide::{Answer, Line, Metered, Said, judge, meter};
 pub(crate) use follow::{follow_run, stage_claim};
 pub use freed::Freed;
 pub use hold::{Hold, HoldIndex};
-pub(crate) use ledger::{Ledger, enter};
+pub(crate) use ledger::{Entered, Ledger, enter};
 pub use moves::Setting;
 pub(crate) use moves::{Move, Moved};
 pub use options::BudgetOptions;

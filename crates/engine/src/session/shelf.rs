@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dormouse_filesystem::{CommitError, Deadline, Records, Version, WriteOnce, update::DEADLINE};
+use dormouse_filesystem::{Deadline, Records, Version, WriteOnce, update::DEADLINE};
 use dormouse_state::driver::{Save, SaveError, SaveKind, Store, Stored};
 use dormouse_state::{Applied, Edge, Effect, Snapshot};
 use tokio::time::Instant;
@@ -190,8 +190,8 @@ impl Shelf {
 
     async fn commit(&self, draft: Draft) -> Result<Option<Version>, SaveError> {
         let deadline = Deadline::at(Instant::now() + DEADLINE);
-        let committed = self.core.commit(draft, deadline).await;
-        Ok(committed.map_err(not_committed)?.version)
+        let entered = self.core.commit(draft, deadline).await;
+        Ok(entered.map_err(not_committed)?.version)
     }
 }
 
@@ -246,9 +246,9 @@ fn trouble(error: CommandError) -> SaveError {
     }
 }
 
-fn not_committed(error: CommitError) -> SaveError {
+fn not_committed(error: CommandError) -> SaveError {
     match error {
-        CommitError::Indeterminate { .. } => SaveError::Indeterminate(error.into()),
-        other => trouble(other.into()),
+        CommandError::Indeterminate { .. } => SaveError::Indeterminate(error.into()),
+        other => trouble(other),
     }
 }

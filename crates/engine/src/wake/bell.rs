@@ -45,17 +45,16 @@ impl Bell {
     /// A run of this agent ended or was parked.
     pub(crate) fn free(&self, tenant: &TenantId, agent: AgentName) {
         let is_awaited = self.with(|freed| {
-            if freed.lanes.len() < FREED_MAX {
+            // Where nobody serves, nothing is remembered: whoever begins reads what there is.
+            if freed.is_awaited && freed.lanes.len() < FREED_MAX {
                 freed.lanes.insert((tenant.clone(), agent));
-            } else {
+            } else if freed.is_awaited {
                 freed.is_all = true;
             }
             freed.is_awaited
         });
         if is_awaited {
             self.ring();
-        } else {
-            self.with(|freed| *freed = Freed::default());
         }
     }
 

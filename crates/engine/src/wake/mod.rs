@@ -12,6 +12,7 @@
 //! The doorbell may be lost; the row may not.
 
 mod bell;
+mod known;
 mod lane;
 mod serve;
 mod serving;

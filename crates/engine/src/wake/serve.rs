@@ -69,6 +69,7 @@ impl Engine {
     ) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut rung = self.bell().listen();
+        let mut freed = self.freed().subscribe();
         let mut hints = self.hints_of_wakes().await;
         let mut serving = Serving::new(self.clone(), starter, options);
         let mut wants_look = true;
@@ -85,6 +86,11 @@ impl Engine {
                 () = &mut shutdown => break,
                 Some(step) = serving.steps.join_next(), if !serving.steps.is_empty() => {
                     serving.take(step.expect("a step does not panic"));
+                    false
+                }
+                // Before the ring of whose run it was: who was refused reads no later than who had the place.
+                _ = freed.changed() => {
+                    serving.accounts_have_more();
                     false
                 }
                 _ = rung.changed() => true,

@@ -1,6 +1,6 @@
 //! The lanes of a process that serves wakes, in memory: what is known of each, and what is done next.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::known::{Lane, Phase, REFUSED_AGAIN};
 use super::lane::{Found, Leave, leave, look, pick};
 use super::serve::{Starter, WakeOptions, later};
 use super::turns::Turns;
@@ -30,50 +31,6 @@ pub(super) enum Step {
     Looked(Key, Result<Found, CommandError>),
     Claimed(Key, TaskId, Result<RunId, CommandError>),
     Left(Key, Result<bool, CommandError>),
-}
-
-/// What a lane does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Its row or its tasks are being read, or its row written.
-    Busy,
-    /// It takes turns.
-    Turning,
-    /// All that may run at once does, its claims are under way, or it failed; looked at again at this time, or when a
-    /// place is free.
-    Waiting(Instant),
-}
-
-#[derive(Debug)]
-struct Lane {
-    phase: Phase,
-    candidates: VecDeque<TaskId>,
-    claiming: HashSet<TaskId>,
-    /// Ready, and refused for a reason of their own: they are for the next time.
-    passed_over: HashSet<TaskId>,
-    /// How many more may run.
-    places: usize,
-    /// A place became free while it was busy.
-    is_freed: bool,
-    /// Rung since its tasks were read.
-    is_rung: bool,
-    /// Its pick is to be said again from here on, where several share the store.
-    pick_again: Option<Instant>,
-}
-
-impl Lane {
-    fn new() -> Self {
-        Self {
-            phase: Phase::Busy,
-            candidates: VecDeque::new(),
-            claiming: HashSet::new(),
-            passed_over: HashSet::new(),
-            places: 0,
-            is_freed: false,
-            is_rung: false,
-            pick_again: None,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -105,12 +62,10 @@ impl Serving {
         }
     }
 
-    /// When the rows are to be looked at whatever happens.
+    /// When the rows are to be looked at whatever happens. A lane whose claims are under way goes on with the last of them.
     pub(super) fn look_at(&self) -> Instant {
-        let waiting = self.lanes.values().filter_map(|lane| match lane.phase {
-            Phase::Waiting(until) => Some(until),
-            Phase::Busy | Phase::Turning => None,
-        });
+        let idle = self.lanes.values().filter(|lane| lane.claiming.is_empty());
+        let waiting = idle.filter_map(|lane| lane.phase.until());
         waiting.chain([self.look_at]).min().expect("there is one")
     }
 
@@ -191,14 +146,24 @@ impl Serving {
             if freed.is_all {
                 lane.passed_over.clear();
             }
-            if let Phase::Waiting(until) = lane.phase
+            if let Some(until) = lane.phase.until()
                 && (is_freed || until <= now)
                 && lane.claiming.is_empty()
             {
-                again.push(key.clone());
+                again.push((lane.phase.rank(), key.clone()));
             }
         }
-        again.into_iter().for_each(|key| self.read(key));
+        again.sort_unstable_by_key(|(rank, _)| *rank);
+        again.into_iter().for_each(|(_, key)| self.read(key));
+    }
+
+    /// Hears that an account has more to give. Which lanes share it is not said: all that were refused ask again, and
+    /// those that are being refused meanwhile.
+    pub(super) fn accounts_have_more(&mut self) {
+        for lane in self.lanes.values_mut() {
+            lane.has_more = true;
+            lane.phase.ask_soon();
+        }
     }
 
     /// Claims in turn, as many as there is room for.
@@ -260,7 +225,7 @@ impl Serving {
             return;
         };
         lane.phase = Phase::Busy;
-        (lane.is_freed, lane.is_rung) = (false, false);
+        (lane.is_freed, lane.has_more, lane.is_rung) = (false, false, false);
         lane.candidates.clear();
         self.turns.remove(&key.0, &key.1);
         if lane.pick_again.is_some_and(|at| at <= Instant::now()) {
@@ -391,7 +356,13 @@ impl Serving {
             ) => {
                 tracing::info!(agent = %key.1, %error, "the lane waits");
                 lane.candidates.clear();
-                lane.phase = Phase::Waiting(later(recheck));
+                // Something may have been given back since it was read.
+                let is_soon = lane.is_freed || lane.has_more;
+                let until = later(if is_soon { REFUSED_AGAIN } else { recheck });
+                lane.phase = match error {
+                    CommandError::SecretsLocked { .. } => Phase::Waiting(until),
+                    _ => Phase::refused(until),
+                };
                 return self.turns.remove(&key.0, &key.1);
             }
             // Another turn of its thread is under way: it is looked at again.

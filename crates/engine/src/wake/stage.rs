@@ -13,7 +13,8 @@ use crate::{AgentName, CommandError, Decision};
 /// Stages the wake rows that a draft rings for. Whoever removes one does so under the version from before it found
 /// nothing ready, so that each ready task has one.
 pub(crate) async fn stage(core: &Core, draft: &mut Draft) -> Result<(), CommandError> {
-    let rings: BTreeMap<AgentName, BTreeSet<WakeCause>> = draft.hints().rings.clone();
+    let rings: BTreeMap<AgentName, BTreeSet<WakeCause>> = std::mem::take(&mut draft.hints().rings);
+    draft.hints().is_rung |= !rings.is_empty();
     let rows = Records::<Wake>::new(&core.space);
     for (agent, causes) in rings {
         let read = rows.get(&agent).await?;

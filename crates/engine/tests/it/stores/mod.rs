@@ -65,6 +65,7 @@ mod threads_crash;
 mod threads_matrix;
 mod threads_tables;
 mod wakes;
+mod wakes_rung;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {

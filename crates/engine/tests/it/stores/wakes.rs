@@ -21,24 +21,37 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Does tasks: each is claimed, kept for as long as it is told, and finished.
 #[derive(Debug)]
-struct Doer {
+pub(super) struct Doer {
     count: Arc<watch::Sender<usize>>,
     /// What was claimed, in order.
     begun: Arc<Mutex<Vec<TaskId>>>,
     /// Runs end while this says so.
     may_end: watch::Receiver<bool>,
+    /// How long each takes at least.
+    pub(super) lasts: Duration,
+    /// How many claims were refused.
+    pub(super) refused: watch::Sender<usize>,
+    /// Refusals are told while this says so; always without it.
+    pub(super) may_refuse: Option<watch::Receiver<bool>>,
 }
 
 impl Doer {
-    fn new(may_end: watch::Receiver<bool>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(may_end: watch::Receiver<bool>) -> Arc<Self> {
+        Arc::new(Self::made(may_end))
+    }
+
+    pub(super) fn made(may_end: watch::Receiver<bool>) -> Self {
+        Self {
             count: Arc::new(watch::Sender::new(0)),
             begun: Arc::default(),
             may_end,
-        })
+            lasts: Duration::ZERO,
+            refused: watch::Sender::new(0),
+            may_refuse: None,
+        }
     }
 
-    fn begun(&self) -> Vec<TaskId> {
+    pub(super) fn begun(&self) -> Vec<TaskId> {
         self.begun.lock().unwrap().clone()
     }
 }
@@ -49,12 +62,22 @@ impl Starter for Doer {
         let claimed = tenant
             .runs
             .claim(&operator(), task, ClaimOptions::default())
-            .await?;
+            .await;
+        if claimed.is_err() {
+            self.refused.send_modify(|count| *count += 1);
+            if let Some(mut may) = self.may_refuse.clone() {
+                may.wait_for(|may| *may).await.unwrap();
+            }
+        }
+        let claimed = claimed?;
         self.begun.lock().unwrap().push(task);
         self.count.send_modify(|count| *count += 1);
         let (run, tenant) = (claimed.run.id, tenant.clone());
-        let (count, mut may_end) = (Arc::clone(&self.count), self.may_end.clone());
+        let (count, mut may_end, lasts) = (Arc::clone(&self.count), self.may_end.clone(), self.lasts);
         tokio::spawn(async move {
+            if !lasts.is_zero() {
+                tokio::time::sleep(lasts).await;
+            }
             may_end.wait_for(|may| *may).await.unwrap();
             finish(&tenant, &claimed).await;
             count.send_modify(|count| *count -= 1);
@@ -79,13 +102,13 @@ async fn finish(tenant: &Tenant, claimed: &Claimed) {
 }
 
 /// A loop that serves an engine's wakes until it is told to leave.
-struct Served {
+pub(super) struct Served {
     leave: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
 
 impl Served {
-    fn by(engine: &Engine, doer: &Arc<Doer>, options: WakeOptions) -> Self {
+    pub(super) fn by(engine: &Engine, doer: &Arc<Doer>, options: WakeOptions) -> Self {
         let (leave, told) = oneshot::channel::<()>();
         let (engine, doer) = (engine.clone(), Arc::clone(doer));
         let served = tokio::spawn(async move {
@@ -95,13 +118,13 @@ impl Served {
         Self { leave, served }
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.leave.send(()).unwrap();
         self.served.await.unwrap();
     }
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let reached = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -111,12 +134,12 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     assert!(reached.is_ok(), "it does not come to this: {what}");
 }
 
-async fn wake(house: &House, agent: &AgentName) -> Option<Wake> {
+pub(super) async fn wake(house: &House, agent: &AgentName) -> Option<Wake> {
     let rows = Records::<Wake>::new(house.tenant.space());
     rows.get(agent).await.unwrap().map(|wake| Wake::clone(&wake))
 }
 
-async fn agent_of(house: &House, agent: &str, concurrency: u32) -> AgentName {
+pub(super) async fn agent_of(house: &House, agent: &str, concurrency: u32) -> AgentName {
     let agent = name(agent);
     let config = AgentConfig {
         concurrency,
@@ -131,7 +154,7 @@ async fn agent_of(house: &House, agent: &str, concurrency: u32) -> AgentName {
     agent
 }
 
-async fn tasks(house: &House, agent: &AgentName, count: usize) -> Vec<Task> {
+pub(super) async fn tasks(house: &House, agent: &AgentName, count: usize) -> Vec<Task> {
     let mut made = Vec::new();
     for nth in 0..count {
         made.push(
@@ -143,7 +166,7 @@ async fn tasks(house: &House, agent: &AgentName, count: usize) -> Vec<Task> {
     made
 }
 
-async fn are_done(house: &House, tasks: &[Task]) -> bool {
+pub(super) async fn are_done(house: &House, tasks: &[Task]) -> bool {
     for task in tasks {
         let task = house.tenant.tasks.get(task.id).await.unwrap();
         if !matches!(task.state, TaskState::Done { .. }) {
