@@ -355,8 +355,7 @@ async fn another_limit_forgets_what_a_person_said_and_a_claim_at_its_line_asks_a
         .await
         .unwrap();
     assert!(asks(&house, &own, 1, 185).await.pop().unwrap().is_ok());
-    // The same limit as before, said again: what was raised is forgotten.
-    set(&house, &of(&alice), &to(200)).await;
+    set(&house, &of(&alice), &to(201)).await;
     let by = operator();
     let claim = house.tenant.runs.claim(&by, task.id, ClaimOptions::default());
     let claimed = tokio::time::timeout(Duration::from_secs(60), claim);

@@ -217,7 +217,9 @@ async fn an_agent_runs_as_much_as_it_may_and_keeps_no_other_waiting(house: House
     let of_bob = tasks(&house, &bob, 2).await;
     until("one of bob's runs too", async || doer.at_work() == 3).await;
     assert_eq!(doer.begun().len(), 3);
-    assert_eq!(doer.begun()[..2], [of_alice[0].id, of_alice[1].id]);
+    // The two are claimed at once: which of them begins first is chance.
+    let begun: HashSet<TaskId> = doer.begun()[..2].iter().copied().collect();
+    assert_eq!(begun, HashSet::from([of_alice[0].id, of_alice[1].id]));
     go.send_replace(true);
     until("all are done", async || {
         are_done(&house, &of_alice).await && are_done(&house, &of_bob).await
