@@ -114,6 +114,14 @@ impl Worker {
         assert_eq!(self.asking.run(), self.run);
     }
 
+    /// Its endpoint is there a little before its process, which alone has effects.
+    async fn is_running(&self) {
+        let runs = &self.house.tenant.runs;
+        while runs.get(self.run).await.unwrap().run.state == RunState::Starting {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn set(&self, mode: Mode) {
         let sessions = &self.house.tenant.sessions;
         let (by, set) = (operator(), Command::SetMode { mode });
@@ -541,6 +549,7 @@ async fn a_step_of_a_client_that_is_gone_can_be_called_again_and_one_of_a_live_c
 async fn an_external_step_of_a_client_that_is_gone_is_not_called_again_without_a_person() {
     for key in [Some("a@example.org"), None] {
         let mut worker = Worker::begin(GateOptions::default(), 60_000).await;
+        worker.is_running().await;
         let (gone, _) = begins(&worker.asking, key, Effect::External).await;
         worker.asking.abandon_step(gone);
         tokio::select! {
@@ -550,6 +559,7 @@ async fn an_external_step_of_a_client_that_is_gone_is_not_called_again_without_a
         let row = worker.house.tenant.runs.get(worker.run).await.unwrap();
         assert_eq!(outcome(&row).name(), "lost");
         worker.again().await;
+        worker.is_running().await;
         begins(&worker.asking, key, Effect::External).await;
         worker.end().await;
     }

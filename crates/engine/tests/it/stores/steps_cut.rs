@@ -125,7 +125,7 @@ async fn a_cut_external_call_is_not_called_again_behind_a_later_one_of_its_name(
 
 async fn the_key_of_a_step_is_another_for_another_input(house: House) {
     let task = house.ready_task().await;
-    attempt(&house, &task, async move |steps: StepContext| {
+    let end = attempt(&house, &task, async move |steps: StepContext| {
         let unknown = || Err(StepFault::Unknown("no answer".to_owned()));
         // Nothing is remembered of any of these, so that all have one number.
         let (first, error) = whole(&steps, "mail", "a", unknown()).await;
@@ -139,6 +139,7 @@ async fn the_key_of_a_step_is_another_for_another_input(house: House) {
         Ok(())
     })
     .await;
+    assert_eq!(outcome(&end), &Outcome::Success { text: None });
 }
 
 /// Its call is cut, the run waits for a time, goes on with other work, and its process is gone.
