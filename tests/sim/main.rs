@@ -4,7 +4,7 @@
 //! and lie, an operator, clocks that differ. Then everybody is honest until nothing is left to do, and an auditor looks at what
 //! is there. One thread and paused time: the same seed is the same history, `DORMOUSE_SIM_SEED` replays exactly one.
 //!
-//! `DORMOUSE_SIM_ROUNDS` (10) says how many seeds follow from the first. `cargo xtask sim --seed S --rounds N` sets both.
+//! `DORMOUSE_SIM_ROUNDS` (4) says how many seeds follow from the first. `cargo xtask sim --seed S --rounds N` sets both.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -24,7 +24,7 @@ use dormouse_filesystem::Digest;
 use dormouse_tests::seed;
 
 /// How many seeds are tried, when nothing is said: without optimisation each takes seconds. `cargo xtask sim` tries 1,000.
-const ROUNDS: u64 = 10;
+const ROUNDS: u64 = 4;
 
 /// One history: what became of this seed. The digest is of every byte that is stored in the end.
 fn history(seed: u64) -> Result<Digest, String> {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! All levels admit or none is charged: accounts, hold and the command they serve are one commit, made by the
-//! [ledger](ledger).
+//! `ledger`.
 
 mod account;
 mod amounts;

@@ -1,6 +1,6 @@
 //! Retention: what has ended goes after a time that is set, and leaves a tombstone without payload.
 //!
-//! Every kind that is swept is an entry of one [table](table). Its rows are found by a system index of when they ended, so
+//! Every kind that is swept is an entry of one `table`. Its rows are found by a system index of when they ended, so
 //! that nothing is read while nothing is due, and no tenant is looked through. The index is the cursor too: what was swept has
 //! left it. A tenant's page is swept under a lease. Events are cut from the front of their logs instead, never past the end
 //! of one, nor past a sink that is not too far behind.

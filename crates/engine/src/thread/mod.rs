@@ -1,9 +1,9 @@
 //! Threads: conversations with an agent, message by message, and one run at a time (stores.md, section 9).
 //!
 //! A thread is a row, and each of its messages another. Who appends takes the thread's version, so sequences rise; those
-//! that come while a commit is in flight go together in the next ([`combine`]). A submitted message is a *turn*: its
+//! that come while a commit is in flight go together in the next (`combine`). A submitted message is a *turn*: its
 //! task is made in the same commit, and the claim of that task makes its run the thread's active one, until it ends.
-//! What comes meanwhile is queued, and the commit that ends a turn's task submits the next ([`turn`]).
+//! What comes meanwhile is queued, and the commit that ends a turn's task submits the next (`turn`).
 //!
 //! Content is [`Scrubbed`](dormouse_secrets::Scrubbed) by type, in the row up to 64 KiB and in a blob beyond; it is in
 //! no event, index or task, so that what is redacted is gone.
