@@ -106,32 +106,49 @@ fn a_caller_without_the_token_is_refused() {
     drop(owner);
 }
 
-/// PR-28; there is no secret to look for yet: no command of this version takes one.
+/// PR-28
 #[test]
-fn no_process_has_the_token_where_others_can_read_it() {
+fn no_process_has_the_token_or_a_secret_where_others_can_read_it() {
     let home = Home::new();
+    let secret = "kR7-wombat-sleep-quietly";
+    home.type_line("agent add alice").exits(0);
+    let file = home.path().join("value");
+    fs::write(&file, secret).unwrap();
+    let mut put = home.command(["secret", "set", "GH_TOKEN", "--agent", "alice"]);
+    put.stdin(fs::File::open(&file).unwrap());
+    Ran::of(&mut put).exits(0);
     let sleep = unique_sleep();
     let owner = home.start(["run", "--agent", "alice", "--", "sleep", &sleep]);
     until_count(&sleep, 2);
     let token = token(&home);
     assert!(token.len() >= 32, "a token is long");
-    let holds = |path: PathBuf| {
+    let holds = |path: PathBuf, value: &str| {
         let bytes = fs::read(path).unwrap_or_default();
         bytes
-            .windows(token.len())
-            .any(|window| window == token.as_bytes())
+            .windows(value.len())
+            .any(|window| window == value.as_bytes())
     };
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let processes = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
-    let mut ours = 0;
+    let (mut ours, mut lent) = (0, 0);
     for process in processes {
         let path = process.path();
         let program = fs::read_link(path.join("exe")).unwrap_or_default();
-        ours += usize::from(program == *crate::program::program());
+        let is_ours = program == *crate::program::program();
+        ours += usize::from(is_ours);
         for file in ["cmdline", "environ"] {
-            assert!(!holds(path.join(file)), "{program:?} has the token in its {file}");
+            assert!(
+                !holds(path.join(file), &token),
+                "{program:?} has the token in its {file}"
+            );
+            // A worker's own environment has what was put for it.
+            let may_have = file == "environ" && !is_ours;
+            let has = holds(path.join(file), secret);
+            lent += usize::from(has);
+            assert!(may_have || !has, "{program:?} has a secret in its {file}");
         }
     }
+    assert!(lent > 0, "the worker has it, so it would have been found");
     assert!(ours >= 2, "the owner and the keeper were looked at: {ours}");
     drop(owner);
 }

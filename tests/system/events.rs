@@ -115,8 +115,7 @@ fn a_file_has_every_event_whoever_owned_the_store() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    // What ended the last run may come with the next owner.
-    // An owner that ended before it wrote how far it was leaves the next one to tell some again.
+    // What ended the last run may come with the next owner; an owner that ended before it wrote how far it was leaves the next one to tell some again.
     let mut last = 0;
     for event in &told {
         let position = event["position"].as_u64().unwrap();

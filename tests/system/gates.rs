@@ -352,7 +352,7 @@ fn under_reject_every_question_is_denied_at_once() {
     assert_eq!(home.items("gate list --state all")[0]["status"], "rejected");
 }
 
-/// Nothing claims a task by itself yet: here a person does.
+/// Without `serve` nothing claims a task by itself: here a person does.
 #[test]
 fn a_parked_run_holds_nothing_and_goes_on_when_it_is_decided() {
     for terminals in terminals() {

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
 use serde_json::json;
 
+use super::inside::told;
 use super::listing;
 use super::task::{exit_of, said};
 use crate::args::Delegate;
-use crate::client::{Answer, Call, Client, SendError, Server};
+use crate::client::{Call, Client, Server};
 use crate::endpoint::{GiftView, NewGift, ResultView, TOKEN, connectable};
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -32,7 +32,7 @@ pub(crate) async fn delegate(arguments: &Delegate, environment: &Environment, ui
         return take(&client, task, ui).await;
     }
     let gift = gift(arguments, environment)?;
-    let body = told(client.send(&Call::post("/v1/tasks", &gift)).await).await?;
+    let body = told(client.send(&Call::post("/v1/tasks", &gift)).await, gone).await?;
     let given: GiftView = listing::read(&body)?;
     if given.is_paused {
         ui.note(&format!(
@@ -76,7 +76,7 @@ fn gift(arguments: &Delegate, environment: &Environment) -> Result<NewGift> {
 /// Waits for the result, and takes it: on stdout what was said in the end, in the exit code how it ended.
 async fn take(client: &Client, task: &str, ui: &Ui) -> Result<Exit> {
     let call = Call::post(format!("/v1/tasks/{task}/result"), &json!({}));
-    let body = told(client.send(&call).await).await?;
+    let body = told(client.send(&call).await, gone).await?;
     let result: ResultView = listing::read(&body)?;
     match (ui.format, &result.text) {
         (Format::Text, Some(text)) => ui.line(text)?,
@@ -93,18 +93,4 @@ async fn take(client: &Client, task: &str, ui: &Ui) -> Result<Exit> {
 fn gone(why: &str) -> Problem {
     Problem::new(Code::Unavailable, format!("nobody answers for this run: {why}"))
         .hint("the run is being ended, or its supervisor has gone; what it gave away stays")
-}
-
-async fn told(sent: std::result::Result<Answer, SendError>) -> Result<Bytes> {
-    let answer = sent.map_err(|(SendError::NotSent(why) | SendError::Lost(why))| gone(&why))?;
-    let is_good = answer.status.is_success();
-    let bytes = answer.bytes().await;
-    let bytes = bytes.map_err(|(SendError::NotSent(why) | SendError::Lost(why))| gone(&why))?;
-    if is_good {
-        return Ok(bytes);
-    }
-    Err(match serde_json::from_slice::<Problem>(&bytes) {
-        Ok(problem) => problem.into(),
-        Err(_) => gone("its answer cannot be read").into(),
-    })
 }

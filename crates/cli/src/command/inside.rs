@@ -37,7 +37,7 @@ impl Inside {
 
     /// Asks, and waits for the answer for as long as it takes.
     pub(super) async fn ask(&self, call: &Call) -> Result<Bytes> {
-        told(self.client.send(call).await).await
+        told(self.client.send(call).await, gone).await
     }
 
     /// A connection for more than one question: when it ends, whoever asked is gone.
@@ -48,7 +48,7 @@ impl Inside {
 
     /// Asks over this connection.
     pub(super) async fn ask_over(&self, connection: &mut Connection, call: &Call) -> Result<Bytes> {
-        told(self.client.send_over(connection, call).await).await
+        told(self.client.send_over(connection, call).await, gone).await
     }
 }
 
@@ -61,7 +61,11 @@ pub(super) fn gone(why: &str) -> Problem {
     .hint("the run is being ended, or its supervisor has gone; what it asked is kept: dormouse gate list")
 }
 
-async fn told(sent: std::result::Result<Answer, SendError>) -> Result<Bytes> {
+/// What the endpoint answered; where nobody does, this problem.
+pub(super) async fn told(
+    sent: std::result::Result<Answer, SendError>,
+    gone: impl Fn(&str) -> Problem,
+) -> Result<Bytes> {
     let answer = sent.map_err(|(SendError::NotSent(why) | SendError::Lost(why))| gone(&why))?;
     let is_good = answer.status.is_success();
     let bytes = answer.bytes().await;
