@@ -163,6 +163,8 @@ impl Core {
             }),
             Verdict::Commit(mut draft, answer) => {
                 self.finish(&mut draft).await?;
+                // What is refused did nothing: the next try is judged afresh.
+                let once = once.filter(|_| !draft.is_refusal());
                 if let (Some(once), Some(before)) = (once, &before) {
                     let results = draft.told().to_vec();
                     idempotency::stage(self, &mut draft, once, before, &results).await?;

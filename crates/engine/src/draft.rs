@@ -12,6 +12,7 @@ use crate::budget::Move;
 use crate::core::Core;
 use crate::event::{About, Change, EVENT_SCHEMA, Event, clean};
 use crate::limits::EVENT_DATA_MAX;
+use crate::rest::Rest;
 use crate::thread::TurnNote;
 use crate::wake::WakeCause;
 use crate::{
@@ -54,6 +55,8 @@ pub struct Draft {
     turns: Vec<TurnNote>,
     /// What it does to accounts: the ledger stages it.
     moves: Vec<Move>,
+    /// Whether it only tells that nothing was done.
+    is_refusal: bool,
 }
 
 /// What is to be said in this process when the commit is done.
@@ -71,6 +74,8 @@ pub(crate) struct Hints {
     pub(crate) freed: BTreeSet<AgentName>,
     /// Whether it leaves something to be settled.
     pub(crate) settles: bool,
+    /// What does not fit it, and is done behind it.
+    pub(crate) rest: Vec<Rest>,
 }
 
 impl fmt::Debug for Draft {
@@ -97,6 +102,7 @@ impl Draft {
             told: Vec::new(),
             turns: Vec::new(),
             moves: Vec::new(),
+            is_refusal: false,
         }
     }
 
@@ -108,6 +114,22 @@ impl Draft {
     /// Whether it does anything to accounts.
     pub(crate) fn moves_accounts(&self) -> bool {
         !self.moves.is_empty()
+    }
+
+    /// How many of the moves so far close a hold.
+    pub(crate) fn moves_closing(&self) -> usize {
+        let closes = |one: &&Move| matches!(one, Move::Sweep(..));
+        self.moves.iter().filter(closes).count()
+    }
+
+    /// It answers a refusal: what it tells of that is committed, and no key of the request stands for it.
+    pub(crate) fn refuse(&mut self) {
+        self.is_refusal = true;
+    }
+
+    /// Whether nothing of what was asked is done by it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.is_refusal
     }
 
     /// What it does to accounts.
@@ -241,6 +263,11 @@ impl Draft {
     /// It leaves something to be settled, once it is committed.
     pub(crate) fn note_settlement(&mut self) {
         self.hints.settles = true;
+    }
+
+    /// It leaves this to be done, once it is committed.
+    pub(crate) fn leave(&mut self, rest: Rest) {
+        self.hints.rest.push(rest);
     }
 
     pub(crate) fn hints(&mut self) -> &mut Hints {

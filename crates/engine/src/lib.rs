@@ -28,6 +28,7 @@ pub mod outcome;
 mod principal;
 pub mod recovery;
 pub mod relay;
+mod rest;
 pub mod retention;
 pub mod run;
 pub mod session;

@@ -18,6 +18,7 @@ use crate::due::DueHint;
 use crate::session::Drivers;
 use crate::task::SettleHint;
 use crate::wake::Bell;
+use crate::rest;
 
 /// Says at its end which deadline a commit set, whom it rang, and which sessions it wrote: also when it is not known
 /// whether it was done. Said for nothing it costs a look.
@@ -28,6 +29,8 @@ pub(crate) struct Telling {
     due: Arc<DueHint>,
     bell: Arc<Bell>,
     settling: Arc<SettleHint>,
+    /// Who does what is left, where something is.
+    rest: Option<Box<Core>>,
 }
 
 impl fmt::Debug for Telling {
@@ -39,8 +42,10 @@ impl fmt::Debug for Telling {
 impl Telling {
     /// What a draft is to say: from here on it has nothing to.
     pub(crate) fn of(core: &Core, draft: &mut Draft) -> Self {
+        let hints = std::mem::take(draft.hints());
         Self {
-            hints: std::mem::take(draft.hints()),
+            rest: (!hints.rest.is_empty()).then(|| Box::new(core.unasked())),
+            hints,
             tenant: core.tenant.clone(),
             drivers: Arc::clone(&core.drivers),
             due: Arc::clone(&core.due),
@@ -66,6 +71,9 @@ impl Drop for Telling {
             self.bell.free(&self.tenant, agent);
         }
         hints.sessions.into_iter().for_each(|id| self.drivers.look(id));
+        if let Some(core) = self.rest.take() {
+            rest::spawn(*core, hints.rest);
+        }
     }
 }
 

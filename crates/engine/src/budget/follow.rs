@@ -7,7 +7,7 @@ use super::moves::{Move, Reservation};
 use super::{AccountPath, Amounts, Chain, Dimension, Hold, HoldIndex};
 use crate::core::Core;
 use crate::draft::Draft;
-use crate::limits::PAGE_MAX;
+use crate::rest::Rest;
 use crate::run::{Run, RunState, Slot};
 use crate::task::Task;
 use crate::{CommandError, HoldId, PrefixedId, RunId};
@@ -64,12 +64,31 @@ async fn stage_leave(core: &Core, draft: &mut Draft, run: &Run) -> Result<(), Co
         agent: run.agent.clone(),
         incarnation: run.agent_incarnation,
     });
-    for hold in open_holds(core, run.id).await? {
-        // Not reconciled: who is quicker to close it is in nobody's way.
-        let known = known(&hold, draft.now());
-        draft.move_accounts(Move::Sweep(hold.id, known));
+    let now = draft.now();
+    if let Some(next) = stage_close(core, draft, run.id, now).await? {
+        draft.leave(Rest::Holds(next));
     }
     Ok(())
+}
+
+/// Stages that what a run holds is closed, which was not at work any more at this time: as much as fits a commit. The first
+/// hold that does not is due at once, so that it is found by its time should nobody go on with it; it is answered.
+pub(super) async fn stage_close(
+    core: &Core,
+    draft: &mut Draft,
+    run: RunId,
+    left_at: Timestamp,
+) -> Result<Option<HoldId>, CommandError> {
+    let open = open_holds(core, run, HOLDS_OF_COMMIT + 1).await?;
+    for hold in open.iter().take(HOLDS_OF_COMMIT) {
+        // Not reconciled: who is quicker to close it is in nobody's way.
+        draft.move_accounts(Move::Sweep(hold.id, known(hold, left_at)));
+    }
+    let next = open.get(HOLDS_OF_COMMIT).map(|hold| hold.id);
+    if let Some(next) = next {
+        draft.move_accounts(Move::Hasten(next));
+    }
+    Ok(next)
 }
 
 /// What is known to be used of a hold that is closed at this time: the clock ran, at most as long as it was given.
@@ -79,23 +98,29 @@ fn known(hold: &Hold, now: Timestamp) -> Amounts {
     Amounts::none().with(Dimension::WallMs, ran.min(given))
 }
 
-fn is_at_work(run: &Run) -> bool {
+pub(super) fn is_at_work(run: &Run) -> bool {
     match run.state {
         RunState::Starting | RunState::Running | RunState::Stopping => true,
         RunState::Waiting | RunState::Ended => false,
     }
 }
 
-/// What a run holds still.
-pub(super) async fn open_holds(core: &Core, run: RunId) -> Result<Vec<Versioned<Hold>>, CommandError> {
-    let values = [IndexValue::name(&run.to_string()), IndexValue::number(0)];
-    let query = Query::of(HoldIndex::Run).equals(values).limit(PAGE_MAX);
-    let mut rows = Records::<Hold>::new(&core.space).find(&query).await?.rows;
-    rows.retain(|hold| hold.is_open());
-    // More than fit a commit are swept later.
-    rows.truncate(HOLDS_OF_COMMIT);
-    Ok(rows)
+/// The first so many of what a run holds still. Rows that cannot be believed are passed over.
+async fn open_holds(core: &Core, run: RunId, most: usize) -> Result<Vec<Versioned<Hold>>, CommandError> {
+    let rows = Records::<Hold>::new(&core.space);
+    let (mut open, mut after) = (Vec::new(), None);
+    // Ends with the last page, or with as many as are wanted.
+    loop {
+        let values = [IndexValue::name(&run.to_string()), IndexValue::number(0)];
+        let query = Query::of(HoldIndex::Run).equals(values).after(after).limit(most);
+        let page = rows.find(&query).await?;
+        open.extend(page.rows.into_iter().filter(|hold| hold.is_open()));
+        after = page.next;
+        if after.is_none() || open.len() >= most {
+            return Ok(open);
+        }
+    }
 }
 
-/// Most holds that the end of a run closes in its own commit.
+/// Most holds that are closed in one commit.
 const HOLDS_OF_COMMIT: usize = 32;

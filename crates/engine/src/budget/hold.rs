@@ -4,7 +4,7 @@ use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Ten
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountPath, Amounts, Chain, HoldState};
+use super::{AccountPath, Amounts, BudgetOptions, Chain, HoldState};
 use crate::{HoldId, OpId};
 
 /// A reservation.
@@ -50,6 +50,12 @@ impl Hold {
     #[must_use]
     pub fn rest(&self) -> Amounts {
         self.estimate.beyond(&self.metered)
+    }
+
+    /// Whether nobody closed it for as long as one may stand.
+    pub(super) fn is_old(&self, options: &BudgetOptions, now: Timestamp) -> bool {
+        let age = jiff::SignedDuration::try_from(options.hold_age_max);
+        now.duration_since(self.opened_at) >= age.unwrap_or(jiff::SignedDuration::MAX)
     }
 
     /// Whether it stands.

@@ -50,5 +50,6 @@ pub use refusal::{Refusal, Warning};
 pub use room::Room;
 pub(crate) use service::ROUNDS_MAX;
 pub use service::{AccountPage, Admission, Budgets, Reserve, UsagePage};
+pub(crate) use sweep::sweep as sweep_hold;
 pub use table::{HoldEvent, HoldState, decide as decide_hold};
 pub use usage::{Usage, UsageId, UsageIndex};

@@ -18,6 +18,8 @@ pub(crate) enum Move {
     Release(HoldId),
     /// Its run is over, or nobody closed it for long. What is known to be used by then is said with it.
     Sweep(HoldId, Amounts),
+    /// Its run is over, and others of it are closed first: it is looked at next.
+    Hasten(HoldId),
     /// A run of an agent begins.
     TakeSlot {
         agent: AgentName,

@@ -233,6 +233,8 @@ impl Sheet {
                 }
                 Move::Set(path, ..) | Move::Forget(path) => paths.push(path.clone()),
                 Move::Raise(ask, ..) | Move::Deny(ask, _) => paths.push(ask.account.clone()),
+                // Nothing is charged by it.
+                Move::Hasten(_) => {}
                 Move::Grow(id, _)
                 | Move::Meter(id, _)
                 | Move::Reconcile(id, _)
@@ -308,6 +310,7 @@ impl Sheet {
             Move::Reconcile(id, actual) => self.reconcile(*id, actual),
             Move::Release(id) => self.release(*id),
             Move::Sweep(id, known) => self.sweep(*id, known),
+            Move::Hasten(id) => self.hasten(*id),
             Move::TakeSlot {
                 agent,
                 incarnation,
@@ -429,7 +432,8 @@ fn hold_of(one: &Move) -> Option<HoldId> {
         | Move::Meter(id, _)
         | Move::Reconcile(id, _)
         | Move::Release(id)
-        | Move::Sweep(id, _) => Some(*id),
+        | Move::Sweep(id, _)
+        | Move::Hasten(id) => Some(*id),
         Move::TakeSlot { .. }
         | Move::FreeSlot { .. }
         | Move::Forget(_)

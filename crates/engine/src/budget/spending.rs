@@ -68,7 +68,7 @@ impl Sheet {
         };
         hold.is_estimated = !actual.beyond(&known).is_zero();
         // What a run gives back at its end is no news.
-        if hold.is_in_flight || hold.expires_at <= self.now {
+        if hold.is_in_flight || hold.is_old(&self.options, self.now) {
             let change = Change::BudgetSwept {
                 run: hold.chain.run,
                 charged: actual.clone(),
@@ -79,6 +79,16 @@ impl Sheet {
             self.tell(about, change);
         }
         self.close(hold, &actual, state)?;
+        Ok(Moved::Done(true))
+    }
+
+    /// It is looked at as soon as may be, if it stands.
+    pub(super) fn hasten(&mut self, id: HoldId) -> Result<Moved, Refused> {
+        let Some(hold) = self.hold(id)?.filter(Hold::is_open) else {
+            return Ok(Moved::Done(false));
+        };
+        let expires_at = hold.expires_at.min(self.now);
+        self.put_hold(Hold { expires_at, ..hold });
         Ok(Moved::Done(true))
     }
 

@@ -230,7 +230,8 @@ impl Capabilities {
             if matches!(event, CapabilityEvent::Claim { .. }) && is_over(&read, draft.now()) {
                 let event = CapabilityEvent::Expire { is_due: true };
                 return match staged(&self.core.space, draft, &read, event, None).await? {
-                    Verdict::Commit(draft, _) => {
+                    Verdict::Commit(mut draft, _) => {
+                        draft.refuse();
                         let state = "expired";
                         Ok(Verdict::Commit(draft, Err(CapabilityError::Closed { state })))
                     }

@@ -12,7 +12,6 @@ use super::{
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
-use crate::run::Stopped;
 use crate::{CommandError, GateId, Principal, PrincipalKind};
 
 /// A decision on a gate, as it was shown.
@@ -97,10 +96,7 @@ impl EditedInput {
     }
 }
 
-/// A gate that left pending, and the run that is to stop by it.
-pub(super) type Decided = (Gate, Option<Stopped>);
-
-type Answered = Verdict<Result<Decided, GateError>>;
+type Answered = Verdict<Result<Left, GateError>>;
 
 pub(super) async fn staged(
     core: &Core,
@@ -151,7 +147,7 @@ pub(super) async fn on(
         wanted.choice.event(is_replay(read, by, &wanted.choice, &said)),
     ) {
         GateCell::End(status) => status,
-        GateCell::Ignore(GateIgnored::Replay) => return Ok(Verdict::Nothing(Ok((Gate::clone(read), None)))),
+        GateCell::Ignore(GateIgnored::Replay) => return Ok(Verdict::Nothing(Ok(Left::before(Gate::clone(read))))),
         GateCell::Refuse(why) => return not_now(core, draft, read, by, why),
         cell @ (GateCell::OpenNew | GateCell::Ignore(_)) => unreachable!("no cell of a decision is {cell:?}"),
     };
@@ -170,7 +166,7 @@ pub(super) async fn on(
     };
     let left = leave(core, &mut draft, read, end).await?;
     stage_grant(core, &mut draft, &left.gate, by).await?;
-    Ok(Verdict::Commit(draft, Ok((left.gate, left.stopped))))
+    Ok(Verdict::Commit(draft, Ok(left)))
 }
 
 /// Whether the same person decided the same before: what was said about it may differ.
@@ -252,6 +248,7 @@ async fn too_late(
     // The run, where the policy stops one, hears of it at its next heartbeat.
     let Left { .. } = leave(core, &mut draft, read, end).await?;
     tell_refused(core, &mut draft, read, by, "too_late")?;
+    draft.refuse();
     Ok(Verdict::Commit(draft, Err(GateError::TooLate { expired_at })))
 }
 
@@ -291,6 +288,7 @@ fn refused(
     error: GateError,
 ) -> Result<Answered, CommandError> {
     if tell_refused(core, &mut draft, gate, by, reason)? {
+        draft.refuse();
         Ok(Verdict::Commit(draft, Err(error)))
     } else {
         Ok(Verdict::Nothing(Err(error)))

@@ -58,4 +58,4 @@ pub use shared::{Approvers, EveryOperator};
 pub(crate) use shared::{Registered, Shared};
 pub use show::{Lines, deceives, escaped};
 pub use table::{GateCell, GateEvent, GateIgnored, GateRefused, GateState, decide};
-pub(crate) use wake::wake_left;
+pub(crate) use wake::{wake_left, wake_rest};

@@ -3,6 +3,7 @@
 use dormouse_filesystem::{IndexValue, Namespace, Query, Records, Tenant, Versioned};
 use dormouse_state::{Caller as StateCaller, Command, Effect, GateOutcome, Invalidation, OnTimeout};
 use futures::future::try_join;
+use tokio_util::sync::CancellationToken;
 
 use super::adopt::key_of;
 use super::link::{Heard, Word, tell_session};
@@ -14,6 +15,7 @@ use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::{Change, GateEnding};
 use crate::limits::PAGE_MAX;
+use crate::rest::Rest;
 use crate::run::{Run, RunState, StopReason, Stopped, stage_stop};
 use crate::task::{Cause, Task, TaskEvent, TaskState, Wait, move_task_in};
 use crate::{CommandError, GateId, SessionId, Subject};
@@ -24,6 +26,19 @@ pub(super) struct Left {
     pub(super) gate: Gate,
     /// The run that is told to stop by it.
     pub(super) stopped: Option<Stopped>,
+    /// Said when those are woken too whom its commit did not wake; none where it wakes all.
+    pub(super) woken: Option<CancellationToken>,
+}
+
+impl Left {
+    /// One that had left before: nothing follows.
+    pub(super) fn before(gate: Gate) -> Self {
+        Self {
+            gate,
+            stopped: None,
+            woken: None,
+        }
+    }
 }
 
 /// Whether somebody is there to use what is approved.
@@ -56,9 +71,13 @@ pub(super) async fn leave(
     let (run, task) = try_join(caller(core, read), task_of(&core.space, read)).await?;
     let gate = stage_end(&core.space, draft, read, end, IsAwaited::by(read, run.as_deref())).await?;
     tell(core, draft, &gate, run.as_deref()).await?;
+    let mut woken = None;
     if gate.budget.is_some() {
         follow_gate(draft, &gate);
-        wake_waiting(&core.space, draft, gate.id).await?;
+        if wake_waiting(&core.space, draft, gate.id).await? {
+            let done = woken.insert(CancellationToken::new()).clone().drop_guard();
+            draft.leave(Rest::Waiting { gate: gate.id, done });
+        }
     }
     if let Some(task) = task
         && !wake_task(&core.space, draft, &gate, &task).await?
@@ -66,7 +85,7 @@ pub(super) async fn leave(
         Records::<Task>::new(&core.space).stage_check(draft.batch(), &task);
     }
     let stopped = stop_run(core, draft, &gate, run.as_deref()).await?;
-    Ok(Left { gate, stopped })
+    Ok(Left { gate, stopped, woken })
 }
 
 /// The run that waits: the one that asked, or the one that took the gate over.

@@ -7,14 +7,13 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{Invalidation, Mode};
 
 use super::decide::{
-    Decided, expired, forbidden, may_decide, not_pending, on as decide_on, staged as decide_staged,
+    expired, forbidden, may_decide, not_pending, on as decide_on, staged as decide_staged,
 };
 use super::list::list;
 use super::mode::deny;
 use super::open::Prepared;
-use super::resolve::{invalidated, leave};
+use super::resolve::{Left, invalidated, leave};
 use super::turns::{Next, Turn};
-use super::wake::wake_rest;
 use super::{
     Author, AuthorKind, Decide, End, Gate, GateCell, GateCursor, GateDisplay, GateError, GateEvent,
     GateFilter, GateIndex, GatePage, GateStatus, NewGate, Opened, RuleEffect, Said, StandingGrant, Surface,
@@ -246,7 +245,7 @@ impl Gates {
 
     async fn was_ended(
         &self,
-        done: crate::core::Done<Result<Decided, GateError>>,
+        done: crate::core::Done<Result<Left, GateError>>,
     ) -> Result<bool, CommandError> {
         match done.answer {
             Ok(decided) => {
@@ -265,16 +264,16 @@ impl Gates {
         gate: GateId,
         event: GateEvent,
         end: End,
-    ) -> Result<Verdict<Result<Decided, GateError>>, CommandError> {
+    ) -> Result<Verdict<Result<Left, GateError>>, CommandError> {
         let Some(read) = self.rows.get(&gate).await? else {
             return Ok(Verdict::Nothing(Err(GateError::UnknownGate { gate })));
         };
         match decide(read.state(), event) {
             GateCell::End(_) => {
                 let left = leave(&self.core, &mut draft, &read, end).await?;
-                Ok(Verdict::Commit(draft, Ok((left.gate, left.stopped))))
+                Ok(Verdict::Commit(draft, Ok(left)))
             }
-            GateCell::Ignore(_) => Ok(Verdict::Nothing(Ok((read.into_inner(), None)))),
+            GateCell::Ignore(_) => Ok(Verdict::Nothing(Ok(Left::before(read.into_inner())))),
             GateCell::Refuse(_) => {
                 let end = read.end.as_ref().expect("what is pending can be ended");
                 Ok(Verdict::Nothing(Err(not_pending(end))))
@@ -283,18 +282,16 @@ impl Gates {
         }
     }
 
-    /// Tells a run of this process that it is to stop, and wakes who waits for what is said of an account.
-    async fn told(&self, (gate, stopped): Decided) -> Gate {
-        if let Some(stopped) = stopped {
+    /// Tells a run of this process that it is to stop, and waits until those are woken that wait for what is said of an
+    /// account: they are also where nobody waits for that.
+    async fn told(&self, left: Left) -> Gate {
+        if let Some(stopped) = left.stopped {
             self.core.live.tell(stopped.run, stopped.reason);
         }
-        if gate.budget.is_some() {
-            // It is decided whatever comes: the janitor wakes those that this does not.
-            if let Err(error) = wake_rest(&self.core, gate.id).await {
-                tracing::warn!(gate = %gate.id, %error, "not all that wait for a gate were woken");
-            }
+        if let Some(woken) = left.woken {
+            woken.cancelled().await;
         }
-        gate
+        left.gate
     }
 
     /// Keeps that a gate was shown at a surface, and how that finds it again; again replaces. The gate is as it was.

@@ -10,20 +10,20 @@ use crate::limits::{GATE_WAKES_MAX, PAGE_MAX};
 use crate::task::{Cause, Task, TaskEvent, TaskIndex, TaskState, Wait, move_task_in};
 use crate::{CommandError, GateId, Principal, TaskId};
 
-/// Stages that tasks which wait for a gate are ready: as many as fit a commit. How many.
+/// Stages that tasks which wait for a gate are ready: as many as fit a commit. Whether more wait.
 pub(super) async fn wake_waiting(
     space: &Namespace<Tenant>,
     draft: &mut Draft,
     gate: GateId,
-) -> Result<usize, CommandError> {
+) -> Result<bool, CommandError> {
     let query = Query::of(TaskIndex::Gate)
         .equals([IndexValue::name(&gate.to_string())])
         .limit(GATE_WAKES_MAX);
-    let waiting = Records::<Task>::new(space).find(&query).await?.rows;
-    for task in &waiting {
+    let waiting = Records::<Task>::new(space).find(&query).await?;
+    for task in &waiting.rows {
         wake(space, draft, task).await?;
     }
-    Ok(waiting.len())
+    Ok(waiting.next.is_some())
 }
 
 async fn wake(
@@ -37,15 +37,13 @@ async fn wake(
 }
 
 /// Wakes those that the commit of the decision did not.
-pub(super) async fn wake_rest(core: &Core, gate: GateId) -> Result<(), CommandError> {
+pub(crate) async fn wake_rest(core: &Core, gate: GateId) -> Result<(), CommandError> {
     let by = Principal::engine();
-    // Ends when nobody waits for it any more: what is decided is waited for by nobody anew.
+    // Ends with the last that waits: what is decided is waited for by nobody anew.
     loop {
         let done = core.command(&by, |mut draft| async move {
-            match wake_waiting(&core.space, &mut draft, gate).await? {
-                0 => Ok(Verdict::Nothing(false)),
-                _ => Ok(Verdict::Commit(draft, true)),
-            }
+            let is_more = wake_waiting(&core.space, &mut draft, gate).await?;
+            Ok(Verdict::Commit(draft, is_more))
         });
         if !done.await?.answer {
             return Ok(());

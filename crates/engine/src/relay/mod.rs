@@ -25,6 +25,6 @@ pub use observer::{NotAcknowledged, Observer};
 pub(crate) use row::live_of;
 pub use row::{RelayCursor, SinkState};
 pub use service::Sinks;
-pub(crate) use settle::detach;
+pub(crate) use settle::{detach, sweep_of_events};
 pub use sink::{Delivery, OnRefused, Portion, Sent, Sink, SinkOptions};
 pub use table::{SinkEvent, decide};

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_filesystem::{LogCursor, LogHead, Position, Records, Version, Versioned};
+use dormouse_filesystem::{LogCursor, Position, Records, Version, Versioned};
 use dormouse_secrets::Scrubbed;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::page::{self, Next};
-use super::settle::{Answered, detach, pass_over, settle};
+use super::settle::{Answered, detach, earliest, pass_over, settle};
 use super::{Delivery, Portion, RelayCursor, Sent, Sink, SinkState};
 use crate::clock::until;
 use crate::core::Core;
@@ -156,21 +156,22 @@ impl Pump {
             return Ok(None);
         }
         self.incarnation = head.incarnation;
-        self.begin(head).await.map(Some)
+        self.begin().await.map(Some)
     }
 
     /// A new cursor begins with the earliest event that is kept.
-    async fn begin(&self, head: LogHead) -> Result<Versioned<RelayCursor>, CommandError> {
+    async fn begin(&self) -> Result<Versioned<RelayCursor>, CommandError> {
         let (core, consumer) = (&*self.core, &self.consumer);
         let filter = &self.sink.options().filter;
         let by = Principal::engine();
         let done = core.command(&by, |mut draft| async move {
             let rows = Records::<RelayCursor>::new(&core.space);
             let Some(read) = rows.get(consumer).await? else {
+                let (after, incarnation) = earliest(core, &mut draft).await?;
                 let cursor = RelayCursor {
                     consumer: consumer.clone(),
-                    incarnation: head.incarnation,
-                    after: Position::new(head.first.get() - 1),
+                    incarnation,
+                    after,
                     filter: filter.clone(),
                     state: SinkState::Active,
                     attempts: 0,
@@ -222,13 +223,18 @@ impl Pump {
 
     /// Nothing of what was read is wanted.
     async fn nothing(&mut self, row: &RelayCursor, next: &Next) -> Result<Step, CommandError> {
-        if self.passed <= row.after && next.through > row.after {
+        if self.guard.is_none() && self.passed <= row.after && next.through > row.after {
             self.since = Instant::now();
         }
         self.passed = next.through.max(self.passed);
         let unsaid = self.passed.get().saturating_sub(row.after.get());
-        if unsaid >= RELAY_PASSED_MAX {
-            pass_over(&self.core, &self.consumer, self.passed, self.incarnation).await?;
+        let left = RELAY_LINGER.saturating_sub(self.since.elapsed());
+        if unsaid >= RELAY_PASSED_MAX || (unsaid > 0 && next.is_end && left.is_zero()) {
+            match self.hold().await? {
+                Hold::Had => self.pass_over().await?,
+                Hold::Taken => return Ok(Step::Again),
+                Hold::Others => return Ok(self.leave_to_others()),
+            }
         }
         if !next.is_end {
             return Ok(Step::Again);
@@ -236,12 +242,28 @@ impl Pump {
         if unsaid == 0 && self.guard.is_none() {
             return Ok(Step::Hinted);
         }
-        let left = RELAY_LINGER.saturating_sub(self.since.elapsed());
         if left.is_zero() {
-            self.rest().await?;
+            self.give_back().await?;
             return Ok(Step::Hinted);
         }
         Ok(Step::In(left))
+    }
+
+    /// Says that all up to here is left out.
+    async fn pass_over(&mut self) -> Result<(), CommandError> {
+        let guard = self.guard.as_ref().expect("it holds the lease");
+        let said = pass_over(&self.core, guard, self.passed, self.incarnation).await;
+        if said.is_err() {
+            // It may be another's by now.
+            self.guard = None;
+        }
+        said
+    }
+
+    /// Another relays to this sink.
+    fn leave_to_others(&mut self) -> Step {
+        self.others_until = Some(Instant::now() + RELAY_HELD_RETRY);
+        Step::Again
     }
 
     async fn deliver(&mut self, row: &Versioned<RelayCursor>, next: Next) -> Result<Step, CommandError> {
@@ -249,10 +271,7 @@ impl Pump {
             Hold::Had => {}
             // Who had it before may have sent what was read: it is read again.
             Hold::Taken => return Ok(Step::Again),
-            Hold::Others => {
-                self.others_until = Some(Instant::now() + RELAY_HELD_RETRY);
-                return Ok(Step::Again);
-            }
+            Hold::Others => return Ok(self.leave_to_others()),
         }
         let sent = self.send(row, &next).await;
         let answered = Answered {
@@ -284,6 +303,8 @@ impl Pump {
             }
         }
         self.guard = take_up(&self.core, &self.consumer).await?;
+        // What was read before was read behind a cursor that may have been another's, and another since.
+        self.passed = Position::START;
         Ok(if self.guard.is_some() {
             Hold::Taken
         } else {
@@ -313,10 +334,10 @@ impl Pump {
         }
     }
 
-    /// Says what was left out, and gives the lease back.
+    /// Says what was left out, if the lease is held, and gives it back. What is unsaid is read again.
     async fn rest(&mut self) -> Result<(), CommandError> {
-        if self.passed > Position::START {
-            pass_over(&self.core, &self.consumer, self.passed, self.incarnation).await?;
+        if self.guard.is_some() && self.passed > Position::START {
+            self.pass_over().await?;
         }
         self.give_back().await
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dormouse_filesystem::{Position, Records, Version, Versioned};
+use dormouse_filesystem::{Position, Record, Records, Version, Versioned};
 use dormouse_secrets::Scrubbed;
 use jiff::{SignedDuration, Timestamp};
 
@@ -48,7 +48,7 @@ pub(super) async fn settle(
             name: answered.sink.name(),
             options: answered.sink.options(),
         };
-        settling.answer(answered.next, answered.sent)?;
+        settling.answer(answered.next, answered.sent).await?;
         cursor.incarnation = cursor.incarnation.or(answered.incarnation);
         replace(core, &mut draft, &read, cursor).await?;
         Ok(Verdict::Commit(draft, ()))
@@ -89,14 +89,14 @@ struct Settling<'a> {
 }
 
 impl Settling<'_> {
-    fn answer(&mut self, next: &Next, sent: &Sent) -> Result<(), CommandError> {
+    async fn answer(&mut self, next: &Next, sent: &Sent) -> Result<(), CommandError> {
         match sent {
             Sent::Taken => self.took(next.through),
             Sent::Refused { taken, reason } => match next.events.get(*taken) {
-                Some(refused) => self.refused(next, *taken, refused, reason)?,
+                Some(refused) => self.refused(next, *taken, refused, reason).await?,
                 None => self.took(next.through),
             },
-            Sent::Unknown { reason, retry_after } => self.failed(next, reason, *retry_after)?,
+            Sent::Unknown { reason, retry_after } => self.failed(next, reason, *retry_after).await?,
             Sent::Gone { reason } => {
                 if self.apply(SinkEvent::Gone) {
                     self.tell_disabled(reason)?;
@@ -113,7 +113,7 @@ impl Settling<'_> {
         self.forget_failures();
     }
 
-    fn refused(
+    async fn refused(
         &mut self,
         next: &Next,
         taken: usize,
@@ -128,11 +128,11 @@ impl Settling<'_> {
         }
         match policy {
             OnRefused::Disable => self.tell_disabled(reason),
-            OnRefused::DeadLetter => self.lay_apart(refused, reason),
+            OnRefused::DeadLetter => self.lay_apart(refused, reason).await,
         }
     }
 
-    fn failed(
+    async fn failed(
         &mut self,
         next: &Next,
         reason: &Scrubbed,
@@ -152,7 +152,7 @@ impl Settling<'_> {
         let policy = self.options.on_refused;
         self.apply(SinkEvent::UsedUp(policy));
         match (policy, next.events.first()) {
-            (OnRefused::DeadLetter, Some(first)) => self.lay_apart(first, reason),
+            (OnRefused::DeadLetter, Some(first)) => self.lay_apart(first, reason).await,
             _ => self.tell_disabled(reason),
         }
     }
@@ -176,7 +176,7 @@ impl Settling<'_> {
     }
 
     /// The event lies apart in the commit that passes it.
-    fn lay_apart(&mut self, event: &EventAt, reason: &Scrubbed) -> Result<(), CommandError> {
+    async fn lay_apart(&mut self, event: &EventAt, reason: &Scrubbed) -> Result<(), CommandError> {
         let letter = DeadLetter {
             sink: self.name.clone(),
             position: event.position,
@@ -186,9 +186,17 @@ impl Settling<'_> {
             op: self.draft.op(),
         };
         let rows = Records::<DeadLetter>::new(&self.core.space);
-        rows.stage_create(self.draft.batch(), &letter)?;
+        // A sink of the name may have been removed, and its letters stay: it refused the same before.
+        match rows.get(&letter.id()).await? {
+            None => rows.stage_create(self.draft.batch(), &letter)?,
+            Some(before) => rows.stage_replace(self.draft.batch(), &before, &letter).await?,
+        }
         self.cursor.after = event.position;
         self.forget_failures();
+        // Two sinks that refuse what is told of sinks would tell it of each other for ever.
+        if event.event.kind.starts_with("sink.") {
+            return Ok(());
+        }
         let change = Change::SinkDeadLettered {
             position: event.position.get(),
             event: event.event.id,
@@ -220,17 +228,19 @@ impl Settling<'_> {
     }
 }
 
-/// Writes that a filter left everything out up to a position. Nothing was sent, so no lease is needed.
+/// Writes that a filter left everything out up to a position: it was this relay that read as far, by its own filter.
 pub(super) async fn pass_over(
     core: &Core,
-    consumer: &Subject,
+    guard: &LeaseGuard,
     through: Position,
     incarnation: Option<Version>,
 ) -> Result<(), CommandError> {
     let by = Principal::engine();
     let done = core.command(&by, |mut draft| async move {
+        let held = check(core, guard, LeaseEvent::Write, draft.now()).await?;
+        held.stage_check(core, &mut draft);
         let rows = Records::<RelayCursor>::new(&core.space);
-        let Some(read) = rows.get(consumer).await? else {
+        let Some(read) = rows.get(guard.subject()).await? else {
             return Ok(Verdict::Nothing(()));
         };
         if through <= read.after {
@@ -283,6 +293,33 @@ pub(crate) async fn detach(
     done.await.map(|done| done.answer)
 }
 
+/// Behind which position the earliest event comes that is kept, and in which log. What is said to go counts as gone; that no
+/// more is said meanwhile is a condition of the draft, and whoever cuts looks for new cursors when it has said so.
+pub(super) async fn earliest(
+    core: &Core,
+    draft: &mut Draft,
+) -> Result<(Position, Option<Version>), CommandError> {
+    let rows = Records::<RelayCursor>::new(&core.space);
+    let sweep = sweep_of_events();
+    let said = rows.get(&sweep).await?;
+    // Behind what was said: a cut that is said later than this fails the draft.
+    let head = core.events.head().await?;
+    let kept = Position::new(head.first.get() - 1);
+    let Some(said) = said else {
+        rows.stage_absent(draft.batch(), &sweep)?;
+        return Ok((kept, head.incarnation));
+    };
+    rows.stage_check(draft.batch(), &said);
+    let is_of_this = said.incarnation == head.incarnation;
+    let after = if is_of_this { kept.max(said.after) } else { kept };
+    Ok((after, head.incarnation))
+}
+
+/// Whose cursor says what is to go of the events.
+pub(crate) fn sweep_of_events() -> Subject {
+    Subject::Sweep("events".parse().expect("it is a name"))
+}
+
 /// What a person wants of a sink: it waits, or goes on. The cursor as it is then.
 pub(super) async fn set(
     core: &Core,
@@ -313,14 +350,13 @@ pub(super) async fn set(
         let (mut after, mut incarnation) = (read.after, read.incarnation);
         if read.state == SinkState::Detached {
             // What it missed may be gone: it goes on with the earliest that is kept, of the log that is there.
-            let head = core.events.head().await?;
-            let earliest = Position::new(head.first.get() - 1);
-            after = if incarnation == head.incarnation {
+            let (earliest, present) = earliest(core, &mut draft).await?;
+            after = if incarnation == present {
                 after.max(earliest)
             } else {
                 earliest
             };
-            incarnation = head.incarnation;
+            incarnation = present;
         }
         let cursor = RelayCursor {
             state,

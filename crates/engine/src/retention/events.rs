@@ -14,7 +14,7 @@ use crate::draft::Verdict;
 use crate::event::{About, Change, EventFilter, Events};
 use crate::lease::{LeaseEvent, check, give_back, take_up};
 use crate::limits::{RELAY_LAG_GRACE, SWEEP_EVENT_PAGES, SWEEP_EVENTS_EVERY, SWEEP_PAGE};
-use crate::relay::{RelayCursor, SinkState, detach, live_of};
+use crate::relay::{RelayCursor, SinkState, detach, live_of, sweep_of_events};
 use crate::{CommandError, Principal, Subject};
 
 /// Looks after the events of one tenant.
@@ -202,20 +202,34 @@ impl Old {
 
 /// What a former process said it would cut, and did not.
 async fn finish(core: &Core) -> Result<(), CommandError> {
-    let said = Records::<RelayCursor>::new(&core.space).get(&consumer()).await?;
+    let said = Records::<RelayCursor>::new(&core.space).get(&sweep_of_events()).await?;
     let Some(said) = said else { return Ok(()) };
     let head = core.events.head().await?;
     let before = said.after.next();
     let is_of_this = said.incarnation == head.incarnation;
-    if is_of_this && head.first < before && before <= head.next {
-        core.events.truncate(before).await?;
+    if is_of_this && before <= head.next {
+        cut(core, &head, before).await?;
     }
     Ok(())
 }
 
+/// Cuts what was said, but for what a sink needs that came while it was said: one that comes now begins behind it. How many
+/// went.
+async fn cut(core: &Core, head: &LogHead, before: Position) -> Result<u64, CommandError> {
+    let sinks = live_of(core).await?;
+    let is_of_this = |sink: &&Versioned<RelayCursor>| sink.incarnation == head.incarnation;
+    let needed = sinks.iter().filter(is_of_this).map(|sink| sink.after.next()).min();
+    let before = needed.map_or(before, |needed| needed.min(before));
+    if before <= head.first {
+        return Ok(0);
+    }
+    core.events.truncate(before).await?;
+    Ok(before.get() - head.first.get())
+}
+
 /// Says what goes, and cuts it. How many went.
 async fn truncate(core: &Core, head: &LogHead, before: Position) -> Result<u64, CommandError> {
-    let Some(guard) = take_up(core, &consumer()).await? else {
+    let Some(guard) = take_up(core, &sweep_of_events()).await? else {
         return Ok(0);
     };
     let (by, held_by) = (Principal::engine(), &guard);
@@ -224,9 +238,9 @@ async fn truncate(core: &Core, head: &LogHead, before: Position) -> Result<u64, 
         let held = check(core, held_by, LeaseEvent::Write, draft.now()).await?;
         held.stage_check(core, &mut draft);
         let rows = Records::<RelayCursor>::new(&core.space);
-        let read = rows.get(&consumer()).await?;
+        let read = rows.get(&sweep_of_events()).await?;
         let cursor = RelayCursor {
-            consumer: consumer(),
+            consumer: sweep_of_events(),
             incarnation: head.incarnation,
             after: Position::new(before.get() - 1),
             filter: EventFilter::default(),
@@ -250,7 +264,7 @@ async fn truncate(core: &Core, head: &LogHead, before: Position) -> Result<u64, 
             stage_check(core, &mut draft, &sink);
         }
         let about = About {
-            subject: consumer(),
+            subject: sweep_of_events(),
             agent: None,
         };
         let first = before.get();
@@ -258,8 +272,8 @@ async fn truncate(core: &Core, head: &LogHead, before: Position) -> Result<u64, 
         Ok(Verdict::Commit(draft, true))
     });
     let done = done.await;
-    let cut = match done {
-        Ok(done) if done.answer => core.events.truncate(before).await.map(|_| count),
+    let gone = match done {
+        Ok(done) if done.answer => cut(core, head, before).await,
         Ok(_) => Ok(0),
         Err(error) => {
             give_back(core, guard).await?;
@@ -267,14 +281,10 @@ async fn truncate(core: &Core, head: &LogHead, before: Position) -> Result<u64, 
         }
     };
     give_back(core, guard).await?;
-    Ok(cut?)
+    gone
 }
 
 /// A sink that is detached, and so could be resumed, meanwhile makes the cut a lost race.
 fn stage_check(core: &Core, draft: &mut crate::Draft, sink: &Versioned<RelayCursor>) {
     Records::<RelayCursor>::new(&core.space).stage_check(draft.batch(), sink);
-}
-
-fn consumer() -> Subject {
-    Subject::Sweep("events".parse().expect("it is a name"))
 }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use dormouse_engine::gate::{Decide, NewGate, Timeout};
 use dormouse_engine::idempotency::{ClientKey, Once};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::thread::{Append, Arrival, MessageKind, NewMessage, WhenBusy};
 use dormouse_engine::{CommandError, PrefixedId, Random, RunId, Subject, Tenant};
 use futures::future::join_all;
 
+use super::gates::{Asker, events, open, shown, yes};
 use super::house::{House, facts, operator, success, tenant_id};
 use super::retention::sweep;
 use super::threads::{claim, post, row, status, thread};
@@ -23,6 +25,7 @@ super::on_every_store! {
     a_task_is_made_once_under_its_key_alone_and_among_others;
     any_command_is_done_once_under_its_key;
     a_refusal_leaves_no_key;
+    a_decision_that_is_refused_leaves_no_key_and_the_next_is_judged_afresh;
     what_the_engine_does_by_itself_takes_no_key;
     the_first_answer_that_is_kept_is_everybodys;
     a_key_is_forgotten_after_seven_days;
@@ -336,4 +339,37 @@ async fn a_key_of_another_tenant_or_person_is_another(house: House) {
         tenant.tasks.create(&by, new).await.unwrap();
         assert!(once.was_written());
     }
+}
+
+async fn a_decision_that_is_refused_leaves_no_key_and_the_next_is_judged_afresh(house: House) {
+    let asker = Asker::new(&house).await;
+    let gate = open(&house, &asker.approval("1", "{}")).await;
+    let right = shown(&house, &gate, yes()).await;
+    let wrong = Decide {
+        shown_digest: dormouse_filesystem::Digest::of(b"another"),
+        ..right.clone()
+    };
+    let (tenant, asked) = under(&house, "decide", "approve");
+    let refused = tenant.gates.decide(&operator(), &wrong).await.unwrap_err();
+    assert_eq!(refused.code(), "changed");
+    // It is told all the same.
+    assert_eq!(events(&house, "gate.refused").await.len(), 1);
+    assert!(house.tenant.idempotency.stored(&asked).await.unwrap().is_none());
+    assert!(!asked.was_written());
+    let (tenant, asked) = under(&house, "decide", "approve");
+    let decided = tenant.gates.decide(&operator(), &right).await.unwrap();
+    assert!(!decided.is_pending());
+    assert!(house.tenant.idempotency.stored(&asked).await.unwrap().is_some());
+    // One that comes too late ends the gate, and is a refusal too.
+    let new = NewGate {
+        timeout: Timeout::After(std::time::Duration::from_secs(60)),
+        ..asker.approval("2", "{}")
+    };
+    let gate = open(&house, &new).await;
+    let late = shown(&house, &gate, yes()).await;
+    house.clock.advance(61);
+    let (tenant, asked) = under(&house, "late", "approve");
+    let refused = tenant.gates.decide(&operator(), &late).await.unwrap_err();
+    assert_eq!(refused.code(), "too_late");
+    assert!(house.tenant.idempotency.stored(&asked).await.unwrap().is_none());
 }
