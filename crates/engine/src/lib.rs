@@ -4,6 +4,7 @@ pub mod agent;
 pub mod budget;
 pub mod capability;
 mod clock;
+mod combine;
 pub mod command;
 mod core;
 pub mod credentials;

@@ -164,6 +164,9 @@ pub(super) fn denied(gate: Option<GateId>, error: AskError) -> Problem {
     match (error, gate) {
         (AskError::Gate(error), Some(gate)) => refused(gate, error),
         (AskError::Gate(error), None) => unopened(error),
+        (error @ AskError::WithinStep, _) => {
+            Problem::new(Code::State, error.to_string()).hint("ask before the step begins, or behind its end")
+        }
         (AskError::Capability(CapabilityError::Command(error)), _) => error.into(),
         (AskError::Capability(error), _) => {
             Problem::new(Code::State, format!("{error}, so the call is denied"))

@@ -173,7 +173,8 @@ fn refused(error: StepError) -> Problem {
             Problem::new(Code::Limit, text).hint("do more in one step, or split the task")
         }
         StepError::Name(_) | StepError::Input { .. } => Problem::new(Code::Invalid, text),
-        StepError::TooLarge { .. }
+        StepError::WithinStep { .. }
+        | StepError::TooLarge { .. }
         | StepError::NotDone { .. }
         | StepError::Permanent { .. }
         | StepError::Lost { .. }

@@ -3,50 +3,69 @@
 //! Each account is one row, so fighting for it would let one command through per flush. Here those that come while a
 //! commit is in flight go together in the next, each with all its other rows: a claim, a step, a decision. No delay is
 //! added. A command that is refused drops out and spoils nobody's commit. One whose own rows changed meanwhile is told
-//! so and decides again by itself; where it was an account, all of the commit are decided again from what is there now.
-
-use std::collections::VecDeque;
-use std::fmt;
-use std::sync::{Mutex, PoisonError};
+//! so and decides again by itself; where it was an account, those that it is about are decided again from what is there a
+//! little later, and all others go on at once.
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use dormouse_filesystem::{
     BATCH_OPERATIONS_MAX, CommitError, Deadline, Failed, ScopedBatch, Tenant, Version,
 };
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::moves::{Move, Moved};
 use super::sheet::{Mover, Refused, Sheet};
+use super::touched::Touched;
+use crate::combine::{Combiner, Waits};
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::telling::Telling;
 use crate::{CommandError, OpId, PrefixedId, Principal};
 
 /// The commands of a tenant that wait for the ledger.
-#[derive(Default)]
-pub(crate) struct Ledger(Mutex<Queue>);
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Entry>,
-    is_served: bool,
-}
-
-impl fmt::Debug for Ledger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ledger({} wait)", self.with(|queue| queue.waiting.len()))
-    }
-}
+pub(crate) type Ledger = Combiner<Entry>;
 
 /// One command: its own rows, what it does to accounts, where its answer is waited for, and what is said whether or not
 /// anybody waits still.
-struct Entry {
+pub(crate) struct Entry {
     mover: Mover,
     batch: ScopedBatch<Tenant>,
     moves: Vec<Move>,
     answer: oneshot::Sender<Answer>,
     telling: Telling,
+    lost: Lost,
+}
+
+/// The races that a command lost for accounts.
+#[derive(Debug, Default, Clone, Copy)]
+struct Lost {
+    times: u32,
+    /// Until when it may lose more.
+    deadline: Option<Instant>,
+    /// It is decided again from here on.
+    again_at: Option<Instant>,
+}
+
+impl Lost {
+    /// One more; how often, when it was the last that it may lose.
+    fn again(&mut self, core: &Core) -> Option<u32> {
+        let now = Instant::now();
+        let deadline = *self.deadline.get_or_insert(now + DEADLINE);
+        let delay = DELAY_MIN.saturating_mul(1 << self.times.min(16)).min(DELAY_MAX);
+        self.times += 1;
+        self.again_at = Some(now + core.jittered(delay));
+        (self.times >= ATTEMPTS_MAX || now + delay >= deadline).then_some(self.times)
+    }
+}
+
+impl Waits for Entry {
+    fn is_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    fn not_before(&self) -> Option<Instant> {
+        self.lost.again_at
+    }
 }
 
 impl Entry {
@@ -84,175 +103,148 @@ pub(crate) async fn enter(core: &Core, mut draft: Draft) -> Answer {
         moves,
         answer,
         telling,
+        lost: Lost::default(),
     };
-    push(core, entry)?;
+    if core.ledger.enter(entry, core.budgets.ledger_mailbox)? {
+        core.background.spawn(serve(core.unasked()));
+    }
     // Without an answer the process is ending: the commit may have been sent.
     answered.await.unwrap_or_else(|_| Err(unknown(op)))
 }
 
-fn push(core: &Core, entry: Entry) -> Result<(), CommandError> {
-    let begins = core.ledger.with(|queue| {
-        if queue.waiting.len() >= core.budgets.ledger_mailbox {
-            return Err(CommandError::LOST_RACE);
-        }
-        queue.waiting.push_back(entry);
-        Ok(!std::mem::replace(&mut queue.is_served, true))
-    })?;
-    if begins {
-        core.background.spawn(serve(core.unasked()));
-    }
-    Ok(())
-}
-
-/// Commits group after group. Ends when nobody waits.
 async fn serve(core: Core) {
-    let cut_short = CutShort(&core.ledger);
-    while let Some(group) = cut_short.0.next(core.budgets.ledger_batch) {
-        settle(&core, group).await;
-    }
-    // Nobody serves any more, or already another does.
-    std::mem::forget(cut_short);
-}
-
-/// Serving that ends by a panic, or with the runtime: who waits still is told by the drop of its sender, and the next
-/// command begins anew.
-struct CutShort<'l>(&'l Ledger);
-
-impl Drop for CutShort<'_> {
-    fn drop(&mut self) {
-        self.0.with(|queue| *queue = Queue::default());
-    }
-}
-
-impl Ledger {
-    fn with<T>(&self, f: impl FnOnce(&mut Queue) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The next group, in the order of arrival; none when nobody waits, and then nobody serves.
-    fn next(&self, max: usize) -> Option<Vec<Entry>> {
-        self.with(|queue| {
-            let mut group = Vec::new();
-            while group.len() < max.max(1) {
-                let Some(entry) = queue.waiting.pop_front() else {
-                    break;
-                };
-                if !entry.answer.is_closed() {
-                    group.push(entry);
-                }
-            }
-            queue.is_served = !group.is_empty();
-            queue.is_served.then_some(group)
-        })
-    }
+    let room = || {
+        let mut left = core.budgets.ledger_batch;
+        move |_: &Entry| left.checked_sub(1).inspect(|less| left = *less).is_some()
+    };
+    core.ledger.serve(room, |group| settle(&core, group)).await;
 }
 
 /// A commit in the making.
 struct Composed {
     draft: Draft,
     /// Those that are in it, with their answers.
-    entered: Vec<(Entry, Vec<Moved>)>,
+    entered: Vec<Decided<Vec<Moved>>>,
     /// Those that are refused.
-    refused: Vec<(Entry, CommandError)>,
+    refused: Vec<Decided<CommandError>>,
     /// Those that are for the next one: their rows and those of others are the same.
     later: Vec<Entry>,
     freed: usize,
 }
 
-/// Commits a group, in as many commits as it needs, and tells each its answer.
-async fn settle(core: &Core, group: Vec<Entry>) {
-    let deadline = Instant::now() + DEADLINE;
-    let (mut left, mut delay, mut lost) = (group, DELAY_MIN, 0);
-    // Ends with the last of them: each commit has one at least, and ATTEMPTS_MAX lose their races.
-    while !left.is_empty() {
-        let composed = match compose(core, left).await {
-            Ok(composed) => composed,
-            Err((group, error)) => return tell_all(group, &error),
-        };
-        let Composed {
-            draft,
-            entered,
-            refused,
-            later,
-            freed,
-        } = composed;
-        left = later;
-        let batch = draft.into_batch();
-        let committed = match batch.writes() {
-            true => core
-                .space
-                .commit_by(batch, Deadline::at(deadline))
-                .await
-                .map(|done| done.version),
-            false => Ok(None),
-        };
-        let may_be_done = matches!(committed, Ok(_) | Err(CommitError::Indeterminate { .. }));
-        if freed > 0 && may_be_done {
-            core.freed.ring();
+/// A command, what is decided about it, and which rows that changes.
+struct Decided<T> {
+    entry: Entry,
+    answer: T,
+    touched: Touched,
+}
+
+/// Commits a group, as far as it fits one commit, and tells each its answer. Those that are to be decided again are
+/// given back.
+async fn settle(core: &Core, group: Vec<Entry>) -> Vec<Entry> {
+    let composed = match compose(core, group).await {
+        Ok(composed) => composed,
+        Err((group, error)) => {
+            tell_all(group, &error);
+            return Vec::new();
         }
-        match committed {
-            Ok(version) => answer(entered, refused, version),
-            Err(CommitError::Conflict { failed }) => {
-                let again = retold(entered, refused, &failed);
-                left.splice(0..0, again);
-                if left.is_empty() {
-                    return;
-                }
-                lost += 1;
-                if lost == ATTEMPTS_MAX || Instant::now() + delay >= deadline {
-                    return tell_all(left, &CommandError::Contended { attempts: lost });
-                }
-                sleep(core.jittered(delay)).await;
-                delay = (delay * 2).min(DELAY_MAX);
-            }
-            Err(
-                error @ (CommitError::Busy { .. }
-                | CommitError::Unavailable { .. }
-                | CommitError::Closed { .. }
-                | CommitError::Indeterminate { .. }),
-            ) => {
-                let error = error.into();
-                tell_all(entered.into_iter().map(|(entry, _)| entry), &error);
-                tell_all(refused.into_iter().map(|(entry, _)| entry), &error);
-            }
-            Err(error) => alone(core, entered, refused, error).await,
-        }
+    };
+    let Composed {
+        draft,
+        entered,
+        refused,
+        later,
+        freed,
+    } = composed;
+    let batch = draft.into_batch();
+    let committed = match batch.writes() {
+        true => core
+            .space
+            .commit_by(batch, Deadline::at(Instant::now() + DEADLINE))
+            .await
+            .map(|done| done.version),
+        false => Ok(None),
+    };
+    let may_be_done = matches!(committed, Ok(_) | Err(CommitError::Indeterminate { .. }));
+    if freed > 0 && may_be_done {
+        core.freed.ring();
     }
+    let mut again = match committed {
+        Ok(version) => {
+            answer(entered, refused, version);
+            Vec::new()
+        }
+        Err(CommitError::Conflict { failed }) => retold(core, entered, refused, &failed),
+        Err(
+            error @ (CommitError::Busy { .. }
+            | CommitError::Unavailable { .. }
+            | CommitError::Closed { .. }
+            | CommitError::Indeterminate { .. }),
+        ) => {
+            let error = error.into();
+            tell_all(entered.into_iter().map(|one| one.entry), &error);
+            tell_all(refused.into_iter().map(|one| one.entry), &error);
+            Vec::new()
+        }
+        Err(error) => alone(core, entered, refused, error).await,
+    };
+    again.extend(later);
+    again
 }
 
 /// One of them spoils the commit of all: it is found by committing each alone.
 async fn alone(
     core: &Core,
-    entered: Vec<(Entry, Vec<Moved>)>,
-    refused: Vec<(Entry, CommandError)>,
+    entered: Vec<Decided<Vec<Moved>>>,
+    refused: Vec<Decided<CommandError>>,
     error: CommitError,
-) {
-    for (entry, why) in refused {
-        entry.told(Err(why));
+) -> Vec<Entry> {
+    for one in refused {
+        one.entry.told(Err(one.answer));
     }
+    let mut again = Vec::new();
     if entered.len() <= 1 {
-        return tell_all(entered.into_iter().map(|(entry, _)| entry), &error.into());
+        tell_all(entered.into_iter().map(|one| one.entry), &error.into());
+        return again;
     }
-    for (entry, _) in entered {
-        Box::pin(settle(core, vec![entry])).await;
+    for one in entered {
+        again.extend(Box::pin(settle(core, vec![one.entry])).await);
     }
+    again
 }
 
-/// Those whose own rows changed decide again by themselves; the others are decided again here.
+/// Those whose own rows changed decide again by themselves. The others are decided again here: those whose accounts
+/// changed a little later, each as often as it may be, and all else at once.
 fn retold(
-    entered: Vec<(Entry, Vec<Moved>)>,
-    refused: Vec<(Entry, CommandError)>,
+    core: &Core,
+    entered: Vec<Decided<Vec<Moved>>>,
+    refused: Vec<Decided<CommandError>>,
     failed: &[Failed],
 ) -> Vec<Entry> {
-    let mut again = Vec::with_capacity(entered.len());
-    for (entry, _) in entered {
-        if failed.iter().any(|failed| entry.batch.names(&failed.key)) {
-            entry.told(Err(CommandError::LOST_RACE));
+    let (mut left, mut is_told) = (Vec::new(), false);
+    for one in entered {
+        if failed.iter().any(|failed| one.entry.batch.names(&failed.key)) {
+            one.entry.told(Err(CommandError::LOST_RACE));
+            is_told = true;
         } else {
-            again.push(entry);
+            left.push((one.entry, one.touched));
         }
     }
-    again.extend(refused.into_iter().map(|(entry, _)| entry));
+    left.extend(refused.into_iter().map(|one| (one.entry, one.touched)));
+    let clashes = |(_, touched): &(Entry, Touched)| touched.is_among(core, failed);
+    // Where it is nobody's, everybody waits, so that nothing goes round without end.
+    let is_anybodys = is_told || left.iter().any(clashes);
+    let mut again = Vec::with_capacity(left.len());
+    for mut one in left {
+        if is_anybodys && !clashes(&one) {
+            again.push(one.0);
+            continue;
+        }
+        match one.0.lost.again(core) {
+            None => again.push(one.0),
+            Some(attempts) => one.0.told(Err(CommandError::Contended { attempts })),
+        }
+    }
     again
 }
 
@@ -283,26 +275,38 @@ async fn compose(core: &Core, group: Vec<Entry>) -> Result<Composed, (Vec<Entry>
             continue;
         }
         match sheet.apply(entry.mover.clone(), &entry.moves) {
-            Err(refused) => composed.refused.push((entry, told(refused))),
+            Err(refused) => composed.refused.push(Decided {
+                entry,
+                answer: told(refused),
+                touched: sheet.touched(),
+            }),
             Ok(_) if !composed.draft.batch().join(&entry.batch) => {
                 sheet.undo();
                 if composed.entered.is_empty() {
                     // Not even alone.
                     let limit = "BATCH_OPERATIONS_MAX";
-                    composed.refused.push((entry, CommandError::TooLarge { limit }));
+                    composed.refused.push(Decided {
+                        entry,
+                        answer: CommandError::TooLarge { limit },
+                        touched: Touched::default(),
+                    });
                 } else {
                     composed.later.push(entry);
                 }
             }
-            Ok(moved) => composed.entered.push((entry, moved)),
+            Ok(answer) => composed.entered.push(Decided {
+                entry,
+                answer,
+                touched: sheet.touched(),
+            }),
         }
     }
     composed.freed = sheet.freed;
     match sheet.stage(core, &mut composed.draft).await {
         Ok(()) => Ok(composed),
         Err(error) => {
-            let entered = composed.entered.into_iter().map(|(entry, _)| entry);
-            let refused = composed.refused.into_iter().map(|(entry, _)| entry);
+            let entered = composed.entered.into_iter().map(|one| one.entry);
+            let refused = composed.refused.into_iter().map(|one| one.entry);
             Err((entered.chain(refused).chain(composed.later).collect(), error))
         }
     }
@@ -324,13 +328,18 @@ fn told(refused: Refused) -> CommandError {
     }
 }
 
-fn answer(entered: Vec<(Entry, Vec<Moved>)>, refused: Vec<(Entry, CommandError)>, version: Option<Version>) {
+fn answer(
+    entered: Vec<Decided<Vec<Moved>>>,
+    refused: Vec<Decided<CommandError>>,
+    version: Option<Version>,
+) {
     // Where nobody waits any more, it is done all the same.
-    for (entry, moved) in entered {
-        entry.told(Ok(Entered { version, moved }));
+    for one in entered {
+        let moved = one.answer;
+        one.entry.told(Ok(Entered { version, moved }));
     }
-    for (entry, why) in refused {
-        entry.told(Err(why));
+    for one in refused {
+        one.entry.told(Err(one.answer));
     }
 }
 

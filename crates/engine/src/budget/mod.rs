@@ -30,6 +30,7 @@ mod sheet;
 mod spending;
 mod sweep;
 mod table;
+mod touched;
 mod usage;
 
 pub use account::{Account, AccountIndex, Bucket, Notified};

@@ -2,7 +2,7 @@
 //!
 //! What a command that is refused did to them is undone, so that it spoils no other's commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use dormouse_filesystem::{ReadError, Record, RecordError, Records, Tenant, Versioned};
@@ -10,6 +10,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::moves::{Move, Moved, Reservation};
+use super::touched::Touched;
 use super::{Account, AccountPath, BudgetOptions, Chain, Hold, Refusal, Usage, UsageId};
 use crate::core::Core;
 use crate::draft::Draft;
@@ -151,6 +152,10 @@ impl<R: Record<Scope = Tenant>> Cells<R> {
         }
     }
 
+    fn touched(&self) -> BTreeSet<R::Id> {
+        self.undo.iter().map(|(id, _)| id.clone()).collect()
+    }
+
     fn undo(&mut self) {
         for (id, before) in self.undo.drain(..).rev() {
             if let Some(cell) = self.cells.get_mut(&id) {
@@ -283,6 +288,15 @@ impl Sheet {
             }
         }
         moved
+    }
+
+    /// What the command at hand changes, or what is noted of its refusal.
+    pub(super) fn touched(&self) -> Touched {
+        Touched {
+            accounts: self.accounts.touched(),
+            holds: self.holds.touched(),
+            usage: self.usage.touched(),
+        }
     }
 
     fn begin(&mut self) {

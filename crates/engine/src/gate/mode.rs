@@ -136,7 +136,7 @@ impl Modes {
 
     /// What becomes of what is asked under a mode: only a call needs leave, a question is what a person is for.
     #[must_use]
-    pub(super) fn of(&self, mode: Mode, new: &NewGate) -> RuleEffect {
+    pub(crate) fn of(&self, mode: Mode, new: &NewGate) -> RuleEffect {
         match new.kind {
             GateKind::Approval => self.of_call(mode, &new.call),
             GateKind::Question | GateKind::Notification => RuleEffect::Ask,

@@ -178,6 +178,11 @@ impl Books {
         });
     }
 
+    /// Whether an external step is in the middle of what it does.
+    pub(super) fn is_flying(&self) -> bool {
+        *self.flying.borrow() > 0
+    }
+
     /// Whether it is to leave: nothing is begun any more.
     pub(super) fn is_leaving(&self) -> bool {
         self.leave.borrow().is_some()

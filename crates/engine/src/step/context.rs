@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::begin::{Began, Running};
 use super::books::{Books, Leave, Ticket};
 use super::conclude::{Kept, StepReport};
+use super::within::within;
 use super::{Effect, Step, StepError, StepFault, StepId, StepKey, StepName, StepPlace};
 use crate::core::Core;
 use crate::credentials::Credentials;
@@ -96,6 +97,11 @@ impl StepContext {
         &self.hand.claimed
     }
 
+    /// Whether an external step is in the middle of what it does.
+    pub(crate) fn is_in_effect(&self) -> bool {
+        self.hand.books.is_flying()
+    }
+
     /// Waits until the run is told to stop; at once when it was. Who goes on is dropped when its grace is over.
     pub async fn stopped(&self) -> StopReason {
         self.hand.claimed.stop.stopped().await
@@ -170,7 +176,8 @@ impl StepContext {
         let json = match self.begin(&name, place, &input, effect).await? {
             Began::Kept(running, kept) => running.told(kept).await,
             Began::Run(running) => {
-                let end = match call(running.key()).await {
+                let called = within(&name, effect, call(running.key()));
+                let end = match called.await {
                     Ok(result) => StepReport::of(&result),
                     Err(fault) => fault.into(),
                 };

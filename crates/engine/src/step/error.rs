@@ -69,6 +69,15 @@ pub enum StepError {
         /// Which step.
         name: StepName,
     },
+    /// Not called: it would park the run, and the external step that calls it cannot be left in the middle of its effect.
+    /// Call it before or behind that one.
+    #[error("step {name} would park the run in the middle of the external step {within}: call it before that one")]
+    WithinStep {
+        /// Which step.
+        name: StepName,
+        /// The one that calls it.
+        within: StepName,
+    },
     /// Not called: there are as many steps as may be.
     #[error("there are {STEPS_MAX} steps already, steps.count_max")]
     StepsExhausted,
@@ -136,6 +145,7 @@ impl StepError {
             Self::Name(_)
             | Self::Input { .. }
             | Self::StepChanged { .. }
+            | Self::WithinStep { .. }
             | Self::StepsExhausted
             | Self::TooLarge { .. }
             | Self::Permanent { .. }

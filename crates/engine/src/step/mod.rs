@@ -25,6 +25,7 @@ mod report;
 mod row;
 mod table;
 mod value;
+mod within;
 
 use books::Leave;
 pub use books::Ticket;

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::begin::Began;
 use super::context::canonical;
+use super::within::may_park;
 use super::{Effect, Leave, StepContext, StepError, StepName, StepPlace, StepReport};
 use crate::gate::{Asker, Caller, Gate, Gates, NewGate, SeenIn};
 use crate::run::RunWait;
@@ -22,7 +23,7 @@ impl StepContext {
     /// of the first call.
     ///
     /// # Errors
-    /// As [`step`](Self::step).
+    /// As [`step`](Self::step); `WithinStep` where the closure of an external step calls it.
     pub async fn sleep_until(&self, name: &str, until: Timestamp) -> Result<(), StepError> {
         let name: StepName = name.parse()?;
         let until: Timestamp = match self.asked(&name, &json!("sleep_until")).await? {
@@ -48,7 +49,7 @@ impl StepContext {
     /// [`Capabilities::redeem`](crate::capability::Capabilities::redeem).
     ///
     /// # Errors
-    /// As [`step`](Self::step); `Gate` when it cannot be opened.
+    /// As [`step`](Self::step); `Gate` when it cannot be opened; `WithinStep` where the closure of an external step calls it.
     pub async fn gate(&self, name: &str, new: &NewGate) -> Result<Gate, StepError> {
         let digest = new.call.digest(Asker {
             tenant: &self.hand.core.tenant,
@@ -77,6 +78,7 @@ impl StepContext {
 
     /// Begins a step of the engine's own. Where it fails in the middle nothing of it is kept.
     async fn asked(&self, name: &StepName, input: &serde_json::Value) -> Result<Began, StepError> {
+        may_park(name)?;
         let input = canonical(name, input)?;
         let place = StepPlace::Ordinal(self.hand.books.next(name));
         self.begin(name, place, &input, Effect::Idempotent).await

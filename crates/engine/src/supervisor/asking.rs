@@ -19,7 +19,7 @@ use crate::capability::{CapabilityError, CapabilityState};
 use crate::clock::until;
 use crate::gate::{
     Asked, Asker, Caller, Canonical, Choice, Decide, Gate, GateError, GateStatus, NewGate, Opened, OpenedHow,
-    Reply, Scope, SeenIn,
+    Reply, RuleEffect, Scope, SeenIn,
 };
 use crate::limits::{DUE_LOOK, DUE_RETRY};
 use crate::outcome::Outcome;
@@ -44,6 +44,9 @@ pub enum AskError {
     /// It was approved, and the approval cannot be used.
     #[error(transparent)]
     Capability(#[from] CapabilityError),
+    /// The run would park, and an external step of it is in the middle of its effect. Nobody was asked.
+    #[error("the run parks to be decided about, and an external step of it is in the middle of its effect")]
+    WithinStep,
 }
 
 impl From<CommandError> for AskError {
@@ -77,7 +80,7 @@ impl Asking {
     /// decided where the same question was asked before.
     ///
     /// # Errors
-    /// As [`Gates::open`](crate::gate::Gates::open).
+    /// As [`Gates::open`](crate::gate::Gates::open); `WithinStep` where the run would park in the middle of an external step.
     pub async fn ask(&self, question: &Question) -> Result<Asked, AskError> {
         let Some(key) = &question.key else {
             return self.counted(question).await;
@@ -101,6 +104,9 @@ impl Asking {
         input: &Canonical,
         effect: Effect,
     ) -> Result<Begun, StepError> {
+        if self.0.asks.is_parking() {
+            return std::future::pending().await;
+        }
         self.0.steps.begin_half(name, key, input, effect).await
     }
 
@@ -200,6 +206,10 @@ impl Asking {
         for _ in 0..PLACES_MAX {
             let mode = self.mode().await?;
             let new = self.new_gate(question, call.clone()).await?;
+            let effect = parts.tenant.core.gate_options.modes.of(mode, &new);
+            if effect == RuleEffect::Ask && new.blocking {
+                self.may_park()?;
+            }
             match gates.ask(&by, mode, &new, parts.scrubber()).await {
                 // Another question of the run was written behind this one's place: it goes behind that.
                 Err(GateError::Rejected {
@@ -209,6 +219,14 @@ impl Asking {
             }
         }
         Err(CommandError::Contended { attempts: PLACES_MAX }.into())
+    }
+
+    /// That the run may park, if that is what it does: an external step is not left in the middle of its effect.
+    pub(super) fn may_park(&self) -> Result<(), AskError> {
+        if self.0.on_gate == OnGate::Park && self.0.steps.is_in_effect() {
+            return Err(AskError::WithinStep);
+        }
+        Ok(())
     }
 
     /// The rule that calls of this run are made under at the moment.

@@ -100,6 +100,7 @@ impl Asking {
             OnGate::Wait => self.heard(gate).await,
             // The run leaves for it: nothing is begun any more.
             OnGate::Park => {
+                self.may_park()?;
                 self.parts().asks.park(gate);
                 std::future::pending().await
             }

@@ -564,3 +564,24 @@ async fn an_external_step_of_a_client_that_is_gone_is_not_called_again_without_a
         worker.end().await;
     }
 }
+
+#[tokio::test]
+async fn a_run_that_parks_asks_nobody_in_the_middle_of_an_external_step() {
+    let engine = asking_options(GateOptions::default());
+    let worker = Worker::begin_in(bed(), engine, sh("sleep 60"), OnGate::Park).await;
+    worker.is_running().await;
+    let (ticket, _) = begins(&worker.asking, None, Effect::External).await;
+    let refused = worker.asking.ask(&pay(1)).await;
+    assert!(matches!(refused, Err(AskError::WithinStep)), "{refused:?}");
+    assert_eq!(worker.gates().await, 0);
+    // Behind its end it is asked, and the run waits without it.
+    worker
+        .asking
+        .end_step(ticket, StepReport::Result("sent".into()))
+        .await
+        .unwrap();
+    worker.asks(&pay(1)).await;
+    worker.house.supervisor.wait(worker.run).await;
+    let row = worker.house.tenant.runs.get(worker.run).await.unwrap();
+    assert_eq!(row.run.state, RunState::Waiting);
+}

@@ -58,6 +58,7 @@ mod sessions_work;
 mod shared;
 mod steps;
 mod steps_cut;
+mod steps_within;
 mod tables;
 mod tasks;
 mod tasks_crash;
