@@ -115,6 +115,12 @@ pub const RELAY_ERROR_MAX: usize = 1024;
 pub const TASKS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// `retention.tombstones`: how long it is known that something was there.
 pub const TOMBSTONES_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// `retention.steps`: how long the steps of an ended task, or of an ended run without one, are kept.
+pub const STEPS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// `retention.holds`: how long closed holds are kept.
+pub const HOLDS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// `retention.usage`: how long it is known what an account used on a day.
+pub const USAGE_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// `retention.events`: how long events are kept.
 pub const EVENTS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// `retention.events_max`: most events that are kept of a tenant.

@@ -368,6 +368,24 @@ pub const TABLE: &[Key] = &[
         "how long it is known then that it was, and how it ended",
     ),
     store(
+        "retention.steps",
+        Kind::Duration(HOUSEKEEPING),
+        Some("7d"),
+        "how long the steps of an ended task are kept for a retry",
+    ),
+    store(
+        "retention.holds",
+        Kind::Duration(HOUSEKEEPING),
+        Some("30d"),
+        "how long closed holds of budgets are kept",
+    ),
+    store(
+        "retention.usage",
+        Kind::Duration(HOUSEKEEPING),
+        Some("400d"),
+        "how long it is known what an account used on a day",
+    ),
+    store(
         "retention.events",
         Kind::Duration(HOUSEKEEPING),
         Some("30d"),

@@ -129,6 +129,9 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
         retention: Retention {
             tasks: time("retention.tasks"),
             tombstones: time("retention.tombstones"),
+            steps: time("retention.steps"),
+            holds: time("retention.holds"),
+            usage: time("retention.usage"),
             events: time("retention.events"),
             events_max: config.number("retention.events_max"),
             lag_max: config.duration("relay.lag_max").unwrap_or_default(),

@@ -74,8 +74,8 @@ indexes! {
         Agent = own "agent",
         /// The open ones, by when they are looked at, over all tenants.
         Due = system "hold_due",
-        /// The closed ones, by when they were.
-        Closed = own "closed_at",
+        /// The closed ones, by when they were, over all tenants.
+        Retire = system "retire",
     }
 }
 
@@ -106,7 +106,7 @@ impl Record for Hold {
         }
         if let Some(closed_at) = self.closed_at {
             entries.push(IndexEntry::new(
-                HoldIndex::Closed,
+                HoldIndex::Retire,
                 [IndexValue::instant(closed_at)],
             ));
         }

@@ -79,6 +79,14 @@ impl Usage {
             closed: 0,
         }
     }
+
+    /// When the day was over.
+    #[must_use]
+    pub fn over_at(&self) -> Timestamp {
+        let next = self.day.tomorrow().unwrap_or(Date::MAX);
+        let over = next.to_zoned(TimeZone::UTC);
+        over.map_or(Timestamp::MAX, |over| over.timestamp())
+    }
 }
 
 indexes! {
@@ -86,8 +94,8 @@ indexes! {
     pub enum UsageIndex {
         /// By account and day.
         Day = own "day",
-        /// By day, whose ever it is.
-        Age = own "age",
+        /// By when the day was over, over all tenants.
+        Retire = system "retire",
     }
 }
 
@@ -110,8 +118,8 @@ impl Record for Usage {
         let path = IndexValue::name(&self.path.to_string());
         let day = IndexValue::name(&self.day.to_string());
         vec![
-            IndexEntry::new(UsageIndex::Day, [path, day.clone()]),
-            IndexEntry::new(UsageIndex::Age, [day]),
+            IndexEntry::new(UsageIndex::Day, [path, day]),
+            IndexEntry::new(UsageIndex::Retire, [IndexValue::instant(self.over_at())]),
         ]
     }
 }

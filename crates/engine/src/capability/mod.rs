@@ -17,7 +17,6 @@ pub use error::CapabilityError;
 pub(crate) use follow::{follow_claim, follow_park, follow_run};
 pub use row::{Capability, CapabilityEnd, CapabilityIndex, CapabilityState, Holder};
 pub use service::Capabilities;
-pub(crate) use service::expire_due;
 pub use table::{
     CapabilityCell, CapabilityEvent, CapabilityIgnored, CapabilityPhase, CapabilityRefused, decide,
 };

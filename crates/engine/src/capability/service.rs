@@ -287,23 +287,3 @@ fn is_for(capability: &Capability, run: &Run) -> bool {
             .is_none_or(|turn| run.session == Some(turn.session))
         && (capability.origin == origin || capability.origin == Subject::Run(run.id))
 }
-
-/// Closes the capabilities whose time is up, of all tenants: a commit each. How many it closed.
-pub(crate) async fn expire_due(
-    engine: &Engine,
-    now: Timestamp,
-    pass: &mut Pass<'_>,
-) -> Result<usize, CommandError> {
-    let mut closed = 0;
-    for (tenant, id) in engine
-        .found::<Capability>(CapabilityIndex::Due, Some(now))
-        .await?
-    {
-        let row = DueRow::of("capability", &tenant, &id);
-        if !pass.skips(&row) {
-            let was_closed = engine.handle(&tenant).capabilities.expire(id).await;
-            closed += usize::from(pass.note(row, was_closed));
-        }
-    }
-    Ok(closed)
-}

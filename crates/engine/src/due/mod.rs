@@ -6,6 +6,7 @@
 
 mod first;
 mod pass;
+mod rows;
 mod serve;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 pub(crate) use pass::{DueRow, LeftLately, Pass, is_of_store};
+pub(crate) use rows::DueRows;
 pub use serve::DueServed;
 
 use crate::clock::until;

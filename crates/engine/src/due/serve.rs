@@ -1,10 +1,11 @@
-//! Serving what is due, once: each row by itself, so that one that is damaged stops no other.
+//! Serving what is due, once: each row by itself, so that one that is damaged stops no other, and in turn, so that none
+//! waits for many others.
 
 use super::pass::{DueRow, LeftLately, Pass};
+use super::rows::{Due, DueRows};
 use crate::engine::Engine;
-use crate::session::{SessionIndex, SessionRow};
-use crate::task::{Task, TaskIndex, TaskState};
-use crate::{CommandError, Principal};
+use crate::task::TaskState;
+use crate::{CommandError, Principal, TenantId};
 
 /// What was due and was served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,56 +38,61 @@ impl Engine {
     /// The same, but for what was left lately; it is counted as left.
     pub(super) async fn serve_due_but(&self, lately: &mut LeftLately) -> Result<DueServed, CommandError> {
         let mut pass = Pass::new(lately);
-        let tasks = self.ready_due(&mut pass).await;
         // Where the store is this process's alone, whoever deletes or recovers goes on by itself.
         let removing = match self.is_exclusive() {
             true => Ok(()),
             false => self.go_on_removing().await,
         };
-        let sessions = self.idle_due(&mut pass).await;
-        let expired = self.expire_due_in(&mut pass).await?;
-        let (tasks, sessions) = (tasks?, sessions?);
+        let rows = self.due_rows(self.environment().clock.now()).await;
+        let (served, found) = self.serve_rows(rows, &mut pass).await;
+        found?;
         removing?;
-        Ok(DueServed {
-            tasks,
-            gates: expired.gates,
-            capabilities: expired.capabilities,
-            left: pass.told()?,
-            ..sessions
-        })
+        let left = pass.told()?;
+        Ok(DueServed { left, ..served })
     }
 
-    /// Makes those tasks ready whose time has come.
-    async fn ready_due(&self, pass: &mut Pass<'_>) -> Result<usize, CommandError> {
-        let now = self.environment().clock.now();
-        let by = Principal::engine();
-        let mut served = 0;
-        for (tenant, task) in self.found::<Task>(TaskIndex::Due, Some(now)).await? {
-            let row = DueRow::of("task", &tenant, &task);
-            if !pass.skips(&row) {
-                let moved = self.handle(&tenant).tasks.due(&by, task).await;
-                served += usize::from(pass.note(row, moved.map(|task| task.state == TaskState::Ready)));
-            }
-        }
-        Ok(served)
-    }
-
-    /// Makes those sessions idle whose time has come and that no driver of this process sees to.
-    async fn idle_due(&self, pass: &mut Pass<'_>) -> Result<DueServed, CommandError> {
-        let now = self.environment().clock.now();
+    /// Serves these, one after the other. Whether all that is due is among them.
+    pub(crate) async fn serve_rows(
+        &self,
+        mut rows: DueRows,
+        pass: &mut Pass<'_>,
+    ) -> (DueServed, Result<(), CommandError>) {
         let mut served = DueServed::default();
-        for (tenant, session) in self.found::<SessionRow>(SessionIndex::Due, Some(now)).await? {
-            let sessions = self.handle(&tenant).sessions;
-            if sessions.has_driver(session) {
-                served.driven += 1;
-                continue;
-            }
-            let row = DueRow::of("session", &tenant, &session);
-            if !pass.skips(&row) {
-                let became_idle = sessions.idle_if_due(session).await;
-                served.sessions += usize::from(pass.note(row, became_idle));
-            }
+        // Ends with the last row.
+        while let Some((tenant, due)) = rows.next() {
+            self.serve_row(&tenant, due, pass, &mut served).await;
         }
-        Ok(served)
+        (served, rows.told())
+    }
+
+    /// Serves one, unless it is left alone in this pass.
+    async fn serve_row(&self, tenant: &TenantId, due: Due, pass: &mut Pass<'_>, served: &mut DueServed) {
+        let row = match due {
+            Due::Gate(id) => DueRow::of("gate", tenant, &id),
+            Due::Capability(id) => DueRow::of("capability", tenant, &id),
+            Due::Task(id) => DueRow::of("task", tenant, &id),
+            Due::Session(id) => DueRow::of("session", tenant, &id),
+        };
+        let of = self.handle(tenant);
+        if let Due::Session(id) = due
+            && of.sessions.has_driver(id)
+        {
+            // A driver of this process sees to it.
+            served.driven += 1;
+            return;
+        }
+        if pass.skips(&row) {
+            return;
+        }
+        let (was_served, count) = match due {
+            Due::Gate(id) => (of.gates.expire(id).await, &mut served.gates),
+            Due::Capability(id) => (of.capabilities.expire(id).await, &mut served.capabilities),
+            Due::Task(id) => {
+                let moved = of.tasks.due(&Principal::engine(), id).await;
+                (moved.map(|task| task.state == TaskState::Ready), &mut served.tasks)
+            }
+            Due::Session(id) => (of.sessions.idle_if_due(id).await, &mut served.sessions),
+        };
+        *count += usize::from(pass.note(row, was_served));
     }
 }

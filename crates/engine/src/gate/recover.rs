@@ -58,24 +58,14 @@ impl Engine {
     pub async fn expire_due(&self) -> Result<DueEnded, CommandError> {
         let mut lately = LeftLately::default();
         let mut pass = Pass::new(&mut lately);
-        let ended = self.expire_due_in(&mut pass).await?;
-        let left = pass.told()?;
-        Ok(DueEnded { left, ..ended })
-    }
-
-    /// The same in a pass, which knows what is left.
-    pub(crate) async fn expire_due_in(&self, pass: &mut Pass<'_>) -> Result<DueEnded, CommandError> {
-        let now = self.environment().clock.now();
-        let mut ended = DueEnded::default();
-        for (tenant, id) in self.found::<Gate>(GateIndex::Due, Some(now)).await? {
-            let row = DueRow::of("gate", &tenant, &id);
-            if !pass.skips(&row) {
-                let was_ended = self.handle(&tenant).gates.expire(id).await;
-                ended.gates += usize::from(pass.note(row, was_ended));
-            }
-        }
-        ended.capabilities = capability::expire_due(self, now, pass).await?;
-        Ok(ended)
+        let rows = self.due_gates(self.environment().clock.now()).await;
+        let (served, found) = self.serve_rows(rows, &mut pass).await;
+        found?;
+        Ok(DueEnded {
+            gates: served.gates,
+            capabilities: served.capabilities,
+            left: pass.told()?,
+        })
     }
 
     /// What a start does with pending gates: to be called once, after [`recover`](Self::recover). A gate that cannot be

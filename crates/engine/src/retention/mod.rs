@@ -9,9 +9,11 @@
 //! threads.
 
 mod agent;
+mod budget;
 mod events;
 mod key;
 mod serve;
+mod step;
 mod sweep;
 mod task;
 mod thread;
@@ -22,8 +24,12 @@ pub use serve::{Sweeper, Swept};
 pub(crate) use sweep::{Gone, Retires};
 
 use crate::agent::Agent;
+use crate::budget::{Hold, Usage};
 use crate::idempotency::IdempotencyRow;
-use crate::limits::{EVENTS_KEPT, EVENTS_MAX, RELAY_LAG_MAX, TASKS_KEPT, TOMBSTONES_KEPT};
+use crate::limits::{
+    EVENTS_KEPT, EVENTS_MAX, HOLDS_KEPT, RELAY_LAG_MAX, STEPS_KEPT, TASKS_KEPT, TOMBSTONES_KEPT, USAGE_KEPT,
+};
+use crate::step::Step;
 use crate::task::{Task, TaskTombstone};
 use crate::thread::Thread;
 
@@ -34,6 +40,12 @@ pub struct Retention {
     pub tasks: Duration,
     /// `retention.tombstones`: what is known of what is gone.
     pub tombstones: Duration,
+    /// `retention.steps`: steps of ended tasks, and of ended runs without one.
+    pub steps: Duration,
+    /// `retention.holds`: closed holds.
+    pub holds: Duration,
+    /// `retention.usage`: days of accounts.
+    pub usage: Duration,
     /// `retention.events`: events.
     pub events: Duration,
     /// `retention.events_max`: events of a tenant, whatever their age.
@@ -47,6 +59,9 @@ impl Default for Retention {
         Self {
             tasks: TASKS_KEPT,
             tombstones: TOMBSTONES_KEPT,
+            steps: STEPS_KEPT,
+            holds: HOLDS_KEPT,
+            usage: USAGE_KEPT,
             events: EVENTS_KEPT,
             events_max: EVENTS_MAX,
             lag_max: RELAY_LAG_MAX,
@@ -62,5 +77,8 @@ fn table() -> Vec<Box<dyn sweep::Sweep>> {
         sweep::of::<Agent>(),
         sweep::of::<Thread>(),
         sweep::of::<IdempotencyRow>(),
+        sweep::of::<Step>(),
+        sweep::of::<Hold>(),
+        sweep::of::<Usage>(),
     ]
 }

@@ -47,6 +47,13 @@ pub(crate) enum Gone {
     Wholly,
     /// A part of what belongs to it: the rest and the row itself come with the next commit.
     Partly,
+    /// It went, and so many in all with it, of which some may be on the same page: the commit ends with it.
+    Among {
+        /// How many rows, itself among them.
+        removed: usize,
+    },
+    /// Nothing: it is staged that it is looked at again later.
+    Later,
     /// Nothing: something needs it still. It is looked at again with the next page that begins anew.
     Not,
 }
@@ -248,6 +255,15 @@ async fn commit<R: Retires>(
                 Gone::Partly => {
                     writes = true;
                     break;
+                }
+                Gone::Among { removed } => {
+                    (done.removed, writes) = (done.removed + removed, true);
+                    done.passed += 1;
+                    break;
+                }
+                Gone::Later => {
+                    writes = true;
+                    done.passed += 1;
                 }
                 Gone::Not => done.passed += 1,
             }

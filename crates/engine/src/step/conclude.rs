@@ -303,6 +303,7 @@ impl Running {
             effect: self.effect,
             input: self.input,
             state,
+            retires_from: None,
             created_at: read.map_or(draft.now(), |read| read.created_at),
             updated_at: draft.now(),
             op: draft.op(),

@@ -34,7 +34,8 @@ pub use context::{Begun, StepContext};
 pub use error::{StepError, StepFault};
 pub use id::{InvalidStepName, StepId, StepKey, StepName, StepPlace};
 pub use report::{Failure, Report};
-pub use row::{Step, StepResult, StepState};
+pub(crate) use row::stage_gone as stage_step_gone;
+pub use row::{Step, StepIndex, StepResult, StepState};
 pub use table::{CallCell, EndCell, StepEnd, StepRow, decide_call, decide_end};
 
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use dormouse_filesystem::blob::{BlobId, Blobs};
 use dormouse_filesystem::{
-    Class, Digest, IndexEntry, NoIndexes, Record, RecordKind, Records, Tenant, Versioned,
+    Class, Digest, IndexEntry, IndexValue, Record, RecordKind, Records, Tenant, Versioned, indexes,
 };
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
@@ -32,12 +32,31 @@ pub struct Step {
     pub input: Digest,
     /// What came of it.
     pub state: StepState,
+    /// When what it is of had ended, or had not yet, as it was last looked at; none before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retires_from: Option<Timestamp>,
     /// When its row was made.
     pub created_at: Timestamp,
     /// When its row was last written.
     pub updated_at: Timestamp,
     /// The command that wrote the row.
     pub op: OpId,
+}
+
+impl Step {
+    /// From when on it is kept for its time, as far as is known.
+    #[must_use]
+    pub fn retires_from(&self) -> Timestamp {
+        self.retires_from.unwrap_or(self.updated_at)
+    }
+}
+
+indexes! {
+    /// What finds steps.
+    pub enum StepIndex {
+        /// By when they may be of something that has ended, over all tenants.
+        Retire = system "retire",
+    }
 }
 
 /// What came of a step.
@@ -89,7 +108,7 @@ impl StepState {
 impl Record for Step {
     type Scope = Tenant;
     type Id = StepId;
-    type Index = NoIndexes;
+    type Index = StepIndex;
     const KIND: RecordKind = RecordKind::of("step");
     const SCHEMA: u32 = 1;
     const CLASS: Class = Class::Authority;
@@ -98,8 +117,9 @@ impl Record for Step {
         self.step.clone()
     }
 
-    fn index_entries(&self) -> Vec<IndexEntry<NoIndexes>> {
-        Vec::new()
+    fn index_entries(&self) -> Vec<IndexEntry<StepIndex>> {
+        let from = IndexValue::instant(self.retires_from());
+        vec![IndexEntry::new(StepIndex::Retire, [from])]
     }
 }
 

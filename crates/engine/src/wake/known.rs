@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::TaskId;
+use crate::budget::AccountPath;
 
 /// How soon after a refusal a lane asks again at the earliest: each metered call gives something back.
 pub(super) const REFUSED_AGAIN: Duration = Duration::from_millis(100);
@@ -21,7 +22,7 @@ pub(super) enum Phase {
     /// place is free.
     Waiting(Instant),
     /// An account that it may share with others had no more for it; looked at again as one that waits, and besides when
-    /// an account has more.
+    /// an account has more and it is its turn of those whom the same one refused.
     Refused {
         /// When it was.
         since: Instant,
@@ -52,6 +53,14 @@ impl Phase {
         }
     }
 
+    /// Since when it is refused.
+    pub(super) fn refused_since(self) -> Option<Instant> {
+        match self {
+            Self::Refused { since, .. } => Some(since),
+            Self::Waiting(_) | Self::Busy | Self::Turning => None,
+        }
+    }
+
     /// Those that were refused first come first, and before those that only were full: what is given back is not always
     /// for whoever gave it.
     pub(super) fn rank(self) -> (bool, Option<Instant>) {
@@ -75,6 +84,10 @@ pub(super) struct Lane {
     pub(super) is_freed: bool,
     /// An account has more than when its tasks were read.
     pub(super) has_more: bool,
+    /// The account that refused it last, whose room it tries out for all whom that refused.
+    pub(super) tries: Option<AccountPath>,
+    /// The account that refused it, while it is.
+    pub(super) refused_by: Option<AccountPath>,
     /// Rung since its tasks were read.
     pub(super) is_rung: bool,
     /// Its pick is to be said again from here on, where several share the store.
@@ -91,6 +104,8 @@ impl Lane {
             places: 0,
             is_freed: false,
             has_more: false,
+            tries: None,
+            refused_by: None,
             is_rung: false,
             pick_again: None,
         }

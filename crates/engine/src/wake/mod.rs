@@ -31,6 +31,7 @@ pub(crate) use lane::{Found, forget, look};
 pub use serve::{Starter, WakeOptions};
 pub(crate) use stage::stage;
 pub use table::{WakeEvent, WakeFacts, decide};
+pub(crate) use turns::Turns;
 
 use crate::{AgentName, Epoch, OpId};
 

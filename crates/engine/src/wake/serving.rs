@@ -15,6 +15,7 @@ use super::serve::{Starter, WakeOptions, later};
 use super::turns::Turns;
 use super::{Wake, WakeIndex};
 use crate::clock::until;
+use crate::budget::AccountPath;
 use crate::engine::Engine;
 use crate::found::{just_after, of_tenant};
 use crate::limits::{
@@ -157,12 +158,45 @@ impl Serving {
         again.into_iter().for_each(|(_, key)| self.read(key));
     }
 
-    /// Hears that an account has more to give. Which lanes share it is not said: all that were refused ask again, and
-    /// those that are being refused meanwhile.
+    /// Hears that an account has more to give. Which is not said, nor how much: of those whom the same one refused the first
+    /// asks again, and the next when that had what it wanted. Those that are being refused meanwhile ask once more.
     pub(super) fn accounts_have_more(&mut self) {
-        for lane in self.lanes.values_mut() {
-            lane.has_more = true;
+        let mut first: HashMap<(TenantId, AccountPath), (Instant, Key)> = HashMap::new();
+        for (key, lane) in &mut self.lanes {
+            lane.has_more |= !lane.claiming.is_empty();
+            let (Some(since), Some(by)) = (lane.phase.refused_since(), &lane.refused_by) else {
+                continue;
+            };
+            let of_account = first.entry((key.0.clone(), by.clone()));
+            let earliest = of_account.or_insert_with(|| (since, key.clone()));
+            if since < earliest.0 {
+                *earliest = (since, key.clone());
+            }
+        }
+        for ((_, account), (_, key)) in first {
+            self.tries(&key, account);
+        }
+    }
+
+    /// A lane asks soon, for all whom this account refused.
+    fn tries(&mut self, key: &Key, account: AccountPath) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.tries = Some(account);
             lane.phase.ask_soon();
+        }
+    }
+
+    /// A lane tried out the room of an account, and there may be more: the next that was refused by it asks.
+    fn hand_on(&mut self, key: &Key) {
+        let tried = self.lanes.get_mut(key).and_then(|lane| lane.tries.take());
+        let Some(account) = tried else { return };
+        let of_account = self.lanes.iter().filter(|((tenant, _), lane)| {
+            *tenant == key.0 && lane.refused_by.as_ref() == Some(&account) && lane.tries.is_none()
+        });
+        let refused = of_account.filter_map(|(key, lane)| Some((lane.phase.refused_since()?, key)));
+        let next = refused.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone());
+        if let Some(next) = next {
+            self.tries(&next, account);
         }
     }
 
@@ -225,6 +259,7 @@ impl Serving {
             return;
         };
         lane.phase = Phase::Busy;
+        lane.refused_by = None;
         (lane.is_freed, lane.has_more, lane.is_rung) = (false, false, false);
         lane.candidates.clear();
         self.turns.remove(&key.0, &key.1);
@@ -290,6 +325,9 @@ impl Serving {
     fn found(&mut self, key: Key, found: Found) {
         let now = self.engine.environment().clock.now();
         let recheck = self.recheck();
+        if !matches!(found, Found::Ready { .. }) {
+            self.hand_on(&key);
+        }
         let Some(lane) = self.lanes.get_mut(&key) else {
             return;
         };
@@ -329,6 +367,16 @@ impl Serving {
     fn claimed(&mut self, key: Key, task: TaskId, claimed: Result<RunId, CommandError>) {
         self.claims -= 1;
         let recheck = self.recheck();
+        let refused_by = match &claimed {
+            Err(CommandError::LimitExceeded(refusal) | CommandError::NeedsApproval(refusal)) => {
+                Some(refusal.account.clone())
+            }
+            Ok(_) | Err(_) => None,
+        };
+        // Whom another account refuses leaves the room of this one to the next.
+        if refused_by.is_none() || self.lanes.get(&key).is_some_and(|lane| lane.tries != refused_by) {
+            self.hand_on(&key);
+        }
         let Some(lane) = self.lanes.get_mut(&key) else {
             return;
         };
@@ -363,6 +411,7 @@ impl Serving {
                     CommandError::SecretsLocked { .. } => Phase::Waiting(until),
                     _ => Phase::refused(until),
                 };
+                (lane.refused_by, lane.tries) = (refused_by, None);
                 return self.turns.remove(&key.0, &key.1);
             }
             // Another turn of its thread is under way: it is looked at again.
@@ -376,7 +425,9 @@ impl Serving {
                 lane.places += 1;
             }
         }
-        if lane.claiming.is_empty() && (lane.candidates.is_empty() || lane.places == 0) {
+        // One that is refused is read when it is its time.
+        let is_over = lane.claiming.is_empty() && (lane.candidates.is_empty() || lane.places == 0);
+        if is_over && lane.refused_by.is_none() {
             self.read(key);
         }
     }
@@ -384,6 +435,7 @@ impl Serving {
     /// A lane whose rows could not be read or written is looked at again soon.
     fn failed(&mut self, key: &Key, error: &CommandError) {
         tracing::warn!(agent = %key.1, %error, "a lane was not served; it is tried again");
+        self.hand_on(key);
         self.turns.remove(&key.0, &key.1);
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.candidates.clear();

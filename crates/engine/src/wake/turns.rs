@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 /// Lanes that wait for their turn. Each is in it once.
 #[derive(Debug)]
-pub(super) struct Turns<T, A> {
+pub(crate) struct Turns<T, A> {
     order: VecDeque<T>,
     tenants: HashMap<T, Tenant<A>>,
 }
@@ -29,7 +29,7 @@ impl<T, A> Default for Turns<T, A> {
 
 impl<T: Clone + Eq + Hash, A: Eq> Turns<T, A> {
     /// Adds a lane behind the others of its tenant; one that waits already keeps its place.
-    pub(super) fn push(&mut self, tenant: &T, agent: A) {
+    pub(crate) fn push(&mut self, tenant: &T, agent: A) {
         if let Some(known) = self.tenants.get_mut(tenant) {
             if !known.agents.contains(&agent) {
                 known.agents.push_back(agent);
@@ -42,7 +42,7 @@ impl<T: Clone + Eq + Hash, A: Eq> Turns<T, A> {
     }
 
     /// The next lane, which leaves: it is pushed again when it wants another turn.
-    pub(super) fn next(&mut self, weight: impl Fn(&T) -> u32) -> Option<(T, A)> {
+    pub(crate) fn next(&mut self, weight: impl Fn(&T) -> u32) -> Option<(T, A)> {
         let name = self.order.front()?.clone();
         let tenant = self.tenants.get_mut(&name).expect("whoever is in order is known");
         if tenant.left == 0 {
@@ -63,7 +63,7 @@ impl<T: Clone + Eq + Hash, A: Eq> Turns<T, A> {
     }
 
     /// Takes a lane out.
-    pub(super) fn remove(&mut self, tenant: &T, agent: &A) {
+    pub(crate) fn remove(&mut self, tenant: &T, agent: &A) {
         let Some(known) = self.tenants.get_mut(tenant) else {
             return;
         };
@@ -75,7 +75,7 @@ impl<T: Clone + Eq + Hash, A: Eq> Turns<T, A> {
     }
 
     /// Whether nobody waits.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 }

@@ -37,8 +37,8 @@ async fn reserved(house: &House, alice: &AgentName) -> Amounts {
     account.unwrap().reserved
 }
 
-/// A run that holds so much ends, and another of the agent holds one more.
-async fn ends_with_holds(house: &House, alice: &AgentName) {
+/// A run that holds so much, while another of the agent holds one more.
+async fn with_holds(house: &House, alice: &AgentName) -> Claimed {
     set(house, &of(alice), &limit(1000)).await;
     let agents = &house.tenant.agents;
     let by = operator();
@@ -55,13 +55,14 @@ async fn ends_with_holds(house: &House, alice: &AgentName) {
     house.tenant.budgets.reserve(&operator(), &theirs).await.unwrap();
     let before = reserved(house, alice).await;
     assert_eq!(before.get(Dimension::InputTokens), HOLDS + 1);
-    let runs = &house.tenant.runs;
-    runs.finish(&claimed, &success(), &facts()).await.unwrap();
+    claimed
 }
 
 async fn all_holds_of_a_run_are_closed_at_its_end_however_many(house: House) {
     let alice = house.agent("alice").await;
-    ends_with_holds(&house, &alice).await;
+    let claimed = with_holds(&house, &alice).await;
+    let runs = &house.tenant.runs;
+    runs.finish(&claimed, &success(), &facts()).await.unwrap();
     let closing = async {
         while reserved(&house, &alice).await.get(Dimension::InputTokens) > 1 {
             tokio::task::yield_now().await;
@@ -82,9 +83,15 @@ fn what_a_crash_leaves_of_the_holds_of_a_run_is_closed_by_the_next_look_of_a_jan
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     let first = runtime().unwrap();
     let (house, alice) = first.block_on(async {
-        let house = House::in_memory().await;
+        let store = Hooked::new();
+        let house = House::over_exclusive(Arc::clone(&store) as Arc<dyn RecordStore>).await;
         let alice = house.agent("alice").await;
-        ends_with_holds(&house, &alice).await;
+        let claimed = with_holds(&house, &alice).await;
+        // Its end is committed, and nothing that comes behind it.
+        let hook = Arc::clone(&store);
+        store.before_commit(async move { hook.before_commit(std::future::pending()) });
+        let runs = &house.tenant.runs;
+        runs.finish(&claimed, &success(), &facts()).await.unwrap();
         (house, alice)
     });
     drop(first);

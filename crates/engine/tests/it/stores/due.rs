@@ -265,3 +265,31 @@ async fn a_store_that_takes_no_commit_is_told_soon_and_not_after_all_rows_were_t
     store.always(Operation::Commit, None);
     assert_eq!(house.engine.expire_due().await.unwrap().gates, 50);
 }
+
+mod in_turn {
+    use super::*;
+
+    super::super::on_every_store! {
+        much_that_is_due_of_one_kind_keeps_no_other_from_its_time;
+    }
+
+    async fn much_that_is_due_of_one_kind_keeps_no_other_from_its_time(house: House) {
+        house.agent("alice").await;
+        let at = house.clock.now() + Duration::from_secs(5);
+        for nth in 0..40 {
+            let new = NewTask {
+                not_before: Some(at),
+                ..NewTask::new(name("alice"), format!("later {nth}"))
+            };
+            house.task(new).await;
+        }
+        gate(&house, 10).await;
+        let before = house.event_types().await.len();
+        house.clock.advance(11);
+        let served = house.engine.serve_due_once().await.unwrap();
+        assert_eq!((served.tasks, served.gates), (40, 1));
+        let told = house.event_types().await.split_off(before);
+        let expired = told.iter().position(|kind| kind.starts_with("gate."));
+        assert!(expired.unwrap() < 4, "{told:?}");
+    }
+}

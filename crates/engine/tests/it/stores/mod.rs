@@ -47,6 +47,7 @@ mod relay;
 mod relay_crash;
 mod relay_lives;
 mod retention;
+mod retention_work;
 mod runs;
 mod scope;
 mod sessions;

@@ -447,6 +447,7 @@ fn row(house: &House, task: &Task, nth: u64) -> Step {
         state: StepState::Permanent {
             message: dormouse_secrets::Scrubbed::constant("no"),
         },
+        retires_from: None,
         created_at: now,
         updated_at: now,
         op: OpId::make(now, random),
@@ -910,6 +911,7 @@ fn a_step_is_stored_so() {
         state: StepState::Done {
             result: dormouse_engine::step::StepResult::Json(dormouse_secrets::Scrubbed::constant("7")),
         },
+        retires_from: None,
         created_at: now,
         updated_at: now,
         op: OpId::make(now, &random),

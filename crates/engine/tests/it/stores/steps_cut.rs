@@ -204,6 +204,7 @@ async fn begun_by(house: &House, task: &Task, run: RunId) {
         effect: Effect::External,
         input: Digest::of(b"-\n\"input\""),
         state: StepState::Begun,
+        retires_from: None,
         created_at: now,
         updated_at: now,
         op: OpId::make(now, &house.engine.environment().random),

@@ -78,6 +78,29 @@ async fn a_lane_that_a_shared_account_refused_has_its_turn_when_the_account_has_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_place_that_becomes_free_is_asked_for_by_as_many_lanes_as_there_is_room_for() {
+    const LANES: usize = 40;
+    let house = House::in_memory().await;
+    at_once(&house, 2).await;
+    let (_go, may_end) = watch::channel(true);
+    let mut doer = Doer::made(may_end);
+    doer.lasts = Duration::from_secs(1);
+    let mut all = Vec::new();
+    for nth in 0..LANES {
+        let agent = agent_of(&house, &format!("agent-{nth}"), 1).await;
+        all.extend(tasks(&house, &agent, 1).await);
+    }
+    let doer = Arc::new(doer);
+    let refused = doer.refused.subscribe();
+    let served = Served::by(&house.engine, &doer, WakeOptions::default());
+    until("all are done", async || are_done(&house, &all).await).await;
+    served.end().await;
+    // Each was refused once; then of each place that became free one heard that there is no more.
+    let refused = *refused.borrow();
+    assert!(refused <= 3 * LANES, "{refused} claims were refused");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lane_that_is_refused_while_the_account_gets_more_asks_again() {
     let house = House::in_memory().await;
     at_once(&house, 1).await;
