@@ -9,6 +9,7 @@ pub mod command;
 mod core;
 pub mod credentials;
 mod decision;
+mod digest_id;
 mod draft;
 mod due;
 mod engine;

@@ -1,22 +1,20 @@
 //! The key of a gate: the same call asked again, after a crash, a reconnect or a resume, finds its gate and decision.
 
-use std::fmt;
-use std::str::FromStr;
-
-use dormouse_filesystem::{
-    Class, Digest, IndexEntry, IndexValue, Record, RecordId, RecordKind, Segment, Tenant, indexes,
-};
+use dormouse_filesystem::{Class, Digest, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::Caller;
 use super::call::Parts;
-use crate::id::segment;
+use crate::digest_id::digest_id;
 use crate::{GateId, OpId, Subject};
 
-/// What names a key: the digest of origin, call and the call's digest, or of a session's life and a digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(Digest);
+digest_id! {
+    /// What names a key: the digest of origin, call and the call's digest, or of a session's life and a digest.
+    KeyId,
+    /// A text that is no key.
+    InvalidKey "a key is 64 hex digits"
+}
 
 impl KeyId {
     /// The key of a call that the provider names so.
@@ -31,51 +29,6 @@ impl KeyId {
             key.add(part);
         }
         Self(key.digest())
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-/// A text that is no key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a key is 64 hex digits")]
-pub struct InvalidKey;
-
-impl FromStr for KeyId {
-    type Err = InvalidKey;
-
-    fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        let value = serde_json::Value::from(text);
-        serde_json::from_value(value).map(Self).map_err(|_| InvalidKey)
-    }
-}
-
-impl Serialize for KeyId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for KeyId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Digest::deserialize(deserializer).map(Self)
-    }
-}
-
-impl RecordId for KeyId {
-    fn segments(&self) -> Vec<Segment> {
-        vec![segment(&self.to_string())]
-    }
-
-    fn from_segments(segments: &[&str]) -> Option<Self> {
-        match segments {
-            [one] => one.parse().ok(),
-            _ => None,
-        }
     }
 }
 

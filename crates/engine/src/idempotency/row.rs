@@ -1,71 +1,22 @@
 //! The row of a key.
 
-use std::fmt;
-use std::str::FromStr;
-
-use dormouse_filesystem::{
-    Class, Digest, IndexEntry, IndexValue, Record, RecordId, RecordKind, Segment, Tenant, indexes,
-};
+use dormouse_filesystem::{Class, Digest, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::id::segment;
+use crate::digest_id::digest_id;
 use crate::{OpId, Subject};
 
-/// What names a key: the digest of tenant, principal, operation and the client's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IdempotencyId(Digest);
+digest_id! {
+    /// What names a key: the digest of tenant, principal, operation and the client's key.
+    IdempotencyId,
+    /// A text that names no key.
+    InvalidIdempotencyId "the name of a key is 64 hex digits"
+}
 
 impl IdempotencyId {
     pub(super) fn of(digest: Digest) -> Self {
         Self(digest)
-    }
-}
-
-impl fmt::Display for IdempotencyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-/// A text that names no key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a key is 64 hex digits")]
-pub struct InvalidIdempotencyId;
-
-impl FromStr for IdempotencyId {
-    type Err = InvalidIdempotencyId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidIdempotencyId> {
-        let value = serde_json::Value::from(text);
-        serde_json::from_value(value)
-            .map(Self)
-            .map_err(|_| InvalidIdempotencyId)
-    }
-}
-
-impl Serialize for IdempotencyId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for IdempotencyId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Digest::deserialize(deserializer).map(Self)
-    }
-}
-
-impl RecordId for IdempotencyId {
-    fn segments(&self) -> Vec<Segment> {
-        vec![segment(&self.to_string())]
-    }
-
-    fn from_segments(segments: &[&str]) -> Option<Self> {
-        match segments {
-            [one] => one.parse().ok(),
-            _ => None,
-        }
     }
 }
 

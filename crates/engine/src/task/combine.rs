@@ -1,18 +1,19 @@
 //! Creations share commits. Each writes the one row of numbers, so fighting for it would let one of them through per
 //! flush: those that come while a commit is in flight go together in the next. No delay is added.
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use dormouse_filesystem::CommitError;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::create::{Clean, numbered};
 use super::sight::Sight;
 use super::standing::{Maker, Standing};
 use super::{NewTask, Numbers, Receiver, Task};
 use crate::agent::AgentState;
+use crate::combine::{Combiner, Waits};
 use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::draft::{Draft, Verdict};
@@ -21,23 +22,10 @@ use crate::limits::{CREATIONS_BYTES_MAX, CREATIONS_MAX, CREATIONS_OPERATIONS_MAX
 use crate::{CommandError, OpId, PrefixedId, Principal, RunId, Subject};
 
 /// The creations of a tenant that wait for a commit.
-#[derive(Default)]
-pub(crate) struct Creations(Mutex<Queue>);
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Creation>,
-    is_served: bool,
-}
-
-impl fmt::Debug for Creations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Creations({} wait)", self.with(|queue| queue.waiting.len()))
-    }
-}
+pub(crate) type Creations = Combiner<Creation>;
 
 /// One creation, and where its answer is waited for.
-struct Creation {
+pub(crate) struct Creation {
     by: Principal,
     op: OpId,
     maker: Maker,
@@ -99,15 +87,8 @@ async fn enqueue(core: &Arc<Core>, by: &Principal, maker: Maker, new: NewTask) -
     answered.await.unwrap_or_else(|_| Err(unknown(op)))
 }
 
-fn enter(core: &Arc<Core>, creation: Creation) -> Result<(), CommandError> {
-    let begins = core.creations.with(|queue| {
-        if queue.waiting.len() >= CREATIONS_WAITING_MAX {
-            return Err(CommandError::LOST_RACE);
-        }
-        queue.waiting.push_back(creation);
-        Ok(!std::mem::replace(&mut queue.is_served, true))
-    })?;
-    if begins {
+fn enter(core: &Arc<Core>, waiting: Creation) -> Result<(), CommandError> {
+    if core.creations.enter(waiting, CREATIONS_WAITING_MAX)? {
         core.background.spawn(serve(Arc::clone(core)));
     }
     Ok(())
@@ -115,52 +96,29 @@ fn enter(core: &Arc<Core>, creation: Creation) -> Result<(), CommandError> {
 
 /// Commits group after group. Ends when nobody waits.
 async fn serve(core: Arc<Core>) {
-    let cut_short = CutShort(&core.creations);
-    while let Some(group) = cut_short.0.next() {
+    let room = || {
+        let (mut count, mut bytes, mut operations) = (0, 0_usize, 0);
+        move |creation: &Creation| {
+            count += 1;
+            bytes = creation.new.bytes().saturating_add(bytes);
+            operations += creation.operations();
+            count <= CREATIONS_MAX && bytes <= CREATIONS_BYTES_MAX && operations <= CREATIONS_OPERATIONS_MAX
+        }
+    };
+    let settle = |group| async {
         answer(&core, group).await;
-    }
-    // Nobody serves any more, or already another does.
-    std::mem::forget(cut_short);
+        Vec::new()
+    };
+    core.creations.serve(room, settle).await;
 }
 
-/// Serving that ends by a panic, or with the runtime: who waits still is told by the drop of its sender, and the next
-/// creation begins anew.
-struct CutShort<'c>(&'c Creations);
-
-impl Drop for CutShort<'_> {
-    fn drop(&mut self) {
-        self.0.with(|queue| *queue = Queue::default());
-    }
-}
-
-impl Creations {
-    fn with<T>(&self, f: impl FnOnce(&mut Queue) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+impl Waits for Creation {
+    fn is_gone(&self) -> bool {
+        self.answer.is_closed()
     }
 
-    /// The next group, in the order of arrival; none when nobody waits, and then nobody serves.
-    fn next(&self) -> Option<Vec<Creation>> {
-        self.with(|queue| {
-            let (mut group, mut bytes, mut operations) = (Vec::new(), 0, 0);
-            while let Some(creation) = queue.waiting.front() {
-                bytes = creation.new.bytes().saturating_add(bytes);
-                operations += creation.operations();
-                let is_full = group.len() == CREATIONS_MAX
-                    || bytes > CREATIONS_BYTES_MAX
-                    || operations > CREATIONS_OPERATIONS_MAX;
-                if !group.is_empty() && is_full {
-                    break;
-                }
-                group.extend(
-                    queue
-                        .waiting
-                        .pop_front()
-                        .filter(|creation| !creation.answer.is_closed()),
-                );
-            }
-            queue.is_served = !group.is_empty();
-            queue.is_served.then_some(group)
-        })
+    fn not_before(&self) -> Option<Instant> {
+        None
     }
 }
 

@@ -2,17 +2,17 @@
 //! flush: those that come while a commit is in flight go together in the next, in the order in which they came. No
 //! delay is added.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dormouse_filesystem::{CommitError, Versioned};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::append::{Ready, Work};
 use super::{Append, Appended};
 use crate::agent::{Agent, Agents};
+use crate::combine::{Combiner, Waits};
 use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::draft::{Draft, Verdict};
@@ -22,23 +22,10 @@ use crate::task::Numbers;
 use crate::{AgentName, CommandError, OpId, PrefixedId, Principal, Subject, ThreadId};
 
 /// The appends of a tenant that wait for a commit.
-#[derive(Default)]
-pub(crate) struct Appends(Mutex<Queue>);
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
-    is_served: bool,
-}
-
-impl fmt::Debug for Appends {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Appends({} wait)", self.with(|queue| queue.waiting.len()))
-    }
-}
+pub(crate) type Appends = Combiner<Waiting>;
 
 /// One append, and where its answer is waited for.
-struct Waiting {
+pub(crate) struct Waiting {
     by: Principal,
     op: OpId,
     thread: ThreadId,
@@ -75,14 +62,7 @@ pub(super) async fn append(core: &Arc<Core>, by: &Principal, thread: ThreadId, n
 }
 
 fn enter(core: &Arc<Core>, waiting: Waiting) -> Result<(), CommandError> {
-    let begins = core.appends.with(|queue| {
-        if queue.waiting.len() >= APPENDS_WAITING_MAX {
-            return Err(CommandError::LOST_RACE);
-        }
-        queue.waiting.push_back(waiting);
-        Ok(!std::mem::replace(&mut queue.is_served, true))
-    })?;
-    if begins {
+    if core.appends.enter(waiting, APPENDS_WAITING_MAX)? {
         core.background.spawn(serve(Arc::clone(core)));
     }
     Ok(())
@@ -90,44 +70,28 @@ fn enter(core: &Arc<Core>, waiting: Waiting) -> Result<(), CommandError> {
 
 /// Commits group after group. Ends when nobody waits.
 async fn serve(core: Arc<Core>) {
-    let cut_short = CutShort(&core.appends);
-    while let Some(group) = cut_short.0.next() {
+    let room = || {
+        let (mut count, mut bytes) = (0, 0);
+        move |waiting: &Waiting| {
+            count += 1;
+            bytes += waiting.ready.content.bytes();
+            count <= APPENDS_MAX && bytes <= APPENDS_BYTES_MAX
+        }
+    };
+    let settle = |group| async {
         answer(&core, group).await;
-    }
-    // Nobody serves any more, or already another does.
-    std::mem::forget(cut_short);
+        Vec::new()
+    };
+    core.appends.serve(room, settle).await;
 }
 
-/// Serving that ends by a panic, or with the runtime: who waits still is told by the drop of its sender, and the next
-/// append begins anew.
-struct CutShort<'c>(&'c Appends);
-
-impl Drop for CutShort<'_> {
-    fn drop(&mut self) {
-        self.0.with(|queue| *queue = Queue::default());
-    }
-}
-
-impl Appends {
-    fn with<T>(&self, f: impl FnOnce(&mut Queue) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+impl Waits for Waiting {
+    fn is_gone(&self) -> bool {
+        self.answer.is_closed()
     }
 
-    /// The next group, in the order of arrival; none when nobody waits, and then nobody serves.
-    fn next(&self) -> Option<Vec<Waiting>> {
-        self.with(|queue| {
-            let (mut group, mut bytes) = (Vec::new(), 0);
-            while let Some(waiting) = queue.waiting.front() {
-                bytes += waiting.ready.content.bytes();
-                if !group.is_empty() && (group.len() == APPENDS_MAX || bytes > APPENDS_BYTES_MAX) {
-                    break;
-                }
-                let first = queue.waiting.pop_front();
-                group.extend(first.filter(|waiting| !waiting.answer.is_closed()));
-            }
-            queue.is_served = !group.is_empty();
-            queue.is_served.then_some(group)
-        })
+    fn not_before(&self) -> Option<Instant> {
+        None
     }
 }
 
