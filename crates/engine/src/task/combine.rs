@@ -105,8 +105,9 @@ async fn serve(core: Arc<Core>) {
             count <= CREATIONS_MAX && bytes <= CREATIONS_BYTES_MAX && operations <= CREATIONS_OPERATIONS_MAX
         }
     };
-    let settle = |group| async {
-        answer(&core, group).await;
+    let served = &core;
+    let settle = |group| async move {
+        answer(served, group).await;
         Vec::new()
     };
     core.creations.serve(room, settle).await;

@@ -78,8 +78,9 @@ async fn serve(core: Arc<Core>) {
             count <= APPENDS_MAX && bytes <= APPENDS_BYTES_MAX
         }
     };
-    let settle = |group| async {
-        answer(&core, group).await;
+    let served = &core;
+    let settle = |group| async move {
+        answer(served, group).await;
         Vec::new()
     };
     core.appends.serve(room, settle).await;

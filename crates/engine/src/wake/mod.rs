@@ -14,6 +14,7 @@
 mod bell;
 mod known;
 mod lane;
+mod refused;
 mod serve;
 mod serving;
 mod stage;

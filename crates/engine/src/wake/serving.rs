@@ -15,7 +15,6 @@ use super::serve::{Starter, WakeOptions, later};
 use super::turns::Turns;
 use super::{Wake, WakeIndex};
 use crate::clock::until;
-use crate::budget::AccountPath;
 use crate::engine::Engine;
 use crate::found::{just_after, of_tenant};
 use crate::limits::{
@@ -23,7 +22,7 @@ use crate::limits::{
 };
 use crate::{AgentName, CommandError, RunId, TaskId, TenantId};
 
-type Key = (TenantId, AgentName);
+pub(super) type Key = (TenantId, AgentName);
 
 /// What came of something that was done for a lane.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub(super) struct Serving {
     engine: Engine,
     starter: Arc<dyn Starter>,
     options: WakeOptions,
-    lanes: HashMap<Key, Lane>,
+    pub(super) lanes: HashMap<Key, Lane>,
     turns: Turns<TenantId, AgentName>,
     pub(super) steps: JoinSet<Step>,
     claims: usize,
@@ -156,48 +155,6 @@ impl Serving {
         }
         again.sort_unstable_by_key(|(rank, _)| *rank);
         again.into_iter().for_each(|(_, key)| self.read(key));
-    }
-
-    /// Hears that an account has more to give. Which is not said, nor how much: of those whom the same one refused the first
-    /// asks again, and the next when that had what it wanted. Those that are being refused meanwhile ask once more.
-    pub(super) fn accounts_have_more(&mut self) {
-        let mut first: HashMap<(TenantId, AccountPath), (Instant, Key)> = HashMap::new();
-        for (key, lane) in &mut self.lanes {
-            lane.has_more |= !lane.claiming.is_empty();
-            let (Some(since), Some(by)) = (lane.phase.refused_since(), &lane.refused_by) else {
-                continue;
-            };
-            let of_account = first.entry((key.0.clone(), by.clone()));
-            let earliest = of_account.or_insert_with(|| (since, key.clone()));
-            if since < earliest.0 {
-                *earliest = (since, key.clone());
-            }
-        }
-        for ((_, account), (_, key)) in first {
-            self.tries(&key, account);
-        }
-    }
-
-    /// A lane asks soon, for all whom this account refused.
-    fn tries(&mut self, key: &Key, account: AccountPath) {
-        if let Some(lane) = self.lanes.get_mut(key) {
-            lane.tries = Some(account);
-            lane.phase.ask_soon();
-        }
-    }
-
-    /// A lane tried out the room of an account, and there may be more: the next that was refused by it asks.
-    fn hand_on(&mut self, key: &Key) {
-        let tried = self.lanes.get_mut(key).and_then(|lane| lane.tries.take());
-        let Some(account) = tried else { return };
-        let of_account = self.lanes.iter().filter(|((tenant, _), lane)| {
-            *tenant == key.0 && lane.refused_by.as_ref() == Some(&account) && lane.tries.is_none()
-        });
-        let refused = of_account.filter_map(|(key, lane)| Some((lane.phase.refused_since()?, key)));
-        let next = refused.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone());
-        if let Some(next) = next {
-            self.tries(&next, account);
-        }
     }
 
     /// Claims in turn, as many as there is room for.
