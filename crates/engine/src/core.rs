@@ -105,6 +105,14 @@ impl Core {
         }
     }
 
+    /// The same, read through this namespace of it, in which some is known.
+    pub(crate) fn reading(&self, space: Namespace<Tenant>) -> Self {
+        Self {
+            space,
+            ..self.clone()
+        }
+    }
+
     /// Runs a command: `decide` reads, decides and stages, and the draft is committed; after a lost race all of it
     /// is done again on fresh rows. Time and operation stay those of the first attempt.
     pub(crate) async fn command<T, F, D>(&self, by: &Principal, decide: F) -> Result<Done<T>, CommandError>

@@ -1,5 +1,6 @@
 //! Runs: attempts at tasks, each held by a lease and ended by exactly one outcome.
 
+mod ahead;
 mod checkpoint;
 mod claim;
 mod claiming;

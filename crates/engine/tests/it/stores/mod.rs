@@ -10,6 +10,7 @@ mod budgets_tables;
 mod budgets_time;
 mod catalogue;
 mod closing;
+mod cost;
 mod creation;
 mod credentials;
 mod delegations;
