@@ -4,7 +4,7 @@ use dormouse_engine::worker::isolation::Policy;
 
 use super::bounds::{
     AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, CLOCK, COMMIT, EXPIRES, EXPORT_IDLE, GRACE, HOUSEKEEPING,
-    NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
+    LEASE, NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use super::key::{Key, Kind, MODES, Scope};
 
@@ -300,6 +300,42 @@ pub const TABLE: &[Key] = &[
         Kind::Number(1, 64),
         Some("64"),
         "most of them that share a commit",
+    ),
+    store(
+        "lease.ttl",
+        Kind::Duration(LEASE),
+        Some("90s"),
+        "how long a run is held after a heartbeat; alike for all that share a store, as all of lease",
+    ),
+    store(
+        "lease.heartbeat",
+        Kind::Duration(LEASE),
+        Some("20s"),
+        "how often that is renewed: more than store.commit_deadline, a third of lease.ttl at most",
+    ),
+    store(
+        "lease.skew",
+        Kind::Duration(LEASE),
+        Some("5s"),
+        "how long after its end a run is taken over by another, since clocks differ",
+    ),
+    store(
+        "lease.self_stop",
+        Kind::Duration(LEASE),
+        Some("45s"),
+        "a worker is stopped without a durable heartbeat for so long: less than lease.ttl",
+    ),
+    store(
+        "lease.runway",
+        Kind::Duration(LEASE),
+        Some("15s"),
+        "what must be left before a side effect, or it is renewed first: less than lease.ttl",
+    ),
+    store(
+        "lease.batch_max",
+        Kind::Number(1, 256),
+        Some("256"),
+        "most heartbeats of one commit",
     ),
     store(
         "sessions.auto_idle",

@@ -129,6 +129,7 @@ async fn stage_task(
         checkpoint: &run.checkpoint,
         stop: run.stop_reason.as_ref(),
         holder_is_dead: lapsed.holder_is_dead,
+        lease_ttl: core.lease.ttl,
     });
     let cause = Cause::of_end(run, &finished.outcome.outcome);
     finished.task = Some(match move_task(core, draft, &task, &event, cause).await? {

@@ -1,5 +1,6 @@
 //! Runs: attempts at tasks, each held by a lease and ended by exactly one outcome.
 
+mod beats;
 mod checkpoint;
 mod claim;
 mod claiming;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use checkpoint::stage_checkpoint;
 pub use claim::{ClaimOptions, Claimed, Slot};
+pub(crate) use beats::Beats;
 pub(crate) use claiming::Claiming;
 pub use companion::Companion;
 pub use finish::Finished;
