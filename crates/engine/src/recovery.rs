@@ -13,7 +13,7 @@ use crate::core::Core;
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Gate, GateIndex};
 use crate::lease::{Lease, LeaseIndex, held, over};
-use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
+use crate::run::{Finished, Lapsed, Process, ProcessIndex, Seen, lapse};
 use crate::session::{SessionIndex, SessionRow, repair};
 use crate::{AgentName, CommandError, RunId, SessionId, Subject, TenantId};
 
@@ -245,7 +245,7 @@ impl Engine {
         }
         let lapsed = Lapsed {
             lease: held.lease.id,
-            heartbeat: held.heartbeat.version(),
+            seen: Seen::Heartbeat(held.heartbeat.version()),
             reason: over.reason,
             holder_is_dead: over.holder_is_dead,
         };

@@ -33,7 +33,7 @@ pub use companion::Companion;
 pub use finish::Finished;
 pub use heartbeat::Pulse;
 pub use kind::OutcomeKind;
-pub(crate) use lapse::{Lapsed, give_up, is_tried_again, lapse};
+pub(crate) use lapse::{Lapsed, Seen, give_up, is_tried_again, lapse};
 pub(crate) use list::places_taken;
 pub use list::{RunFilter, RunPage, RunRow};
 pub use live::{LiveRuns, StopSignal};

@@ -16,8 +16,8 @@ use dormouse_engine::session::Sessions;
 use dormouse_engine::task::{NewTask, Task};
 use dormouse_engine::worker::Boot;
 use dormouse_engine::{
-    AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, Seat,
-    Tenant, TenantId,
+    AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, LeaseId, PrefixedId,
+    Principal, Random, Seat, Tenant, TenantId,
 };
 use dormouse_filesystem::{
     Batch, Deadline, Entry, Expected, Item, Namespace, Opener, Page, Position, Prefix, RecordStore,
@@ -391,6 +391,7 @@ impl House {
 pub(crate) fn another(lease: &Lease) -> Lease {
     let mut another = lease.clone();
     another.holder.process += 1;
+    another.id = LeaseId::make(lease.taken_at, &Random::seeded(7));
     another
 }
 

@@ -160,6 +160,8 @@ async fn of_two_takers_one_holds_and_a_former_holder_changes_no_byte(house: Hous
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     let first = one.or(two).unwrap();
 
+    house.tenant.runs.started(&first, None).await.unwrap();
+
     // Another holds it from now on: under a higher token.
     let replaced = house.taken_over(&first).await;
     assert!(replaced.version() > first.guard.token());

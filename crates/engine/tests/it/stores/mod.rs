@@ -38,10 +38,11 @@ mod house;
 mod janitor;
 mod keys;
 mod lapses;
+mod lapses_crash;
 mod leases;
 mod matrix;
 mod parking;
-mod place;
+pub(crate) mod place;
 mod records;
 mod recovery;
 mod rekeys;
@@ -69,6 +70,8 @@ mod threads_matrix;
 mod threads_tables;
 mod wakes;
 mod wakes_rung;
+
+pub(crate) use house::facts;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {
