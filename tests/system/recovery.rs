@@ -3,6 +3,7 @@
 use crate::home::Home;
 use crate::process::{unique_sleep, until_count, with_argument};
 
+/// ST-34: the kill
 #[test]
 fn after_kill_9_the_run_is_lost_its_worker_dead_and_the_task_failed() {
     let home = Home::new();

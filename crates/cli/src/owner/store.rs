@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dormouse_engine::budget::BudgetOptions;
 use dormouse_engine::event::EventFilter;
-use dormouse_engine::lease::LeaseOptions;
 use dormouse_engine::gate::{GateOptions, Modes, Restart, Timeout, mode_of};
+use dormouse_engine::lease::LeaseOptions;
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::relay::{FileSink, Sink};
 use dormouse_engine::retention::Retention;

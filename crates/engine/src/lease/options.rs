@@ -76,7 +76,10 @@ impl LeaseOptions {
             return Some(format!("lease.ttl: is to be {LEASE_TTL_MAX:?} at most"));
         }
         let orders = [
-            (checkout < commit_deadline, "store.checkout, store.commit_deadline: the first is to be shorter"),
+            (
+                checkout < commit_deadline,
+                "store.checkout, store.commit_deadline: the first is to be shorter",
+            ),
             (
                 commit_deadline < self.heartbeat,
                 "store.commit_deadline, lease.heartbeat: the first is to be shorter",
@@ -89,9 +92,18 @@ impl LeaseOptions {
                 self.heartbeat < self.self_stop,
                 "lease.heartbeat, lease.self_stop: the first is to be shorter",
             ),
-            (self.self_stop < self.ttl, "lease.self_stop, lease.ttl: the first is to be shorter"),
-            (self.runway < self.ttl, "lease.runway, lease.ttl: the first is to be shorter"),
-            (self.skew < self.ttl, "lease.skew, lease.ttl: the first is to be shorter"),
+            (
+                self.self_stop < self.ttl,
+                "lease.self_stop, lease.ttl: the first is to be shorter",
+            ),
+            (
+                self.runway < self.ttl,
+                "lease.runway, lease.ttl: the first is to be shorter",
+            ),
+            (
+                self.skew < self.ttl,
+                "lease.skew, lease.ttl: the first is to be shorter",
+            ),
         ];
         let broken = orders.iter().find(|(holds, _)| !holds);
         broken.map(|(_, what)| (*what).to_owned())

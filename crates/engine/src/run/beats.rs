@@ -116,7 +116,9 @@ impl Beats {
         let passed = now.saturating_duration_since(self.first);
         let beats = passed.as_millis() / every.as_millis().max(1) + 1;
         // After a hundred years they beat apart.
-        let next = u32::try_from(beats).ok().and_then(|beats| every.checked_mul(beats));
+        let next = u32::try_from(beats)
+            .ok()
+            .and_then(|beats| every.checked_mul(beats));
         next.map_or(now + every, |next| self.first + next)
     }
 
@@ -197,7 +199,9 @@ async fn commit(core: &Core, group: &[Beat]) -> Result<Vec<Answer>, CommandError
     // Before the clock is read, by which they expire.
     let sent = Instant::now();
     let by = Principal::engine();
-    let done = core.command(&by, |draft| staged(core, draft, group, sent)).await?;
+    let done = core
+        .command(&by, |draft| staged(core, draft, group, sent))
+        .await?;
     Ok(done.answer)
 }
 
@@ -211,16 +215,18 @@ async fn staged(
     let rows = Records::<Heartbeat>::new(&core.space);
     let (mut answers, mut is_any) = (Vec::with_capacity(group.len()), false);
     for (beat, (held, run)) in group.iter().zip(read) {
-        answers.push(match Renewal::decide(core, beat, held, run.as_ref(), draft.now()) {
-            Err(error) => Err(error),
-            Ok(renewal) => {
-                renewal.held.stage_check(core, &mut draft);
-                rows.stage_replace(draft.batch(), &renewal.held.heartbeat, &renewal.beat)
-                    .await?;
-                is_any = true;
-                Ok(renewal.beaten(sent))
-            }
-        });
+        answers.push(
+            match Renewal::decide(core, beat, held, run.as_ref(), draft.now()) {
+                Err(error) => Err(error),
+                Ok(renewal) => {
+                    renewal.held.stage_check(core, &mut draft);
+                    rows.stage_replace(draft.batch(), &renewal.held.heartbeat, &renewal.beat)
+                        .await?;
+                    is_any = true;
+                    Ok(renewal.beaten(sent))
+                }
+            },
+        );
     }
     Ok(match is_any {
         true => Verdict::Commit(draft, answers),
@@ -234,9 +240,7 @@ async fn read(core: &Core, group: &[Beat]) -> Result<Vec<(Option<Held>, Option<R
     let subjects: Vec<Subject> = group.iter().map(|beat| beat.subject.clone()).collect();
     let runs: Vec<RunId> = group.iter().map(|beat| beat.run).collect();
     let leases = Records::<Lease>::new(&core.space).get_many(&subjects).await?;
-    let heartbeats = Records::<Heartbeat>::new(&core.space)
-        .get_many(&subjects)
-        .await?;
+    let heartbeats = Records::<Heartbeat>::new(&core.space).get_many(&subjects).await?;
     let runs = Records::<Run>::new(&core.space).get_many(&runs).await?;
     let held = leases.into_iter().zip(heartbeats).map(|both| match both {
         (Some(lease), Some(heartbeat)) => Some(Held { lease, heartbeat }),

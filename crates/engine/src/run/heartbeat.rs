@@ -38,9 +38,7 @@ pub(super) struct Beaten {
 impl Beaten {
     /// Tells the holder.
     pub(super) fn reach(self, core: &Core, claimed: &Claimed) -> Pulse {
-        claimed
-            .guard
-            .renewed(self.pulse.expires_at, self.left, self.sent);
+        claimed.guard.renewed(self.pulse.expires_at, self.left, self.sent);
         if let Some(reason) = &self.pulse.stop {
             core.live.tell(claimed.run.id, reason.clone());
         }

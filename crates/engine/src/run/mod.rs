@@ -25,9 +25,9 @@ use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Ten
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use beats::Beats;
 pub(crate) use checkpoint::stage_checkpoint;
 pub use claim::{ClaimOptions, Claimed, Slot};
-pub(crate) use beats::Beats;
 pub(crate) use claiming::Claiming;
 pub use companion::Companion;
 pub use finish::Finished;

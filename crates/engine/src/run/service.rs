@@ -9,8 +9,8 @@ use dormouse_secrets::SpawnWrites;
 
 use super::{
     ClaimOptions, Claimed, Finished, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter,
-    RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, beats, claim, finish,
-    list, next, park, stage_stop, start,
+    RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, beats, claim, finish, list,
+    next, park, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;

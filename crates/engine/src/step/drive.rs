@@ -232,7 +232,11 @@ impl Driving<'_> {
         if let CommandError::LeaseExpired { .. } = error {
             // The machine was asleep for longer than the lease lives: where nobody else could take it meanwhile, it goes on.
             let is_renewed = self.runs.heartbeat(&self.claimed, None).await.is_ok();
-            return if is_renewed { None } else { Some(self.let_go().await) };
+            return if is_renewed {
+                None
+            } else {
+                Some(self.let_go().await)
+            };
         }
         if self.may_pass(&error) {
             tracing::warn!(%run, %error, "{what} was not written; it is tried again");

@@ -18,12 +18,16 @@ pub(super) struct AtStep {
 impl AtStep {
     /// Behind it: what it did is known, so it is safe.
     pub(super) async fn behind(house: &House, claimed: Claimed) -> Self {
-        let at = Self::driven(house, claimed, async |steps: StepContext, told: mpsc::Sender<StepContext>| {
-            let once = async |_| Ok(1);
-            steps.step("a", &"input", Effect::External, once).await?;
-            told.send(steps).await.unwrap();
-            std::future::pending().await
-        })
+        let at = Self::driven(
+            house,
+            claimed,
+            async |steps: StepContext, told: mpsc::Sender<StepContext>| {
+                let once = async |_| Ok(1);
+                steps.step("a", &"input", Effect::External, once).await?;
+                told.send(steps).await.unwrap();
+                std::future::pending().await
+            },
+        )
         .await;
         let run = house.tenant.runs.get(at.claimed().run.id).await.unwrap().run;
         assert!(matches!(run.checkpoint, Checkpoint::Safe { .. }), "{run:?}");
@@ -32,15 +36,19 @@ impl AtStep {
 
     /// Within it: whether it happens is not known.
     pub(super) async fn within(house: &House, claimed: Claimed) -> Self {
-        let at = Self::driven(house, claimed, async |steps: StepContext, told: mpsc::Sender<StepContext>| {
-            let own = steps.clone();
-            let hangs = async move |_| {
-                told.send(own).await.unwrap();
-                std::future::pending::<Result<u32, StepFault>>().await
-            };
-            steps.step("a", &"input", Effect::External, hangs).await?;
-            Ok(())
-        })
+        let at = Self::driven(
+            house,
+            claimed,
+            async |steps: StepContext, told: mpsc::Sender<StepContext>| {
+                let own = steps.clone();
+                let hangs = async move |_| {
+                    told.send(own).await.unwrap();
+                    std::future::pending::<Result<u32, StepFault>>().await
+                };
+                steps.step("a", &"input", Effect::External, hangs).await?;
+                Ok(())
+            },
+        )
         .await;
         let run = house.tenant.runs.get(at.claimed().run.id).await.unwrap().run;
         assert!(matches!(run.checkpoint, Checkpoint::SideEffect { .. }), "{run:?}");

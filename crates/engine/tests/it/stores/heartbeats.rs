@@ -46,7 +46,10 @@ async fn rows(house: &House) -> (BTreeMap<String, String>, BTreeMap<String, Stri
         if entry.kind.as_str() == "heartbeat" {
             beats.insert(key, version);
         } else {
-            others.insert(key, format!("{version} {}", String::from_utf8_lossy(&entry.value)));
+            others.insert(
+                key,
+                format!("{version} {}", String::from_utf8_lossy(&entry.value)),
+            );
         }
     }
     (others, beats)
@@ -118,7 +121,10 @@ async fn an_hour_of_three_hundred_hearts_is_two_commits_a_beat() {
     let store = Arc::new(Counted::new(Memory::new(Timestamp::UNIX_EPOCH)));
     let house = House::over_exclusive(Arc::clone(&store) as Arc<dyn RecordStore>).await;
     let claimed = claimed(&house, LEASES).await;
-    let subjects: Vec<Subject> = claimed.iter().map(|claimed| claimed.guard.subject().clone()).collect();
+    let subjects: Vec<Subject> = claimed
+        .iter()
+        .map(|claimed| claimed.guard.subject().clone())
+        .collect();
     let mut working = JoinSet::new();
     let all_done = Arc::new(tokio::sync::Notify::new());
     for claimed in claimed {

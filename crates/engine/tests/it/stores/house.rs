@@ -20,8 +20,8 @@ use dormouse_engine::{
     Principal, Random, Seat, Tenant, TenantId,
 };
 use dormouse_filesystem::{
-    Batch, Deadline, Entry, Expected, Item, Namespace, Opener, Page, Position, Prefix, RecordStore,
-    Records, Requirements, System, Versioned,
+    Batch, Deadline, Entry, Expected, Item, Namespace, Opener, Page, Position, Prefix, RecordStore, Records,
+    Requirements, System, Versioned,
 };
 use dormouse_secrets::{FixedKeyring, Keyring, Scrubbed, VaultOptions};
 use jiff::{SignedDuration, Timestamp};

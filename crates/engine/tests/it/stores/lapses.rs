@@ -123,7 +123,10 @@ async fn a_shutdown_at_a_safe_point_counts_nothing_and_one_in_an_effect_loses_th
         at.ended().await;
     }
     let after = task(&house, &safe).await;
-    assert_eq!((&after.state, after.failures, after.reclaims), (&TaskState::Ready, 0, 0));
+    assert_eq!(
+        (&after.state, after.failures, after.reclaims),
+        (&TaskState::Ready, 0, 0)
+    );
     let after = task(&house, &open).await;
     assert_eq!((&after.state, after.failures, after.reclaims), (&lost(), 0, 0));
 }
@@ -183,7 +186,12 @@ async fn past_the_deadline_of_its_stop_a_run_is_refused_and_its_lapse_tells_the_
     let claimed = house.claim(&row).await;
     let runs = &house.tenant.runs;
     runs.started(&claimed, None).await.unwrap();
-    house.tenant.tasks.cancel(&operator(), row.id, None).await.unwrap();
+    house
+        .tenant
+        .tasks
+        .cancel(&operator(), row.id, None)
+        .await
+        .unwrap();
     let stopping = runs.get(claimed.run.id).await.unwrap().run;
     let deadline = stopping.stop_deadline.unwrap();
     // Its lease, of before the stop, lives for longer than that.
@@ -206,7 +214,10 @@ async fn past_the_deadline_of_its_stop_a_run_is_refused_and_its_lapse_tells_the_
     let ended = runs.get(claimed.run.id).await.unwrap();
     assert_eq!(ended.run.state, RunState::Ended);
     let outcome = ended.outcome.unwrap();
-    assert!(matches!(outcome.outcome, Outcome::Cancelled { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome.outcome, Outcome::Cancelled { .. }),
+        "{outcome:?}"
+    );
     assert_eq!(task(&house, &row).await.state, TaskState::Cancelled);
 }
 
@@ -237,7 +248,10 @@ async fn a_clock_that_jumps_ends_no_live_run_of_a_store_that_is_ones_own(house: 
         house.clock.advance(hours * 3600);
         assert!(house.recover().await.is_empty());
         runs.heartbeat(&claimed, None).await.unwrap();
-        assert_eq!(runs.get(claimed.run.id).await.unwrap().run.state, RunState::Starting);
+        assert_eq!(
+            runs.get(claimed.run.id).await.unwrap().run.state,
+            RunState::Starting
+        );
     }
     runs.finish(&claimed, &success(), &facts()).await.unwrap();
 }
@@ -269,11 +283,19 @@ async fn watching(house: &House, orphans: &Arc<Fate>) -> (Arc<HandClock>, tokio:
 async fn a_process_ends_the_runs_of_others_when_their_leases_are_over_and_no_sooner() {
     let house = House::shared().await;
     let alice = house.agent("alice").await;
-    let tasks = [house.task(NewTask::new(alice.clone(), "vanished")).await, house.task(NewTask::new(alice, "lives")).await];
+    let tasks = [
+        house.task(NewTask::new(alice.clone(), "vanished")).await,
+        house.task(NewTask::new(alice, "lives")).await,
+    ];
     let vanished = house.claim(&tasks[0]).await;
     let lives = house.claim(&tasks[1]).await;
     let process = super::recovery::here(vanished.run.id);
-    house.tenant.runs.started(&vanished, Some(&process)).await.unwrap();
+    house
+        .tenant
+        .runs
+        .started(&vanished, Some(&process))
+        .await
+        .unwrap();
     let orphans = Arc::new(Fate::new(OrphanFate::Gone));
     let (clock, _serving) = watching(&house, &orphans).await;
     let clocks = [&house.clock, &clock];
@@ -287,9 +309,18 @@ async fn a_process_ends_the_runs_of_others_when_their_leases_are_over_and_no_soo
     pass(&clocks, 3).await;
     assert!(has_ended(&house, &vanished).await);
     assert!(!has_ended(&house, &lives).await);
-    assert_eq!(orphans.asked(), [vanished.run.id].into(), "its processes end first");
+    assert_eq!(
+        orphans.asked(),
+        [vanished.run.id].into(),
+        "its processes end first"
+    );
     assert_eq!(task(&house, &tasks[0]).await.state, TaskState::Ready);
-    house.tenant.runs.finish(&lives, &success(), &facts()).await.unwrap();
+    house
+        .tenant
+        .runs
+        .finish(&lives, &success(), &facts())
+        .await
+        .unwrap();
 }
 
 /// ST-43: what another process may take it does not, for as long as a lease lives.

@@ -39,7 +39,12 @@ async fn a_holder() {
 
 /// The tasks in the order they were made.
 async fn tasks(house: &House) -> [Task; 3] {
-    let page = house.tenant.tasks.list(&TaskFilter::default(), None, 10).await.unwrap();
+    let page = house
+        .tenant
+        .tasks
+        .list(&TaskFilter::default(), None, 10)
+        .await
+        .unwrap();
     let mut tasks: Vec<Task> = page.rows.into_iter().map(|task| task.into_inner()).collect();
     tasks.sort_by_key(|task| task.number);
     tasks.try_into().unwrap()
@@ -47,7 +52,12 @@ async fn tasks(house: &House) -> [Task; 3] {
 
 fn held(place: &Place) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["stores::lapses_crash::a_holder", "--exact", "--ignored", "--nocapture"])
+        .args([
+            "stores::lapses_crash::a_holder",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(CHILD, place.told())
         .stdout(Stdio::piped())
         .spawn()

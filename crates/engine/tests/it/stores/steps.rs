@@ -830,7 +830,9 @@ async fn a_driven_run_ends_with_what_its_future_does(house: House) {
     let outcome_kind = OutcomeKind::Failed;
     assert_eq!(
         state(&house, &task).await,
-        TaskState::Failed { outcome: outcome_kind }
+        TaskState::Failed {
+            outcome: outcome_kind
+        }
     );
     let tasks = &house.tenant.tasks;
     tasks.retry(&operator(), task.id, Steps::Kept).await.unwrap();

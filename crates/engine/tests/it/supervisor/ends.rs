@@ -33,7 +33,12 @@ async fn blocked(house: &House) -> RunId {
         evidence: None,
     };
     let facts = crate::stores::facts();
-    house.tenant.runs.finish(&claimed, &blocked, &facts).await.unwrap();
+    house
+        .tenant
+        .runs
+        .finish(&claimed, &blocked, &facts)
+        .await
+        .unwrap();
     claimed.run.id
 }
 
@@ -62,13 +67,26 @@ async fn ended_once(house: &House, run: RunId, kind: &str) {
     let outcome = row.outcome.as_ref().unwrap_or_else(|| panic!("{kind}: {row:?}"));
     assert_eq!((outcome.outcome.name(), row.run.state), (kind, RunState::Ended));
     assert_eq!(outcome.op, row.run.op, "{kind}: one commit");
-    let page = house.tenant.events.read_after(Position::START, 1000).await.unwrap();
+    let page = house
+        .tenant
+        .events
+        .read_after(Position::START, 1000)
+        .await
+        .unwrap();
     let subject = format!("run:{run}");
-    let its: Vec<_> = page.events.iter().filter(|at| at.event.subject == subject).collect();
+    let its: Vec<_> = page
+        .events
+        .iter()
+        .filter(|at| at.event.subject == subject)
+        .collect();
     let ends: Vec<_> = its.iter().filter(|at| at.event.kind == "run.ended").collect();
     assert_eq!(ends.len(), 1, "{kind}: {its:?}");
     assert_eq!(ends[0].event.op, outcome.op, "{kind}: one commit");
-    assert_eq!(its.last().unwrap().position, ends[0].position, "{kind}: nothing of it comes behind");
+    assert_eq!(
+        its.last().unwrap().position,
+        ends[0].position,
+        "{kind}: nothing of it comes behind"
+    );
     // What becomes of its task is told behind it, by the same command.
     let task = row.run.task.unwrap();
     let task = format!("task:{task}");
@@ -108,6 +126,10 @@ async fn every_way_to_end_leaves_one_outcome_in_the_commit_of_the_end() {
             ended_once(&house, run, kind).await;
         }
         let log = house.event_types().await;
-        assert_eq!(log.iter().filter(|kind| *kind == "run.ended").count(), 8, "{place:?}");
+        assert_eq!(
+            log.iter().filter(|kind| *kind == "run.ended").count(),
+            8,
+            "{place:?}"
+        );
     }
 }
