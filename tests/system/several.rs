@@ -84,13 +84,16 @@ fn add(schema: &Schema, effects: &str, out: &Path) {
     });
 }
 
-/// Four processes work the tasks off and are killed and started again at random; then they are left alone.
+/// Four processes work the tasks off and are killed and started again at random; then they are left alone. What became of
+/// the tasks, by their numbers.
+#[allow(clippy::print_stdout, reason = "how much a random test met is told")]
 fn worked_off(schema: &Schema) -> Vec<(u64, Value)> {
     let mut random = random();
     let homes: Vec<Home> = (0..PROCESSES).map(|_| home(schema)).collect();
     let mut serving: Vec<Running> = homes.iter().map(serve).collect();
-    let begun = Instant::now();
+    let (begun, mut kills) = (Instant::now(), 0);
     while begun.elapsed() < KILLS_FOR {
+        kills += 1;
         std::thread::sleep(Duration::from_millis(random.random_range(50..1200)));
         let which = random.random_range(0..PROCESSES);
         let killed = serving.swap_remove(which);
@@ -107,6 +110,13 @@ fn worked_off(schema: &Schema) -> Vec<(u64, Value)> {
         assert_eq!(tasks.len(), TASKS);
         let has_ended = |task: &Value| ["done", "failed"].contains(&task["state"].as_str().unwrap());
         if tasks.iter().all(has_ended) {
+            let runs = looking.items("runs list --limit 1000");
+            let is_lost = |run: &&Value| run["outcome"]["kind"] == "lost";
+            println!(
+                "kills {kills}, runs {}, lost {}",
+                runs.len(),
+                runs.iter().filter(is_lost).count()
+            );
             return tasks.into_iter().map(|task| (number(&task), task)).collect();
         }
         let open = tasks

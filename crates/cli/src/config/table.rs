@@ -4,12 +4,18 @@ use dormouse_engine::worker::isolation::Policy;
 
 use super::bounds::{
     AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, CLOCK, COMMIT, EXPIRES, EXPORT_IDLE, GRACE, HOUSEKEEPING,
-    LEASE, NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
+    NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use super::key::{Key, Kind, MODES, Scope};
+use super::lease;
 
 /// A setting of the store, which a project does not choose.
-const fn store(path: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
+pub(super) const fn store(
+    path: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    about: &'static str,
+) -> Key {
     Key {
         path,
         kind,
@@ -301,42 +307,12 @@ pub const TABLE: &[Key] = &[
         Some("64"),
         "most of them that share a commit",
     ),
-    store(
-        "lease.ttl",
-        Kind::Duration(LEASE),
-        Some("90s"),
-        "how long a run is held after a heartbeat; alike for all that share a store, as all of lease",
-    ),
-    store(
-        "lease.heartbeat",
-        Kind::Duration(LEASE),
-        Some("20s"),
-        "how often that is renewed: more than store.commit_deadline, a third of lease.ttl at most",
-    ),
-    store(
-        "lease.skew",
-        Kind::Duration(LEASE),
-        Some("5s"),
-        "how long after its end a run is taken over by another, since clocks differ",
-    ),
-    store(
-        "lease.self_stop",
-        Kind::Duration(LEASE),
-        Some("45s"),
-        "a worker is stopped without a durable heartbeat for so long: less than lease.ttl",
-    ),
-    store(
-        "lease.runway",
-        Kind::Duration(LEASE),
-        Some("15s"),
-        "what must be left before a side effect, or it is renewed first: less than lease.ttl",
-    ),
-    store(
-        "lease.batch_max",
-        Kind::Number(1, 256),
-        Some("256"),
-        "most heartbeats of one commit",
-    ),
+    lease::TTL,
+    lease::HEARTBEAT,
+    lease::SKEW,
+    lease::SELF_STOP,
+    lease::RUNWAY,
+    lease::BATCH_MAX,
     store(
         "sessions.auto_idle",
         Kind::Duration(AUTO_IDLE),
