@@ -31,10 +31,10 @@ fn home(schema: &Schema) -> Home {
         .home()
         .with("DORMOUSE_STORE_CHECKOUT", "1s")
         .with("DORMOUSE_STORE_LOCK_TIMEOUT", "1s")
-        .with("DORMOUSE_STORE_COMMIT_DEADLINE", "1500ms")
-        .with("DORMOUSE_LEASE_TTL", "6s")
-        .with("DORMOUSE_LEASE_HEARTBEAT", "2s")
-        .with("DORMOUSE_LEASE_SELF_STOP", "4s")
+        .with("DORMOUSE_STORE_COMMIT_DEADLINE", "2s")
+        .with("DORMOUSE_LEASE_TTL", "9s")
+        .with("DORMOUSE_LEASE_HEARTBEAT", "3s")
+        .with("DORMOUSE_LEASE_SELF_STOP", "6s")
         .with("DORMOUSE_LEASE_SKEW", "1s")
         .with("DORMOUSE_LEASE_RUNWAY", "1s")
 }
@@ -165,7 +165,8 @@ fn four_killed_processes_do_every_task_whose_effects_may_be_repeated() {
     for (number, task) in tasks {
         if task["state"] == "failed" {
             // A task is taken up again three times: four kills in a row are too many.
-            assert_eq!(ends(&looking, &task), ["lost"; 4], "{task:#}");
+            let lost = ends(&looking, &task).iter().filter(|end| *end == "lost").count();
+            assert_eq!((&task["outcome"], lost), (&Value::from("lost"), 4), "{task:#}");
             continue;
         }
         assert!(written.contains_key(&number), "{number} is missing: {task:#}");
@@ -179,7 +180,7 @@ fn four_killed_processes_do_no_task_twice_whose_effects_nobody_sees() {
     let out = folder.path().join("out");
     add(&schema, "opaque", &out);
     let tasks = worked_off(&schema);
-    let (written, looking) = (written(&out), home(&schema));
+    let written = written(&out);
     for (number, task) in tasks {
         let times = written.get(&number).copied().unwrap_or_default();
         if task["state"] == "done" {
@@ -187,8 +188,7 @@ fn four_killed_processes_do_no_task_twice_whose_effects_nobody_sees() {
             continue;
         }
         assert!(times <= 1, "{number} is there {times} times: {task:#}");
-        let ends = ends(&looking, &task);
-        assert!(ends.iter().all(|end| end == "lost"), "{ends:?} {task:#}");
+        assert_eq!(task["outcome"], "lost", "{task:#}");
     }
 }
 
