@@ -72,7 +72,11 @@ fn add(schema: &Schema, effects: &str, out: &Path) {
                 let home = home(schema);
                 for n in (part..TASKS).step_by(PROCESSES) {
                     let agent = AGENTS[n % AGENTS.len()];
-                    let (title, line) = (format!("n {n}"), format!("echo {n} >> {}", out.display()));
+                    // It stays a little, so that kills meet it behind its effect.
+                    let (title, line) = (
+                        format!("n {n}"),
+                        format!("echo {n} >> {}; sleep 0.3", out.display()),
+                    );
                     let arguments = [
                         "task", "add", "--agent", agent, "--title", &title, "--write", folder,
                     ];
