@@ -193,7 +193,7 @@ fn tests(place: Place) -> Report {
     let Some(program) = program(place) else {
         return Report::Ran(Tally::check(false));
     };
-    let mut command = command(place, runner(place));
+    let mut command = runner(place);
     command.env("DORMOUSE_TEST_PROGRAM", program);
     let server = postgres::Server::for_tests();
     if let Ok(Some(server)) = &server {
@@ -207,35 +207,40 @@ fn tests(place: Place) -> Report {
     report
 }
 
-fn runner(place: Place) -> &'static [&'static str] {
-    match (shell::has_cargo("nextest"), place) {
-        (true, Place::Home) => &[
-            "nextest",
-            "run",
-            "--workspace",
-            "--all-features",
-            "--no-fail-fast",
-        ],
-        (true, Place::Ci) => &[
-            "nextest",
-            "run",
-            "--workspace",
-            "--all-features",
-            "--no-fail-fast",
-            "--profile",
-            "ci",
-        ],
-        (false, _) => &[
-            "test",
-            "--workspace",
-            "--all-features",
-            "--no-fail-fast",
-            "--lib",
-            "--bins",
-            "--tests",
-        ],
+/// How many tests run at once for each core: most of a durable store's test is waiting for the disk.
+const TESTS_PER_CORE: usize = 2;
+
+fn runner(place: Place) -> Command {
+    if !shell::has_cargo("nextest") {
+        return command(place, TEST);
     }
+    let mut command = command(place, NEXTEST);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    command
+        .arg("--test-threads")
+        .arg((cores * TESTS_PER_CORE).to_string());
+    if place == Place::Ci {
+        command.args(["--profile", "ci"]);
+    }
+    command
 }
+
+const NEXTEST: &[&str] = &[
+    "nextest",
+    "run",
+    "--workspace",
+    "--all-features",
+    "--no-fail-fast",
+];
+const TEST: &[&str] = &[
+    "test",
+    "--workspace",
+    "--all-features",
+    "--no-fail-fast",
+    "--lib",
+    "--bins",
+    "--tests",
+];
 
 /// Builds the program as users do, with its default features, and puts it where building the tests, which unites the
 /// features of all packages, does not write over it.

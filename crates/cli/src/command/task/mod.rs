@@ -69,10 +69,11 @@ async fn add(session: &mut Session<'_>, context: &Context, arguments: &TaskAdd) 
         Format::Json | Format::Jsonl => context.ui.line(&body)?,
     }
     session.deliver(&context.ui, None).await?;
-    if task.command.is_some() && task.state == "ready" {
-        context
-            .ui
-            .note(&format!("nobody runs it by itself yet: dormouse run {}", task.id));
+    if session.owner().is_some() && task.command.is_some() && task.state == "ready" {
+        context.ui.note(&format!(
+            "it waits for dormouse serve; to run it now: dormouse run {}",
+            task.id
+        ));
     }
     Ok(Exit::Done)
 }
