@@ -105,8 +105,8 @@ pub const RELAY_BATCH_MAX: usize = 256;
 pub const RELAY_LAG_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a sink has to be found that far behind without getting on: who was switched off for a week is served first.
 pub const RELAY_LAG_GRACE: Duration = Duration::from_secs(10 * 60);
-/// `relay.timeout_max`: longest time that a sink has for a batch. Below [`LEASE_SELF_STOP`], so that its relay holds its
-/// lease all the while.
+/// `relay.timeout_max`: longest time that a sink has for a batch; two thirds of `lease.self_stop` where that is less, so that
+/// its relay holds its lease all the while.
 pub const RELAY_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 /// How long a relay that has nothing more to send keeps its lease, and what its filter left out unsaid.
 pub const RELAY_LINGER: Duration = Duration::from_secs(10);
