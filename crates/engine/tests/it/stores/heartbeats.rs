@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_engine::lease::Lease;
+use dormouse_engine::lease::{Lease, LeaseOptions};
 use dormouse_engine::run::Claimed;
 use dormouse_engine::step::{Failure, StepContext};
 use dormouse_engine::supervisor::RunEnd;
 use dormouse_engine::task::{NewTask, TaskState};
-use dormouse_engine::{CommandError, Subject};
+use dormouse_engine::{CommandError, EngineOptions, Subject};
 use dormouse_filesystem::wrapper::{Counted, Operation};
 use dormouse_filesystem::{Memory, RecordStore, Records};
 use futures::future::join_all;
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::hooked::Hooked;
-use super::house::{House, another};
+use super::house::{House, another, tenant_id};
 
 /// How many leases there are: more than go in a commit.
 const LEASES: usize = 300;
@@ -103,6 +103,34 @@ async fn who_is_replaced_while_the_commit_is_made_drops_out_and_the_rest_is_sent
     });
     let (renewed, fenced) = beat_all(&house, &claimed).await;
     assert_eq!((renewed, fenced), (19, vec![claimed[3].guard.subject().clone()]));
+}
+
+/// `lease.batch_max`
+#[tokio::test]
+async fn so_many_heartbeats_share_a_commit_as_is_set() {
+    let store = Arc::new(Counted::new(Memory::new(Timestamp::UNIX_EPOCH)));
+    let house = House::over_exclusive(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let claimed = claimed(&house, 20).await;
+    for (batch_max, commits) in [(1, 20), (7, 3), (256, 1)] {
+        let lease = LeaseOptions {
+            batch_max,
+            ..LeaseOptions::default()
+        };
+        let options = EngineOptions {
+            lease,
+            ..EngineOptions::default()
+        };
+        let engine = house.neighbour_by(&house.clock, options).await;
+        let runs = engine.tenant(&tenant_id()).await.unwrap().runs;
+        let before = store.counts().of(Operation::Commit);
+        let beats = join_all(claimed.iter().map(|claimed| runs.heartbeat(claimed, None))).await;
+        assert!(beats.iter().all(Result::is_ok), "{beats:?}");
+        assert_eq!(
+            store.counts().of(Operation::Commit) - before,
+            commits,
+            "{batch_max}"
+        );
+    }
 }
 
 /// A run that beats twice at once is in a commit once, and both are answered.

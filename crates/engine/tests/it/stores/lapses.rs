@@ -8,6 +8,8 @@ use dormouse_engine::lease::Lease;
 use dormouse_engine::outcome::Outcome;
 use dormouse_engine::recovery::OrphanFate;
 use dormouse_engine::run::{Claimed, OutcomeKind, RunState, StopReason};
+use dormouse_engine::step::StepContext;
+use dormouse_engine::supervisor::RunEnd;
 use dormouse_engine::task::{NewTask, Task, TaskState, Wait};
 use dormouse_engine::{Clock, CommandError, Engine, EngineOptions};
 use dormouse_filesystem::Records;
@@ -28,6 +30,7 @@ super::on_every_store! {
     of_two_takers_one_holds_and_a_former_holder_changes_no_byte;
     /// ST-40: past its stop's deadline
     past_the_deadline_of_its_stop_a_run_is_refused_and_its_lapse_tells_the_stop;
+    a_holder_that_ends_after_the_deadline_of_its_stop_lapses_its_run_itself;
     /// ST-40: expired, and nobody noticed
     an_expired_lease_refuses_whoever_holds_it_before_anybody_noticed;
 }
@@ -219,6 +222,25 @@ async fn past_the_deadline_of_its_stop_a_run_is_refused_and_its_lapse_tells_the_
         "{outcome:?}"
     );
     assert_eq!(task(&house, &row).await.state, TaskState::Cancelled);
+}
+
+async fn a_holder_that_ends_after_the_deadline_of_its_stop_lapses_its_run_itself(house: House) {
+    let row = house.ready_task().await;
+    let claimed = house.claim(&row).await;
+    let (tasks, id, clock) = (house.tenant.tasks.clone(), row.id, Arc::clone(&house.clock));
+    let end = house.tenant.runs.drive(claimed, async move |_: StepContext| {
+        tasks.cancel(&operator(), id, None).await?;
+        clock.advance(31);
+        Ok(())
+    });
+    let RunEnd::Recorded(finished) = end.await else {
+        panic!("nobody else had it")
+    };
+    let outcome = &finished.outcome.outcome;
+    assert!(matches!(outcome, Outcome::Cancelled { .. }), "{outcome:?}");
+    assert_eq!(task(&house, &row).await.state, TaskState::Cancelled);
+    let told = house.event_types().await;
+    assert!(told.contains(&"lease.expired".to_owned()), "{told:?}");
 }
 
 async fn an_expired_lease_refuses_whoever_holds_it_before_anybody_noticed(house: House) {
