@@ -4,6 +4,7 @@ use dormouse_filesystem::{Records, Versioned, WriteOnce};
 
 use super::ahead;
 use super::service::{get, rejected, stage_run};
+use super::stop::in_time;
 use super::{Claimed, OutcomeKind, OutcomeRow, Process, Run, RunEvent, RunNext, RunState, decide, reported};
 use crate::core::Core;
 use crate::credentials::of_lease;
@@ -78,6 +79,7 @@ async fn staged(
     facts: &Facts,
 ) -> Result<Verdict<Finished>, CommandError> {
     let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
+    in_time(read, draft.now())?;
     held.stage_release(core, &mut draft).await?;
     let ended = stage_end(core, &mut draft, read, outcome, Some(facts.clone())).await?;
     let task = stage_task(core, &mut draft, read, &ended.outcome.outcome).await?;
