@@ -1,6 +1,6 @@
 //! What a run does to accounts: its claim takes a slot and reserves, each end of its being at work gives all back.
 
-use dormouse_filesystem::{IndexValue, Query, Records, Versioned};
+use dormouse_filesystem::{Ahead, IndexValue, Query, Records, Tenant, Versioned};
 use jiff::Timestamp;
 
 use super::moves::{Move, Reservation};
@@ -79,7 +79,7 @@ pub(super) async fn stage_close(
     run: RunId,
     left_at: Timestamp,
 ) -> Result<Option<HoldId>, CommandError> {
-    let open = open_holds(core, run, HOLDS_OF_COMMIT + 1).await?;
+    let open = open_holds(core, run).await?;
     for hold in open.iter().take(HOLDS_OF_COMMIT) {
         // Not reconciled: who is quicker to close it is in nobody's way.
         draft.move_accounts(Move::Sweep(hold.id, known(hold, left_at)));
@@ -105,21 +105,31 @@ pub(super) fn is_at_work(run: &Run) -> bool {
     }
 }
 
-/// The first so many of what a run holds still. Rows that cannot be believed are passed over.
-async fn open_holds(core: &Core, run: RunId, most: usize) -> Result<Vec<Versioned<Hold>>, CommandError> {
+/// The first of what a run holds still, and one more than a commit closes. Rows that cannot be believed are passed over.
+async fn open_holds(core: &Core, run: RunId) -> Result<Vec<Versioned<Hold>>, CommandError> {
     let rows = Records::<Hold>::new(&core.space);
     let (mut open, mut after) = (Vec::new(), None);
     // Ends with the last page, or with as many as are wanted.
     loop {
-        let values = [IndexValue::name(&run.to_string()), IndexValue::number(0)];
-        let query = Query::of(HoldIndex::Run).equals(values).after(after).limit(most);
-        let page = rows.find(&query).await?;
+        let page = rows.find(&open_holds_query(run).after(after)).await?;
         open.extend(page.rows.into_iter().filter(|hold| hold.is_open()));
         after = page.next;
-        if after.is_none() || open.len() >= most {
+        if after.is_none() || open.len() > HOLDS_OF_COMMIT {
             return Ok(open);
         }
     }
+}
+
+fn open_holds_query(run: RunId) -> Query<HoldIndex> {
+    let values = [IndexValue::name(&run.to_string()), IndexValue::number(0)];
+    Query::of(HoldIndex::Run)
+        .equals(values)
+        .limit(HOLDS_OF_COMMIT + 1)
+}
+
+/// What the end of a run is going to ask for.
+pub(crate) fn ahead_of_end(ahead: Ahead<Tenant>, run: &Run) -> Ahead<Tenant> {
+    ahead.found::<Hold>(&open_holds_query(run.id))
 }
 
 /// Most holds that are closed in one commit.
