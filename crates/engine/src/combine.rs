@@ -102,7 +102,12 @@ impl<E: Waits> Combiner<E> {
             match self.next(room()) {
                 Next::Group(group) => {
                     let again = settle(group).await;
-                    self.with(|queue| again.into_iter().rev().for_each(|one| queue.waiting.push_front(one)));
+                    self.with(|queue| {
+                        again
+                            .into_iter()
+                            .rev()
+                            .for_each(|one| queue.waiting.push_front(one))
+                    });
                 }
                 Next::Wait(until) => tokio::select! {
                     () = sleep_until(until) => {}
@@ -203,7 +208,9 @@ mod tests {
     async fn groups(combiner: &Combiner<One>, mut again: Option<One>) -> Vec<Vec<u32>> {
         let groups = RefCell::new(Vec::new());
         let settle = |group: Vec<One>| {
-            groups.borrow_mut().push(group.iter().map(|one| one.name).collect());
+            groups
+                .borrow_mut()
+                .push(group.iter().map(|one| one.name).collect());
             let again: Vec<One> = again.take().into_iter().collect();
             std::future::ready(again)
         };

@@ -15,10 +15,10 @@ use crate::TenantId;
 use crate::core::Core;
 use crate::draft::{Draft, Hints};
 use crate::due::DueHint;
+use crate::rest;
 use crate::session::Drivers;
 use crate::task::SettleHint;
 use crate::wake::Bell;
-use crate::rest;
 
 /// Says at its end which deadline a commit set, whom it rang, and which sessions it wrote: also when it is not known
 /// whether it was done. Said for nothing it costs a look.

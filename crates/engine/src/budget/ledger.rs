@@ -328,11 +328,7 @@ fn told(refused: Refused) -> CommandError {
     }
 }
 
-fn answer(
-    entered: Vec<Decided<Vec<Moved>>>,
-    refused: Vec<Decided<CommandError>>,
-    version: Option<Version>,
-) {
+fn answer(entered: Vec<Decided<Vec<Moved>>>, refused: Vec<Decided<CommandError>>, version: Option<Version>) {
     // Where nobody waits any more, it is done all the same.
     for one in entered {
         let moved = one.answer;

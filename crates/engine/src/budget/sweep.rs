@@ -38,9 +38,7 @@ pub(crate) async fn sweep(core: &Core, id: HoldId, closed: &mut usize) -> Result
     // Ends with the last hold of the run: none is opened of one that is not at work.
     while let Some(id) = left.take() {
         let by = Principal::engine();
-        let done = core
-            .command(&by, |draft| sweep_staged(core, draft, id))
-            .await?;
+        let done = core.command(&by, |draft| sweep_staged(core, draft, id)).await?;
         let are_done = |moved: &&Moved| **moved == Moved::Done(true);
         let Swept { sweeps, next } = done.answer;
         *closed += done.moved.iter().take(sweeps).filter(are_done).count();
@@ -70,7 +68,10 @@ async fn sweep_staged(core: &Core, mut draft: Draft, id: HoldId) -> Result<Verdi
     };
     let Some(run) = run else {
         draft.move_accounts(Move::Sweep(id, Amounts::none()));
-        let swept = Swept { sweeps: 1, next: None };
+        let swept = Swept {
+            sweeps: 1,
+            next: None,
+        };
         return Ok(Verdict::Commit(draft, swept));
     };
     if is_at_work(&run) {

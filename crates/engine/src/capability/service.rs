@@ -9,13 +9,11 @@ use jiff::Timestamp;
 
 use super::stage::staged;
 use super::{
-    Action, Approved, Capability, CapabilityEnd, CapabilityError, CapabilityEvent, CapabilityIndex,
-    CapabilityRefused, CapabilityState, Holder,
+    Action, Approved, Capability, CapabilityEnd, CapabilityError, CapabilityEvent, CapabilityRefused,
+    CapabilityState, Holder,
 };
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
-use crate::due::{DueRow, Pass};
-use crate::engine::Engine;
 use crate::gate::{Asker, Registered};
 use crate::lease::{LeaseEvent, check};
 use crate::run::{Claimed, Run};

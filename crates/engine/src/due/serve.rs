@@ -89,7 +89,10 @@ impl Engine {
             Due::Capability(id) => (of.capabilities.expire(id).await, &mut served.capabilities),
             Due::Task(id) => {
                 let moved = of.tasks.due(&Principal::engine(), id).await;
-                (moved.map(|task| task.state == TaskState::Ready), &mut served.tasks)
+                (
+                    moved.map(|task| task.state == TaskState::Ready),
+                    &mut served.tasks,
+                )
             }
             Due::Session(id) => (of.sessions.idle_if_due(id).await, &mut served.sessions),
         };

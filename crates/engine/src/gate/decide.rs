@@ -147,7 +147,9 @@ pub(super) async fn on(
         wanted.choice.event(is_replay(read, by, &wanted.choice, &said)),
     ) {
         GateCell::End(status) => status,
-        GateCell::Ignore(GateIgnored::Replay) => return Ok(Verdict::Nothing(Ok(Left::before(Gate::clone(read))))),
+        GateCell::Ignore(GateIgnored::Replay) => {
+            return Ok(Verdict::Nothing(Ok(Left::before(Gate::clone(read)))));
+        }
         GateCell::Refuse(why) => return not_now(core, draft, read, by, why),
         cell @ (GateCell::OpenNew | GateCell::Ignore(_)) => unreachable!("no cell of a decision is {cell:?}"),
     };

@@ -5,10 +5,9 @@ use dormouse_state::Invalidation;
 
 use super::resolve::caller;
 use super::{Gate, GateIndex, author};
-use crate::capability;
 use crate::core::Core;
 use crate::draft::Verdict;
-use crate::due::{DueRow, LeftLately, Pass};
+use crate::due::{LeftLately, Pass};
 use crate::engine::Engine;
 use crate::run::RunState;
 use crate::{CommandError, GateId, Principal, TenantId};

@@ -6,9 +6,7 @@ use dormouse_filesystem::{Cursor, Records, Versioned};
 use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{Invalidation, Mode};
 
-use super::decide::{
-    expired, forbidden, may_decide, not_pending, on as decide_on, staged as decide_staged,
-};
+use super::decide::{expired, forbidden, may_decide, not_pending, on as decide_on, staged as decide_staged};
 use super::list::list;
 use super::mode::deny;
 use super::open::Prepared;

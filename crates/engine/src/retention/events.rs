@@ -202,7 +202,9 @@ impl Old {
 
 /// What a former process said it would cut, and did not.
 async fn finish(core: &Core) -> Result<(), CommandError> {
-    let said = Records::<RelayCursor>::new(&core.space).get(&sweep_of_events()).await?;
+    let said = Records::<RelayCursor>::new(&core.space)
+        .get(&sweep_of_events())
+        .await?;
     let Some(said) = said else { return Ok(()) };
     let head = core.events.head().await?;
     let before = said.after.next();
@@ -218,7 +220,11 @@ async fn finish(core: &Core) -> Result<(), CommandError> {
 async fn cut(core: &Core, head: &LogHead, before: Position) -> Result<u64, CommandError> {
     let sinks = live_of(core).await?;
     let is_of_this = |sink: &&Versioned<RelayCursor>| sink.incarnation == head.incarnation;
-    let needed = sinks.iter().filter(is_of_this).map(|sink| sink.after.next()).min();
+    let needed = sinks
+        .iter()
+        .filter(is_of_this)
+        .map(|sink| sink.after.next())
+        .min();
     let before = needed.map_or(before, |needed| needed.min(before));
     if before <= head.first {
         return Ok(0);

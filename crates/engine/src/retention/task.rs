@@ -47,7 +47,7 @@ impl Retires for Task {
                 tasks.stage_check(draft.batch(), task);
                 return Ok(Gone::Partly);
             }
-            Gone::Not => return Ok(Gone::Not),
+            left @ (Gone::Among { .. } | Gone::Later | Gone::Not) => return Ok(left),
         }
         stage_ties(core, draft, task.id).await?;
         stage_tombstone(core, draft, task)?;

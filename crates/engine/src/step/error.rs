@@ -71,7 +71,9 @@ pub enum StepError {
     },
     /// Not called: it would park the run, and the external step that calls it cannot be left in the middle of its effect.
     /// Call it before or behind that one.
-    #[error("step {name} would park the run in the middle of the external step {within}: call it before that one")]
+    #[error(
+        "step {name} would park the run in the middle of the external step {within}: call it before that one"
+    )]
     WithinStep {
         /// Which step.
         name: StepName,

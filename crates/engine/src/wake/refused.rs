@@ -53,7 +53,9 @@ impl Serving {
             *tenant == key.0 && lane.refused_by.as_ref() == Some(&account) && lane.tries.is_none()
         });
         let refused = of_account.filter_map(|(key, lane)| Some((lane.phase.refused_since()?, key)));
-        let next = refused.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone());
+        let next = refused
+            .min_by_key(|(since, _)| *since)
+            .map(|(_, key)| key.clone());
         if let Some(next) = next {
             self.tries(&next, account);
         }

@@ -42,7 +42,10 @@ async fn with_holds(house: &House, alice: &AgentName) -> Claimed {
     set(house, &of(alice), &limit(1000)).await;
     let agents = &house.tenant.agents;
     let by = operator();
-    let two = house.tenant.agents.configure(&by, alice, |config| config.concurrency = 2);
+    let two = house
+        .tenant
+        .agents
+        .configure(&by, alice, |config| config.concurrency = 2);
     two.await.unwrap();
     let claimed = run_of(house, alice, "ask much").await;
     let own = wanted(&Chain::of_run(&claimed.run), tokens(1));

@@ -115,7 +115,10 @@ async fn two_sinks_that_refuse_all_do_not_tell_of_each_other_for_ever(house: Hou
     }
     relay.leaves().await;
     let told = house.event_types().await;
-    assert_eq!(told, ["agent.created", "sink.dead_lettered", "sink.dead_lettered"]);
+    assert_eq!(
+        told,
+        ["agent.created", "sink.dead_lettered", "sink.dead_lettered"]
+    );
 }
 
 fn old_events(store: &Arc<Hooked>) -> impl Future<Output = House> + use<> {

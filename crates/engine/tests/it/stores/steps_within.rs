@@ -32,7 +32,12 @@ async fn gate_within(steps: StepContext, effect: Effect) -> Result<(), Failure> 
 
 async fn gates_of(house: &House) -> usize {
     let gates = &house.tenant.gates;
-    gates.list(&GateFilter::default(), None, 10).await.unwrap().rows.len()
+    gates
+        .list(&GateFilter::default(), None, 10)
+        .await
+        .unwrap()
+        .rows
+        .len()
 }
 
 async fn a_gate_within_an_external_step_is_refused_and_nobody_is_asked(house: House) {
