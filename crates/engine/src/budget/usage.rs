@@ -84,8 +84,8 @@ impl Usage {
     #[must_use]
     pub fn over_at(&self) -> Timestamp {
         let next = self.day.tomorrow().unwrap_or(Date::MAX);
-        let over = next.to_zoned(TimeZone::UTC);
-        over.map_or(Timestamp::MAX, |over| over.timestamp())
+        let midnight = next.to_datetime(jiff::civil::Time::midnight());
+        TimeZone::UTC.to_timestamp(midnight).unwrap_or(Timestamp::MAX)
     }
 }
 

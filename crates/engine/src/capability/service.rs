@@ -182,7 +182,7 @@ impl Capabilities {
     }
 
     /// Closes it when its time is up. Whether it was closed by this.
-    pub(super) async fn expire(&self, gate: GateId) -> Result<bool, CommandError> {
+    pub(crate) async fn expire(&self, gate: GateId) -> Result<bool, CommandError> {
         let by = Principal::engine();
         let done = self.core.command(&by, |draft| async move {
             let Some(read) = self.rows.get(&gate).await? else {

@@ -16,7 +16,6 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 pub(crate) use pass::{DueRow, LeftLately, Pass, is_of_store};
-pub(crate) use rows::DueRows;
 pub use serve::DueServed;
 
 use crate::clock::until;
