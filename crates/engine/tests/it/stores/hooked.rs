@@ -16,10 +16,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
-/// Memory, taken for a store that processes of several machines may write.
+/// A store, memory if nothing is said, taken for one that processes of several machines may write.
 #[derive(Debug)]
 pub(crate) struct Hooked {
-    inner: Memory,
+    inner: Arc<dyn RecordStore>,
     /// No watch ever rings.
     pub(super) is_deaf: AtomicBool,
     /// Commits are refused.
@@ -37,7 +37,8 @@ pub(crate) struct Hooked {
     /// Done after the next read of a record of this kind, before it is answered.
     pub(super) after_read: Mutex<Option<(&'static str, Others)>>,
     /// Done before the next commit: another's, between what was read for this one and its writing.
-    pub(super) before_commit: Mutex<Option<Others>>,
+    /// After so many other commits, that is.
+    pub(super) before_commit: Mutex<Option<(usize, Others)>>,
 }
 
 /// What others do meanwhile.
@@ -51,8 +52,13 @@ impl fmt::Debug for Others {
 
 impl Hooked {
     pub(crate) fn new() -> Arc<Self> {
+        Self::over(Arc::new(Memory::new(Timestamp::UNIX_EPOCH)))
+    }
+
+    /// The same over any store.
+    pub(crate) fn over(inner: Arc<dyn RecordStore>) -> Arc<Self> {
         Arc::new(Self {
-            inner: Memory::new(Timestamp::UNIX_EPOCH),
+            inner,
             is_deaf: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             vanishing: Mutex::new(None),
@@ -67,7 +73,21 @@ impl Hooked {
 
     /// Before the next commit, this is done.
     pub(super) fn before_commit(&self, others: impl Future<Output = ()> + Send + 'static) {
-        *self.before_commit.lock().unwrap() = Some(Others(others.boxed()));
+        self.before_nth_commit(0, others);
+    }
+
+    /// The same, after so many commits that go on as they are.
+    pub(super) fn before_nth_commit(&self, nth: usize, others: impl Future<Output = ()> + Send + 'static) {
+        *self.before_commit.lock().unwrap() = Some((nth, Others(others.boxed())));
+    }
+
+    /// Whether what was to be done before a commit, or after a read, was done; it is done no more.
+    pub(super) fn was_met(&self) -> bool {
+        let (commit, read) = (
+            self.before_commit.lock().unwrap().take(),
+            self.after_read.lock().unwrap().take(),
+        );
+        commit.is_none() && read.is_none()
     }
 
     /// After the next read of a record of this kind, and before its answer, this is done.
@@ -151,7 +171,7 @@ impl fmt::Display for Hooked {
 #[async_trait]
 impl Between for Hooked {
     fn beneath(&self) -> &dyn RecordStore {
-        &self.inner
+        &*self.inner
     }
 
     fn capabilities(&self, at: &Prefix) -> Capabilities {
@@ -189,8 +209,17 @@ impl Between for Hooked {
             return Err(CommitError::TooLarge { limit: "hooked" });
         }
         self.vanish(&self.vanishing_at_commit).await;
-        let others = self.before_commit.lock().unwrap().take();
-        if let Some(Others(others)) = others {
+        let others = {
+            let mut before = self.before_commit.lock().unwrap();
+            match &mut *before {
+                Some((more @ 1.., _)) => {
+                    *more -= 1;
+                    None
+                }
+                Some((0, _)) | None => before.take(),
+            }
+        };
+        if let Some((_, Others(others))) = others {
             others.await;
         }
         self.inner.commit(batch, deadline).await

@@ -9,6 +9,8 @@ mod budgets_matrix;
 mod budgets_tables;
 mod budgets_time;
 mod catalogue;
+mod claims;
+mod claims_time;
 mod closing;
 mod creation;
 mod credentials;

@@ -1,0 +1,210 @@
+//! Which task a claim takes, and what others do in the middle of it: every order is forced, on every backend.
+
+use dormouse_engine::TaskId;
+use dormouse_engine::run::{ClaimOptions, Next};
+use dormouse_engine::task::{NewTask, Priority, Task, TaskState, Wait};
+use dormouse_engine::wake::WakeOptions;
+use tokio::sync::watch;
+
+use super::gates::{self, Asker, open};
+use super::hooked::Hooked;
+use super::house::{House, name, operator, tenant_id};
+use super::place::Place;
+use super::wakes::{Doer, Served, agent_of, are_done, tasks, until};
+
+/// One test per backend, over a store in whose way it stands.
+macro_rules! on_every_hooked_store {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        mod memory {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(super::Place::memory()).await;
+            }
+        )*}
+        mod sled {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(super::Place::sled()).await;
+            }
+        )*}
+        mod local {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(super::Place::local()).await;
+            }
+        )*}
+        mod postgres {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                if let Some(place) = super::Place::postgres() {
+                    super::$name(place).await;
+                }
+            }
+        )*}
+    };
+}
+
+/// What of a command is met by others.
+#[derive(Debug, Clone, Copy)]
+enum At {
+    /// Its commit of this number, from 0.
+    Commit(usize),
+    /// Its first read of a row of this kind.
+    Read(&'static str),
+}
+
+impl At {
+    fn does(self, store: &Hooked, others: impl Future<Output = ()> + Send + 'static) {
+        match self {
+            Self::Commit(nth) => store.before_nth_commit(nth, others),
+            Self::Read(kind) => store.after_read(kind, others),
+        }
+    }
+}
+
+async fn mixed(house: &House, ranks: &[Priority]) -> Vec<TaskId> {
+    let mut made = Vec::new();
+    for priority in ranks {
+        let new = NewTask {
+            priority: *priority,
+            ..NewTask::new(name("alice"), "one of many")
+        };
+        made.push(house.task(new).await.id);
+    }
+    made
+}
+
+async fn claims_next(house: &House) -> Option<TaskId> {
+    let runs = &house.tenant.runs;
+    match runs.claim_next(&operator(), &name("alice"), None).await.unwrap() {
+        Next::Claimed(claimed) => Some(claimed.task.id),
+        Next::Empty => None,
+        Next::Full => panic!("a hundred may run"),
+    }
+}
+
+async fn a_lane_gives_the_highest_rank_and_then_the_lowest_number(place: Place) {
+    let (_store, house) = House::hooked(place).await;
+    agent_of(&house, "alice", 100).await;
+    let ranks: Vec<Priority> = (0..3).flat_map(|_| Priority::ALL.into_iter().rev()).collect();
+    let made = mixed(&house, &ranks).await;
+    let mut expected: Vec<(Priority, usize)> = ranks.iter().copied().zip(0..).collect();
+    let place_of = |rank: Priority| Priority::ALL.iter().position(|of| *of == rank).unwrap();
+    expected.sort_by_key(|(rank, number)| (place_of(*rank), *number));
+    for (rank, number) in expected {
+        assert_eq!(claims_next(&house).await, Some(made[number]), "{rank:?}");
+    }
+    assert_eq!(claims_next(&house).await, None);
+}
+
+async fn a_lost_race_takes_the_next_in_the_same_call(place: Place) {
+    let (store, house) = House::hooked(place).await;
+    agent_of(&house, "alice", 100).await;
+    let ranks = [Priority::Low, Priority::High, Priority::Normal, Priority::High];
+    let made = mixed(&house, &ranks).await;
+    let rival = house.neighbour().await.tenant(&tenant_id()).await.unwrap();
+    for (lost, won) in [(made[1], made[3]), (made[2], made[0])] {
+        let runs = rival.runs.clone();
+        store.before_commit(async move {
+            let claim = runs.claim(&operator(), lost, ClaimOptions::default()).await;
+            assert_eq!(claim.unwrap().task.id, lost);
+        });
+        assert_eq!(claims_next(&house).await, Some(won));
+        assert!(store.was_met());
+    }
+    assert_eq!(claims_next(&house).await, None, "each is somebody's");
+}
+
+/// Whoever serves finds a wake row and nothing to do: while he lets it go, a task is made ready.
+async fn a_task_made_ready_while_its_wake_row_goes_is_claimed(place: Place) {
+    let (store, house) = House::hooked(place).await;
+    let moments = (0..3).map(At::Commit).chain([At::Read("wake"), At::Read("agent")]);
+    let mut met = 0;
+    for (nth, at) in moments.enumerate() {
+        let agent = agent_of(&house, &format!("alice-{nth}"), 5).await;
+        // Claimed by itself: the row of its agent is left.
+        let first = tasks(&house, &agent, 1).await;
+        let _held = house.claim(&first[0]).await;
+        let rival = house.neighbour().await.tenant(&tenant_id()).await.unwrap();
+        let (tell, told) = std::sync::mpsc::channel::<Task>();
+        let new = NewTask::new(agent, "made meanwhile");
+        at.does(&store, async move {
+            tell.send(rival.tasks.create(&operator(), new).await.unwrap()).unwrap();
+        });
+        let (_go, may_end) = watch::channel(true);
+        let served = Served::by(&house.engine, &Doer::new(may_end), WakeOptions::default());
+        let mut made = None;
+        // Where there are fewer commits than that, there is no such moment.
+        for _ in 0..200 {
+            made = told.try_recv().ok();
+            if made.is_some() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        if let Some(made) = made {
+            met += 1;
+            until("it is done", async || are_done(&house, std::slice::from_ref(&made)).await).await;
+        }
+        served.end().await;
+        store.was_met();
+    }
+    assert!(met >= 3, "{met} moments");
+}
+
+/// A gate is decided before its run parks, at each point of its parking, and behind it.
+async fn a_gate_decided_while_its_run_parks_lets_the_task_be_claimed(place: Place) {
+    let (store, house) = House::hooked(place).await;
+    house.agent("alice").await;
+    let moments = [At::Commit(0), At::Read("run"), At::Read("task"), At::Read("gate")];
+    let mut met = 0;
+    for at in moments.map(Some).into_iter().chain([None]) {
+        let asker = Asker::next(&house).await;
+        house.tenant.runs.started(&asker.claimed, None).await.unwrap();
+        let gate = open(&house, &asker.approval("call-1", "{}")).await;
+        let rival = house.neighbour().await.tenant(&tenant_id()).await.unwrap();
+        let decide = gates::shown(&house, &gate, gates::yes()).await;
+        let decided = decide.clone();
+        if let Some(at) = at {
+            at.does(&store, async move {
+                rival.gates.decide(&operator(), &decided).await.unwrap();
+            });
+        }
+        let parked = house.tenant.runs.park(&asker.claimed, gate.id, std::time::Duration::ZERO);
+        parked.await.unwrap();
+        if at.is_some() && store.was_met() {
+            met += 1;
+        } else {
+            let task = house.tenant.tasks.get(asker.claimed.task.id).await.unwrap();
+            let on = Wait::Gate { gate: gate.id };
+            assert_eq!(task.state, TaskState::Waiting { on });
+            house.tenant.gates.decide(&operator(), &decide).await.unwrap();
+        }
+        let runs = &house.tenant.runs;
+        let next = runs.claim_next(&operator(), &name("alice"), None).await.unwrap();
+        let Next::Claimed(next) = next else {
+            panic!("{at:?}: {next:?}");
+        };
+        assert_eq!(next.run.id, asker.claimed.run.id, "{at:?}");
+        let outcome = super::house::success();
+        runs.started(&next, None).await.unwrap();
+        runs.finish(&next, &outcome, &super::house::facts()).await.unwrap();
+    }
+    assert!(met >= 2, "{met} moments");
+}
+
+on_every_hooked_store! {
+    /// ST-24
+    a_lane_gives_the_highest_rank_and_then_the_lowest_number;
+    /// ST-24
+    a_lost_race_takes_the_next_in_the_same_call;
+    /// ST-28
+    a_task_made_ready_while_its_wake_row_goes_is_claimed;
+    /// ST-28
+    a_gate_decided_while_its_run_parks_lets_the_task_be_claimed;
+}
+
