@@ -165,12 +165,17 @@ fn slots_are_exact(books: &Books) -> Result<(), String> {
             _ => {}
         }
         if held > AT_ONCE {
-            return Err(format!("{held} runs are held at {position}, and {AT_ONCE} may be"));
+            return Err(format!(
+                "{held} runs are held at {position}, and {AT_ONCE} may be"
+            ));
         }
     }
     let account = books.account.as_ref().ok_or("the account is gone")?;
     if !account.reserved.is_zero() {
-        return Err(format!("nobody runs, and the account keeps {:?}", account.reserved));
+        return Err(format!(
+            "nobody runs, and the account keeps {:?}",
+            account.reserved
+        ));
     }
     Ok(())
 }

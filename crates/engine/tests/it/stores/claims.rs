@@ -1,9 +1,13 @@
 //! Which task a claim takes, and what others do in the middle of it: every order is forced, on every backend.
 
-use dormouse_engine::TaskId;
+use std::collections::HashSet;
+
+use dormouse_engine::agent::AgentConfig;
 use dormouse_engine::run::{ClaimOptions, Next};
 use dormouse_engine::task::{NewTask, Priority, Task, TaskState, Wait};
-use dormouse_engine::wake::WakeOptions;
+use dormouse_engine::wake::{Starter as _, WakeOptions};
+use dormouse_engine::{AgentName, TaskId};
+use futures::future::join_all;
 use tokio::sync::watch;
 
 use super::gates::{self, Asker, open};
@@ -122,7 +126,9 @@ async fn a_lost_race_takes_the_next_in_the_same_call(place: Place) {
 /// Whoever serves finds a wake row and nothing to do: while he lets it go, a task is made ready.
 async fn a_task_made_ready_while_its_wake_row_goes_is_claimed(place: Place) {
     let (store, house) = House::hooked(place).await;
-    let moments = (0..3).map(At::Commit).chain([At::Read("wake"), At::Read("agent")]);
+    let moments = (0..3)
+        .map(At::Commit)
+        .chain([At::Read("wake"), At::Read("agent")]);
     let mut met = 0;
     for (nth, at) in moments.enumerate() {
         let agent = agent_of(&house, &format!("alice-{nth}"), 5).await;
@@ -133,7 +139,8 @@ async fn a_task_made_ready_while_its_wake_row_goes_is_claimed(place: Place) {
         let (tell, told) = std::sync::mpsc::channel::<Task>();
         let new = NewTask::new(agent, "made meanwhile");
         at.does(&store, async move {
-            tell.send(rival.tasks.create(&operator(), new).await.unwrap()).unwrap();
+            tell.send(rival.tasks.create(&operator(), new).await.unwrap())
+                .unwrap();
         });
         let (_go, may_end) = watch::channel(true);
         let served = Served::by(&house.engine, &Doer::new(may_end), WakeOptions::default());
@@ -148,7 +155,10 @@ async fn a_task_made_ready_while_its_wake_row_goes_is_claimed(place: Place) {
         }
         if let Some(made) = made {
             met += 1;
-            until("it is done", async || are_done(&house, std::slice::from_ref(&made)).await).await;
+            until("it is done", async || {
+                are_done(&house, std::slice::from_ref(&made)).await
+            })
+            .await;
         }
         served.end().await;
         store.was_met();
@@ -174,7 +184,10 @@ async fn a_gate_decided_while_its_run_parks_lets_the_task_be_claimed(place: Plac
                 rival.gates.decide(&operator(), &decided).await.unwrap();
             });
         }
-        let parked = house.tenant.runs.park(&asker.claimed, gate.id, std::time::Duration::ZERO);
+        let parked = house
+            .tenant
+            .runs
+            .park(&asker.claimed, gate.id, std::time::Duration::ZERO);
         parked.await.unwrap();
         if at.is_some() && store.was_met() {
             met += 1;
@@ -192,12 +205,91 @@ async fn a_gate_decided_while_its_run_parks_lets_the_task_be_claimed(place: Plac
         assert_eq!(next.run.id, asker.claimed.run.id, "{at:?}");
         let outcome = super::house::success();
         runs.started(&next, None).await.unwrap();
-        runs.finish(&next, &outcome, &super::house::facts()).await.unwrap();
+        runs.finish(&next, &outcome, &super::house::facts())
+            .await
+            .unwrap();
     }
     assert!(met >= 2, "{met} moments");
 }
 
+/// So many ready tasks, spread over these agents.
+async fn crowd(house: &House, agents: &[AgentName], count: usize) -> HashSet<String> {
+    let mut made = HashSet::new();
+    for from in (0..count).step_by(250) {
+        let making = (from..count.min(from + 250)).map(|nth| {
+            let agent = agents[nth % agents.len()].clone();
+            house.task(NewTask::new(agent, "one of thousands"))
+        });
+        made.extend(join_all(making).await.iter().map(|task| task.id.to_string()));
+    }
+    made
+}
+
+async fn a_lane_at_its_quota_is_passed_over_without_a_read_of_its_tasks(place: Place) {
+    let (store, house) = House::hooked(place).await;
+    let alice = agent_of(&house, "alice", 1).await;
+    let of_alice = crowd(&house, &[alice], 5000).await;
+    let bob = agent_of(&house, "bob", 1).await;
+    let (go, may_end) = watch::channel(false);
+    let doer = Doer::new(may_end);
+    let served = Served::by(&house.engine, &doer, WakeOptions::default());
+    until("alice is at her quota", async || doer.at_work() == 1).await;
+    // Her lane is read once more, and found full.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    store.note("task");
+    let of_bob = tasks(&house, &bob, 1).await;
+    until("bob's is claimed", async || doer.at_work() == 2).await;
+    let read = store.noted();
+    assert_eq!(doer.begun()[1..], [of_bob[0].id]);
+    let of_hers = read.iter().filter(|key| {
+        let key = key.to_string();
+        key.rsplit('/').next().is_some_and(|id| of_alice.contains(id))
+    });
+    assert_eq!(of_hers.count(), 0, "rows of hers among {}", read.len());
+    assert!(!read.is_empty(), "bob's is read");
+    go.send_replace(true);
+    served.end().await;
+}
+
+async fn ten_thousand_of_one_tenant_delay_no_other(place: Place) {
+    let (_store, house) = House::hooked(place).await;
+    let mut agents = Vec::new();
+    for nth in 0..20 {
+        agents.push(agent_of(&house, &format!("alice-{nth}"), 1000).await);
+    }
+    crowd(&house, &agents, 10_000).await;
+    let other = house.engine.tenant(&"other".parse().unwrap()).await.unwrap();
+    let bob = name("bob");
+    other
+        .agents
+        .create(&operator(), &bob, AgentConfig::default())
+        .await
+        .unwrap();
+    let (_go, may_end) = watch::channel(true);
+    let doer = Doer::new(may_end);
+    let options = WakeOptions {
+        instance_max: 4,
+        ..WakeOptions::default()
+    };
+    let served = Served::by(&house.engine, &doer, options);
+    until("the crowd is being worked off", async || doer.begun().len() > 10).await;
+    for _ in 0..3 {
+        let before = doer.begun().len();
+        let new = NewTask::new(bob.clone(), "one of few");
+        let task = other.tasks.create(&operator(), new).await.unwrap().id;
+        until("it is claimed", async || doer.begun().contains(&task)).await;
+        let begun = doer.begun();
+        let behind = begun.iter().position(|of| *of == task).unwrap() - before;
+        assert!(behind <= 100, "{behind} of ten thousand were claimed before it");
+    }
+    served.end().await;
+}
+
 on_every_hooked_store! {
+    /// ST-25
+    a_lane_at_its_quota_is_passed_over_without_a_read_of_its_tasks;
+    /// ST-25
+    ten_thousand_of_one_tenant_delay_no_other;
     /// ST-24
     a_lane_gives_the_highest_rank_and_then_the_lowest_number;
     /// ST-24
@@ -207,4 +299,3 @@ on_every_hooked_store! {
     /// ST-28
     a_gate_decided_while_its_run_parks_lets_the_task_be_claimed;
 }
-

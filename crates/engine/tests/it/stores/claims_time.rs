@@ -120,7 +120,11 @@ async fn what_fails_comes_back_by_timer_while_its_agent_sleeps_and_is_quarantine
             assert!(late <= 2, "{late} s late");
         }
     }
-    assert!(states.iter().any(|state| matches!(state, TaskState::Waiting { .. })));
+    assert!(
+        states
+            .iter()
+            .any(|state| matches!(state, TaskState::Waiting { .. }))
+    );
 }
 
 /// ST-29
@@ -146,7 +150,10 @@ async fn what_ran_out_of_time_or_met_a_defence_is_failed_at_once_and_the_event_s
         assert_eq!((begun.len(), task.failures), (1, 0));
         assert!(matches!(task.state, TaskState::Failed { .. }), "{:?}", task.state);
         let events = house.events().await;
-        let told: Vec<_> = events.iter().filter(|event| event.kind == "task.failed").collect();
+        let told: Vec<_> = events
+            .iter()
+            .filter(|event| event.kind == "task.failed")
+            .collect();
         let [told] = told[..] else {
             panic!("{:?}", house.event_types().await);
         };

@@ -34,6 +34,8 @@ pub(crate) struct Hooked {
     pub(crate) failing_kind: Mutex<Option<&'static str>>,
     /// The record whose reads are counted, and how many there were.
     pub(super) counted: Mutex<Option<(Key, usize)>>,
+    /// The kind of which every record that is read is noted, and which were.
+    noted: Mutex<Option<(&'static str, Vec<Key>)>>,
     /// Done after the next read of a record of this kind, before it is answered.
     pub(super) after_read: Mutex<Option<(&'static str, Others)>>,
     /// Done before the next commit: another's, between what was read for this one and its writing.
@@ -66,6 +68,7 @@ impl Hooked {
             failing: Mutex::new(None),
             failing_kind: Mutex::new(None),
             counted: Mutex::new(None),
+            noted: Mutex::new(None),
             after_read: Mutex::new(None),
             before_commit: Mutex::new(None),
         })
@@ -93,6 +96,16 @@ impl Hooked {
     /// After the next read of a record of this kind, and before its answer, this is done.
     pub(super) fn after_read(&self, kind: &'static str, others: impl Future<Output = ()> + Send + 'static) {
         *self.after_read.lock().unwrap() = Some((kind, Others(others.boxed())));
+    }
+
+    /// Notes from now on which records of this kind are read.
+    pub(super) fn note(&self, kind: &'static str) {
+        *self.noted.lock().unwrap() = Some((kind, Vec::new()));
+    }
+
+    /// Which were.
+    pub(super) fn noted(&self) -> Vec<Key> {
+        self.noted.lock().unwrap().take().unwrap().1
     }
 
     /// Counts the reads of this record from now on.
@@ -142,6 +155,16 @@ impl Hooked {
     fn note_read(&self, key: &Key) {
         if let Some((counted, reads)) = &mut *self.counted.lock().unwrap() {
             *reads += usize::from(counted == key);
+        }
+        self.note_many(key);
+    }
+
+    /// A read among many is noted, and counted nowhere.
+    fn note_many(&self, key: &Key) {
+        if let Some((kind, noted)) = &mut *self.noted.lock().unwrap()
+            && is_of(key, kind)
+        {
+            noted.push(key.clone());
         }
     }
 
@@ -201,6 +224,7 @@ impl Between for Hooked {
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
         self.vanish(&self.vanishing).await;
+        keys.iter().for_each(|key| self.note_many(key));
         self.inner.get_many(keys).await
     }
 

@@ -35,6 +35,7 @@ mod gates_time;
 mod golden;
 pub(crate) mod hooked;
 mod house;
+mod idle;
 mod janitor;
 mod keys;
 mod leases;
