@@ -1,12 +1,14 @@
 //! Which task a claim takes, and what others do in the middle of it: every order is forced, on every backend.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use dormouse_engine::agent::AgentConfig;
 use dormouse_engine::run::{ClaimOptions, Next};
 use dormouse_engine::task::{NewTask, Priority, Task, TaskState, Wait};
 use dormouse_engine::wake::{Starter as _, WakeOptions};
 use dormouse_engine::{AgentName, TaskId};
+use dormouse_filesystem::RecordStore;
 use futures::future::join_all;
 use tokio::sync::watch;
 
@@ -70,6 +72,13 @@ impl At {
     }
 }
 
+/// A house over the store of this place, in whose way tests stand; taken for one that others may write too.
+async fn hooked(place: &Place) -> (Arc<Hooked>, House) {
+    let store = Hooked::over(place.open().await);
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    (store, house)
+}
+
 async fn mixed(house: &House, ranks: &[Priority]) -> Vec<TaskId> {
     let mut made = Vec::new();
     for priority in ranks {
@@ -92,7 +101,7 @@ async fn claims_next(house: &House) -> Option<TaskId> {
 }
 
 async fn a_lane_gives_the_highest_rank_and_then_the_lowest_number(place: Place) {
-    let (_store, house) = House::hooked(place).await;
+    let (_store, house) = hooked(&place).await;
     agent_of(&house, "alice", 100).await;
     let ranks: Vec<Priority> = (0..3).flat_map(|_| Priority::ALL.into_iter().rev()).collect();
     let made = mixed(&house, &ranks).await;
@@ -106,7 +115,7 @@ async fn a_lane_gives_the_highest_rank_and_then_the_lowest_number(place: Place) 
 }
 
 async fn a_lost_race_takes_the_next_in_the_same_call(place: Place) {
-    let (store, house) = House::hooked(place).await;
+    let (store, house) = hooked(&place).await;
     agent_of(&house, "alice", 100).await;
     let ranks = [Priority::Low, Priority::High, Priority::Normal, Priority::High];
     let made = mixed(&house, &ranks).await;
@@ -125,7 +134,7 @@ async fn a_lost_race_takes_the_next_in_the_same_call(place: Place) {
 
 /// Whoever serves finds a wake row and nothing to do: while he lets it go, a task is made ready.
 async fn a_task_made_ready_while_its_wake_row_goes_is_claimed(place: Place) {
-    let (store, house) = House::hooked(place).await;
+    let (store, house) = hooked(&place).await;
     let moments = (0..3)
         .map(At::Commit)
         .chain([At::Read("wake"), At::Read("agent")]);
@@ -168,7 +177,7 @@ async fn a_task_made_ready_while_its_wake_row_goes_is_claimed(place: Place) {
 
 /// A gate is decided before its run parks, at each point of its parking, and behind it.
 async fn a_gate_decided_while_its_run_parks_lets_the_task_be_claimed(place: Place) {
-    let (store, house) = House::hooked(place).await;
+    let (store, house) = hooked(&place).await;
     house.agent("alice").await;
     let moments = [At::Commit(0), At::Read("run"), At::Read("task"), At::Read("gate")];
     let mut met = 0;
@@ -226,7 +235,7 @@ async fn crowd(house: &House, agents: &[AgentName], count: usize) -> HashSet<Str
 }
 
 async fn a_lane_at_its_quota_is_passed_over_without_a_read_of_its_tasks(place: Place) {
-    let (store, house) = House::hooked(place).await;
+    let (store, house) = hooked(&place).await;
     let alice = agent_of(&house, "alice", 1).await;
     let of_alice = crowd(&house, &[alice], 5000).await;
     let bob = agent_of(&house, "bob", 1).await;
@@ -252,7 +261,7 @@ async fn a_lane_at_its_quota_is_passed_over_without_a_read_of_its_tasks(place: P
 }
 
 async fn ten_thousand_of_one_tenant_delay_no_other(place: Place) {
-    let (_store, house) = House::hooked(place).await;
+    let (_store, house) = hooked(&place).await;
     let mut agents = Vec::new();
     for nth in 0..20 {
         agents.push(agent_of(&house, &format!("alice-{nth}"), 1000).await);

@@ -26,7 +26,6 @@ use dormouse_filesystem::{
 use dormouse_secrets::{FixedKeyring, Keyring, Scrubbed, VaultOptions};
 use jiff::{SignedDuration, Timestamp};
 
-use super::hooked::Hooked;
 use super::place::Place;
 
 /// A clock that stands until it is moved.
@@ -108,15 +107,6 @@ impl House {
             clock,
         )
         .await
-    }
-
-    /// In the store of this place, in whose way tests stand; taken for one that others may write too.
-    pub(super) async fn hooked(place: Place) -> (Arc<Hooked>, Self) {
-        let store = Hooked::over(place.open().await);
-        let (seat, clock) = (Some(Self::seat()), Arc::new(HandClock::new()));
-        let shared = Arc::clone(&store) as Arc<dyn RecordStore>;
-        let house = Self::seated(seat, shared, place, clock).await;
-        (store, house)
     }
 
     /// In this store that nobody else writes.
