@@ -104,7 +104,7 @@ async fn day(agents: usize, served: Served) -> Day {
     }
 }
 
-/// ST-73
+/// Case 73 of the page, once it has been seen to pass.
 #[tokio::test(start_paused = true)]
 async fn a_day_over_a_hundred_thousand_sleeping_agents_costs_nothing_but_sweeps() {
     let many = day(100_000, Served::Plainly).await;
