@@ -115,8 +115,11 @@ async fn made(seed: u64) -> World {
             pause: Some(Some(100)),
             ..Setting::default()
         };
-        let limited = tenant.budgets.set(&person(), &AccountPath::Tenant, &setting);
-        limited.await.unwrap();
+        tenant
+            .budgets
+            .set(&person(), &AccountPath::Tenant, &setting)
+            .await
+            .unwrap();
     }
     World {
         store,
