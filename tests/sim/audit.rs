@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dormouse_engine::budget::{Account, AccountPath};
 use dormouse_engine::event::{Event, EventAt};
 use dormouse_engine::run::{RunFilter, RunRow, RunState};
 use dormouse_engine::task::{Task, TaskFilter, TaskState};
@@ -10,7 +11,7 @@ use dormouse_filesystem::{Digest, Entry, Item, Page, Position, Prefix, RecordSto
 use tokio::time::{Duration, sleep};
 
 use crate::process::tenant_id;
-use crate::world::{TENANTS, World};
+use crate::world::{AT_ONCE, TENANTS, World};
 
 /// Everything of one tenant.
 struct Books {
@@ -18,6 +19,7 @@ struct Books {
     tasks: Vec<Task>,
     runs: Vec<RunRow>,
     events: Vec<EventAt>,
+    account: Option<Account>,
 }
 
 /// Waits until every task has ended.
@@ -75,6 +77,7 @@ pub(crate) async fn audit(world: &World) -> Result<Digest, String> {
             tasks: tasks(&tenant).await.map_err(said)?,
             runs: runs(&tenant).await.map_err(said)?,
             events: events(&tenant).await.map_err(said)?,
+            account: tenant.budgets.get(&AccountPath::Tenant).await.map_err(said)?,
         });
     }
     for books in &books {
@@ -82,6 +85,7 @@ pub(crate) async fn audit(world: &World) -> Result<Digest, String> {
         one_run_at_a_time(books)?;
         events_are_whole(books)?;
         tasks_are_whole(books)?;
+        slots_are_exact(books)?;
     }
     what_was_acknowledged_is_there(world, &books)?;
     effects_happened_once(world, &books)?;
@@ -91,7 +95,6 @@ pub(crate) async fn audit(world: &World) -> Result<Digest, String> {
     if let Some(wrong) = world.ledger.lock().wrong.first() {
         return Err(wrong.clone());
     }
-    // No account is limited in this world, so budgets are not audited.
     Ok(digest(&entries, &books))
 }
 
@@ -148,6 +151,38 @@ fn one_run_at_a_time(books: &Books) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// No more ran at once than the account has slots, in the order of the log, and in the end it has all of them back.
+fn slots_are_exact(books: &Books) -> Result<(), String> {
+    let mut held = 0_u64;
+    for EventAt { event, position } in &books.events {
+        match event.kind.as_str() {
+            "run.started" => held += 1,
+            "run.ended" => held = left(held, *position)?,
+            // Its run is parked, and holds nothing.
+            "task.waiting" if event.data["cause"] == "park" => held = left(held, *position)?,
+            _ => {}
+        }
+        if held > AT_ONCE {
+            return Err(format!(
+                "{held} runs are held at {position}, and {AT_ONCE} may be"
+            ));
+        }
+    }
+    let account = books.account.as_ref().ok_or("the account is gone")?;
+    if !account.reserved.is_zero() {
+        return Err(format!(
+            "nobody runs, and the account keeps {:?}",
+            account.reserved
+        ));
+    }
+    Ok(())
+}
+
+fn left(held: u64, position: Position) -> Result<u64, String> {
+    held.checked_sub(1)
+        .ok_or_else(|| format!("a run ends at {position} that did not begin"))
 }
 
 /// Positions follow each other, every event is its tenant's, and none has another's id.
@@ -287,7 +322,7 @@ fn ids(books: &Books) -> BTreeSet<String> {
 fn nothing_is_held(entries: &[Entry]) -> Result<(), String> {
     for entry in entries {
         let kind = entry.kind.as_str();
-        if ["lease", "heartbeat", "process"].contains(&kind) {
+        if ["lease", "heartbeat", "process", "hold"].contains(&kind) {
             return Err(format!("{} is left", entry.key));
         }
     }

@@ -1,6 +1,6 @@
 //! A simulated process: an engine over the shared store, on a machine whose clock differs, which can be gone at any moment.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dormouse_engine::recovery::{OrphanFate, Orphans};
@@ -11,7 +11,7 @@ use dormouse_engine::{
 };
 use dormouse_filesystem::{Namespace, System};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant, sleep};
 
 /// When every world begins.
@@ -66,7 +66,10 @@ pub(crate) struct Process {
     has_seat: bool,
     engine: Mutex<Engine>,
     /// Which process of the machine lives.
-    life: watch::Sender<u64>,
+    life: AtomicU64,
+    /// Told when it is gone: all who are it, in the order in which they began. A `watch` wakes those who wait in an order of
+    /// chance, which no seed fixes.
+    gone: Notify,
 }
 
 impl Process {
@@ -81,7 +84,8 @@ impl Process {
             clock,
             has_seat,
             engine: Mutex::new(engine),
-            life: watch::Sender::new(0),
+            life: AtomicU64::new(0),
+            gone: Notify::new(),
         }
     }
 
@@ -92,7 +96,7 @@ impl Process {
 
     /// It is gone without a word, whatever it was doing, and another one begins.
     pub(crate) fn crash(&self) {
-        let life = *self.life.borrow() + 1;
+        let life = self.life.fetch_add(1, Ordering::SeqCst) + 1;
         let next = engine(
             self.number,
             self.seed,
@@ -102,19 +106,16 @@ impl Process {
             self.has_seat,
         );
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = next;
-        self.life.send_replace(life);
+        self.gone.notify_waiters();
     }
 
     /// Does this as the process that lives now: none when it is gone in the middle of it.
     pub(crate) async fn alive<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut life = self.life.subscribe();
-        let born = *life.borrow_and_update();
+        // Hears of all that happens from here on.
+        let gone = self.gone.notified();
         tokio::select! {
             biased;
-            gone = life.wait_for(|life| *life != born) => {
-                drop(gone);
-                None
-            }
+            () = gone => None,
             done = work => Some(done),
         }
     }

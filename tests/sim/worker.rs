@@ -124,6 +124,10 @@ async fn claim(world: &World, number: usize, tenant: &Tenant, random: &mut StdRn
             world.ledger.did("lost race");
             return None;
         }
+        Err(CommandError::LimitExceeded(_)) => {
+            world.ledger.did("full");
+            return None;
+        }
         Err(_) => return None,
     };
     world.ledger.did("claim");

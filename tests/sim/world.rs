@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dormouse_engine::agent::AgentConfig;
+use dormouse_engine::budget::{AccountPath, Dimension, Setting};
 use dormouse_engine::{AgentName, Channel, Principal};
 use dormouse_filesystem::{Digest, Namespace, Opener, RecordStore, Requirements, System};
 use dormouse_tests::seed::part;
@@ -24,6 +25,8 @@ use crate::worker::{self, Honesty};
 pub(crate) const TENANTS: usize = 2;
 /// The agents of each.
 pub(crate) const AGENTS: [&str; 2] = ["alice", "bob"];
+/// How much a tenant may run at once: fewer than there are workers, so that claims are refused for it.
+pub(crate) const AT_ONCE: u64 = 2;
 /// How many machines there are.
 const PROCESSES: usize = 3;
 /// Workers of a machine.
@@ -106,6 +109,17 @@ async fn made(seed: u64) -> World {
             let made = tenant.agents.create(&by, &name, AgentConfig::default());
             made.await.unwrap();
         }
+        let setting = Setting {
+            limits: vec![(Dimension::Concurrency, Some(AT_ONCE))],
+            // Nobody is asked.
+            pause: Some(Some(100)),
+            ..Setting::default()
+        };
+        tenant
+            .budgets
+            .set(&person(), &AccountPath::Tenant, &setting)
+            .await
+            .unwrap();
     }
     World {
         store,

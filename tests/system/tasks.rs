@@ -9,6 +9,38 @@ fn agent(home: &Home, name: &str) {
 }
 
 #[test]
+fn a_task_for_an_unknown_agent_makes_it_as_run_does() {
+    let home = Home::new();
+    let agents = || home.items("agent list").len();
+    home.type_line("task add --agent alice --no-create -- true")
+        .exits(3)
+        .errs(&["alice"])
+        .hints();
+    assert_eq!((agents(), home.items("task list").len()), (0, 0));
+    home.type_line("task add --agent alice -- true")
+        .exits(0)
+        .errs(&["made agent alice"]);
+    assert_eq!(home.json("task show 1")["agent"], json!("alice"));
+    let again = home.type_line("task add --agent alice --no-create -- true");
+    again.exits(0);
+    assert!(!again.stderr.contains("made agent"), "{again:?}");
+    home.type_line("task add --agent alcie -- true")
+        .exits(3)
+        .errs(&["alice"])
+        .hints();
+    assert_eq!((agents(), home.items("task list").len()), (1, 2));
+}
+
+/// What the command line says wrongly is found before anything is made.
+#[test]
+fn a_task_that_cannot_be_added_makes_no_agent() {
+    let home = Home::new();
+    let ran = home.type_line("task add --agent alice --title sheep --prompt @no-such-file");
+    assert_ne!(ran.code(), Some(0), "{ran:?}");
+    assert_eq!(home.items("agent list").len(), 0);
+}
+
+#[test]
 fn a_task_that_waits_for_another_is_run_when_that_is_done() {
     let home = Home::new();
     agent(&home, "alice");

@@ -115,9 +115,12 @@ pub enum Task {
 /// `task add`.
 #[derive(Debug, Args)]
 pub struct TaskAdd {
-    /// Whose task it is
+    /// Whose task it is; an unknown agent is made
     #[arg(short, long, value_name = "NAME")]
     pub agent: AgentName,
+    /// Refuse an unknown agent instead of making it
+    #[arg(long)]
+    pub no_create: bool,
     /// What it is called; the command if nothing is said
     #[arg(short, long, value_name = "TEXT", required_unless_present = "command")]
     pub title: Option<String>,

@@ -27,6 +27,7 @@ pub(super) async fn wait(core: &Core, gate: GateId) -> Result<Gate, GateError> {
             Err(error) => return Err(error.into()),
         }
         tokio::select! {
+            biased;
             () = hint(&mut hints) => {}
             () = tokio::time::sleep(WAIT_POLL) => {}
         }

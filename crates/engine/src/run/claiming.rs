@@ -4,25 +4,18 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::TaskId;
 
 /// What is being claimed in this process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Claiming {
     tasks: Mutex<HashSet<TaskId>>,
-    /// Raised with each claim that is over.
-    over: watch::Sender<u64>,
-}
-
-impl Default for Claiming {
-    fn default() -> Self {
-        Self {
-            tasks: Mutex::default(),
-            over: watch::Sender::new(0),
-        }
-    }
+    /// Told with each claim that is over: all who wait, in the order in which they began to. A `watch` would wake them in
+    /// an order of chance, and a simulation would be another history each time.
+    over: Notify,
 }
 
 impl Claiming {
@@ -35,9 +28,9 @@ impl Claiming {
         })
     }
 
-    /// Where it is heard that a claim is over. To be asked for before it is looked what is being claimed.
-    pub(super) fn watch(&self) -> watch::Receiver<u64> {
-        self.over.subscribe()
+    /// Returns when a claim is over that was not when this was asked for: so before it is looked what is being claimed.
+    pub(super) fn over(&self) -> Notified<'_> {
+        self.over.notified()
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut HashSet<TaskId>) -> T) -> T {
@@ -55,8 +48,6 @@ pub(super) struct Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.claiming.with(|tasks| tasks.remove(&self.task));
-        self.claiming
-            .over
-            .send_modify(|count| *count = count.wrapping_add(1));
+        self.claiming.over.notify_waiters();
     }
 }

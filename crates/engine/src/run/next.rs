@@ -48,7 +48,7 @@ pub(super) async fn claim_next(
     let mut lost = HashSet::new();
     // Ends when so many races were lost: each pass over the lane claims, loses or waits for another's claim to be over.
     while lost.len() < CANDIDATES_MAX {
-        let mut over = core.claiming.watch();
+        let over = core.claiming.over();
         let tasks = match look(core, agent, &lost).await? {
             Found::Ready { tasks, .. } => tasks,
             Found::NoPlace => return Ok(Next::Full),
@@ -61,10 +61,7 @@ pub(super) async fn claim_next(
             Tried::Claimed(claimed) => return Ok(Next::Claimed(claimed)),
             Tried::Full => return Ok(Next::Full),
             Tried::Lost => {}
-            Tried::Awaited => {
-                // It is there as long as the core.
-                let _ = over.changed().await;
-            }
+            Tried::Awaited => over.await,
         }
     }
     Err(CommandError::Contended {

@@ -200,6 +200,7 @@ impl Books {
                 None => {}
             }
             tokio::select! {
+                biased;
                 changed = leave.changed() => changed.expect("its sender lives as long as this"),
                 changed = flying.changed() => changed.expect("its sender lives as long as this"),
             }

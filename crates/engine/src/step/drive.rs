@@ -106,7 +106,9 @@ impl Driving<'_> {
         // Ends with the work, or with what ends it.
         let ended = loop {
             let kill_at = dead_at.unwrap_or_else(Instant::now);
+            // In this order, so that a simulation is the same history each time: how the work ended counts first.
             tokio::select! {
+                biased;
                 joined = &mut task => return self.joined(joined).await,
                 () = &mut heart => break Worked::Fenced,
                 left = self.steps.left() => break match left {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::gate::{has_person, read_text, typed};
 use super::listing;
+use super::run::ensure_agent;
 use crate::api::TaskView;
 use crate::args::{Task, TaskAdd};
 use crate::client::{Call, Session};
@@ -61,6 +62,7 @@ pub(super) async fn task(session: &mut Session<'_>, context: &Context, command: 
 
 async fn add(session: &mut Session<'_>, context: &Context, arguments: &TaskAdd) -> Result<Exit> {
     let body = wanted(context, arguments)?;
+    ensure_agent(session, &context.ui, &arguments.agent, arguments.no_create).await?;
     let call = Call::post("/v1/tasks", &body).under(arguments.key.as_ref());
     let body = session.ask(&call).await?;
     let task: TaskView = listing::read(&body)?;

@@ -16,10 +16,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
-/// Memory, taken for a store that processes of several machines may write.
+/// A store, memory if nothing is said, taken for one that processes of several machines may write.
 #[derive(Debug)]
 pub(crate) struct Hooked {
-    inner: Memory,
+    inner: Arc<dyn RecordStore>,
     /// No watch ever rings.
     pub(super) is_deaf: AtomicBool,
     /// Commits are refused.
@@ -34,10 +34,13 @@ pub(crate) struct Hooked {
     pub(crate) failing_kind: Mutex<Option<&'static str>>,
     /// The record whose reads are counted, and how many there were.
     pub(super) counted: Mutex<Option<(Key, usize)>>,
+    /// The kind of which every record that is read is noted, and which were.
+    noted: Mutex<Option<(&'static str, Vec<Key>)>>,
     /// Done after the next read of a record of this kind, before it is answered.
     pub(super) after_read: Mutex<Option<(&'static str, Others)>>,
     /// Done before the next commit: another's, between what was read for this one and its writing.
-    pub(super) before_commit: Mutex<Option<Others>>,
+    /// After so many other commits, that is.
+    pub(super) before_commit: Mutex<Option<(usize, Others)>>,
 }
 
 /// What others do meanwhile.
@@ -51,8 +54,13 @@ impl fmt::Debug for Others {
 
 impl Hooked {
     pub(crate) fn new() -> Arc<Self> {
+        Self::over(Arc::new(Memory::new(Timestamp::UNIX_EPOCH)))
+    }
+
+    /// The same over any store.
+    pub(crate) fn over(inner: Arc<dyn RecordStore>) -> Arc<Self> {
         Arc::new(Self {
-            inner: Memory::new(Timestamp::UNIX_EPOCH),
+            inner,
             is_deaf: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             vanishing: Mutex::new(None),
@@ -60,6 +68,7 @@ impl Hooked {
             failing: Mutex::new(None),
             failing_kind: Mutex::new(None),
             counted: Mutex::new(None),
+            noted: Mutex::new(None),
             after_read: Mutex::new(None),
             before_commit: Mutex::new(None),
         })
@@ -67,12 +76,36 @@ impl Hooked {
 
     /// Before the next commit, this is done.
     pub(super) fn before_commit(&self, others: impl Future<Output = ()> + Send + 'static) {
-        *self.before_commit.lock().unwrap() = Some(Others(others.boxed()));
+        self.before_nth_commit(0, others);
+    }
+
+    /// The same, after so many commits that go on as they are.
+    pub(super) fn before_nth_commit(&self, nth: usize, others: impl Future<Output = ()> + Send + 'static) {
+        *self.before_commit.lock().unwrap() = Some((nth, Others(others.boxed())));
+    }
+
+    /// Whether what was to be done before a commit, or after a read, was done; it is done no more.
+    pub(super) fn was_met(&self) -> bool {
+        let (commit, read) = (
+            self.before_commit.lock().unwrap().take(),
+            self.after_read.lock().unwrap().take(),
+        );
+        commit.is_none() && read.is_none()
     }
 
     /// After the next read of a record of this kind, and before its answer, this is done.
     pub(super) fn after_read(&self, kind: &'static str, others: impl Future<Output = ()> + Send + 'static) {
         *self.after_read.lock().unwrap() = Some((kind, Others(others.boxed())));
+    }
+
+    /// Notes from now on which records of this kind are read.
+    pub(super) fn note(&self, kind: &'static str) {
+        *self.noted.lock().unwrap() = Some((kind, Vec::new()));
+    }
+
+    /// Which were.
+    pub(super) fn noted(&self) -> Vec<Key> {
+        self.noted.lock().unwrap().take().unwrap().1
     }
 
     /// Counts the reads of this record from now on.
@@ -123,6 +156,16 @@ impl Hooked {
         if let Some((counted, reads)) = &mut *self.counted.lock().unwrap() {
             *reads += usize::from(counted == key);
         }
+        self.note_many(key);
+    }
+
+    /// A read among many is noted, and counted nowhere.
+    fn note_many(&self, key: &Key) {
+        if let Some((kind, noted)) = &mut *self.noted.lock().unwrap()
+            && is_of(key, kind)
+        {
+            noted.push(key.clone());
+        }
     }
 
     async fn vanish(&self, vanishing: &Mutex<Option<Key>>) {
@@ -151,7 +194,7 @@ impl fmt::Display for Hooked {
 #[async_trait]
 impl Between for Hooked {
     fn beneath(&self) -> &dyn RecordStore {
-        &self.inner
+        &*self.inner
     }
 
     fn capabilities(&self, at: &Prefix) -> Capabilities {
@@ -181,6 +224,7 @@ impl Between for Hooked {
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
         self.vanish(&self.vanishing).await;
+        keys.iter().for_each(|key| self.note_many(key));
         self.inner.get_many(keys).await
     }
 
@@ -189,8 +233,17 @@ impl Between for Hooked {
             return Err(CommitError::TooLarge { limit: "hooked" });
         }
         self.vanish(&self.vanishing_at_commit).await;
-        let others = self.before_commit.lock().unwrap().take();
-        if let Some(Others(others)) = others {
+        let others = {
+            let mut before = self.before_commit.lock().unwrap();
+            match &mut *before {
+                Some((more @ 1.., _)) => {
+                    *more -= 1;
+                    None
+                }
+                Some((0, _)) | None => before.take(),
+            }
+        };
+        if let Some((_, Others(others))) = others {
             others.await;
         }
         self.inner.commit(batch, deadline).await

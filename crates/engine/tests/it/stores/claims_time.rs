@@ -1,0 +1,170 @@
+//! Tasks that fail again and again, whose agent sleeps in between: only timers bring them back.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dormouse_engine::outcome::{BlockEvidence, BlockReason, ClockKind, Outcome};
+use dormouse_engine::run::ClaimOptions;
+use dormouse_engine::task::{Task, TaskState, Wait};
+use dormouse_engine::wake::{Starter, WakeOptions};
+use dormouse_engine::{Clock as _, CommandError, RunId, TaskId, Tenant};
+use dormouse_secrets::Scrubbed;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::house::{HandClock, House, facts, failed, operator};
+use super::wakes::wake;
+
+/// Ends each run at once, as it is told to.
+#[derive(Debug)]
+struct Ends {
+    outcome: Outcome,
+    clock: Arc<HandClock>,
+    /// When each was begun.
+    begun: Mutex<Vec<Timestamp>>,
+}
+
+#[async_trait]
+impl Starter for Ends {
+    async fn start(&self, tenant: &Tenant, task: TaskId) -> Result<RunId, CommandError> {
+        let claimed = tenant
+            .runs
+            .claim(&operator(), task, ClaimOptions::default())
+            .await?;
+        self.begun.lock().unwrap().push(self.clock.now());
+        tenant.runs.started(&claimed, None).await?;
+        tenant.runs.finish(&claimed, &self.outcome, &facts()).await?;
+        Ok(claimed.run.id)
+    }
+
+    fn at_work(&self) -> usize {
+        0
+    }
+
+    async fn fewer_than(&self, _most: usize) {}
+}
+
+/// What a task was seen to be, each time that it was another.
+struct Seen {
+    states: Vec<TaskState>,
+    begun: Vec<Timestamp>,
+    task: Task,
+}
+
+/// Serves what is due and what is ready until the task has ended, a second at a time.
+async fn lived(house: &House, outcome: Outcome) -> Seen {
+    let task = house.ready_task().await;
+    let ends = Arc::new(Ends {
+        outcome,
+        clock: Arc::clone(&house.clock),
+        begun: Mutex::default(),
+    });
+    let (leave_due, due_told) = oneshot::channel::<()>();
+    let (leave_wakes, wakes_told) = oneshot::channel::<()>();
+    let (engine, starter) = (house.engine.clone(), Arc::clone(&ends));
+    let due = tokio::spawn(async move { engine.serve_due(async { drop(due_told.await) }).await });
+    let engine = house.engine.clone();
+    let wakes = tokio::spawn(async move {
+        let told = async { drop(wakes_told.await) };
+        engine.serve_wakes(starter, WakeOptions::default(), told).await;
+    });
+    let mut states: Vec<TaskState> = Vec::new();
+    // Ends with the task: five failures are minutes.
+    for _ in 0..3600 {
+        sleep(Duration::from_secs(1)).await;
+        let read = house.tenant.tasks.get(task.id).await.unwrap();
+        if states.last() != Some(&read.state) {
+            states.push(read.state.clone());
+        }
+        match read.state {
+            TaskState::Waiting { .. } => {
+                let row = wake(house, &read.assignee).await;
+                assert_eq!(row, None, "its agent sleeps");
+            }
+            TaskState::Failed { .. } | TaskState::Quarantined => break,
+            _ => {}
+        }
+        house.clock.advance(1);
+    }
+    leave_due.send(()).unwrap();
+    leave_wakes.send(()).unwrap();
+    due.await.unwrap();
+    wakes.await.unwrap();
+    let begun = ends.begun.lock().unwrap().clone();
+    let task = house.tenant.tasks.get(task.id).await.unwrap().into_inner();
+    Seen { states, begun, task }
+}
+
+/// Case 29 of the page, once it has been seen to pass.
+#[tokio::test(start_paused = true)]
+async fn what_fails_comes_back_by_timer_while_its_agent_sleeps_and_is_quarantined_at_the_fifth() {
+    let house = House::in_memory().await;
+    let Seen { states, begun, task } = lived(&house, failed(false)).await;
+    assert_eq!((begun.len(), task.failures), (5, 5));
+    assert_eq!(states.last(), Some(&TaskState::Quarantined));
+    for (nth, (before, after)) in begun.iter().zip(&begun[1..]).enumerate() {
+        let waited = after.duration_since(*before).as_secs();
+        let most = 10 << nth;
+        // A second at a time: it is seen up to two later.
+        assert!((0..=most + 2).contains(&waited), "{waited} s after failure {nth}");
+    }
+    for state in &states {
+        if let TaskState::Waiting { on } = state {
+            let Wait::Until { until } = on else {
+                panic!("{on:?}");
+            };
+            let again = begun.iter().find(|at| *at >= until);
+            let late = again.unwrap().duration_since(*until).as_secs();
+            assert!(late <= 2, "{late} s late");
+        }
+    }
+    assert!(
+        states
+            .iter()
+            .any(|state| matches!(state, TaskState::Waiting { .. }))
+    );
+}
+
+/// Case 29 of the page, once it has been seen to pass.
+#[tokio::test(start_paused = true)]
+async fn what_ran_out_of_time_or_met_a_defence_is_failed_at_once_and_the_event_says_why() {
+    let blocked = Outcome::Blocked {
+        reason: BlockReason::LoginWall,
+        evidence: Some(BlockEvidence {
+            url: Some(Scrubbed::constant("https://example.org/login")),
+            detail: Some(Scrubbed::constant("a form asks for a password")),
+        }),
+    };
+    let timeout = Outcome::Timeout {
+        clock: ClockKind::Wall,
+        limit_ms: 1000,
+    };
+    for (outcome, words) in [
+        (timeout, vec!["timeout"]),
+        (blocked, vec!["login_wall", "https://example.org/login"]),
+    ] {
+        let house = House::in_memory().await;
+        let Seen { begun, task, .. } = lived(&house, outcome.clone()).await;
+        assert_eq!((begun.len(), task.failures), (1, 0));
+        assert!(matches!(task.state, TaskState::Failed { .. }), "{:?}", task.state);
+        let events = house.events().await;
+        let told: Vec<_> = events
+            .iter()
+            .filter(|event| event.kind == "task.failed")
+            .collect();
+        let [told] = told[..] else {
+            panic!("{:?}", house.event_types().await);
+        };
+        let text = serde_json::to_string(&told.data).unwrap();
+        for word in words {
+            assert!(text.contains(word), "{word} is not in {text}");
+        }
+        // The evidence is kept with the run, which the event names.
+        let run = task.last_run.unwrap();
+        assert!(text.contains(&run.to_string()), "{run} is not in {text}");
+        let kept = house.tenant.runs.get(run).await.unwrap().outcome.unwrap();
+        assert_eq!(kept.outcome, outcome);
+    }
+}
