@@ -40,7 +40,6 @@ async fn reserved(house: &House, alice: &AgentName) -> Amounts {
 /// A run that holds so much, while another of the agent holds one more.
 async fn with_holds(house: &House, alice: &AgentName) -> Claimed {
     set(house, &of(alice), &limit(1000)).await;
-    let agents = &house.tenant.agents;
     let by = operator();
     let two = house
         .tenant
