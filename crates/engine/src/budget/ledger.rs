@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use dormouse_filesystem::{
-    BATCH_OPERATIONS_MAX, CommitError, Deadline, Failed, ScopedBatch, Tenant, Version,
+    BATCH_OPERATIONS_MAX, CommitError, Committed, Deadline, Failed, ScopedBatch, Tenant, Version,
 };
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -20,6 +20,7 @@ use super::moves::{Move, Moved};
 use super::sheet::{Mover, Refused, Sheet};
 use crate::core::Core;
 use crate::draft::Draft;
+use crate::resolve::{settled, unknown};
 use crate::telling::Telling;
 use crate::{CommandError, OpId, PrefixedId, Principal};
 
@@ -177,15 +178,24 @@ async fn settle(core: &Core, group: Vec<Entry>) {
             freed,
         } = composed;
         left = later;
+        // Any command in it says of all whether they were done.
+        let op = entered.first().map_or(draft.op(), |(entry, _)| entry.mover.op);
         let batch = draft.into_batch();
         let committed = match batch.writes() {
-            true => core
-                .space
-                .commit_by(batch, Deadline::at(deadline))
-                .await
-                .map(|done| done.version),
-            false => Ok(None),
+            true => settled(&core.space, batch, op, Deadline::at(deadline)).await,
+            false => Ok(Committed {
+                version: None,
+                positions: Vec::new(),
+            }),
         };
+        let committed = committed.map(|done| done.version).map_err(|(error, unknown)| {
+            if let Some(batch) = unknown {
+                for (entry, _) in &entered {
+                    core.unsettled.keep(entry.mover.op, batch.clone());
+                }
+            }
+            error
+        });
         let may_be_done = matches!(committed, Ok(_) | Err(CommitError::Indeterminate { .. }));
         if freed > 0 && may_be_done {
             core.freed.ring();
@@ -347,12 +357,5 @@ fn tell_all(group: impl IntoIterator<Item = Entry>, error: &CommandError) {
             other => CommandError::Unsupported(other.to_string().into()),
         };
         entry.told(Err(same));
-    }
-}
-
-fn unknown(op: OpId) -> CommandError {
-    CommandError::Indeterminate {
-        op: Some(op),
-        source: CommitError::Indeterminate { source: None },
     }
 }

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dormouse_filesystem::{ReadError, Record, RecordError, Records, Tenant, Versioned};
+use dormouse_filesystem::{
+    Bad, BadStore, Class, Key, ReadError, Record, RecordError, Records, Tenant, Versioned,
+};
 use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::moves::{Move, Moved, Reservation};
 use super::{Account, AccountPath, BudgetOptions, Chain, Hold, Refusal, Usage, UsageId};
+use crate::bad::{Doubted, is_copied, tell};
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::{About, Change};
@@ -40,12 +43,16 @@ struct Cell<R> {
     now: Option<R>,
     /// Why it cannot be believed.
     trouble: Option<Trouble>,
+    /// What is there, where that cannot be believed and is no newer build's. An advisory row makes way for the next.
+    bad: Option<Bad>,
 }
 
 /// Why a row cannot be believed.
 #[derive(Debug)]
 struct Trouble {
     why: String,
+    /// Where it is.
+    key: Option<Key>,
     /// Whether a newer build wrote it, which is no damage.
     is_newer: bool,
 }
@@ -59,16 +66,19 @@ impl Trouble {
             RecordError::Read(_) => return None,
             _ => false,
         };
-        let why = error.to_string();
-        Some(Self { why, is_newer })
+        Some(Self {
+            why: error.to_string(),
+            key: error.bad_key().cloned(),
+            is_newer,
+        })
     }
 
     fn error(&self) -> CommandError {
-        let why = self.why.clone().into();
+        let (why, key) = (self.why.clone(), self.key.clone());
         if self.is_newer {
-            CommandError::TooNew(why)
+            CommandError::TooNew(why.into())
         } else {
-            CommandError::Corrupt(why)
+            CommandError::Corrupt(Doubted { why, key }.into())
         }
     }
 }
@@ -83,7 +93,18 @@ impl<R: Record> Cell<R> {
             },
         };
         let now = read.as_deref().cloned();
-        Ok(Self { read, now, trouble })
+        let bad = None;
+        Ok(Self {
+            read,
+            now,
+            trouble,
+            bad,
+        })
+    }
+
+    /// Whether it is there and cannot be believed, which no newer build's row is.
+    fn is_doubted(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| !trouble.is_newer)
     }
 
     fn has_changed(&self) -> bool {
@@ -116,20 +137,34 @@ impl<R: Record<Scope = Tenant>> Cells<R> {
             // Each by itself: one that cannot be believed is in nobody else's way.
             Err(_) => join_all(ids.iter().map(|id| rows.get(id))).await,
         };
-        let cells = ids
-            .into_iter()
-            .zip(read)
-            .map(|(id, read)| Ok((id, Cell::of(read)?)));
-        Ok(Self {
-            cells: cells.collect::<Result<_, CommandError>>()?,
-            undo: Vec::new(),
-        })
+        let mut cells = BTreeMap::new();
+        for (id, read) in ids.into_iter().zip(read) {
+            let mut cell = Cell::of(read)?;
+            if cell.is_doubted() {
+                cell.bad = rows.bad(&id).await.ok().flatten();
+            }
+            if cell.bad.is_some() && R::CLASS == Class::Advisory {
+                cell.trouble = None;
+            }
+            cells.insert(id, cell);
+        }
+        let undo = Vec::new();
+        Ok(Self { cells, undo })
+    }
+
+    fn is_doubted(&self, id: &R::Id) -> bool {
+        self.cells.get(id).is_some_and(Cell::is_doubted)
     }
 
     /// There is none under an id that was just made.
     fn add_new(&mut self, id: R::Id) {
-        let (read, now, trouble) = (None, None, None);
-        self.cells.entry(id).or_insert(Cell { read, now, trouble });
+        let (read, now, trouble, bad) = (None, None, None, None);
+        self.cells.entry(id).or_insert(Cell {
+            read,
+            now,
+            trouble,
+            bad,
+        });
     }
 
     fn get(&self, id: &R::Id) -> Result<Option<&R>, CommandError> {
@@ -159,10 +194,26 @@ impl<R: Record<Scope = Tenant>> Cells<R> {
         }
     }
 
+    /// Stages what changed. Of a row that cannot be believed a copy is kept, once; an advisory one makes way.
     async fn stage(&self, core: &Core, draft: &mut Draft) -> Result<(), CommandError> {
-        let rows = Records::<R>::new(&core.space);
+        let (rows, now) = (Records::<R>::new(&core.space), draft.now());
+        for bad in self
+            .cells
+            .values()
+            .filter(|cell| cell.is_doubted())
+            .filter_map(|cell| cell.bad.as_ref())
+        {
+            if !is_copied(core, bad).await? {
+                rows.stage_copy(draft.batch(), bad, now)?;
+                tell(draft, BadStore::Quarantine, bad)?;
+            }
+        }
         for cell in self.cells.values().filter(|cell| cell.has_changed()) {
             match (&cell.read, &cell.now) {
+                (None, Some(row)) if let Some(bad) = &cell.bad => {
+                    rows.stage_anew(draft.batch(), bad, row, now).await?;
+                    tell(draft, BadStore::DeadLetter, bad)?;
+                }
                 (None, Some(now)) => rows.stage_create(draft.batch(), now)?,
                 (Some(read), Some(now)) => rows.stage_replace(draft.batch(), read, now).await?,
                 (Some(read), None) => rows.stage_remove(draft.batch(), read).await?,
@@ -202,6 +253,8 @@ pub(super) struct Sheet {
     /// How many slots and amounts were given back.
     pub(super) freed: usize,
     freed_before: usize,
+    /// Whether the move at hand gives back: an account that cannot be believed keeps no run from its end.
+    leaves: bool,
     pub(super) mover: Mover,
 }
 
@@ -261,6 +314,7 @@ impl Sheet {
             told_before: 0,
             freed: 0,
             freed_before: 0,
+            leaves: false,
             mover,
         })
     }
@@ -301,6 +355,18 @@ impl Sheet {
     }
 
     fn one(&mut self, one: &Move) -> Result<Moved, Refused> {
+        self.leaves = match one {
+            Move::Sweep(..) | Move::FreeSlot { .. } | Move::Forget(_) => true,
+            Move::Reserve(_)
+            | Move::Grow(..)
+            | Move::Meter(..)
+            | Move::Reconcile(..)
+            | Move::Release(_)
+            | Move::TakeSlot { .. }
+            | Move::Set(..)
+            | Move::Raise(..)
+            | Move::Deny(..) => false,
+        };
         match one {
             Move::Reserve(wanted) => self.reserve(wanted),
             Move::Grow(id, more) => self.grow(*id, more),
@@ -321,8 +387,12 @@ impl Sheet {
         }
     }
 
-    /// An account as it is now; none where there is none, or that of a former agent.
+    /// An account as it is now; none where there is none, or that of a former agent. What is given back is not charged to
+    /// one that cannot be believed.
     pub(super) fn account(&self, path: &AccountPath, chain: &Chain) -> Result<Option<Account>, CommandError> {
+        if self.leaves && self.accounts.is_doubted(path) {
+            return Ok(None);
+        }
         let Some(account) = self.accounts.get(path)? else {
             return Ok(None);
         };
@@ -347,6 +417,9 @@ impl Sheet {
 
     /// An account that holds nothing goes.
     fn forget(&mut self, path: &AccountPath) -> Result<Moved, CommandError> {
+        if self.accounts.is_doubted(path) {
+            return Ok(Moved::Done(false));
+        }
         let account = self.accounts.get(path)?;
         let goes = account.is_some_and(|account| account.reserved.is_zero());
         if goes {

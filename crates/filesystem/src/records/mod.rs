@@ -1,5 +1,7 @@
 //! Typed records: a kind, a schema, an id and a scope fixed by the type, with index keys in the same batch.
 
+mod bad;
+mod bad_row;
 mod error;
 mod find;
 #[cfg(feature = "contract")]
@@ -19,6 +21,8 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
+pub use bad::{Bad, BadPage, BadRows, KeptPage};
+pub use bad_row::{BadRow, BadRowId, BadRowIndex, BadStore, InvalidBadRowId};
 pub use error::{Issue, RecordError};
 pub use find::{Cursor, Found, Query};
 pub use index::{IndexEntry, IndexScope, IndexValue, Indexes, NoIndexes};
