@@ -3,6 +3,7 @@
 mod agents;
 mod agents_crash;
 mod agents_removal;
+mod bad;
 mod budgets;
 mod budgets_gates;
 mod budgets_matrix;
@@ -44,6 +45,7 @@ mod recovery;
 mod rekeys;
 mod relay;
 mod relay_crash;
+mod resolve;
 mod retention;
 mod runs;
 mod scope;
