@@ -217,14 +217,15 @@ impl Core {
             return enter(self, draft).await;
         }
         let telling = Telling::of(self, &mut draft);
-        let (space, unsettled, op) = (self.space.clone(), Arc::clone(&self.unsettled), draft.op());
+        let (space, unsettled) = (self.space.clone(), Arc::clone(&self.unsettled));
+        let (ops, op) = draft.ops();
         let batch = draft.into_batch();
         let commit = async move {
             let committed = settled(&space, batch, op, deadline).await;
             drop(telling);
             committed.map_err(|(error, unknown)| {
                 if let Some(batch) = unknown {
-                    unsettled.keep(op, batch);
+                    unsettled.keep(&ops, op, &batch);
                 }
                 error
             })

@@ -26,7 +26,16 @@ pub enum Settled {
 /// The commits of this process of which it is not known whether they were done, the newest
 /// [`UNSETTLED_MAX`] of them.
 #[derive(Default)]
-pub(crate) struct Unsettled(Mutex<VecDeque<(OpId, ScopedBatch<Tenant>)>>);
+pub(crate) struct Unsettled(Mutex<VecDeque<Kept>>);
+
+/// A batch that several commands may share.
+#[derive(Debug, Clone)]
+struct Kept {
+    op: OpId,
+    /// What its rows or events carry.
+    mark: OpId,
+    batch: ScopedBatch<Tenant>,
+}
 
 impl fmt::Debug for Unsettled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,36 +44,36 @@ impl fmt::Debug for Unsettled {
 }
 
 impl Unsettled {
-    /// Keeps the batch of a command.
-    pub(crate) fn keep(&self, op: OpId, batch: ScopedBatch<Tenant>) {
+    /// Keeps the batch of these commands, one of which marks rows or events of it.
+    pub(crate) fn keep(&self, ops: &[OpId], mark: OpId, batch: &ScopedBatch<Tenant>) {
         self.with(|kept| {
-            kept.retain(|(of, _)| *of != op);
-            kept.push_back((op, batch));
-            if kept.len() > UNSETTLED_MAX {
+            kept.retain(|of| !ops.contains(&of.op));
+            kept.extend(ops.iter().map(|op| Kept {
+                op: *op,
+                mark,
+                batch: batch.clone(),
+            }));
+            while kept.len() > UNSETTLED_MAX {
                 kept.pop_front();
             }
         });
     }
 
-    fn get(&self, op: OpId) -> Option<ScopedBatch<Tenant>> {
-        self.with(|kept| {
-            kept.iter()
-                .find(|(of, _)| *of == op)
-                .map(|(_, batch)| batch.clone())
-        })
+    fn get(&self, op: OpId) -> Option<Kept> {
+        self.with(|kept| kept.iter().find(|of| of.op == op).cloned())
     }
 
     fn forget(&self, op: OpId) {
-        self.with(|kept| kept.retain(|(of, _)| *of != op));
+        self.with(|kept| kept.retain(|of| of.op != op));
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut VecDeque<(OpId, ScopedBatch<Tenant>)>) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut VecDeque<Kept>) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Commits a batch, and where its answer is lost settles it as long as there is time. `ops` are the commands in it; one
-/// of them is enough to know all by.
+/// Commits a batch, and where its answer is lost settles it as long as there is time. `op` is a command in it, whose rows
+/// or events carry it.
 ///
 /// # Errors
 /// As any commit; `Conflict` without keys where it is known by now that it was not done. `Indeterminate` with the batch,
@@ -108,11 +117,14 @@ pub(crate) async fn settled(
 
 /// What became of the command of this operation, by the store.
 pub(crate) async fn resolve(core: &Core, op: OpId) -> Result<Settled, CommandError> {
-    let Some(batch) = core.unsettled.get(op) else {
+    let Some(kept) = core.unsettled.get(op) else {
         return by_log(core, op).await;
     };
     let deadline = Deadline::at(Instant::now() + DEADLINE);
-    let resolved = core.space.resolve(&batch, &op.to_string(), deadline).await;
+    let resolved = core
+        .space
+        .resolve(&kept.batch, &kept.mark.to_string(), deadline)
+        .await;
     let outcome = match resolved.map_err(CommandError::from)? {
         Resolved::Done(_) => Settled::Done,
         Resolved::NotDone => Settled::NotDone,

@@ -401,6 +401,12 @@ pub enum Store {
         #[arg(long)]
         repair: bool,
     },
+    /// Rows that could not be believed, kept with their bytes; needs the store alone
+    #[command(after_help = help::store_dead_letters())]
+    DeadLetters {
+        #[command(subcommand)]
+        what: Option<DeadLetters>,
+    },
     /// Write all of it to a new file, while it goes on
     #[command(after_help = help::store_export())]
     Export {
@@ -417,6 +423,28 @@ pub enum Store {
         /// The store, instead of that of store.url
         #[arg(long, value_name = "URL")]
         into: Option<dormouse_filesystem::StoreUrl>,
+    },
+}
+
+/// `store dead-letters …`.
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// List what was moved aside, and what was copied and is where it was
+    #[command(after_help = help::store_dead_letters())]
+    List,
+    /// Show one with its bytes
+    #[command(after_help = help::store_dead_letters_show())]
+    Show {
+        /// Its name, as it is listed
+        #[arg(value_name = "NAME")]
+        name: dormouse_filesystem::BadRowId,
+    },
+    /// Throw one away; the row it is a copy of stays
+    #[command(after_help = help::store_dead_letters_discard())]
+    Discard {
+        /// Its name, as it is listed
+        #[arg(value_name = "NAME")]
+        name: dormouse_filesystem::BadRowId,
     },
 }
 

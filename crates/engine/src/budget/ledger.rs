@@ -190,9 +190,8 @@ async fn settle(core: &Core, group: Vec<Entry>) {
         };
         let committed = committed.map(|done| done.version).map_err(|(error, unknown)| {
             if let Some(batch) = unknown {
-                for (entry, _) in &entered {
-                    core.unsettled.keep(entry.mover.op, batch.clone());
-                }
+                let ops: Vec<OpId> = entered.iter().map(|(entry, _)| entry.mover.op).collect();
+                core.unsettled.keep(&ops, op, &batch);
             }
             error
         });

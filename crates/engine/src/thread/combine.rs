@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::append::{Ready, Work};
 use super::{Append, Appended};
 use crate::agent::{Agent, Agents};
+use crate::bad::heed;
 use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::draft::{Draft, Verdict};
@@ -134,8 +135,15 @@ impl Appends {
 /// Commits a group and tells each its answer. One that spoils the commit of all is found by committing each alone.
 async fn answer(core: &Arc<Core>, group: Vec<Waiting>) {
     match commit(core, &group).await {
-        Ok(answers) => tell(group, answers),
-        Err(error) if group.len() == 1 => tell(group, vec![Err(error)]),
+        Ok(answers) => {
+            for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                heed(core, error).await;
+            }
+            tell(group, answers);
+        }
+        Err(error) if group.len() == 1 && !matches!(error, CommandError::Indeterminate { .. }) => {
+            tell(group, vec![Err(error)]);
+        }
         Err(
             error @ (CommandError::Indeterminate { .. }
             | CommandError::Unavailable(_)

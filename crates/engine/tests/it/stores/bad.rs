@@ -12,6 +12,7 @@ use dormouse_engine::thread::{Append, NewMessage, NewThread};
 use dormouse_filesystem::{BadRow, BadStore};
 use serde_json::json;
 
+use super::agents_removal::gone;
 use super::budgets::{chain, limit, of, set, tokens, wanted};
 use super::house::{House, facts, name, operator, success};
 use super::relay::{Recorder, Relay};
@@ -390,8 +391,7 @@ async fn one_corrupt_row_of_each_kind_stops_no_deletion_of_an_agent(house: House
         .delete(&operator(), &alice, AtWork::Refuse, None)
         .await
         .unwrap();
-    house.recover().await;
-    assert_eq!(agents.get(&name("alice")).await.unwrap_err().code(), "not_found");
+    gone(&house, &name("alice")).await;
     assert!(
         house
             .tenant
