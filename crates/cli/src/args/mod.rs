@@ -394,16 +394,17 @@ pub enum Config {
 /// `store …`.
 #[derive(Debug, Subcommand)]
 pub enum Store {
-    /// Read every record and log, and say what cannot be read; needs the store alone
+    /// Read every record and log, and say what cannot be read or believed; needs the store alone
     #[command(after_help = help::store_check())]
     Check {
-        /// Mend what can be mended; bytes that cannot be read are kept aside first
+        /// Mend what can be mended; bytes that cannot be read or believed are kept aside first
         #[arg(long)]
         repair: bool,
     },
     /// Rows that could not be believed, kept with their bytes; needs the store alone
     #[command(after_help = help::store_dead_letters())]
     DeadLetters {
+        /// What is done; listing, where nothing is said
         #[command(subcommand)]
         what: Option<DeadLetters>,
     },

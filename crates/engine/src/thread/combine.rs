@@ -57,7 +57,13 @@ pub(super) async fn append(core: &Arc<Core>, by: &Principal, thread: ThreadId, n
         // Before its content is written for nothing.
         idempotency::before(core, once, core.environment.clock.now()).await?;
     }
-    let agent = super::service::get(core, thread).await?.agent.clone();
+    let agent = match super::service::get(core, thread).await {
+        Ok(thread) => thread.agent.clone(),
+        Err(error) => {
+            heed(core, &error).await;
+            return Err(error);
+        }
+    };
     let scrubber = Credentials::new(core).scrubber(&agent).await?;
     let ready = Ready::of(core, new, &scrubber).await?;
     let op = OpId::make(core.environment.clock.now(), &core.environment.random);

@@ -93,7 +93,8 @@ pub(super) async fn check(context: &Context, repair: bool) -> Result<Exit> {
     }
     drop(lock);
     let is_believed = !report.bad.iter().any(BadView::is_there);
-    report.sound = is_believed && report.damaged.is_empty() && report.log.as_ref().is_none_or(LogReport::is_whole);
+    report.sound =
+        is_believed && report.damaged.is_empty() && report.log.as_ref().is_none_or(LogReport::is_whole);
     print(&context.ui, &report, repair)
 }
 
@@ -155,12 +156,7 @@ fn of_sled(options: &OpenOptions) -> SledOptions {
 }
 
 /// Opens the store and reads every record and every entry of every log.
-async fn read_all(
-    context: &Context,
-    options: &OpenOptions,
-    repair: bool,
-    report: &mut Report,
-) -> Result<()> {
+async fn read_all(context: &Context, options: &OpenOptions, repair: bool, report: &mut Report) -> Result<()> {
     let url = &context.places.url;
     if let (Backend::File, true, Some(folder)) = (url.backend(), repair, url.folder()) {
         report.repaired = repair_files(folder, options).await?;

@@ -8,7 +8,9 @@ use dormouse_engine::{
     Channel, CommandError, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, SystemClock,
     Tenant, TenantId,
 };
-use dormouse_filesystem::{BadRow, BadRowId, BadStore, Namespace, OpenOptions, PAGE_MAX, RecordStore, Requirements, System};
+use dormouse_filesystem::{
+    BadRow, BadRowId, BadStore, Namespace, OpenOptions, PAGE_MAX, RecordStore, Requirements, System,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -93,9 +95,13 @@ async fn engine(
     let need = Requirements::volatile();
     let system = Namespace::<System>::open(Arc::clone(store), &need, options.opener()).await;
     let system = system.map_err(|error| lacking(&error, &context.places.url))?;
-    let unknown = |what: &str, error: std::io::Error| Problem::new(Code::Internal, format!("{what}: {error}"));
+    let unknown =
+        |what: &str, error: std::io::Error| Problem::new(Code::Internal, format!("{what}: {error}"));
     let random = Random::from_system().map_err(|error| {
-        Problem::new(Code::Internal, format!("the system gives no random bytes: {error}"))
+        Problem::new(
+            Code::Internal,
+            format!("the system gives no random bytes: {error}"),
+        )
     })?;
     let boot = Boot::current().map_err(|error| unknown("it is not known which boot this is", error))?;
     let environment = Environment {
@@ -142,9 +148,11 @@ pub(super) async fn dead_letters(context: &Context, what: Option<&DeadLetters>) 
     let options = store::options(context)?;
     let found = url.inspect(&options).await.map_err(|error| refused(&error))?;
     if found.format.is_none() {
-        return Err(Problem::new(Code::NotFound, format!("there is no store at {url}"))
-            .hint("store.url and store.path say where")
-            .into());
+        return Err(
+            Problem::new(Code::NotFound, format!("there is no store at {url}"))
+                .hint("store.url and store.path say where")
+                .into(),
+        );
     }
     let lock = alone(&context.places)?;
     let store = url.open(&options).await.map_err(|error| refused(&error))?;
@@ -182,7 +190,11 @@ async fn list(ui: &Ui, tenant: &Tenant) -> Result<Exit> {
         let mut after = None;
         // Ends with the last page.
         loop {
-            let page = tenant.bad.list(store, after, PAGE_MAX).await.map_err(Problem::from)?;
+            let page = tenant
+                .bad
+                .list(store, after, PAGE_MAX)
+                .await
+                .map_err(Problem::from)?;
             rows.extend(page.rows.iter().map(|row| KeptView::of(store, row)));
             after = page.next;
             if after.is_none() {
