@@ -3,8 +3,12 @@
 mod agents;
 mod agents_crash;
 mod agents_removal;
+<<<<<<< HEAD
 mod bad;
 mod bad_kinds;
+=======
+mod at_step;
+>>>>>>> bc7aec6d8a4e93b9fa6ea5930029f924abf031cb
 mod budgets;
 mod budgets_gates;
 mod budgets_matrix;
@@ -12,6 +16,7 @@ mod budgets_tables;
 mod budgets_time;
 mod catalogue;
 mod closing;
+mod cost;
 mod creation;
 mod credentials;
 mod delegations;
@@ -34,14 +39,17 @@ mod gates_random;
 mod gates_tables;
 mod gates_time;
 mod golden;
+mod heartbeats;
 pub(crate) mod hooked;
 mod house;
 mod janitor;
 mod keys;
+mod lapses;
+mod lapses_crash;
 mod leases;
 mod matrix;
 mod parking;
-mod place;
+pub(crate) mod place;
 mod records;
 mod recovery;
 mod rekeys;
@@ -70,6 +78,8 @@ mod threads_matrix;
 mod threads_tables;
 mod wakes;
 mod wakes_rung;
+
+pub(crate) use house::facts;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {
