@@ -18,13 +18,9 @@ use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
 use crate::idempotency::{self, Once};
-<<<<<<< HEAD
-use crate::resolve::{Unsettled, settled};
-use crate::run::{Claiming, Companion, LiveRuns};
-=======
 use crate::lease::LeaseOptions;
+use crate::resolve::{Unsettled, settled};
 use crate::run::{Beats, Claiming, Companion, LiveRuns};
->>>>>>> bc7aec6d8a4e93b9fa6ea5930029f924abf031cb
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::{Creations, SettleHint};
 use crate::telling::{Landing, Telling};

@@ -2,6 +2,7 @@
 
 mod bad;
 mod bad_row;
+mod bad_rows;
 mod error;
 mod find;
 #[cfg(feature = "contract")]
@@ -21,8 +22,9 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
-pub use bad::{Bad, BadPage, BadRows, KeptPage};
+pub use bad::{Bad, BadPage};
 pub use bad_row::{BadRow, BadRowId, BadRowIndex, BadStore, InvalidBadRowId};
+pub use bad_rows::{BadRows, KeptPage};
 pub use error::{Issue, RecordError};
 pub use find::{Cursor, Found, Query};
 pub use index::{IndexEntry, IndexScope, IndexValue, Indexes, NoIndexes};

@@ -322,8 +322,9 @@ async fn every_command(house: House, most: usize) {
         let wanted = told(&world).await;
         for operation in OPERATIONS {
             let is_few = most == 1;
-            let happens =
-                |fault: &FaultKind| fault.applies_to(operation) && (!is_few || FEW.contains(&(operation, *fault)));
+            let happens = |fault: &FaultKind| {
+                fault.applies_to(operation) && (!is_few || FEW.contains(&(operation, *fault)))
+            };
             for fault in FAULTS.into_iter().filter(happens) {
                 for before in 0..most {
                     let world = World::new(&engine, nth).await;

@@ -3,12 +3,9 @@
 mod agents;
 mod agents_crash;
 mod agents_removal;
-<<<<<<< HEAD
+mod at_step;
 mod bad;
 mod bad_kinds;
-=======
-mod at_step;
->>>>>>> bc7aec6d8a4e93b9fa6ea5930029f924abf031cb
 mod budgets;
 mod budgets_gates;
 mod budgets_matrix;
