@@ -432,3 +432,46 @@ fn a_store_is_taken_from_one_backend_to_another_also_while_it_is_at_work() {
         .hints();
     assert!(!folder.join("FORMAT").exists(), "nothing was made");
 }
+
+#[test]
+fn a_row_that_cannot_be_believed_is_listed_kept_shown_and_thrown_away() {
+    let (home, folder) = in_folder("file");
+    home.type_line("agent add alice").exits(0);
+    home.type_line("agent add bob").exits(0);
+    let records = files_below(&folder.join("records"));
+    let is_hers = |path: &&PathBuf| {
+        std::fs::read_to_string(path)
+            .is_ok_and(|text| text.contains("kind=agent ") && text.contains("\"alice\""))
+    };
+    let file = records.iter().find(is_hers).expect("the agent is a file");
+    let text = std::fs::read_to_string(file).unwrap();
+    let edited = text.replace("\"state\":\"active\"", "\"state\":\"odd\"");
+    assert_ne!(text, edited);
+    std::fs::write(file, edited).unwrap();
+    home.type_line("store check --repair")
+        .exits(1)
+        .errs(&["dead-letters"]);
+    let checked = home.type_line("store check -o json");
+    checked.exits(1);
+    let bad = checked.json()["bad"][0].clone();
+    assert_eq!(
+        (bad["kind"].as_str(), bad["id"].as_str()),
+        (Some("agent"), Some("alice")),
+        "{bad:#}"
+    );
+    assert_eq!(bad["done"], "left", "{bad:#}");
+    home.type_line("agent show alice").exits(1);
+    home.type_line("agent show bob").exits(0);
+    let kept = home.items("store dead-letters");
+    assert_eq!(kept.len(), 1, "{kept:#?}");
+    assert_eq!(kept[0]["store"], "quarantine");
+    let name = kept[0]["name"].as_str().unwrap();
+    let shown = home.type_line(&format!("store dead-letters show {name}"));
+    shown.exits(0);
+    assert!(shown.stdout.contains("odd"), "{shown:?}");
+    home.type_line(&format!("store dead-letters discard {name}"))
+        .exits(0);
+    assert!(home.items("store dead-letters").is_empty());
+    home.type_line(&format!("store dead-letters show {name}"))
+        .exits(3);
+}

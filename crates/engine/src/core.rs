@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{Agent, AgentState, Removals};
+use crate::bad;
 use crate::budget::{BudgetOptions, Entered, Freed, Ledger, Moved, enter};
 use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
 use crate::idempotency::{self, Once};
 use crate::lease::LeaseOptions;
+use crate::resolve::{Unsettled, settled};
 use crate::run::{Beats, Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::{Creations, SettleHint};
@@ -90,6 +92,8 @@ pub(crate) struct Core {
     pub(crate) ledger: Arc<Ledger>,
     /// Rings when accounts have more to give.
     pub(crate) freed: Freed,
+    /// Commits of which it is not known whether they were done.
+    pub(crate) unsettled: Arc<Unsettled>,
 }
 
 /// What a command answered, and the commit it made; none when there was nothing to do.
@@ -138,6 +142,8 @@ impl Core {
             let decided = || Box::pin(decide(draft));
             let error = match self.attempt(once, decided, op, deadline).await {
                 Err(error) if error.is_congestion() => error,
+                // What was in its way is moved aside: it is decided again without it.
+                Err(error) if bad::heed(self, &error).await => error,
                 answered => return answered,
             };
             if attempt == ATTEMPTS_MAX || Instant::now() + delay >= deadline {
@@ -202,6 +208,15 @@ impl Core {
         self.land(draft, deadline).await
     }
 
+    /// Commits a draft of rows that were set aside, and of nothing else: no wake row and no thread follows from it.
+    pub(crate) async fn commit_aside(
+        &self,
+        draft: Draft,
+        deadline: Deadline,
+    ) -> Result<Entered, CommandError> {
+        self.land(draft, deadline).await
+    }
+
     /// Stages what each commit has at its end, whoever makes it: what becomes of threads, which may make tasks ready, and
     /// then the wake row of every agent that it gives something to do.
     async fn finish(&self, draft: &mut Draft) -> Result<(), CommandError> {
@@ -217,11 +232,18 @@ impl Core {
             return enter(self, draft).await;
         }
         let telling = Telling::of(self, &mut draft);
-        let (space, batch) = (self.space.clone(), draft.into_batch());
+        let (space, unsettled) = (self.space.clone(), Arc::clone(&self.unsettled));
+        let (ops, op) = draft.ops();
+        let batch = draft.into_batch();
         let commit = async move {
-            let committed = space.commit_by(batch, deadline).await;
+            let committed = settled(&space, batch, op, deadline).await;
             drop(telling);
-            committed
+            committed.map_err(|(error, unknown)| {
+                if let Some(batch) = unknown {
+                    unsettled.keep(&ops, op, &batch);
+                }
+                error
+            })
         };
         let committed = Landing::new(commit, &self.background).await?;
         Ok(Entered {

@@ -40,6 +40,8 @@ pub struct Draft {
     tenant: TenantId,
     now: Timestamp,
     op: OpId,
+    /// The commands that share it.
+    ops: Vec<OpId>,
     actor: Principal,
     random: Arc<Random>,
     /// Cleans what events say, whoever made it.
@@ -92,6 +94,7 @@ impl Draft {
             tenant: core.tenant.clone(),
             now,
             op,
+            ops: vec![op],
             actor: by.clone(),
             random: Arc::clone(&core.environment.random),
             scrubber: core.scrubber.clone(),
@@ -168,6 +171,14 @@ impl Draft {
     pub(crate) fn act_for(&mut self, by: &Principal, op: OpId) {
         self.actor.clone_from(by);
         self.op = op;
+        if !self.ops.contains(&op) {
+            self.ops.push(op);
+        }
+    }
+
+    /// The commands that share it, and the one whose rows and events are written last.
+    pub(crate) fn ops(&self) -> (Vec<OpId>, OpId) {
+        (self.ops.clone(), self.op)
     }
 
     /// The batch, for records to stage their rows in.

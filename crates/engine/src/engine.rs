@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agents;
+use crate::bad::BadRecords;
 use crate::budget::{BudgetOptions, Budgets, Freed};
 use crate::capability::Capabilities;
 use crate::core::Core;
@@ -24,6 +25,7 @@ use crate::idempotency::{Idempotency, Once};
 use crate::lease::LeaseOptions;
 use crate::limits::JANITOR_EVERY;
 use crate::relay::Sinks;
+use crate::resolve::Settled;
 use crate::retention::Retention;
 use crate::run::{Beats, Companion, LiveRuns, Runs};
 use crate::session::{SessionOptions, SessionService, Unsaved};
@@ -152,6 +154,8 @@ pub struct Tenant {
     pub idempotency: Idempotency,
     /// Where its events are sent.
     pub sinks: Sinks,
+    /// Its rows that could not be believed.
+    pub bad: BadRecords,
     pub(crate) core: Arc<Core>,
 }
 
@@ -170,6 +174,7 @@ impl Tenant {
             credentials: Credentials::new(&core),
             events: Events::new(&core),
             sinks: Sinks::new(&core),
+            bad: BadRecords::new(&core),
             idempotency: Idempotency::new(&core),
             core,
         }
@@ -194,6 +199,17 @@ impl Tenant {
     #[must_use]
     pub fn id(&self) -> &TenantId {
         &self.core.tenant
+    }
+
+    /// What became of a command that answered `Indeterminate`, by its operation. Its batch is sent again, which its
+    /// preconditions let apply at most once; where that is refused, the rows and the log say whose write it was. So after
+    /// `Done` it was done, once.
+    ///
+    /// # Errors
+    /// `Indeterminate` where it is not known still: ask again. `NotFound` for one of which this process knows nothing and
+    /// the last 10,000 events have nothing. As any read.
+    pub async fn resolve(&self, op: OpId) -> Result<Settled, CommandError> {
+        crate::resolve::resolve(&self.core, op).await
     }
 
     /// The part of the store that is this tenant's: for services beside the engine's own.
@@ -261,6 +277,7 @@ impl Engine {
             budgets: shared.options.budgets,
             ledger: Arc::default(),
             freed: shared.freed.clone(),
+            unsettled: Arc::default(),
             tenant: id.clone(),
             events: space.log(&[crate::id::segment("events")]),
             store: Arc::clone(shared.system.store().underneath()),

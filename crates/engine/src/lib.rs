@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod agent;
+pub mod bad;
 pub mod budget;
 pub mod capability;
 mod clock;
@@ -30,6 +31,7 @@ pub mod outcome;
 mod principal;
 pub mod recovery;
 pub mod relay;
+mod resolve;
 mod rest;
 pub mod retention;
 pub mod run;
@@ -59,5 +61,6 @@ pub use id::{
 pub use janitor::{Cleared, Janitor};
 pub use name::{AgentName, SinkName, SweepName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};
+pub use resolve::Settled;
 pub use subject::Subject;
 pub use tenant::{TenantIndex, TenantRow, TenantState};

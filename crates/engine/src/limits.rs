@@ -302,3 +302,8 @@ pub const BUDGET_LEDGER_MAILBOX: usize = 1024;
 pub const BUDGET_LEDGER_BATCH: usize = 64;
 /// Most tasks that one commit wakes when a gate is decided that many wait for.
 pub const GATE_WAKES_MAX: usize = 32;
+
+/// How often the commit of a command is asked for again when its answer was lost, before its caller is told so.
+pub const RESOLVE_ATTEMPTS_MAX: u32 = 4;
+/// Most commits of which a process remembers that it does not know whether they were done.
+pub const UNSETTLED_MAX: usize = 64;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use dormouse_filesystem::{RecordId, Segment};
+use dormouse_filesystem::{BadRowId, RecordId, Segment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::budget::AccountPath;
@@ -35,6 +35,8 @@ pub enum Subject {
     Relay(SinkName),
     /// A sweep of a tenant's rows.
     Sweep(SweepName),
+    /// A row that could not be believed.
+    Record(BadRowId),
 }
 
 impl Subject {
@@ -53,6 +55,7 @@ impl Subject {
             Self::Hold(_) => "hold",
             Self::Relay(_) => "relay",
             Self::Sweep(_) => "sweep",
+            Self::Record(_) => "record",
         }
     }
 
@@ -71,6 +74,7 @@ impl Subject {
             Self::Hold(id) => id.to_string(),
             Self::Relay(name) => name.to_string(),
             Self::Sweep(name) => name.to_string(),
+            Self::Record(id) => id.to_string(),
         }
     }
 
@@ -87,6 +91,7 @@ impl Subject {
             "hold" => id.parse().ok().map(Self::Hold),
             "relay" => id.parse().ok().map(Self::Relay),
             "sweep" => id.parse().ok().map(Self::Sweep),
+            "record" => id.parse().ok().map(Self::Record),
             _ => None,
         }
     }

@@ -67,15 +67,15 @@ pub use key::{InvalidName, KEY_MAX, Key, ORDERED_MAX, Prefix, SEGMENT_MAX, SEGME
 pub use log::{LogCursor, LogHead, Logged, Predecessor};
 pub use memory::Memory;
 pub use namespace::{
-    Agent, COMMIT_DEADLINE, LOG_NAME_MAX, Log, Namespace, Opener, Requirements, Scope, ScopedBatch, System,
-    Tenant,
+    Agent, COMMIT_DEADLINE, LOG_NAME_MAX, Log, Namespace, Opener, Requirements, Resolved, Scope, ScopedBatch,
+    System, Tenant,
 };
 pub use open::{Backend, Inspection, InvalidUrl, OpenOptions, StoreUrl, open};
 pub use page::{GET_MANY_MAX, Item, LIST_MANY_MAX, Listed, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Want};
 pub use records::{
-    Changed, Class, Cursor, Found, FoundSystem, IndexEntry, IndexScope, IndexValue, Indexes, Issue,
-    NoIndexes, Owned, Query, Ranged, Record, RecordError, RecordId, Records, SystemIndex, Versioned,
-    WriteOnce,
+    Bad, BadPage, BadRow, BadRowId, BadRowIndex, BadRows, BadStore, Changed, Class, Cursor, Found,
+    FoundSystem, IndexEntry, IndexScope, IndexValue, Indexes, InvalidBadRowId, Issue, KeptPage, NoIndexes,
+    Owned, Query, Ranged, Record, RecordError, RecordId, Records, SystemIndex, Versioned, WriteOnce,
 };
 pub use router::{MountError, Router};
 pub use store::RecordStore;

@@ -394,12 +394,19 @@ pub enum Config {
 /// `store …`.
 #[derive(Debug, Subcommand)]
 pub enum Store {
-    /// Read every record and log, and say what cannot be read; needs the store alone
+    /// Read every record and log, and say what cannot be read or believed; needs the store alone
     #[command(after_help = help::store_check())]
     Check {
-        /// Mend what can be mended; bytes that cannot be read are kept aside first
+        /// Mend what can be mended; bytes that cannot be read or believed are kept aside first
         #[arg(long)]
         repair: bool,
+    },
+    /// Rows that could not be believed, kept with their bytes; needs the store alone
+    #[command(after_help = help::store_dead_letters())]
+    DeadLetters {
+        /// What is done; listing, where nothing is said
+        #[command(subcommand)]
+        what: Option<DeadLetters>,
     },
     /// Write all of it to a new file, while it goes on
     #[command(after_help = help::store_export())]
@@ -417,6 +424,28 @@ pub enum Store {
         /// The store, instead of that of store.url
         #[arg(long, value_name = "URL")]
         into: Option<dormouse_filesystem::StoreUrl>,
+    },
+}
+
+/// `store dead-letters …`.
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// List what was moved aside, and what was copied and is where it was
+    #[command(after_help = help::store_dead_letters())]
+    List,
+    /// Show one with its bytes
+    #[command(after_help = help::store_dead_letters_show())]
+    Show {
+        /// Its name, as it is listed
+        #[arg(value_name = "NAME")]
+        name: dormouse_filesystem::BadRowId,
+    },
+    /// Throw one away; the row it is a copy of stays
+    #[command(after_help = help::store_dead_letters_discard())]
+    Discard {
+        /// Its name, as it is listed
+        #[arg(value_name = "NAME")]
+        name: dormouse_filesystem::BadRowId,
     },
 }
 

@@ -14,6 +14,7 @@ use futures::{FutureExt, StreamExt, stream};
 use super::Agent;
 use super::delete::{deleting, torn_down};
 use super::stop::{live_runs, stop_run};
+use crate::bad::heed_issue;
 use crate::budget::{Budgets, Hold, HoldIndex};
 use crate::core::Core;
 use crate::credentials::of_secret;
@@ -234,6 +235,7 @@ async fn own<R: Record<Scope = Tenant>>(
         let page = rows.find(&query().after(after).limit(AGENT_PAGE)).await?;
         for issue in &page.issues {
             tracing::warn!(agent = %agent.name, %issue, "a row cannot be believed, and does not go with its agent");
+            heed_issue(core, issue).await;
         }
         own.extend(
             page.rows

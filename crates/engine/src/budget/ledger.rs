@@ -8,7 +8,7 @@
 
 use dormouse_filesystem::update::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN};
 use dormouse_filesystem::{
-    BATCH_OPERATIONS_MAX, CommitError, Deadline, Failed, ScopedBatch, Tenant, Version,
+    BATCH_OPERATIONS_MAX, CommitError, Committed, Deadline, Failed, ScopedBatch, Tenant, Version,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use super::touched::Touched;
 use crate::combine::{Combiner, Waits};
 use crate::core::Core;
 use crate::draft::Draft;
+use crate::resolve::{settled, unknown};
 use crate::telling::Telling;
 use crate::{CommandError, OpId, PrefixedId, Principal};
 
@@ -156,15 +157,23 @@ async fn settle(core: &Core, group: Vec<Entry>) -> Vec<Entry> {
         later,
         freed,
     } = composed;
+    // Any command in it says of all whether they were done.
+    let op = entered.first().map_or(draft.op(), |one| one.entry.mover.op);
     let batch = draft.into_batch();
     let committed = match batch.writes() {
-        true => core
-            .space
-            .commit_by(batch, Deadline::at(Instant::now() + DEADLINE))
-            .await
-            .map(|done| done.version),
-        false => Ok(None),
+        true => settled(&core.space, batch, op, Deadline::at(Instant::now() + DEADLINE)).await,
+        false => Ok(Committed {
+            version: None,
+            positions: Vec::new(),
+        }),
     };
+    let committed = committed.map(|done| done.version).map_err(|(error, unknown)| {
+        if let Some(batch) = unknown {
+            let ops: Vec<OpId> = entered.iter().map(|one| one.entry.mover.op).collect();
+            core.unsettled.keep(&ops, op, &batch);
+        }
+        error
+    });
     let may_be_done = matches!(committed, Ok(_) | Err(CommitError::Indeterminate { .. }));
     if freed > 0 && may_be_done {
         core.freed.ring();
@@ -352,12 +361,5 @@ fn tell_all(group: impl IntoIterator<Item = Entry>, error: &CommandError) {
             other => CommandError::Unsupported(other.to_string().into()),
         };
         entry.told(Err(same));
-    }
-}
-
-fn unknown(op: OpId) -> CommandError {
-    CommandError::Indeterminate {
-        op: Some(op),
-        source: CommitError::Indeterminate { source: None },
     }
 }

@@ -12,6 +12,7 @@
 mod account;
 mod amounts;
 mod ask;
+mod cells;
 mod decide;
 mod follow;
 mod freed;

@@ -2,13 +2,11 @@
 //!
 //! What a command that is refused did to them is undone, so that it spoils no other's commit.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use dormouse_filesystem::{ReadError, Record, RecordError, Records, Tenant, Versioned};
-use futures::future::join_all;
 use jiff::Timestamp;
 
+use super::cells::Cells;
 use super::moves::{Move, Moved, Reservation};
 use super::touched::Touched;
 use super::{Account, AccountPath, BudgetOptions, Chain, Hold, Refusal, Usage, UsageId};
@@ -31,150 +29,6 @@ pub(super) enum Refused {
 impl From<CommandError> for Refused {
     fn from(error: CommandError) -> Self {
         Self::Error(error)
-    }
-}
-
-/// One row: as it was read, and as it is by now.
-#[derive(Debug)]
-struct Cell<R> {
-    read: Option<Versioned<R>>,
-    now: Option<R>,
-    /// Why it cannot be believed.
-    trouble: Option<Trouble>,
-}
-
-/// Why a row cannot be believed.
-#[derive(Debug)]
-struct Trouble {
-    why: String,
-    /// Whether a newer build wrote it, which is no damage.
-    is_newer: bool,
-}
-
-impl Trouble {
-    /// What is wrong with one row; none where the store did not answer.
-    fn of(error: &RecordError) -> Option<Self> {
-        let is_newer = match error {
-            RecordError::Read(ReadError::TooNew { .. }) | RecordError::TooNew { .. } => true,
-            RecordError::Read(ReadError::Corrupt { .. }) => false,
-            RecordError::Read(_) => return None,
-            _ => false,
-        };
-        let why = error.to_string();
-        Some(Self { why, is_newer })
-    }
-
-    fn error(&self) -> CommandError {
-        let why = self.why.clone().into();
-        if self.is_newer {
-            CommandError::TooNew(why)
-        } else {
-            CommandError::Corrupt(why)
-        }
-    }
-}
-
-impl<R: Record> Cell<R> {
-    fn of(read: Result<Option<Versioned<R>>, RecordError>) -> Result<Self, CommandError> {
-        let (read, trouble) = match read {
-            Ok(read) => (read, None),
-            Err(error) => match Trouble::of(&error) {
-                Some(trouble) => (None, Some(trouble)),
-                None => return Err(error.into()),
-            },
-        };
-        let now = read.as_deref().cloned();
-        Ok(Self { read, now, trouble })
-    }
-
-    fn has_changed(&self) -> bool {
-        self.trouble.is_none() && self.now.as_ref() != self.read.as_deref()
-    }
-
-    fn believed(&self) -> Result<Option<&R>, CommandError> {
-        match &self.trouble {
-            None => Ok(self.now.as_ref()),
-            Some(trouble) => Err(trouble.error()),
-        }
-    }
-}
-
-/// Rows of one kind, and what they were before the command at hand.
-#[derive(Debug)]
-struct Cells<R: Record> {
-    cells: BTreeMap<R::Id, Cell<R>>,
-    undo: Vec<(R::Id, Option<R>)>,
-}
-
-impl<R: Record<Scope = Tenant>> Cells<R> {
-    async fn read(core: &Core, mut ids: Vec<R::Id>) -> Result<Self, CommandError> {
-        ids.sort();
-        ids.dedup();
-        let rows = Records::<R>::new(&core.space);
-        let read: Vec<_> = match rows.get_many(&ids).await {
-            Ok(read) => read.into_iter().map(Ok).collect(),
-            Err(error) if Trouble::of(&error).is_none() => return Err(error.into()),
-            // Each by itself: one that cannot be believed is in nobody else's way.
-            Err(_) => join_all(ids.iter().map(|id| rows.get(id))).await,
-        };
-        let cells = ids
-            .into_iter()
-            .zip(read)
-            .map(|(id, read)| Ok((id, Cell::of(read)?)));
-        Ok(Self {
-            cells: cells.collect::<Result<_, CommandError>>()?,
-            undo: Vec::new(),
-        })
-    }
-
-    /// There is none under an id that was just made.
-    fn add_new(&mut self, id: R::Id) {
-        let (read, now, trouble) = (None, None, None);
-        self.cells.entry(id).or_insert(Cell { read, now, trouble });
-    }
-
-    fn get(&self, id: &R::Id) -> Result<Option<&R>, CommandError> {
-        self.cells.get(id).map_or(Ok(None), Cell::believed)
-    }
-
-    fn put(&mut self, row: R) {
-        let id = row.id();
-        if let Some(cell) = self.cells.get_mut(&id) {
-            let before = cell.now.replace(row);
-            self.undo.push((id, before));
-        }
-    }
-
-    fn remove(&mut self, id: &R::Id) {
-        if let Some(cell) = self.cells.get_mut(id) {
-            let before = cell.now.take();
-            self.undo.push((id.clone(), before));
-        }
-    }
-
-    fn touched(&self) -> BTreeSet<R::Id> {
-        self.undo.iter().map(|(id, _)| id.clone()).collect()
-    }
-
-    fn undo(&mut self) {
-        for (id, before) in self.undo.drain(..).rev() {
-            if let Some(cell) = self.cells.get_mut(&id) {
-                cell.now = before;
-            }
-        }
-    }
-
-    async fn stage(&self, core: &Core, draft: &mut Draft) -> Result<(), CommandError> {
-        let rows = Records::<R>::new(&core.space);
-        for cell in self.cells.values().filter(|cell| cell.has_changed()) {
-            match (&cell.read, &cell.now) {
-                (None, Some(now)) => rows.stage_create(draft.batch(), now)?,
-                (Some(read), Some(now)) => rows.stage_replace(draft.batch(), read, now).await?,
-                (Some(read), None) => rows.stage_remove(draft.batch(), read).await?,
-                (None, None) => {}
-            }
-        }
-        Ok(())
     }
 }
 
@@ -207,12 +61,14 @@ pub(super) struct Sheet {
     /// How many slots and amounts were given back.
     pub(super) freed: usize,
     freed_before: usize,
+    /// Whether the move at hand gives back: an account that cannot be believed keeps no run from its end.
+    leaves: bool,
     pub(super) mover: Mover,
 }
 
 impl fmt::Debug for Sheet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (accounts, holds) = (self.accounts.cells.len(), self.holds.cells.len());
+        let (accounts, holds) = (self.accounts.len(), self.holds.len());
         write!(f, "Sheet({accounts} accounts, {holds} holds)")
     }
 }
@@ -268,6 +124,7 @@ impl Sheet {
             told_before: 0,
             freed: 0,
             freed_before: 0,
+            leaves: false,
             mover,
         })
     }
@@ -300,9 +157,9 @@ impl Sheet {
     }
 
     fn begin(&mut self) {
-        self.accounts.undo.clear();
-        self.holds.undo.clear();
-        self.usage.undo.clear();
+        self.accounts.begin();
+        self.holds.begin();
+        self.usage.begin();
         self.told_before = self.told.len();
         self.freed_before = self.freed;
     }
@@ -317,6 +174,18 @@ impl Sheet {
     }
 
     fn one(&mut self, one: &Move) -> Result<Moved, Refused> {
+        self.leaves = match one {
+            Move::Sweep(..) | Move::FreeSlot { .. } | Move::Forget(_) => true,
+            Move::Reserve(_)
+            | Move::Grow(..)
+            | Move::Meter(..)
+            | Move::Reconcile(..)
+            | Move::Release(_)
+            | Move::TakeSlot { .. }
+            | Move::Set(..)
+            | Move::Raise(..)
+            | Move::Deny(..) => false,
+        };
         match one {
             Move::Reserve(wanted) => self.reserve(wanted),
             Move::Grow(id, more) => self.grow(*id, more),
@@ -338,8 +207,12 @@ impl Sheet {
         }
     }
 
-    /// An account as it is now; none where there is none, or that of a former agent.
+    /// An account as it is now; none where there is none, or that of a former agent. What is given back is not charged to
+    /// one that cannot be believed.
     pub(super) fn account(&self, path: &AccountPath, chain: &Chain) -> Result<Option<Account>, CommandError> {
+        if self.leaves && self.accounts.is_doubted(path) {
+            return Ok(None);
+        }
         let Some(account) = self.accounts.get(path)? else {
             return Ok(None);
         };
@@ -364,6 +237,9 @@ impl Sheet {
 
     /// An account that holds nothing goes.
     fn forget(&mut self, path: &AccountPath) -> Result<Moved, CommandError> {
+        if self.accounts.is_doubted(path) {
+            return Ok(Moved::Done(false));
+        }
         let account = self.accounts.get(path)?;
         let goes = account.is_some_and(|account| account.reserved.is_zero());
         if goes {

@@ -1,5 +1,6 @@
 //! The catalogue of events: each names its data, which is ids, enums, numbers and scrubbed text.
 
+use dormouse_filesystem::Version;
 use dormouse_secrets::Scrubbed;
 use serde::{Deserialize, Serialize};
 
@@ -549,6 +550,34 @@ pub enum Change {
         /// Why it is taken for gone.
         reason: Reason,
     },
+    /// A row that could not be believed, and that nothing depends on, was moved aside with its bytes.
+    #[serde(rename = "record.dead_lettered")]
+    RecordDeadLettered {
+        /// Its kind.
+        kind: String,
+        /// Its id, as its key has it.
+        id: String,
+        /// The commit that wrote it.
+        version: Version,
+        /// The field that could not be believed, or `record`.
+        field: String,
+        /// What was wrong with it.
+        cause: String,
+    },
+    /// A row that could not be believed stays where it is, and its bytes were copied. Each use of it is refused.
+    #[serde(rename = "record.quarantined")]
+    RecordQuarantined {
+        /// Its kind.
+        kind: String,
+        /// Its id, as its key has it.
+        id: String,
+        /// The commit that wrote it.
+        version: Version,
+        /// The field that could not be believed, or `record`.
+        field: String,
+        /// What was wrong with it.
+        cause: String,
+    },
     /// A sink that was too far behind is told nothing more, until somebody resumes it.
     #[serde(rename = "sink.detached")]
     SinkDetached {
@@ -562,8 +591,9 @@ pub enum Change {
     SinkDeadLettered {
         /// Its position.
         position: u64,
-        /// Which event.
-        event: EventId,
+        /// Which event; none where the entry is no event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event: Option<EventId>,
         /// What the sink said.
         reason: Scrubbed,
     },

@@ -84,9 +84,8 @@ impl Events {
     pub async fn read_after(&self, after: Position, limit: usize) -> Result<EventPage, CommandError> {
         check_limit(limit)?;
         let logged = self.log.tail(after, limit).await?;
-        let events = logged.iter().map(|entry| self.decode(entry));
-        let events = events.collect::<Result<Vec<_>, _>>()?;
-        let next = events.last().map_or(after, |event| event.position);
+        let events = logged.iter().filter_map(|entry| self.decoded(entry)).collect();
+        let next = logged.last().map_or(after, |entry| entry.position);
         Ok(EventPage { events, next })
     }
 
@@ -116,11 +115,8 @@ impl Events {
                     is_end = false;
                     break;
                 }
-                let event = self.decode(entry)?;
                 at = entry.position;
-                if filter.fits(&event.event) {
-                    events.push(event);
-                }
+                events.extend(self.decoded(entry).filter(|event| filter.fits(&event.event)));
             }
         }
         let next = EventCursor {
@@ -183,7 +179,13 @@ impl Events {
         after: Position,
     ) -> impl Stream<Item = Result<EventAt, CommandError>> + Send + 'static {
         let (events, stream) = (self.clone(), self.log.stream().clone());
-        follow(Arc::clone(&self.store), stream, after).map(move |entry| events.decode(&entry?))
+        follow(Arc::clone(&self.store), stream, after).filter_map(move |entry| {
+            let event = match entry {
+                Ok(entry) => events.decoded(&entry).map(Ok),
+                Err(error) => Some(Err(error.into())),
+            };
+            std::future::ready(event)
+        })
     }
 
     /// Where the log begins and ends.
@@ -192,6 +194,17 @@ impl Events {
     /// As any read.
     pub async fn head(&self) -> Result<LogHead, CommandError> {
         Ok(self.log.head().await?)
+    }
+
+    /// The event of an entry; none of one that is no event, which keeps nobody from those behind it.
+    pub(crate) fn decoded(&self, logged: &Logged) -> Option<EventAt> {
+        match self.decode(logged) {
+            Ok(event) => Some(event),
+            Err(error) => {
+                tracing::warn!(position = %logged.position, %error, "an entry of the log is no event, and is passed over");
+                None
+            }
+        }
     }
 
     /// The event of an entry, its texts clean whoever wrote it.

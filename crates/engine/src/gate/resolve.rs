@@ -145,7 +145,8 @@ async fn task_of(space: &Namespace<Tenant>, gate: &Gate) -> Result<Option<Versio
         | Subject::Account(_)
         | Subject::Hold(_)
         | Subject::Relay(_)
-        | Subject::Sweep(_) => Ok(None),
+        | Subject::Sweep(_)
+        | Subject::Record(_) => Ok(None),
     }
 }
 

@@ -18,6 +18,7 @@ mod service;
 mod settle;
 mod sink;
 mod table;
+mod undecoded;
 
 pub use file::FileSink;
 pub use letter::DeadLetter;

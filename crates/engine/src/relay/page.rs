@@ -21,6 +21,8 @@ pub(super) struct Next {
     pub(super) through: Position,
     /// Whether the log had no more entries than were read.
     pub(super) is_end: bool,
+    /// What comes next, where it is no event, and nothing is to be sent before it.
+    pub(super) undecoded: Option<Logged>,
 }
 
 /// Reads on behind a position.
@@ -103,12 +105,22 @@ impl<'a> Taking<'a> {
                 before: after,
                 through: after,
                 is_end: false,
+                undecoded: None,
             },
         }
     }
 
     fn take(&mut self, events: &Events, entry: &Logged) -> Result<ControlFlow<()>, CommandError> {
-        let event = events.decode(entry)?;
+        let event = match events.decode(entry) {
+            Ok(event) => event,
+            // What is before it goes first, and then it is its turn.
+            Err(CommandError::Corrupt(_)) => {
+                let is_first = self.next.events.is_empty();
+                self.next.undecoded = is_first.then(|| entry.clone());
+                return Ok(ControlFlow::Break(()));
+            }
+            Err(error) => return Err(error),
+        };
         // What is told of a sink is not told to it: it might refuse that too, and so for ever.
         let is_wanted = self.options.filter.fits(&event.event) && event.event.subject != self.own;
         let is_of_next = self.commit.is_some_and(|commit| commit != entry.version);

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::page::{self, Next};
 use super::settle::{Answered, detach, earliest, pass_over, settle};
+use super::undecoded::lay_apart;
 use super::{Delivery, Portion, RelayCursor, Sent, Sink, SinkState};
 use crate::clock::until;
 use crate::core::Core;
@@ -129,6 +130,13 @@ impl Pump {
             }
         }
         match self.read(&row).await {
+            Ok(Next {
+                undecoded: Some(logged),
+                ..
+            }) => {
+                lay_apart(&self.core, &*self.sink, &self.consumer, &logged, self.incarnation).await?;
+                Ok(Step::Again)
+            }
             Ok(next) if next.events.is_empty() => self.nothing(&row, &next).await,
             Ok(next) => self.deliver(&row, next).await,
             Err(CommandError::ReplayGap { .. } | CommandError::CursorScope) => {

@@ -1,12 +1,13 @@
 //! How far a sink has come, and how it is: one row for each sink and tenant.
 
 use dormouse_filesystem::{
-    Class, IndexEntry, NoIndexes, Position, Record, RecordKind, Records, Tenant, Version, Versioned,
+    Class, IndexEntry, Issue, NoIndexes, Position, Record, RecordKind, Records, Tenant, Version, Versioned,
 };
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::bad::heed_issue;
 use crate::core::Core;
 use crate::event::{About, EventFilter};
 use crate::id::segment;
@@ -120,25 +121,40 @@ impl Record for RelayCursor {
 
 /// The cursors of all sinks of a tenant. One that cannot be believed is an error: what it holds may not go.
 pub(super) async fn all_of(core: &Core) -> Result<Vec<Versioned<RelayCursor>>, CommandError> {
+    let (all, issues) = believed_of(core).await?;
+    match issues.first() {
+        Some(issue) => Err(CommandError::Corrupt(issue.to_string().into())),
+        None => Ok(all),
+    }
+}
+
+async fn believed_of(core: &Core) -> Result<(Vec<Versioned<RelayCursor>>, Vec<Issue>), CommandError> {
     let rows = Records::<RelayCursor>::new(&core.space);
-    let (mut all, mut after) = (Vec::new(), None);
+    let (mut all, mut issues, mut after) = (Vec::new(), Vec::new(), None);
     // Ends with the last page.
     loop {
         let page = rows.range(&[segment("relay")], after.as_ref(), PAGE_MAX).await?;
-        if let Some(issue) = page.issues.first() {
-            return Err(CommandError::Corrupt(issue.to_string().into()));
-        }
+        issues.extend(page.issues);
         all.extend(page.rows);
         after = page.next;
         if after.is_none() {
-            return Ok(all);
+            return Ok((all, issues));
         }
     }
 }
 
-/// The cursors that events are kept for: of every sink but those that are detached.
+/// The cursors that events are kept for: of every sink but those that are detached, and those whose rows cannot be
+/// believed: such a sink is told nothing, so that it is as far behind as can be, and keeps nothing for ever.
 pub(crate) async fn live_of(core: &Core) -> Result<Vec<Versioned<RelayCursor>>, CommandError> {
-    let mut all = all_of(core).await?;
+    let (mut all, issues) = believed_of(core).await?;
+    for issue in &issues {
+        // A newer build's is believed by that build.
+        if issue.key.is_none() {
+            return Err(CommandError::Corrupt(issue.to_string().into()));
+        }
+        tracing::warn!(tenant = %core.tenant, %issue, "a sink's row cannot be believed: events are not kept for it");
+        heed_issue(core, issue).await;
+    }
     all.retain(|cursor| cursor.state != SinkState::Detached);
     Ok(all)
 }

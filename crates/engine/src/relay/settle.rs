@@ -56,7 +56,7 @@ pub(super) async fn settle(
     done.await.map(|done| done.answer)
 }
 
-async fn replace(
+pub(super) async fn replace(
     core: &Core,
     draft: &mut Draft,
     read: &Versioned<RelayCursor>,
@@ -199,7 +199,7 @@ impl Settling<'_> {
         }
         let change = Change::SinkDeadLettered {
             position: event.position.get(),
-            event: event.event.id,
+            event: Some(event.event.id),
             reason: letter.reason,
         };
         self.draft.tell(&self.cursor.about(), &change)

@@ -138,8 +138,8 @@ async fn behind_at(
         return Ok(now);
     }
     let at = if next < head.next {
-        let logged = core.events.tail(sink.after, 1).await?.pop();
-        logged.map(|logged| events.decode(&logged)).transpose()?
+        let logged = core.events.tail(sink.after, SWEEP_PAGE).await?;
+        logged.iter().find_map(|logged| events.decoded(logged))
     } else {
         None
     };
@@ -186,7 +186,10 @@ impl Old {
                 return Ok(old);
             }
             for logged in &page {
-                let at = events.decode(logged)?.event.at;
+                // What is no event goes with those behind it.
+                let Some(at) = events.decoded(logged).map(|event| event.event.at) else {
+                    continue;
+                };
                 if at >= limit {
                     old.oldest_left = Some(at);
                     return Ok(old);

@@ -10,6 +10,7 @@ use dormouse_filesystem::{Cursor, IndexValue, Query, Record, Records, SystemInde
 use jiff::{SignedDuration, Timestamp};
 
 use super::Retention;
+use crate::bad::heed;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::due::is_of_store;
@@ -296,6 +297,7 @@ async fn stage<R: Retires>(
         Err(error) if is_of_store(&error) => return Err(error),
         Err(error) => {
             tracing::warn!(tenant = %core.tenant, kind = %R::KIND, %id, %error, "what is old was not cleared away");
+            heed(core, &error).await;
             return Ok(Gone::Not);
         }
     };

@@ -45,19 +45,19 @@ pub(super) async fn claim_next(
         slot: Slot::Free,
         ..ClaimOptions::default()
     };
-    let mut lost = HashSet::new();
+    let (mut lost, mut doubted) = (HashSet::new(), None);
     // Ends when so many races were lost: each pass over the lane claims, loses or waits for another's claim to be over.
     while lost.len() < CANDIDATES_MAX {
         let over = core.claiming.over();
         let tasks = match look(core, agent, &lost).await? {
             Found::Ready { tasks, .. } => tasks,
             Found::NoPlace => return Ok(Next::Full),
-            // Those that were lost are others'.
-            Found::Nothing { .. } => return Ok(Next::Empty),
+            // Those that were lost are others', unless nobody can have them.
+            Found::Nothing { .. } => return doubted.map_or(Ok(Next::Empty), Err),
             Found::Paused => return Err(CommandError::AgentPaused { agent: agent.clone() }),
             Found::Gone => return Err(CommandError::not_found("agent", agent)),
         };
-        match first_of(core, agents, by, options, &tasks, &mut lost).await? {
+        match first_of(core, agents, by, options, &tasks, (&mut lost, &mut doubted)).await? {
             Tried::Claimed(claimed) => return Ok(Next::Claimed(claimed)),
             Tried::Full => return Ok(Next::Full),
             Tried::Lost => {}
@@ -75,7 +75,7 @@ async fn first_of(
     by: &Principal,
     options: ClaimOptions,
     tasks: &[TaskId],
-    lost: &mut HashSet<TaskId>,
+    (lost, doubted): (&mut HashSet<TaskId>, &mut Option<CommandError>),
 ) -> Result<Tried, CommandError> {
     let mut tried = Tried::Awaited;
     for task in tasks {
@@ -89,6 +89,12 @@ async fn first_of(
                 CommandError::Rejected { .. } | CommandError::NotFound { .. } | CommandError::Busy { .. },
             ) => {
                 lost.insert(*task);
+                tried = Tried::Lost;
+            }
+            // What it stands on cannot be believed: it is in no other's way.
+            Err(error @ (CommandError::Corrupt(_) | CommandError::TooNew(_))) => {
+                lost.insert(*task);
+                doubted.get_or_insert(error);
                 tried = Tried::Lost;
             }
             // Another took the last place meanwhile.

@@ -13,6 +13,7 @@ use super::sight::Sight;
 use super::standing::{Maker, Standing};
 use super::{NewTask, Numbers, Receiver, Task};
 use crate::agent::AgentState;
+use crate::bad::heed;
 use crate::combine::{Combiner, Waits};
 use crate::core::Core;
 use crate::credentials::Credentials;
@@ -126,8 +127,15 @@ impl Waits for Creation {
 /// Commits a group and tells each its answer. One that spoils the commit of all is found by committing each alone.
 async fn answer(core: &Arc<Core>, group: Vec<Creation>) {
     match commit(core, &group).await {
-        Ok(answers) => tell(group, answers),
-        Err(error) if group.len() == 1 => tell(group, vec![Err(error)]),
+        Ok(answers) => {
+            for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                heed(core, error).await;
+            }
+            tell(group, answers);
+        }
+        Err(error) if group.len() == 1 && !matches!(error, CommandError::Indeterminate { .. }) => {
+            tell(group, vec![Err(error)]);
+        }
         Err(
             error @ (CommandError::Indeterminate { .. }
             | CommandError::Unavailable(_)

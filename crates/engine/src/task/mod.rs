@@ -48,7 +48,7 @@ pub(crate) use combine::Creations;
 pub(crate) use create::{Clean, numbered};
 pub(crate) use delete::stage_tombstone;
 pub(crate) use metadata::scrubbed;
-pub(crate) use numbers::Numbers;
+pub(crate) use numbers::{Numbers, TaskNumbers};
 pub(crate) use settler::SettleHint;
 pub(crate) use standing::Grounds;
 

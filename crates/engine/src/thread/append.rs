@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::text::{CleanAttachment, Content};
-use super::turn::submit;
+use super::turn::{let_go, ring, stage_left, submit};
 use super::{Message, MessageEvent, MessageKind, MessageStatus, Thread, ThreadEvent, decide, decide_thread};
 use crate::agent::Agent;
 use crate::command::CommandSpec;
@@ -241,6 +241,10 @@ fn clean(attachment: &NewAttachment, scrubber: &Scrubber) -> CleanAttachment {
 pub(super) struct Work {
     pub(super) read: Versioned<Thread>,
     pub(super) thread: Thread,
+    /// Whether it was held for what has ended.
+    is_let_go: bool,
+    /// The run that it was held for.
+    left: Option<RunId>,
 }
 
 impl Work {
@@ -259,12 +263,24 @@ impl Work {
             }
             cell => unreachable!("no cell of append is {cell:?}"),
         }
-        let thread = Thread::clone(&read);
-        Ok(Self { read, thread })
+        let mut thread = Thread::clone(&read);
+        let left = let_go(core, &mut thread).await?;
+        Ok(Self {
+            is_let_go: thread != *read,
+            left,
+            thread,
+            read,
+        })
     }
 
     /// Stages the thread as it has become.
     pub(super) async fn end(mut self, core: &Core, draft: &mut Draft) -> Result<(), CommandError> {
+        if let Some(left) = self.left {
+            stage_left(core, draft, &mut self.thread, left, None).await?;
+        }
+        if self.is_let_go {
+            ring(core, draft, &mut self.thread).await?;
+        }
         self.thread.last_activity = draft.now();
         (self.thread.updated_at, self.thread.op) = (draft.now(), draft.op());
         Records::<Thread>::new(&core.space)
@@ -404,7 +420,13 @@ impl Work {
     pub(super) async fn begin_any(core: &Core, id: ThreadId) -> Result<Self, CommandError> {
         let read = super::service::get(core, id).await?;
         let thread = Thread::clone(&read);
-        Ok(Self { read, thread })
+        let (is_let_go, left) = (false, None);
+        Ok(Self {
+            read,
+            thread,
+            is_let_go,
+            left,
+        })
     }
 
     /// Stages that something of the thread was written, which is no activity.

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::append::{Ready, Work};
 use super::{Append, Appended};
 use crate::agent::{Agent, Agents};
+use crate::bad::heed;
 use crate::combine::{Combiner, Waits};
 use crate::core::Core;
 use crate::credentials::Credentials;
@@ -43,7 +44,13 @@ pub(super) async fn append(core: &Arc<Core>, by: &Principal, thread: ThreadId, n
         // Before its content is written for nothing.
         idempotency::before(core, once, core.environment.clock.now()).await?;
     }
-    let agent = super::service::get(core, thread).await?.agent.clone();
+    let agent = match super::service::get(core, thread).await {
+        Ok(thread) => thread.agent.clone(),
+        Err(error) => {
+            heed(core, &error).await;
+            return Err(error);
+        }
+    };
     let scrubber = Credentials::new(core).scrubber(&agent).await?;
     let ready = Ready::of(core, new, &scrubber).await?;
     let op = OpId::make(core.environment.clock.now(), &core.environment.random);
@@ -99,8 +106,15 @@ impl Waits for Waiting {
 /// Commits a group and tells each its answer. One that spoils the commit of all is found by committing each alone.
 async fn answer(core: &Arc<Core>, group: Vec<Waiting>) {
     match commit(core, &group).await {
-        Ok(answers) => tell(group, answers),
-        Err(error) if group.len() == 1 => tell(group, vec![Err(error)]),
+        Ok(answers) => {
+            for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                heed(core, error).await;
+            }
+            tell(group, answers);
+        }
+        Err(error) if group.len() == 1 && !matches!(error, CommandError::Indeterminate { .. }) => {
+            tell(group, vec![Err(error)]);
+        }
         Err(
             error @ (CommandError::Indeterminate { .. }
             | CommandError::Unavailable(_)

@@ -149,7 +149,9 @@ async fn staged_delete(
 ) -> Result<Verdict<()>, CommandError> {
     let rows = Records::<Thread>::new(&core.space);
     let read = super::service::get(core, id).await?;
-    let has_turn = force == Force::No && (read.turn.is_some() || read.active_run.is_some());
+    let mut now = Thread::clone(&read);
+    super::turn::let_go(core, &mut now).await?;
+    let has_turn = force == Force::No && (now.turn.is_some() || now.active_run.is_some());
     let event = ThreadEvent::Delete { has_turn };
     let state = match decide_thread(Some(read.state), event) {
         Decision::Apply(state) => state,

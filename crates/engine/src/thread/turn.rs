@@ -5,7 +5,7 @@
 //! run the active one or is `Busy`; an end of it frees the thread, interrupts the drafts it left, and puts what it
 //! said, as the turn's answer, behind them; the end of a turn's task submits the first message that waits.
 
-use dormouse_filesystem::{IndexValue, Query, Records, Versioned};
+use dormouse_filesystem::{IndexValue, Query, RecordError, Records, Versioned};
 use dormouse_secrets::Scrubbed;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     decide,
 };
 use crate::agent::{Agent, AgentState};
+use crate::bad::heed;
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::Change;
@@ -117,6 +118,7 @@ pub(crate) async fn settle(core: &Core, draft: &mut Draft) -> Result<(), Command
                 // A damaged thread keeps no run from its end.
                 error @ (CommandError::Corrupt(_) | CommandError::TooNew(_)) if !begins => {
                     tracing::warn!(thread = %id, %error, "a turn ended, and its thread cannot be believed");
+                    heed(core, &error).await;
                 }
                 error => return Err(error),
             },
@@ -134,10 +136,17 @@ async fn settle_thread(
     let mut thread = Thread::clone(read);
     for note in notes {
         match note {
-            TurnNote::Begins { run, .. } => match thread.active_run {
-                Some(other) if other != *run => return Err(CommandError::Busy { run: other }),
-                Some(_) | None => thread.active_run = Some(*run),
-            },
+            TurnNote::Begins { run, .. } => {
+                if thread.active_run.is_some_and(|other| other != *run)
+                    && let Some(left) = let_go(core, &mut thread).await?
+                {
+                    stage_left(core, draft, &mut thread, left, None).await?;
+                }
+                match thread.active_run {
+                    Some(other) if other != *run => return Err(CommandError::Busy { run: other }),
+                    Some(_) | None => thread.active_run = Some(*run),
+                }
+            }
             TurnNote::Ended { run, said, .. } if thread.active_run == Some(*run) => {
                 thread.active_run = None;
                 stage_left(core, draft, &mut thread, *run, said.as_ref()).await?;
@@ -157,6 +166,38 @@ async fn settle_thread(
     Ok(())
 }
 
+/// Frees a thread of what has ended: a run or a task whose end was not told to it, since it could not be believed then.
+/// The run that it was held for, if one was.
+pub(super) async fn let_go(core: &Core, thread: &mut Thread) -> Result<Option<RunId>, CommandError> {
+    if let Some(id) = thread.turn {
+        let task = Records::<Task>::new(&core.space).get(&id).await;
+        if is_over(task, |task| task.state.has_ended())? {
+            thread.turn = None;
+        }
+    }
+    let Some(id) = thread.active_run else {
+        return Ok(None);
+    };
+    let run = Records::<Run>::new(&core.space).get(&id).await;
+    if !is_over(run, |run| run.state == RunState::Ended)? {
+        return Ok(None);
+    }
+    thread.active_run = None;
+    Ok(Some(id))
+}
+
+/// Whether there is none, or one that has ended. Of one that cannot be believed nobody knows.
+fn is_over<R>(
+    read: Result<Option<Versioned<R>>, RecordError>,
+    has_ended: impl FnOnce(&R) -> bool,
+) -> Result<bool, CommandError> {
+    match read.map_err(CommandError::from) {
+        Ok(row) => Ok(row.is_none_or(|row| has_ended(&row))),
+        Err(CommandError::Corrupt(_) | CommandError::TooNew(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// What a run wrote: its drafts, and its final message.
 pub(super) async fn written_by(core: &Core, run: RunId) -> Result<Vec<Versioned<Message>>, CommandError> {
     let query = Query::of(MessageIndex::Run)
@@ -166,7 +207,7 @@ pub(super) async fn written_by(core: &Core, run: RunId) -> Result<Vec<Versioned<
 }
 
 /// What an ended run leaves: its drafts are interrupted, and what it said is its final message, if it wrote none.
-async fn stage_left(
+pub(super) async fn stage_left(
     core: &Core,
     draft: &mut Draft,
     thread: &mut Thread,
@@ -233,7 +274,7 @@ fn answer(core: &Core, draft: &Draft, thread: &mut Thread, run: RunId, said: &Sc
 }
 
 /// Submits the first message that waits, when the thread is free. While its agent goes, none is.
-async fn ring(core: &Core, draft: &mut Draft, thread: &mut Thread) -> Result<(), CommandError> {
+pub(super) async fn ring(core: &Core, draft: &mut Draft, thread: &mut Thread) -> Result<(), CommandError> {
     let is_free = thread.turn.is_none() && thread.active_run.is_none();
     if !is_free || thread.queued == 0 || thread.state != ThreadState::Open {
         return Ok(());

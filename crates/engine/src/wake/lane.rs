@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Wake, WakeEvent, WakeFacts, WakeState, decide};
 use crate::agent::{Agent, AgentState};
+use crate::bad::pass_over;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::limits::{CANDIDATES_MAX, PICK_TTL};
@@ -89,6 +90,9 @@ async fn ready(
         let page = rows.find(&query).await?;
         for issue in &page.issues {
             tracing::warn!(%agent, %issue, "a ready task cannot be believed; those behind it are claimed");
+        }
+        if !page.issues.is_empty() {
+            pass_over::<Task>(core, &query).await;
         }
         for task in page.rows {
             if passed_over.contains(&task.id) {

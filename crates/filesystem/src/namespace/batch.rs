@@ -18,6 +18,17 @@ pub struct ScopedBatch<S: Scope> {
     scope: PhantomData<fn() -> S>,
 }
 
+impl<S: Scope> Clone for ScopedBatch<S> {
+    fn clone(&self) -> Self {
+        Self {
+            batch: self.batch.clone(),
+            root: self.root.clone(),
+            is_foreign: self.is_foreign,
+            scope: PhantomData,
+        }
+    }
+}
+
 impl<S: Scope> fmt::Debug for ScopedBatch<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -107,6 +118,10 @@ impl<S: Scope> ScopedBatch<S> {
     #[must_use]
     pub fn writes(&self) -> bool {
         self.batch.writes()
+    }
+
+    pub(super) fn raw(&self) -> &Batch {
+        &self.batch
     }
 
     /// The raw batch, for records of the namespace at this root only.

@@ -4,6 +4,7 @@ mod batch;
 mod log;
 mod opener;
 mod requirements;
+mod resolve;
 mod scope;
 
 use std::fmt;
@@ -15,6 +16,7 @@ pub use self::batch::ScopedBatch;
 pub use self::log::Log;
 pub use self::opener::Opener;
 pub use self::requirements::Requirements;
+pub use self::resolve::Resolved;
 pub use self::scope::{Agent, Scope, System, Tenant};
 use crate::handshake::handshake;
 use crate::portable::refuse_unfinished;

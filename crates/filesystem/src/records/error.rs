@@ -1,6 +1,6 @@
 //! Errors of typed records.
 
-use crate::{CommitError, ReadError, RecordKind};
+use crate::{CommitError, Key, ReadError, RecordKind};
 
 use super::{IndexScope, Record};
 
@@ -16,6 +16,8 @@ pub struct Issue {
     pub field: String,
     /// What is wrong with it.
     pub cause: String,
+    /// Where it is stored; none of what was only to be stored. It is no part of the text.
+    pub key: Option<Key>,
 }
 
 /// A call on typed records that gave no record. Reads and refusals changed nothing.
@@ -43,6 +45,8 @@ pub enum RecordError {
         kind: RecordKind,
         /// The id, as the key has it.
         id: String,
+        /// Where it is stored.
+        key: Key,
     },
     /// Not done: there is one of this id.
     #[error("{kind} {id} exists")]
@@ -80,6 +84,22 @@ impl RecordError {
             id: id.to_owned(),
             field: field.to_owned(),
             cause: cause.to_owned(),
+            key: None,
         })
+    }
+
+    /// Where the row is that cannot be believed; none of any other error.
+    #[must_use]
+    pub fn bad_key(&self) -> Option<&Key> {
+        match self {
+            Self::Invalid(issue) => issue.key.as_ref(),
+            Self::Misplaced { key, .. } => Some(key),
+            Self::TooNew { .. }
+            | Self::Exists { .. }
+            | Self::NoIndex { .. }
+            | Self::CursorScope
+            | Self::Read(_)
+            | Self::Commit(_) => None,
+        }
     }
 }

@@ -294,23 +294,27 @@ fn unnamed<R: Record>(key: &Key) -> Issue {
         id: key.to_string(),
         field: "id".to_owned(),
         cause,
+        key: None,
     }
 }
 
 /// What is wrong with one row, which must not hide its neighbours; any other error is of the whole page.
 pub(super) fn issue_of<R: Record>(error: RecordError) -> Result<Issue, RecordError> {
-    let of = |id: String, field: &str, cause: &str| Issue {
+    let of = |id: String, field: &str, cause: &str, key: Option<Key>| Issue {
         kind: R::KIND,
         id,
         field: field.to_owned(),
         cause: cause.to_owned(),
+        key,
     };
     match error {
         RecordError::Invalid(issue) => Ok(issue),
-        RecordError::Misplaced { id, .. } => Ok(of(id, "record", "holds the record of another place")),
+        RecordError::Misplaced { id, key, .. } => {
+            Ok(of(id, "record", "holds the record of another place", Some(key)))
+        }
         RecordError::TooNew { id, found, known, .. } => {
             let cause = format!("has schema {found}, this build knows up to {known}; upgrade dormouse");
-            Ok(of(id, "schema", &cause))
+            Ok(of(id, "schema", &cause, None))
         }
         RecordError::Read(ReadError::Corrupt { key }) => Ok(damaged::<R>(&key)),
         other => Err(other),
@@ -324,10 +328,11 @@ fn damaged<R: Record>(key: &Key) -> Issue {
         id: key.to_string(),
         field: "record".to_owned(),
         cause,
+        key: None,
     }
 }
 
 /// Ids have a fixed number of segments per type, but values come before them: the longest suffix that reads back wins.
-fn id_of<R: Record>(tail: &[&str]) -> Option<R::Id> {
+pub(super) fn id_of<R: Record>(tail: &[&str]) -> Option<R::Id> {
     (0..tail.len()).find_map(|from| R::Id::from_segments(&tail[from..]))
 }

@@ -1,5 +1,8 @@
 //! Typed records: a kind, a schema, an id and a scope fixed by the type, with index keys in the same batch.
 
+mod bad;
+mod bad_row;
+mod bad_rows;
 mod error;
 mod find;
 #[cfg(feature = "contract")]
@@ -19,6 +22,9 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
+pub use bad::{Bad, BadPage};
+pub use bad_row::{BadRow, BadRowId, BadRowIndex, BadStore, InvalidBadRowId};
+pub use bad_rows::{BadRows, KeptPage};
 pub use error::{Issue, RecordError};
 pub use find::{Cursor, Found, Query};
 pub use index::{IndexEntry, IndexScope, IndexValue, Indexes, NoIndexes};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Record, RecordError, Versioned};
+use super::{Issue, Record, RecordError, Versioned};
 use crate::Entry;
 
 #[derive(Serialize)]
@@ -62,7 +62,15 @@ pub(super) fn decode<R: Record>(
     scope: Option<&str>,
 ) -> Result<Versioned<R>, RecordError> {
     let name = id.to_string();
-    let invalid = |field: &str, cause: &str| RecordError::invalid::<R>(&name, field, cause);
+    let invalid = |field: &str, cause: &str| {
+        RecordError::Invalid(Issue {
+            kind: R::KIND,
+            id: name.clone(),
+            field: field.to_owned(),
+            cause: cause.to_owned(),
+            key: Some(entry.key.clone()),
+        })
+    };
     if entry.kind != R::KIND {
         return Err(invalid("kind", "is of another kind"));
     }
@@ -72,6 +80,7 @@ pub(super) fn decode<R: Record>(
         return Err(RecordError::Misplaced {
             kind: R::KIND,
             id: name,
+            key: entry.key.clone(),
         });
     }
     if head.schema > R::SCHEMA {
@@ -91,6 +100,7 @@ pub(super) fn decode<R: Record>(
         return Err(RecordError::Misplaced {
             kind: R::KIND,
             id: name,
+            key: entry.key.clone(),
         });
     }
     Ok(Versioned {

@@ -259,6 +259,18 @@ pages! {
         "dormouse store check",
         "dormouse store check --repair",
         "dormouse store check -o json";
+    store_dead_letters &[0, 1, 2, 3, 6] =>
+        "dormouse store dead-letters",
+        "dormouse store dead-letters show message/_clk6gbr9dpjmatrfdhmn6or5/1834612345678",
+        "dormouse store dead-letters -o jsonl > dead-letters.jsonl";
+    store_dead_letters_show &[0, 1, 2, 3, 6] =>
+        "dormouse store dead-letters show task/tsk_0198c0de7f3a7c11a2b3c4d5e6f70819/1834612345678",
+        "dormouse store dead-letters show task/tsk_0198c0de7f3a7c11a2b3c4d5e6f70819/1834612345678 -o json",
+        "dormouse store dead-letters show agent/alice/1834612345678 -o json | jq -r .base64 | base64 -d";
+    store_dead_letters_discard &[0, 1, 2, 3, 6, 8] =>
+        "dormouse store dead-letters discard task/tsk_0198c0de7f3a7c11a2b3c4d5e6f70819/1834612345678",
+        "dormouse store dead-letters discard agent/alice/1834612345678",
+        "dormouse store dead-letters discard agent/alice/1834612345678 --tenant acme";
     store_export COMMON =>
         "dormouse store export store.dormouse",
         "dormouse store export /backups/monday.dormouse",

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::alone;
+use super::records::{BadView, judge};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{Format, Ui};
@@ -35,6 +36,10 @@ struct Report {
     /// Keys and logs that cannot be read.
     damaged: Vec<String>,
     repaired: Vec<RepairedView>,
+    /// How many records are the engine's, and were judged.
+    judged: u64,
+    /// Those of them that cannot be believed.
+    bad: Vec<BadView>,
 }
 
 /// Of the commit log.
@@ -84,10 +89,12 @@ pub(super) async fn check(context: &Context, repair: bool) -> Result<Exit> {
         .await
         .map_err(|error| refused(&error))?;
     if report.log.as_ref().is_none_or(LogReport::is_whole) {
-        read_all(url, &options, repair, &mut report).await?;
+        read_all(context, &options, repair, &mut report).await?;
     }
     drop(lock);
-    report.sound = report.damaged.is_empty() && report.log.as_ref().is_none_or(LogReport::is_whole);
+    let is_believed = !report.bad.iter().any(BadView::is_there);
+    report.sound =
+        is_believed && report.damaged.is_empty() && report.log.as_ref().is_none_or(LogReport::is_whole);
     print(&context.ui, &report, repair)
 }
 
@@ -149,7 +156,8 @@ fn of_sled(options: &OpenOptions) -> SledOptions {
 }
 
 /// Opens the store and reads every record and every entry of every log.
-async fn read_all(url: &StoreUrl, options: &OpenOptions, repair: bool, report: &mut Report) -> Result<()> {
+async fn read_all(context: &Context, options: &OpenOptions, repair: bool, report: &mut Report) -> Result<()> {
+    let url = &context.places.url;
     if let (Backend::File, true, Some(folder)) = (url.backend(), repair, url.folder()) {
         report.repaired = repair_files(folder, options).await?;
     }
@@ -158,9 +166,18 @@ async fn read_all(url: &StoreUrl, options: &OpenOptions, repair: bool, report: &
         Ok(()) => read_logs(&*store, report).await,
         Err(error) => Err(error),
     };
-    // What was read is told whether or not the last flush of an index was in time: nothing was written.
+    let judged = match read {
+        Ok(()) => judge(&store, options, context, repair).await,
+        Err(error) => Err(error.into()),
+    };
+    close(&*store).await;
+    (report.judged, report.bad) = judged?;
+    Ok(())
+}
+
+/// What was read is told whether or not the last flush of an index was in time: every commit is durable.
+pub(super) async fn close(store: &dyn RecordStore) {
     let _ = store.close(Deadline::after(CLOSE_MAX)).await;
-    Ok(read?)
 }
 
 async fn repair_files(folder: &Path, options: &OpenOptions) -> Result<Vec<RepairedView>> {
@@ -303,6 +320,10 @@ fn print(ui: &Ui, report: &Report, repair: bool) -> Result<Exit> {
             "something is damaged: dormouse store check --repair keeps the bytes and mends what it can"
         }
         (false, true) => "the log could not be repaired",
+        (true, true) if report.damaged.is_empty() => {
+            "rows that cannot be believed are where they were, and each use of them is refused: their bytes are kept, \
+             see dormouse store dead-letters"
+        }
         (true, true) => "what is left damaged is lost: only an export from before has it",
     };
     ui.warning(what);
@@ -333,6 +354,8 @@ fn pairs(report: &Report) -> Vec<(&'static str, String)> {
     pairs.extend(report.damaged.iter().map(|key| ("damaged", key.clone())));
     let repaired = report.repaired.iter();
     pairs.extend(repaired.map(|repaired| ("repaired", format!("{}: {}", repaired.key, repaired.repair))));
+    pairs.push(("judged", report.judged.to_string()));
+    pairs.extend(report.bad.iter().map(|bad| ("bad", bad.text())));
     pairs.push(("sound", if report.sound { "yes" } else { "no" }.to_owned()));
     pairs
 }

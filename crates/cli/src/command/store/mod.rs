@@ -3,6 +3,7 @@
 mod check;
 mod export;
 mod import;
+mod records;
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ use crate::problem::{Code, Problem, Result};
 pub(crate) async fn store(command: &Store, context: &Context) -> Result<Exit> {
     match command {
         Store::Check { repair } => check::check(context, *repair).await,
+        Store::DeadLetters { what } => records::dead_letters(context, what.as_ref()).await,
         Store::Export { file } => export::export(context, file).await,
         Store::Import { file, into } => import::import(context, file, into.as_ref()).await,
     }

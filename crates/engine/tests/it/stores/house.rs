@@ -19,6 +19,7 @@ use dormouse_engine::{
     AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, LeaseId, PrefixedId,
     Principal, Random, Seat, Tenant, TenantId,
 };
+use dormouse_filesystem::wrapper::Fault;
 use dormouse_filesystem::{
     Batch, Deadline, Entry, Expected, Item, Namespace, Opener, Page, Position, Prefix, RecordStore, Records,
     Requirements, System, Versioned,
@@ -331,6 +332,27 @@ impl House {
         let mut batch = Batch::default();
         batch.put(entry.key, Expected::At(entry.version), entry.kind, "{");
         self.store.commit(batch, deadline()).await.unwrap();
+    }
+
+    /// Writes a row as it was, whatever is there.
+    pub(crate) async fn put_back(&self, entry: &Entry) {
+        let there = self.store.get(&entry.key).await.unwrap().unwrap();
+        let mut batch = Batch::default();
+        batch.put(
+            entry.key.clone(),
+            Expected::At(there.version),
+            entry.kind.clone(),
+            entry.value.clone(),
+        );
+        self.store.commit(batch, deadline()).await.unwrap();
+    }
+
+    /// A second engine over the same open store, to which things happen on the way.
+    pub(super) async fn faulty(&self) -> (Engine, Arc<Fault<Arc<dyn RecordStore>>>) {
+        let fault = Arc::new(Fault::scripted(Arc::clone(&self.store)));
+        let seat = self.place.is_shared().then(Self::seat);
+        let store: Arc<dyn RecordStore> = Arc::clone(&fault) as _;
+        (engine(&store, &self.clock, seat).await, fault)
     }
 
     /// Removes the row of this kind and id, and leaves what the indexes say of it.
