@@ -12,7 +12,9 @@ use serde_json::Value;
 const LINES: usize = 10_000;
 
 fn lines(name: &str) -> Vec<String> {
-    let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "streams", name].iter().collect();
+    let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "streams", name]
+        .iter()
+        .collect();
     let text = std::fs::read_to_string(root).expect("the fixture is there");
     let line = |line: &str| {
         let value: Value = serde_json::from_str(line).expect("fixtures are JSON");

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::app_server::id_of;
 use super::event::{
-    Class, GateChoice, Limit, PlanItem, Reading, Role, Tokens, ToolEnd, ToolKind, TurnEnd, What, bounded, input,
+    Class, GateChoice, Limit, PlanItem, Reading, Role, Tokens, ToolEnd, ToolKind, TurnEnd, What, bounded,
+    input,
 };
 use super::out::{Out, count, micros, text_of};
 
@@ -104,7 +105,10 @@ impl Acp {
             }
             "plan" => plan(&update["entries"], out),
             "usage_update" => cost(update, out),
-            "user_message_chunk" | "available_commands_update" | "current_mode_update" | "config_option_update"
+            "user_message_chunk"
+            | "available_commands_update"
+            | "current_mode_update"
+            | "config_option_update"
             | "session_info_update" => {}
             other => out.unknown(&format!("update/{other}")),
         }
@@ -123,7 +127,8 @@ impl Acp {
             "cancelled" => ToolEnd::Cancelled,
             _ => ToolEnd::Unknown,
         };
-        let output = text_of(&call["content"]).or_else(|| call["rawOutput"]["output"].as_str().map(str::to_owned));
+        let output =
+            text_of(&call["content"]).or_else(|| call["rawOutput"]["output"].as_str().map(str::to_owned));
         out.say(What::ToolFinished {
             id: id(call),
             how,
@@ -160,7 +165,9 @@ impl Acp {
             request: id_of(&line["id"]),
             call: Some(id(call)),
             tool: call["kind"].as_str().map(str::to_owned),
-            title: call["title"].as_str().map_or_else(|| self.titles.get(&id(call)).cloned(), |t| Some(t.to_owned())),
+            title: call["title"]
+                .as_str()
+                .map_or_else(|| self.titles.get(&id(call)).cloned(), |t| Some(t.to_owned())),
             options: options.map(choice).collect(),
         });
     }
@@ -186,7 +193,9 @@ pub fn permission(request: &Value, options: &[GateChoice], say: Say) -> Value {
         Say::No => &["reject_once", "reject_always"],
         Say::Nothing => &[],
     };
-    let fitting = kinds.iter().find_map(|kind| options.iter().find(|option| option.kind == *kind));
+    let fitting = kinds
+        .iter()
+        .find_map(|kind| options.iter().find(|option| option.kind == *kind));
     let outcome = match fitting {
         Some(option) => json!({ "outcome": "selected", "optionId": option.id }),
         None => json!({ "outcome": "cancelled" }),
@@ -243,7 +252,10 @@ fn cost(update: &Value, out: &mut Out<'_>) {
 
 /// What a turn used, which its answer says.
 fn usage(line: &Value, out: &mut Out<'_>) {
-    let (usage, quota) = (&line["result"]["usage"], &line["result"]["_meta"]["quota"]["token_count"]);
+    let (usage, quota) = (
+        &line["result"]["usage"],
+        &line["result"]["_meta"]["quota"]["token_count"],
+    );
     let absolute = match (usage.is_object(), quota.is_object()) {
         (true, _) => Tokens {
             input: count(&usage["inputTokens"]),

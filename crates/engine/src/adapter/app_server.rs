@@ -32,7 +32,12 @@ impl AppServer {
                 item_completed(item, out);
             }
             Some("item/agentMessage/delta") => {
-                out.message(&params["itemId"], Role::Assistant, params["delta"].as_str().unwrap_or_default(), true);
+                out.message(
+                    &params["itemId"],
+                    Role::Assistant,
+                    params["delta"].as_str().unwrap_or_default(),
+                    true,
+                );
             }
             Some("thread/tokenUsage/updated") => usage(params, out),
             Some("serverRequest/resolved") => out.say(What::GateWithdrawn {
@@ -55,7 +60,10 @@ impl AppServer {
             "completed" => out.finished(TurnEnd::Ok, text.as_deref()),
             "interrupted" => out.finished(TurnEnd::Cancelled, text.as_deref()),
             "budgetLimited" => out.limited(Limit::Budget, text.as_deref()),
-            _ => out.failed(class_of(reason), reason["message"].as_str().unwrap_or("no reason given")),
+            _ => out.failed(
+                class_of(reason),
+                reason["message"].as_str().unwrap_or("no reason given"),
+            ),
         }
     }
 }
@@ -63,7 +71,9 @@ impl AppServer {
 /// What the error's own field says: a word, or an object named by one.
 fn class_of(error: &Value) -> Option<Class> {
     let info = &error["codexErrorInfo"];
-    let word = info.as_str().or_else(|| info.as_object()?.keys().next().map(String::as_str))?;
+    let word = info
+        .as_str()
+        .or_else(|| info.as_object()?.keys().next().map(String::as_str))?;
     class::by_word(word)
 }
 
@@ -105,7 +115,9 @@ fn asked(method: &str, line: &Value, out: &mut Out<'_>) {
     }
     let options = params["availableDecisions"].as_array().into_iter().flatten();
     let choice = |decision: &Value| {
-        let id = decision.as_str().or_else(|| decision.as_object()?.keys().next().map(String::as_str))?;
+        let id = decision
+            .as_str()
+            .or_else(|| decision.as_object()?.keys().next().map(String::as_str))?;
         let kind = match id {
             "accept" => "allow_once",
             "acceptForSession" | "acceptWithExecpolicyAmendment" => "allow_always",
@@ -117,12 +129,19 @@ fn asked(method: &str, line: &Value, out: &mut Out<'_>) {
             kind: kind.to_owned(),
         })
     };
-    let tool = if method.contains("fileChange") { "apply_patch" } else { "shell" };
+    let tool = if method.contains("fileChange") {
+        "apply_patch"
+    } else {
+        "shell"
+    };
     out.say(What::GateRequested {
         request: id_of(&line["id"]),
         call: params["itemId"].as_str().map(str::to_owned),
         tool: Some(tool.to_owned()),
-        title: params["command"].as_str().or(params["reason"].as_str()).map(str::to_owned),
+        title: params["command"]
+            .as_str()
+            .or(params["reason"].as_str())
+            .map(str::to_owned),
         options: options.filter_map(choice).collect(),
     });
 }

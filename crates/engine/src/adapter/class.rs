@@ -26,15 +26,32 @@ pub(super) fn by_status(status: u64) -> Option<Class> {
 pub(super) fn by_word(word: &str) -> Option<Class> {
     let word = word.to_ascii_lowercase().replace('-', "_");
     Some(match word.as_str() {
-        "authentication_error" | "authentication_failed" | "unauthorized" | "permission_error"
-        | "providerautherror" | "auth" | "invalid_api_key" => Class::Auth,
+        "authentication_error"
+        | "authentication_failed"
+        | "unauthorized"
+        | "permission_error"
+        | "providerautherror"
+        | "auth"
+        | "invalid_api_key" => Class::Auth,
         "billing_error" | "insufficient_quota" | "billing" => Class::Billing,
-        "rate_limit" | "rate_limit_error" | "rate_limit_exceeded" | "usagelimitexceeded"
-        | "usage_limit_exceeded" | "usage_limit_reached" => Class::RateLimited,
-        "overloaded" | "overloaded_error" | "server_error" | "api_error" | "internal_server_error"
-        | "internalservererror" | "serveroverloaded" => Class::Overloaded,
-        "context_length_exceeded" | "contextwindowexceeded" | "context_window_exceeded"
-        | "contextoverflowerror" | "prompt_too_long" => Class::ContextOverflow,
+        "rate_limit"
+        | "rate_limit_error"
+        | "rate_limit_exceeded"
+        | "usagelimitexceeded"
+        | "usage_limit_exceeded"
+        | "usage_limit_reached" => Class::RateLimited,
+        "overloaded"
+        | "overloaded_error"
+        | "server_error"
+        | "api_error"
+        | "internal_server_error"
+        | "internalservererror"
+        | "serveroverloaded" => Class::Overloaded,
+        "context_length_exceeded"
+        | "contextwindowexceeded"
+        | "context_window_exceeded"
+        | "contextoverflowerror"
+        | "prompt_too_long" => Class::ContextOverflow,
         "invalid_request" | "invalid_request_error" | "badrequest" | "bad_request" => Class::BadRequest,
         "refusal" | "refused" => Class::Refused,
         _ => return None,
@@ -92,7 +109,9 @@ fn status_in(lower: &str) -> Option<u64> {
     let behind = lower.split("status").skip(1);
     behind
         .filter_map(|rest| {
-            let rest = rest.trim_start_matches([' ', ':', '=']).trim_start_matches("code");
+            let rest = rest
+                .trim_start_matches([' ', ':', '='])
+                .trim_start_matches("code");
             let digits: String = rest
                 .trim_start_matches([' ', ':', '='])
                 .chars()
@@ -110,7 +129,12 @@ pub(super) fn retry_at(text: &str, now: Timestamp, tz: &TimeZone) -> Timestamp {
 
 fn said(text: &str, now: Timestamp, tz: &TimeZone) -> Option<Timestamp> {
     let at = text.to_lowercase().find("try again at ")? + "try again at ".len();
-    let rest = text.get(at..)?.lines().next()?.trim().trim_end_matches(['.', '!']);
+    let rest = text
+        .get(at..)?
+        .lines()
+        .next()?
+        .trim()
+        .trim_end_matches(['.', '!']);
     if let Ok(instant) = rest.parse::<Timestamp>() {
         return Some(instant);
     }
@@ -145,7 +169,11 @@ fn without_ordinals(text: &str) -> String {
         let is_ordinal = !digits.is_empty()
             && digits.len() < number.len()
             && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if is_ordinal { format!("{digits}{comma}") } else { word.to_owned() }
+        if is_ordinal {
+            format!("{digits}{comma}")
+        } else {
+            word.to_owned()
+        }
     };
     text.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
 }

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::class;
 use super::event::{
-    Class, DeniedBy, GateChoice, Limit, Reading, Role, Source, Step, Tokens, ToolEnd, ToolKind, TurnEnd, What,
-    bounded, input,
+    Class, DeniedBy, GateChoice, Limit, Reading, Role, Source, Step, Tokens, ToolEnd, ToolKind, TurnEnd,
+    What, bounded, input,
 };
 use super::out::{Out, count, instant, micros, seconds, text_of};
 
@@ -37,7 +37,9 @@ impl Claude {
             }),
             "tool_progress" => out.say(What::ToolProgress {
                 id: line["tool_use_id"].as_str().unwrap_or_default().to_owned(),
-                elapsed_ms: line["elapsed_time_seconds"].as_u64().map(|s| s.saturating_mul(1000)),
+                elapsed_ms: line["elapsed_time_seconds"]
+                    .as_u64()
+                    .map(|s| s.saturating_mul(1000)),
             }),
             "auth_status" | "control_response" | "keep_alive" | "tool_use_summary" => {}
             other => out.unknown(other),
@@ -79,8 +81,15 @@ impl Claude {
                 by: DeniedBy::Policy,
                 text: line["message"].as_str().map(str::to_owned),
             }),
-            "status" | "thinking_tokens" | "task_progress" | "task_updated" | "hook_started"
-            | "hook_progress" | "hook_response" | "informational" | "session_state_changed" => {}
+            "status"
+            | "thinking_tokens"
+            | "task_progress"
+            | "task_updated"
+            | "hook_started"
+            | "hook_progress"
+            | "hook_response"
+            | "informational"
+            | "session_state_changed" => {}
             other => out.unknown(&format!("system/{other}")),
         }
     }
@@ -133,7 +142,9 @@ impl Claude {
             _ if deferred.contains(&true) => out.finished(TurnEnd::Deferred, kept),
             "error_max_turns" => out.limited(Limit::Turns, kept),
             "error_max_budget_usd" => out.limited(Limit::Budget, kept),
-            _ if line["stop_reason"] == "refusal" => out.failed(Some(Class::Refused), kept.unwrap_or_default()),
+            _ if line["stop_reason"] == "refusal" => {
+                out.failed(Some(Class::Refused), kept.unwrap_or_default())
+            }
             "success" if line["is_error"].as_bool() != Some(true) => match line["stop_reason"].as_str() {
                 Some("max_tokens") => out.limited(Limit::Tokens, kept),
                 _ => out.finished(TurnEnd::Ok, kept),
@@ -244,9 +255,14 @@ fn result_of(block: &Value, out: &mut Out<'_>) {
 
 /// Whether words say that a call was not allowed: no field does before the result.
 fn tells_denial(text: &str) -> bool {
-    ["requires approval", "was blocked. For security", "haven't granted it", "doesn't want to proceed"]
-        .iter()
-        .any(|words| text.contains(words))
+    [
+        "requires approval",
+        "was blocked. For security",
+        "haven't granted it",
+        "doesn't want to proceed",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 fn rate_limit(info: &Value, out: &mut Out<'_>) {
@@ -270,7 +286,10 @@ fn delta(event: &Value, out: &mut Out<'_>) {
 fn asked(line: &Value, out: &mut Out<'_>) {
     let request = &line["request"];
     if request["subtype"] != "can_use_tool" {
-        out.unknown(&format!("control/{}", request["subtype"].as_str().unwrap_or_default()));
+        out.unknown(&format!(
+            "control/{}",
+            request["subtype"].as_str().unwrap_or_default()
+        ));
         return;
     }
     let choice = |id: &str, kind: &str| GateChoice {

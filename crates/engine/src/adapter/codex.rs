@@ -18,7 +18,10 @@ impl Codex {
     pub(super) fn read(&mut self, line: &Value, out: &mut Out<'_>) {
         match line["type"].as_str().unwrap_or_default() {
             "thread.started" => {
-                line["thread_id"].as_str().unwrap_or_default().clone_into(&mut self.thread);
+                line["thread_id"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .clone_into(&mut self.thread);
                 bound(&self.thread, None, None, out);
             }
             "turn.started" => out.say(What::TurnStarted),
@@ -26,7 +29,10 @@ impl Codex {
                 self.usage(&line["usage"], out);
                 out.finished(TurnEnd::Ok, self.last_text.as_deref());
             }
-            "turn.failed" => out.failed(None, line["error"]["message"].as_str().unwrap_or("no reason given")),
+            "turn.failed" => out.failed(
+                None,
+                line["error"]["message"].as_str().unwrap_or("no reason given"),
+            ),
             "error" => error(line["message"].as_str().unwrap_or_default(), out),
             "item.started" => item_started(&line["item"], out),
             "item.updated" => item_updated(&line["item"], out),
@@ -98,13 +104,34 @@ pub(super) fn named(item: &Value) -> (String, String) {
 pub(super) fn item_started(item: &Value, out: &mut Out<'_>) {
     let (id, kind) = named(item);
     match kind.as_str() {
-        "command_execution" => tool(id, "shell", ToolKind::Execute, item["command"].as_str(), &item["command"], out),
+        "command_execution" => tool(
+            id,
+            "shell",
+            ToolKind::Execute,
+            item["command"].as_str(),
+            &item["command"],
+            out,
+        ),
         "file_change" => tool(id, "apply_patch", ToolKind::Edit, None, &item["changes"], out),
         "mcp_tool_call" | "dynamic_tool_call" | "collab_tool_call" | "collab_agent_tool_call" => {
             let name = item["tool"].as_str().unwrap_or("tool");
-            tool(id, name, ToolKind::Other, item["server"].as_str(), &item["arguments"], out);
+            tool(
+                id,
+                name,
+                ToolKind::Other,
+                item["server"].as_str(),
+                &item["arguments"],
+                out,
+            );
         }
-        "web_search" => tool(id, "web_search", ToolKind::Search, item["query"].as_str(), &item["query"], out),
+        "web_search" => tool(
+            id,
+            "web_search",
+            ToolKind::Search,
+            item["query"].as_str(),
+            &item["query"],
+            out,
+        ),
         "todo_list" | "plan" => plan(item, out),
         "agent_message" | "reasoning" | "user_message" | "error" | "image_view" => {}
         "context_compaction" => out.say(What::Compaction {
@@ -127,7 +154,12 @@ pub(super) fn item_completed(item: &Value, out: &mut Out<'_>) {
     let (id, kind) = named(item);
     match kind.as_str() {
         "agent_message" => {
-            out.message(&item["id"], Role::Assistant, item["text"].as_str().unwrap_or_default(), false);
+            out.message(
+                &item["id"],
+                Role::Assistant,
+                item["text"].as_str().unwrap_or_default(),
+                false,
+            );
         }
         "reasoning" => {
             let summary = text_list(&item["summary"]);
@@ -141,8 +173,13 @@ pub(super) fn item_completed(item: &Value, out: &mut Out<'_>) {
             step: super::event::Step::Finished,
             tokens: None,
         }),
-        "command_execution" | "mcp_tool_call" | "web_search" | "dynamic_tool_call" | "collab_tool_call"
-        | "collab_agent_tool_call" | "file_change" => {
+        "command_execution"
+        | "mcp_tool_call"
+        | "web_search"
+        | "dynamic_tool_call"
+        | "collab_tool_call"
+        | "collab_agent_tool_call"
+        | "file_change" => {
             // An item may come without its start; one whose start was seen begins no second time.
             item_started(item, out);
             let how = end(item);
@@ -199,7 +236,9 @@ fn changes(changes: &Value, out: &mut Out<'_>) {
         let kind = &change["kind"];
         let word = kind.as_str().or_else(|| kind["type"].as_str());
         let word = word.or_else(|| kind.as_object().and_then(|k| k.keys().next()).map(String::as_str));
-        let moved = ["move_path", "movePath"].iter().any(|field| kind[field].is_string());
+        let moved = ["move_path", "movePath"]
+            .iter()
+            .any(|field| kind[field].is_string());
         let change_kind = match word.unwrap_or_default() {
             "add" => FileChange::Add,
             "delete" => FileChange::Delete,

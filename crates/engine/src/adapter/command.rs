@@ -48,11 +48,14 @@ fn has(given: &[String], names: &[&str]) -> bool {
 /// The value of an option.
 fn value<'a>(given: &'a [String], names: &[&str]) -> Option<&'a str> {
     let options = options(given);
-    options.iter().enumerate().find_map(|(at, word)| match word.split_once('=') {
-        Some((name, value)) if names.contains(&name) => Some(value),
-        _ if names.contains(&word.as_str()) => options.get(at + 1).map(String::as_str),
-        _ => None,
-    })
+    options
+        .iter()
+        .enumerate()
+        .find_map(|(at, word)| match word.split_once('=') {
+            Some((name, value)) if names.contains(&name) => Some(value),
+            _ if names.contains(&word.as_str()) => options.get(at + 1).map(String::as_str),
+            _ => None,
+        })
 }
 
 /// Whether an option asks for this form of output, or for none.
@@ -63,7 +66,9 @@ fn suits(given: &[String], names: &[&str], form: &str) -> bool {
 /// What is not there yet, in front of what is given.
 fn with(given: &[String], more: &[&[&str]]) -> Vec<String> {
     let missing = more.iter().filter(|words| !has(given, &words[..1]));
-    let mut line: Vec<String> = missing.flat_map(|words| words.iter().map(|word| (*word).to_owned())).collect();
+    let mut line: Vec<String> = missing
+        .flat_map(|words| words.iter().map(|word| (*word).to_owned()))
+        .collect();
     line.extend_from_slice(given);
     line
 }
@@ -76,7 +81,14 @@ fn claude(given: &[String], session: &str, resumes: bool) -> Option<Vec<String>>
     }
     let names_session = has(
         given,
-        &["--session-id", "--resume", "-r", "--continue", "-c", "--no-session-persistence"],
+        &[
+            "--session-id",
+            "--resume",
+            "-r",
+            "--continue",
+            "-c",
+            "--no-session-persistence",
+        ],
     );
     let word = if resumes { "--resume" } else { "--session-id" };
     let bind = [word, session];
@@ -95,7 +107,10 @@ fn claude(given: &[String], session: &str, resumes: bool) -> Option<Vec<String>>
 fn codex(given: &[String]) -> Option<Vec<String>> {
     // Options of the program itself may stand before its command.
     let at = given.iter().position(|word| word == "exec" || word == "e")?;
-    if !given[..at].iter().all(|word| word.starts_with('-') || word.contains('=')) {
+    if !given[..at]
+        .iter()
+        .all(|word| word.starts_with('-') || word.contains('='))
+    {
         return None;
     }
     let (before, after) = given.split_at(at + 1);
@@ -103,7 +118,11 @@ fn codex(given: &[String]) -> Option<Vec<String>> {
         return None;
     }
     let mut line = before.to_vec();
-    line.extend(if has(after, &["--experimental-json"]) { after.to_vec() } else { with(after, &[&["--json"]]) });
+    line.extend(if has(after, &["--experimental-json"]) {
+        after.to_vec()
+    } else {
+        with(after, &[&["--json"]])
+    });
     Some(line)
 }
 

@@ -91,7 +91,9 @@ fn kind(name: &str) -> ToolKind {
         "run_shell_command" => ToolKind::Execute,
         "read_file" | "read_many_files" => ToolKind::Read,
         "write_file" | "replace" => ToolKind::Edit,
-        "glob" | "grep_search" | "search_file_content" | "list_directory" | "google_web_search" => ToolKind::Search,
+        "glob" | "grep_search" | "search_file_content" | "list_directory" | "google_web_search" => {
+            ToolKind::Search
+        }
         "web_fetch" => ToolKind::Fetch,
         "write_todos" | "update_topic" => ToolKind::Think,
         _ => ToolKind::Other,

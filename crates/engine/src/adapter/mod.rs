@@ -38,8 +38,8 @@ pub use acp::{Say, permission};
 pub use class::RATE_LIMIT_DEFAULT;
 pub use command::{Adapted, adapt};
 pub use event::{
-    Class, DeniedBy, FileChange, GateChoice, Limit, PlanItem, Reading, Role, Seen, Source, Step, TOOL_TEXT_MAX,
-    Tokens, ToolEnd, ToolKind, TurnEnd, TurnFinished, What,
+    Class, DeniedBy, FileChange, GateChoice, Limit, PlanItem, Reading, Role, Seen, Source, Step,
+    TOOL_TEXT_MAX, Tokens, ToolEnd, ToolKind, TurnEnd, TurnFinished, What,
 };
 pub use finish::finish;
 pub use provider::Provider;

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::class;
-use super::event::{Class, DeniedBy, Limit, Reading, Role, Source, Tokens, ToolEnd, ToolKind, TurnEnd, What, bounded, input};
+use super::event::{
+    Class, DeniedBy, Limit, Reading, Role, Source, Tokens, ToolEnd, ToolKind, TurnEnd, What, bounded, input,
+};
 use super::out::{Out, count, micros, millis};
 
 /// The state of one stream.
@@ -23,7 +25,12 @@ impl OpenCode {
             "step_start" => self.turn(out),
             "text" => {
                 self.last_text = part["text"].as_str().map(str::to_owned);
-                out.message(&part["messageID"], Role::Assistant, part["text"].as_str().unwrap_or_default(), false);
+                out.message(
+                    &part["messageID"],
+                    Role::Assistant,
+                    part["text"].as_str().unwrap_or_default(),
+                    false,
+                );
             }
             "reasoning" => out.say(What::Thought {
                 text: part["text"].as_str().unwrap_or_default().to_owned(),
@@ -79,7 +86,10 @@ impl OpenCode {
             "length" => self.finish(TurnEnd::Limit(Limit::Tokens), out),
             "content-filter" => {
                 self.is_in_turn = false;
-                out.failed(Some(Class::Refused), self.last_text.as_deref().unwrap_or_default());
+                out.failed(
+                    Some(Class::Refused),
+                    self.last_text.as_deref().unwrap_or_default(),
+                );
             }
             "tool-calls" => {}
             other => out.unknown(&format!("reason/{other}")),
@@ -90,7 +100,10 @@ impl OpenCode {
         self.is_in_turn = false;
         let name = error["name"].as_str().unwrap_or_default();
         let data = &error["data"];
-        let text = data["message"].as_str().or(error["message"].as_str()).unwrap_or(name);
+        let text = data["message"]
+            .as_str()
+            .or(error["message"].as_str())
+            .unwrap_or(name);
         if name == "MessageAbortedError" {
             out.finished(TurnEnd::Cancelled, Some(text));
             return;
@@ -139,7 +152,10 @@ fn tool(part: &Value, out: &mut Out<'_>) {
         id: id.to_owned(),
         how,
         exit_code: state["metadata"]["exit"].as_i64(),
-        output: state["output"].as_str().or(error).map(|text| bounded(text.to_owned())),
+        output: state["output"]
+            .as_str()
+            .or(error)
+            .map(|text| bounded(text.to_owned())),
     });
 }
 

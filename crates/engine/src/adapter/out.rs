@@ -87,7 +87,11 @@ impl Out<'_> {
         };
         let is_limit = class == Some(Class::RateLimited);
         let retry_at = is_limit.then(|| class::retry_at(text, self.now, self.tz));
-        let how = if class == Some(Class::Refused) { TurnEnd::Refused } else { TurnEnd::Failed };
+        let how = if class == Some(Class::Refused) {
+            TurnEnd::Refused
+        } else {
+            TurnEnd::Failed
+        };
         self.say_by(
             evidence,
             What::TurnFinished(TurnFinished {
@@ -138,7 +142,9 @@ pub(super) fn text_of(content: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Array(blocks) => {
             let texts = blocks.iter().filter_map(|block| {
-                block["text"].as_str().or_else(|| block["content"]["text"].as_str())
+                block["text"]
+                    .as_str()
+                    .or_else(|| block["content"]["text"].as_str())
             });
             let joined = texts.collect::<Vec<_>>().join("\n");
             (!joined.is_empty()).then_some(joined)

@@ -52,7 +52,10 @@ fn is_of(thread: &str, first: &[u8]) -> bool {
     let Ok(first) = serde_json::from_slice::<Value>(first) else {
         return false;
     };
-    first["type"] == "session_meta" && [&first["payload"]["id"], &first["payload"]["session_id"]].iter().any(|id| **id == thread)
+    first["type"] == "session_meta"
+        && [&first["payload"]["id"], &first["payload"]["session_id"]]
+            .iter()
+            .any(|id| **id == thread)
 }
 
 fn follow(line: &[u8], last: &mut Rollout) {

@@ -1,7 +1,9 @@
 //! Events of a stream, as the session's machine takes them.
 
 use dormouse_secrets::Scrubber;
-use dormouse_state::{CallId, Completion, Confidence, Event, Evidence, Step as StateStep, TodoItem, TodoStatus};
+use dormouse_state::{
+    CallId, Completion, Confidence, Event, Evidence, Step as StateStep, TodoItem, TodoStatus,
+};
 
 use super::event::{Class, PlanItem, Seen, Source, Step, TurnEnd, TurnFinished, What};
 
@@ -70,7 +72,9 @@ fn of_turn(turn: &TurnFinished, evidence: Evidence, scrubber: &Scrubber) -> Opti
         TurnEnd::Deferred => return None,
         TurnEnd::Failed | TurnEnd::Refused => Event::Errored {
             reason: turn.class.map_or("failed", word).to_owned(),
-            text: scrubber.scrub(turn.text.as_deref().unwrap_or_default()).into_string(),
+            text: scrubber
+                .scrub(turn.text.as_deref().unwrap_or_default())
+                .into_string(),
         },
     };
     // That the turn ended is a fact; why it failed may be read from words.

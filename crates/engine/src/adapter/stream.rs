@@ -136,16 +136,22 @@ impl Stream {
         let mut said = Vec::new();
         // OpenCode leaves with 0 after a call that was not allowed, and says no more.
         if self.provider == Provider::Opencode && code == Some(0) && self.last.is_none() && self.is_denied {
-            said.push(made(Source::Text, What::TurnFinished(TurnFinished {
-                how: TurnEnd::Failed,
-                class: Some(Class::PermissionDenied),
-                retry_at: None,
-                text: Some("a call was not allowed, and nothing came after it".to_owned()),
-            })));
+            said.push(made(
+                Source::Text,
+                What::TurnFinished(TurnFinished {
+                    how: TurnEnd::Failed,
+                    class: Some(Class::PermissionDenied),
+                    retry_at: None,
+                    text: Some("a call was not allowed, and nothing came after it".to_owned()),
+                }),
+            ));
         }
         let mut seen = self.take(self.offset, said);
         let open = std::mem::take(&mut self.open);
-        let mut said: Vec<_> = open.iter().map(|id| made(Source::Stream, ended(id, ToolEnd::Unknown))).collect();
+        let mut said: Vec<_> = open
+            .iter()
+            .map(|id| made(Source::Stream, ended(id, ToolEnd::Unknown)))
+            .collect();
         let clean = self.last.is_some();
         said.push(made(Source::Stream, What::StreamEnded { clean, open }));
         seen.extend(self.take(self.offset, said));
@@ -288,7 +294,9 @@ impl Stream {
                     input: None,
                 }];
             }
-            What::ToolStarted { .. } if self.open.len() >= OPEN_MAX => vec![ended(&self.open[0], ToolEnd::Unknown)],
+            What::ToolStarted { .. } if self.open.len() >= OPEN_MAX => {
+                vec![ended(&self.open[0], ToolEnd::Unknown)]
+            }
             What::TurnFinished(_) => {
                 let rejected = std::mem::take(&mut self.rejected);
                 let open = rejected.iter().filter(|call| self.open.contains(call));
@@ -309,7 +317,12 @@ impl Stream {
                 self.last = Some(finished.clone());
                 self.text_goes_on = false;
             }
-            What::Message { role: Role::Assistant, text, delta, .. } if is_main => self.words(text, *delta),
+            What::Message {
+                role: Role::Assistant,
+                text,
+                delta,
+                ..
+            } if is_main => self.words(text, *delta),
             What::ToolStarted { id, .. } => {
                 self.open.push(id.clone());
                 self.text_goes_on = false;
@@ -321,7 +334,8 @@ impl Stream {
             }
             What::Denied { .. } => self.denials += 1,
             What::GateRequested { request, call, .. } => {
-                self.asked.push((request.clone(), call.clone().unwrap_or_default()));
+                self.asked
+                    .push((request.clone(), call.clone().unwrap_or_default()));
             }
             What::GateWithdrawn { request } => self.asked.retain(|(asked, _)| asked != request),
             What::Unknown { .. } => self.unknown += 1,
@@ -344,7 +358,10 @@ impl Stream {
     fn read(&mut self, reading: &Reading) -> Option<What> {
         (!self.meter.read(reading)).then(|| What::Warning {
             code: "usage_fell",
-            text: format!("the counter {} shows less than before: it is read anew", reading.counter),
+            text: format!(
+                "the counter {} shows less than before: it is read anew",
+                reading.counter
+            ),
         })
     }
 }

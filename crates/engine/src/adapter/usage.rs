@@ -25,7 +25,15 @@ impl Meter {
     /// Counters known from before the process: what they showed then is not this run's.
     #[must_use]
     pub fn resumed(known: impl IntoIterator<Item = (String, Tokens)>) -> Self {
-        let counter = |(name, shown)| (name, Counter { before: shown, last: shown });
+        let counter = |(name, shown)| {
+            (
+                name,
+                Counter {
+                    before: shown,
+                    last: shown,
+                },
+            )
+        };
         Self {
             counters: known.into_iter().map(counter).collect(),
             ..Self::default()

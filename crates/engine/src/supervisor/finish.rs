@@ -187,8 +187,19 @@ fn verdict(parts: &Parts, end: &End, command: Option<&CommandSpec>) -> Verdict {
 
 fn observed(end: &End) -> classify::End<'_> {
     match (&end.heard, &end.seen) {
-        (Some(Heard { finish: Some(finish), .. }), Seen::Gone(_)) => return classify::End::Finished(finish.clone()),
-        (Some(_), Seen::Gone(Some(Gone { ended: Ended::Exited { .. }, .. }))) => return classify::End::StreamEnded,
+        (
+            Some(Heard {
+                finish: Some(finish), ..
+            }),
+            Seen::Gone(_),
+        ) => return classify::End::Finished(finish.clone()),
+        (
+            Some(_),
+            Seen::Gone(Some(Gone {
+                ended: Ended::Exited { .. },
+                ..
+            })),
+        ) => return classify::End::StreamEnded,
         (_, Seen::Gone(_) | Seen::Unstarted(_) | Seen::Abandoned | Seen::Panicked(_)) => {}
     }
     match &end.seen {

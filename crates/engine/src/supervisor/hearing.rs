@@ -15,7 +15,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::attempt::Parts;
 use super::rollouts;
 use super::tell::{Told, tell};
-use crate::adapter::{Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, What, finish, session_event};
+use crate::adapter::{
+    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, What, finish, session_event,
+};
 use crate::outcome::{Exit, StreamFacts};
 use crate::worker::classify::Finish;
 use crate::worker::lines::Lines;
@@ -164,9 +166,15 @@ impl Hearing {
         let finish = stream.last().map(|last| finish(last, scrubber));
         let says_done = matches!(finish, Some(Finish::Whole | Finish::Part(_)));
         let words = stream.last().and_then(|last| last.text.as_deref());
-        let text = if says_done { words.or(stream.text()) } else { stream.text() };
+        let text = if says_done {
+            words.or(stream.text())
+        } else {
+            stream.text()
+        };
         Heard {
-            text: text.map(scrub).map(|text| text.truncate_to(crate::outcome::OUTCOME_TEXT_MAX)),
+            text: text
+                .map(scrub)
+                .map(|text| text.truncate_to(crate::outcome::OUTCOME_TEXT_MAX)),
             calls: u32::try_from(stream.calls()).unwrap_or(u32::MAX),
             facts: StreamFacts {
                 provider: stream.provider(),
@@ -177,7 +185,10 @@ impl Hearing {
                 unknown_events: stream.unknown(),
                 warnings: self.warnings.iter().map(|code| (*code).to_owned()).collect(),
                 exit_mismatch: says_done && exit.is_some_and(|exit| exit.code.is_some_and(|code| code != 0)),
-                text: (!says_done).then(|| stream.text().map(scrub)).flatten().map(|text| text.truncate_to(crate::outcome::OUTCOME_TEXT_MAX)),
+                text: (!says_done)
+                    .then(|| stream.text().map(scrub))
+                    .flatten()
+                    .map(|text| text.truncate_to(crate::outcome::OUTCOME_TEXT_MAX)),
             },
             finish,
         }

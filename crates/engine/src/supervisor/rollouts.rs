@@ -14,7 +14,12 @@ const DEPTH: u32 = 3;
 
 /// What the rollout of this thread says, if it has one that can be read.
 pub(super) async fn look(parts: &Parts, thread: String) -> Option<Rollout> {
-    let home = parts.claimed.task.command.as_ref().and_then(|command| command.env.get("CODEX_HOME"));
+    let home = parts
+        .claimed
+        .task
+        .command
+        .as_ref()
+        .and_then(|command| command.env.get("CODEX_HOME"));
     let home = home.map_or_else(|| workspace(parts).join(".codex"), PathBuf::from);
     let run = parts.claimed.run.id;
     let looked = tokio::task::spawn_blocking(move || {

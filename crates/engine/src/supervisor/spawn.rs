@@ -59,7 +59,10 @@ impl Hand<'_> {
 
     async fn prepare(&mut self, leased: BTreeMap<String, String>) -> Result<Prepared, Seen> {
         let parts = self.parts;
-        let argv = self.adapted.as_ref().map_or(&self.command.argv, |adapted| &adapted.argv);
+        let argv = self
+            .adapted
+            .as_ref()
+            .map_or(&self.command.argv, |adapted| &adapted.argv);
         let launched = launch(parts, self.command, argv, leased).await;
         let (launch, endpoint) = launched.map_err(|error| match error {
             Unlaunchable::Environment(error) => Seen::Unstarted(Unstarted::Environment(error)),

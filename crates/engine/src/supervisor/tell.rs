@@ -68,7 +68,10 @@ async fn observe(parts: &Parts, seq: u64, at: Timestamp, told: SessionEvent) -> 
         incarnation: parts.tenant.sessions.require(session).await?.state.incarnation,
         run: Some(dormouse_state::RunId::new(run.id.to_string())),
         source: SourceId::new(SOURCE),
-        position: Position { spawn: run.spawn, seq },
+        position: Position {
+            spawn: run.spawn,
+            seq,
+        },
         subagent: told.subagent,
         starts_turn: told.starts_turn,
         evidence: told.evidence,

@@ -153,7 +153,10 @@ impl<'a> Hand<'a> {
     async fn heard(&mut self, seen: &Seen) -> Option<Heard> {
         let hearing = self.hearing.take()?;
         let exit = match seen {
-            Seen::Gone(Some(Gone { ended: crate::worker::Ended::Exited { exit, .. }, .. })) => Some(exit),
+            Seen::Gone(Some(Gone {
+                ended: crate::worker::Ended::Exited { exit, .. },
+                ..
+            })) => Some(exit),
             Seen::Gone(_) => None,
             Seen::Unstarted(_) | Seen::Abandoned | Seen::Panicked(_) => return None,
         };

@@ -24,11 +24,32 @@ fn every_stream_is_read_as_its_golden_events() {
         check(&name, &found);
     }
     let all = [
-        "bound", "turn_started", "turn_finished", "message", "thought", "tool_started", "tool_progress",
-        "tool_finished", "file_changed", "plan", "gate_requested", "gate_withdrawn", "denied", "usage",
-        "rate_limited", "retrying", "compaction", "subagent", "warning", "unknown", "stream_ended",
+        "bound",
+        "turn_started",
+        "turn_finished",
+        "message",
+        "thought",
+        "tool_started",
+        "tool_progress",
+        "tool_finished",
+        "file_changed",
+        "plan",
+        "gate_requested",
+        "gate_withdrawn",
+        "denied",
+        "usage",
+        "rate_limited",
+        "retrying",
+        "compaction",
+        "subagent",
+        "warning",
+        "unknown",
+        "stream_ended",
     ];
-    assert_eq!(kinds.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(all));
+    assert_eq!(
+        kinds.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        BTreeSet::from(all)
+    );
 }
 
 fn summary(played: &super::Played) -> Value {
@@ -43,12 +64,17 @@ fn summary(played: &super::Played) -> Value {
 }
 
 fn check(name: &str, found: &str) {
-    let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "streams"].iter().collect();
+    let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "streams"]
+        .iter()
+        .collect();
     let path = root.join(name.replace('/', "."));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(&root).unwrap();
         std::fs::write(&path, found).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(golden == found, "{name} is read otherwise; UPDATE_GOLDEN=1 writes it anew\n\n{found}");
+    assert!(
+        golden == found,
+        "{name} is read otherwise; UPDATE_GOLDEN=1 writes it anew\n\n{found}"
+    );
 }

@@ -20,7 +20,9 @@ fn now() -> Timestamp {
 }
 
 fn folder() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "streams"].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "streams"]
+        .iter()
+        .collect()
 }
 
 /// The fixtures, by their names below the folder; the rollout is no stream.
@@ -94,7 +96,7 @@ fn whats(events: &[Seen]) -> Vec<&What> {
 
 /// The outcome of what was read, as the supervisor decides it.
 fn outcome(played: &Played) -> Outcome {
-    let scrubber = Scrubber::new();
+    let scrubber = Scrubber::empty();
     let end = match played.stream.last() {
         Some(last) => End::Finished(finish(last, &scrubber)),
         None => End::StreamEnded,

@@ -106,7 +106,12 @@ fn what_is_not_known_is_counted() {
         r#"{"type":"assistant","message":{"id":"m","content":[{"type":"text","text":"late"}]}}"#.to_owned(),
     ];
     let played = play(Provider::Claude, &late, Some(0));
-    let count = |kind: fn(&What) -> bool| whats(&played.events).into_iter().filter(|what| kind(what)).count();
+    let count = |kind: fn(&What) -> bool| {
+        whats(&played.events)
+            .into_iter()
+            .filter(|what| kind(what))
+            .count()
+    };
     assert_eq!(count(|what| matches!(what, What::Bound { .. })), 1);
     assert_eq!(count(|what| matches!(what, What::TurnStarted)), 1);
     assert_eq!(count(|what| matches!(what, What::Message { .. })), 2);
