@@ -147,7 +147,7 @@ impl Stream {
             ));
         }
         let mut seen = self.take(self.offset, said);
-        let open = std::mem::take(&mut self.open);
+        let open = self.open.clone();
         let mut said: Vec<_> = open
             .iter()
             .map(|id| made(Source::Stream, ended(id, ToolEnd::Unknown)))
