@@ -93,11 +93,25 @@ fn facts_of(facts: &Facts, pairs: &mut Vec<(&'static str, String)>) {
 /// What the stream of a known provider said.
 fn stream_of(stream: &StreamFacts, pairs: &mut Vec<(&'static str, String)>) {
     pairs.push(("provider", stream.provider.word().to_owned()));
-    pairs.extend(stream.session.as_ref().map(|id| ("provider session", id.to_string())));
+    pairs.extend(
+        stream
+            .session
+            .as_ref()
+            .map(|id| ("provider session", id.to_string())),
+    );
     pairs.extend(stream.model.as_ref().map(|model| ("model", model.to_string())));
     let used = &stream.used;
-    pairs.push(("tokens", format!("{} read, {} cached, {} written", used.input, used.cached, used.output)));
-    pairs.extend(used.usd_micros.map(|usd| ("cost", Dimension::UsdMicros.shown(usd))));
+    pairs.push((
+        "tokens",
+        format!(
+            "{} read, {} cached, {} written",
+            used.input, used.cached, used.output
+        ),
+    ));
+    pairs.extend(
+        used.usd_micros
+            .map(|usd| ("cost", Dimension::UsdMicros.shown(usd))),
+    );
     if stream.denials > 0 {
         pairs.push(("calls refused", stream.denials.to_string()));
     }
