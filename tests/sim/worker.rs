@@ -321,5 +321,6 @@ fn facts() -> Facts {
         strays: 0,
         isolation: "off".to_owned(),
         formats: BTreeMap::new(),
+        stream: None,
     }
 }

@@ -18,6 +18,7 @@ mod owner;
 mod places;
 mod process;
 mod program;
+mod providers;
 mod readme;
 mod recovery;
 mod run;

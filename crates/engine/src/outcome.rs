@@ -6,6 +6,8 @@ use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::{Provider, Tokens};
+
 /// Longest failure message and output text of an outcome, in bytes.
 pub const OUTCOME_TEXT_MAX: usize = 4 * 1024;
 
@@ -234,6 +236,37 @@ pub struct Facts {
     /// How many credentials that nobody registered were seen in its output, by kind.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub formats: BTreeMap<String, u64>,
+    /// What the stream of a known provider said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamFacts>,
+}
+
+/// What the stream of a known provider said of a run, beside its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamFacts {
+    /// Whose.
+    pub provider: Provider,
+    /// The provider's session, by which it is resumed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Scrubbed>,
+    /// The model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Scrubbed>,
+    /// What was used.
+    pub used: Tokens,
+    /// Calls that were not allowed.
+    pub denials: u64,
+    /// Events the adapter does not know.
+    pub unknown_events: u64,
+    /// What the adapter warned of, each once, by its word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Whether the process left with a code that is not 0 though its stream says it is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exit_mismatch: bool,
+    /// The last words, where the outcome has none of them: at most [`OUTCOME_TEXT_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Scrubbed>,
 }
 
 impl Outcome {

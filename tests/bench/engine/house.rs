@@ -141,6 +141,7 @@ pub(crate) async fn finish(tenant: &Tenant, claimed: &Claimed) {
         strays: 0,
         isolation: String::new(),
         formats: std::collections::BTreeMap::new(),
+        stream: None,
     };
     let finished = tenant.runs.finish(claimed, &outcome, &facts).await;
     finished.expect("it is held");

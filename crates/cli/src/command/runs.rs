@@ -1,6 +1,7 @@
 //! `runs list|show|logs`.
 
-use dormouse_engine::outcome::{Exit as WorkerExit, Facts, FailReason, Outcome};
+use dormouse_engine::budget::Dimension;
+use dormouse_engine::outcome::{Exit as WorkerExit, Facts, FailReason, Outcome, StreamFacts};
 use dormouse_engine::run::{OutcomeKind, RunWait};
 
 use super::{listing, logs};
@@ -84,6 +85,42 @@ fn facts_of(facts: &Facts, pairs: &mut Vec<(&'static str, String)>) {
         pairs.push(("bytes left out", facts.elided_bytes.to_string()));
     }
     pairs.push(("isolation", facts.isolation.clone()));
+    if let Some(stream) = &facts.stream {
+        stream_of(stream, pairs);
+    }
+}
+
+/// What the stream of a known provider said.
+fn stream_of(stream: &StreamFacts, pairs: &mut Vec<(&'static str, String)>) {
+    pairs.push(("provider", stream.provider.word().to_owned()));
+    pairs.extend(
+        stream
+            .session
+            .as_ref()
+            .map(|id| ("provider session", id.to_string())),
+    );
+    pairs.extend(stream.model.as_ref().map(|model| ("model", model.to_string())));
+    let used = &stream.used;
+    pairs.push((
+        "tokens",
+        format!(
+            "{} read, {} cached, {} written",
+            used.input, used.cached, used.output
+        ),
+    ));
+    pairs.extend(
+        used.usd_micros
+            .map(|usd| ("cost", Dimension::UsdMicros.shown(usd))),
+    );
+    if stream.denials > 0 {
+        pairs.push(("calls refused", stream.denials.to_string()));
+    }
+    if stream.unknown_events > 0 {
+        pairs.push(("unknown events", stream.unknown_events.to_string()));
+    }
+    if stream.exit_mismatch {
+        pairs.push(("note", "its exit code says otherwise than its stream".to_owned()));
+    }
 }
 
 fn exit_of(exit: &WorkerExit) -> String {

@@ -287,6 +287,7 @@ impl Driving<'_> {
             strays: 0,
             isolation: "off".to_owned(),
             formats: BTreeMap::new(),
+            stream: None,
         }
     }
 }

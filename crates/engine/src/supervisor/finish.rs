@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::RunEnd;
 use super::attempt::Parts;
+use super::hearing::Heard;
 use super::heart::is_renewed;
 use crate::command::CommandSpec;
 use crate::credentials::Unlent;
@@ -33,6 +34,8 @@ pub(super) struct End {
     pub(super) isolation: String,
     /// Credentials that nobody registered, by kind.
     pub(super) formats: BTreeMap<String, u64>,
+    /// What was heard of a known provider's stream.
+    pub(super) heard: Option<Heard>,
 }
 
 impl End {
@@ -94,6 +97,7 @@ pub(super) fn observed_panic(error: &tokio::task::JoinError) -> End {
         spawns: 0,
         isolation: "unknown".to_owned(),
         formats: BTreeMap::new(),
+        heard: None,
     }
 }
 
@@ -174,7 +178,7 @@ fn verdict(parts: &Parts, end: &End, command: Option<&CommandSpec>) -> Verdict {
         block: None,
         stop: end.stop.as_ref().map(Cause::stopped),
         end: observed(end),
-        text: None,
+        text: end.heard.as_ref().and_then(|heard| heard.text.clone()),
         codes: command.map_or_else(Codes::default, |command| Codes {
             partial: &command.partial_codes,
             permanent: &command.permanent_codes,
@@ -184,6 +188,22 @@ fn verdict(parts: &Parts, end: &End, command: Option<&CommandSpec>) -> Verdict {
 }
 
 fn observed(end: &End) -> classify::End<'_> {
+    match (&end.heard, &end.seen) {
+        (
+            Some(Heard {
+                finish: Some(finish), ..
+            }),
+            Seen::Gone(_),
+        ) => return classify::End::Finished(finish.clone()),
+        (
+            Some(_),
+            Seen::Gone(Some(Gone {
+                ended: Ended::Exited { .. },
+                ..
+            })),
+        ) => return classify::End::StreamEnded,
+        (_, Seen::Gone(_) | Seen::Unstarted(_) | Seen::Abandoned | Seen::Panicked(_)) => {}
+    }
     match &end.seen {
         Seen::Gone(Some(Gone {
             ended: Ended::Exited { exit, signalled },
@@ -226,12 +246,13 @@ fn facts(end: &End, printed: TranscriptEnd, after_stop: bool) -> Facts {
         usage: gone.map_or_else(ResourceUsage::default, |gone| gone.usage),
         clock_ms: u64::try_from(end.clock.as_millis()).unwrap_or(u64::MAX),
         spawns: end.spawns,
-        segments_completed: 0,
+        segments_completed: end.heard.as_ref().map_or(0, |heard| heard.calls),
         segment_current: None,
         elided_bytes: printed.elided_bytes,
         after_stop,
         strays: gone.map_or(0, |gone| gone.strays),
         isolation: end.isolation.clone(),
         formats: end.formats.clone(),
+        stream: end.heard.as_ref().map(|heard| heard.facts.clone()),
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn run_folder(parts: &Parts) -> PathBuf {
 pub(super) async fn launch(
     parts: &Arc<Parts>,
     command: &CommandSpec,
+    argv: &[String],
     leased: BTreeMap<String, String>,
 ) -> Result<(Launch, Option<Endpoint>), Unlaunchable> {
     let (workspace, run_folder) = (workspace(parts), run_folder(parts));
@@ -55,7 +56,7 @@ pub(super) async fn launch(
     let launch = Launch {
         keeper: parts.options.keeper.clone(),
         run: parts.claimed.run.id.to_string(),
-        argv: command.argv.clone(),
+        argv: argv.to_vec(),
         workspace,
         cwd: command.cwd.clone(),
         environment,

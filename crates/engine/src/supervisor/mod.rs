@@ -19,13 +19,16 @@ mod claimer;
 mod endpoint;
 mod finish;
 mod giving;
+mod hearing;
 mod heart;
 mod launch;
 mod message;
 mod orphans;
 mod question;
+mod rollouts;
 mod spawn;
 mod start;
+mod tell;
 mod usage;
 mod work;
 

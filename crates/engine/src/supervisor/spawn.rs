@@ -6,6 +6,7 @@ use dormouse_secrets::SpawnWrites;
 
 use super::attempt::{Parts, end_processes};
 use super::finish::{Cause, Seen, Unstarted};
+use super::hearing::Hearing;
 use super::heart::is_renewed;
 use super::launch::{Unlaunchable, launch};
 use super::work::{Hand, cause};
@@ -52,12 +53,17 @@ impl Hand<'_> {
         let lent = lent.map_err(|why| Seen::Unstarted(Unstarted::Secrets(why)))?;
         let scrubber = parts.scrubber.get_or_init(|| lent.scrubber.clone());
         (self.stdout, self.stderr) = (Some(scrubber.stream()), Some(scrubber.stream()));
+        self.hearing = self.adapted.as_ref().map(|adapted| Hearing::new(parts, adapted));
         Ok(lent)
     }
 
     async fn prepare(&mut self, leased: BTreeMap<String, String>) -> Result<Prepared, Seen> {
         let parts = self.parts;
-        let launched = launch(parts, self.command, leased).await;
+        let argv = self
+            .adapted
+            .as_ref()
+            .map_or(&self.command.argv, |adapted| &adapted.argv);
+        let launched = launch(parts, self.command, argv, leased).await;
         let (launch, endpoint) = launched.map_err(|error| match error {
             Unlaunchable::Environment(error) => Seen::Unstarted(Unstarted::Environment(error)),
             Unlaunchable::Spawn(error) => Seen::Unstarted(Unstarted::Spawn(error)),

@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::{Parts, end_processes};
 use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
+use super::hearing::{Heard, Hearing};
 use super::heart::is_renewed;
+use crate::adapter::{Adapted, adapt};
 use crate::command::CommandSpec;
 use crate::outcome::CancelledBy;
 use crate::run::StopReason;
@@ -19,7 +21,7 @@ use crate::transcript::Channel;
 use crate::worker::classify::Stopped;
 use crate::worker::clocks::{ClockLimits, Clocks, Expired};
 use crate::worker::{Gone, Live, LiveEvent, Output, Stop};
-use crate::{CommandError, GateId};
+use crate::{CommandError, GateId, PrefixedId as _};
 
 /// How often the tree's processor time is looked at: silence with work is no idleness.
 const CPU_SAMPLE: Duration = Duration::from_secs(5);
@@ -60,7 +62,7 @@ pub(super) async fn work(parts: &Arc<Parts>, signals: &Signals) -> Worked {
         Ok(live) => Seen::Gone(hand.attend(live).await),
         Err(seen) => seen,
     };
-    hand.ended(seen)
+    hand.ended(seen).await
 }
 
 /// What is known of the run while it goes on.
@@ -87,6 +89,10 @@ pub(super) struct Hand<'a> {
     pub(super) stderr: Option<ScrubStream>,
     /// Credentials that nobody registered, by kind.
     formats: BTreeMap<String, u64>,
+    /// Its command line, where it is a known provider's.
+    pub(super) adapted: Option<Adapted>,
+    /// What is heard of that provider's stream.
+    pub(super) hearing: Option<Hearing>,
 }
 
 impl<'a> Hand<'a> {
@@ -118,13 +124,16 @@ impl<'a> Hand<'a> {
             stdout: None,
             stderr: None,
             formats: BTreeMap::new(),
+            adapted: adapted(parts, command),
+            hearing: None,
         }
     }
 
-    fn ended(self, seen: Seen) -> Worked {
+    async fn ended(mut self, seen: Seen) -> Worked {
         if self.is_fenced {
             return Worked::Fenced;
         }
+        let heard = self.heard(&seen).await;
         let end = Box::new(End {
             seen,
             stop: self.stop,
@@ -132,11 +141,26 @@ impl<'a> Hand<'a> {
             spawns: self.spawns,
             isolation: self.isolation,
             formats: self.formats,
+            heard,
         });
         match self.parks {
             Some(gate) if end.stop.is_none() && !end.left_by_itself() => Worked::Parks(gate, end),
             _ => Worked::Ended(end),
         }
+    }
+
+    /// What was heard of its stream, of a worker that ran.
+    async fn heard(&mut self, seen: &Seen) -> Option<Heard> {
+        let hearing = self.hearing.take()?;
+        let exit = match seen {
+            Seen::Gone(Some(Gone {
+                ended: crate::worker::Ended::Exited { exit, .. },
+                ..
+            })) => Some(exit),
+            Seen::Gone(_) => None,
+            Seen::Unstarted(_) | Seen::Abandoned | Seen::Panicked(_) => return None,
+        };
+        Some(hearing.end(exit, self.stop.is_some()).await)
     }
 
     /// From the start of the process to its empty tree. Events and stops are served as they come, in no fixed order,
@@ -214,7 +238,16 @@ impl<'a> Hand<'a> {
         let at = self.parts.clock.now();
         if let Some(stream) = self.stream(channel) {
             let clean = stream.push(bytes);
+            self.listen(channel, clean.as_slice());
             self.parts.transcript.push(at, channel, clean);
+        }
+    }
+
+    /// The stream of a provider is what it writes on standard output.
+    fn listen(&mut self, channel: Channel, clean: &[u8]) {
+        match (channel, &mut self.hearing) {
+            (Channel::Stdout, Some(hearing)) => hearing.hear(clean),
+            (Channel::Stdout | Channel::Stderr, _) => {}
         }
     }
 
@@ -225,6 +258,9 @@ impl<'a> Hand<'a> {
             Channel::Stderr => self.stderr.replace(fresh),
         };
         self.finish_stream(channel, former);
+        if let (Channel::Stdout, Some(hearing)) = (channel, &mut self.hearing) {
+            hearing.cut();
+        }
     }
 
     fn flush(&mut self) {
@@ -239,6 +275,7 @@ impl<'a> Hand<'a> {
             for (kind, count) in seen {
                 *self.formats.entry(kind.to_owned()).or_default() += count;
             }
+            self.listen(channel, rest.as_slice());
             if !rest.is_empty() {
                 self.parts.transcript.push(self.parts.clock.now(), channel, rest);
             }
@@ -297,6 +334,12 @@ impl<'a> Hand<'a> {
             tracing::warn!(run = %claimed.run.id, %error, "the stop was not recorded");
         }
     }
+}
+
+/// The command line of a known provider, with a session of its own: one run is one session there, however often it parks.
+fn adapted(parts: &Parts, command: &CommandSpec) -> Option<Adapted> {
+    let run = &parts.claimed.run;
+    adapt(&command.argv, &run.id.uuid().to_string(), run.spawn > 1)
 }
 
 /// Waits for the first reason to stop: a command, a clock, or a heart that cannot beat.

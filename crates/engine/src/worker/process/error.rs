@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
+use crate::adapter::Provider;
 use crate::outcome::FailReason;
 use crate::worker::isolation::{IsolationConflict, IsolationUnavailable};
 use crate::worker::keeper::message::{Report, Stage};
@@ -99,9 +100,10 @@ impl SpawnError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NotFound { .. } => {
-                Some("install it, or give its whole path; the worker's PATH is not yours")
-            }
+            Self::NotFound { program, .. } => Some(Provider::of_program(program).map_or(
+                "install it, or give its whole path; the worker's PATH is not yours",
+                Provider::install_hint,
+            )),
             Self::NotExecutable { .. } => {
                 Some("give it the right to be executed, or name its interpreter first")
             }

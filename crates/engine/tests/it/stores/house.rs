@@ -505,6 +505,7 @@ pub(crate) fn facts() -> Facts {
         strays: 0,
         isolation: "off".to_owned(),
         formats: BTreeMap::new(),
+        stream: None,
     }
 }
 

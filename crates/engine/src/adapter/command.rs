@@ -1,0 +1,148 @@
+//! The command line of a known provider: recognised by the name of its program, and given what its stream needs.
+
+use super::Provider;
+
+/// A command line that prints a stream that is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adapted {
+    /// Whose.
+    pub provider: Provider,
+    /// As it is run.
+    pub argv: Vec<String>,
+}
+
+/// What a command line becomes, if it is a known provider's and works without anybody at a terminal. One that asks for
+/// another form of output, or does something else than a turn of work, is as its writer has it, and nobody's.
+///
+/// `session` is the id a provider is given where it takes one; `resumes` says that its former process had it.
+#[must_use]
+pub fn adapt(argv: &[String], session: &str, resumes: bool) -> Option<Adapted> {
+    let (program, given) = argv.split_first()?;
+    let provider = Provider::of_program(program)?;
+    let rest = match provider {
+        Provider::Claude => claude(given, session, resumes)?,
+        Provider::Codex => codex(given)?,
+        Provider::Gemini => gemini(given)?,
+        Provider::Opencode => opencode(given)?,
+        // A dialogue needs somebody who answers, which a command line has not.
+        Provider::CodexAppServer | Provider::Acp => return None,
+    };
+    let argv = std::iter::once(program.clone()).chain(rest).collect();
+    Some(Adapted { provider, argv })
+}
+
+/// The words before a `--`, behind which all is text.
+fn options(given: &[String]) -> &[String] {
+    let end = given.iter().position(|word| word == "--").unwrap_or(given.len());
+    &given[..end]
+}
+
+/// Whether one of these options is there, as `--name value` or `--name=value`.
+fn has(given: &[String], names: &[&str]) -> bool {
+    options(given).iter().any(|word| {
+        let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+        names.contains(&name)
+    })
+}
+
+/// The value of an option.
+fn value<'a>(given: &'a [String], names: &[&str]) -> Option<&'a str> {
+    let options = options(given);
+    options
+        .iter()
+        .enumerate()
+        .find_map(|(at, word)| match word.split_once('=') {
+            Some((name, value)) if names.contains(&name) => Some(value),
+            _ if names.contains(&word.as_str()) => options.get(at + 1).map(String::as_str),
+            _ => None,
+        })
+}
+
+/// Whether an option asks for this form of output, or for none.
+fn suits(given: &[String], names: &[&str], form: &str) -> bool {
+    !has(given, names) || value(given, names) == Some(form)
+}
+
+/// What is not there yet, in front of what is given.
+fn with(given: &[String], more: &[&[&str]]) -> Vec<String> {
+    let missing = more.iter().filter(|words| !has(given, &words[..1]));
+    let mut line: Vec<String> = missing
+        .flat_map(|words| words.iter().map(|word| (*word).to_owned()))
+        .collect();
+    line.extend_from_slice(given);
+    line
+}
+
+/// Hooks and servers of a project load in trusted workspaces only, so from the user's settings alone.
+fn claude(given: &[String], session: &str, resumes: bool) -> Option<Vec<String>> {
+    const FORM: &[&str] = &["--output-format"];
+    if !has(given, &["-p", "--print"]) || !suits(given, FORM, "stream-json") {
+        return None;
+    }
+    let names_session = has(
+        given,
+        &[
+            "--session-id",
+            "--resume",
+            "-r",
+            "--continue",
+            "-c",
+            "--no-session-persistence",
+        ],
+    );
+    let word = if resumes { "--resume" } else { "--session-id" };
+    let bind = [word, session];
+    let mut more: Vec<&[&str]> = vec![
+        &["--output-format", "stream-json"],
+        &["--verbose"],
+        &["--setting-sources", "user"],
+        &["--strict-mcp-config"],
+    ];
+    if !names_session {
+        more.push(&bind);
+    }
+    Some(with(given, &more))
+}
+
+fn codex(given: &[String]) -> Option<Vec<String>> {
+    // Options of the program itself may stand before its command.
+    let at = given.iter().position(|word| word == "exec" || word == "e")?;
+    if !given[..at]
+        .iter()
+        .all(|word| word.starts_with('-') || word.contains('='))
+    {
+        return None;
+    }
+    let (before, after) = given.split_at(at + 1);
+    if has(after, &["--help", "-h"]) {
+        return None;
+    }
+    let mut line = before.to_vec();
+    line.extend(if has(after, &["--experimental-json"]) {
+        after.to_vec()
+    } else {
+        with(after, &[&["--json"]])
+    });
+    Some(line)
+}
+
+fn gemini(given: &[String]) -> Option<Vec<String>> {
+    const FORM: &[&str] = &["-o", "--output-format"];
+    if !has(given, &["-p", "--prompt"]) || !suits(given, FORM, "stream-json") {
+        return None;
+    }
+    if has(given, FORM) {
+        return Some(given.to_vec());
+    }
+    Some(with(given, &[&["-o", "stream-json"]]))
+}
+
+fn opencode(given: &[String]) -> Option<Vec<String>> {
+    let (first, rest) = given.split_first()?;
+    if first != "run" || !suits(rest, &["--format"], "json") {
+        return None;
+    }
+    let mut line = vec![first.clone()];
+    line.extend(with(rest, &[&["--format", "json"]]));
+    Some(line)
+}

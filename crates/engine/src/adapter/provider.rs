@@ -1,0 +1,87 @@
+//! The providers whose streams are known.
+
+use serde::{Deserialize, Serialize};
+
+/// A provider's stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// Claude Code, `-p --output-format stream-json`.
+    Claude,
+    /// Codex, `exec --json`.
+    Codex,
+    /// Codex, `app-server`.
+    CodexAppServer,
+    /// Gemini CLI, `-p -o stream-json`.
+    Gemini,
+    /// OpenCode, `run --format json`.
+    Opencode,
+    /// The Agent Client Protocol.
+    Acp,
+}
+
+impl Provider {
+    /// Every provider.
+    pub const ALL: [Self; 6] = [
+        Self::Claude,
+        Self::Codex,
+        Self::CodexAppServer,
+        Self::Gemini,
+        Self::Opencode,
+        Self::Acp,
+    ];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::Codex => "codex",
+            Self::CodexAppServer => "codex_app_server",
+            Self::Gemini => "gemini",
+            Self::Opencode => "opencode",
+            Self::Acp => "acp",
+        }
+    }
+
+    /// Whether its counter of tokens read leaves out those of a cache.
+    #[must_use]
+    pub fn counts_cache_apart(self) -> bool {
+        match self {
+            Self::Claude | Self::Opencode | Self::Acp => true,
+            Self::Codex | Self::CodexAppServer | Self::Gemini => false,
+        }
+    }
+
+    /// Whose program this is, by its name.
+    #[must_use]
+    pub fn of_program(program: &str) -> Option<Self> {
+        match program.rsplit('/').next().unwrap_or(program) {
+            "claude" => Some(Self::Claude),
+            "codex" => Some(Self::Codex),
+            "gemini" => Some(Self::Gemini),
+            "opencode" => Some(Self::Opencode),
+            _ => None,
+        }
+    }
+
+    /// How its program is had, for whoever has it not.
+    #[must_use]
+    pub fn install_hint(self) -> &'static str {
+        match self {
+            Self::Claude => {
+                "install Claude Code (npm install -g @anthropic-ai/claude-code), or give the whole path of claude"
+            }
+            Self::Codex | Self::CodexAppServer => {
+                "install Codex (npm install -g @openai/codex), or give the whole path of codex"
+            }
+            Self::Gemini => {
+                "install the Gemini CLI (npm install -g @google/gemini-cli), or give the whole path of gemini"
+            }
+            Self::Opencode => {
+                "install OpenCode (npm install -g opencode-ai), or give the whole path of opencode"
+            }
+            Self::Acp => "install the agent, or give its whole path",
+        }
+    }
+}

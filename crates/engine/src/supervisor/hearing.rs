@@ -1,0 +1,213 @@
+//! What is heard of a provider's stream while its worker runs: the session follows it, what is used is metered, and its end
+//! decides the outcome.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_secrets::Scrubbed;
+use dormouse_state::Event;
+use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::attempt::Parts;
+use super::rollouts;
+use super::tell::{Told, tell};
+use crate::adapter::{
+    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, What, finish, session_event,
+};
+use crate::outcome::{Exit, StreamFacts};
+use crate::worker::classify::Finish;
+use crate::worker::lines::Lines;
+
+/// Most events that wait to be told; further ones are left out, and counted in the log.
+const TOLD_MAX: usize = 1_024;
+/// How long the end of a run waits for what is still to be told.
+const TELL_MAX: Duration = Duration::from_secs(10);
+
+/// A stream that is being heard.
+pub(super) struct Hearing {
+    parts: Arc<Parts>,
+    stream: Stream,
+    lines: Lines,
+    told: mpsc::Sender<Told>,
+    teller: AbortOnDropHandle<()>,
+    last_told: Option<Event>,
+    left_out: u64,
+    /// Words of warnings: there are few.
+    warnings: BTreeSet<&'static str>,
+}
+
+/// What was heard in all.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// The end of the last turn.
+    pub(super) finish: Option<Finish>,
+    /// The last words.
+    pub(super) text: Option<Scrubbed>,
+    /// Calls that ended.
+    pub(super) calls: u32,
+    pub(super) facts: StreamFacts,
+}
+
+impl Hearing {
+    pub(super) fn new(parts: &Arc<Parts>, adapted: &Adapted) -> Self {
+        let (told, events) = mpsc::channel(TOLD_MAX);
+        let teller = AbortOnDropHandle::new(tokio::spawn(tell(Arc::clone(parts), adapted.provider, events)));
+        let options = Options {
+            // A zone nobody knows is that of no clock.
+            tz: TimeZone::get(&parts.options.tz).ok(),
+            known: Vec::new(),
+        };
+        Self {
+            parts: Arc::clone(parts),
+            stream: Stream::new(adapted.provider, options),
+            lines: Lines::default(),
+            told,
+            teller,
+            last_told: None,
+            left_out: 0,
+            warnings: BTreeSet::new(),
+        }
+    }
+
+    /// More of the worker's standard output, scrubbed.
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        for line in self.lines.push(bytes) {
+            self.line(&line.bytes);
+        }
+    }
+
+    /// Something of the output is missing: the line it was in is none.
+    pub(super) fn cut(&mut self) {
+        self.lines = Lines::default();
+    }
+
+    /// The output is over; `is_stopped` by somebody. What is still to be told is told first.
+    pub(super) async fn end(mut self, exit: Option<&Exit>, is_stopped: bool) -> Heard {
+        if let Some(line) = self.lines.finish() {
+            self.line(&line.bytes);
+        }
+        let seen = self.stream.end(exit.and_then(|exit| exit.code));
+        self.tell(&seen);
+        self.look_at_log(is_stopped).await;
+        let heard = self.heard(exit);
+        if self.left_out > 0 {
+            let (run, left_out) = (self.parts.claimed.run.id, self.left_out);
+            tracing::warn!(%run, left_out, "events of the stream came too fast to be told to the session");
+        }
+        drop(self.told);
+        if timeout(TELL_MAX, self.teller).await.is_err() {
+            let run = self.parts.claimed.run.id;
+            tracing::warn!(%run, "the session was not told the end of the stream in time");
+        }
+        heard
+    }
+
+    /// A stream that was cut may have its end in the provider's log.
+    async fn look_at_log(&mut self, is_stopped: bool) {
+        let is_cut = self.stream.last().is_none() && !is_stopped;
+        let Some(thread) = self.stream.external_id().filter(|_| is_cut).map(str::to_owned) else {
+            return;
+        };
+        if self.stream.provider() != Provider::Codex {
+            return;
+        }
+        if let Some(rollout) = rollouts::look(&self.parts, thread).await {
+            let seen = self.stream.logged(rollout);
+            self.tell(&seen);
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let seen = self.stream.line(self.parts.clock.now(), line);
+        self.tell(&seen);
+    }
+
+    fn tell(&mut self, seen: &[Seen]) {
+        for seen in seen {
+            match &seen.what {
+                What::Usage(_) => self.send(Told::Used(self.stream.used())),
+                What::Warning { code, text } => {
+                    self.warnings.insert(code);
+                    let (run, text) = (self.parts.claimed.run.id, self.parts.scrubber().scrub(text));
+                    tracing::warn!(%run, code, text = text.as_str(), "the worker's provider warns");
+                }
+                _ => {}
+            }
+            if let Some(event) = session_event(seen, self.parts.scrubber()) {
+                self.tell_session(seen.seq, event);
+            }
+        }
+    }
+
+    /// Words that go on say nothing new of the session.
+    fn tell_session(&mut self, seq: u64, event: SessionEvent) {
+        let is_again = event.event == Event::Thinking && self.last_told.as_ref() == Some(&event.event);
+        if is_again && !event.starts_turn {
+            return;
+        }
+        self.last_told = Some(event.event.clone());
+        let at = self.parts.clock.now();
+        self.send(Told::Session { seq, at, event });
+    }
+
+    fn send(&mut self, told: Told) {
+        if self.told.try_send(told).is_err() {
+            self.left_out += 1;
+        }
+    }
+
+    fn heard(&self, exit: Option<&Exit>) -> Heard {
+        let (stream, scrubber) = (&self.stream, self.parts.scrubber());
+        let scrub = |text: &str| scrubber.scrub(text);
+        let finish = stream.last().map(|last| finish(last, scrubber));
+        let says_done = matches!(finish, Some(Finish::Whole | Finish::Part(_)));
+        let words = stream.last().and_then(|last| last.text.as_deref());
+        let text = if says_done {
+            words.or(stream.text())
+        } else {
+            stream.text()
+        };
+        Heard {
+            text: text
+                .map(scrub)
+                .map(|text| text.truncate_to(crate::outcome::OUTCOME_TEXT_MAX)),
+            calls: u32::try_from(stream.calls()).unwrap_or(u32::MAX),
+            facts: StreamFacts {
+                provider: stream.provider(),
+                session: stream.external_id().map(scrub),
+                model: stream.model().map(scrub),
+                used: stream.used(),
+                denials: stream.denials(),
+                unknown_events: stream.unknown(),
+                warnings: self.warnings.iter().map(|code| (*code).to_owned()).collect(),
+                exit_mismatch: says_done && exit.is_some_and(|exit| exit.code.is_some_and(|code| code != 0)),
+                text: (!says_done)
+                    .then(|| stream.text().map(scrub))
+                    .flatten()
+                    .map(|text| text.truncate_to(crate::outcome::OUTCOME_TEXT_MAX)),
+            },
+            finish,
+        }
+    }
+}
+
+/// What was used, as budgets count it.
+pub(super) fn amounts(provider: Provider, used: Tokens) -> crate::budget::Amounts {
+    use crate::budget::{Amounts, Dimension};
+    let cached = if provider.counts_cache_apart() {
+        used.cached.saturating_add(used.cache_write)
+    } else {
+        0
+    };
+    let amounts = Amounts::none()
+        .with(Dimension::InputTokens, used.input.saturating_add(cached))
+        .with(Dimension::OutputTokens, used.output);
+    match used.usd_micros {
+        Some(usd) => amounts.with(Dimension::UsdMicros, usd),
+        None => amounts,
+    }
+}
