@@ -8,6 +8,7 @@ pub mod command;
 mod core;
 pub mod credentials;
 mod decision;
+pub mod detect;
 mod draft;
 mod due;
 mod engine;

@@ -4,6 +4,7 @@
 
 mod approvals;
 mod asking;
+mod detect;
 mod stores;
 mod supervisor;
 mod transcript;
