@@ -53,7 +53,10 @@ fn read(file: &Path, environment: &Environment) -> Result<Vec<u8>> {
         Box::new(std::fs::File::open(environment.absolute(file)).map_err(refuse)?)
     };
     let mut html = Vec::new();
-    reader.take(2 * HTML_MAX as u64).read_to_end(&mut html).map_err(refuse)?;
+    reader
+        .take(2 * HTML_MAX as u64)
+        .read_to_end(&mut html)
+        .map_err(refuse)?;
     Ok(html)
 }
 
@@ -64,7 +67,10 @@ fn rows(detection: &Detection) -> Vec<(&'static str, String)> {
     let evidence = &block.evidence;
     let mut rows = vec![
         ("block", name(&block.reason).to_owned()),
-        ("rule", format!("{} {}", evidence.rule.number(), evidence.rule.name())),
+        (
+            "rule",
+            format!("{} {}", evidence.rule.number(), evidence.rule.name()),
+        ),
     ];
     if let Some(detail) = detail(&block.reason) {
         rows.insert(1, detail);

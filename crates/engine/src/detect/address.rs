@@ -90,7 +90,16 @@ fn is_tracking(name: &str) -> bool {
     name.starts_with("utm_")
         || matches!(
             name,
-            "gclid" | "fbclid" | "msclkid" | "dclid" | "yclid" | "igshid" | "mc_cid" | "mc_eid" | "_ga" | "_gl"
+            "gclid"
+                | "fbclid"
+                | "msclkid"
+                | "dclid"
+                | "yclid"
+                | "igshid"
+                | "mc_cid"
+                | "mc_eid"
+                | "_ga"
+                | "_gl"
         )
 }
 
@@ -101,7 +110,9 @@ pub(super) fn decoded(text: &str) -> String {
     while let [first, tail @ ..] = rest {
         let pair = tail.get(..2).and_then(|pair| str::from_utf8(pair).ok());
         let is_hex = |pair: &&str| pair.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let byte = pair.filter(is_hex).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let byte = pair
+            .filter(is_hex)
+            .and_then(|pair| u8::from_str_radix(pair, 16).ok());
         match (first, byte) {
             (b'%', Some(byte)) => {
                 bytes.push(byte);

@@ -77,7 +77,8 @@ fn classed(class: &str) -> Option<Provider> {
 }
 
 fn framed(source: &str) -> Option<Provider> {
-    let is_recaptcha = source.contains("google.com/recaptcha/") || source.contains("recaptcha.net/recaptcha/");
+    let is_recaptcha =
+        source.contains("google.com/recaptcha/") || source.contains("recaptcha.net/recaptcha/");
     if source.contains("challenges.cloudflare.com") {
         Some(Provider::Turnstile)
     } else if source.contains("hcaptcha.com/") {
@@ -106,7 +107,10 @@ fn is_made_by_captcha(source: &str) -> bool {
     let path = source.split(['?', '#']).next().unwrap_or_default();
     path.split('/').any(|part| {
         let part = part.split('.').next().unwrap_or_default();
-        matches!(part, "captcha" | "captchas" | "captchaimage" | "captcha_image" | "captcha-image" | "getcaptcha")
+        matches!(
+            part,
+            "captcha" | "captchas" | "captchaimage" | "captcha_image" | "captcha-image" | "getcaptcha"
+        )
     })
 }
 
@@ -134,7 +138,8 @@ pub(super) struct Signs {
 impl Signs {
     pub(super) fn script(&mut self, source: &str) {
         let source = source.to_ascii_lowercase();
-        self.has_aws_script |= source.contains("captcha.awswaf.com") || source.contains("captcha-sdk.awswaf.com");
+        self.has_aws_script |=
+            source.contains("captcha.awswaf.com") || source.contains("captcha-sdk.awswaf.com");
         self.has_geetest_script |= source.contains("geetest.com/");
     }
 
@@ -143,7 +148,8 @@ impl Signs {
             "script" => self.script(&tag.source),
             _ => {
                 self.has_aws_container |= matches!(tag.id.as_str(), "captcha-container" | "awswaf-captcha");
-                self.has_geetest_container |= matches!(tag.id.as_str(), "captcha" | "captcha-box" | "geetest");
+                self.has_geetest_container |=
+                    matches!(tag.id.as_str(), "captcha" | "captcha-box" | "geetest");
             }
         }
     }

@@ -83,7 +83,9 @@ pub(super) fn block(hit: Hit, visit: &Visit<'_>, rules: &Rules, scrubber: &Scrub
             final_url: address(visit.final_url, scrubber),
             status: visit.status,
             headers: named.collect(),
-            html_snippet: visit.html.map(|html| snippet(html, &hit.needles, rules, scrubber)),
+            html_snippet: visit
+                .html
+                .map(|html| snippet(html, &hit.needles, rules, scrubber)),
             markers: hit.markers,
         },
         reason: hit.reason,
@@ -117,8 +119,12 @@ fn snippet(html: &[u8], needles: &[String], rules: &Rules, scrubber: &Scrubber) 
         text = &text[..text.floor_char_boundary(text.len().saturating_sub(MARGIN / 2))];
     }
     let lower = text.to_ascii_lowercase();
-    let shown = needles.iter().filter_map(|needle| lower.find(&needle.to_ascii_lowercase()));
-    let start = shown.min().map_or(0, |at| at.saturating_sub(BEFORE.min(rules.snippet_max / 4)));
+    let shown = needles
+        .iter()
+        .filter_map(|needle| lower.find(&needle.to_ascii_lowercase()));
+    let start = shown
+        .min()
+        .map_or(0, |at| at.saturating_sub(BEFORE.min(rules.snippet_max / 4)));
     // A window into text that is clean: scrubbing it again changes nothing and makes it of the type.
     let window = &text[text.floor_char_boundary(start)..];
     let window = &window[..window.floor_char_boundary(rules.snippet_max.saturating_mul(2))];

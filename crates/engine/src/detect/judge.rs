@@ -193,7 +193,10 @@ fn vendor_page(case: &Case<'_>) -> Verdict {
     };
     let met = |vendor: &'_ Vendor| -> usize { groups(case, facts, vendor).count() };
     let by_count = case.rules.vendors.vendors.iter().max_by_key(|vendor| met(vendor));
-    let Some((vendor, count)) = by_count.map(|vendor| (vendor, met(vendor))).filter(|(_, count)| *count > 0) else {
+    let Some((vendor, count)) = by_count
+        .map(|vendor| (vendor, met(vendor)))
+        .filter(|(_, count)| *count > 0)
+    else {
         return Verdict::NotMet;
     };
     if !facts.is_thin() {

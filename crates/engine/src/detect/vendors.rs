@@ -200,8 +200,15 @@ impl Vendors {
     }
 
     /// The headers of a vendor that were found.
-    pub(super) fn headers_of<'a>(&'a self, vendor: &'a Vendor, found: &'a Found) -> impl Iterator<Item = &'a str> {
-        let numbers = vendor.groups.iter().flat_map(|group| group.lists.iter().flatten());
+    pub(super) fn headers_of<'a>(
+        &'a self,
+        vendor: &'a Vendor,
+        found: &'a Found,
+    ) -> impl Iterator<Item = &'a str> {
+        let numbers = vendor
+            .groups
+            .iter()
+            .flat_map(|group| group.lists.iter().flatten());
         let headers = numbers.filter(|&&number| self.marks[number].place == Place::Header && found.0[number]);
         headers.map(|&number| self.marks[number].needle.as_str())
     }

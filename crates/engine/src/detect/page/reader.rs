@@ -111,12 +111,16 @@ impl<'a> Reader<'a> {
 
     fn inside_of(&mut self, tag: &Tag, outside: Inside) -> Inside {
         let name = tag.element.as_str();
-        let is_heading = matches!(name, "h1" | "h2") && !self.has_heading && !outside.hidden && !tag.is_hidden();
+        let is_heading =
+            matches!(name, "h1" | "h2") && !self.has_heading && !outside.hidden && !tag.is_hidden();
         self.has_heading |= is_heading;
         Inside {
             hidden: outside.hidden
                 || tag.is_hidden()
-                || matches!(name, "head" | "template" | "svg" | "noscript" | "script" | "style"),
+                || matches!(
+                    name,
+                    "head" | "template" | "svg" | "noscript" | "script" | "style"
+                ),
             head: (outside.head && name != "body") || name == "head",
             drawing: outside.drawing || name == "svg",
             badge: outside.badge || tag.class.contains("grecaptcha-badge"),
@@ -181,7 +185,11 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self, value: &[u8], is_heading: bool) {
         if is_heading {
-            append(&mut self.facts.heading, &String::from_utf8_lossy(value), TITLE_MAX);
+            append(
+                &mut self.facts.heading,
+                &String::from_utf8_lossy(value),
+                TITLE_MAX,
+            );
         }
         if self.facts.text_len > REFUSAL_TEXT_MAX {
             return;

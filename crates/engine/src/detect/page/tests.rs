@@ -11,10 +11,16 @@ fn text_is_what_is_shown() {
         ("<head><meta name=a>lost</head>kept", "kept"),
         ("<head><title>t</title><body>kept", "kept"),
         ("<head><title>t</title><p>kept", "kept"),
-        ("a<script>b</script><style>c</style><noscript>d</noscript><template>e</template>f", "af"),
+        (
+            "a<script>b</script><style>c</style><noscript>d</noscript><template>e</template>f",
+            "af",
+        ),
         ("a<svg><title>b</title><text>c</text><path/></svg>d", "ad"),
         ("<div hidden>a<div>b</div>c</div>d", "d"),
-        ("<div aria-hidden='true'>a</div><div aria-hidden='false'>b</div>", "b"),
+        (
+            "<div aria-hidden='true'>a</div><div aria-hidden='false'>b</div>",
+            "b",
+        ),
         ("<p style='color:red; display : NONE'>a<p>b", "b"),
         ("<ul><li hidden>a<li>b</ul>", "b"),
         ("<table><tr><td hidden>a<td>b<tr hidden><td>c<tr><td>d", "bd"),
@@ -41,9 +47,21 @@ fn text_is_counted_in_characters() {
 fn fields_are_what_a_person_fills_in() {
     for (html, fields, passwords) in [
         ("<input>", 1, 0),
-        ("<input type=hidden><input type=Submit><input type=button><input type=image><button>a</button>", 0, 0),
-        ("<select></select><textarea></textarea><input type=PASSWORD>", 3, 1),
-        ("<textarea name=g-recaptcha-response></textarea><input id=captchacharacters>", 0, 0),
+        (
+            "<input type=hidden><input type=Submit><input type=button><input type=image><button>a</button>",
+            0,
+            0,
+        ),
+        (
+            "<select></select><textarea></textarea><input type=PASSWORD>",
+            3,
+            1,
+        ),
+        (
+            "<textarea name=g-recaptcha-response></textarea><input id=captchacharacters>",
+            0,
+            0,
+        ),
         ("<div hidden><input type=password></div>", 0, 0),
         ("<template><input></template>", 0, 0),
     ] {
@@ -54,8 +72,10 @@ fn fields_are_what_a_person_fills_in() {
 
 #[test]
 fn title_heading_and_links_are_the_first_the_shown_and_the_led() {
-    let facts = of("<title> A \n b </title><title>c</title><h1 hidden>d</h1><h2>e <b>f</b></h2><h1>g</h1>\
-                    <a href=/>h</a><a>i</a><div hidden><a href=/j>k</a></div>");
+    let facts = of(
+        "<title> A \n b </title><title>c</title><h1 hidden>d</h1><h2>e <b>f</b></h2><h1>g</h1>\
+                    <a href=/>h</a><a>i</a><div hidden><a href=/j>k</a></div>",
+    );
     assert_eq!((facts.title.as_str(), facts.heading.as_str()), ("A b", "e f"));
     assert_eq!(facts.links, 1);
 }

@@ -24,13 +24,19 @@ fn with_status(status: u16, html: &str) -> String {
 }
 
 const CHALLENGES: &[(&str, &str)] = &[
-    ("turnstile", r#"<div class="cf-turnstile" data-sitekey="k"></div>"#),
+    (
+        "turnstile",
+        r#"<div class="cf-turnstile" data-sitekey="k"></div>"#,
+    ),
     ("hcaptcha", r#"<div class="h-captcha"></div>"#),
     ("recaptcha", r#"<div class="g-recaptcha" data-sitekey="k"></div>"#),
     ("funcaptcha", r#"<div id="FunCaptcha"></div>"#),
     ("geetest", r#"<div class="geetest_captcha"></div>"#),
     ("aws_waf", "<awswaf-captcha></awswaf-captcha>"),
-    ("image", r#"<img src="/captcha/1.jpg" width="200"><input name="captcha">"#),
+    (
+        "image",
+        r#"<img src="/captcha/1.jpg" width="200"><input name="captcha">"#,
+    ),
 ];
 
 /// WK-41: each provider's challenge as main content is a captcha; as a widget beside content or a field, invisible, of
@@ -63,7 +69,11 @@ fn a_challenge_is_a_captcha_only_where_it_is_the_page() {
         r#"<script src="https://static.geetest.com/v4/gt4.js"></script>"#,
         r#"<script src="https://client-api.arkoselabs.com/v2/k/api.js"></script>"#,
     ] {
-        assert_eq!(of_page(&format!("<h1>Opening hours</h1>{unseen}")), "none", "{unseen}");
+        assert_eq!(
+            of_page(&format!("<h1>Opening hours</h1>{unseen}")),
+            "none",
+            "{unseen}"
+        );
     }
 }
 
@@ -71,15 +81,22 @@ fn a_challenge_is_a_captcha_only_where_it_is_the_page() {
 /// languages.
 #[test]
 fn quotes_are_prose_and_structure_needs_no_words() {
-    let data: serde_json::Value =
-        serde_json::from_str(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/detect/vendors.json"))).expect("the vendors' file is JSON");
+    let data: serde_json::Value = serde_json::from_str(include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/detect/vendors.json"
+    )))
+    .expect("the vendors' file is JSON");
     let mut needles = Vec::new();
     strings(&data["vendors"], &mut needles);
     strings(&data["refusal_phrases"], &mut needles);
     assert!(needles.len() > 80, "{}", needles.len());
-    let quoted = needles.join("</code> and <code>").replace("script:", "").replace("source:", "");
+    let quoted = needles
+        .join("</code> and <code>")
+        .replace("script:", "")
+        .replace("source:", "");
     assert_eq!(of_page(&content(&format!("<p><code>{quoted}</code>"))), "none");
-    let escaped = "&lt;script&gt;_cf_chl_opt /cdn-cgi/challenge-platform/h/orchestrate/ KPSDK gokuProps&lt;/script&gt;";
+    let escaped =
+        "&lt;script&gt;_cf_chl_opt /cdn-cgi/challenge-platform/h/orchestrate/ KPSDK gokuProps&lt;/script&gt;";
     assert_eq!(of_page(&format!("<title>Marks</title><p>{escaped}")), "none");
     for one in [
         "<title>Just a moment...</title><p>Loading",
@@ -130,18 +147,37 @@ const PASSWORD: &str = "<title>Welcome</title><form><input name=user><input type
 #[test]
 fn a_redirect_to_a_login_page_is_a_wall() {
     for (requested, arrived) in [
-        ("https://a.example/dashboard", "https://a.example/login?next=/dashboard"),
+        (
+            "https://a.example/dashboard",
+            "https://a.example/login?next=/dashboard",
+        ),
         ("https://a.example/dashboard", "https://www.a.example/login"),
         ("https://a.example/dashboard", "https://a.example/sign-in"),
         ("https://a.example/dashboard", "https://a.example/auth"),
-        ("https://a.example/dashboard", "https://a.example/SignIn/Identifier/"),
+        (
+            "https://a.example/dashboard",
+            "https://a.example/SignIn/Identifier/",
+        ),
         ("https://app.a.co.uk/dashboard", "https://id.a.co.uk/session/new"),
-        ("https://a.example/dashboard", "https://a.example/?return_to=%2Fdashboard"),
-        ("https://a.example/dashboard", "https://a.example/dashboard?redirect=https://a.example/dashboard"),
-        ("https://bücher.example/konto", "https://xn--bcher-kva.example/login"),
+        (
+            "https://a.example/dashboard",
+            "https://a.example/?return_to=%2Fdashboard",
+        ),
+        (
+            "https://a.example/dashboard",
+            "https://a.example/dashboard?redirect=https://a.example/dashboard",
+        ),
+        (
+            "https://bücher.example/konto",
+            "https://xn--bcher-kva.example/login",
+        ),
         ("http://127.0.0.1/a", "http://127.0.0.1/login"),
     ] {
-        assert_eq!(of_addresses(requested, arrived, PASSWORD), "login_wall", "{requested} to {arrived}");
+        assert_eq!(
+            of_addresses(requested, arrived, PASSWORD),
+            "login_wall",
+            "{requested} to {arrived}"
+        );
     }
 }
 
@@ -151,22 +187,62 @@ fn what_only_looks_like_a_login_redirect_is_none() {
     let docs = content("");
     for (requested, arrived, html) in [
         ("https://a.example/login", "https://a.example/login", PASSWORD),
-        ("https://a.example/login", "https://www.a.example/login/", PASSWORD),
-        ("https://a.example/login", "https://a.example/signin/identifier", PASSWORD),
-        ("https://a.example/docs/auth", "https://a.example/docs/auth/", docs.as_str()),
-        ("https://a.example/docs", "https://a.example/docs/auth", docs.as_str()),
-        ("https://a.example/docs", "https://a.example/login/providers/github", docs.as_str()),
-        ("https://a.example/tips", "https://a.example/blog/login-tips", docs.as_str()),
-        ("https://a.example/old", "https://a.example/login.html", docs.as_str()),
-        ("https://a.example/dashboard", "https://accounts.other.test/login?next=/dashboard", PASSWORD),
+        (
+            "https://a.example/login",
+            "https://www.a.example/login/",
+            PASSWORD,
+        ),
+        (
+            "https://a.example/login",
+            "https://a.example/signin/identifier",
+            PASSWORD,
+        ),
+        (
+            "https://a.example/docs/auth",
+            "https://a.example/docs/auth/",
+            docs.as_str(),
+        ),
+        (
+            "https://a.example/docs",
+            "https://a.example/docs/auth",
+            docs.as_str(),
+        ),
+        (
+            "https://a.example/docs",
+            "https://a.example/login/providers/github",
+            docs.as_str(),
+        ),
+        (
+            "https://a.example/tips",
+            "https://a.example/blog/login-tips",
+            docs.as_str(),
+        ),
+        (
+            "https://a.example/old",
+            "https://a.example/login.html",
+            docs.as_str(),
+        ),
+        (
+            "https://a.example/dashboard",
+            "https://accounts.other.test/login?next=/dashboard",
+            PASSWORD,
+        ),
         ("https://a.github.io/x", "https://b.github.io/login", PASSWORD),
         ("http://192.0.2.1/a", "http://192.0.2.2/login", PASSWORD),
         ("", "https://a.example/login", PASSWORD),
         ("no address", "https://a.example/login", PASSWORD),
         ("https://a.example/x", "", PASSWORD),
-        ("https://a.example/sign-in?utm_source=b&gclid=c", "http://www.a.example/sign-in#top", PASSWORD),
+        (
+            "https://a.example/sign-in?utm_source=b&gclid=c",
+            "http://www.a.example/sign-in#top",
+            PASSWORD,
+        ),
     ] {
-        assert_eq!(of_addresses(requested, arrived, html), "none", "{requested} to {arrived}");
+        assert_eq!(
+            of_addresses(requested, arrived, html),
+            "none",
+            "{requested} to {arrived}"
+        );
     }
 }
 
@@ -188,12 +264,32 @@ fn a_limit_says_when_to_come_back_if_it_is_known() {
     assert_eq!(visit(429, &[("retry-after", " 30 ")], captcha), "rate_limit 30");
     assert_eq!(visit(429, &[], plain), "rate_limit");
     assert_eq!(visit(429, &[("Retry-After", "soon")], plain), "rate_limit");
-    assert_eq!(visit(429, &[("Retry-After", "99999999999999999999999")], plain), "rate_limit");
+    assert_eq!(
+        visit(429, &[("Retry-After", "99999999999999999999999")], plain),
+        "rate_limit"
+    );
     assert_eq!(visit(429, &[], captcha), "captcha hcaptcha");
     let date = ("Date", "Fri, 27 Nov 2026 10:00:00 GMT");
-    assert_eq!(visit(429, &[date, ("Retry-After", "Fri, 27 Nov 2026 10:02:00 GMT")], plain), "rate_limit 120");
-    assert_eq!(visit(429, &[date, ("Retry-After", "Fri, 27 Nov 2026 09:00:00 GMT")], plain), "rate_limit 0");
-    assert_eq!(visit(429, &[("Retry-After", "Fri, 27 Nov 2026 10:02:00 GMT")], plain), "rate_limit");
+    assert_eq!(
+        visit(
+            429,
+            &[date, ("Retry-After", "Fri, 27 Nov 2026 10:02:00 GMT")],
+            plain
+        ),
+        "rate_limit 120"
+    );
+    assert_eq!(
+        visit(
+            429,
+            &[date, ("Retry-After", "Fri, 27 Nov 2026 09:00:00 GMT")],
+            plain
+        ),
+        "rate_limit 0"
+    );
+    assert_eq!(
+        visit(429, &[("Retry-After", "Fri, 27 Nov 2026 10:02:00 GMT")], plain),
+        "rate_limit"
+    );
     for status in [403, 404, 405, 503] {
         let page = format!("<title>{status}</title><h1>{status}</h1><p>nginx");
         assert_eq!(visit(status, &[("Retry-After", "30")], &page), "none", "{status}");
@@ -240,7 +336,11 @@ fn a_page_of_any_size_and_depth_is_read() {
         }
     };
     let small = std::thread::Builder::new().stack_size(256 * 1024);
-    small.spawn(read).expect("a thread starts").join().expect("a small stack is enough");
+    small
+        .spawn(read)
+        .expect("a thread starts")
+        .join()
+        .expect("a small stack is enough");
 }
 
 const SECRET: &str = "q7Zk2 mXw9/Rt4+Vb8=Lp";
@@ -302,7 +402,10 @@ fn no_cut_and_no_encoding_brings_a_value_into_evidence() {
     let twice: Vec<String> = once.iter().map(|text| text.replace('%', "%25")).collect();
     for spelling in once.iter().chain(&twice) {
         for filler in [0, 1990, 2010, 2030] {
-            let url = format!("https://u:{spelling}@a.example/{}?t={spelling}&b", "x".repeat(filler));
+            let url = format!(
+                "https://u:{spelling}@a.example/{}?t={spelling}&b",
+                "x".repeat(filler)
+            );
             let given = headers(&[("retry-after", "30"), ("www-authenticate", SECRET)]);
             let visit = Visit {
                 requested_url: Some(&url),

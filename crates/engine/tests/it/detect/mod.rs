@@ -21,13 +21,15 @@ fn words(block: Option<&Block>) -> String {
     let Some(block) = block else {
         return "none".to_owned();
     };
-    let with = |word: &str, what: Option<String>| what.map_or(word.to_owned(), |what| format!("{word} {what}"));
+    let with =
+        |word: &str, what: Option<String>| what.map_or(word.to_owned(), |what| format!("{word} {what}"));
     match &block.reason {
         BlockReason::Captcha { provider } => with("captcha", provider.clone()),
         BlockReason::LoginWall => "login_wall".to_owned(),
-        BlockReason::RateLimit { retry_after_seconds } => {
-            with("rate_limit", retry_after_seconds.map(|seconds| seconds.to_string()))
-        }
+        BlockReason::RateLimit { retry_after_seconds } => with(
+            "rate_limit",
+            retry_after_seconds.map(|seconds| seconds.to_string()),
+        ),
         BlockReason::FraudDetect { vendor } => with("fraud", vendor.clone()),
         BlockReason::Unknown => "unknown".to_owned(),
     }
@@ -42,7 +44,8 @@ fn headers(headers: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// A page that has more than a block has.
 fn content(extra: &str) -> String {
-    let sentence = "The kettle on the window sill was older than the house, and nobody knew who had brought it. ";
+    let sentence =
+        "The kettle on the window sill was older than the house, and nobody knew who had brought it. ";
     format!(
         "<!doctype html><title>Kettles</title><h1>Kettles</h1><p>{}</p>{extra}",
         sentence.repeat(40)
