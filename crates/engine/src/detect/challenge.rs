@@ -144,14 +144,8 @@ impl Signs {
     }
 
     pub(super) fn element(&mut self, tag: &Tag) {
-        match tag.element.as_str() {
-            "script" => self.script(&tag.source),
-            _ => {
-                self.has_aws_container |= matches!(tag.id.as_str(), "captcha-container" | "awswaf-captcha");
-                self.has_geetest_container |=
-                    matches!(tag.id.as_str(), "captcha" | "captcha-box" | "geetest");
-            }
-        }
+        self.has_aws_container |= matches!(tag.id.as_str(), "captcha-container" | "awswaf-captcha");
+        self.has_geetest_container |= matches!(tag.id.as_str(), "captcha" | "captcha-box" | "geetest");
     }
 
     pub(super) fn concluded(&self) -> Option<Provider> {

@@ -19,6 +19,8 @@ const HEADER_MAX: usize = 256;
 /// How much more than what is read is scrubbed, in bytes, so that a value across the end of it is found: more than twice
 /// the longest value in its longest form.
 const MARGIN: usize = 256 * 1024;
+/// How often an address is decoded to look for values in it; deeper than this nobody reads it either.
+const DECODED_MAX: usize = 8;
 /// How much of a snippet stands before what it shows, in bytes.
 const BEFORE: usize = 512;
 
@@ -96,19 +98,18 @@ pub(super) fn block(hit: Hit, visit: &Visit<'_>, rules: &Rules, scrubber: &Scrub
 /// written, the decoded address is what is kept.
 fn address(url: &str, scrubber: &Scrubber) -> Scrubbed {
     let clean = scrubber.scrub(&without_user(url));
-    // Ends: what is decoded once more is shorter.
     let mut plain = clean.as_str().to_owned();
-    loop {
-        let next = decoded(&plain);
-        if next == plain {
-            return clean.truncate_to(URL_MAX);
-        }
-        let found = scrubber.scrub(&next);
-        if found.as_str() != next {
+    for _ in 0..DECODED_MAX {
+        plain = decoded(&plain);
+        let found = scrubber.scrub(&plain);
+        if found.as_str() != plain {
             return found.truncate_to(URL_MAX);
         }
-        plain = next;
+        if !plain.contains('%') {
+            break;
+        }
     }
+    clean.truncate_to(URL_MAX)
 }
 
 fn snippet(html: &[u8], needles: &[String], rules: &Rules, scrubber: &Scrubber) -> Scrubbed {

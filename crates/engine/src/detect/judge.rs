@@ -46,7 +46,7 @@ enum Verdict {
 
 impl<'a> Case<'a> {
     pub(super) fn new(visit: &'a Visit<'a>, facts: Option<Facts>, rules: &'a Rules) -> Self {
-        let vendors = &rules.vendors;
+        let vendors = rules.vendors();
         let arrived = Address::parse(visit.final_url);
         let mut found = facts
             .as_ref()
@@ -192,7 +192,12 @@ fn vendor_page(case: &Case<'_>) -> Verdict {
         return Verdict::NotMet;
     };
     let met = |vendor: &'_ Vendor| -> usize { groups(case, facts, vendor).count() };
-    let by_count = case.rules.vendors.vendors.iter().max_by_key(|vendor| met(vendor));
+    let by_count = case
+        .rules
+        .vendors()
+        .vendors
+        .iter()
+        .max_by_key(|vendor| met(vendor));
     let Some((vendor, count)) = by_count
         .map(|vendor| (vendor, met(vendor)))
         .filter(|(_, count)| *count > 0)
@@ -211,11 +216,11 @@ fn vendor_page(case: &Case<'_>) -> Verdict {
     let mut hit = Hit::new(Rule::VendorPage, reason);
     for group in groups(case, facts, vendor) {
         hit = hit.marker(group.name.clone());
-        for needle in case.rules.vendors.needles(group, &case.found) {
+        for needle in case.rules.vendors().needles(group, &case.found) {
             hit = hit.needle(needle);
         }
     }
-    for name in case.rules.vendors.headers_of(vendor, &case.found) {
+    for name in case.rules.vendors().headers_of(vendor, &case.found) {
         hit = hit.header(name);
     }
     Verdict::Decided(hit)
@@ -324,7 +329,13 @@ fn phrase<'a>(rules: &'a Rules, text: &str) -> Option<&'a str> {
     let text = text.to_lowercase();
     let parts = text.split(['|', '–', '—', '·', '-']).chain([text.as_str()]);
     let bare = parts.map(|part| part.trim_matches(|c: char| !c.is_alphanumeric()));
-    let is_phrase = |part: &str| rules.vendors.phrases.iter().find(|known| known.as_str() == part);
+    let is_phrase = |part: &str| {
+        rules
+            .vendors()
+            .phrases
+            .iter()
+            .find(|known| known.as_str() == part)
+    };
     let found = bare.filter(|part| !part.is_empty()).find_map(is_phrase);
     found.map(String::as_str)
 }

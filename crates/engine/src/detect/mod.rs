@@ -36,7 +36,7 @@ use dormouse_secrets::Scrubber;
 use serde::Serialize;
 
 pub use evidence::{Block, Evidence};
-pub use rules::{HTML_MAX, Rules, SNIPPET_MAX};
+pub use rules::{HTML_MAX, Marks, Rules, SNIPPET_MAX};
 pub use trace::{Rule, Step, Stop};
 pub use visit::Visit;
 

@@ -19,17 +19,28 @@ pub struct Rules {
     pub snippet_max: usize,
     /// Whether an empty page that was served is taken for a block (`detect.empty_is_block`); no.
     pub empty_is_block: bool,
-    pub(super) vendors: Arc<Vendors>,
+    /// What vendors leave on the pages that refuse.
+    pub marks: Marks,
+}
+
+/// What the program knows of vendors, made once. Opaque: it is data of the program.
+#[derive(Debug, Clone)]
+pub struct Marks(Arc<Vendors>);
+
+impl Default for Marks {
+    fn default() -> Self {
+        static VENDORS: OnceLock<Arc<Vendors>> = OnceLock::new();
+        Self(Arc::clone(VENDORS.get_or_init(|| Arc::new(Vendors::built_in()))))
+    }
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        static VENDORS: OnceLock<Arc<Vendors>> = OnceLock::new();
         Self {
             html_max: HTML_MAX,
             snippet_max: SNIPPET_MAX,
             empty_is_block: false,
-            vendors: Arc::clone(VENDORS.get_or_init(|| Arc::new(Vendors::built_in()))),
+            marks: Marks::default(),
         }
     }
 }
@@ -38,6 +49,10 @@ impl Rules {
     /// The version of the vendors' marks.
     #[must_use]
     pub fn version(&self) -> u32 {
-        self.vendors.version
+        self.vendors().version
+    }
+
+    pub(super) fn vendors(&self) -> &Vendors {
+        &self.marks.0
     }
 }

@@ -76,7 +76,7 @@ impl Facts {
 /// Reads a page, at most `rules.html_max` bytes of it.
 pub(super) fn read(html: &[u8], rules: &Rules) -> Facts {
     let length = html.len().min(rules.html_max);
-    let mut reader = reader::Reader::new(&rules.vendors);
+    let mut reader = reader::Reader::new(rules.vendors());
     let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| {
         reader.take(&event);
         None::<Infallible>
@@ -85,7 +85,7 @@ pub(super) fn read(html: &[u8], rules: &Rules) -> Facts {
     let Ok(()) = Tokenizer::new_with_emitter(&html[..length], emitter).finish();
     let mut facts = reader.finish();
     facts.is_cut = length < html.len();
-    let vendors = &rules.vendors;
+    let vendors = rules.vendors();
     vendors.compare(Place::Title, &facts.title.to_lowercase(), &mut facts.found);
     if facts.is_thin() {
         vendors.search(Place::Text, facts.text.as_bytes(), &mut facts.found);

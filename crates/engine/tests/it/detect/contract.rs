@@ -368,17 +368,21 @@ fn no_cut_and_no_encoding_brings_a_value_into_evidence() {
         snippet_max: 512,
         ..Rules::default()
     };
-    for at in (0..2048).step_by(3).chain(8 * 1024 - 60..8 * 1024 + 30) {
-        let page = format!("{:<at$}{SECRET}{:<9000}<script>KPSDK</script>", "<p>", "");
-        let seen = detect(
-            &Visit {
-                status: Some(429),
-                html: Some(page.as_bytes()),
-                ..Visit::default()
-            },
-            &rules,
-            &scrubber,
-        );
+    // The snippet is the page's beginning, or what is around a mark; the page is cut too.
+    let far = 8 * 1024;
+    let places = (0..600).step_by(5).map(|at| (at, far + 600));
+    let around = (1_600..2_400).step_by(5).map(|at| (at, 2_000));
+    let last = (far - 60..far + 30).step_by(4).map(|at| (at, far + 600));
+    for (at, mark) in places.chain(around).chain(last) {
+        let mut page = vec![b' '; far + 2_000];
+        page[mark..mark + 22].copy_from_slice(b"<script>KPSDK</script>");
+        page[at..at + SECRET.len()].copy_from_slice(SECRET.as_bytes());
+        let visit = Visit {
+            status: Some(429),
+            html: Some(&page),
+            ..Visit::default()
+        };
+        let seen = detect(&visit, &rules, &scrubber);
         let json = serde_json::to_string(&seen).expect("it is written");
         assert!(seen.block.is_some() && !leaks(&json), "{at}");
     }
