@@ -35,7 +35,7 @@ fn judge(criterion: &mut Criterion) {
         };
         group.throughput(Throughput::Bytes(page.len() as u64));
         group.bench_function(name, |bench| {
-            bench.iter(|| detect(black_box(&visit), &rules, &scrubber))
+            bench.iter(|| detect(black_box(&visit), &rules, &scrubber));
         });
     }
     group.finish();

@@ -244,7 +244,8 @@ fn challenge(case: &Case<'_>) -> Verdict {
     if facts.fields > 0 {
         return Verdict::Stopped(Stop::HasField);
     }
-    if !facts.is_thin() && !(case.is_refusal() && facts.text_len <= REFUSAL_TEXT_MAX) {
+    let is_short = facts.is_thin() || (case.is_refusal() && facts.text_len <= REFUSAL_TEXT_MAX);
+    if !is_short {
         return Verdict::Stopped(Stop::NotThin);
     }
     let reason = BlockReason::Captcha {

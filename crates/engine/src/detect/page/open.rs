@@ -90,7 +90,7 @@ impl Open {
             self.beyond -= 1;
             return;
         }
-        if !self.counts.get(name).is_some_and(|&count| count > 0) {
+        if self.counts.get(name).is_none_or(|&count| count == 0) {
             return;
         }
         if is_letters(name) && !self.is_near(name) {

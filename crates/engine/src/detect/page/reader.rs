@@ -104,7 +104,8 @@ impl<'a> Reader<'a> {
         } else {
             self.visible(tag, inside);
         }
-        if !is_void(name) && !(is_self_closing && outside.drawing) {
+        let has_inside = !is_void(name) && (!is_self_closing || !outside.drawing);
+        if has_inside {
             self.open.push(name, inside);
         }
     }
