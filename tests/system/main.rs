@@ -4,6 +4,7 @@
 mod agents;
 mod api;
 mod budgets;
+mod detect;
 mod doctor;
 mod events;
 mod gates;

@@ -91,6 +91,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         Command::Help { words } => return command::help(words, ui),
         Command::Completions { shell } => return command::completions(*shell, ui),
         Command::Man => return command::man(ui),
+        Command::Detect(given) => return command::detect(given, &environment, ui),
         Command::Run(_)
         | Command::Step(_)
         | Command::Serve(_)
@@ -158,7 +159,7 @@ fn refuse_inside_a_run(environment: &Environment) -> Result<()> {
     }
     Err(Problem::new(
         Code::Forbidden,
-        "this is inside a run, where only gate request, step, delegate, usage, --version, help, completions and man work",
+        "this is inside a run, where only gate request, step, delegate, usage, detect, --version, help, completions and man work",
     )
     .hint("ask a person with dormouse gate request; what a worker prints and its exit code are its report")
     .into())

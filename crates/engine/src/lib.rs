@@ -11,6 +11,7 @@ pub mod command;
 mod core;
 pub mod credentials;
 mod decision;
+pub mod detect;
 mod digest_id;
 mod draft;
 mod due;

@@ -3,6 +3,7 @@
 mod agent;
 mod budget;
 mod delegate;
+mod detect;
 mod gate;
 mod help;
 mod limit;
@@ -28,6 +29,7 @@ use dormouse_engine::{AgentName, SinkName};
 pub use agent::Agent;
 pub use budget::{Budget, BudgetSet, Limits, NewLimit, NewPeriod, NewShare, Spent, Usage, Whose};
 pub use delegate::Delegate;
+pub use detect::Detect;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub(crate) use limit::amount;
 pub use refusal::{problem_of, wants_json};
@@ -191,6 +193,12 @@ pub enum Command {
     /// Events: every change, in order
     #[command(subcommand, arg_required_else_help = true, after_help = help::events())]
     Events(Events),
+    /// Say whether a visited page is a block: a captcha, a login wall, a limit, a refusal
+    ///
+    /// Needs no store and no network, and works inside a run. Exits with 11 when the page is a block. At most 2 MiB of the page
+    /// are read.
+    #[command(arg_required_else_help = true, after_help = help::detect())]
+    Detect(Detect),
     /// Settings: where they are and where each came from
     #[command(subcommand, arg_required_else_help = true, after_help = help::config())]
     Config(Config),

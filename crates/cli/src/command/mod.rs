@@ -4,6 +4,7 @@ mod agent;
 mod budget;
 mod config;
 mod delegate;
+mod detect;
 mod doctor;
 mod events;
 mod gate;
@@ -25,6 +26,7 @@ mod usage;
 
 pub(crate) use config::config;
 pub(crate) use delegate::delegate;
+pub(crate) use detect::detect;
 pub(crate) use doctor::doctor;
 pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};
@@ -117,6 +119,7 @@ async fn visit(
         | Command::Step(_)
         | Command::Serve(_)
         | Command::Delegate(_)
+        | Command::Detect(_)
         | Command::Config(_)
         | Command::Store(_)
         | Command::Doctor

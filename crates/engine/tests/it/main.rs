@@ -5,6 +5,7 @@
 mod adapters;
 mod approvals;
 mod asking;
+mod detect;
 mod stores;
 mod supervisor;
 mod transcript;

@@ -279,6 +279,10 @@ pages! {
         "dormouse store import store.dormouse",
         "dormouse store import store.dormouse --into sled:/srv/dormouse/store",
         "DORMOUSE_STORE_URL=postgres://dormouse@db/agents dormouse store import store.dormouse";
+    detect &[0, 2, 11] =>
+        "dormouse detect page.html --requested-url https://a.example/dashboard --url https://a.example/login",
+        "curl -s https://a.example/ | dormouse detect - --status 403 --header 'cf-mitigated: challenge'",
+        "dormouse detect page.html -o json";
     doctor &[0, 1, 2] =>
         "dormouse doctor",
         "dormouse doctor -o json",

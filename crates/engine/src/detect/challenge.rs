@@ -1,0 +1,160 @@
+//! Which elements are a test for humans that somebody sees.
+
+use super::page::Tag;
+
+/// Who makes the test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Provider {
+    Turnstile,
+    Hcaptcha,
+    Recaptcha,
+    Funcaptcha,
+    Geetest,
+    AwsWaf,
+    Image,
+}
+
+impl Provider {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Turnstile => "turnstile",
+            Self::Hcaptcha => "hcaptcha",
+            Self::Recaptcha => "recaptcha",
+            Self::Funcaptcha => "funcaptcha",
+            Self::Geetest => "geetest",
+            Self::AwsWaf => "aws_waf",
+            Self::Image => "image",
+        }
+    }
+}
+
+/// What an element is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A test that asks to be solved.
+    Challenge(Provider),
+    /// A widget that works unseen.
+    Invisible,
+    Nothing,
+}
+
+/// What a tag is, where it is shown unless `is_unseen`.
+pub(super) fn seen(tag: &Tag, is_unseen: bool) -> Seen {
+    let Some(provider) = provider_of(tag) else {
+        return Seen::Nothing;
+    };
+    if is_unseen || is_invisible(tag) {
+        return Seen::Invisible;
+    }
+    Seen::Challenge(provider)
+}
+
+fn provider_of(tag: &Tag) -> Option<Provider> {
+    match tag.element.as_str() {
+        "iframe" => return framed(&tag.source.to_ascii_lowercase()),
+        "img" => return is_image(tag).then_some(Provider::Image),
+        "awswaf-captcha" => return Some(Provider::AwsWaf),
+        "script" | "link" | "meta" | "input" | "textarea" => return None,
+        _ => {}
+    }
+    if tag.id.eq_ignore_ascii_case("funcaptcha") {
+        return Some(Provider::Funcaptcha);
+    }
+    tag.class.split_ascii_whitespace().find_map(classed)
+}
+
+fn classed(class: &str) -> Option<Provider> {
+    match class {
+        "cf-turnstile" => Some(Provider::Turnstile),
+        "h-captcha" => Some(Provider::Hcaptcha),
+        "g-recaptcha" => Some(Provider::Recaptcha),
+        "amzn-captcha-modal" => Some(Provider::AwsWaf),
+        "geetest_captcha" | "geetest_holder" | "geetest_panel" | "geetest_box" | "geetest_radar_btn" => {
+            Some(Provider::Geetest)
+        }
+        _ => None,
+    }
+}
+
+fn framed(source: &str) -> Option<Provider> {
+    let is_recaptcha =
+        source.contains("google.com/recaptcha/") || source.contains("recaptcha.net/recaptcha/");
+    if source.contains("challenges.cloudflare.com") {
+        Some(Provider::Turnstile)
+    } else if source.contains("hcaptcha.com/") {
+        Some(Provider::Hcaptcha)
+    } else if is_recaptcha && (source.contains("/anchor") || source.contains("/bframe")) {
+        Some(Provider::Recaptcha)
+    } else if source.contains("arkoselabs.com") || source.contains("funcaptcha.com") {
+        Some(Provider::Funcaptcha)
+    } else if source.contains("geetest.com") {
+        Some(Provider::Geetest)
+    } else {
+        None
+    }
+}
+
+/// A picture of letters. Its words for those who do not see it say nothing: articles have such pictures too.
+fn is_image(tag: &Tag) -> bool {
+    let named = [&tag.id, &tag.name, &tag.class];
+    let has_word = |text: &str| text.to_ascii_lowercase().contains("captcha");
+    named.iter().any(|text| has_word(text)) || is_made_by_captcha(&tag.source)
+}
+
+/// An address of which a folder or a program is named so: `/captcha/1.jpg`, `/captcha.php?r=1`; not `/img/captcha-history.png`.
+fn is_made_by_captcha(source: &str) -> bool {
+    let source = source.to_ascii_lowercase();
+    let path = source.split(['?', '#']).next().unwrap_or_default();
+    path.split('/').any(|part| {
+        let part = part.split('.').next().unwrap_or_default();
+        matches!(
+            part,
+            "captcha" | "captchas" | "captchaimage" | "captcha_image" | "captcha-image" | "getcaptcha"
+        )
+    })
+}
+
+fn is_invisible(tag: &Tag) -> bool {
+    let source = tag.source.to_ascii_lowercase();
+    tag.data_size.eq_ignore_ascii_case("invisible")
+        || tag.data_appearance.eq_ignore_ascii_case("interaction-only")
+        || (tag.element == "iframe" && tag.is_tiny())
+        || (tag.element == "img" && tag.is_tiny())
+        || source.contains("size=invisible")
+        || source.contains("checkbox-invisible")
+        // The button of a form that asks the widget only when it is pressed.
+        || matches!(tag.element.as_str(), "button" | "a")
+}
+
+/// What is a challenge only together.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    has_aws_script: bool,
+    has_aws_container: bool,
+    has_geetest_script: bool,
+    has_geetest_container: bool,
+}
+
+impl Signs {
+    pub(super) fn script(&mut self, source: &str) {
+        let source = source.to_ascii_lowercase();
+        self.has_aws_script |=
+            source.contains("captcha.awswaf.com") || source.contains("captcha-sdk.awswaf.com");
+        self.has_geetest_script |= source.contains("geetest.com/");
+    }
+
+    pub(super) fn element(&mut self, tag: &Tag) {
+        self.has_aws_container |= matches!(tag.id.as_str(), "captcha-container" | "awswaf-captcha");
+        self.has_geetest_container |= matches!(tag.id.as_str(), "captcha" | "captcha-box" | "geetest");
+    }
+
+    pub(super) fn concluded(&self) -> Option<Provider> {
+        if self.has_aws_script && self.has_aws_container {
+            Some(Provider::AwsWaf)
+        } else if self.has_geetest_script && self.has_geetest_container {
+            Some(Provider::Geetest)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Whether an address is a login page, and why a redirect to one is no wall.
+
+use super::address::Address;
+use super::page::Facts;
+use super::trace::Stop;
+
+/// Words that name a login page.
+const STRONG: &[&str] = &[
+    "login",
+    "log-in",
+    "log_in",
+    "signin",
+    "sign-in",
+    "sign_in",
+    "logon",
+    "authenticate",
+];
+
+/// Words that name one if it asks for a password.
+const WEAK: &[&str] = &["auth", "sso", "account", "identity", "session"];
+
+/// Steps of a login, after its word.
+const STEPS: &[&str] = &["new", "identifier", "password", "username", "start", "index"];
+
+/// Parameters that say where to return to, in lower case without `-` and `_`.
+const RETURNS: &[&str] = &[
+    "next",
+    "return",
+    "returnto",
+    "returnurl",
+    "returnuri",
+    "returnpath",
+    "redirect",
+    "redirectto",
+    "redirecturl",
+    "redirecturi",
+    "continue",
+    "continueto",
+    "dest",
+    "destination",
+    "goto",
+    "back",
+    "backurl",
+    "from",
+    "target",
+    "camefrom",
+    "successurl",
+    "r",
+    "service",
+];
+
+/// Words in the title of a login page.
+const TITLES: &[&str] = &[
+    "log in",
+    "login",
+    "log-in",
+    "sign in",
+    "sign-in",
+    "signin",
+    "logon",
+    "anmelden",
+    "anmeldung",
+    "einloggen",
+    "se connecter",
+    "connexion",
+    "iniciar sesión",
+    "inicia sesión",
+    "acceder",
+    "accedi",
+    "entrar",
+    "iniciar sessão",
+    "inloggen",
+    "logga in",
+    "zaloguj",
+    "войти",
+    "вход",
+    "ログイン",
+    "登录",
+    "登入",
+    "로그인",
+];
+
+/// Whether a redirect ended at a login wall: what shows it, or the guard that stopped it. `None`: it is no login page.
+pub(super) fn judge(
+    requested: Option<&Address>,
+    arrived: Option<&Address>,
+    facts: Option<&Facts>,
+) -> Option<Result<&'static str, Stop>> {
+    let Some(arrived) = arrived else {
+        return requested.map(|_| Err(Stop::NoFinalUrl));
+    };
+    let Some(requested) = requested else {
+        let word = word_of(arrived, facts);
+        return word.map(|_| Err(Stop::NoRequestedUrl));
+    };
+    let shown = word_of(arrived, facts).or_else(|| returning(requested, arrived, facts))?;
+    Some(match guard(requested, arrived) {
+        Some(stop) => Err(stop),
+        None => Ok(shown),
+    })
+}
+
+fn guard(requested: &Address, arrived: &Address) -> Option<Stop> {
+    if requested.is_same_page(arrived) {
+        Some(Stop::SameAddress)
+    } else if !requested.is_same_site(arrived) {
+        Some(Stop::OtherSite)
+    } else if is_word(requested, STRONG) || is_word(requested, WEAK) {
+        Some(Stop::RequestedLogin)
+    } else {
+        None
+    }
+}
+
+/// A login page by the word in its path.
+fn word_of(arrived: &Address, facts: Option<&Facts>) -> Option<&'static str> {
+    if is_word(arrived, STRONG) {
+        return Some("login path");
+    }
+    (is_word(arrived, WEAK) && has_password(facts)).then_some("password at account path")
+}
+
+/// A login page by where it says it will return to.
+fn returning(requested: &Address, arrived: &Address, facts: Option<&Facts>) -> Option<&'static str> {
+    let mut query = arrived.query();
+    let names = query.any(|(name, value)| is_return(&name) && requested.is_named_by(&value));
+    (names && (has_password(facts) || has_login_title(facts))).then_some("return parameter")
+}
+
+/// The last part of the path, or the last but one before a step, is one of the words. A name with an extension is a file.
+fn is_word(address: &Address, words: &[&str]) -> bool {
+    let segments = address.segments();
+    let is_one_of = |segment: Option<&String>, words: &[&str]| {
+        segment.is_some_and(|segment| words.iter().any(|word| segment.eq_ignore_ascii_case(word)))
+    };
+    let last = segments.last();
+    let before = segments.len().checked_sub(2).and_then(|at| segments.get(at));
+    is_one_of(last, words) || (is_one_of(last, STEPS) && is_one_of(before, words))
+}
+
+fn is_return(name: &str) -> bool {
+    let bare: String = name.chars().filter(|c| !matches!(c, '-' | '_')).collect();
+    RETURNS.contains(&bare.to_ascii_lowercase().as_str())
+}
+
+fn has_password(facts: Option<&Facts>) -> bool {
+    facts.is_some_and(|facts| facts.passwords > 0)
+}
+
+fn has_login_title(facts: Option<&Facts>) -> bool {
+    facts.is_some_and(|facts| {
+        let title = facts.title.to_lowercase();
+        TITLES.iter().any(|word| title.contains(word))
+    })
+}

@@ -1,0 +1,94 @@
+//! What a page has, from one pass over its bytes.
+//!
+//! A tokenizer feeds `reader`, which keeps the open elements (`open`) on a bounded stack of its own: no tree is built, so
+//! neither depth nor tag soup costs more than the bytes do.
+
+mod open;
+mod reader;
+mod tag;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+
+use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
+
+pub(super) use tag::Tag;
+
+use super::challenge::Provider;
+use super::rules::Rules;
+use super::vendors::{Found, Place};
+
+/// Most characters of text on a thin page.
+const THIN_TEXT_MAX: usize = 2_000;
+/// Most links on a thin page.
+const THIN_LINKS_MAX: usize = 20;
+/// Most characters of text on a bare page.
+const BARE_TEXT_MAX: usize = 200;
+/// Most characters of text beside a challenge on a refusal; no more are counted.
+pub(super) const REFUSAL_TEXT_MAX: usize = 8_000;
+
+/// What the rules look at.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    /// The page was longer than what was read.
+    pub(super) is_cut: bool,
+    /// Characters of visible text, each run of space as one; counted to [`REFUSAL_TEXT_MAX`] and one more.
+    pub(super) text_len: usize,
+    /// The beginning of that text.
+    pub(super) text: String,
+    /// Visible links.
+    pub(super) links: usize,
+    /// Visible fields that are not the challenge's own answer.
+    pub(super) fields: usize,
+    /// Those of them that are for a password.
+    pub(super) passwords: usize,
+    /// The title, each run of space as one.
+    pub(super) title: String,
+    /// The first heading.
+    pub(super) heading: String,
+    /// Elements, scripts and frames too.
+    pub(super) elements: usize,
+    /// The first visible challenge.
+    pub(super) challenge: Option<Provider>,
+    /// A widget that nobody sees.
+    pub(super) has_invisible_widget: bool,
+    /// Marks of vendors.
+    pub(super) found: Found,
+}
+
+impl Facts {
+    pub(super) fn is_thin(&self) -> bool {
+        self.text_len <= THIN_TEXT_MAX && self.links <= THIN_LINKS_MAX
+    }
+
+    pub(super) fn is_bare(&self) -> bool {
+        self.text_len <= BARE_TEXT_MAX && self.fields == 0
+    }
+
+    /// Nothing is there to see or to run.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text_len == 0 && self.elements == 0
+    }
+}
+
+/// Reads a page, at most `rules.html_max` bytes of it.
+pub(super) fn read(html: &[u8], rules: &Rules) -> Facts {
+    let length = html.len().min(rules.html_max);
+    let mut reader = reader::Reader::new(rules.vendors());
+    let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| {
+        reader.take(&event);
+        None::<Infallible>
+    });
+    emitter.naively_switch_states(true);
+    let Ok(()) = Tokenizer::new_with_emitter(&html[..length], emitter).finish();
+    let mut facts = reader.finish();
+    facts.is_cut = length < html.len();
+    let vendors = rules.vendors();
+    vendors.compare(Place::Title, &facts.title.to_lowercase(), &mut facts.found);
+    if facts.is_thin() {
+        vendors.search(Place::Text, facts.text.as_bytes(), &mut facts.found);
+    }
+    facts
+}
