@@ -175,7 +175,7 @@ impl Sheet {
 
     fn one(&mut self, one: &Move) -> Result<Moved, Refused> {
         self.leaves = match one {
-            Move::Sweep(..) | Move::FreeSlot { .. } | Move::Forget(_) => true,
+            Move::Sweep(..) | Move::Hasten(_) | Move::FreeSlot { .. } | Move::Forget(_) => true,
             Move::Reserve(_)
             | Move::Grow(..)
             | Move::Meter(..)

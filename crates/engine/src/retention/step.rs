@@ -58,7 +58,8 @@ impl Retires for Step {
             | Subject::Account(_)
             | Subject::Hold(_)
             | Subject::Relay(_)
-            | Subject::Sweep(_) => (None, true),
+            | Subject::Sweep(_)
+            | Subject::Record(_) => (None, true),
         };
         if is_kept && !goes(row, ended_at) {
             return move_on(core, draft, row, ended_at).await;
