@@ -137,6 +137,12 @@ pub enum CommitError {
         /// What it lacks.
         capability: &'static str,
     },
+    /// Not done: the indexes that the store has of this kind are not those that this build writes. Upgrade.
+    #[error("this build does not know the indexes of {kind} in this store; upgrade dormouse")]
+    IndexUnknown {
+        /// The kind.
+        kind: RecordKind,
+    },
     /// Not done: a [`Router`](crate::Router) has no store there. Mount one, or correct the batch.
     #[error("no store is mounted at {place}")]
     Unrouted {
