@@ -226,6 +226,10 @@ impl Engine {
         }))
     }
 
+    pub(crate) fn background(&self) -> (TaskTracker, CancellationToken) {
+        (self.0.background.clone(), self.0.leaving.clone())
+    }
+
     /// A tenant's services. Its row is made when it is asked for first.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod host;
 pub mod id;
 pub mod idempotency;
 mod janitor;
+mod kinds;
 mod lapses;
 pub mod lease;
 pub mod limits;
@@ -53,6 +54,7 @@ pub use id::{
     EventId, GateId, HoldId, Incarnation, LeaseId, MessageId, OpId, PrefixedId, RunId, SessionId, TaskId,
     ThreadId,
 };
+pub use kinds::kinds;
 pub use janitor::{Cleared, Janitor};
 pub use name::{AgentName, SinkName, SweepName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};

@@ -58,6 +58,7 @@ pub(super) async fn open(
         ..behaviour(context)?
     };
     let engine = Engine::open(system, environment, options);
+    engine.enlist().await?;
     let recovery = engine.recover(&SystemOrphans).await?;
     if role == Role::Supervisor {
         engine.start_vault(&Principal::engine()).await?;

@@ -37,6 +37,7 @@ pub use edit::TaskEdit;
 pub use list::{TaskFilter, TaskPage};
 pub use service::{Steps, Tasks};
 pub use settle::{Counters, Settled, backoff, settle_lapse, settle_outcome};
+pub(crate) use numbers::TaskNumbers;
 pub use settlement::{Settlement, SettlementIndex};
 pub use settler::SettledOnce;
 pub use state::{TaskState, Wait};
