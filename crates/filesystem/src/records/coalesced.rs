@@ -89,7 +89,9 @@ impl<R: Record> Coalesced<R> {
             for id in ids {
                 match timeout_at(deadline.instant(), self.write(&id, deadline)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => drop(first.get_or_insert(error)),
+                    Ok(Err(error)) => {
+                        first.get_or_insert(error);
+                    }
                     Err(_) => break,
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
 
-use super::{Record, RecordError, RecordId, Records, Versioned};
+use super::{Record, RecordError, Records, Versioned};
 use crate::update::ATTEMPTS_MAX;
 use crate::{
     BATCH_OPERATIONS_MAX, CommitError, Expected, Key, PAGE_MAX, ReadError, RecordKind, Segment, Version,

@@ -287,7 +287,7 @@ pub(super) async fn is_built<R: Record>(store: &Store, index: R::Index) -> Resul
     }
     // Another process may have built it since.
     if let Some((key, _)) = known.guard(&kind) {
-        known.refresh(&***store, &key).await?;
+        known.refresh(&**store, &key).await?;
     }
     match known.state(&kind, index.name(), scope) {
         Some(IndexState::Building) => Err(RecordError::IndexBuilding {

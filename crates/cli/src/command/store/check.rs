@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse_filesystem::{
-    Backend, Checked, Deadline, Item, Local, LocalOptions, LogError, LogHead, OpenOptions, PAGE_MAX, Page,
+    Backend, Catalogue, Checked, Deadline, Item, Local, LocalOptions, LogError, LogHead, OpenOptions, PAGE_MAX, Page,
     Position, Prefix, ReadError, RecordStore, Repair, Sled, SledOptions, StoreUrl, Stream,
 };
 use serde::Serialize;
@@ -35,6 +35,9 @@ struct Report {
     /// Keys and logs that cannot be read.
     damaged: Vec<String>,
     repaired: Vec<RepairedView>,
+    /// Indexes that are being built or dropped: no damage, the next opening goes on with them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    indexes: Vec<String>,
 }
 
 /// Of the commit log.
@@ -155,7 +158,7 @@ async fn read_all(url: &StoreUrl, options: &OpenOptions, repair: bool, report: &
     }
     let store = url.open(options).await.map_err(|error| refused(&error))?;
     let read = match read_records(&*store, report).await {
-        Ok(()) => read_logs(&*store, report).await,
+        Ok(()) => read_logs(&*store, report).await.and(read_indexes(&*store, report).await),
         Err(error) => Err(error),
     };
     // What was read is told whether or not the last flush of an index was in time: nothing was written.
@@ -206,6 +209,15 @@ async fn read_records(store: &dyn RecordStore, report: &mut Report) -> std::resu
             return Ok(());
         }
     }
+}
+
+async fn read_indexes(
+    store: &dyn RecordStore,
+    report: &mut Report,
+) -> std::result::Result<(), Problem> {
+    let unready = Catalogue::unready_in(store).await.map_err(|error| unread(&error))?;
+    report.indexes = unready.iter().map(ToString::to_string).collect();
+    Ok(())
 }
 
 async fn read_logs(store: &dyn RecordStore, report: &mut Report) -> std::result::Result<(), Problem> {
@@ -333,6 +345,7 @@ fn pairs(report: &Report) -> Vec<(&'static str, String)> {
     pairs.extend(report.damaged.iter().map(|key| ("damaged", key.clone())));
     let repaired = report.repaired.iter();
     pairs.extend(repaired.map(|repaired| ("repaired", format!("{}: {}", repaired.key, repaired.repair))));
+    pairs.extend(report.indexes.iter().map(|index| ("index", index.clone())));
     pairs.push(("sound", if report.sound { "yes" } else { "no" }.to_owned()));
     pairs
 }

@@ -14,13 +14,15 @@ mod known;
 mod row;
 mod walk;
 
+use std::fmt;
+
 use tokio_util::sync::CancellationToken;
 
 use self::backfill::{Step, Work};
 use self::row::{CatalogueRow, ListedIndex};
-use super::{RecordError, Records, Versioned};
-use crate::namespace::{Namespace, System};
-use crate::{CommitError, RecordKind, Segment, Want};
+use super::{Record, RecordError, Records, Versioned, stored};
+use crate::namespace::{Namespace, System, fixed};
+use crate::{CommitError, Item, Page, ReadError, RecordKind, RecordStore, Segment, Want};
 
 pub(crate) use self::guarded::Guarded;
 pub use self::kind::Kind;
@@ -98,21 +100,34 @@ impl Catalogue {
     pub async fn unready(&self) -> Result<Vec<Unready>, RecordError> {
         let names: Vec<Segment> = self.kinds.iter().map(id_of).collect();
         let rows = self.rows().get_many(&names).await?;
-        let unready = rows.into_iter().flatten().flat_map(|row| {
-            let kind = RecordKind::parse(row.kind.as_str());
-            let indexes = row.into_inner().indexes.into_iter();
-            indexes
-                .filter(|index| index.state != IndexState::Ready)
-                .filter_map(move |index| {
-                    Some(Unready {
-                        kind: kind.clone()?,
-                        index: index.name.as_str().to_owned(),
-                        state: index.state,
-                    })
-                })
-                .collect::<Vec<_>>()
-        });
-        Ok(unready.collect())
+        let rows = rows.into_iter().flatten();
+        Ok(rows.flat_map(|row| unready_of(&row)).collect())
+    }
+
+    /// What is not ready in a store that nobody has opened records in, of every kind it lists; rows that cannot be
+    /// believed are left out.
+    ///
+    /// # Errors
+    /// As any list.
+    pub async fn unready_in(store: &dyn RecordStore) -> Result<Vec<Unready>, ReadError> {
+        let mut page = Page::of(fixed(&["s", "r", CatalogueRow::KIND.as_str()]));
+        let mut unready = Vec::new();
+        // Ends with the last page.
+        loop {
+            let listed = store.list(&page).await?;
+            for item in listed.items {
+                let Item::Entry(entry) = item else { continue };
+                let id = entry.key.segments().next_back().map(Segment::parse);
+                let Some(Ok(id)) = id else { continue };
+                if let Ok(row) = stored::decode::<CatalogueRow>(&entry, &id, None) {
+                    unready.extend(unready_of(&row));
+                }
+            }
+            page.after = listed.next;
+            if page.after.is_none() {
+                return Ok(unready);
+            }
+        }
     }
 
     fn rows(&self) -> Records<CatalogueRow> {
@@ -263,6 +278,31 @@ impl Catalogue {
             .unready(&kind.name())
             .into_iter()
             .next()
+    }
+}
+
+fn unready_of(row: &CatalogueRow) -> Vec<Unready> {
+    let indexes = row.indexes.iter();
+    let unready = indexes.filter(|index| index.state != IndexState::Ready);
+    unready
+        .filter_map(|index| {
+            Some(Unready {
+                kind: RecordKind::parse(row.kind.as_str())?,
+                index: index.name.as_str().to_owned(),
+                state: index.state,
+            })
+        })
+        .collect()
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            IndexState::Building => "is being built",
+            IndexState::Ready => "is ready",
+            IndexState::Dropping => "is being dropped",
+        };
+        write!(f, "{} of {} {state}", self.index, self.kind)
     }
 }
 

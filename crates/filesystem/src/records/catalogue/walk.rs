@@ -75,8 +75,8 @@ async fn next_root(
 ) -> Result<Option<Prefix>, ReadError> {
     let names: Vec<&str> = root.segments().collect();
     match (depth, names.as_slice()) {
-        (1, [_, tenant]) => below(store, &fixed(&["t"]), Some(tenant)).await,
-        (2, [t, tenant, a, agent]) => {
+        (1, &[_, tenant]) => below(store, &fixed(&["t"]), Some(tenant)).await,
+        (2, &[t, tenant, a, agent]) => {
             if let Some(next) = below(store, &fixed(&[t, tenant, a]), Some(agent)).await? {
                 return Ok(Some(next));
             }
