@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod blob;
+mod catalogue;
 mod combine;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod commit_log;
