@@ -99,7 +99,7 @@ async fn a_coalesced_value_lands_or_is_named() {
     assert_eq!(unflushed.ids, [Segment::number(1), Segment::number(2)]);
     assert!(unflushed.error.is_some());
     assert!(places.get(&Segment::number(1)).await.unwrap().is_none());
-    fault.forget();
+    fault.always(Operation::Commit, None);
 
     let (flushed, ()) = tokio::join!(coalesced.flush(soon()), async { coalesced.set(place(1, 3)) });
     flushed.unwrap();
@@ -111,7 +111,7 @@ async fn a_coalesced_value_lands_or_is_named() {
     fault.always(Operation::Commit, Some(FaultKind::Hang));
     let unflushed = coalesced.flush(soon()).await.unwrap_err();
     assert_eq!(unflushed.ids, [Segment::number(2)]);
-    fault.forget();
+    fault.always(Operation::Commit, None);
     coalesced.flush(soon()).await.unwrap();
     assert_eq!(places.get(&Segment::number(2)).await.unwrap().unwrap().at, 9);
 }
