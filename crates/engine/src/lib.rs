@@ -54,8 +54,8 @@ pub use id::{
     EventId, GateId, HoldId, Incarnation, LeaseId, MessageId, OpId, PrefixedId, RunId, SessionId, TaskId,
     ThreadId,
 };
-pub use kinds::kinds;
 pub use janitor::{Cleared, Janitor};
+pub use kinds::kinds;
 pub use name::{AgentName, SinkName, SweepName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};
 pub use subject::Subject;

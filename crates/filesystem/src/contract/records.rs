@@ -122,7 +122,10 @@ pub async fn an_older_build_stops_writing_after_a_new_index<H: Harness>(harness:
     let store = harness.open().await;
     let (one, two) = (process(&store, 1).await, process(&store, 2).await);
     enlist::<Older>(&one).await;
-    let (old, new) = (Records::<Older>::new(&acme(&one)), Records::<Newer>::new(&acme(&two)));
+    let (old, new) = (
+        Records::<Older>::new(&acme(&one)),
+        Records::<Newer>::new(&acme(&two)),
+    );
     let rows = BACKFILL_ROWS as u64 + 20;
     for number in 0..rows {
         old.create(&older(number, 1)).await.expect("it is not there");
@@ -136,7 +139,17 @@ pub async fn an_older_build_stops_writing_after_a_new_index<H: Harness>(harness:
         "{refused:?}"
     );
     let id = Segment::number(0);
-    let updated = old.update(&id, |row, _| Ok::<_, ()>((Older { colour: 9, ..row.clone() }, ()))).await;
+    let updated = old
+        .update(&id, |row, _| {
+            Ok::<_, ()>((
+                Older {
+                    colour: 9,
+                    ..row.clone()
+                },
+                (),
+            ))
+        })
+        .await;
     assert!(
         matches!(updated, Err(UpdateError::Write(CommitError::IndexUnknown { .. }))),
         "{updated:?}"
@@ -144,12 +157,17 @@ pub async fn an_older_build_stops_writing_after_a_new_index<H: Harness>(harness:
     let read = old.get(&id).await.expect("it is readable").expect("it is there");
     let removed = old.remove(&read).await;
     assert!(
-        matches!(removed, Err(RecordError::Commit(CommitError::IndexUnknown { .. }))),
+        matches!(
+            removed,
+            Err(RecordError::Commit(CommitError::IndexUnknown { .. }))
+        ),
         "{removed:?}"
     );
     assert_eq!(found(&new, NewerIndex::Size).await as u64, rows);
     assert_eq!(found(&new, NewerIndex::Colour).await as u64, rows);
-    let unset = Query::of(NewerIndex::Size).equals([IndexValue::unset()]).limit(1000);
+    let unset = Query::of(NewerIndex::Size)
+        .equals([IndexValue::unset()])
+        .limit(1000);
     let unset = new.find(&unset).await.expect("the index is built");
     assert_eq!(unset.rows.len() as u64, rows / 2);
 }
@@ -169,7 +187,9 @@ pub async fn rows_of_before_the_catalogue_are_found<H: Harness>(harness: H) {
     rows.create(&older(2, 7)).await.expect("it is not there");
     assert_eq!(found(&rows, OlderIndex::Colour).await, 2);
     let read = rows.get(&Segment::number(1)).await.expect("it is readable");
-    rows.remove(&read.expect("it is there")).await.expect("nobody wrote it");
+    rows.remove(&read.expect("it is there"))
+        .await
+        .expect("nobody wrote it");
     assert_eq!(found(&rows, OlderIndex::Colour).await, 1);
 }
 
@@ -187,7 +207,8 @@ pub async fn a_replacement_of_all_is_there_entire<H: Harness>(harness: H) {
     let there = Records::<Older>::new(&acme(&two));
     let set = |first: u64, colour: u64| (first..first + 30).map(|n| older(n, colour)).collect::<Vec<_>>();
     let (first, second, third) = (set(0, 1), set(10, 2), set(20, 3));
-    let is_one_of = |rows: &[Older]| rows.is_empty() || [&first, &second, &third].iter().any(|set| **set == *rows);
+    let is_one_of =
+        |rows: &[Older]| rows.is_empty() || [&first, &second, &third].iter().any(|set| **set == *rows);
     let reads = async {
         for _ in 0..20 {
             let rows = there.all().await.expect("it is readable").rows;
@@ -202,11 +223,20 @@ pub async fn a_replacement_of_all_is_there_entire<H: Harness>(harness: H) {
     }
     let rows = here.all().await.expect("it is readable").rows;
     let rows: Vec<Older> = rows.into_iter().map(crate::Versioned::into_inner).collect();
-    assert!(rows == second || rows == third, "what was called later is there: {rows:?}");
+    assert!(
+        rows == second || rows == third,
+        "what was called later is there: {rows:?}"
+    );
     assert_eq!(found(&here, OlderIndex::Colour).await, 30);
 
     let same = here.replace_all(&rows).await.expect("nobody else writes");
-    assert_eq!(same, Replaced { kept: 30, ..Replaced::default() });
+    assert_eq!(
+        same,
+        Replaced {
+            kept: 30,
+            ..Replaced::default()
+        }
+    );
     let large: Vec<Older> = (100..800).map(|number| older(number, 4)).collect();
     let refused = here.replace_all(&large).await;
     assert!(
@@ -226,13 +256,19 @@ pub async fn an_unknown_id_makes_nothing<H: Harness>(harness: H) {
     enlist::<Older>(&system).await;
     let rows = Records::<Older>::new(&acme(&system));
     let id = Segment::number(1);
-    let before = store.list(&crate::Page::of(crate::Prefix::root())).await.expect("the store answers");
+    let before = store
+        .list(&crate::Page::of(crate::Prefix::root()))
+        .await
+        .expect("the store answers");
     let updated = rows.update(&id, |row, _| Ok::<_, ()>((row.clone(), ()))).await;
     assert!(matches!(updated, Ok(None)), "{updated:?}");
     assert!(rows.get(&id).await.expect("the store answers").is_none());
     let read = rows.create(&older(1, 1)).await.expect("it is not there");
     rows.remove(&read).await.expect("nobody wrote it");
     assert!(rows.remove(&read).await.is_err());
-    let after = store.list(&crate::Page::of(crate::Prefix::root())).await.expect("the store answers");
+    let after = store
+        .list(&crate::Page::of(crate::Prefix::root()))
+        .await
+        .expect("the store answers");
     assert_eq!(after.items, before.items, "no row, no index entry");
 }

@@ -1,6 +1,7 @@
 //! Records of which only the last value matters: changed in memory, written when they are flushed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::timeout_at;
@@ -18,12 +19,14 @@ use crate::{CommitError, Deadline};
 pub struct Coalesced<R: Record> {
     records: Records<R>,
     dirty: Mutex<BTreeMap<R::Id, Dirty<R>>>,
+    /// The number of the last change, over all records: none is ever given twice.
+    changes: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Dirty<R> {
     value: R,
-    /// Raised by each change.
+    /// The number of its last change.
     generation: u64,
 }
 
@@ -45,13 +48,14 @@ impl<R: Record> Coalesced<R> {
         Self {
             records,
             dirty: Mutex::new(BTreeMap::new()),
+            changes: AtomicU64::new(0),
         }
     }
 
     /// Changes a record in memory; it is written by the next flush.
     pub fn set(&self, value: R) {
         let mut dirty = self.lock();
-        let generation = dirty.get(&value.id()).map_or(0, |dirty| dirty.generation) + 1;
+        let generation = self.changes.fetch_add(1, Ordering::Relaxed) + 1;
         dirty.insert(value.id(), Dirty { value, generation });
     }
 

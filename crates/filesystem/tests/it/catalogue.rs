@@ -60,7 +60,9 @@ async fn operations(is_enlisted: bool) -> u64 {
     let store = Arc::new(Counted::new(Memory::new(Timestamp::UNIX_EPOCH)));
     let system = over(Arc::clone(&store) as Arc<dyn RecordStore>).await;
     if is_enlisted {
-        Catalogue::enlist(&system, vec![Kind::of::<Place>()]).await.unwrap();
+        Catalogue::enlist(&system, vec![Kind::of::<Place>()])
+            .await
+            .unwrap();
     }
     let places = Records::<Place>::new(&system);
     let before = store.counts().operations();

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse_filesystem::{
-    Backend, Catalogue, Checked, Deadline, Item, Local, LocalOptions, LogError, LogHead, OpenOptions, PAGE_MAX, Page,
-    Position, Prefix, ReadError, RecordStore, Repair, Sled, SledOptions, StoreUrl, Stream,
+    Backend, Catalogue, Checked, Deadline, Item, Local, LocalOptions, LogError, LogHead, OpenOptions,
+    PAGE_MAX, Page, Position, Prefix, ReadError, RecordStore, Repair, Sled, SledOptions, StoreUrl, Stream,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -158,7 +158,9 @@ async fn read_all(url: &StoreUrl, options: &OpenOptions, repair: bool, report: &
     }
     let store = url.open(options).await.map_err(|error| refused(&error))?;
     let read = match read_records(&*store, report).await {
-        Ok(()) => read_logs(&*store, report).await.and(read_indexes(&*store, report).await),
+        Ok(()) => read_logs(&*store, report)
+            .await
+            .and(read_indexes(&*store, report).await),
         Err(error) => Err(error),
     };
     // What was read is told whether or not the last flush of an index was in time: nothing was written.
@@ -211,11 +213,10 @@ async fn read_records(store: &dyn RecordStore, report: &mut Report) -> std::resu
     }
 }
 
-async fn read_indexes(
-    store: &dyn RecordStore,
-    report: &mut Report,
-) -> std::result::Result<(), Problem> {
-    let unready = Catalogue::unready_in(store).await.map_err(|error| unread(&error))?;
+async fn read_indexes(store: &dyn RecordStore, report: &mut Report) -> std::result::Result<(), Problem> {
+    let unready = Catalogue::unready_in(store)
+        .await
+        .map_err(|error| unread(&error))?;
     report.indexes = unready.iter().map(ToString::to_string).collect();
     Ok(())
 }
