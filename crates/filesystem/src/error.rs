@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{Key, Position, Version};
+use crate::{Key, Position, RecordKind, Version};
 
 /// An operating system's error underneath, kept for the chain of causes.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;

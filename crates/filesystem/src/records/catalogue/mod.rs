@@ -28,7 +28,6 @@ pub(crate) use self::guarded::Guarded;
 pub use self::kind::Kind;
 pub(crate) use self::known::Known;
 pub use self::row::IndexState;
-pub(crate) use self::row::ListedScope;
 
 /// Rows that one commit of a backfill gives their entries: with a check and an entry each they fit a batch.
 pub const BACKFILL_ROWS: usize = 500;
