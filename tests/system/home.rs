@@ -222,13 +222,19 @@ impl Running {
     /// Reads what it says on standard error up to the line with this word.
     #[track_caller]
     pub(crate) fn until_said(&mut self, word: &str) {
+        self.until_said_one_of(&[word]);
+    }
+
+    /// The same, up to the line with one of these words.
+    #[track_caller]
+    pub(crate) fn until_said_one_of(&mut self, words: &[&str]) {
         let mut said = String::new();
         while self.stderr.read_line(&mut said).expect("the pipe can be read") > 0 {
-            if said.contains(word) {
+            if words.iter().any(|word| said.contains(word)) {
                 return;
             }
         }
-        panic!("{word:?} is not said: {said}");
+        panic!("none of {words:?} is said: {said}");
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {

@@ -25,6 +25,7 @@ mod secrets;
 mod secrets_crash;
 mod serve;
 mod server;
+mod several;
 mod steps;
 mod stores;
 mod tasks;

@@ -179,6 +179,74 @@ fn settings_of_the_store_are_refused_by_name() {
     }
 }
 
+/// ST-44
+#[test]
+fn leases_whose_times_do_not_go_together_are_refused_by_the_names_of_both() {
+    for (set, keys) in [
+        (vec![("DORMOUSE_STORE_CHECKOUT", "10s")], vec!["store.checkout"]),
+        (
+            vec![
+                ("DORMOUSE_STORE_CHECKOUT", "1s"),
+                ("DORMOUSE_LEASE_HEARTBEAT", "10s"),
+            ],
+            vec!["store.commit_deadline", "lease.heartbeat"],
+        ),
+        (
+            vec![("DORMOUSE_LEASE_HEARTBEAT", "30001ms")],
+            vec!["lease.heartbeat", "lease.ttl"],
+        ),
+        (
+            vec![("DORMOUSE_LEASE_TTL", "59s")],
+            vec!["lease.heartbeat", "lease.ttl"],
+        ),
+        (
+            vec![("DORMOUSE_LEASE_SELF_STOP", "20s")],
+            vec!["lease.heartbeat", "lease.self_stop"],
+        ),
+        (
+            vec![("DORMOUSE_LEASE_SELF_STOP", "90s")],
+            vec!["lease.self_stop", "lease.ttl"],
+        ),
+        (
+            vec![("DORMOUSE_LEASE_RUNWAY", "90s")],
+            vec!["lease.runway", "lease.ttl"],
+        ),
+        (
+            vec![("DORMOUSE_LEASE_SKEW", "90s")],
+            vec!["lease.skew", "lease.ttl"],
+        ),
+        (vec![("DORMOUSE_LEASE_TTL", "0s")], vec!["lease.ttl"]),
+        (vec![("DORMOUSE_LEASE_HEARTBEAT", "0s")], vec!["lease.heartbeat"]),
+        (vec![("DORMOUSE_LEASE_SKEW", "0s")], vec!["lease.skew"]),
+        (vec![("DORMOUSE_LEASE_SELF_STOP", "0s")], vec!["lease.self_stop"]),
+        (vec![("DORMOUSE_LEASE_RUNWAY", "0s")], vec!["lease.runway"]),
+        (vec![("DORMOUSE_LEASE_BATCH_MAX", "0")], vec!["lease.batch_max"]),
+        (vec![("DORMOUSE_LEASE_BATCH_MAX", "257")], vec!["lease.batch_max"]),
+        (vec![("DORMOUSE_STORE_CHECKOUT", "0s")], vec!["store.checkout"]),
+        (
+            vec![("DORMOUSE_STORE_COMMIT_DEADLINE", "0s")],
+            vec!["store.commit_deadline"],
+        ),
+    ] {
+        let home = set
+            .into_iter()
+            .fold(Home::new(), |home, (name, value)| home.with(name, value));
+        for line in ["serve", "task list"] {
+            home.type_line(line).exits(2).errs(&keys).hints();
+        }
+        assert!(!home.path().join("data").exists(), "{keys:?}: something was made");
+    }
+    // By a file as well.
+    let home = Home::new();
+    std::fs::create_dir_all(home.path().join("config")).unwrap();
+    let file = home.path().join("config/config.toml");
+    std::fs::write(file, "[lease]\nttl = \"50s\"\n").unwrap();
+    home.type_line("serve")
+        .exits(2)
+        .errs(&["lease.heartbeat", "lease.ttl"])
+        .hints();
+}
+
 #[test]
 fn two_machines_on_one_server_leave_each_others_runs_alone() {
     let Some(schema) = Schema::new() else { return };

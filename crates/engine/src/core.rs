@@ -17,7 +17,8 @@ use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
 use crate::idempotency::{self, Once};
-use crate::run::{Claiming, Companion, LiveRuns};
+use crate::lease::LeaseOptions;
+use crate::run::{Beats, Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
 use crate::task::{Creations, SettleHint};
 use crate::telling::{Landing, Telling};
@@ -39,6 +40,10 @@ pub(crate) struct Core {
     pub(crate) live: Arc<LiveRuns>,
     pub(crate) creations: Arc<Creations>,
     pub(crate) appends: Arc<Appends>,
+    /// How its leases behave.
+    pub(crate) lease: LeaseOptions,
+    /// Heartbeats share commits.
+    pub(crate) beats: Arc<Beats>,
     /// What is being claimed in this process.
     pub(crate) claiming: Arc<Claiming>,
     /// Who waits for gates, and who may decide them.
@@ -101,6 +106,14 @@ impl Core {
     pub(crate) fn unasked(&self) -> Self {
         Self {
             once: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same, read through this namespace of it, in which some is known.
+    pub(crate) fn reading(&self, space: Namespace<Tenant>) -> Self {
+        Self {
+            space,
             ..self.clone()
         }
     }

@@ -21,10 +21,11 @@ use crate::due::DueHint;
 use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::idempotency::{Idempotency, Once};
+use crate::lease::LeaseOptions;
 use crate::limits::JANITOR_EVERY;
 use crate::relay::Sinks;
 use crate::retention::Retention;
-use crate::run::{Companion, LiveRuns, Runs};
+use crate::run::{Beats, Companion, LiveRuns, Runs};
 use crate::session::{SessionOptions, SessionService, Unsaved};
 use crate::task::{Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
@@ -52,6 +53,8 @@ pub struct EngineOptions {
     pub approvers: Arc<dyn Approvers>,
     /// How sessions behave.
     pub sessions: SessionOptions,
+    /// How leases behave; [`LeaseOptions::fault`] says whether they go together.
+    pub lease: LeaseOptions,
     /// How gates behave.
     pub gates: GateOptions,
     /// How budgets behave.
@@ -76,6 +79,7 @@ impl Default for EngineOptions {
             companions: Vec::new(),
             approvers: Arc::new(EveryOperator),
             sessions: SessionOptions::default(),
+            lease: LeaseOptions::default(),
             gates: GateOptions::default(),
             budgets: BudgetOptions::default(),
             retention: Retention::default(),
@@ -269,6 +273,8 @@ impl Engine {
             live: Arc::clone(&shared.live),
             creations: Arc::default(),
             appends: Arc::default(),
+            lease: shared.options.lease,
+            beats: Arc::new(Beats::new(shared.options.lease)),
             claiming: Arc::default(),
             gates: Arc::new(crate::gate::Shared::new(Arc::clone(&shared.options.approvers))),
             gate_options: Arc::clone(&shared.gate_options),

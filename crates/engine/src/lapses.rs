@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 use crate::clock::until;
 use crate::core::Core;
 use crate::engine::Engine;
-use crate::lease::{Lease, LeaseIndex, held};
-use crate::limits::{DUE_LOOK, DUE_RETRY, LEASE_SELF_STOP, LEASE_SKEW, LEASE_TTL};
+use crate::lease::{Lease, LeaseIndex, LeaseOptions, held};
+use crate::limits::{DUE_LOOK, DUE_RETRY};
 use crate::recovery::{OrphanFate, Orphans};
 use crate::run::Process;
 use crate::{CommandError, RunId, Subject, TenantId};
@@ -20,6 +20,7 @@ use crate::{CommandError, RunId, Subject, TenantId};
 /// What is known of leases whose first deadline is over, and of the clock.
 #[derive(Debug)]
 struct Watched {
+    options: LeaseOptions,
     /// Until when each was renewed, as it was read last.
     renewed: HashMap<(TenantId, Subject), Timestamp>,
     /// The clock and the time that passed, when they were looked at last.
@@ -29,8 +30,9 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(now: Timestamp) -> Self {
+    fn new(options: LeaseOptions, now: Timestamp) -> Self {
         Self {
+            options,
             renewed: HashMap::new(),
             seen: (now, Instant::now()),
             not_before: None,
@@ -43,9 +45,9 @@ impl Watched {
         let passed = SignedDuration::try_from(at.elapsed()).unwrap_or(SignedDuration::MAX);
         let jumped = now.duration_since(clock).saturating_sub(passed).unsigned_abs();
         self.seen = (now, Instant::now());
-        if jumped > LEASE_SELF_STOP {
+        if jumped > self.options.self_stop {
             tracing::warn!(by = ?jumped, "the clock jumped: no run of another process is taken over for a while");
-            self.not_before = Some(Instant::now() + LEASE_TTL);
+            self.not_before = Some(Instant::now() + self.options.ttl);
         }
         self.not_before.is_none_or(|at| at <= Instant::now())
     }
@@ -59,7 +61,7 @@ impl Engine {
         if self.is_exclusive() {
             return shutdown.await;
         }
-        let mut watched = Watched::new(self.environment().clock.now());
+        let mut watched = Watched::new(self.options().lease, self.environment().clock.now());
         // Ends with the shutdown.
         loop {
             let wait = tokio::select! {
@@ -77,7 +79,8 @@ impl Engine {
 
     async fn lapse_and_look(&self, orphans: &dyn Orphans, watched: &mut Watched) -> Duration {
         match self.lapse_due(orphans, watched).await {
-            Ok(next) => next.min(DUE_LOOK),
+            // What another process takes meanwhile does not expire sooner.
+            Ok(next) => next.min(DUE_LOOK).min(watched.options.ttl),
             Err(error) => {
                 tracing::warn!(%error, "leases were not looked at; it is tried again");
                 DUE_RETRY
@@ -95,8 +98,7 @@ impl Engine {
         if !watched.trusts(now) {
             return Ok(DUE_LOOK);
         }
-        let skew = SignedDuration::try_from(LEASE_SKEW).expect("seconds fit");
-        let over_at = now.checked_sub(skew).unwrap_or(now);
+        let over_at = now.checked_sub(watched.options.skew()).unwrap_or(now);
         let found = self.found::<Lease>(LeaseIndex::Deadline, Some(over_at)).await?;
         let known = std::mem::take(&mut watched.renewed);
         let mut next = self

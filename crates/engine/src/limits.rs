@@ -53,6 +53,14 @@ pub const LEASE_SKEW: Duration = Duration::from_secs(5);
 pub const LEASE_SELF_STOP: Duration = Duration::from_secs(45);
 /// `lease.runway`: what must be left of a lease before a side effect.
 pub const LEASE_RUNWAY: Duration = Duration::from_secs(15);
+/// `lease.batch_max`: most heartbeats of one commit.
+pub const HEARTBEATS_MAX: usize = 256;
+/// The longest time to live of a lease that can be set.
+pub const LEASE_TTL_MAX: Duration = Duration::from_secs(60 * 60);
+/// Most heartbeats of a tenant that wait for a commit; more are told to come again.
+pub const HEARTBEATS_WAITING_MAX: usize = 65_536;
+/// How long after a heartbeat that was not written the next one is tried; sooner where they are more frequent.
+pub const HEARTBEAT_RETRY: Duration = Duration::from_secs(2);
 /// `lease.stop_margin`: beyond a worker's grace, what killing, draining and the terminal commit may take.
 pub const STOP_MARGIN: Duration = Duration::from_secs(20);
 
@@ -97,8 +105,8 @@ pub const RELAY_BATCH_MAX: usize = 256;
 pub const RELAY_LAG_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a sink has to be found that far behind without getting on: who was switched off for a week is served first.
 pub const RELAY_LAG_GRACE: Duration = Duration::from_secs(10 * 60);
-/// `relay.timeout_max`: longest time that a sink has for a batch. Below [`LEASE_SELF_STOP`], so that its relay holds its
-/// lease all the while.
+/// `relay.timeout_max`: longest time that a sink has for a batch; two thirds of `lease.self_stop` where that is less, so that
+/// its relay holds its lease all the while.
 pub const RELAY_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 /// How long a relay that has nothing more to send keeps its lease, and what its filter left out unsaid.
 pub const RELAY_LINGER: Duration = Duration::from_secs(10);

@@ -12,8 +12,8 @@ use dormouse_filesystem::Records;
 use crate::core::Core;
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Gate, GateIndex};
-use crate::lease::{Held, Lease, LeaseIndex, Over, held, over};
-use crate::run::{Finished, Lapsed, Process, ProcessIndex, lapse};
+use crate::lease::{Lease, LeaseIndex, held, over};
+use crate::run::{Finished, Lapsed, Process, ProcessIndex, Seen, lapse};
 use crate::session::{SessionIndex, SessionRow, repair};
 use crate::{AgentName, CommandError, RunId, SessionId, Subject, TenantId};
 
@@ -214,7 +214,7 @@ impl Engine {
             return Ok(true);
         }
         let held = held(core, &Subject::Run(run)).await?;
-        Ok(held.is_none_or(|held| self.over(&held).is_some()))
+        Ok(held.is_none_or(|held| over(core, &held).is_some()))
     }
 
     /// In another boot, or on another host, the numbers of the row are no processes of that run.
@@ -237,7 +237,7 @@ impl Engine {
         let (Some(held), Subject::Run(run)) = (held, subject) else {
             return Ok(None);
         };
-        let Some(over) = self.over(&held) else {
+        let Some(over) = over(&tenant.core, &held) else {
             return Ok(None);
         };
         if alive.contains(run) {
@@ -245,17 +245,12 @@ impl Engine {
         }
         let lapsed = Lapsed {
             lease: held.lease.id,
-            heartbeat: held.heartbeat.version(),
+            seen: Seen::Heartbeat(held.heartbeat.version()),
             reason: over.reason,
             holder_is_dead: over.holder_is_dead,
         };
         lapse(&tenant.core, *run, lapsed)
             .await
             .map_err(LeftBecause::Error)
-    }
-
-    /// Why a lease is over, if it is.
-    fn over(&self, held: &Held) -> Option<Over> {
-        over(self.environment(), self.is_exclusive(), held)
     }
 }

@@ -31,6 +31,10 @@ macro_rules! held {
                 (**self).list(page).await
             }
 
+            async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+                (**self).list_many(pages).await
+            }
+
             async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
                 (**self).commit(batch, deadline).await
             }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod ahead;
 mod batch;
 pub mod blob;
 pub mod capability;
@@ -50,6 +51,7 @@ pub use self::local::{LOCAL_RECORDS_MAX, Local, LocalOptions, Repair, Repaired};
 pub use self::postgres::{Postgres, PostgresOptions};
 #[cfg(feature = "sled")]
 pub use self::sled::{Sled, SledOptions};
+pub use ahead::Ahead;
 pub use batch::{
     Append, BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Begin, Check, Committed, Deadline, Delete, Entry,
     Expected, KIND_MAX, LOG_ENTRY_MAX, LOG_FIRST_MAX, Lane, Put, RecordKind, VALUE_MAX,
@@ -69,7 +71,7 @@ pub use namespace::{
     Tenant,
 };
 pub use open::{Backend, Inspection, InvalidUrl, OpenOptions, StoreUrl, open};
-pub use page::{GET_MANY_MAX, Item, Listed, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Want};
+pub use page::{GET_MANY_MAX, Item, LIST_MANY_MAX, Listed, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Want};
 pub use records::{
     BACKFILL_OPEN_ROWS, BACKFILL_ROWS, Catalogue, Changed, Class, Coalesced, Collected, Cursor, Found,
     FoundSystem, IndexEntry, IndexScope, IndexState, IndexValue, Indexes, Issue, Kind, NoIndexes, Owned,

@@ -8,6 +8,8 @@ pub const PAGE_MAX: usize = 1000;
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Most keys of a `get_many`.
 pub const GET_MANY_MAX: usize = 256;
+/// Most pages of a `list_many`: one thread or connection answers them all.
+pub const LIST_MANY_MAX: usize = 16;
 
 /// Which way a list goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +72,19 @@ impl Page {
             })
         }
     }
+}
+
+/// What every backend refuses of several pages before any I/O.
+///
+/// # Errors
+/// `Invalid` when there are over [`LIST_MANY_MAX`], or one of them is.
+pub(crate) fn validate_many(pages: &[Page]) -> Result<(), ReadError> {
+    if pages.len() > LIST_MANY_MAX {
+        return Err(ReadError::Invalid {
+            reason: "at most 16 pages are listed at once",
+        });
+    }
+    pages.iter().try_for_each(Page::validate)
 }
 
 /// One item of a page.

@@ -29,6 +29,10 @@ pub trait RecordStore: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// One page of records, read at one point.
     async fn list(&self, page: &Page) -> Result<Listed, ReadError>;
 
+    /// Up to [`LIST_MANY_MAX`](crate::LIST_MANY_MAX) pages, each read at a point of its own, in the order asked: for the
+    /// trip of one.
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError>;
+
     /// Judges every expectation against one state, then does all of the batch or nothing.
     ///
     /// Dropping the future at any await leaves all or nothing. A deadline that passes before the batch went to disk

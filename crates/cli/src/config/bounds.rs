@@ -84,6 +84,11 @@ pub(super) const WITHIN_COMMIT: Bounds = Bounds {
     min: Duration::from_millis(1),
     max: Duration::from_millis(14_998),
 };
+/// What lies between a heartbeat and the end of a lease.
+pub(super) const LEASE: Bounds = Bounds {
+    min: Duration::from_millis(1),
+    max: dormouse_engine::limits::LEASE_TTL_MAX,
+};
 pub(super) const NOTIFY: Bounds = Bounds {
     min: Duration::from_millis(1),
     max: Duration::from_secs(10),

@@ -4,6 +4,7 @@ pub mod bounds;
 mod check;
 mod file;
 pub mod key;
+mod lease;
 pub mod table;
 
 use std::collections::BTreeMap;

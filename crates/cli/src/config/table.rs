@@ -7,9 +7,15 @@ use super::bounds::{
     NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use super::key::{Key, Kind, MODES, Scope};
+use super::lease;
 
 /// A setting of the store, which a project does not choose.
-const fn store(path: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
+pub(super) const fn store(
+    path: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    about: &'static str,
+) -> Key {
     Key {
         path,
         kind,
@@ -301,6 +307,12 @@ pub const TABLE: &[Key] = &[
         Some("64"),
         "most of them that share a commit",
     ),
+    lease::TTL,
+    lease::HEARTBEAT,
+    lease::SKEW,
+    lease::SELF_STOP,
+    lease::RUNWAY,
+    lease::BATCH_MAX,
     store(
         "sessions.auto_idle",
         Kind::Duration(AUTO_IDLE),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dormouse_engine::budget::BudgetOptions;
 use dormouse_engine::event::EventFilter;
 use dormouse_engine::gate::{GateOptions, Modes, Restart, Timeout, mode_of};
+use dormouse_engine::lease::LeaseOptions;
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::relay::{FileSink, Sink};
 use dormouse_engine::retention::Retention;
@@ -116,6 +117,7 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             pending_tenant_max: whole(config.number("gates.pending_tenant_max")),
             kept: time("retention.gates"),
         },
+        lease: lease(config)?,
         budgets: budgets(config)?,
         sessions: SessionOptions {
             auto_idle: time("sessions.auto_idle"),
@@ -141,6 +143,24 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
         },
         ..EngineOptions::default()
     })
+}
+
+/// How leases behave.
+fn lease(config: &Config) -> Result<LeaseOptions, Problem> {
+    let time = |path| config.duration(path).unwrap_or_default();
+    let lease = LeaseOptions {
+        ttl: time("lease.ttl"),
+        heartbeat: time("lease.heartbeat"),
+        skew: time("lease.skew"),
+        self_stop: time("lease.self_stop"),
+        runway: time("lease.runway"),
+        batch_max: whole(config.number("lease.batch_max")),
+    };
+    match lease.fault(time("store.checkout"), time("store.commit_deadline")) {
+        None => Ok(lease),
+        Some(fault) => Err(Problem::new(Code::Config, fault)
+            .hint("see dormouse help config for every setting, and what it is to be less than")),
+    }
 }
 
 /// How budgets behave.

@@ -1,6 +1,6 @@
 //! What a run does to accounts: its claim takes a slot and reserves, each end of its being at work gives all back.
 
-use dormouse_filesystem::{IndexValue, Query, Records, Versioned};
+use dormouse_filesystem::{Ahead, IndexValue, Query, Records, Tenant, Versioned};
 use jiff::Timestamp;
 
 use super::moves::{Move, Reservation};
@@ -88,13 +88,24 @@ fn is_at_work(run: &Run) -> bool {
 
 /// What a run holds still.
 pub(super) async fn open_holds(core: &Core, run: RunId) -> Result<Vec<Versioned<Hold>>, CommandError> {
-    let values = [IndexValue::name(&run.to_string()), IndexValue::number(0)];
-    let query = Query::of(HoldIndex::Run).equals(values).limit(PAGE_MAX);
-    let mut rows = Records::<Hold>::new(&core.space).find(&query).await?.rows;
+    let mut rows = Records::<Hold>::new(&core.space)
+        .find(&open_holds_query(run))
+        .await?
+        .rows;
     rows.retain(|hold| hold.is_open());
     // More than fit a commit are swept later.
     rows.truncate(HOLDS_OF_COMMIT);
     Ok(rows)
+}
+
+fn open_holds_query(run: RunId) -> Query<HoldIndex> {
+    let values = [IndexValue::name(&run.to_string()), IndexValue::number(0)];
+    Query::of(HoldIndex::Run).equals(values).limit(PAGE_MAX)
+}
+
+/// What the end of a run is going to ask for.
+pub(crate) fn ahead_of_end(ahead: Ahead<Tenant>, run: &Run) -> Ahead<Tenant> {
+    ahead.found::<Hold>(&open_holds_query(run.id))
 }
 
 /// Most holds that the end of a run closes in its own commit.

@@ -1,7 +1,7 @@
 //! What becomes of capabilities with the runs that may use them: what a run held is given back or closed when it ends
 //! or waits, and while nobody is there to use one its time stands.
 
-use dormouse_filesystem::{IndexValue, Namespace, Query, Records, Tenant, Versioned};
+use dormouse_filesystem::{Ahead, IndexValue, Namespace, Query, Records, Tenant, Versioned};
 
 use super::stage::{moved, phase, stage};
 use super::{Capability, CapabilityEnd, CapabilityEvent, CapabilityIndex, CapabilityPhase};
@@ -111,14 +111,22 @@ fn of_holder(read: &Capability, run: &Run, what: What<'_>) -> Option<CapabilityE
 async fn usable_by(space: &Namespace<Tenant>, run: &Run) -> Result<Vec<Versioned<Capability>>, CommandError> {
     let rows = Records::<Capability>::new(space);
     let mut usable = Vec::new();
-    for origin in [Some(Subject::Run(run.id)), run.task.map(Subject::Task)]
-        .into_iter()
-        .flatten()
-    {
-        let query = Query::of(CapabilityIndex::Origin)
-            .equals([IndexValue::name(&origin.id())])
-            .limit(PAGE_MAX);
+    for query in usable_queries(run) {
         usable.extend(rows.find(&query).await?.rows);
     }
     Ok(usable)
+}
+
+fn usable_queries(run: &Run) -> impl Iterator<Item = Query<CapabilityIndex>> {
+    let origins = [Some(Subject::Run(run.id)), run.task.map(Subject::Task)];
+    origins.into_iter().flatten().map(|origin| {
+        Query::of(CapabilityIndex::Origin)
+            .equals([IndexValue::name(&origin.id())])
+            .limit(PAGE_MAX)
+    })
+}
+
+/// What the end of a run is going to ask for.
+pub(crate) fn ahead_of_end(ahead: Ahead<Tenant>, run: &Run) -> Ahead<Tenant> {
+    usable_queries(run).fold(ahead, |ahead, query| ahead.found::<Capability>(&query))
 }

@@ -14,7 +14,7 @@ mod table;
 
 pub use approved::{Action, Approved, Dispatch};
 pub use error::CapabilityError;
-pub(crate) use follow::{follow_claim, follow_park, follow_run};
+pub(crate) use follow::{ahead_of_end, follow_claim, follow_park, follow_run};
 pub use row::{Capability, CapabilityEnd, CapabilityIndex, CapabilityState, Holder};
 pub use service::Capabilities;
 pub(crate) use service::expire_due;

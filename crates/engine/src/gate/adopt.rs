@@ -1,6 +1,6 @@
 //! The same call asked again, and an equal one of a later attempt: both find the gate that is there.
 
-use dormouse_filesystem::{IndexValue, Namespace, Query, Records, Tenant, Versioned};
+use dormouse_filesystem::{Ahead, IndexValue, Namespace, Query, Records, Tenant, Versioned};
 
 use super::open::Prepared;
 use super::{
@@ -233,12 +233,10 @@ pub(super) async fn all_keys_of(
 /// The pending gates that a run waits for: those it opened and nobody took over, and those it took over.
 pub(super) async fn awaited_by(core: &Core, run: &Run) -> Result<Vec<Versioned<Gate>>, CommandError> {
     let rows = Records::<Gate>::new(&core.space);
-    let own = Query::of(GateIndex::Run).equals([IndexValue::name(&run.id.to_string())]);
-    let mut gates = rows.find(&own.limit(PAGE_MAX)).await?.rows;
-    // Gates are taken over within a task.
-    if let Some(task) = run.task {
-        let of_task = Query::of(GateIndex::Asked).equals([IndexValue::name(&task.to_string())]);
-        let others = rows.find(&of_task.limit(PAGE_MAX)).await?.rows.into_iter();
+    let (own, of_task) = awaited_queries(run);
+    let mut gates = rows.find(&own).await?.rows;
+    if let Some(of_task) = of_task {
+        let others = rows.find(&of_task).await?.rows.into_iter();
         gates.extend(others.filter(|gate| !is_opened_by(gate, run)));
     }
     let keys = keys_of(&core.space, &gates).await?;
@@ -247,6 +245,23 @@ pub(super) async fn awaited_by(core: &Core, run: &Run) -> Result<Vec<Versioned<G
         None => is_opened_by(gate, run),
     });
     Ok(awaited.map(|(gate, _)| gate).collect())
+}
+
+/// Those it opened, and those of its task: gates are taken over within a task.
+fn awaited_queries(run: &Run) -> (Query<GateIndex>, Option<Query<GateIndex>>) {
+    let of = |index, id: String| Query::of(index).equals([IndexValue::name(&id)]).limit(PAGE_MAX);
+    let of_task = run.task.map(|task| of(GateIndex::Asked, task.to_string()));
+    (of(GateIndex::Run, run.id.to_string()), of_task)
+}
+
+/// What the end of a run is going to ask for.
+pub(crate) fn ahead_of_end(ahead: Ahead<Tenant>, run: &Run) -> Ahead<Tenant> {
+    let (own, of_task) = awaited_queries(run);
+    let ahead = ahead.found::<Gate>(&own);
+    match of_task {
+        Some(of_task) => ahead.found::<Gate>(&of_task),
+        None => ahead,
+    }
 }
 
 fn is_opened_by(gate: &Gate, run: &Run) -> bool {

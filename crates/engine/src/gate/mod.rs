@@ -34,6 +34,7 @@ mod turns;
 mod wait;
 mod wake;
 
+pub(crate) use adopt::ahead_of_end;
 pub use author::{Author, AuthorKind, Reply, Scope, Timeout};
 pub use call::{Asker, Call, Input, kind_word};
 pub use canonical::{Canonical, InvalidInput};

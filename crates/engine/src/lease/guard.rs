@@ -4,13 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use dormouse_filesystem::{Records, Version, Versioned};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Heartbeat, Holder, Lease, LeaseEvent, LeaseState, decide};
+use super::{Heartbeat, Holder, Lease, LeaseEvent, LeaseOptions, LeaseState, decide};
 use crate::core::Core;
 use crate::draft::Draft;
-use crate::limits::{LEASE_RUNWAY, LEASE_SELF_STOP, LEASE_TTL};
 use crate::{CommandError, Decision, LeaseId, PrefixedId, Reason, Subject};
 
 /// The proof of holding a lease. It cannot be cloned: one holder, one guard.
@@ -19,6 +18,7 @@ pub struct LeaseGuard {
     subject: Subject,
     id: LeaseId,
     token: Version,
+    options: LeaseOptions,
     times: Mutex<Times>,
 }
 
@@ -31,16 +31,17 @@ struct Times {
 }
 
 impl LeaseGuard {
-    pub(crate) fn new(lease: &Lease, token: Version, sent: Instant) -> Self {
+    pub(crate) fn new(options: LeaseOptions, lease: &Lease, token: Version, sent: Instant) -> Self {
         let beat = Times {
             expires_at: lease.deadline,
             beat: sent,
-            left: LEASE_TTL,
+            left: options.ttl,
         };
         Self {
             subject: lease.subject.clone(),
             id: lease.id,
             token,
+            options,
             times: Mutex::new(beat),
         }
     }
@@ -76,22 +77,23 @@ impl LeaseGuard {
         times.left.saturating_sub(times.beat.elapsed())
     }
 
-    /// Whether the holder has to stop its work: no heartbeat was durable for [`LEASE_SELF_STOP`].
+    /// Whether the holder has to stop its work: no heartbeat was durable for [`self_stop`](LeaseOptions::self_stop).
     #[must_use]
     pub fn must_stop(&self) -> bool {
-        self.times().beat.elapsed() >= LEASE_SELF_STOP
+        self.times().beat.elapsed() >= self.options.self_stop
     }
 
     /// How long until it has to, if no heartbeat is durable until then; zero when it has to now.
     #[must_use]
     pub fn stop_in(&self) -> Duration {
-        LEASE_SELF_STOP.saturating_sub(self.times().beat.elapsed())
+        let self_stop = self.options.self_stop;
+        self_stop.saturating_sub(self.times().beat.elapsed())
     }
 
-    /// Whether enough is left to begin a side effect: [`LEASE_RUNWAY`]. If not, renew first.
+    /// Whether enough is left to begin a side effect: its [`runway`](LeaseOptions::runway). If not, renew first.
     #[must_use]
     pub fn has_runway(&self) -> bool {
-        self.left() >= LEASE_RUNWAY
+        self.left() >= self.options.runway
     }
 
     /// A heartbeat that was sent then is durable.
@@ -132,12 +134,6 @@ impl Held {
     }
 }
 
-/// Until when a lease lives that is taken or renewed at this time.
-pub(crate) fn expiry(now: Timestamp) -> Timestamp {
-    let ttl = SignedDuration::try_from(LEASE_TTL).expect("a minute and a half fits");
-    now.checked_add(ttl).unwrap_or(Timestamp::MAX)
-}
-
 /// Stages the taking of a free lease. One that is held makes the commit a lost race.
 pub(crate) fn take(core: &Core, draft: &mut Draft, subject: &Subject) -> Result<Lease, CommandError> {
     let host = &core.environment.host;
@@ -151,7 +147,7 @@ pub(crate) fn take(core: &Core, draft: &mut Draft, subject: &Subject) -> Result<
             seat: host.seat.clone(),
         },
         taken_at: draft.now(),
-        deadline: expiry(draft.now()),
+        deadline: core.lease.expiry(draft.now()),
         op: draft.op(),
     };
     let heartbeat = Heartbeat {
@@ -192,12 +188,23 @@ pub(crate) async fn check(
     now: Timestamp,
 ) -> Result<Held, CommandError> {
     let held = held(core, guard.subject()).await?;
+    check_token(guard.subject(), guard.token(), held, event, now)
+}
+
+/// The same of rows that were read, for the holder by this token.
+pub(crate) fn check_token(
+    subject: &Subject,
+    token: Version,
+    held: Option<Held>,
+    event: LeaseEvent,
+    now: Timestamp,
+) -> Result<Held, CommandError> {
     let (state, is_holder) = match &held {
         None => (LeaseState::Free, false),
-        Some(held) => (state_of(held, now), held.lease.version() == guard.token()),
+        Some(held) => (state_of(held, now), held.lease.version() == token),
     };
     let event = if is_holder { event } else { LeaseEvent::Former };
-    let subject = guard.subject().clone();
+    let subject = subject.clone();
     match (decide(state, event), held) {
         (Decision::Apply(_) | Decision::Same, Some(held)) => Ok(held),
         (Decision::Reject(Reason::Expired), Some(held)) => Err(CommandError::LeaseExpired {

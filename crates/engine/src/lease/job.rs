@@ -5,12 +5,11 @@ use dormouse_filesystem::Records;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Heartbeat, Held, Lease, LeaseEvent, LeaseGuard, check, expiry, held, over, take};
+use super::{Heartbeat, Held, Lease, LeaseEvent, LeaseGuard, check, held, over, take};
 use crate::clock::until;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::event::{About, Change};
-use crate::limits::LEASE_TTL;
 use crate::{CommandError, LeaseId, PrefixedId, Principal, Reason, Subject};
 
 /// Takes a lease that is free, or whose holder is gone; none while somebody holds it.
@@ -31,7 +30,7 @@ pub(crate) async fn take_up(core: &Core, subject: &Subject) -> Result<Option<Lea
     let token = done.version;
     Ok(done.answer.map(|lease| {
         let token = token.expect("a lease that was taken was written");
-        LeaseGuard::new(&lease, token, sent)
+        LeaseGuard::new(core.lease, &lease, token, sent)
     }))
 }
 
@@ -41,7 +40,7 @@ fn abandoned(core: &Core, held: &Held, now: Timestamp) -> Option<Reason> {
     if held.lease.holder.epoch == environment.host.epoch {
         return (held.heartbeat.expires_at <= now).then_some(Reason::Expired);
     }
-    over(environment, core.is_exclusive, held).map(|over| over.reason)
+    over(core, held).map(|over| over.reason)
 }
 
 async fn take_over(
@@ -61,7 +60,7 @@ async fn take_over(
             seat: host.seat.clone(),
         },
         taken_at: draft.now(),
-        deadline: expiry(draft.now()),
+        deadline: core.lease.expiry(draft.now()),
         op: draft.op(),
     };
     let heartbeat = Heartbeat {
@@ -101,7 +100,7 @@ pub(crate) async fn renew(core: &Core, guard: &LeaseGuard) -> Result<(), Command
         let held = check(core, guard, event, draft.now()).await?;
         let beat = Heartbeat {
             beat_at: draft.now(),
-            expires_at: expiry(draft.now()),
+            expires_at: core.lease.expiry(draft.now()),
             ..Heartbeat::clone(&held.heartbeat)
         };
         held.stage_check(core, &mut draft);
@@ -111,7 +110,7 @@ pub(crate) async fn renew(core: &Core, guard: &LeaseGuard) -> Result<(), Command
         Ok(Verdict::Commit(draft, (beat.expires_at, left)))
     });
     let (expires_at, left) = done.await?.answer;
-    guard.renewed(expires_at, left.min(LEASE_TTL), sent);
+    guard.renewed(expires_at, left.min(core.lease.ttl), sent);
     Ok(())
 }
 

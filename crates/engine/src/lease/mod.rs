@@ -5,6 +5,7 @@
 
 mod guard;
 mod job;
+mod options;
 mod over;
 mod table;
 
@@ -14,9 +15,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use guard::LeaseGuard;
-pub(crate) use guard::{Held, check, expiry, held, take};
+pub(crate) use guard::{Held, check, check_token, held, take};
 pub(crate) use job::{give_back, renew, take_up};
-pub(crate) use over::{Over, over};
+pub use options::LeaseOptions;
+pub(crate) use over::over;
 pub use table::{LeaseEvent, LeaseState, decide};
 
 use crate::{Epoch, LeaseId, OpId, Seat, Subject};

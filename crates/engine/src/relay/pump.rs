@@ -273,7 +273,7 @@ impl Pump {
 
     async fn hold(&mut self) -> Result<Hold, CommandError> {
         if let Some(guard) = &self.guard {
-            let needed = self.sink.options().timeout.min(RELAY_TIMEOUT_MAX) + SPARE;
+            let needed = self.given() + SPARE;
             if guard.stop_in() >= needed {
                 return Ok(Hold::Had);
             }
@@ -291,6 +291,12 @@ impl Pump {
         })
     }
 
+    /// How long the sink has for a batch: no longer than its relay surely holds its lease.
+    fn given(&self) -> Duration {
+        let held_for = self.core.lease.self_stop * 2 / 3;
+        self.sink.options().timeout.min(RELAY_TIMEOUT_MAX).min(held_for)
+    }
+
     /// In a task of its own: a sink that panics or hangs does so alone.
     async fn send(&self, row: &RelayCursor, next: &Next) -> Sent {
         let delivery = Delivery {
@@ -305,8 +311,7 @@ impl Pump {
             reason: Scrubbed::constant(reason),
             retry_after: None,
         };
-        let given = self.sink.options().timeout.min(RELAY_TIMEOUT_MAX);
-        match timeout(given, sending.join_next()).await {
+        match timeout(self.given(), sending.join_next()).await {
             Ok(Some(Ok(sent))) => sent,
             Ok(Some(Err(_)) | None) => unknown("it panicked"),
             Err(_) => unknown("it did not answer in time"),

@@ -74,7 +74,7 @@ pub(super) async fn claim(
     let Claim { task, run, lease } = done.answer;
     let token: Version = done.version.expect("a claim writes rows");
     Ok(Claimed {
-        guard: LeaseGuard::new(&lease, token, sent),
+        guard: LeaseGuard::new(core.lease, &lease, token, sent),
         stop: core.live.enter(run.id),
         task,
         run,

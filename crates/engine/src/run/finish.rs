@@ -2,7 +2,9 @@
 
 use dormouse_filesystem::{Records, Versioned, WriteOnce};
 
+use super::ahead;
 use super::service::{get, rejected, stage_run};
+use super::stop::in_time;
 use super::{Claimed, OutcomeKind, OutcomeRow, Process, Run, RunEvent, RunNext, RunState, decide, reported};
 use crate::core::Core;
 use crate::credentials::of_lease;
@@ -31,6 +33,7 @@ pub(super) async fn finish(
     outcome: &Outcome,
     facts: &Facts,
 ) -> Result<Verdict<Finished>, CommandError> {
+    let core = &ahead::of_end(core, claimed).await?;
     let read = get(core, claimed.run.id).await?;
     let outcome = reported(read.stop_reason.as_ref(), outcome.clone());
     let stored = WriteOnce::<OutcomeRow>::new(&core.space).get(&read.id).await?;
@@ -76,6 +79,7 @@ async fn staged(
     facts: &Facts,
 ) -> Result<Verdict<Finished>, CommandError> {
     let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
+    in_time(read, draft.now())?;
     held.stage_release(core, &mut draft).await?;
     let ended = stage_end(core, &mut draft, read, outcome, Some(facts.clone())).await?;
     let task = stage_task(core, &mut draft, read, &ended.outcome.outcome).await?;
@@ -141,7 +145,9 @@ pub(super) async fn stage_end_of(
     draft.tell(&run.about(), &ended(&run, &row))?;
     let call = core.call_of_draft(draft);
     let id = run.id.to_string();
-    let ended = core.secrets.stage_run_ended(&call, draft.batch(), &id);
+    let ended = core
+        .secrets
+        .stage_run_ended_in(&call, &core.space, draft.batch(), &id);
     ended.await.map_err(of_lease)?;
     stage_run(core, draft, Some(read), &run, Some(&row.outcome)).await?;
     Ok(Finished {

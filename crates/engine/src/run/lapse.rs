@@ -18,12 +18,21 @@ use crate::{CommandError, Decision, LeaseId, Principal, Reason, RunId, Subject};
 pub(crate) struct Lapsed {
     /// The holding that is over; another one since is left alone.
     pub(crate) lease: LeaseId,
-    /// Its last sign of life, as it was judged.
-    pub(crate) heartbeat: Version,
+    /// What is to be as it was when that was judged.
+    pub(crate) seen: Seen,
     /// Why it is.
     pub(crate) reason: Reason,
     /// Whether its holder can do nothing more.
     pub(crate) holder_is_dead: bool,
+}
+
+/// What tells that nothing was done by a holder since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Its last sign of life: one that comes after all spares the run, where its lease had expired.
+    Heartbeat(Version),
+    /// The holder's own token: it gives up what it holds, and nothing of another's.
+    Token(Version),
 }
 
 /// Whether the task of a run that ended so will be tried again by itself: then what it asked waits for the next attempt.
@@ -50,7 +59,7 @@ pub(crate) async fn is_tried_again(
 pub(crate) async fn give_up(core: &Core, claimed: &Claimed) -> Result<Option<Finished>, CommandError> {
     let lapsed = Lapsed {
         lease: claimed.guard.id(),
-        heartbeat: claimed.guard.token(),
+        seen: Seen::Token(claimed.guard.token()),
         reason: Reason::Lost,
         holder_is_dead: true,
     };
@@ -75,9 +84,12 @@ async fn staged(
     let Some(held) = held(core, &Subject::Run(id)).await? else {
         return Ok(Verdict::Nothing(None));
     };
-    // A renewal that came after all keeps the lease's id: its holder lives.
-    let has_renewed = lapsed.reason == Reason::Expired && held.heartbeat.version() != lapsed.heartbeat;
-    if held.lease.id != lapsed.lease || has_renewed {
+    let is_as_seen = match lapsed.seen {
+        // A renewal that came after all keeps the lease's id: its holder lives.
+        Seen::Heartbeat(seen) => lapsed.reason != Reason::Expired || held.heartbeat.version() == seen,
+        Seen::Token(token) => held.lease.version() == token,
+    };
+    if held.lease.id != lapsed.lease || !is_as_seen {
         return Ok(Verdict::Nothing(None));
     }
     held.stage_release(core, &mut draft).await?;
@@ -129,6 +141,7 @@ async fn stage_task(
         checkpoint: &run.checkpoint,
         stop: run.stop_reason.as_ref(),
         holder_is_dead: lapsed.holder_is_dead,
+        lease_ttl: core.lease.ttl,
     });
     let cause = Cause::of_end(run, &finished.outcome.outcome);
     finished.task = Some(match move_task(core, draft, &task, &event, cause).await? {

@@ -1,5 +1,7 @@
 //! Runs: attempts at tasks, each held by a lease and ended by exactly one outcome.
 
+mod ahead;
+mod beats;
 mod checkpoint;
 mod claim;
 mod claiming;
@@ -24,6 +26,7 @@ use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Ten
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use beats::Beats;
 pub(crate) use checkpoint::stage_checkpoint;
 pub use claim::{ClaimOptions, Claimed, Slot};
 pub(crate) use claiming::Claiming;
@@ -31,7 +34,7 @@ pub use companion::Companion;
 pub use finish::Finished;
 pub use heartbeat::Pulse;
 pub use kind::OutcomeKind;
-pub(crate) use lapse::{Lapsed, give_up, is_tried_again, lapse};
+pub(crate) use lapse::{Lapsed, Seen, give_up, is_tried_again, lapse};
 pub(crate) use list::places_taken;
 pub use list::{RunFilter, RunPage, RunRow};
 pub use live::{LiveRuns, StopSignal};

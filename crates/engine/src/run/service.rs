@@ -9,8 +9,8 @@ use dormouse_secrets::SpawnWrites;
 
 use super::{
     ClaimOptions, Claimed, Finished, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter,
-    RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, claim, finish, heartbeat,
-    list, next, park, stage_stop, start,
+    RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, beats, claim, finish, list,
+    next, park, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -89,7 +89,8 @@ impl Runs {
         Ok(self.of_living(claimed, done.await).await?.answer)
     }
 
-    /// Renews the lease of a run. In a store nobody else can write, one that has expired is renewed too.
+    /// Renews the lease of a run: its heartbeat is written, in a commit with those of the tenant's other runs that are
+    /// renewed at this time, and nothing else. In a store nobody else can write, one that has expired is renewed too.
     ///
     /// # Errors
     /// `Fenced` and `LeaseExpired`: stop at once. Being told to stop is no error: it is in the answer.
@@ -98,7 +99,8 @@ impl Runs {
         claimed: &Claimed,
         progress: Option<&Progress>,
     ) -> Result<Pulse, CommandError> {
-        heartbeat::heartbeat(&self.core, claimed, progress).await
+        let beaten = beats::beat(&self.core, claimed, progress).await?;
+        Ok(beaten.reach(&self.core, claimed))
     }
 
     /// Records that a run is to stop, and answers with the reason that stands: the first.

@@ -46,10 +46,16 @@ pub(super) async fn start(
             stage_run(core, &mut draft, Some(&read), &run, None).await?;
             Ok(Verdict::Commit(draft, Started::Go))
         }
-        Decision::Ignore(_) => Ok(Verdict::Nothing(match &read.stop_reason {
-            Some(reason) if read.state == RunState::Stopping => Started::Stop(reason.clone()),
-            _ => Started::Go,
-        })),
+        Decision::Ignore(_) => match &read.stop_reason {
+            Some(reason) if read.state == RunState::Stopping => {
+                Ok(Verdict::Nothing(Started::Stop(reason.clone())))
+            }
+            // The answer to the same command was lost: nobody else may hold it since.
+            _ => {
+                check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
+                Ok(Verdict::Nothing(Started::Go))
+            }
+        },
         Decision::Reject(reason) => Err(rejected(&read, RunEvent::Start, reason)),
         Decision::Same | Decision::Apply(RunNext::Reported | RunNext::Stopped | RunNext::Lost) => {
             unreachable!("no cell of start says so")

@@ -68,6 +68,17 @@ fn stopping(read: &Run, state: RunState, reason: &StopReason, draft: &Draft, gra
     }
 }
 
+/// Refuses what comes when a run that is being stopped should have ended: its lapse says how it ended.
+pub(super) fn in_time(run: &Run, now: Timestamp) -> Result<(), CommandError> {
+    match run.stop_deadline {
+        Some(at) if at <= now => Err(CommandError::LeaseExpired {
+            subject: run.subject(),
+            at,
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// How long the worker has between the cooperative stop and the kill.
 async fn grace(core: &Core, run: &Run) -> Result<SignedDuration, CommandError> {
     let task = match run.task {

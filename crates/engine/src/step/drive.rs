@@ -13,15 +13,12 @@ use super::{Failure, Leave, Report, StepContext};
 use crate::CommandError;
 use crate::command::{CommandSpec, GRACE_DEFAULT};
 use crate::credentials::Credentials;
-use crate::limits::LEASE_HEARTBEAT;
 use crate::outcome::{Facts, FailReason, Outcome, ResourceUsage};
 use crate::run::{Claimed, RunWait, Runs, Started, StopReason, give_up};
 use crate::supervisor::RunEnd;
 
 /// How long after a commit that was not done the next one is tried.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long after a heartbeat that was not written the next one is tried.
-const BEAT_RETRY: Duration = Duration::from_secs(2);
 
 /// What became of the work.
 enum Worked {
@@ -141,7 +138,7 @@ impl Driving<'_> {
             Ok(Ok(report)) => Worked::Ended(report.outcome(&self.scrubber().await)),
             Ok(Err(failure)) => Worked::Ended(failure.outcome(&self.scrubber().await)),
             // The panic's text goes to the log of the panic hook, not into a record.
-            Err(_) => Worked::Ended(failed(FailReason::Panic, Scrubbed::constant("the work panicked"))),
+            Err(_) => Worked::Ended(panicked()),
         }
     }
 
@@ -157,22 +154,8 @@ impl Driving<'_> {
 
     /// Renews the lease until it cannot be.
     async fn beat(&self) {
-        let mut delay = LEASE_HEARTBEAT;
-        // Ends with the work it is raced against, or fenced.
-        loop {
-            sleep(delay).await;
-            delay = match self.runs.heartbeat(&self.claimed, None).await {
-                Ok(_) => LEASE_HEARTBEAT,
-                Err(error @ (CommandError::Fenced { .. } | CommandError::LeaseExpired { .. })) => {
-                    tracing::warn!(run = %self.claimed.run.id, %error, "the run is no longer held; its work is dropped");
-                    return;
-                }
-                Err(error) => {
-                    tracing::warn!(run = %self.claimed.run.id, %error, "a heartbeat was not written");
-                    BEAT_RETRY
-                }
-            };
-        }
+        let error = self.runs.beat(&self.claimed).await;
+        tracing::warn!(run = %self.claimed.run.id, %error, "the run is no longer held; its work is dropped");
     }
 
     async fn ended(&self, worked: Worked) -> RunEnd {
@@ -180,7 +163,7 @@ impl Driving<'_> {
             Worked::Ended(outcome) => self.finish(&outcome).await,
             Worked::Parks(wait) => self.park(wait).await,
             Worked::Lost => self.lose().await,
-            Worked::Fenced => RunEnd::Unrecorded,
+            Worked::Fenced => self.let_go().await,
         }
     }
 
@@ -230,14 +213,30 @@ impl Driving<'_> {
         }
     }
 
+    /// The work is gone, and the lease is another's or its time is up. One that nobody took yet lapses now; of another's
+    /// nothing is written.
+    async fn let_go(&self) -> RunEnd {
+        match give_up(&self.runs.core, &self.claimed).await {
+            Ok(Some(finished)) => RunEnd::Recorded(Box::new(finished)),
+            Ok(None) => RunEnd::Unrecorded,
+            Err(error) => {
+                tracing::warn!(run = %self.claimed.run.id, %error, "that the run is lost was not written");
+                RunEnd::Unrecorded
+            }
+        }
+    }
+
     /// Waits a little after an error that may pass; any other ends the run unrecorded.
     async fn not_written(&self, error: CommandError, what: &str) -> Option<RunEnd> {
         let run = self.claimed.run.id;
-        if let CommandError::LeaseExpired { .. } = error
-            && self.runs.heartbeat(&self.claimed, None).await.is_ok()
-        {
-            // The machine was asleep for longer than the lease lives: nobody else could take it meanwhile.
-            return None;
+        if let CommandError::LeaseExpired { .. } = error {
+            // The machine was asleep for longer than the lease lives: where nobody else could take it meanwhile, it goes on.
+            let is_renewed = self.runs.heartbeat(&self.claimed, None).await.is_ok();
+            return if is_renewed {
+                None
+            } else {
+                Some(self.let_go().await)
+            };
         }
         if self.may_pass(&error) {
             tracing::warn!(%run, %error, "{what} was not written; it is tried again");
@@ -287,6 +286,16 @@ impl Driving<'_> {
             isolation: "off".to_owned(),
             formats: BTreeMap::new(),
         }
+    }
+}
+
+/// A mistake in the work: tried again, it would panic again (workers.md, 2.8).
+fn panicked() -> Outcome {
+    Outcome::Failed {
+        reason: FailReason::Panic,
+        permanent: true,
+        retry_at: None,
+        message: Scrubbed::constant("the work panicked"),
     }
 }
 

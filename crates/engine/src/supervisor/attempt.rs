@@ -85,7 +85,8 @@ pub(super) async fn own(parts: Parts) -> RunEnd {
         Worked::Ended(end) => finish(&parts, *end, printed).await,
         Worked::Parks(gate, end) => park(&parts, gate, *end, printed).await,
         Worked::Lost => lost(&parts).await,
-        Worked::Fenced => RunEnd::Unrecorded,
+        // Its worker is gone. A lease that is another's by now is left alone; one whose time is up lapses.
+        Worked::Fenced => lost(&parts).await,
     };
     launch_folder_gone(&parts).await;
     ended

@@ -110,6 +110,8 @@ pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> R
             // The same end again is answered as the first time, so an unknown answer is simply asked for again.
             // The machine was asleep for longer than the lease lives: nobody else could take it meanwhile.
             Err(CommandError::LeaseExpired { .. }) if is_renewed(parts).await => {}
+            // It came too late, also where the run was to have stopped by then: its lapse says how it ended.
+            Err(CommandError::LeaseExpired { .. }) => return lost(parts).await,
             Err(error) if may_pass(&error) && !parts.claimed.guard.left().is_zero() => {
                 tracing::warn!(%run, %error, "the outcome was not written; it is tried again");
                 sleep(RETRY).await;

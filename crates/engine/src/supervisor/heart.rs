@@ -1,17 +1,11 @@
-//! The heartbeat of a run: its lease lives as long as its holder does.
+//! The heart of a run: its lease lives as long as its holder does.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::attempt::Parts;
-use crate::CommandError;
-use crate::limits::LEASE_HEARTBEAT;
-
-/// How long after a heartbeat that was not written the next one is tried.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// Why a heart no longer beats.
 pub(super) enum Pulseless {
@@ -22,29 +16,13 @@ pub(super) enum Pulseless {
 /// Renews the lease until it cannot be. Rings `self_stop` when no heartbeat was durable for too long: the work stops
 /// before anybody can take it over, however long the store keeps an answer back.
 pub(super) async fn beat(parts: &Parts, self_stop: &Notify) -> Pulseless {
-    tokio::select! {
-        pulseless = renew_always(parts) => pulseless,
-        never = watch(parts, self_stop) => match never {},
-    }
-}
-
-async fn renew_always(parts: &Parts) -> Pulseless {
     let claimed = &parts.claimed;
-    let mut delay = LEASE_HEARTBEAT;
-    // Ends with the work it is raced against, or fenced.
-    loop {
-        sleep(delay).await;
-        delay = match parts.tenant.runs.heartbeat(claimed, None).await {
-            Ok(_) => LEASE_HEARTBEAT,
-            Err(error @ (CommandError::Fenced { .. } | CommandError::LeaseExpired { .. })) => {
-                tracing::warn!(run = %claimed.run.id, %error, "the run is no longer held; its worker is killed");
-                return Pulseless::Fenced;
-            }
-            Err(error) => {
-                tracing::warn!(run = %claimed.run.id, %error, "a heartbeat was not written");
-                RETRY
-            }
-        };
+    tokio::select! {
+        error = parts.tenant.runs.beat(claimed) => {
+            tracing::warn!(run = %claimed.run.id, %error, "the run is no longer held; its worker is killed");
+            Pulseless::Fenced
+        }
+        never = watch(parts, self_stop) => match never {},
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{Lapse, TaskFacts};
 use super::{TaskState, Wait};
-use crate::limits::{BACKOFF_BASE, BACKOFF_MAX, FAILURES_MAX, LEASE_TTL, RECLAIMS_MAX, RETRY_AT_MAX};
+use crate::limits::{BACKOFF_BASE, BACKOFF_MAX, FAILURES_MAX, RECLAIMS_MAX, RETRY_AT_MAX};
 use crate::outcome::{CancelledBy, Outcome};
 use crate::run::{Checkpoint, OutcomeKind, StopReason};
 
@@ -62,15 +62,16 @@ pub fn settle_outcome(outcome: &Outcome, checkpoint: &Checkpoint, facts: &TaskFa
         Outcome::Cancelled {
             by: CancelledBy::Shutdown | CancelledBy::AgentPause,
             ..
-        } => by_checkpoint(checkpoint, true, Count::Nothing, facts),
-        Outcome::Lost { .. } => by_checkpoint(checkpoint, true, Count::Reclaim, facts),
+        } => by_checkpoint(checkpoint, None, Count::Nothing, facts),
+        Outcome::Lost { .. } => by_checkpoint(checkpoint, None, Count::Reclaim, facts),
     }
 }
 
 /// Table C: a run's holder vanished.
 #[must_use]
 pub fn settle_lapse(lapse: Lapse<'_>, facts: &TaskFacts) -> Settled {
-    let by_checkpoint = |count| by_checkpoint(lapse.checkpoint, lapse.holder_is_dead, count, facts);
+    let lives_for = (!lapse.holder_is_dead).then_some(lapse.lease_ttl);
+    let by_checkpoint = |count| by_checkpoint(lapse.checkpoint, lives_for, count, facts);
     match lapse.stop {
         Some(stop @ (StopReason::Cancel { .. } | StopReason::Clock { .. })) => {
             settle_outcome(&stop.outcome(), lapse.checkpoint, facts)
@@ -80,16 +81,21 @@ pub fn settle_lapse(lapse: Lapse<'_>, facts: &TaskFacts) -> Settled {
     }
 }
 
-fn by_checkpoint(checkpoint: &Checkpoint, holder_is_dead: bool, count: Count, facts: &TaskFacts) -> Settled {
-    match checkpoint {
-        Checkpoint::None => reclaimed(TaskState::Ready, count, facts),
-        Checkpoint::Safe { .. } if holder_is_dead => reclaimed(TaskState::Ready, count, facts),
-        Checkpoint::Safe { .. } => {
-            let until = later(facts.now, LEASE_TTL);
+/// `lives_for`: how much longer the holder may be at work; none where it can do nothing more.
+fn by_checkpoint(
+    checkpoint: &Checkpoint,
+    lives_for: Option<Duration>,
+    count: Count,
+    facts: &TaskFacts,
+) -> Settled {
+    match (checkpoint, lives_for) {
+        (Checkpoint::None, _) | (Checkpoint::Safe { .. }, None) => reclaimed(TaskState::Ready, count, facts),
+        (Checkpoint::Safe { .. }, Some(lives_for)) => {
+            let until = later(facts.now, lives_for);
             let on = Wait::Until { until };
             reclaimed(TaskState::Waiting { on }, count, facts)
         }
-        Checkpoint::SideEffect { .. } => lost(facts.counters),
+        (Checkpoint::SideEffect { .. }, _) => lost(facts.counters),
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Lapse<'a> {
     pub stop: Option<&'a StopReason>,
     /// Whether the holder is proven dead, so that it can do nothing more.
     pub holder_is_dead: bool,
+    /// How long a holder that is not known to be dead may be at work still: as long as a lease lives.
+    pub lease_ttl: std::time::Duration,
 }
 
 /// What a decision on a task depends on, besides its state and the event.

@@ -1,5 +1,7 @@
 //! The supervisor over the reference backend, with real processes: every way a run can end.
 
+mod ends;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -50,6 +50,8 @@ use crate::{Change, CloseError, Deadline, Entry, Key, Lane, RecordStore, Retry, 
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// What is read through, where that is not the store underneath alone.
+    over: Option<Arc<dyn RecordStore>>,
 }
 
 struct Inner {
@@ -76,6 +78,15 @@ impl Store {
                 retry: Retry::seeded(seed),
                 tasks: TaskTracker::new(),
             }),
+            over: None,
+        }
+    }
+
+    /// The same, where all but combined updates goes through `store`, which stands over the one underneath.
+    pub(crate) fn over(&self, store: Arc<dyn RecordStore>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            over: Some(store),
         }
     }
 
@@ -178,7 +189,7 @@ impl Deref for Store {
     type Target = dyn RecordStore;
 
     fn deref(&self) -> &Self::Target {
-        &*self.inner.store
+        &**self.over.as_ref().unwrap_or(&self.inner.store)
     }
 }
 

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::Harness;
 use super::kit::{KIND, batch, commit, create, key, log, prefix, version};
 use crate::{
-    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, CommitError, Expected, GET_MANY_MAX, Item, LOG_ENTRY_MAX,
-    PAGE_BYTES_MAX, PAGE_MAX, Page, Position, ReadError, RecordKind, VALUE_MAX, Want,
+    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, CommitError, Expected, GET_MANY_MAX, Item, LIST_MANY_MAX,
+    LOG_ENTRY_MAX, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Position, ReadError, RecordKind, VALUE_MAX, Want,
 };
 
 /// FS-5
@@ -215,4 +215,49 @@ pub async fn many_are_read_in_the_order_asked<H: Harness>(harness: H) {
     );
     let over = store.get_many(&vec![key("a"); GET_MANY_MAX + 1]).await;
     assert!(matches!(over, Err(ReadError::Invalid { .. })), "{over:?}");
+}
+
+/// A `list_many` answers as as many lists would, in the order asked, at most 16 at once.
+pub async fn many_pages_are_read_in_the_order_asked<H: Harness>(harness: H) {
+    let store = harness.open().await;
+    for path in ["a/1", "a/2", "a/3", "b/1"] {
+        create(&*store, path, path).await;
+    }
+    let page = |below: &str, order, want, limit| Page {
+        order,
+        want,
+        limit,
+        ..Page::of(prefix(below))
+    };
+    let asked = [
+        page("b", Order::Up, Want::Entries, 10),
+        page("none", Order::Up, Want::Keys, 10),
+        page("a", Order::Down, Want::Keys, 2),
+        Page {
+            after: Some(key("a/1")),
+            ..page("a", Order::Up, Want::Entries, 1)
+        },
+        page("b", Order::Up, Want::Entries, 10),
+    ];
+    let mut one_by_one = Vec::new();
+    for page in &asked {
+        one_by_one.push(store.list(page).await.expect("answers"));
+    }
+    assert_eq!(store.list_many(&asked).await.expect("answers"), one_by_one);
+    assert_eq!(
+        one_by_one
+            .iter()
+            .map(|listed| listed.items.len())
+            .collect::<Vec<_>>(),
+        [1, 0, 2, 1, 1]
+    );
+    assert_eq!(store.list_many(&[]).await.expect("nothing is an answer"), []);
+    let most = vec![asked[0].clone(); LIST_MANY_MAX];
+    let at_limit = store.list_many(&most).await.expect("at the limit");
+    assert_eq!(at_limit.len(), LIST_MANY_MAX);
+    let over = store.list_many(&vec![asked[0].clone(); LIST_MANY_MAX + 1]).await;
+    assert!(matches!(over, Err(ReadError::Invalid { .. })), "{over:?}");
+    let bad = page("a", Order::Up, Want::Keys, 0);
+    let bad = store.list_many(&[asked[0].clone(), bad]).await;
+    assert!(matches!(bad, Err(ReadError::Invalid { .. })), "{bad:?}");
 }

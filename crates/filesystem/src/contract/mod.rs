@@ -107,7 +107,8 @@ macro_rules! contract_suite {
                     a_batch_is_done_at_each_limit_and_refused_past_it
                     bytes_and_kind_come_back_as_they_were
                     a_page_ends_at_its_limits
-                    many_are_read_in_the_order_asked;
+                    many_are_read_in_the_order_asked
+                    many_pages_are_read_in_the_order_asked;
                 lists:
                     order_is_by_segment_up_and_down
                     a_prefix_ends_at_its_segment

@@ -170,6 +170,10 @@ macro_rules! embedded_store {
                 self.0.list(page).await
             }
 
+            async fn list_many(&self, pages: &[crate::Page]) -> Result<Vec<crate::Listed>, crate::ReadError> {
+                self.0.list_many(pages).await
+            }
+
             async fn commit(
                 &self,
                 batch: crate::Batch,

@@ -17,6 +17,7 @@ use super::read;
 use super::shared::Shared;
 use super::work::{Truncate, Work};
 use crate::export::paged;
+use crate::page;
 use crate::{
     Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported,
     GET_MANY_MAX, Health, Key, Lane, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError,
@@ -160,6 +161,13 @@ impl<I: Index> RecordStore for Embedded<I> {
         page.validate()?;
         let page = page.clone();
         self.read(move |shared| read::list(shared, &page)).await
+    }
+
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        page::validate_many(pages)?;
+        let pages = pages.to_vec();
+        self.read(move |shared| pages.iter().map(|page| read::list(shared, page)).collect())
+            .await
     }
 
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {

@@ -16,6 +16,7 @@ use futures::stream::BoxStream;
 
 use self::content::Content;
 use crate::export::ExportSlot;
+use crate::page;
 use crate::{
     Batch, BusyCause, Capabilities, CloseError, CommitError, Committed, Deadline, EXPORT_IDLE, Entry,
     Exported, GET_MANY_MAX, Health, Key, Listed, LogError, LogHead, Logged, Page, Position, Prefix,
@@ -125,6 +126,12 @@ impl RecordStore for Memory {
 
     async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
         self.inner().content.list(page)
+    }
+
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        page::validate_many(pages)?;
+        let inner = self.inner();
+        pages.iter().map(|page| inner.content.list(page)).collect()
     }
 
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {

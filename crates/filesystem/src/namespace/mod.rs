@@ -192,6 +192,14 @@ impl<S: Scope> Namespace<S> {
         &self.root
     }
 
+    /// The same place, read through a store that stands over the one underneath.
+    pub(crate) fn over(&self, store: Arc<dyn RecordStore>) -> Self {
+        Self {
+            store: self.store.over(store),
+            ..self.clone()
+        }
+    }
+
     /// The lane its commits go in.
     pub(crate) fn lane(&self) -> &Lane {
         &self.lane

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::arrays::checksum;
 use super::failure::unread;
-use super::shared::Shared;
+use super::shared::{Question, Shared};
 use crate::filling::{Filling, entry_bytes, logged_bytes};
+use crate::page;
 use crate::{
     Entry, Item, Key, Listed, LogError, LogHead, Logged, Order, PAGE_BYTES_MAX, Page, Position, Predecessor,
     Prefix, ReadError, RecordKind, Stream, Version, Want,
@@ -61,11 +63,42 @@ pub(super) async fn list(shared: &Shared, page: &Page) -> Result<Listed, ReadErr
     let Some((low, high)) = bounds(page) else {
         return Ok(Listed::default());
     };
-    let sql = shared
-        .sql
-        .list(page.order == Order::Down, page.want == Want::Entries);
-    let rows = shared.rows(&sql, &[&low, &high, &asked(page)]).await?;
+    let rows = shared
+        .rows(&statement(shared, page), &[&low, &high, &asked(page)])
+        .await?;
     listed(&rows, page)
+}
+
+/// Each page by a statement of its own, all sent before the first is answered.
+pub(super) async fn list_many(shared: &Shared, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+    page::validate_many(pages)?;
+    let statements: Vec<String> = pages.iter().map(|page| statement(shared, page)).collect();
+    let bounded: Vec<_> = pages.iter().map(|page| (bounds(page), asked(page))).collect();
+    let parameters: Vec<Option<[&(dyn ToSql + Sync); 3]>> = bounded
+        .iter()
+        .map(|(bounds, asked)| {
+            bounds
+                .as_ref()
+                .map(|(low, high)| [low as _, high as _, asked as _])
+        })
+        .collect();
+    let questions: Vec<Question<'_>> = statements
+        .iter()
+        .zip(&parameters)
+        .filter_map(|(sql, parameters)| Some((sql.as_str(), parameters.as_ref()?.as_slice())))
+        .collect();
+    let mut answers = shared.rows_many(&questions).await?.into_iter();
+    let listed = pages.iter().zip(bounded).map(|(page, (bounds, _))| match bounds {
+        Some(_) => listed(&answers.next().expect("each question is answered"), page),
+        None => Ok(Listed::default()),
+    });
+    listed.collect()
+}
+
+fn statement(shared: &Shared, page: &Page) -> String {
+    shared
+        .sql
+        .list(page.order == Order::Down, page.want == Want::Entries)
 }
 
 /// One row more than the page has, to know whether there is more.

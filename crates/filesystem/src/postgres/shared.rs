@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::{Object, Pool, PoolError};
+use futures::future::try_join_all;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::time::timeout;
@@ -26,6 +27,9 @@ const READ_MAX: Duration = Duration::from_secs(10);
 const DELAY_MIN: Duration = Duration::from_millis(5);
 /// The longest delay, without jitter; with jitter it is up to twice as long.
 const DELAY_MAX: Duration = Duration::from_millis(200);
+
+/// A statement that reads, and what it is asked.
+pub(super) type Question<'a> = (&'a str, &'a [&'a (dyn ToSql + Sync)]);
 
 /// One open store.
 pub(super) struct Shared {
@@ -50,6 +54,19 @@ pub(super) struct Shared {
     pub(super) leftover: AtomicUsize,
 }
 
+async fn ask(
+    session: &mut Session,
+    questions: &[Question<'_>],
+) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+    let mut statements = Vec::with_capacity(questions.len());
+    for (sql, _) in questions {
+        statements.push(session.statement(sql).await?);
+    }
+    let asked = statements.iter().zip(questions);
+    let answers = asked.map(|(statement, (_, parameters))| session.client.query(statement, parameters));
+    try_join_all(answers).await
+}
+
 impl Shared {
     /// Rows of one statement, which is one read point. Asked again on another connection when this one had ended.
     pub(super) async fn rows(
@@ -57,16 +74,22 @@ impl Shared {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, ReadError> {
+        let mut answers = self.rows_many(&[(sql, parameters)]).await?;
+        Ok(answers.pop().expect("each question is answered"))
+    }
+
+    /// Rows of several statements on one connection, all sent before the first is answered. Asked again on another when
+    /// this one had ended.
+    pub(super) async fn rows_many(&self, questions: &[Question<'_>]) -> Result<Vec<Vec<Row>>, ReadError> {
+        if questions.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut again = true;
         // Ends with an answer, or the second error.
         loop {
             let mut session = self.pool.get().await.map_err(no_session)?;
-            let read = async {
-                let statement = session.statement(sql).await?;
-                session.client.query(&statement, parameters).await
-            };
-            match timeout(READ_MAX, read).await {
-                Ok(Ok(rows)) => return Ok(rows),
+            match timeout(READ_MAX, ask(&mut session, questions)).await {
+                Ok(Ok(answers)) => return Ok(answers),
                 Ok(Err(_)) if again && session.client.is_closed() => again = false,
                 Ok(Err(error)) => return Err(unread(error)),
                 Err(_) => {

@@ -106,6 +106,10 @@ impl RecordStore for Postgres {
         read::list(&self.shared, page).await
     }
 
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        read::list_many(&self.shared, pages).await
+    }
+
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
         batch.validate()?;
         if deadline.has_passed() {

@@ -88,12 +88,8 @@ impl<I: Indexes> Query<I> {
             .expect("a digest has more than 8 bytes")
     }
 
-    /// One page of index keys below `prefix`, within the range.
-    pub(super) async fn keys(
-        &self,
-        store: &dyn RecordStore,
-        prefix: &Prefix,
-    ) -> Result<(Vec<Key>, Option<Cursor>), RecordError> {
+    /// The page of index keys that it asks for, the place below which they lie, and what a cursor is bound to.
+    fn page(&self, prefix: &Prefix) -> Result<(Page, Prefix, [u8; 8]), RecordError> {
         if !(1..=PAGE_MAX).contains(&self.limit) {
             return Err(ReadError::Invalid {
                 reason: "a page has 1 to 1000 items",
@@ -119,6 +115,16 @@ impl<I: Indexes> Query<I> {
             want: Want::Keys,
             limit: self.limit,
         };
+        Ok((page, below, digest))
+    }
+
+    /// One page of index keys below `prefix`, within the range.
+    pub(super) async fn keys(
+        &self,
+        store: &dyn RecordStore,
+        prefix: &Prefix,
+    ) -> Result<(Vec<Key>, Option<Cursor>), RecordError> {
+        let (page, below, digest) = self.page(prefix)?;
         let listed = store.list(&page).await?;
         let end = self.bound(&below, self.end())?;
         Ok(self.cut(listed, end.as_ref(), digest))
@@ -217,6 +223,12 @@ pub(super) fn tail_of<'k>(key: &'k Key, prefix: &Prefix) -> Vec<&'k str> {
 }
 
 impl<R: Record> Records<R> {
+    /// The page of index keys that a query asks for.
+    pub(crate) fn page_of(&self, query: &Query<R::Index>) -> Result<Page, RecordError> {
+        let prefix = index::prefix_in::<R>(query.index, IndexScope::Own, self.namespace().root())?;
+        Ok(query.page(&prefix)?.0)
+    }
+
     /// One page of the records an index of their own namespace finds.
     ///
     /// # Errors

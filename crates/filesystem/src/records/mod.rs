@@ -306,7 +306,7 @@ impl<R: Record> Records<R> {
         })
     }
 
-    fn row(&self, id: &R::Id) -> Result<Key, RecordError> {
+    pub(crate) fn row(&self, id: &R::Id) -> Result<Key, RecordError> {
         let segments = id.segments();
         self.rows
             .key(&segments)

@@ -1,12 +1,13 @@
 //! The router as a store.
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use futures::stream::BoxStream;
 
 use super::Router;
 use super::route::narrower;
 use crate::export::refused;
+use crate::page;
 use crate::{
     Batch, Capabilities, CloseError, CommitError, Committed, Deadline, Entry, Exported, GET_MANY_MAX, Health,
     Key, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError, RecordStore, State, Stream,
@@ -50,6 +51,12 @@ impl RecordStore for Router {
 
     async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
         self.list_all(page).await
+    }
+
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        page::validate_many(pages)?;
+        // Together, so that the trips to several mounts are on their way at once.
+        try_join_all(pages.iter().map(|page| self.list_all(page))).await
     }
 
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {

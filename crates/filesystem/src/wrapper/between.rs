@@ -34,6 +34,10 @@ pub trait Between: Send + Sync {
         self.beneath().list(page).await
     }
 
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        self.beneath().list_many(pages).await
+    }
+
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
         self.beneath().commit(batch, deadline).await
     }
@@ -101,6 +105,13 @@ macro_rules! between {
 
             async fn list(&self, page: &$crate::Page) -> Result<$crate::Listed, $crate::ReadError> {
                 $crate::wrapper::Between::list(self, page).await
+            }
+
+            async fn list_many(
+                &self,
+                pages: &[$crate::Page],
+            ) -> Result<Vec<$crate::Listed>, $crate::ReadError> {
+                $crate::wrapper::Between::list_many(self, pages).await
             }
 
             async fn commit(

@@ -159,6 +159,13 @@ impl<S: RecordStore> RecordStore for Counted<S> {
         Ok(listed)
     }
 
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        self.asked(Operation::ListMany);
+        let listed = self.inner.list_many(pages).await?;
+        self.read(listed.iter().flat_map(|listed| &listed.items).map(item_bytes));
+        Ok(listed)
+    }
+
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
         self.asked(Operation::Commit);
         let bytes = batch.bytes() as u64;

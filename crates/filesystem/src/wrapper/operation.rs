@@ -26,6 +26,7 @@ classes! {
         Get = "get": "[`get`](crate::RecordStore::get).",
         GetMany = "get_many": "[`get_many`](crate::RecordStore::get_many).",
         List = "list": "[`list`](crate::RecordStore::list).",
+        ListMany = "list_many": "[`list_many`](crate::RecordStore::list_many).",
         Commit = "commit": "[`commit`](crate::RecordStore::commit).",
         Tail = "tail": "[`tail`](crate::RecordStore::tail).",
         Head = "head": "[`head`](crate::RecordStore::head).",

@@ -176,6 +176,14 @@ impl Drop for Exporting {
     }
 }
 
+fn bytes_of(items: &[crate::Item]) -> usize {
+    let bytes = items.iter().map(|item| match item {
+        crate::Item::Entry(entry) => entry.value.len(),
+        crate::Item::Key { .. } | crate::Item::Corrupt { .. } => 0,
+    });
+    bytes.sum()
+}
+
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: RecordStore> RecordStore for Traced<S> {
@@ -209,11 +217,20 @@ impl<S: RecordStore> RecordStore for Traced<S> {
         let running = self.begin(Operation::List);
         let answer = self.inner.list(page).instrument(running.span()).await;
         if let Ok(listed) = &answer {
-            let bytes = listed.items.iter().map(|item| match item {
-                crate::Item::Entry(entry) => entry.value.len(),
-                crate::Item::Key { .. } | crate::Item::Corrupt { .. } => 0,
-            });
-            running.sizes(listed.items.len(), bytes.sum());
+            running.sizes(listed.items.len(), bytes_of(&listed.items));
+        }
+        running.ended(answer)
+    }
+
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        let running = self.begin(Operation::ListMany);
+        let answer = self.inner.list_many(pages).instrument(running.span()).await;
+        if let Ok(listed) = &answer {
+            let items = listed.iter().map(|listed| &listed.items);
+            running.sizes(
+                items.clone().map(Vec::len).sum(),
+                items.map(|items| bytes_of(items)).sum(),
+            );
         }
         running.ended(answer)
     }

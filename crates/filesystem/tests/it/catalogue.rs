@@ -83,7 +83,7 @@ async fn the_catalogues_precondition_costs_no_operation_of_the_store() {
     assert_eq!(operations(true).await, operations(false).await);
 }
 
-/// ST-2: a value is dirty until a durable write held it: a failing disk, a change during a flush and a shutdown land the
+/// A value is dirty until a durable write held it: a failing disk, a change during a flush and a shutdown land the
 /// last value, or say which has not landed.
 #[tokio::test(start_paused = true)]
 async fn a_coalesced_value_lands_or_is_named() {

@@ -3,6 +3,7 @@
 // Helpers of tests are tests: what they unwrap is the assertion.
 #![allow(clippy::unwrap_used)]
 
+mod ahead;
 mod blob;
 mod catalogue;
 mod combine;

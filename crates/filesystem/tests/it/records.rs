@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Note {
-    id: Segment,
-    colour: String,
+pub(crate) struct Note {
+    pub(crate) id: Segment,
+    pub(crate) colour: String,
     rank: u64,
     due: Option<u64>,
 }
 
 indexes! {
-    enum NoteIndex {
+    pub(crate) enum NoteIndex {
         Colour = own "colour",
         Due = system "due",
     }
@@ -63,7 +63,7 @@ fn segment(text: &str) -> Segment {
     Segment::parse(text).unwrap()
 }
 
-fn note(id: &str, colour: &str, rank: u64) -> Note {
+pub(crate) fn note(id: &str, colour: &str, rank: u64) -> Note {
     Note {
         id: segment(id),
         colour: colour.into(),

@@ -221,6 +221,10 @@ async fn call(store: &dyn RecordStore, operation: Operation) -> Outcome {
             Ok(listed) if matches!(listed.items[0], Item::Corrupt { .. }) => Outcome::Corrupt,
             answer => class(&answer),
         },
+        Operation::ListMany => match store.list_many(&[Page::of(root)]).await {
+            Ok(listed) if matches!(listed[0].items[0], Item::Corrupt { .. }) => Outcome::Corrupt,
+            answer => class(&answer),
+        },
         Operation::Commit => class(&store.commit(put("new", ""), soon()).await),
         Operation::Tail => class(&store.tail(&log, Position::START, 1).await),
         Operation::Head => class(&store.head(&log).await),
@@ -305,7 +309,7 @@ async fn a_fault_has_its_class_and_the_next_call_works() {
     }
     assert_eq!(
         met,
-        12 * 2 + 10 + 1 + 2 * 2 + 1 + 4,
+        13 * 2 + 11 + 1 + 2 * 2 + 1 + 5,
         "each kind at each operation it happens to"
     );
 }

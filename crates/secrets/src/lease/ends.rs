@@ -1,8 +1,10 @@
 //! The end of leases: somebody takes one back, or their holder ends.
 
-use dormouse_filesystem::{ScopedBatch, Tenant};
+use dormouse_filesystem::{Ahead, Namespace, Records, ScopedBatch, Tenant};
 
-use super::{Holder, LeaseDecision, LeaseEvent, LeaseId, LeaseRow, decide_lease};
+use super::grant::{leases_in, leases_query};
+use super::session::sessions_query;
+use super::{Holder, LeaseDecision, LeaseEvent, LeaseId, LeaseRow, SessionRow, decide_lease};
 use crate::secrets::Secrets;
 use crate::{Call, Cause, Change, LeaseError};
 
@@ -27,20 +29,36 @@ impl Secrets {
         batch: &mut ScopedBatch<Tenant>,
         run: &str,
     ) -> Result<(), LeaseError> {
-        for row in self.leases_of(&Holder::Run(run.to_owned())).await? {
+        let space = self.leases().namespace().clone();
+        self.stage_run_ended_in(call, &space, batch, run).await
+    }
+
+    /// The same, read through the tenant's namespace that is given, in which [some may be known](Self::ahead_of_run_ended).
+    ///
+    /// # Errors
+    /// As [`stage_run_ended`](Self::stage_run_ended).
+    pub async fn stage_run_ended_in(
+        &self,
+        call: &Call,
+        space: &Namespace<Tenant>,
+        batch: &mut ScopedBatch<Tenant>,
+        run: &str,
+    ) -> Result<(), LeaseError> {
+        let (leases, sessions) = (Records::<LeaseRow>::new(space), Records::<SessionRow>::new(space));
+        for row in leases_in(&leases, &Holder::Run(run.to_owned())).await? {
             if let LeaseDecision::Become(status, cause) = decide_lease(row.status, LeaseEvent::HolderEnded) {
                 let ended: LeaseRow = row.ended(status, cause, call.now);
-                self.leases().stage_replace(batch, &row, &ended).await?;
+                leases.stage_replace(batch, &row, &ended).await?;
                 let (lease, at) = (row.id, Some(row.place.to_ref()));
                 let cause = cause.unwrap_or(Cause::Holder);
                 call.journal
                     .tenant(batch, &Change::LeaseRevoked { lease, at, cause });
             }
         }
-        for row in self.sessions_of(run).await? {
+        for row in sessions.find(&sessions_query(run)).await?.rows {
             if let LeaseDecision::Become(status, cause) = decide_lease(row.status, LeaseEvent::HolderEnded) {
                 let ended = row.ended(status, cause, call.now);
-                self.sessions().stage_replace(batch, &row, &ended).await?;
+                sessions.stage_replace(batch, &row, &ended).await?;
                 let change = Change::LeaseRevoked {
                     lease: row.id,
                     at: None,
@@ -50,5 +68,13 @@ impl Secrets {
             }
         }
         Ok(())
+    }
+
+    /// What the end of a run is going to ask for.
+    #[must_use]
+    pub fn ahead_of_run_ended(ahead: Ahead<Tenant>, run: &str) -> Ahead<Tenant> {
+        ahead
+            .found::<LeaseRow>(&leases_query(&Holder::Run(run.to_owned())))
+            .found::<SessionRow>(&sessions_query(run))
     }
 }

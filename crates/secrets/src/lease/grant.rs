@@ -1,6 +1,6 @@
 //! Granting a lease: on a secret that is there and opens.
 
-use dormouse_filesystem::{PAGE_MAX, Query, RecordError};
+use dormouse_filesystem::{PAGE_MAX, Query, RecordError, Records, Versioned};
 
 use super::{HOLDER_LEASES_MAX, Holder, LeaseId, LeaseIndex, LeaseOptions, LeaseRow, LeaseStatus};
 use crate::attempts::ATTEMPTS;
@@ -100,22 +100,30 @@ impl Secrets {
     ///
     /// # Errors
     /// As any list.
-    pub async fn leases_of(
-        &self,
-        holder: &Holder,
-    ) -> Result<Vec<dormouse_filesystem::Versioned<LeaseRow>>, LeaseError> {
-        let (mut rows, mut after) = (Vec::new(), None);
-        // Ends with the last page: what a holder had is gone a day after its end.
-        loop {
-            let query = Query::of(LeaseIndex::Holder)
-                .equals(holder.values())
-                .limit(PAGE_MAX);
-            let page = self.leases().find(&query.after(after)).await?;
-            rows.extend(page.rows);
-            after = page.next;
-            if after.is_none() {
-                return Ok(rows);
-            }
+    pub async fn leases_of(&self, holder: &Holder) -> Result<Vec<Versioned<LeaseRow>>, LeaseError> {
+        leases_in(self.leases(), holder).await
+    }
+}
+
+/// What a holder has, and had of late.
+pub(super) async fn leases_in(
+    leases: &Records<LeaseRow>,
+    holder: &Holder,
+) -> Result<Vec<Versioned<LeaseRow>>, LeaseError> {
+    let (mut rows, mut after) = (Vec::new(), None);
+    // Ends with the last page: what a holder had is gone a day after its end.
+    loop {
+        let page = leases.find(&leases_query(holder).after(after)).await?;
+        rows.extend(page.rows);
+        after = page.next;
+        if after.is_none() {
+            return Ok(rows);
         }
     }
+}
+
+pub(super) fn leases_query(holder: &Holder) -> Query<LeaseIndex> {
+    Query::of(LeaseIndex::Holder)
+        .equals(holder.values())
+        .limit(PAGE_MAX)
 }

@@ -104,9 +104,12 @@ impl Secrets {
     /// # Errors
     /// As any list.
     pub async fn sessions_of(&self, run: &str) -> Result<Vec<Versioned<SessionRow>>, LeaseError> {
-        let query = Query::of(SessionIndex::Run)
-            .equals([IndexValue::bytes(run.as_bytes())])
-            .limit(PAGE_MAX);
-        Ok(self.sessions().find(&query).await?.rows)
+        Ok(self.sessions().find(&sessions_query(run)).await?.rows)
     }
+}
+
+pub(super) fn sessions_query(run: &str) -> Query<SessionIndex> {
+    Query::of(SessionIndex::Run)
+        .equals([IndexValue::bytes(run.as_bytes())])
+        .limit(PAGE_MAX)
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use dormouse_engine::agent::AgentConfig;
 use dormouse_engine::event::Event;
 use dormouse_engine::gate::{Approvers, EveryOperator};
+use dormouse_engine::lease::Lease;
 use dormouse_engine::outcome::{Facts, PartialCause};
 use dormouse_engine::outcome::{FailReason, Outcome, ResourceUsage};
 use dormouse_engine::recovery::{OrphanFate, Orphans, Recovery};
@@ -15,12 +16,12 @@ use dormouse_engine::session::Sessions;
 use dormouse_engine::task::{NewTask, Task};
 use dormouse_engine::worker::Boot;
 use dormouse_engine::{
-    AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, Seat,
-    Tenant, TenantId,
+    AgentName, Channel, Clock, Engine, EngineOptions, Environment, HostIdentity, LeaseId, PrefixedId,
+    Principal, Random, Seat, Tenant, TenantId,
 };
 use dormouse_filesystem::{
-    Batch, Deadline, Entry, Expected, Item, Namespace, Opener, Page, Position, Prefix, RecordStore,
-    Requirements, System,
+    Batch, Deadline, Entry, Expected, Item, Namespace, Opener, Page, Position, Prefix, RecordStore, Records,
+    Requirements, System, Versioned,
 };
 use dormouse_secrets::{FixedKeyring, Keyring, Scrubbed, VaultOptions};
 use jiff::{SignedDuration, Timestamp};
@@ -32,7 +33,7 @@ use super::place::Place;
 pub(crate) struct HandClock(Mutex<Timestamp>);
 
 impl HandClock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new("2026-03-01T12:00:00Z".parse().unwrap()))
     }
 
@@ -214,6 +215,11 @@ impl House {
         engine_set(&self.store, &self.clock, None, options).await
     }
 
+    /// The same, on a machine with this clock.
+    pub(crate) async fn neighbour_by(&self, clock: &Arc<HandClock>, options: EngineOptions) -> Engine {
+        engine_set(&self.store, clock, None, options).await
+    }
+
     /// As [`neighbour`](Self::neighbour), on a machine whose clock is ahead by so many seconds.
     pub(crate) async fn neighbour_ahead(&self, seconds: i64) -> Engine {
         let clock = Arc::new(HandClock::new());
@@ -335,6 +341,19 @@ impl House {
         self.store.commit(batch, deadline()).await.unwrap();
     }
 
+    /// Another holds the lease of this run from now on.
+    pub(crate) async fn taken_over(&self, claimed: &Claimed) -> Versioned<Lease> {
+        let read = self.lease(claimed).await;
+        let leases = Records::<Lease>::new(self.tenant.space());
+        leases.replace(&read, &another(&read)).await.unwrap()
+    }
+
+    /// The lease of this run.
+    pub(crate) async fn lease(&self, claimed: &Claimed) -> Versioned<Lease> {
+        let leases = Records::<Lease>::new(self.tenant.space());
+        leases.get(claimed.guard.subject()).await.unwrap().unwrap()
+    }
+
     /// Lets this much time pass under a run that lives.
     pub(crate) async fn live_on(&self, claimed: &Claimed, seconds: i64) {
         let mut left = seconds;
@@ -366,6 +385,14 @@ impl House {
     pub(crate) async fn event_types(&self) -> Vec<String> {
         self.events().await.into_iter().map(|event| event.kind).collect()
     }
+}
+
+/// The lease of another process on the same.
+pub(crate) fn another(lease: &Lease) -> Lease {
+    let mut another = lease.clone();
+    another.holder.process += 1;
+    another.id = LeaseId::make(lease.taken_at, &Random::seeded(7));
+    another
 }
 
 fn deadline() -> Deadline {

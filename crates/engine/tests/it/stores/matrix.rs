@@ -13,6 +13,7 @@ use dormouse_engine::task::{
 };
 use dormouse_engine::{CommandError, GateId, PrefixedId, Subject};
 
+use super::at_step::AtStep;
 use super::gates::{approve, call_of, open};
 use super::golden::{aligned, check};
 use super::house::{House, NoOrphans, facts, failed, name, operator, partial, success};
@@ -405,7 +406,7 @@ fn stops() -> Vec<(&'static str, Option<StopReason>)> {
 const CHECKPOINTS: [&str; 3] = ["none", "safe", "side effect"];
 
 /// A run at this checkpoint.
-async fn run_at(house: &House, checkpoint: &str) -> (Task, Claimed) {
+async fn run_at(house: &House, checkpoint: &str) -> (Task, Holder) {
     let command = CommandSpec {
         effects: match checkpoint {
             "safe" => Effects::Repeatable,
@@ -419,10 +420,30 @@ async fn run_at(house: &House, checkpoint: &str) -> (Task, Claimed) {
     };
     let task = house.task(new).await;
     let claimed = house.claim(&task).await;
-    if checkpoint != "none" {
-        house.tenant.runs.started(&claimed, None).await.unwrap();
+    let holder = match checkpoint {
+        "none" => Holder::Claimed(Box::new(claimed)),
+        "safe" => Holder::AtStep(AtStep::behind(house, claimed).await),
+        _ => {
+            house.tenant.runs.started(&claimed, None).await.unwrap();
+            Holder::Claimed(Box::new(claimed))
+        }
+    };
+    (task, holder)
+}
+
+/// Who holds a run.
+enum Holder {
+    Claimed(Box<Claimed>),
+    AtStep(AtStep),
+}
+
+impl Holder {
+    fn claimed(&self) -> &Claimed {
+        match self {
+            Self::Claimed(claimed) => claimed,
+            Self::AtStep(at) => at.claimed(),
+        }
     }
-    (task, claimed)
 }
 
 async fn became(house: &House, task: &Task) -> String {
@@ -451,8 +472,8 @@ async fn every_end_of_a_run_is_for_its_task_what_table_b_says(house: House) {
     for (title, outcome) in outcomes() {
         let mut row = vec![title.to_owned()];
         for checkpoint in CHECKPOINTS {
-            let (task, claimed) = run_at(&house, checkpoint).await;
-            runs.finish(&claimed, &outcome, &facts()).await.unwrap();
+            let (task, holder) = run_at(&house, checkpoint).await;
+            runs.finish(holder.claimed(), &outcome, &facts()).await.unwrap();
             row.push(became(&house, &task).await);
         }
         rows.push(row);
@@ -460,9 +481,9 @@ async fn every_end_of_a_run_is_for_its_task_what_table_b_says(house: House) {
     for (title, stop) in stops() {
         let mut row = vec![title.to_owned()];
         for checkpoint in CHECKPOINTS {
-            let (task, claimed) = run_at(&house, checkpoint).await;
+            let (task, holder) = run_at(&house, checkpoint).await;
             if let Some(stop) = &stop {
-                runs.stopping(&claimed, stop).await.unwrap();
+                runs.stopping(holder.claimed(), stop).await.unwrap();
             }
             let next = house.successor().await;
             next.recover(&NoOrphans).await.unwrap();

@@ -3,6 +3,7 @@
 mod agents;
 mod agents_crash;
 mod agents_removal;
+mod at_step;
 mod budgets;
 mod budgets_gates;
 mod budgets_matrix;
@@ -10,6 +11,7 @@ mod budgets_tables;
 mod budgets_time;
 mod catalogue;
 mod closing;
+mod cost;
 mod creation;
 mod credentials;
 mod delegations;
@@ -31,14 +33,17 @@ mod gates_random;
 mod gates_tables;
 mod gates_time;
 mod golden;
+mod heartbeats;
 pub(crate) mod hooked;
 mod house;
 mod janitor;
 mod keys;
+mod lapses;
+mod lapses_crash;
 mod leases;
 mod matrix;
 mod parking;
-mod place;
+pub(crate) mod place;
 mod records;
 mod recovery;
 mod rekeys;
@@ -66,6 +71,8 @@ mod threads_matrix;
 mod threads_tables;
 mod wakes;
 mod wakes_rung;
+
+pub(crate) use house::facts;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {

@@ -52,14 +52,7 @@ impl Place {
         match self {
             Self::Memory(store) | Self::Theirs(store, _) => Arc::clone(store),
             Self::Sled(folder) => open_sled(folder.path()).await,
-            Self::Local(folder) => {
-                let options = LocalOptions {
-                    segment_bytes: 1024 * 1024,
-                    reserve_bytes: 1024 * 1024,
-                    ..LocalOptions::new(Timestamp::UNIX_EPOCH)
-                };
-                Arc::new(Local::open(folder.path(), options).await.unwrap())
-            }
+            Self::Local(folder) => open_local(folder.path()).await,
             Self::Postgres(schema) => open_postgres(schema.name()).await,
         }
     }
@@ -93,7 +86,7 @@ impl Place {
         match self {
             Self::Memory(_) | Self::Theirs(..) => unreachable!("no other process opens it"),
             Self::Sled(folder) => format!("sled:{}", folder.path().display()),
-            Self::Local(_) => unreachable!("no test asks for it"),
+            Self::Local(folder) => format!("local:{}", folder.path().display()),
             Self::Postgres(schema) => format!("postgres:{}", schema.name()),
         }
     }
@@ -102,6 +95,7 @@ impl Place {
     pub(crate) async fn open_told(told: &str) -> Arc<dyn RecordStore> {
         match told.split_once(':').unwrap() {
             ("sled", path) => open_sled(Path::new(path)).await,
+            ("local", path) => open_local(Path::new(path)).await,
             ("postgres", schema) => open_postgres(schema).await,
             other => panic!("{other:?}"),
         }
@@ -129,6 +123,15 @@ async fn open_sled(path: &Path) -> Arc<dyn RecordStore> {
         ..SledOptions::new(Timestamp::UNIX_EPOCH)
     };
     Arc::new(Sled::open(path, options).await.unwrap())
+}
+
+async fn open_local(path: &Path) -> Arc<dyn RecordStore> {
+    let options = LocalOptions {
+        segment_bytes: 1024 * 1024,
+        reserve_bytes: 1024 * 1024,
+        ..LocalOptions::new(Timestamp::UNIX_EPOCH)
+    };
+    Arc::new(Local::open(path, options).await.unwrap())
 }
 
 async fn open_postgres(schema: &str) -> Arc<dyn RecordStore> {

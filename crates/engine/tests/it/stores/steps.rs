@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dormouse_engine::gate::{Choice, NewGate};
 use dormouse_engine::limits::{STEP_RESULT_MAX, STEPS_MAX};
 use dormouse_engine::outcome::{FailReason, Outcome};
-use dormouse_engine::run::{Checkpoint, RunState, RunWait};
+use dormouse_engine::run::{Checkpoint, OutcomeKind, RunState, RunWait};
 use dormouse_engine::step::{
     Effect, Failure, Step, StepContext, StepError, StepFault, StepId, StepPlace, StepState,
 };
@@ -820,13 +820,22 @@ async fn a_driven_run_ends_with_what_its_future_does(house: House) {
             outcome(&end),
             Outcome::Failed {
                 reason: FailReason::Panic,
-                permanent: false,
+                permanent: true,
                 ..
             }
         ),
         "{end:?}"
     );
-    again(&house, &task).await;
+    // It would panic again: only a person has it tried once more.
+    let outcome_kind = OutcomeKind::Failed;
+    assert_eq!(
+        state(&house, &task).await,
+        TaskState::Failed {
+            outcome: outcome_kind
+        }
+    );
+    let tasks = &house.tenant.tasks;
+    tasks.retry(&operator(), task.id, Steps::Kept).await.unwrap();
     // Told to stop, it may end by itself; what it finished stands.
     let (tasks, id) = (house.tenant.tasks.clone(), task.id);
     let end = attempt(&house, &task, async move |steps: StepContext| {

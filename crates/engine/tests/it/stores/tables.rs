@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use dormouse_engine::agent::{AgentEvent, AgentState};
 use dormouse_engine::lease::{LeaseEvent, LeaseState};
+use dormouse_engine::limits::LEASE_TTL;
 use dormouse_engine::outcome::{BlockReason, CancelledBy, ClockKind, FailReason, Outcome};
 use dormouse_engine::run::{Checkpoint, OutcomeKind, RunEvent, RunNext, RunState, StopReason, reported};
 use dormouse_engine::step::{Effect, StepEnd, StepRow, decide_call, decide_end};
@@ -248,6 +249,7 @@ fn task_cell(state: &TaskState, event: &str, facts: &TaskFacts) -> String {
         checkpoint: &checkpoint,
         stop: None,
         holder_is_dead: true,
+        lease_ttl: LEASE_TTL,
     };
     let event = match event {
         "approve" => TaskEvent::Approve,
@@ -425,6 +427,7 @@ fn a_lapse_settles_its_task_as_table_c_says() {
                         checkpoint: &checkpoint,
                         stop: stop.as_ref(),
                         holder_is_dead,
+                        lease_ttl: LEASE_TTL,
                     };
                     settled_word(&settle_lapse(lapse, &facts), &facts)
                 };

@@ -240,6 +240,18 @@ impl<S: RecordStore> RecordStore for Fault<S> {
         Ok(listed)
     }
 
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        let fault = self.meet_read(Operation::ListMany).await?;
+        let mut listed = self.inner.list_many(pages).await?;
+        let first = listed.iter_mut().find_map(|listed| listed.items.first_mut());
+        if let (Some(FaultKind::Damage), Some(item)) = (fault, first) {
+            *item = Item::Corrupt {
+                key: item.key().clone(),
+            };
+        }
+        Ok(listed)
+    }
+
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
         match self.meet(Operation::Commit).await {
             Some(FaultKind::Refuse) => Err(busy()),

@@ -49,7 +49,11 @@ impl FaultKind {
             Self::LoseHints => operation == Operation::Watch,
             Self::Damage => matches!(
                 operation,
-                Operation::Get | Operation::GetMany | Operation::List | Operation::Export
+                Operation::Get
+                    | Operation::GetMany
+                    | Operation::List
+                    | Operation::ListMany
+                    | Operation::Export
             ),
         }
     }

@@ -157,6 +157,10 @@ impl RecordStore for Dying {
         self.inner.list(page).await
     }
 
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        self.inner.list_many(pages).await
+    }
+
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
