@@ -5,6 +5,7 @@
 
 mod ahead;
 mod blob;
+mod catalogue;
 mod combine;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod commit_log;
