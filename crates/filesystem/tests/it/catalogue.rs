@@ -83,7 +83,7 @@ async fn the_catalogues_precondition_costs_no_operation_of_the_store() {
     assert_eq!(operations(true).await, operations(false).await);
 }
 
-/// A value is dirty until a durable write held it: a failing disk, a change during a flush and a shutdown land the
+/// ST-2: a value is dirty until a durable write held it: a failing disk, a change during a flush and a shutdown land the
 /// last value, or say which has not landed.
 #[tokio::test(start_paused = true)]
 async fn a_coalesced_value_lands_or_is_named() {
@@ -103,11 +103,26 @@ async fn a_coalesced_value_lands_or_is_named() {
     assert!(places.get(&Segment::number(1)).await.unwrap().is_none());
     fault.always(Operation::Commit, None);
 
-    let (flushed, ()) = tokio::join!(coalesced.flush(soon()), async { coalesced.set(place(1, 3)) });
+    // Each commit takes a second: the changes come while one that holds an older value is on its way.
+    fault.always(Operation::Commit, Some(FaultKind::Delay(Duration::from_secs(1))));
+    let changed = async |at| {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        coalesced.set(place(1, at));
+    };
+    let (flushed, ()) = tokio::join!(coalesced.flush(soon()), changed(3));
     flushed.unwrap();
-    coalesced.flush(soon()).await.unwrap();
-    assert_eq!(places.get(&Segment::number(1)).await.unwrap().unwrap().at, 3);
     assert_eq!(coalesced.dirty(), []);
+    assert_eq!(places.get(&Segment::number(1)).await.unwrap().unwrap().at, 3);
+
+    coalesced.set(place(1, 4));
+    let short = Deadline::after(Duration::from_millis(1200));
+    let (flushed, ()) = tokio::join!(coalesced.flush(short), changed(5));
+    assert_eq!(flushed.unwrap_err().ids, [Segment::number(1)]);
+    assert_eq!(places.get(&Segment::number(1)).await.unwrap().unwrap().at, 4);
+    assert_eq!(coalesced.get(&Segment::number(1)).await.unwrap().unwrap().at, 5);
+    fault.always(Operation::Commit, None);
+    coalesced.flush(soon()).await.unwrap();
+    assert_eq!(places.get(&Segment::number(1)).await.unwrap().unwrap().at, 5);
 
     coalesced.set(place(2, 9));
     fault.always(Operation::Commit, Some(FaultKind::Hang));

@@ -6,6 +6,8 @@
 mod ahead;
 mod blob;
 mod catalogue;
+#[cfg(feature = "sled")]
+mod catalogue_crash;
 mod combine;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod commit_log;
