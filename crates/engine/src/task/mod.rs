@@ -35,7 +35,6 @@ pub use delete::{TaskTombstone, TombstoneIndex};
 pub use dependency::{DependencyEnd, Effect, OnFailed, decide_dependent};
 pub use edit::TaskEdit;
 pub use list::{TaskFilter, TaskPage};
-pub(crate) use numbers::TaskNumbers;
 pub use service::{Steps, Tasks};
 pub use settle::{Counters, Settled, backoff, settle_lapse, settle_outcome};
 pub use settlement::{Settlement, SettlementIndex};
