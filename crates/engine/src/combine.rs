@@ -106,7 +106,7 @@ impl<E: Waits> Combiner<E> {
                         again
                             .into_iter()
                             .rev()
-                            .for_each(|one| queue.waiting.push_front(one))
+                            .for_each(|one| queue.waiting.push_front(one));
                     });
                 }
                 Next::Wait(until) => tokio::select! {

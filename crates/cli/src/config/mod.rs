@@ -5,6 +5,7 @@ mod check;
 mod file;
 pub mod key;
 mod lease;
+mod retention;
 pub mod table;
 
 use std::collections::BTreeMap;

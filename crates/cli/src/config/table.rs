@@ -7,7 +7,7 @@ use super::bounds::{
     NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use super::key::{Key, Kind, MODES, Scope};
-use super::lease;
+use super::{lease, retention};
 
 /// A setting of the store, which a project does not choose.
 pub(super) const fn store(
@@ -361,54 +361,14 @@ pub const TABLE: &[Key] = &[
         Some("24h"),
         "how long nothing is heard of a session before it is ended",
     ),
-    store(
-        "retention.gates",
-        Kind::Duration(HOUSEKEEPING),
-        Some("90d"),
-        "how long a decided gate keeps what was asked and said; as long again its decision is kept",
-    ),
-    store(
-        "retention.tasks",
-        Kind::Duration(HOUSEKEEPING),
-        Some("90d"),
-        "how long an ended task is kept, with its runs, their outcomes and output",
-    ),
-    store(
-        "retention.tombstones",
-        Kind::Duration(HOUSEKEEPING),
-        Some("90d"),
-        "how long it is known then that it was, and how it ended",
-    ),
-    store(
-        "retention.steps",
-        Kind::Duration(HOUSEKEEPING),
-        Some("7d"),
-        "how long the steps of an ended task are kept for a retry",
-    ),
-    store(
-        "retention.holds",
-        Kind::Duration(HOUSEKEEPING),
-        Some("30d"),
-        "how long closed holds of budgets are kept",
-    ),
-    store(
-        "retention.usage",
-        Kind::Duration(HOUSEKEEPING),
-        Some("400d"),
-        "how long it is known what an account used on a day",
-    ),
-    store(
-        "retention.events",
-        Kind::Duration(HOUSEKEEPING),
-        Some("30d"),
-        "how long events are kept, and longer for a sink that has not got them yet",
-    ),
-    store(
-        "retention.events_max",
-        Kind::Number(1_000, 1_000_000_000),
-        Some("1000000"),
-        "most events that are kept of a tenant, whatever their age",
-    ),
+    retention::GATES,
+    retention::TASKS,
+    retention::TOMBSTONES,
+    retention::STEPS,
+    retention::HOLDS,
+    retention::USAGE,
+    retention::EVENTS,
+    retention::EVENTS_MAX,
     store(
         "events.file",
         Kind::Path,

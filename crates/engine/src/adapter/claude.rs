@@ -143,7 +143,7 @@ impl Claude {
             "error_max_turns" => out.limited(Limit::Turns, kept),
             "error_max_budget_usd" => out.limited(Limit::Budget, kept),
             _ if line["stop_reason"] == "refusal" => {
-                out.failed(Some(Class::Refused), kept.unwrap_or_default())
+                out.failed(Some(Class::Refused), kept.unwrap_or_default());
             }
             "success" if line["is_error"].as_bool() != Some(true) => match line["stop_reason"].as_str() {
                 Some("max_tokens") => out.limited(Limit::Tokens, kept),

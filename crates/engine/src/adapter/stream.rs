@@ -283,16 +283,16 @@ impl Stream {
 
     /// What has to have happened before.
     fn implied(&mut self, what: &What) -> Vec<What> {
-        let closed = match what {
+        match what {
             // An end without its start.
             What::ToolFinished { id, .. } if !self.open.contains(id) => {
-                return vec![What::ToolStarted {
+                vec![What::ToolStarted {
                     id: id.clone(),
                     name: "unknown".to_owned(),
                     kind: super::ToolKind::Other,
                     title: None,
                     input: None,
-                }];
+                }]
             }
             What::ToolStarted { .. } if self.open.len() >= OPEN_MAX => {
                 vec![ended(&self.open[0], ToolEnd::Unknown)]
@@ -303,8 +303,7 @@ impl Stream {
                 open.map(|call| ended(call, ToolEnd::Denied)).collect()
             }
             _ => Vec::new(),
-        };
-        closed
+        }
     }
 
     /// What is known from now on, and what it makes known beside.

@@ -6,7 +6,7 @@ use dormouse_filesystem::{Bad, BadRows, BadStore, Class, Deadline, Issue, Key, R
 use super::kinds;
 use crate::core::Core;
 use crate::draft::Draft;
-use crate::event::{About, Change};
+use crate::event::{About, BadRecord, Change};
 use crate::{CommandError, OpId, PrefixedId, Principal, Subject};
 
 /// What became of a row that a command met.
@@ -124,25 +124,17 @@ pub(crate) fn tell(draft: &mut Draft, store: BadStore, bad: &Bad) -> Result<(), 
         subject: Subject::Record(bad.id().clone()),
         agent: None,
     };
-    let (field, cause) = (bad.issue().field.clone(), bad.issue().cause.clone());
-    let kind = bad.issue().kind.as_str().to_owned();
-    let id = bad.issue().id.clone();
-    let version = bad.version();
+    let issue = bad.issue();
+    let record = BadRecord {
+        kind: issue.kind.as_str().to_owned(),
+        id: issue.id.clone(),
+        version: bad.version(),
+        field: issue.field.clone(),
+        cause: issue.cause.clone(),
+    };
     let change = match store {
-        BadStore::DeadLetter => Change::RecordDeadLettered {
-            kind,
-            id,
-            version,
-            field,
-            cause,
-        },
-        BadStore::Quarantine => Change::RecordQuarantined {
-            kind,
-            id,
-            version,
-            field,
-            cause,
-        },
+        BadStore::DeadLetter => Change::RecordDeadLettered(record),
+        BadStore::Quarantine => Change::RecordQuarantined(record),
     };
     draft.tell(&about, &change)
 }

@@ -1,10 +1,9 @@
 //! The catalogue of events: each names its data, which is ids, enums, numbers and scrubbed text.
 
-use dormouse_filesystem::Version;
 use dormouse_secrets::Scrubbed;
 use serde::{Deserialize, Serialize};
 
-use super::part::{Ending, GateEnding, GateOpening, InThread};
+use super::part::{BadRecord, Ending, GateEnding, GateOpening, InThread};
 use crate::budget::{Amounts, Dimension, Period};
 use crate::capability::CapabilityEnd;
 use crate::gate::AuthorKind;
@@ -552,32 +551,10 @@ pub enum Change {
     },
     /// A row that could not be believed, and that nothing depends on, was moved aside with its bytes.
     #[serde(rename = "record.dead_lettered")]
-    RecordDeadLettered {
-        /// Its kind.
-        kind: String,
-        /// Its id, as its key has it.
-        id: String,
-        /// The commit that wrote it.
-        version: Version,
-        /// The field that could not be believed, or `record`.
-        field: String,
-        /// What was wrong with it.
-        cause: String,
-    },
+    RecordDeadLettered(BadRecord),
     /// A row that could not be believed stays where it is, and its bytes were copied. Each use of it is refused.
     #[serde(rename = "record.quarantined")]
-    RecordQuarantined {
-        /// Its kind.
-        kind: String,
-        /// Its id, as its key has it.
-        id: String,
-        /// The commit that wrote it.
-        version: Version,
-        /// The field that could not be believed, or `record`.
-        field: String,
-        /// What was wrong with it.
-        cause: String,
-    },
+    RecordQuarantined(BadRecord),
     /// A sink that was too far behind is told nothing more, until somebody resumes it.
     #[serde(rename = "sink.detached")]
     SinkDetached {

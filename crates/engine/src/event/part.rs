@@ -1,5 +1,6 @@
 //! What an event says of a thing that has many sides.
 
+use dormouse_filesystem::Version;
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,21 @@ pub struct GateEnding {
     pub scope: Option<Scope>,
     /// How long it was pending, in milliseconds.
     pub waited_ms: u64,
+}
+
+/// A row that could not be believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadRecord {
+    /// Its kind.
+    pub kind: String,
+    /// Its id, as its key has it.
+    pub id: String,
+    /// The commit that wrote it.
+    pub version: Version,
+    /// The field that could not be believed, or `record`.
+    pub field: String,
+    /// What was wrong with it.
+    pub cause: String,
 }
 
 /// Where a message is.

@@ -82,7 +82,7 @@ fn a_call_in_the_middle_of_which_the_worker_was_stopped_may_have_happened() {
             )
         };
         assert_eq!(
-            ended.iter().copied().filter(|what| is_unknown(&what)).count(),
+            ended.iter().copied().filter(|what| is_unknown(what)).count(),
             1,
             "{name}"
         );

@@ -177,7 +177,7 @@ const COMMANDS: &[Command] = commands! { w:
     "task::shelve" => w.tenant.tasks.shelve(&operator(), w.ready.id);
     "task::enqueue" => w.tenant.tasks.enqueue(&operator(), w.backlog.id);
     "task::due" => w.tenant.tasks.due(&operator(), w.ready.id);
-    "task::edit" => w.tenant.tasks.edit(&operator(), w.ready.id, &edit());
+    "task::edit" => w.tenant.tasks.edit(&operator(), w.ready.id, edit());
     "task::assign" => w.tenant.tasks.assign(&operator(), w.ready.id, &w.bob);
     "task::delete" => w.tenant.tasks.delete(&operator(), w.ready.id);
     "delegation::delegate" => w.tenant.delegations.delegate(
@@ -199,9 +199,9 @@ const COMMANDS: &[Command] = commands! { w:
     "thread::delete" => w.tenant.threads.delete(&operator(), w.thread.id);
     "budget::set" => set(w);
     "budget::reserve" => reserved(w);
-    "budget::grow" => w.tenant.budgets.grow(&operator(), w.hold, &more());
-    "budget::meter" => w.tenant.budgets.meter(&operator(), w.hold, &more());
-    "budget::reconcile" => w.tenant.budgets.reconcile(&operator(), w.hold, &more());
+    "budget::grow" => w.tenant.budgets.grow(&operator(), w.hold, more());
+    "budget::meter" => w.tenant.budgets.meter(&operator(), w.hold, more());
+    "budget::reconcile" => w.tenant.budgets.reconcile(&operator(), w.hold, more());
     "budget::release" => w.tenant.budgets.release(&operator(), w.hold);
 };
 

@@ -39,7 +39,7 @@ struct Always {
 }
 
 impl Always {
-    fn new(name: &str, does: Does) -> Arc<dyn Sink> {
+    fn named(name: &str, does: Does) -> Arc<dyn Sink> {
         Arc::new(Self {
             name: name.parse().unwrap(),
             options: SinkOptions {
@@ -93,13 +93,13 @@ async fn has_letters(house: &House, sink: &str, count: usize) {
 
 async fn a_sink_of_a_former_ones_name_may_refuse_what_that_refused(house: House) {
     house.agent("alice").await;
-    let relay = Relay::of(&house.engine, vec![Always::new("audit", Does::Refuse)]);
+    let relay = Relay::of(&house.engine, vec![Always::named("audit", Does::Refuse)]);
     has_letters(&house, "audit", 1).await;
     relay.leaves().await;
     let sink: SinkName = "audit".parse().unwrap();
     house.tenant.sinks.remove(&operator(), &sink).await.unwrap();
     house.agent("bob").await;
-    let relay = Relay::of(&house.engine, vec![Always::new("audit", Does::Refuse)]);
+    let relay = Relay::of(&house.engine, vec![Always::named("audit", Does::Refuse)]);
     // 2 and 3 tell of the sink.
     has_letters(&house, "audit", 2).await;
     relay.leaves().await;
@@ -108,7 +108,7 @@ async fn a_sink_of_a_former_ones_name_may_refuse_what_that_refused(house: House)
 
 async fn two_sinks_that_refuse_all_do_not_tell_of_each_other_for_ever(house: House) {
     house.agent("alice").await;
-    let sinks = ["one", "two"].map(|name| Always::new(name, Does::Refuse));
+    let sinks = ["one", "two"].map(|name| Always::named(name, Does::Refuse));
     let relay = Relay::of(&house.engine, sinks.to_vec());
     for sink in ["one", "two"] {
         has_letters(&house, sink, 2).await;
@@ -161,7 +161,7 @@ async fn events_are_kept_for_a_sink_that_was_made_while_it_was_said_that_they_go
     let house = old_events(&store).await;
     let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
     let making = async move {
-        let relay = Relay::of(&engine, vec![Always::new("audit", Does::Fail)]);
+        let relay = Relay::of(&engine, vec![Always::named("audit", Does::Fail)]);
         let is_there = async {
             while tenant.sinks.list().await.unwrap().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -191,7 +191,7 @@ async fn what_a_filter_leaves_out_is_passed_over_by_the_holder_alone() {
         house.task(new).await;
     }
     let serve = |engine: &Engine, sink| Relay::of(engine, vec![sink]);
-    let holds = serve(&house.engine, Always::new("audit", Does::Hang));
+    let holds = serve(&house.engine, Always::named("audit", Does::Hang));
     reaches(&house, 0).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let wants_nothing = Arc::new(Always {
