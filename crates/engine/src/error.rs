@@ -344,6 +344,7 @@ impl From<CommitError> for CommandError {
                 Self::Unsupported(error.into())
             }
             CommitError::Corrupt { .. } => Self::Corrupt(error.into()),
+            CommitError::IndexUnknown { .. } => Self::TooNew(error.into()),
         }
     }
 }
@@ -358,6 +359,7 @@ impl From<RecordError> for CommandError {
             RecordError::Invalid(_) | RecordError::Misplaced { .. } => Self::Corrupt(error.into()),
             RecordError::Exists { .. } => Self::LOST_RACE,
             RecordError::NoIndex { .. } => Self::Unsupported(error.into()),
+            RecordError::IndexBuilding { .. } => Self::Unavailable(error.into()),
         }
     }
 }

@@ -25,6 +25,7 @@ mod host;
 pub mod id;
 pub mod idempotency;
 mod janitor;
+mod kinds;
 mod lapses;
 pub mod lease;
 pub mod limits;
@@ -61,6 +62,7 @@ pub use id::{
     ThreadId,
 };
 pub use janitor::{Cleared, Janitor};
+pub use kinds::kinds;
 pub use name::{AgentName, SinkName, SweepName, TenantId};
 pub use principal::{Channel, Principal, PrincipalKind};
 pub use resolve::Settled;

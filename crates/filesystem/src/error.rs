@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{Key, Position, Version};
+use crate::{Key, Position, RecordKind, Version};
 
 /// An operating system's error underneath, kept for the chain of causes.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -136,6 +136,12 @@ pub enum CommitError {
     Unsupported {
         /// What it lacks.
         capability: &'static str,
+    },
+    /// Not done: the indexes that the store has of this kind are not those that this build writes. Upgrade.
+    #[error("this build does not know the indexes of {kind} in this store; upgrade dormouse")]
+    IndexUnknown {
+        /// The kind.
+        kind: RecordKind,
     },
     /// Not done: a [`Router`](crate::Router) has no store there. Mount one, or correct the batch.
     #[error("no store is mounted at {place}")]

@@ -73,9 +73,10 @@ pub use namespace::{
 pub use open::{Backend, Inspection, InvalidUrl, OpenOptions, StoreUrl, open};
 pub use page::{GET_MANY_MAX, Item, LIST_MANY_MAX, Listed, Order, PAGE_BYTES_MAX, PAGE_MAX, Page, Want};
 pub use records::{
-    Bad, BadPage, BadRow, BadRowId, BadRowIndex, BadRows, BadStore, Changed, Class, Cursor, Found,
-    FoundSystem, IndexEntry, IndexScope, IndexValue, Indexes, InvalidBadRowId, Issue, KeptPage, NoIndexes,
-    Owned, Query, Ranged, Record, RecordError, RecordId, Records, SystemIndex, Versioned, WriteOnce,
+    BACKFILL_OPEN_ROWS, BACKFILL_ROWS, Bad, BadPage, BadRow, BadRowId, BadRowIndex, BadRows, BadStore,
+    Catalogue, Changed, Class, Coalesced, Collected, Cursor, Found, FoundSystem, IndexEntry, IndexScope,
+    IndexState, IndexValue, Indexes, InvalidBadRowId, Issue, KeptPage, Kind, NoIndexes, Owned, Query, Ranged,
+    Record, RecordError, RecordId, Records, Replaced, SystemIndex, Unflushed, Unready, Versioned, WriteOnce,
 };
 pub use router::{MountError, Router};
 pub use store::RecordStore;

@@ -32,6 +32,7 @@ pub(crate) fn is_passing(error: &RecordError) -> bool {
                     CommitError::Closed { .. } | CommitError::Indeterminate { .. }
                 )
         }
+        RecordError::IndexBuilding { .. } => true,
         RecordError::Read(error) => {
             matches!(error, ReadError::Unavailable { .. } | ReadError::Closed { .. })
         }

@@ -8,6 +8,7 @@ mod error;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod keyring;
+mod kinds;
 mod lease;
 mod log;
 mod log_keys;
@@ -41,6 +42,7 @@ pub use keyring::{
     KDF_MEMORY_KIB_MIN, KDF_PASSES_MAX, KDF_PASSES_MIN, KeySource, Keyring, PASSPHRASE_MIN,
     PassphraseKeyring, WrappedKey,
 };
+pub use kinds::kinds;
 pub use lease::{
     Cause, Granted, HOLDER_LEASES_MAX, Holder, LEASE_KEPT, LEASE_TTL, LEASE_TTL_MAX, Lease, LeaseDecision,
     LeaseEvent, LeaseExpired, LeaseId, LeaseIndex, LeaseOptions, LeaseRow, LeaseStatus, Left,

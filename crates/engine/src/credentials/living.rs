@@ -39,6 +39,7 @@ fn unread(error: RecordError) -> ReadError {
         | RecordError::Misplaced { .. }
         | RecordError::Exists { .. }
         | RecordError::NoIndex { .. }
+        | RecordError::IndexBuilding { .. }
         | RecordError::CursorScope
         | RecordError::Commit(_) => ReadError::Invalid {
             reason: "the agent's row cannot be believed",

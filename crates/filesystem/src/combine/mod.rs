@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use self::member::{Reply, member};
 pub use self::queues::{COMBINE_MAX, COMBINE_QUEUE_MAX, COMBINE_WAITING_MAX};
 use self::queues::{Entered, Queues};
+use crate::records::{Guarded, Known, Turns};
 use crate::update::{DEADLINE, Update, check_supported};
 use crate::{Change, CloseError, Deadline, Entry, Key, Lane, RecordStore, Retry, UpdateError, Updated};
 
@@ -58,15 +59,21 @@ struct Inner {
     queues: Queues,
     retry: Retry,
     tasks: TaskTracker,
+    known: Arc<Known>,
+    turns: Turns,
 }
 
 impl Store {
     /// A combiner over a store. The seed is for the jitter between attempts: the machine's, or a test's.
     #[must_use]
     pub fn new(store: Arc<dyn RecordStore>, seed: u64) -> Self {
+        let known = Arc::new(Known::default());
+        let store: Arc<dyn RecordStore> = Arc::new(Guarded::new(store, Arc::clone(&known)));
         Self {
             inner: Arc::new(Inner {
                 store,
+                known,
+                turns: Turns::default(),
                 queues: Queues::default(),
                 retry: Retry::seeded(seed),
                 tasks: TaskTracker::new(),
@@ -87,6 +94,21 @@ impl Store {
     #[must_use]
     pub fn underneath(&self) -> &Arc<dyn RecordStore> {
         &self.inner.store
+    }
+
+    /// What is known of the catalogue.
+    pub(crate) fn known(&self) -> &Known {
+        &self.inner.known
+    }
+
+    /// Who may replace a collection: one at a time, in the order in which they asked.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
+    }
+
+    /// How long to wait after an attempt.
+    pub(crate) fn delay(&self, attempt: u32) -> std::time::Duration {
+        self.inner.retry.delay(attempt)
     }
 
     /// Changes one record by a function of what it is, as [`cas_update`](crate::cas_update), together with the others

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::member::{Applied, Ending, Member, Members};
 use crate::update::{OwnStep, Step, check_supported};
 use crate::{
-    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Capabilities, CommitError, Committed, Entry, Failed, Key,
-    Lane, Position, Stream, Version,
+    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Capabilities, Check, CommitError, Committed, Entry,
+    Expected, Failed, Key, Lane, Position, Stream, Version,
 };
 
 /// Who goes, what they commit together, and who waits for the next round.
@@ -43,6 +43,8 @@ struct Forming<'a> {
     /// Bytes of what goes beside the record.
     bytes: usize,
     beside: HashSet<Key>,
+    /// What is only expected, so that several may expect it alike.
+    checks: HashMap<Key, Expected>,
     /// The logs begun or appended to.
     logs: HashSet<Stream>,
     entries: HashMap<Stream, u64>,
@@ -57,6 +59,7 @@ impl Round {
             current: read.clone(),
             bytes: 0,
             beside: HashSet::new(),
+            checks: HashMap::new(),
             logs: HashSet::new(),
             entries: HashMap::new(),
             round: Self {
@@ -195,12 +198,22 @@ impl Forming<'_> {
         let bytes = self.bytes + step.more.bytes() + self.of.key.stored().len() + own;
         operations <= BATCH_OPERATIONS_MAX
             && bytes <= BATCH_BYTES_MAX
-            && step.more.keys().all(|(key, _)| !self.beside.contains(key))
+            && !self.clashes(step)
             // A log is begun before anything is appended to it, and by one member alone.
             && step.more.begins.iter().all(|begin| !self.logs.contains(&begin.log))
     }
 
-    fn merge(&mut self, member: Box<dyn Member>, step: Step) {
+    /// Whether a step names a key that another one names, unless both only expect the same of it.
+    fn clashes(&self, step: &Step) -> bool {
+        let is_known = |check: &Check| self.checks.get(&check.key) == Some(&check.expected);
+        let more = &step.more;
+        let puts = more.puts.iter().map(|put| &put.key);
+        let mut writes = puts.chain(more.deletes.iter().map(|delete| &delete.key));
+        let clashes = |check: &Check| self.beside.contains(&check.key) && !is_known(check);
+        writes.any(|key| self.beside.contains(key)) || more.checks.iter().any(clashes)
+    }
+
+    fn merge(&mut self, member: Box<dyn Member>, mut step: Step) {
         let writes = !step.is_nothing();
         let keys = step.more.keys().map(|(key, _)| key);
         let begun = step.more.begins.iter().map(|begin| begin.log.key());
@@ -210,6 +223,10 @@ impl Forming<'_> {
         self.logs.extend(step.more.logs().cloned());
         let appends = self.count(&step);
         self.take(member, beside, appends, writes);
+        let checks = &mut self.checks;
+        step.more
+            .checks
+            .retain(|check| checks.insert(check.key.clone(), check.expected).is_none());
         let more = &mut self.round.step.more;
         more.extend(step.more);
         match step.own {

@@ -91,6 +91,10 @@ impl Tell for CommitError {
             }
             Self::Corrupt { key } => (Self::Corrupt { key: key.clone() }, Self::Corrupt { key }),
             Self::Unrouted { place } => (Self::Unrouted { place: place.clone() }, Self::Unrouted { place }),
+            Self::IndexUnknown { kind } => (
+                Self::IndexUnknown { kind: kind.clone() },
+                Self::IndexUnknown { kind },
+            ),
             Self::Closed { reason } => (Self::Closed { reason }, Self::Closed { reason }),
         }
     }

@@ -24,6 +24,7 @@ pub mod linear;
 pub mod lists;
 pub mod logs;
 pub mod model;
+pub mod records;
 #[cfg(feature = "postgres")]
 mod schema;
 pub mod updates;
@@ -146,7 +147,12 @@ macro_rules! contract_suite {
                     sixteen_tasks_lose_no_increment
                     a_change_of_nothing_writes_nothing
                     an_update_answers_what_is_stored
-                    a_refused_update_writes_nothing
+                    a_refused_update_writes_nothing;
+                records:
+                    an_older_build_stops_writing_after_a_new_index
+                    rows_of_before_the_catalogue_are_found
+                    a_replacement_of_all_is_there_entire
+                    an_unknown_id_makes_nothing
             );
         }
     };

@@ -8,13 +8,15 @@ use bytes::Bytes;
 
 use super::{Log, Scope};
 use crate::batch::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
-use crate::{Batch, CommitError, Expected, Key, Lane, Prefix};
+use crate::{Batch, CommitError, Expected, Key, Lane, Prefix, Version};
 
 /// What one commit does to one namespace. Records add to it through [`Records`](crate::Records).
 pub struct ScopedBatch<S: Scope> {
     batch: Batch,
     root: Prefix,
     is_foreign: bool,
+    /// What is expected of the catalogue's rows, each once.
+    guards: Vec<(Key, Version)>,
     scope: PhantomData<fn() -> S>,
 }
 
@@ -24,6 +26,7 @@ impl<S: Scope> Clone for ScopedBatch<S> {
             batch: self.batch.clone(),
             root: self.root.clone(),
             is_foreign: self.is_foreign,
+            guards: self.guards.clone(),
             scope: PhantomData,
         }
     }
@@ -36,7 +39,7 @@ impl<S: Scope> fmt::Debug for ScopedBatch<S> {
             "ScopedBatch<{}>({}, {} operations)",
             S::NAME,
             self.root,
-            self.batch.operations()
+            self.operations()
         )
     }
 }
@@ -47,6 +50,7 @@ impl<S: Scope> ScopedBatch<S> {
             batch: Batch::new(lane),
             root,
             is_foreign: false,
+            guards: Vec::new(),
             scope: PhantomData,
         }
     }
@@ -58,7 +62,29 @@ impl<S: Scope> ScopedBatch<S> {
                 reason: "the batch names another namespace",
             });
         }
-        Ok(self.batch)
+        let Self {
+            mut batch, guards, ..
+        } = self;
+        // What writes the catalogue itself expects something of it anyway.
+        let guards: Vec<_> = guards
+            .into_iter()
+            .filter(|(key, _)| batch.keys().all(|(named, _)| named != key))
+            .collect();
+        for (key, version) in guards {
+            batch.check(key, Expected::At(version));
+        }
+        Ok(batch)
+    }
+
+    /// Expects that the catalogue's row of what is written is the one that this build knows.
+    pub(crate) fn guard(&mut self, guard: Option<(Key, Version)>) -> &mut Self {
+        if let Some((key, version)) = guard {
+            match self.guards.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, at)) => *at = version,
+                None => self.guards.push((key, version)),
+            }
+        }
+        self
     }
 
     /// Adds an entry to a log of this namespace. A foreign log makes the whole batch `Invalid`.
@@ -73,7 +99,7 @@ impl<S: Scope> ScopedBatch<S> {
     /// another commit.
     #[must_use]
     pub fn join(&mut self, other: &Self) -> bool {
-        let operations = self.batch.operations() + other.batch.operations();
+        let operations = self.operations() + other.operations();
         if operations > BATCH_OPERATIONS_MAX || self.batch.bytes() + other.batch.bytes() > BATCH_BYTES_MAX {
             return false;
         }
@@ -94,6 +120,9 @@ impl<S: Scope> ScopedBatch<S> {
                 return false;
             }
         }
+        for guard in &other.guards {
+            self.guard(Some(guard.clone()));
+        }
         self.is_foreign |= other.is_foreign || self.root != other.root;
         self.batch.extend(Batch {
             checks: fresh,
@@ -111,7 +140,7 @@ impl<S: Scope> ScopedBatch<S> {
     /// How many operations it has so far.
     #[must_use]
     pub fn operations(&self) -> usize {
-        self.batch.operations()
+        self.batch.operations() + self.guards.len()
     }
 
     /// Whether it would change anything.

@@ -235,6 +235,11 @@ impl<S: Scope> Namespace<S> {
         &*self.store
     }
 
+    /// Until when a commit of its own may take that begins now.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.commit_deadline)
+    }
+
     pub(crate) fn combiner(&self) -> &Store {
         &self.store
     }

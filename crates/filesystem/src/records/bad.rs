@@ -231,10 +231,10 @@ impl<R: Record> Records<R> {
         let entries: Vec<Key> = self.index_keys(record)?.into_iter().collect();
         let there = self.versions_of(&entries).await?;
         let value = stored::encode(record, self.owner.as_deref())?;
-        let raw = batch.of_read(self.namespace.root(), &key);
+        let raw = batch.guard(self.guard()).of_read(self.namespace.root(), &key);
         raw.put(key, Expected::At(bad.entry.version), R::KIND, value);
         for entry in entries {
-            if !there.iter().any(|(key, _)| *key == entry) {
+            if !there.iter().any(|(key, at)| *key == entry && at.is_some()) {
                 raw.put(entry, Expected::Absent, INDEX_KIND, Bytes::new());
             }
         }
@@ -252,10 +252,14 @@ impl<R: Record> Records<R> {
     ) -> Result<bool, RecordError> {
         let there = self.versions_of(std::slice::from_ref(entry)).await?;
         let raw = batch.of(self.namespace.root());
-        for (key, version) in &there {
-            raw.delete(key.clone(), *version);
+        let mut is_gone = false;
+        for (key, version) in there {
+            if let Some(version) = version {
+                raw.delete(key, version);
+                is_gone = true;
+            }
         }
-        Ok(!there.is_empty())
+        Ok(is_gone)
     }
 
     /// Adds to a batch that every index entry that names a bad row goes: all entries of the kind are looked through.
@@ -301,7 +305,8 @@ impl<R: Record> Records<R> {
                 .filter(|key| tail_of(key, prefix).ends_with(ending))
                 .cloned()
                 .collect();
-            found.extend(self.versions_of(&named).await?);
+            let there = self.versions_of(&named).await?.into_iter();
+            found.extend(there.filter_map(|(key, version)| Some((key, version?))));
             page.after = listed.next;
             if page.after.is_none() {
                 return Ok(found);

@@ -66,6 +66,14 @@ pub enum RecordError {
         /// Where it was asked for.
         scope: IndexScope,
     },
+    /// Not every row has its entry yet: nothing partial is told. Ask again when it is built.
+    #[error("index {index} of {kind} is being built")]
+    IndexBuilding {
+        /// The kind.
+        kind: RecordKind,
+        /// The index asked for.
+        index: &'static str,
+    },
     /// The cursor is of another query.
     #[error("the cursor belongs to another query")]
     CursorScope,
@@ -97,6 +105,7 @@ impl RecordError {
             Self::TooNew { .. }
             | Self::Exists { .. }
             | Self::NoIndex { .. }
+            | Self::IndexBuilding { .. }
             | Self::CursorScope
             | Self::Read(_)
             | Self::Commit(_) => None,

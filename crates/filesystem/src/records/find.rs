@@ -6,9 +6,10 @@ use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
 
 use super::{
-    IndexScope, IndexValue, Indexes, Issue, Record, RecordError, RecordId, Records, Versioned, index,
+    IndexScope, IndexState, IndexValue, Indexes, Issue, Record, RecordError, RecordId, Records, Versioned,
+    index,
 };
-use crate::{GET_MANY_MAX, Key, Listed, Order, PAGE_MAX, Page, Prefix, ReadError, RecordStore, Want};
+use crate::{GET_MANY_MAX, Key, Listed, Order, PAGE_MAX, Page, Prefix, ReadError, RecordStore, Store, Want};
 
 /// A question to one index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,9 +232,10 @@ impl<R: Record> Records<R> {
     /// One page of the records an index of their own namespace finds.
     ///
     /// # Errors
-    /// `NoIndex` for one declared in system scope, `CursorScope` for another query's cursor, `Read` as any list.
+    /// `NoIndex` for one declared in system scope, `IndexBuilding` while rows may lack their entries, `CursorScope` for another query's cursor, `Read` as any list.
     pub async fn find(&self, query: &Query<R::Index>) -> Result<Found<R>, RecordError> {
         let prefix = index::prefix_in::<R>(query.index, IndexScope::Own, self.namespace().root())?;
+        self.is_built(query.index).await?;
         let (keys, next) = query.keys(self.namespace().backend(), &prefix).await?;
         let mut found = Found {
             rows: Vec::with_capacity(keys.len()),
@@ -244,6 +246,10 @@ impl<R: Record> Records<R> {
             self.add(&mut found, part, &prefix).await?;
         }
         Ok(found)
+    }
+
+    async fn is_built(&self, index: R::Index) -> Result<(), RecordError> {
+        is_built::<R>(self.namespace().combiner(), index).await
     }
 
     /// Some rows of a page: left out when they went or moved since, an issue when they cannot be believed.
@@ -282,6 +288,25 @@ impl<R: Record> Records<R> {
         row.index_entries()
             .iter()
             .any(|entry| index::key_of::<R>(self.namespace(), entry, &row.id()).is_ok_and(|k| k == *key))
+    }
+}
+
+/// Refuses to read an index that is being built: what is missing there is not missing.
+pub(super) async fn is_built<R: Record>(store: &Store, index: R::Index) -> Result<(), RecordError> {
+    let (known, kind, scope) = (store.known(), R::KIND, index.scope().into());
+    if known.state(&kind, index.name(), scope) != Some(IndexState::Building) {
+        return Ok(());
+    }
+    // Another process may have built it since.
+    if let Some((key, _)) = known.guard(&kind) {
+        known.refresh(&**store, &key).await?;
+    }
+    match known.state(&kind, index.name(), scope) {
+        Some(IndexState::Building) => Err(RecordError::IndexBuilding {
+            kind,
+            index: index.name(),
+        }),
+        Some(IndexState::Ready | IndexState::Dropping) | None => Ok(()),
     }
 }
 

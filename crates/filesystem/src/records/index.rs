@@ -112,6 +112,13 @@ impl IndexValue {
         Self(segment)
     }
 
+    /// What is missing: `None`, null and an absent field alike. It sorts before every number, and is equal to no value
+    /// but the name `0`. An index that shall not find what is unset has no entry instead.
+    #[must_use]
+    pub fn unset() -> Self {
+        Self::name("0")
+    }
+
     /// A number: 20 digits, so that order is numeric.
     #[must_use]
     pub fn number(number: u64) -> Self {
@@ -189,13 +196,23 @@ pub(crate) fn key_of<R: Record>(
     entry: &IndexEntry<R::Index>,
     id: &R::Id,
 ) -> Result<Key, RecordError> {
+    key_in::<R>(namespace.root(), &namespace.owner(), entry, id)
+}
+
+/// As [`key_of`], for the namespace with this root, of this owner.
+pub(crate) fn key_in<R: Record>(
+    root: &Prefix,
+    owner: &[Segment],
+    entry: &IndexEntry<R::Index>,
+    id: &R::Id,
+) -> Result<Key, RecordError> {
     let scope = entry.index.scope();
     let (root, owner) = match scope {
-        IndexScope::Own => (namespace.root().clone(), Vec::new()),
-        IndexScope::System => (fixed(&["s"]), namespace.owner()),
+        IndexScope::Own => (root.clone(), &[][..]),
+        IndexScope::System => (fixed(&["s"]), owner),
     };
     let values = entry.values.iter().map(IndexValue::as_segment).cloned();
-    let segments: Vec<Segment> = values.chain(owner).chain(id.segments()).collect();
+    let segments: Vec<Segment> = values.chain(owner.iter().cloned()).chain(id.segments()).collect();
     let key = prefix_in::<R>(entry.index, scope, &root)?.key(&segments);
     key.map_err(|cause| RecordError::invalid::<R>(&id.to_string(), entry.index.name(), &cause.to_string()))
 }

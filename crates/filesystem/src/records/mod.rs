@@ -3,6 +3,9 @@
 mod bad;
 mod bad_row;
 mod bad_rows;
+mod catalogue;
+mod coalesced;
+mod collection;
 mod error;
 mod find;
 #[cfg(feature = "contract")]
@@ -25,6 +28,11 @@ use bytes::Bytes;
 pub use bad::{Bad, BadPage};
 pub use bad_row::{BadRow, BadRowId, BadRowIndex, BadStore, InvalidBadRowId};
 pub use bad_rows::{BadRows, KeptPage};
+pub use catalogue::{BACKFILL_OPEN_ROWS, BACKFILL_ROWS, Catalogue, IndexState, Kind, Unready};
+pub(crate) use catalogue::{Guarded, Known};
+pub use coalesced::{Coalesced, Unflushed};
+pub(crate) use collection::Turns;
+pub use collection::{Collected, Replaced};
 pub use error::{Issue, RecordError};
 pub use find::{Cursor, Found, Query};
 pub use index::{IndexEntry, IndexScope, IndexValue, Indexes, NoIndexes};
@@ -35,7 +43,7 @@ pub use update::Changed;
 pub use write_once::WriteOnce;
 
 use crate::namespace::{Namespace, ScopedBatch};
-use crate::{CommitError, Entry, Expected, GET_MANY_MAX, Key, Prefix, RecordKind, Version};
+use crate::{Batch, CommitError, Entry, Expected, GET_MANY_MAX, Key, Prefix, RecordKind, Version};
 
 /// The kind under which index entries are stored: keys alone, no value.
 pub(crate) const INDEX_KIND: RecordKind = RecordKind::of("index");
@@ -217,7 +225,7 @@ impl<R: Record> Records<R> {
     pub fn stage_create(&self, batch: &mut ScopedBatch<R::Scope>, record: &R) -> Result<(), RecordError> {
         let entries = self.index_keys(record)?;
         let value = stored::encode(record, self.owner.as_deref())?;
-        let batch = batch.of(self.namespace.root());
+        let batch = batch.guard(self.guard()).of(self.namespace.root());
         batch.put(self.row(&record.id())?, Expected::Absent, R::KIND, value);
         for key in entries {
             batch.put(key, Expected::Absent, INDEX_KIND, Bytes::new());
@@ -244,11 +252,11 @@ impl<R: Record> Records<R> {
         let gone: Vec<Key> = old.difference(&new).cloned().collect();
         let removed = self.versions_of(&gone).await?;
         let value = stored::encode(record, self.owner.as_deref())?;
-        let batch = batch.of_read(self.namespace.root(), &read.key);
+        let batch = batch
+            .guard(self.guard())
+            .of_read(self.namespace.root(), &read.key);
         batch.put(read.key.clone(), Expected::At(read.version), R::KIND, value);
-        for (key, version) in removed {
-            batch.delete(key, version);
-        }
+        remove_entries(batch, removed);
         for key in new.difference(&old) {
             batch.put(key.clone(), Expected::Absent, INDEX_KIND, Bytes::new());
         }
@@ -266,11 +274,11 @@ impl<R: Record> Records<R> {
     ) -> Result<(), RecordError> {
         let gone: Vec<Key> = self.index_keys(&read.record)?.into_iter().collect();
         let removed = self.versions_of(&gone).await?;
-        let batch = batch.of_read(self.namespace.root(), &read.key);
+        let batch = batch
+            .guard(self.guard())
+            .of_read(self.namespace.root(), &read.key);
         batch.delete(read.key.clone(), read.version);
-        for (key, version) in removed {
-            batch.delete(key, version);
-        }
+        remove_entries(batch, removed);
         Ok(())
     }
 
@@ -319,19 +327,30 @@ impl<R: Record> Records<R> {
             .collect()
     }
 
-    /// An entry that is gone already needs no removal: repair leaves such rows behind.
-    async fn versions_of(&self, keys: &[Key]) -> Result<Vec<(Key, Version)>, RecordError> {
+    /// What a write of this kind expects of the catalogue.
+    fn guard(&self) -> Option<(Key, Version)> {
+        self.namespace.combiner().known().guard(&R::KIND)
+    }
+
+    /// At which versions entries are; none of those that are not there: repair leaves such rows, and a backfill.
+    async fn versions_of(&self, keys: &[Key]) -> Result<Vec<(Key, Option<Version>)>, RecordError> {
         let mut found = Vec::with_capacity(keys.len());
         for part in keys.chunks(GET_MANY_MAX) {
             let entries = self.namespace.backend().get_many(part).await?;
-            found.extend(
-                entries
-                    .into_iter()
-                    .flatten()
-                    .map(|entry| (entry.key, entry.version)),
-            );
+            let versions = entries.into_iter().map(|entry| entry.map(|entry| entry.version));
+            found.extend(part.iter().cloned().zip(versions));
         }
         Ok(found)
+    }
+}
+
+/// Removes index entries. One that is not there is expected to stay away: a backfill may be about to write it.
+fn remove_entries(batch: &mut Batch, entries: Vec<(Key, Option<Version>)>) {
+    for (key, version) in entries {
+        match version {
+            Some(version) => batch.delete(key, version),
+            None => batch.check(key, Expected::Absent),
+        };
     }
 }
 

@@ -48,6 +48,11 @@ pub trait Record:
 {
     /// Whose namespace it lives in; opening it elsewhere does not compile.
     type Scope: Scope;
+    /// The number of its index declarations, raised by every build that adds an index or drops one: a build that knows
+    /// an older number does not write such records any more. How the values of an index are derived may
+    /// not change under one name and scope: give the index another name.
+    const INDEX_GENERATION: u32 = 1;
+
     /// What names it.
     type Id: RecordId;
     /// What finds it; [`NoIndexes`](super::NoIndexes) for none.

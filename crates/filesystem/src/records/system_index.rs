@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::find::tail_of;
+use super::find::{is_built, tail_of};
 use super::index::prefix_in;
 use super::{Cursor, IndexScope, Query, Record, RecordError, RecordId};
 use crate::Segment;
@@ -64,6 +64,7 @@ impl<R: Record> SystemIndex<R> {
     /// `NoIndex` for one declared in the record's own scope; else as [`Records::find`](super::Records::find).
     pub async fn find(&self, query: &Query<R::Index>) -> Result<FoundSystem<R::Id>, RecordError> {
         let prefix = prefix_in::<R>(query.index, IndexScope::System, self.system.root())?;
+        is_built::<R>(self.system.combiner(), query.index).await?;
         let (keys, next) = query.keys(self.system.backend(), &prefix).await?;
         let rows = keys
             .iter()

@@ -95,8 +95,12 @@ impl<R: Record> Records<R> {
         record: &R,
         staged: ScopedBatch<R::Scope>,
     ) -> Result<Change, RecordError> {
-        let mut more = staged.into_batch(self.namespace.root())?;
+        let mut staged = staged;
         keeps_id::<R>(&read.record, record)?;
+        if *record != read.record {
+            staged.guard(self.guard());
+        }
+        let mut more = staged.into_batch(self.namespace.root())?;
         if *record == read.record {
             return Ok(Change::keep().with(more));
         }

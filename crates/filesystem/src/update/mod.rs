@@ -11,7 +11,9 @@ pub(crate) use self::change::{OwnStep, Step};
 pub use self::error::UpdateError;
 pub use self::retry::{ATTEMPTS_MAX, DEADLINE, DELAY_MAX, DELAY_MIN, Retry};
 use crate::capability::{Atomicity, Logs};
-use crate::{Capabilities, CommitError, Deadline, Entry, GET_MANY_MAX, Key, Lane, ReadError, RecordStore};
+use crate::{
+    Capabilities, CommitError, Deadline, Entry, Expected, GET_MANY_MAX, Key, Lane, ReadError, RecordStore,
+};
 
 /// Changes one record by a function of what it is.
 ///
@@ -140,8 +142,12 @@ impl Update<'_> {
             let answer = timeout_at(self.deadline, self.store.get_many(part)).await;
             match answer.map_err(|_| UpdateError::Deadline)? {
                 Ok(found) => {
-                    for entry in found.into_iter().flatten() {
-                        step.more.delete(entry.key, entry.version);
+                    for (key, entry) in part.iter().zip(found) {
+                        match entry {
+                            Some(entry) => step.more.delete(entry.key, entry.version),
+                            // A backfill may be about to write it.
+                            None => step.more.check(key.clone(), Expected::Absent),
+                        };
                     }
                 }
                 Err(error @ ReadError::Unavailable { .. }) => return Ok(Err(Lost::Read(error))),

@@ -78,7 +78,9 @@ impl From<&CommitError> for Outcome {
             CommitError::Unavailable { .. } => Self::Unavailable,
             CommitError::Indeterminate { .. } => Self::Indeterminate,
             CommitError::TooLarge { .. } | CommitError::Invalid { .. } => Self::Refused,
-            CommitError::Unsupported { .. } | CommitError::Unrouted { .. } => Self::Unsupported,
+            CommitError::Unsupported { .. }
+            | CommitError::Unrouted { .. }
+            | CommitError::IndexUnknown { .. } => Self::Unsupported,
             CommitError::Corrupt { .. } => Self::Corrupt,
             CommitError::Closed { .. } => Self::Closed,
         }

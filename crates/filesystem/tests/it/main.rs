@@ -5,6 +5,9 @@
 
 mod ahead;
 mod blob;
+mod catalogue;
+#[cfg(feature = "sled")]
+mod catalogue_crash;
 mod combine;
 #[cfg(any(feature = "sled", feature = "local"))]
 mod commit_log;

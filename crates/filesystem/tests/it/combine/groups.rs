@@ -302,7 +302,7 @@ async fn order_holds_over_rounds() {
     let mut group = Vec::new();
     for does in [
         Does::AddsIfAbsent('a', "b/none"),
-        Does::AddsIfAbsent('b', "b/none"),
+        Does::AddsBeside('b', "b/none"),
         Does::Adds('c'),
         Does::Adds('d'),
     ] {
@@ -315,6 +315,25 @@ async fn order_holds_over_rounds() {
     assert_eq!(
         (stored(&store).await.as_str(), scripted.batches().len()),
         ("_abcd", 3)
+    );
+}
+
+/// What several only expect alike keeps none of them from the others' round.
+#[tokio::test(start_paused = true)]
+async fn members_that_expect_the_same_share_a_commit() {
+    let (scripted, store) = combined(Scripted::default().commits([Some(Fault::Slow(SLOW))]));
+    let blocker = in_flight(&store).await;
+    let mut group = Vec::new();
+    for letter in ['a', 'b', 'c'] {
+        group.push(entered(&store, Does::AddsIfAbsent(letter, "b/none")).await);
+    }
+    for answer in join_all(group).await {
+        answer.unwrap();
+    }
+    blocker.await.unwrap();
+    assert_eq!(
+        (stored(&store).await.as_str(), scripted.batches().len()),
+        ("_abc", 2)
     );
 }
 
