@@ -295,16 +295,16 @@ async fn ten_thousand_of_one_tenant_delay_no_other(place: Place) {
 }
 
 on_every_hooked_store! {
-    /// Case 25 of the page, once it has been seen to pass.
+    /// ST-25
     a_lane_at_its_quota_is_passed_over_without_a_read_of_its_tasks;
-    /// Case 25 of the page, once it has been seen to pass.
+    /// ST-25
     ten_thousand_of_one_tenant_delay_no_other;
-    /// Case 24 of the page, once it has been seen to pass.
+    /// ST-24
     a_lane_gives_the_highest_rank_and_then_the_lowest_number;
-    /// Case 24 of the page, once it has been seen to pass.
+    /// ST-24
     a_lost_race_takes_the_next_in_the_same_call;
-    /// Case 28 of the page, once it has been seen to pass.
+    /// ST-28
     a_task_made_ready_while_its_wake_row_goes_is_claimed;
-    /// Case 28 of the page, once it has been seen to pass.
+    /// ST-28
     a_gate_decided_while_its_run_parks_lets_the_task_be_claimed;
 }

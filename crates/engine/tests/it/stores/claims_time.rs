@@ -97,7 +97,7 @@ async fn lived(house: &House, outcome: Outcome) -> Seen {
     Seen { states, begun, task }
 }
 
-/// Case 29 of the page, once it has been seen to pass.
+/// Part of case 29 of the page.
 #[tokio::test(start_paused = true)]
 async fn what_fails_comes_back_by_timer_while_its_agent_sleeps_and_is_quarantined_at_the_fifth() {
     let house = House::in_memory().await;
@@ -127,7 +127,7 @@ async fn what_fails_comes_back_by_timer_while_its_agent_sleeps_and_is_quarantine
     );
 }
 
-/// Case 29 of the page, once it has been seen to pass.
+/// Part of case 29 of the page.
 #[tokio::test(start_paused = true)]
 async fn what_ran_out_of_time_or_met_a_defence_is_failed_at_once_and_the_event_says_why() {
     let blocked = Outcome::Blocked {
