@@ -23,7 +23,7 @@ use crate::edge;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::{Format, Ui};
-use crate::problem::{Code, Problem, Result};
+use crate::problem::{Code, Failure, Problem, Result};
 
 pub(super) async fn task(session: &mut Session<'_>, context: &Context, command: Task) -> Result<Exit> {
     let ui = &context.ui;
@@ -62,9 +62,15 @@ pub(super) async fn task(session: &mut Session<'_>, context: &Context, command: 
 
 async fn add(session: &mut Session<'_>, context: &Context, arguments: &TaskAdd) -> Result<Exit> {
     let body = wanted(context, arguments)?;
-    ensure_agent(session, &context.ui, &arguments.agent, arguments.no_create).await?;
     let call = Call::post("/v1/tasks", &body).under(arguments.key.as_ref());
-    let body = session.ask(&call).await?;
+    let body = match session.ask(&call).await {
+        // Most often the agent is there: nobody looks for it first.
+        Err(Failure::Problem(problem)) if problem.is(Code::NotFound) => {
+            ensure_agent(session, &context.ui, &arguments.agent, arguments.no_create).await?;
+            session.ask(&call).await?
+        }
+        answer => answer?,
+    };
     let task: TaskView = listing::read(&body)?;
     match context.ui.format {
         Format::Text => context.ui.line(task.id.to_string())?,
