@@ -40,7 +40,7 @@ impl<S: Scope> BadRows<S> {
         Self(namespace.clone())
     }
 
-    /// One page of a store, the first found first; `limit` is 1 to [`PAGE_MAX`].
+    /// One page of a store, the first found first; `limit` is 1 to [`PAGE_MAX`](crate::PAGE_MAX).
     ///
     /// # Errors
     /// As [`Records::find`].

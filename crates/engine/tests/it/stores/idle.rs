@@ -21,6 +21,9 @@ use super::wakes::Doer;
 /// So many are made in a debug build within seconds.
 const MANY: usize = 10_000;
 
+/// Reads of a day by all loops together.
+const LOOKS: u64 = 12;
+
 /// What a day cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Day {
@@ -111,7 +114,9 @@ async fn day(agents: usize, served: Served) -> Day {
 #[tokio::test(start_paused = true)]
 async fn a_day_over_many_sleeping_agents_costs_nothing_but_sweeps() {
     let many = day(MANY, Served::Plainly).await;
-    assert_eq!((many.commits, many.operations), (0, 0));
+    assert_eq!(many.commits, 0);
+    // Of all loops together, and of no agent.
+    assert!(many.operations <= LOOKS, "{many:?}");
     let (few, swept) = (day(10, Served::Swept).await, day(MANY, Served::Swept).await);
     assert_eq!(swept.commits, 0);
     assert_eq!(swept.at_work, few.at_work, "no agent is a task of the runtime");

@@ -3,7 +3,7 @@
 //! A build enlists the kinds it writes when it opens a store. From then on each write of such a kind has the version of
 //! the kind's row as a precondition. The version is held in memory and read again only when that precondition failed, so
 //! a write reads nothing more; and a precondition alone conflicts with no other. A build that adds an index or
-//! drops one raises [`Record::INDEX_GENERATION`](super::Record::INDEX_GENERATION), and writes the row anew: every build
+//! drops one raises [`Record::INDEX_GENERATION`], and writes the row anew: every build
 //! that does not know the index then stops with [`IndexUnknown`](CommitError::IndexUnknown) instead of writing rows
 //! without entries. Rows of before get their entries in steps of [`BACKFILL_ROWS`].
 
