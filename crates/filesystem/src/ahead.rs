@@ -23,7 +23,7 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use std::sync::Arc;
-/// # use dormouse_filesystem::{Ahead, Class, Memory, Namespace, NoIndexes, Opener, Record, RecordKind, Records, Requirements, Segment, System};
+/// # use dormouse_filesystem::{Ahead, Class, IndexEntry, Memory, Namespace, NoIndexes, Opener, Record, RecordKind, Records, Requirements, Segment, System};
 /// # use serde::{Deserialize, Serialize};
 /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 /// # struct Note { id: Segment }
@@ -35,6 +35,7 @@ use crate::{
 /// #     type Scope = System;
 /// #     type Index = NoIndexes;
 /// #     fn id(&self) -> Segment { self.id.clone() }
+/// #     fn index_entries(&self) -> Vec<IndexEntry<NoIndexes>> { Vec::new() }
 /// # }
 /// # let now = jiff::Timestamp::UNIX_EPOCH;
 /// # let need = Requirements::default();
