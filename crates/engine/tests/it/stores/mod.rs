@@ -42,7 +42,6 @@ mod golden;
 mod heartbeats;
 pub(crate) mod hooked;
 mod house;
-mod idle;
 mod janitor;
 mod keys;
 mod lapses;
