@@ -2,59 +2,13 @@
 
 use dormouse_filesystem::Kind;
 
-use crate::TenantRow;
-use crate::agent::Agent;
-use crate::budget::{Account, Hold, Usage};
-use crate::capability::Capability;
-use crate::gate::{Gate, GateDisplay, GateKey, StandingGrant};
-use crate::idempotency::IdempotencyRow;
-use crate::lease::{Heartbeat, Lease};
-use crate::relay::{DeadLetter, RelayCursor};
-use crate::run::{OutcomeRow, Process, Run};
-use crate::session::{SessionKey, SessionLive, SessionRow};
-use crate::step::Step;
-use crate::task::{Delegation, Settlement, Task, TaskNumbers, TaskTombstone, Tree};
-use crate::thread::{Message, Thread};
-use crate::wake::Wake;
+use crate::bad;
 
 /// Every kind of record the engine stores, those of its secrets included, for a catalogue of the store. The engine itself
 /// enlists none of them yet.
 #[must_use]
 pub fn kinds() -> Vec<Kind> {
-    let own = [
-        Kind::of::<Account>(),
-        Kind::of::<Agent>(),
-        Kind::of::<Capability>(),
-        Kind::of::<DeadLetter>(),
-        Kind::of::<Delegation>(),
-        Kind::of::<Gate>(),
-        Kind::of::<GateDisplay>(),
-        Kind::of::<GateKey>(),
-        Kind::of::<Heartbeat>(),
-        Kind::of::<Hold>(),
-        Kind::of::<IdempotencyRow>(),
-        Kind::of::<Lease>(),
-        Kind::of::<Message>(),
-        Kind::of::<OutcomeRow>(),
-        Kind::of::<Process>(),
-        Kind::of::<RelayCursor>(),
-        Kind::of::<Run>(),
-        Kind::of::<SessionKey>(),
-        Kind::of::<SessionLive>(),
-        Kind::of::<SessionRow>(),
-        Kind::of::<Settlement>(),
-        Kind::of::<StandingGrant>(),
-        Kind::of::<Step>(),
-        Kind::of::<Task>(),
-        Kind::of::<TaskNumbers>(),
-        Kind::of::<TaskTombstone>(),
-        Kind::of::<TenantRow>(),
-        Kind::of::<Thread>(),
-        Kind::of::<Tree>(),
-        Kind::of::<Usage>(),
-        Kind::of::<Wake>(),
-    ];
-    own.into_iter().chain(dormouse_secrets::kinds()).collect()
+    bad::enlisted().chain(dormouse_secrets::kinds()).collect()
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ pub(crate) async fn resolve(core: &Core, op: OpId) -> Result<Settled, CommandErr
     let outcome = match resolved.map_err(CommandError::from)? {
         Resolved::Done(_) => Settled::Done,
         Resolved::NotDone => Settled::NotDone,
-        Resolved::Unknown => return Err(unknown(op)),
+        Resolved::Unknown => return Err(unknown(Some(op))),
     };
     core.unsettled.forget(op);
     if outcome == Settled::Done {
@@ -169,9 +169,22 @@ async fn by_log(core: &Core, op: OpId) -> Result<Settled, CommandError> {
 /// How many events are looked through for a command that this process does not know.
 const UNSETTLED_LOOK_MAX: u64 = 10_000;
 
-pub(crate) fn unknown(op: OpId) -> CommandError {
+pub(crate) fn unknown(op: Option<OpId>) -> CommandError {
     CommandError::Indeterminate {
-        op: Some(op),
+        op,
         source: CommitError::Indeterminate { source: None },
+    }
+}
+
+/// What befell the commit of several befell each of them.
+pub(crate) fn the_same(error: &CommandError, op: Option<OpId>) -> CommandError {
+    match error {
+        CommandError::Indeterminate { .. } => unknown(op),
+        CommandError::Contended { attempts } => CommandError::Contended { attempts: *attempts },
+        CommandError::Unavailable(_) => CommandError::Unavailable(error.to_string().into()),
+        CommandError::TooLarge { limit } => CommandError::TooLarge { limit },
+        CommandError::Corrupt(_) => CommandError::Corrupt(error.to_string().into()),
+        CommandError::TooNew(_) => CommandError::TooNew(error.to_string().into()),
+        other => CommandError::Unsupported(other.to_string().into()),
     }
 }

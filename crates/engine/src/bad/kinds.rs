@@ -15,6 +15,9 @@ pub(super) trait Kind<S: Scope>: Send + Sync {
     /// Its name.
     fn kind(&self) -> RecordKind;
 
+    /// As a catalogue of indexes enlists it.
+    fn enlisted(&self) -> dormouse_filesystem::Kind;
+
     /// What happens to a row of it that cannot be believed.
     fn class(&self) -> Class;
 
@@ -57,6 +60,10 @@ struct Of<R>(PhantomData<fn() -> R>);
 impl<R: Record> Kind<R::Scope> for Of<R> {
     fn kind(&self) -> RecordKind {
         R::KIND
+    }
+
+    fn enlisted(&self) -> dormouse_filesystem::Kind {
+        dormouse_filesystem::Kind::of::<R>()
     }
 
     fn class(&self) -> Class {
@@ -147,6 +154,12 @@ kinds! {
         crate::wake::Wake;
     /// What the installation has.
     OF_SYSTEM: System = crate::tenant::TenantRow;
+}
+
+/// All of them, for a catalogue of the store.
+pub(crate) fn enlisted() -> impl Iterator<Item = dormouse_filesystem::Kind> {
+    let of_system = OF_SYSTEM.iter().map(|kind| kind.enlisted());
+    OF_TENANT.iter().map(|kind| kind.enlisted()).chain(of_system)
 }
 
 /// The kind of the row at this key of a tenant; none of one that is no row of the engine's.

@@ -12,5 +12,6 @@ mod service;
 
 pub(crate) use aside::{Doubted, heed, heed_issue, is_copied, tell};
 pub use check::{BadFound, Checked, Fate};
+pub(crate) use kinds::enlisted;
 pub(crate) use lane::pass_over;
 pub use service::BadRecords;

@@ -19,7 +19,7 @@ use super::touched::Touched;
 use crate::combine::{Combiner, Waits};
 use crate::core::Core;
 use crate::draft::Draft;
-use crate::resolve::{settled, unknown};
+use crate::resolve::{settled, the_same, unknown};
 use crate::telling::Telling;
 use crate::{CommandError, OpId, PrefixedId, Principal};
 
@@ -110,7 +110,7 @@ pub(crate) async fn enter(core: &Core, mut draft: Draft) -> Answer {
         core.background.spawn(serve(core.unasked()));
     }
     // Without an answer the process is ending: the commit may have been sent.
-    answered.await.unwrap_or_else(|_| Err(unknown(op)))
+    answered.await.unwrap_or_else(|_| Err(unknown(Some(op))))
 }
 
 async fn serve(core: Core) {
@@ -348,18 +348,9 @@ fn answer(entered: Vec<Decided<Vec<Moved>>>, refused: Vec<Decided<CommandError>>
     }
 }
 
-/// What befell the commit of all befell each.
 fn tell_all(group: impl IntoIterator<Item = Entry>, error: &CommandError) {
     for entry in group {
-        let same = match error {
-            CommandError::Indeterminate { .. } => unknown(entry.mover.op),
-            CommandError::Contended { attempts } => CommandError::Contended { attempts: *attempts },
-            CommandError::Unavailable(_) => CommandError::Unavailable(error.to_string().into()),
-            CommandError::TooLarge { limit } => CommandError::TooLarge { limit },
-            CommandError::Corrupt(_) => CommandError::Corrupt(error.to_string().into()),
-            CommandError::TooNew(_) => CommandError::TooNew(error.to_string().into()),
-            other => CommandError::Unsupported(other.to_string().into()),
-        };
+        let same = the_same(error, Some(entry.mover.op));
         entry.told(Err(same));
     }
 }

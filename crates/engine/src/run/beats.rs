@@ -2,40 +2,35 @@
 //! or in as few as hold them; those that come while it is in flight go in the next. One that lost its lease drops out, and
 //! the rest is sent again.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use dormouse_filesystem::{CommitError, Records};
+use dormouse_filesystem::{Records, Version};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::heartbeat::{Beaten, Renewal};
 use super::{Claimed, Run};
+use crate::combine::{Combiner, Waits};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::lease::{Heartbeat, Held, Lease, LeaseOptions, Progress};
 use crate::limits::{HEARTBEATS_MAX, HEARTBEATS_WAITING_MAX};
+use crate::resolve::{the_same, unknown};
 use crate::{CommandError, Principal, RunId, Subject};
-use dormouse_filesystem::Version;
 
 /// The heartbeats of a tenant that wait for a commit.
 pub(crate) struct Beats {
-    queue: Mutex<Queue>,
+    waiting: Combiner<Beat>,
     /// All beat at this moment and a whole number of pauses later.
     first: Instant,
     options: LeaseOptions,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Beat>,
-    is_served: bool,
-}
-
 impl fmt::Debug for Beats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Beats({} wait)", self.with(|queue| queue.waiting.len()))
+        write!(f, "Beats({:?})", self.waiting)
     }
 }
 
@@ -62,18 +57,11 @@ pub(super) async fn beat(core: &Arc<Core>, claimed: &Claimed, progress: Option<&
     };
     enter(core, beat)?;
     // Without an answer the process is ending: the commit may have been sent.
-    answered.await.unwrap_or_else(|_| Err(unknown()))
+    answered.await.unwrap_or_else(|_| Err(unknown(None)))
 }
 
 fn enter(core: &Arc<Core>, beat: Beat) -> Result<(), CommandError> {
-    let begins = core.beats.with(|queue| {
-        if queue.waiting.len() >= HEARTBEATS_WAITING_MAX {
-            return Err(CommandError::LOST_RACE);
-        }
-        queue.waiting.push_back(beat);
-        Ok(!std::mem::replace(&mut queue.is_served, true))
-    })?;
-    if begins {
+    if core.beats.waiting.enter(beat, HEARTBEATS_WAITING_MAX)? {
         core.background.spawn(serve(Arc::clone(core)));
     }
     Ok(())
@@ -83,28 +71,34 @@ fn enter(core: &Arc<Core>, beat: Beat) -> Result<(), CommandError> {
 async fn serve(core: Arc<Core>) {
     // Those that beat at the same moment have entered when this one's turn comes round again.
     tokio::task::yield_now().await;
-    let cut_short = CutShort(&core.beats);
-    while let Some(group) = cut_short.0.next() {
-        answer(&core, group).await;
-    }
-    // Nobody serves any more, or already another does.
-    std::mem::forget(cut_short);
+    let most = core.beats.options.batch_max.clamp(1, HEARTBEATS_MAX);
+    let room = || {
+        // Its row is named once in a batch.
+        let mut runs = HashSet::new();
+        move |beat: &Beat| runs.insert(beat.run) && runs.len() <= most
+    };
+    let served = &core;
+    let settle = |group| async move {
+        answer(served, group).await;
+        Vec::new()
+    };
+    core.beats.waiting.serve(room, settle).await;
 }
 
-/// Serving that ends by a panic, or with the runtime: who waits still is told by the drop of its sender, and the next
-/// heartbeat begins anew.
-struct CutShort<'b>(&'b Beats);
+impl Waits for Beat {
+    fn is_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
 
-impl Drop for CutShort<'_> {
-    fn drop(&mut self) {
-        self.0.with(|queue| *queue = Queue::default());
+    fn not_before(&self) -> Option<Instant> {
+        None
     }
 }
 
 impl Beats {
     pub(crate) fn new(options: LeaseOptions) -> Self {
         Self {
-            queue: Mutex::default(),
+            waiting: Combiner::default(),
             first: Instant::now(),
             options,
         }
@@ -121,35 +115,6 @@ impl Beats {
             .and_then(|beats| every.checked_mul(beats));
         next.map_or(now + every, |next| self.first + next)
     }
-
-    fn with<T>(&self, f: impl FnOnce(&mut Queue) -> T) -> T {
-        f(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The next group, in the order of arrival, a run once; none when nobody waits, and then nobody serves.
-    fn next(&self) -> Option<Vec<Beat>> {
-        let most = self.options.batch_max.clamp(1, HEARTBEATS_MAX);
-        self.with(|queue| {
-            let (mut group, mut again, mut runs) = (Vec::new(), VecDeque::new(), HashSet::new());
-            while group.len() < most
-                && let Some(beat) = queue.waiting.pop_front()
-            {
-                if beat.answer.is_closed() {
-                    continue;
-                }
-                // Its row is named once in a batch.
-                match runs.insert(beat.run) {
-                    true => group.push(beat),
-                    false => again.push_back(beat),
-                }
-            }
-            while let Some(beat) = again.pop_back() {
-                queue.waiting.push_front(beat);
-            }
-            queue.is_served = !group.is_empty();
-            queue.is_served.then_some(group)
-        })
-    }
 }
 
 /// Commits a group and tells each its answer. One that spoils it for all is found by committing each alone.
@@ -158,7 +123,7 @@ async fn answer(core: &Core, group: Vec<Beat>) {
         Ok(answers) => tell(group, answers),
         Err(error) if group.len() == 1 => tell(group, vec![Err(error)]),
         Err(error) if error.is_congestion() || matches!(error, CommandError::Indeterminate { .. }) => {
-            let answers = group.iter().map(|_| Err(the_same(&error))).collect();
+            let answers = group.iter().map(|_| Err(the_same(&error, None))).collect();
             tell(group, answers);
         }
         Err(_) => {
@@ -175,22 +140,6 @@ fn tell(group: impl IntoIterator<Item = Beat>, answers: Vec<Answer>) {
     for (beat, answer) in group.into_iter().zip(answers) {
         // Nobody waits any more: the row says it all the same.
         drop(beat.answer.send(answer));
-    }
-}
-
-/// What befell the commit of all befell each.
-fn the_same(error: &CommandError) -> CommandError {
-    match error {
-        CommandError::Indeterminate { .. } => unknown(),
-        CommandError::Contended { attempts } => CommandError::Contended { attempts: *attempts },
-        other => CommandError::Unavailable(other.to_string().into()),
-    }
-}
-
-fn unknown() -> CommandError {
-    CommandError::Indeterminate {
-        op: None,
-        source: CommitError::Indeterminate { source: None },
     }
 }
 

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dormouse_filesystem::CommitError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -20,6 +19,7 @@ use crate::credentials::Credentials;
 use crate::draft::{Draft, Verdict};
 use crate::idempotency::{self, Before, IdempotencyId, Once};
 use crate::limits::{CREATIONS_BYTES_MAX, CREATIONS_MAX, CREATIONS_OPERATIONS_MAX, CREATIONS_WAITING_MAX};
+use crate::resolve::{the_same, unknown};
 use crate::{CommandError, OpId, PrefixedId, Principal, RunId, Subject};
 
 /// The creations of a tenant that wait for a commit.
@@ -85,7 +85,7 @@ async fn enqueue(core: &Arc<Core>, by: &Principal, maker: Maker, new: NewTask) -
     };
     enter(core, creation)?;
     // Without an answer the process is ending: the commit may have been sent.
-    answered.await.unwrap_or_else(|_| Err(unknown(op)))
+    answered.await.unwrap_or_else(|_| Err(unknown(Some(op))))
 }
 
 fn enter(core: &Arc<Core>, waiting: Creation) -> Result<(), CommandError> {
@@ -143,7 +143,7 @@ async fn answer(core: &Arc<Core>, group: Vec<Creation>) {
         ) => {
             let answers = group
                 .iter()
-                .map(|creation| Err(the_same(&error, creation.op)))
+                .map(|creation| Err(the_same(&error, Some(creation.op))))
                 .collect();
             tell(group, answers);
         }
@@ -165,22 +165,6 @@ fn tell(group: impl IntoIterator<Item = Creation>, answers: Vec<Answer>) {
         }
         // Nobody waits any more: the task is there all the same.
         drop(creation.answer.send(answer));
-    }
-}
-
-/// What befell the commit of all befell each.
-fn the_same(error: &CommandError, op: OpId) -> CommandError {
-    match error {
-        CommandError::Indeterminate { .. } => unknown(op),
-        CommandError::Contended { attempts } => CommandError::Contended { attempts: *attempts },
-        other => CommandError::Unavailable(other.to_string().into()),
-    }
-}
-
-fn unknown(op: OpId) -> CommandError {
-    CommandError::Indeterminate {
-        op: Some(op),
-        source: CommitError::Indeterminate { source: None },
     }
 }
 

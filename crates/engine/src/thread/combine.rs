@@ -5,7 +5,7 @@
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 
-use dormouse_filesystem::{CommitError, Versioned};
+use dormouse_filesystem::Versioned;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use crate::credentials::Credentials;
 use crate::draft::{Draft, Verdict};
 use crate::idempotency::{self, Before, IdempotencyId, Once};
 use crate::limits::{APPENDS_BYTES_MAX, APPENDS_MAX, APPENDS_WAITING_MAX};
+use crate::resolve::{the_same, unknown};
 use crate::task::Numbers;
 use crate::{AgentName, CommandError, OpId, PrefixedId, Principal, Subject, ThreadId};
 
@@ -65,7 +66,7 @@ pub(super) async fn append(core: &Arc<Core>, by: &Principal, thread: ThreadId, n
     };
     enter(core, waiting)?;
     // Without an answer the process is ending: the commit may have been sent.
-    answered.await.unwrap_or_else(|_| Err(unknown(op)))
+    answered.await.unwrap_or_else(|_| Err(unknown(Some(op))))
 }
 
 fn enter(core: &Arc<Core>, waiting: Waiting) -> Result<(), CommandError> {
@@ -122,7 +123,7 @@ async fn answer(core: &Arc<Core>, group: Vec<Waiting>) {
         ) => {
             let answers = group
                 .iter()
-                .map(|waiting| Err(the_same(&error, waiting.op)))
+                .map(|waiting| Err(the_same(&error, Some(waiting.op))))
                 .collect();
             tell(group, answers);
         }
@@ -144,22 +145,6 @@ fn tell(group: impl IntoIterator<Item = Waiting>, answers: Vec<Answer>) {
         }
         // Nobody waits any more: the message is there all the same.
         drop(waiting.answer.send(answer));
-    }
-}
-
-/// What befell the commit of all befell each.
-fn the_same(error: &CommandError, op: OpId) -> CommandError {
-    match error {
-        CommandError::Indeterminate { .. } => unknown(op),
-        CommandError::Contended { attempts } => CommandError::Contended { attempts: *attempts },
-        other => CommandError::Unavailable(other.to_string().into()),
-    }
-}
-
-fn unknown(op: OpId) -> CommandError {
-    CommandError::Indeterminate {
-        op: Some(op),
-        source: CommitError::Indeterminate { source: None },
     }
 }
 

@@ -101,8 +101,12 @@ fn what_a_crash_leaves_of_the_holds_of_a_run_is_closed_by_the_next_look_of_a_jan
         let left = reserved(&house, &alice).await.get(Dimension::InputTokens);
         let next = house.neighbour().await;
         let swept = next.janitor().look().await.unwrap().swept;
-        // Of the 32 of one commit the first is what its claim was given.
-        assert_eq!((left, swept), (HOLDS - 31 + 1, 70 - 31));
+        // With what its claim was given it holds one more, which may be among the 32 of its end.
+        assert_eq!(swept, 70 + 1 - 32);
+        assert!(
+            (HOLDS - 32 + 1..=HOLDS - 31 + 1).contains(&left),
+            "{left} are held"
+        );
         assert_eq!(reserved(&house, &alice).await.get(Dimension::InputTokens), 1);
     });
 }
