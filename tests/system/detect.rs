@@ -110,4 +110,11 @@ fn what_cannot_be_read_and_what_is_no_header_is_refused() {
         .exits(2)
         .errs(&["NAME:VALUE"]);
     home.type_line("detect - --status 42").exits(2).errs(&["42"]);
+    for address in ["a.example/login", "file:///etc/hosts"] {
+        for option in ["--url", "--requested-url"] {
+            home.type_line(&format!("detect - {option} {address}"))
+                .exits(2)
+                .errs(&[address, "https://"]);
+        }
+    }
 }

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use dormouse_engine::detect::is_address;
 
 /// `detect`.
 #[derive(Debug, Args)]
 pub struct Detect {
     /// The address that was asked for; without it no redirect to a login page is judged
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address)]
     pub requested_url: Option<String>,
     /// The address that came of it
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address)]
     pub url: Option<String>,
     /// The HTTP status
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(100..=999))]
@@ -22,6 +23,13 @@ pub struct Detect {
     /// The page; - for what comes on stdin
     #[arg(value_name = "FILE|-")]
     pub file: PathBuf,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    match is_address(text) {
+        true => Ok(text.to_owned()),
+        false => Err("the address of a page is like https://a.example/login".to_owned()),
+    }
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -4,6 +4,12 @@ use std::borrow::Cow;
 
 use url::{Host, Url};
 
+/// Whether a text is the address of a page: http or https, with a host. What is none is judged as if it were not there.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    Address::parse(text).is_some()
+}
+
 /// An address of the web.
 #[derive(Debug, Clone)]
 pub(super) struct Address {

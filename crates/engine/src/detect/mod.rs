@@ -35,6 +35,7 @@ mod visit;
 use dormouse_secrets::Scrubber;
 use serde::Serialize;
 
+pub use address::is_address;
 pub use evidence::{Block, Evidence};
 pub use rules::{HTML_MAX, Marks, Rules, SNIPPET_MAX};
 pub use trace::{Rule, Step, Stop};
