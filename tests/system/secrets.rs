@@ -338,6 +338,31 @@ fn a_passphrase_opens_what_the_key_file_opened_and_outlives_it() {
 }
 
 /// What whoever lost the key file does.
+/// The settings of a derivation are for new slots: one that is there opens as it was made.
+#[test]
+fn what_deriving_a_key_takes_is_a_setting_and_a_slot_keeps_its_own() {
+    let home = Home::new()
+        .with("DORMOUSE_SECRETS_KDF_MEMORY", "19MiB")
+        .with("DORMOUSE_SECRETS_KDF_PASSES", "2");
+    set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
+    fed(&home, &["secret", "slots", "add", "--passphrase"], PASSPHRASE).exits(0);
+    let derived = |home: &Home| home.items("secret slots")[1]["derivation"].clone();
+    let asked = serde_json::json!({ "memory_bytes": 19 << 20, "passes": 2 });
+    assert_eq!(derived(&home), asked);
+    home.type_line("secret lock --yes").exits(0);
+    let home = home.with("DORMOUSE_SECRETS_KDF_MEMORY", "20MiB");
+    fed(&home, &["secret", "unlock", "--passphrase"], PASSPHRASE).exits(0);
+    assert_eq!(derived(&home), asked, "it opened as it was made");
+    let memory = ["1MiB", "2GiB"].map(|wrong| ("DORMOUSE_SECRETS_KDF_MEMORY", wrong));
+    let passes = ["1", "17"].map(|wrong| ("DORMOUSE_SECRETS_KDF_PASSES", wrong));
+    for (name, wrong) in memory.into_iter().chain(passes) {
+        let mut command = home.command(["secret", "slots"]);
+        Ran::of(command.env(name, wrong))
+            .exits(2)
+            .errs(&["secrets.kdf_", wrong]);
+    }
+}
+
 fn by_passphrase_to_a_new_key_file(home: &Home) {
     let key = home.path().join("config/secrets.key");
     let restore = ["secret", "unlock", "--passphrase", "--restore-key-file"];

@@ -7,8 +7,7 @@ use axum::http::StatusCode;
 use dormouse_engine::TenantId;
 use dormouse_engine::credentials::Rekey;
 use dormouse_secrets::{
-    Argon2Params, FileKeyring, KeyError, Keyring, PassphraseKeyring, SLOTS_MAX, SecretRef, SlotState,
-    VaultState,
+    FileKeyring, KeyError, Keyring, PassphraseKeyring, SLOTS_MAX, SecretRef, SlotState, VaultState,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -100,7 +99,7 @@ impl GivenKey {
             (Some(path), None) => Ok(Source::File(FileKeyring::new(path, keys.random()))),
             (None, Some(Hidden(passphrase))) => {
                 let passphrase =
-                    PassphraseKeyring::new(passphrase.expose(), Argon2Params::default(), keys.random())?;
+                    PassphraseKeyring::new(passphrase.expose(), keys.derivation(), keys.random())?;
                 Ok(Source::Passphrase(passphrase))
             }
             (Some(_), Some(_)) => Err(Problem::new(

@@ -69,6 +69,11 @@ pub(super) const RESERVE: bytes::Bounds = bytes::Bounds {
     min: MIB,
     max: 1 << 40,
 };
+/// What deriving a key of a passphrase takes of memory.
+pub(super) const DERIVATION: bytes::Bounds = bytes::Bounds {
+    min: dormouse_secrets::KDF_MEMORY_KIB_MIN as u64 * 1024,
+    max: dormouse_secrets::KDF_MEMORY_KIB_MAX as u64 * 1024,
+};
 /// A commit, less than the 15 s that an update may take.
 pub(super) const COMMIT: Bounds = Bounds {
     min: Duration::from_millis(100),

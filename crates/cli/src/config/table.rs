@@ -3,8 +3,8 @@
 use dormouse_engine::worker::isolation::Policy;
 
 use super::bounds::{
-    AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, CLOCK, COMMIT, EXPIRES, EXPORT_IDLE, GRACE, HOUSEKEEPING,
-    NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
+    AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, CLOCK, COMMIT, DERIVATION, EXPIRES, EXPORT_IDLE, GRACE,
+    HOUSEKEEPING, NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use super::key::{Key, Kind, MODES, Scope};
 use super::{lease, retention};
@@ -136,6 +136,21 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "the file with the key that opens the secrets; secrets.key in the configuration folder",
     },
+    store(
+        "secrets.kdf_memory",
+        Kind::Bytes(DERIVATION),
+        Some("64MiB"),
+        "the memory that deriving a key of a passphrase takes, for passphrases that get a slot from now on",
+    ),
+    store(
+        "secrets.kdf_passes",
+        Kind::Number(
+            dormouse_secrets::KDF_PASSES_MIN as u64,
+            dormouse_secrets::KDF_PASSES_MAX as u64,
+        ),
+        Some("3"),
+        "how often deriving a key of a passphrase goes over its memory, for passphrases that get a slot from now on",
+    ),
     store(
         "secrets.on_agent_delete",
         Kind::Word(&["quarantine", "destroy"]),

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dormouse_secrets::{CredentialKeyring, FileKeyring, Keyring, Random, VaultOptions};
+use dormouse_secrets::{Argon2Params, CredentialKeyring, FileKeyring, Keyring, Random, VaultOptions};
 
+use crate::config::Config;
 use crate::context::Context;
 use crate::place::{self, ensure_folder};
 use crate::problem::Problem;
@@ -15,6 +16,7 @@ pub struct Keys {
     path: PathBuf,
     credentials: Option<PathBuf>,
     random: Arc<dyn Random>,
+    derivation: Argon2Params,
 }
 
 impl Keys {
@@ -25,12 +27,14 @@ impl Keys {
             path,
             credentials: None,
             random,
+            derivation: Argon2Params::default(),
         }
     }
 
     pub(super) fn of(context: &Context, random: Arc<dyn Random>) -> Self {
         Self {
             credentials: context.environment.folder_of("CREDENTIALS_DIRECTORY"),
+            derivation: derivation(&context.config),
             ..Self::in_file(context.key_file.clone(), random)
         }
     }
@@ -53,6 +57,11 @@ impl Keys {
     #[must_use]
     pub fn file(&self) -> FileKeyring {
         FileKeyring::new(self.path.clone(), self.random())
+    }
+
+    /// How a key is derived of a passphrase that gets a slot. Slots that are there say themselves how theirs were.
+    pub(crate) fn derivation(&self) -> Argon2Params {
+        self.derivation
     }
 
     /// Whether something is where the key file belongs.
@@ -78,5 +87,14 @@ impl Keys {
             Err(refusal) if refusal.is_missing() => Ok(ensure_folder(folder)?),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+}
+
+fn derivation(config: &Config) -> Argon2Params {
+    let number = |number: u64| u32::try_from(number).expect("settings are within their bounds");
+    Argon2Params {
+        memory_kib: number(config.bytes("secrets.kdf_memory").div_ceil(1024)),
+        passes: number(config.number("secrets.kdf_passes")),
+        ..Argon2Params::default()
     }
 }

@@ -10,7 +10,7 @@ use super::{
     decide_slot,
 };
 use crate::attempts::{ATTEMPTS, is_conflict};
-use crate::{Call, KeyError, KeySource, Keyring, VaultChange};
+use crate::{Argon2Params, Call, KeyError, KeySource, Keyring, VaultChange};
 
 /// What is known of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct SlotInfo {
     pub state: SlotState,
     /// Since when it is there.
     pub added_at: Timestamp,
+    /// How its key is derived, where it is of a passphrase.
+    pub derivation: Option<Argon2Params>,
 }
 
 impl SlotInfo {
@@ -32,6 +34,7 @@ impl SlotInfo {
             source: slot.source,
             state: slot.state(now),
             added_at: slot.added_at,
+            derivation: slot.wrapped.argon2(),
         }
     }
 }

@@ -108,6 +108,18 @@ pub struct SlotView {
     pub state: String,
     /// Since when it is there.
     pub added_at: Timestamp,
+    /// How its key is derived, where it is of a passphrase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derivation: Option<DerivationView>,
+}
+
+/// How a key is derived of a passphrase, by Argon2id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DerivationView {
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+    /// Passes over it.
+    pub passes: u32,
 }
 
 impl SlotView {
@@ -124,6 +136,10 @@ impl SlotView {
             source: slot.source.word().to_owned(),
             state: state.to_owned(),
             added_at: slot.added_at,
+            derivation: slot.derivation.map(|params| DerivationView {
+                memory_bytes: u64::from(params.memory_kib) * 1024,
+                passes: params.passes,
+            }),
         }
     }
 }

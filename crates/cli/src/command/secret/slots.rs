@@ -13,16 +13,25 @@ use crate::problem::Result;
 const PATH: &str = "/v1/secrets/slots";
 
 pub(super) async fn list(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {
-    let columns = ["id", "source", "state", "added"];
+    let columns = ["id", "source", "derivation", "state", "added"];
     listing::whole(session, ui, Call::get(PATH), &columns, |slot: &SlotView| {
         vec![
             slot.id.to_string(),
             slot.source.clone(),
+            derivation(slot),
             slot.state.clone(),
             ui.instant(slot.added_at),
         ]
     })
     .await
+}
+
+/// In words; nothing for a key that is none of a passphrase.
+fn derivation(slot: &SlotView) -> String {
+    slot.derivation.as_ref().map_or_else(String::new, |derivation| {
+        let (memory, passes) = (derivation.memory_bytes >> 20, derivation.passes);
+        format!("argon2id, {memory} MiB, {passes} passes")
+    })
 }
 
 pub(super) async fn add(session: &mut Session<'_>, ui: &Ui, key: &Value) -> Result<Exit> {
