@@ -15,6 +15,7 @@ mod keys;
 mod modes;
 #[cfg(target_os = "linux")]
 mod neighbour;
+mod outcomes;
 mod owner;
 mod places;
 mod process;

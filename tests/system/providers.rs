@@ -192,8 +192,16 @@ fn a_program_that_is_not_there_is_said_with_what_to_do() {
         (&["opencode", "run", "x"], "npm install -g opencode-ai"),
     ] {
         let ran = run(&home, command);
-        ran.errs(&["was not found", hint]);
-        assert_ne!(ran.code(), Some(0));
+        ran.exits(1);
+        let of = |label: &str| {
+            let line = ran.stderr.lines().find(|line| line.starts_with(label));
+            line.unwrap_or_else(|| panic!("no {label}: {ran:?}")).to_owned()
+        };
+        assert!(
+            of("error: ").ends_with("was not found on the worker's PATH (/usr/bin, /bin)"),
+            "{ran:?}"
+        );
+        assert!(of("hint: ").contains(hint), "{ran:?}");
     }
 }
 

@@ -65,6 +65,30 @@ impl Provider {
         }
     }
 
+    /// The versions of its program whose output the adapter was tested with.
+    #[must_use]
+    pub fn versions_tested(self) -> &'static str {
+        match self {
+            Self::Claude => "2.1",
+            Self::Codex | Self::CodexAppServer => "0.169.0",
+            Self::Gemini => "0.61.0",
+            Self::Opencode => "1.18.33",
+            Self::Acp => "those of Gemini 0.61.0 and OpenCode 1.18.33",
+        }
+    }
+
+    /// The name of its program, where it has one of its own.
+    #[must_use]
+    pub fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Claude => Some("claude"),
+            Self::Codex => Some("codex"),
+            Self::Gemini => Some("gemini"),
+            Self::Opencode => Some("opencode"),
+            Self::CodexAppServer | Self::Acp => None,
+        }
+    }
+
     /// How its program is had, for whoever has it not.
     #[must_use]
     pub fn install_hint(self) -> &'static str {

@@ -16,6 +16,7 @@ use super::finish::{finish, lost, observed_panic, park};
 use super::heart::{self, Pulseless};
 use super::work::{self, Signals, Worked};
 use super::{RunEnd, SupervisorOptions};
+use crate::block::BlockSlot;
 use crate::lease::Lease;
 use crate::run::Claimed;
 use crate::step::StepContext;
@@ -52,6 +53,8 @@ pub(super) struct Parts {
     pub(super) steps: StepContext,
     /// What it asks.
     pub(super) asks: Asks,
+    /// The block it met, once it met one.
+    pub(super) block: BlockSlot,
     /// Where its worker may ask.
     pub(super) endpoints: Option<Arc<dyn Endpoints>>,
 }

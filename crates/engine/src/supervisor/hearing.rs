@@ -36,6 +36,8 @@ pub(super) struct Hearing {
     teller: AbortOnDropHandle<()>,
     last_told: Option<Event>,
     left_out: u64,
+    /// A call has ended since that was asked.
+    call_ended: bool,
     /// Words of warnings: there are few.
     warnings: BTreeSet<&'static str>,
 }
@@ -69,6 +71,7 @@ impl Hearing {
             teller,
             last_told: None,
             left_out: 0,
+            call_ended: false,
             warnings: BTreeSet::new(),
         }
     }
@@ -78,6 +81,11 @@ impl Hearing {
         for line in self.lines.push(bytes) {
             self.line(&line.bytes);
         }
+    }
+
+    /// Whether a call has ended since this was asked before.
+    pub(super) fn take_call_ended(&mut self) -> bool {
+        std::mem::take(&mut self.call_ended)
     }
 
     /// Something of the output is missing: the line it was in is none.
@@ -129,6 +137,7 @@ impl Hearing {
     fn tell(&mut self, seen: &[Seen]) {
         for seen in seen {
             match &seen.what {
+                What::ToolFinished { .. } => self.call_ended = true,
                 What::Usage(_) => self.send(Told::Used(self.stream.used())),
                 What::Warning { code, text } => {
                     self.warnings.insert(code);

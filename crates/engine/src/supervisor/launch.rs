@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use crate::command::CommandSpec;
 use crate::worker::environment::{Base, EnvError, Layers, build, create_folders};
 use crate::worker::isolation::WallSpec;
-use crate::worker::{Launch, ProcessLimits, SpawnError};
+use crate::worker::{Feed, Launch, ProcessLimits, SpawnError};
 
 /// Why there is no launch. Nothing ran.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ pub(super) async fn launch(
         *path = format!("{}:{path}", programs.display());
     }
     let stdin = super::message::stdin(parts, &command.stdin, &run_folder).await;
+    super::saved::write(parts, &run_folder).await;
     let launch = Launch {
         keeper: parts.options.keeper.clone(),
         run: parts.claimed.run.id.to_string(),
@@ -61,6 +62,7 @@ pub(super) async fn launch(
         cwd: command.cwd.clone(),
         environment,
         stdin,
+        feed: Feed::Given,
         limits: ProcessLimits::default(),
         isolation: command.isolation.or(parts.options.isolation),
         wall: WallSpec {

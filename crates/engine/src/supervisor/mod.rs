@@ -15,6 +15,7 @@
 mod asking;
 mod asks;
 mod attempt;
+mod blocking;
 mod claimer;
 mod endpoint;
 mod finish;
@@ -25,7 +26,9 @@ mod launch;
 mod message;
 mod orphans;
 mod question;
+mod reports;
 mod rollouts;
+mod saved;
 mod spawn;
 mod start;
 mod tell;

@@ -9,6 +9,7 @@ use super::finish::{Cause, Seen, Unstarted};
 use super::hearing::Hearing;
 use super::heart::is_renewed;
 use super::launch::{Unlaunchable, launch};
+use super::reports::Reports;
 use super::work::{Hand, cause};
 use crate::CommandError;
 use crate::credentials::Lent;
@@ -53,6 +54,7 @@ impl Hand<'_> {
         let lent = lent.map_err(|why| Seen::Unstarted(Unstarted::Secrets(why)))?;
         let scrubber = parts.scrubber.get_or_init(|| lent.scrubber.clone());
         (self.stdout, self.stderr) = (Some(scrubber.stream()), Some(scrubber.stream()));
+        self.reports = Some(Reports::new(parts));
         self.hearing = self.adapted.as_ref().map(|adapted| Hearing::new(parts, adapted));
         Ok(lent)
     }

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::asks::Asks;
 use super::attempt::{Parts, own};
 use super::{Books, Live, OnGate, Supervisor};
+use crate::block::BlockSlot;
 use crate::gate::Enforcement;
 use crate::id::segment;
 use crate::run::{ClaimOptions, Claimed, RunState, Slot, StopReason};
@@ -165,6 +166,7 @@ impl Supervisor {
             by: starter.by,
             on_gate: starter.on_gate,
             asks: Asks::new(),
+            block: BlockSlot::default(),
             endpoints: self.0.endpoints.clone(),
         };
         let books = Books {

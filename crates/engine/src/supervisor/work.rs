@@ -13,6 +13,7 @@ use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
 use super::hearing::{Heard, Hearing};
 use super::heart::is_renewed;
+use super::reports::{Reports, Said};
 use crate::adapter::{Adapted, adapt};
 use crate::command::CommandSpec;
 use crate::outcome::CancelledBy;
@@ -93,6 +94,8 @@ pub(super) struct Hand<'a> {
     pub(super) adapted: Option<Adapted>,
     /// What is heard of that provider's stream.
     pub(super) hearing: Option<Hearing>,
+    /// What is heard on its report channel.
+    pub(super) reports: Option<Reports>,
 }
 
 impl<'a> Hand<'a> {
@@ -126,6 +129,7 @@ impl<'a> Hand<'a> {
             formats: BTreeMap::new(),
             adapted: adapted(parts, command),
             hearing: None,
+            reports: None,
         }
     }
 
@@ -134,6 +138,7 @@ impl<'a> Hand<'a> {
             return Worked::Fenced;
         }
         let heard = self.heard(&seen).await;
+        let said = self.said().await;
         let end = Box::new(End {
             seen,
             stop: self.stop,
@@ -142,9 +147,12 @@ impl<'a> Hand<'a> {
             isolation: self.isolation,
             formats: self.formats,
             heard,
+            said,
         });
         match self.parks {
-            Some(gate) if end.stop.is_none() && !end.left_by_itself() => Worked::Parks(gate, end),
+            Some(gate) if end.stop.is_none() && !end.left_by_itself() && self.parts.block.get().is_none() => {
+                Worked::Parks(gate, end)
+            }
             _ => Worked::Ended(end),
         }
     }
@@ -163,6 +171,14 @@ impl<'a> Hand<'a> {
         Some(hearing.end(exit, self.stop.is_some()).await)
     }
 
+    /// What it said on its report channel.
+    async fn said(&mut self) -> Said {
+        match self.reports.take() {
+            Some(reports) => reports.end().await,
+            None => Said::default(),
+        }
+    }
+
     /// From the start of the process to its empty tree. Events and stops are served as they come, in no fixed order,
     /// so a worker that never pauses for breath is stopped as well.
     async fn attend(&mut self, mut live: Live) -> Option<Gone> {
@@ -177,7 +193,12 @@ impl<'a> Hand<'a> {
                         self.flush();
                         return Some(gone);
                     }
-                    Some(event) => self.hear(event),
+                    Some(event) => {
+                        self.hear(event);
+                        if self.is_blocked() {
+                            self.begin_stop(&live, Cause::Blocked).await;
+                        }
+                    }
                     None => return None,
                 },
                 cause = cause(self.parts, &self.clocks, self.signals), if self.stop.is_none() && !self.has_left => {
@@ -210,6 +231,13 @@ impl<'a> Hand<'a> {
         }
     }
 
+    /// Whether it is stopped because it met a block: looked at when a call of its provider has ended. A worker without
+    /// calls that are seen ends by itself.
+    fn is_blocked(&mut self) -> bool {
+        let call_ended = self.hearing.as_mut().is_some_and(Hearing::take_call_ended);
+        call_ended && self.stop.is_none() && !self.has_left && self.parts.block.get().is_some()
+    }
+
     fn kill(&mut self, live: &Live) {
         live.kill();
         self.end_by = Some(Instant::now() + END_MARGIN);
@@ -219,14 +247,23 @@ impl<'a> Hand<'a> {
         match event {
             LiveEvent::Stdout(bytes) => self.print(Channel::Stdout, &bytes),
             LiveEvent::Stderr(bytes) => self.print(Channel::Stderr, &bytes),
-            LiveEvent::Elided { output, bytes } => {
-                // No value reaches across what is missing: the scrubber begins anew behind it.
-                self.cut(match output {
-                    Output::Stdout => Channel::Stdout,
-                    Output::Stderr => Channel::Stderr,
-                });
-                self.parts.transcript.elide(bytes);
+            LiveEvent::Report(bytes) => {
                 self.clocks.progress(Instant::now());
+                if let Some(reports) = &mut self.reports {
+                    reports.hear(&bytes);
+                }
+            }
+            LiveEvent::Elided { output, bytes } => {
+                self.clocks.progress(Instant::now());
+                match output {
+                    Output::Stdout => self.elide(Channel::Stdout, bytes),
+                    Output::Stderr => self.elide(Channel::Stderr, bytes),
+                    Output::Report => {
+                        if let Some(reports) = &mut self.reports {
+                            reports.cut();
+                        }
+                    }
+                }
             }
             LiveEvent::Exited(_) => self.has_left = true,
             LiveEvent::Gone(_) => {}
@@ -249,6 +286,12 @@ impl<'a> Hand<'a> {
             (Channel::Stdout, Some(hearing)) => hearing.hear(clean),
             (Channel::Stdout | Channel::Stderr, _) => {}
         }
+    }
+
+    /// No value reaches across what is missing: the scrubber begins anew behind it.
+    fn elide(&mut self, channel: Channel, bytes: u64) {
+        self.cut(channel);
+        self.parts.transcript.elide(bytes);
     }
 
     fn cut(&mut self, channel: Channel) {
@@ -372,13 +415,14 @@ impl Cause {
                 clock: expired.clock,
                 limit_ms: u64::try_from(expired.limit.as_millis()).unwrap_or(u64::MAX),
             }),
-            Self::SelfStop => None,
+            Self::SelfStop | Self::Blocked => None,
         }
     }
 
-    /// As the outcome is decided by it.
-    pub(super) fn stopped(&self) -> Stopped {
-        match self {
+    /// As the outcome is decided by it; a block decides by itself.
+    pub(super) fn stopped(&self) -> Option<Stopped> {
+        Some(match self {
+            Self::Blocked => return None,
             Self::Told(StopReason::Cancel { reason, .. }) => {
                 Stopped::By(CancelledBy::Principal, reason.clone())
             }
@@ -389,6 +433,6 @@ impl Cause {
                 limit: Duration::from_millis(*limit_ms),
             }),
             Self::Clock(expired) => Stopped::Clock(*expired),
-        }
+        })
     }
 }
