@@ -5,6 +5,7 @@ mod agents;
 mod api;
 mod budgets;
 mod detect;
+mod dialogues;
 mod doctor;
 mod events;
 mod gates;

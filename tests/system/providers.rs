@@ -242,3 +242,42 @@ fn a_cut_codex_stream_is_done_by_its_rollout() {
         "{run:#}"
     );
 }
+
+#[test]
+fn a_stream_that_goes_over_a_limit_is_stopped_and_what_it_said_is_a_part() {
+    let script = r#"
+        echo '{"type":"step_start","timestamp":1,"sessionID":"ses_1","part":{"id":"p0","type":"step-start"}}'
+        [ "$2" = silent ] || echo '{"type":"text","timestamp":1,"sessionID":"ses_1","part":{"id":"p1","type":"text","text":"half of it"}}'
+        echo '{"type":"step_finish","timestamp":1,"sessionID":"ses_1","part":{"id":"p2","reason":"tool-calls","type":"step-finish","tokens":{"input":100,"output":10,"reasoning":0,"cache":{"write":0,"read":0}},"cost":5}}'
+        exec sleep 300"#;
+    let (home, _programs) = home_with("opencode", script);
+    home.type_line("agent add alice").exits(0);
+    home.type_line("budget set alice --usd 1.00 --period day")
+        .exits(0);
+    run(&home, &["opencode", "run", "x"]).exits(10);
+    let run = only_run(&home);
+    let expected = json!({"kind": "partial", "cause": "max_budget", "text": "half of it"});
+    assert_eq!(run["outcome"], expected, "{run:#}");
+    assert_eq!(home.json("budget show alice")["used"]["usd_micros"], 5_000_000);
+}
+
+#[test]
+fn what_a_resumed_thread_had_used_before_is_not_counted_again() {
+    let script = r#"
+        echo '{"type":"thread.started","thread_id":"t1"}'; echo '{"type":"turn.started"}'
+        echo '{"type":"item.completed","item":{"id":"item_0","type":"agent_message","text":"hello"}}'
+        case "$*" in *resume*) n=3600;; *) n=2400;; esac
+        echo '{"type":"turn.completed","usage":{"input_tokens":'$n',"cached_input_tokens":0,"output_tokens":'$n'}}'"#;
+    let (home, _programs) = home_with("codex", script);
+    home.type_line("agent add alice").exits(0);
+    for (command, input) in [
+        (&["codex", "exec", "x"][..], 2400),
+        (&["codex", "exec", "resume", "t1", "x"], 1200),
+        // It shows what it showed.
+        (&["codex", "exec", "resume", "--last", "x"], 0),
+    ] {
+        run(&home, command).exits(0);
+        let run = only_run(&home);
+        assert_eq!(run["facts"]["stream"]["used"]["input"], input, "{run:#}");
+    }
+}

@@ -276,6 +276,9 @@ pub struct StreamFacts {
     pub model: Option<Scrubbed>,
     /// What was used.
     pub used: Tokens,
+    /// What the provider's counters showed at the end, by thread, where they go on when one is resumed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, Tokens>,
     /// Calls that were not allowed.
     pub denials: u64,
     /// Events the adapter does not know.

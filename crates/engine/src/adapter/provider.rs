@@ -53,6 +53,24 @@ impl Provider {
         }
     }
 
+    /// Whether it is spoken to while it works ([`dialogue`](super::dialogue)).
+    #[must_use]
+    pub fn is_spoken_to(self) -> bool {
+        match self {
+            Self::CodexAppServer | Self::Acp => true,
+            Self::Claude | Self::Codex | Self::Gemini | Self::Opencode => false,
+        }
+    }
+
+    /// Whether its counters go on where they were when a thread is resumed.
+    #[must_use]
+    pub fn counts_by_thread(self) -> bool {
+        match self {
+            Self::Codex | Self::CodexAppServer => true,
+            Self::Claude | Self::Gemini | Self::Opencode | Self::Acp => false,
+        }
+    }
+
     /// Whose program this is, by its name.
     #[must_use]
     pub fn of_program(program: &str) -> Option<Self> {

@@ -94,6 +94,9 @@ pub struct Run {
     /// What its former processes used of the wall clock, in milliseconds.
     #[serde(default, skip_serializing_if = "is_none")]
     pub clock_ms: u64,
+    /// The session of its provider, where that names it itself: what a later process goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_session: Option<Scrubbed>,
     /// What its worker saved for the next attempt: JSON, at most 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<Scrubbed>,

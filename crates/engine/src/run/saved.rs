@@ -1,4 +1,5 @@
-//! What the worker of a run saves for the next attempt at its task.
+//! What is kept of a run for its next process, or the next attempt at its task: what its worker saved, and the session of its
+//! provider.
 
 use dormouse_secrets::Scrubbed;
 
@@ -21,9 +22,23 @@ impl Runs {
             return Err(CommandError::invalid("checkpoint", most));
         }
         let by = Principal::engine();
+        let kept = Kept::Saved(saved);
         let done = self
             .core
-            .command(&by, |draft| save(&self.core, draft, claimed, saved));
+            .command(&by, |draft| keep(&self.core, draft, claimed, kept));
+        done.await.map(|done| done.answer)
+    }
+
+    /// Keeps by which session of its provider a run goes on.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub async fn bind(&self, claimed: &Claimed, session: &Scrubbed) -> Result<(), CommandError> {
+        let by = Principal::engine();
+        let kept = Kept::Session(session);
+        let done = self
+            .core
+            .command(&by, |draft| keep(&self.core, draft, claimed, kept));
         done.await.map(|done| done.answer)
     }
 
@@ -45,11 +60,18 @@ impl Runs {
 /// Most former attempts that are looked through: the fifth that fails is the last.
 const FORMER_MAX: usize = 10;
 
-async fn save(
+/// What is kept.
+#[derive(Debug, Clone, Copy)]
+enum Kept<'a> {
+    Saved(&'a Scrubbed),
+    Session(&'a Scrubbed),
+}
+
+async fn keep(
     core: &Core,
     mut draft: Draft,
     claimed: &Claimed,
-    saved: &Scrubbed,
+    kept: Kept<'_>,
 ) -> Result<Verdict<()>, CommandError> {
     let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
     held.stage_check(core, &mut draft);
@@ -63,15 +85,18 @@ async fn save(
         }
     }
     debug_assert!(read.state != RunState::Ended, "an ended run takes no checkpoint");
-    if read.saved.as_ref() == Some(saved) {
-        return Ok(Verdict::Nothing(()));
-    }
-    let run = Run {
-        saved: Some(saved.clone()),
+    let mut run = Run {
         updated_at: draft.now(),
         op: draft.op(),
         ..Run::clone(&read)
     };
+    match kept {
+        Kept::Saved(saved) => run.saved = Some(saved.clone()),
+        Kept::Session(session) => run.provider_session = Some(session.clone()),
+    }
+    if (&run.saved, &run.provider_session) == (&read.saved, &read.provider_session) {
+        return Ok(Verdict::Nothing(()));
+    }
     stage_run(core, &mut draft, Some(&read), &run, None).await?;
     Ok(Verdict::Commit(draft, ()))
 }

@@ -55,6 +55,8 @@ pub(super) struct Parts {
     pub(super) asks: Asks,
     /// The block it met, once it met one.
     pub(super) block: BlockSlot,
+    /// What its stream says is used is over a limit of its budgets.
+    pub(super) over_budget: Notify,
     /// Where its worker may ask.
     pub(super) endpoints: Option<Arc<dyn Endpoints>>,
 }

@@ -13,7 +13,7 @@ use super::heart::is_renewed;
 use super::reports::Said;
 use crate::command::CommandSpec;
 use crate::credentials::Unlent;
-use crate::outcome::{Facts, Outcome, ResourceUsage};
+use crate::outcome::{Facts, Outcome, PartialCause, ResourceUsage};
 use crate::run::{StopReason, give_up};
 use crate::transcript::TranscriptEnd;
 use crate::worker::classify::{self, Codes, Finish, NotStarted, Observed, Verdict, classify};
@@ -71,6 +71,8 @@ pub(super) enum Unstarted {
     Spawn(SpawnError),
     /// Its secrets could not be had.
     Secrets(Unlent),
+    /// There is nothing to say to a provider that is spoken to.
+    Wordless(Scrubbed),
     /// A stop came first.
     Stopped,
 }
@@ -86,6 +88,8 @@ pub(super) enum Cause {
     SelfStop,
     /// It met a block.
     Blocked,
+    /// What its stream says is used is over a limit of its budgets.
+    OverBudget,
 }
 
 /// What is seen of a panic: that it was one. Its text goes to the log of the panic hook, not into a record.
@@ -212,6 +216,10 @@ fn observed<'a>(end: &'a End, command: Option<&CommandSpec>) -> classify::End<'a
             }),
             Seen::Gone(_),
         ) => return classify::End::Finished(finish.clone()),
+        // Stopped by us, and what it said by then is a part of the work.
+        (Some(_), Seen::Gone(_)) if matches!(end.stop, Some(Cause::OverBudget)) => {
+            return classify::End::Finished(Finish::Part(PartialCause::MaxBudget));
+        }
         // A result that was reported is as good as the end of a stream; a code that declares a part says what it is.
         (_, Seen::Gone(_)) if is_reported => return classify::End::Finished(Finish::Whole),
         (
@@ -246,6 +254,9 @@ fn observed<'a>(end: &'a End, command: Option<&CommandSpec>) -> classify::End<'a
             locked: why.may_pass,
             message: why.message.clone(),
         }),
+        Seen::Unstarted(Unstarted::Wordless(why)) => {
+            classify::End::NotStarted(NotStarted::Wordless(why.clone()))
+        }
         Seen::Unstarted(Unstarted::Stopped) | Seen::Abandoned => classify::End::Abandoned,
         Seen::Panicked(message) => classify::End::Panicked(message.clone()),
     }

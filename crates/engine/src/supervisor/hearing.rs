@@ -1,7 +1,7 @@
 //! What is heard of a provider's stream while its worker runs: the session follows it, what is used is metered, and its end
 //! decides the outcome.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::attempt::Parts;
 use super::rollouts;
 use super::tell::{Told, tell};
 use crate::adapter::{
-    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, What, finish, session_event,
+    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, What, finish, request_id, session_event,
 };
 use crate::outcome::{Exit, StreamFacts};
 use crate::worker::classify::Finish;
@@ -24,6 +24,8 @@ use crate::worker::lines::Lines;
 
 /// Most events that wait to be told; further ones are left out, and counted in the log.
 const TOLD_MAX: usize = 1_024;
+/// Most threads whose counters are kept beside an outcome.
+const COUNTERS_KEPT: usize = 100;
 /// How long the end of a run waits for what is still to be told.
 const TELL_MAX: Duration = Duration::from_secs(10);
 
@@ -55,13 +57,14 @@ pub(super) struct Heard {
 }
 
 impl Hearing {
-    pub(super) fn new(parts: &Arc<Parts>, adapted: &Adapted) -> Self {
+    /// `known` is what its counters showed before.
+    pub(super) fn new(parts: &Arc<Parts>, adapted: &Adapted, known: Vec<(String, Tokens)>) -> Self {
         let (told, events) = mpsc::channel(TOLD_MAX);
         let teller = AbortOnDropHandle::new(tokio::spawn(tell(Arc::clone(parts), adapted.provider, events)));
         let options = Options {
             // A zone nobody knows is that of no clock.
             tz: TimeZone::get(&parts.options.tz).ok(),
-            known: Vec::new(),
+            known,
         };
         Self {
             parts: Arc::clone(parts),
@@ -81,6 +84,11 @@ impl Hearing {
         for line in self.lines.push(bytes) {
             self.line(&line.bytes);
         }
+    }
+
+    /// A person has answered what the provider asked.
+    pub(super) fn answered(&mut self, request: &serde_json::Value, is_allowed: bool) {
+        self.stream.answered(&request_id(request), is_allowed);
     }
 
     /// Whether a call has ended since this was asked before.
@@ -138,6 +146,10 @@ impl Hearing {
         for seen in seen {
             match &seen.what {
                 What::ToolFinished { .. } => self.call_ended = true,
+                What::Bound { external_id, .. } if self.stream.provider().is_spoken_to() => {
+                    let session = self.parts.scrubber().scrub(external_id);
+                    self.send(Told::Bound(session));
+                }
                 What::Usage(_) => self.send(Told::Used(self.stream.used())),
                 What::Warning { code, text } => {
                     self.warnings.insert(code);
@@ -169,6 +181,19 @@ impl Hearing {
         }
     }
 
+    /// What is kept for whoever resumes a thread.
+    fn counters(&self) -> BTreeMap<String, Tokens> {
+        if !self.stream.provider().counts_by_thread() {
+            return BTreeMap::new();
+        }
+        let scrubber = self.parts.scrubber();
+        let named = self.stream.shown();
+        named
+            .take(COUNTERS_KEPT)
+            .map(|(name, shown)| (scrubber.scrub(name).into_string(), shown))
+            .collect()
+    }
+
     fn heard(&self, exit: Option<&Exit>) -> Heard {
         let (stream, scrubber) = (&self.stream, self.parts.scrubber());
         let scrub = |text: &str| scrubber.scrub(text);
@@ -190,6 +215,7 @@ impl Hearing {
                 session: stream.external_id().map(scrub),
                 model: stream.model().map(scrub),
                 used: stream.used(),
+                counters: self.counters(),
                 denials: stream.denials(),
                 unknown_events: stream.unknown(),
                 warnings: self.warnings.iter().map(|code| (*code).to_owned()).collect(),

@@ -39,6 +39,7 @@ pub(super) async fn launch(
     parts: &Arc<Parts>,
     command: &CommandSpec,
     argv: &[String],
+    feed: Feed,
     leased: BTreeMap<String, String>,
 ) -> Result<(Launch, Option<Endpoint>), Unlaunchable> {
     let (workspace, run_folder) = (workspace(parts), run_folder(parts));
@@ -62,7 +63,7 @@ pub(super) async fn launch(
         cwd: command.cwd.clone(),
         environment,
         stdin,
-        feed: Feed::Given,
+        feed,
         limits: ProcessLimits::default(),
         isolation: command.isolation.or(parts.options.isolation),
         wall: WallSpec {

@@ -24,6 +24,7 @@ mod hearing;
 mod heart;
 mod launch;
 mod message;
+mod opening;
 mod orphans;
 mod question;
 mod reports;
@@ -31,7 +32,9 @@ mod rollouts;
 mod saved;
 mod spawn;
 mod start;
+mod talking;
 mod tell;
+mod threads_used;
 mod usage;
 mod work;
 

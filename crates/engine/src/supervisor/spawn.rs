@@ -8,13 +8,16 @@ use super::attempt::{Parts, end_processes};
 use super::finish::{Cause, Seen, Unstarted};
 use super::hearing::Hearing;
 use super::heart::is_renewed;
-use super::launch::{Unlaunchable, launch};
+use super::launch::{Unlaunchable, launch, workspace};
+use super::opening::opening;
 use super::reports::Reports;
+use super::talking::Talking;
+use super::threads_used::known;
 use super::work::{Hand, cause};
 use crate::CommandError;
 use crate::credentials::Lent;
 use crate::run::{Process, Started};
-use crate::worker::{self, Live, Prepared};
+use crate::worker::{self, Feed, Live, Prepared};
 
 impl Hand<'_> {
     /// From the launch to a worker that runs, or why there is none.
@@ -55,7 +58,18 @@ impl Hand<'_> {
         let scrubber = parts.scrubber.get_or_init(|| lent.scrubber.clone());
         (self.stdout, self.stderr) = (Some(scrubber.stream()), Some(scrubber.stream()));
         self.reports = Some(Reports::new(parts));
-        self.hearing = self.adapted.as_ref().map(|adapted| Hearing::new(parts, adapted));
+        if self
+            .adapted
+            .as_ref()
+            .is_some_and(|adapted| adapted.provider.is_spoken_to())
+        {
+            let opening = opening(parts, self.command, &workspace(parts)).await;
+            self.opening = Some(opening.map_err(|why| Seen::Unstarted(Unstarted::Wordless(why)))?);
+        }
+        if let Some(adapted) = &self.adapted {
+            let known = known(parts, adapted).await;
+            self.hearing = Some(Hearing::new(parts, adapted, known));
+        }
         Ok(lent)
     }
 
@@ -65,7 +79,11 @@ impl Hand<'_> {
             .adapted
             .as_ref()
             .map_or(&self.command.argv, |adapted| &adapted.argv);
-        let launched = launch(parts, self.command, argv, leased).await;
+        let feed = match &self.opening {
+            Some(_) => Feed::Piped,
+            None => Feed::Given,
+        };
+        let launched = launch(parts, self.command, argv, feed, leased).await;
         let (launch, endpoint) = launched.map_err(|error| match error {
             Unlaunchable::Environment(error) => Seen::Unstarted(Unstarted::Environment(error)),
             Unlaunchable::Spawn(error) => Seen::Unstarted(Unstarted::Spawn(error)),
@@ -78,11 +96,23 @@ impl Hand<'_> {
     /// that nothing of it lives once its outcome is written.
     async fn go(&mut self, prepared: Prepared) -> Result<Live, Seen> {
         self.spawns = 1;
-        let gone = self.before_stop(prepared.go()).await;
+        let mut gone = self.before_stop(prepared.go()).await;
+        if let Ok(live) = &mut gone {
+            self.talk(live);
+        }
         if let Err(Seen::Unstarted(Unstarted::Stopped)) = gone {
             end_processes(self.parts).await;
         }
         gone
+    }
+
+    /// Begins to speak to a provider that is spoken to.
+    fn talk(&mut self, live: &mut Live) {
+        let provider = self.adapted.as_ref().map(|adapted| adapted.provider);
+        if let (Some(provider), Some(opening), Some(feed)) = (provider, self.opening.take(), live.take_feed())
+        {
+            self.talking = Talking::begin(self.parts, provider, opening, feed);
+        }
     }
 
     /// A step of the start, unless a stop comes first: then the step is dropped.

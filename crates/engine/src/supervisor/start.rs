@@ -167,6 +167,7 @@ impl Supervisor {
             on_gate: starter.on_gate,
             asks: Asks::new(),
             block: BlockSlot::default(),
+            over_budget: Notify::new(),
             endpoints: self.0.endpoints.clone(),
         };
         let books = Books {

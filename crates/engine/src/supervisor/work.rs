@@ -14,20 +14,25 @@ use super::finish::{Cause, End, Seen};
 use super::hearing::{Heard, Hearing};
 use super::heart::is_renewed;
 use super::reports::{Reports, Said};
-use crate::adapter::{Adapted, adapt};
+use super::talking::{Answered, Talking};
+use crate::adapter::dialogue::Opening;
+use crate::adapter::{Adapted, Provider, adapt};
 use crate::command::CommandSpec;
 use crate::outcome::CancelledBy;
 use crate::run::StopReason;
 use crate::transcript::Channel;
 use crate::worker::classify::Stopped;
 use crate::worker::clocks::{ClockLimits, Clocks, Expired};
-use crate::worker::{Gone, Live, LiveEvent, Output, Stop};
+use crate::worker::{FirstSignal, Gone, Live, LiveEvent, Output, Stop};
 use crate::{CommandError, GateId, PrefixedId as _};
 
 /// How often the tree's processor time is looked at: silence with work is no idleness.
 const CPU_SAMPLE: Duration = Duration::from_secs(5);
 /// How long after the kill the tree may need to empty: the keeper's five seconds, and as many for whoever is behind.
 const END_MARGIN: Duration = Duration::from_secs(10);
+
+/// How long a provider to which all was said has to leave by itself.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// What came of the work.
 pub(super) enum Worked {
@@ -96,6 +101,12 @@ pub(super) struct Hand<'a> {
     pub(super) hearing: Option<Hearing>,
     /// What is heard on its report channel.
     pub(super) reports: Option<Reports>,
+    /// With what its dialogue begins, of a provider that is spoken to.
+    pub(super) opening: Option<Opening>,
+    /// That dialogue.
+    pub(super) talking: Option<Talking>,
+    /// When a provider that was told all, and has not left, is told to.
+    leave_by: Option<Instant>,
 }
 
 impl<'a> Hand<'a> {
@@ -130,6 +141,9 @@ impl<'a> Hand<'a> {
             adapted: adapted(parts, command),
             hearing: None,
             reports: None,
+            opening: None,
+            talking: None,
+            leave_by: None,
         }
     }
 
@@ -187,6 +201,7 @@ impl<'a> Hand<'a> {
         // Ends with the last event: an empty tree. A tree that does not empty is ended by its row, which empties it.
         loop {
             let end_by = self.end_by.unwrap_or_else(Instant::now);
+            let leave_by = self.leave_by.unwrap_or_else(Instant::now);
             tokio::select! {
                 event = live.next() => match event {
                     Some(LiveEvent::Gone(gone)) => {
@@ -214,6 +229,12 @@ impl<'a> Hand<'a> {
                 gate = self.parts.asks.parks(), if self.parks.is_none() && self.stop.is_none() && !self.has_left => {
                     self.park(&live, gate);
                 }
+                answered = answered(&mut self.talking) => {
+                    if let Some(hearing) = &mut self.hearing {
+                        hearing.answered(&answered.request, answered.is_allowed);
+                    }
+                }
+                () = sleep_until(leave_by), if self.leave_by.is_some() => self.leave(&live),
                 () = self.parts.kill.notified() => self.kill(&live),
                 () = self.signals.fenced.notified() => {
                     self.is_fenced = true;
@@ -282,10 +303,36 @@ impl<'a> Hand<'a> {
 
     /// The stream of a provider is what it writes on standard output.
     fn listen(&mut self, channel: Channel, clean: &[u8]) {
-        match (channel, &mut self.hearing) {
-            (Channel::Stdout, Some(hearing)) => hearing.hear(clean),
-            (Channel::Stdout | Channel::Stderr, _) => {}
+        if channel != Channel::Stdout {
+            return;
         }
+        if let Some(hearing) = &mut self.hearing {
+            hearing.hear(clean);
+        }
+        if let Some(talking) = &mut self.talking {
+            talking.hear(clean);
+            if talking.is_over() && self.leave_by.is_none() {
+                self.leave_by = Some(Instant::now() + LEAVE_MAX);
+            }
+        }
+    }
+
+    /// All is said, and its provider stays: it is asked to leave. What its stream said stands.
+    fn leave(&mut self, live: &Live) {
+        self.leave_by = None;
+        if live.exit().is_none() {
+            self.ask_to_leave(live);
+        }
+    }
+
+    fn ask_to_leave(&mut self, live: &Live) {
+        let first = match &self.adapted {
+            Some(adapted) if adapted.provider == Provider::Codex => FirstSignal::Interrupt,
+            Some(_) | None => FirstSignal::Terminate,
+        };
+        let grace = self.command.grace();
+        live.stop(Stop { first, grace });
+        self.end_by = Some(Instant::now() + grace + END_MARGIN);
     }
 
     /// No value reaches across what is missing: the scrubber begins anew behind it.
@@ -303,6 +350,9 @@ impl<'a> Hand<'a> {
         self.finish_stream(channel, former);
         if let (Channel::Stdout, Some(hearing)) = (channel, &mut self.hearing) {
             hearing.cut();
+        }
+        if let (Channel::Stdout, Some(talking)) = (channel, &mut self.talking) {
+            talking.cut();
         }
     }
 
@@ -338,11 +388,14 @@ impl<'a> Hand<'a> {
             self.has_left = true;
             return;
         }
-        live.stop(Stop {
-            grace: self.command.grace(),
-            ..Stop::default()
-        });
-        self.end_by = Some(Instant::now() + self.command.grace() + END_MARGIN);
+        match &mut self.talking {
+            // It has time to call its turn off, and leaves when that is told.
+            Some(talking) if !talking.is_over() => {
+                talking.interrupt();
+                self.leave_by = Some(Instant::now() + self.command.grace().min(LEAVE_MAX));
+            }
+            Some(_) | None => self.ask_to_leave(live),
+        }
         // The signal goes first, so that a slow store delays no stop. Whoever stopped it by a command has recorded
         // it already; then this writes nothing.
         if let Some(reason) = cause.reason() {
@@ -358,11 +411,7 @@ impl<'a> Hand<'a> {
             return;
         }
         self.parks = Some(gate);
-        live.stop(Stop {
-            grace: self.command.grace(),
-            ..Stop::default()
-        });
-        self.end_by = Some(Instant::now() + self.command.grace() + END_MARGIN);
+        self.ask_to_leave(live);
     }
 
     async fn record(&self, reason: &StopReason) {
@@ -385,6 +434,14 @@ fn adapted(parts: &Parts, command: &CommandSpec) -> Option<Adapted> {
     adapt(&command.argv, &run.id.uuid().to_string(), run.spawn > 1)
 }
 
+/// The next answer of a person in the dialogue, if there is one.
+async fn answered(talking: &mut Option<Talking>) -> Answered {
+    match talking {
+        Some(talking) => talking.answered().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits for the first reason to stop: a command, a clock, or a heart that cannot beat.
 pub(super) async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> Cause {
     let clock = async {
@@ -403,6 +460,7 @@ pub(super) async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> 
         reason = parts.claimed.stop.stopped() => Cause::Told(reason),
         expired = clock => Cause::Clock(expired),
         () = signals.self_stop.notified() => Cause::SelfStop,
+        () = parts.over_budget.notified() => Cause::OverBudget,
     }
 }
 
@@ -415,14 +473,14 @@ impl Cause {
                 clock: expired.clock,
                 limit_ms: u64::try_from(expired.limit.as_millis()).unwrap_or(u64::MAX),
             }),
-            Self::SelfStop | Self::Blocked => None,
+            Self::SelfStop | Self::Blocked | Self::OverBudget => None,
         }
     }
 
-    /// As the outcome is decided by it; a block decides by itself.
+    /// As the outcome is decided by it; a block decides by itself, and so does a part that was paid for.
     pub(super) fn stopped(&self) -> Option<Stopped> {
         Some(match self {
-            Self::Blocked => return None,
+            Self::Blocked | Self::OverBudget => return None,
             Self::Told(StopReason::Cancel { reason, .. }) => {
                 Stopped::By(CancelledBy::Principal, reason.clone())
             }

@@ -156,6 +156,7 @@ fn not_started(why: &NotStarted<'_>, scrubber: &Scrubber) -> Outcome {
         NotStarted::Secret { locked, message } => {
             fail(FailReason::SecretUnavailable, !locked, message.clone())
         }
+        NotStarted::Wordless(why) => fail(FailReason::Spawn, true, why.clone()),
         NotStarted::Environment(error) => fail(FailReason::Spawn, true, scrubber.scrub(&error.to_string())),
     }
 }

@@ -160,7 +160,7 @@ fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
     }
     let name = launch.argv.first().map_or("", String::as_str);
     let path = launch.environment.get("PATH").map_or("", String::as_str);
-    let program = find_program(name, path, &cwd)?;
+    let program = find_program(name, path, &cwd).map_err(|error| without_own(error, &launch.wall.write))?;
     let level = isolation::decide(launch.isolation, isolation::offered())?;
     let mut spec: WallSpec = launch.wall;
     spec.write.push(workspace);
@@ -183,6 +183,19 @@ fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
         wall,
     };
     Ok((order, level))
+}
+
+/// The folders that are the run's own say nothing to whoever looks for a program.
+fn without_own(error: SpawnError, own: &[PathBuf]) -> SpawnError {
+    let SpawnError::NotFound { program, path } = error else {
+        return error;
+    };
+    let is_own = |folder: &&str| own.iter().any(|own| Path::new(folder).starts_with(own));
+    let others: Vec<&str> = path.split(':').filter(|folder| !is_own(folder)).collect();
+    SpawnError::NotFound {
+        program,
+        path: others.join(":"),
+    }
 }
 
 /// A pipe or a device would keep the keeper waiting for its other end.
