@@ -1,12 +1,12 @@
 //! Providers that are spoken to, against scripted peers: what they ask is a gate, and what a person says is their answer.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::home::{Home, Ran, Running};
+use crate::wait::until;
 
 /// A home with words to say, and a program of this name that keeps what it is told in `said`.
 fn home_with(program: &str, script: &str) -> (Home, tempfile::TempDir) {
@@ -64,13 +64,10 @@ fn only_run(home: &Home) -> Value {
 
 /// The one gate that is pending, once there is one.
 fn gate(home: &Home) -> String {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
-        if let [gate] = home.items("gate list").as_slice() {
-            return gate["id"].as_str().unwrap().to_owned();
-        }
-    }
-    panic!("nobody was asked")
+    until("somebody is asked", || match home.items("gate list").as_slice() {
+        [gate] => gate["id"].as_str().map(str::to_owned),
+        _ => None,
+    })
 }
 
 fn decide(home: &Home, verb: &str) {
@@ -88,9 +85,10 @@ fn run(home: &Home, programs: &tempfile::TempDir, on_gate: &str, command: &[&str
 
 /// An app-server that asks before its command, and says what it was answered.
 const CODEX: &str = r#"
+    turn=2
     hear; echo '{"id":0,"result":{}}'; hear; hear
     echo '{"id":1,"result":{"thread":{"id":"t1","cliVersion":"0.169.0"}}}'
-    hear; echo '{"id":2,"result":{"turn":{"id":"u1"}}}'
+    hear; echo '{"id":'$turn',"result":{"turn":{"id":"u1"}}}'
     echo '{"method":"turn/started","params":{"turn":{"id":"u1"}}}'
     echo '{"method":"item/started","params":{"item":{"type":"commandExecution","id":"c0","command":"rm -rf x","status":"inProgress"}}}'
     echo '{"id":0,"method":"item/commandExecution/requestApproval","params":{"itemId":"c0","command":"rm -rf x","cwd":"/w","availableDecisions":["accept","acceptForSession","decline","cancel"]}}'
@@ -151,7 +149,7 @@ fn a_dialogue_that_parks_goes_on_with_its_thread_and_one_that_is_refused_it_begi
             &["initialize", "initialized", "thread/resume", "turn/start"][..],
         ),
         (
-            r#"echo '{"id":1,"error":{"code":-1,"message":"no such thread"}}'; hear; echo '{"id":2,"result":{"thread":{"id":"t2"}}}'"#,
+            r#"echo '{"id":1,"error":{"code":-1,"message":"no such thread"}}'; turn=3; hear; echo '{"id":2,"result":{"thread":{"id":"t2"}}}'"#,
             &[
                 "initialize",
                 "initialized",
@@ -253,19 +251,24 @@ fn a_turn_of_the_protocol_that_is_called_off_is_cancelled_and_so_is_what_it_aske
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn an_engine_that_is_killed_has_said_no() {
     for (program, script, command) in [
         ("codex", CODEX, APP_SERVER),
         ("shepherd-acp", ACP, &["shepherd-acp"][..]),
     ] {
-        let (home, programs) = home_with(program, script);
+        // Where it is not ended first, it reads the end of its input.
+        let (home, programs) = home_with(program, &format!("trap '' TERM; echo $$ >pid\n{script}"));
         let running = start(&home, &programs, "wait", command);
         gate(&home);
         running.kill();
-        let begun = Instant::now();
-        while said(&home).last() != Some(&json!("end")) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", said(&home));
-        }
+        let pid = std::fs::read_to_string(home.workspace("alice").join("pid")).unwrap();
+        let line = std::path::Path::new("/proc").join(pid.trim()).join("cmdline");
+        // A zombie has no command line any more.
+        until("the peer is gone", || {
+            std::fs::read(&line).unwrap_or_default().is_empty().then_some(())
+        });
+        assert_eq!(said(&home).last(), Some(&json!("end")));
         let told = serde_json::to_string(&said(&home)).unwrap();
         for yes in ["accept\"", "selected"] {
             assert!(!told.contains(yes), "{told}");

@@ -281,3 +281,43 @@ fn what_a_resumed_thread_had_used_before_is_not_counted_again() {
         assert_eq!(run["facts"]["stream"]["used"]["input"], input, "{run:#}");
     }
 }
+
+#[test]
+fn a_call_that_is_deferred_parks_the_run_and_its_session_is_resumed_once_it_is_decided() {
+    let script = r#"
+        echo "$*" >>arguments
+        echo '{"type":"system","subtype":"init","session_id":"s","model":"m","claude_code_version":"2.1.0"}'
+        case "$*" in
+        *--resume*)
+            echo '{"type":"assistant","message":{"id":"b","role":"assistant","content":[{"type":"text","text":"It is gone."}]},"session_id":"s"}'
+            echo '{"type":"result","subtype":"success","is_error":false,"result":"It is gone.","stop_reason":"end_turn","session_id":"s","total_cost_usd":0}' ;;
+        *)
+            echo '{"type":"assistant","message":{"id":"a","role":"assistant","content":[{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"rm x"}}]},"session_id":"s"}'
+            echo '{"type":"result","subtype":"success","is_error":false,"result":"","stop_reason":"tool_deferred","session_id":"s","total_cost_usd":0}' ;;
+        esac"#;
+    let (home, _programs) = home_with("claude", script);
+    home.type_line("agent add alice").exits(0);
+    run(&home, &["claude", "-p", "x"]).exits(5);
+    let parked = only_run(&home);
+    assert_eq!(parked["state"], "waiting", "{parked:#}");
+    let [gate] = home.items("gate list").try_into().unwrap();
+    let gate = gate["id"].as_str().unwrap();
+    let shown = home.type_line(&format!("gate show {gate}"));
+    assert!(shown.stdout.contains("rm x"), "{shown:?}");
+    home.type_line(&format!("gate approve {gate} --yes")).exits(0);
+    let task = parked["task"].as_str().unwrap();
+    home.type_line(&format!("run {task}")).exits(0);
+    let run = only_run(&home);
+    assert_eq!(run["id"], parked["id"], "the same run goes on");
+    assert_eq!(
+        run["outcome"],
+        json!({"kind": "success", "text": "It is gone."}),
+        "{run:#}"
+    );
+    let arguments = std::fs::read_to_string(home.workspace("alice").join("arguments")).unwrap();
+    let [first, second] = arguments.lines().collect::<Vec<_>>().try_into().unwrap();
+    assert!(
+        first.contains("--session-id") && second.contains("--resume"),
+        "{arguments}"
+    );
+}

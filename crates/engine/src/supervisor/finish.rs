@@ -209,15 +209,18 @@ fn text(end: &End) -> Option<Scrubbed> {
 
 fn observed<'a>(end: &'a End, command: Option<&CommandSpec>) -> classify::End<'a> {
     let is_reported = end.said.result.is_some() && !declares_part(end, command);
+    // Stopped by us, and what it said by then is a part of the work.
+    let is_cut_short = matches!(end.stop, Some(Cause::OverBudget));
     match (&end.heard, &end.seen) {
         (
             Some(Heard {
                 finish: Some(finish), ..
             }),
             Seen::Gone(_),
-        ) => return classify::End::Finished(finish.clone()),
-        // Stopped by us, and what it said by then is a part of the work.
-        (Some(_), Seen::Gone(_)) if matches!(end.stop, Some(Cause::OverBudget)) => {
+        ) if !is_cut_short || matches!(finish, Finish::Whole | Finish::Part(_)) => {
+            return classify::End::Finished(finish.clone());
+        }
+        (Some(_), Seen::Gone(_)) if is_cut_short => {
             return classify::End::Finished(Finish::Part(PartialCause::MaxBudget));
         }
         // A result that was reported is as good as the end of a stream; a code that declares a part says what it is.

@@ -16,7 +16,8 @@ use super::attempt::Parts;
 use super::rollouts;
 use super::tell::{Told, tell};
 use crate::adapter::{
-    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, What, finish, request_id, session_event,
+    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, TurnEnd, What, finish, request_id,
+    session_event,
 };
 use crate::outcome::{Exit, StreamFacts};
 use crate::worker::classify::Finish;
@@ -40,8 +41,21 @@ pub(super) struct Hearing {
     left_out: u64,
     /// A call has ended since that was asked.
     call_ended: bool,
+    /// The call that was begun last.
+    last_call: Option<Deferred>,
+    /// The call for whose permission the turn was ended.
+    deferred: Option<Deferred>,
     /// Words of warnings: there are few.
     warnings: BTreeSet<&'static str>,
+}
+
+/// A call that waits for a permission that nobody has asked for yet.
+#[derive(Debug, Clone)]
+pub(super) struct Deferred {
+    /// What is to be done.
+    pub(super) name: String,
+    /// With what, as JSON, where that is known whole.
+    pub(super) input: Option<String>,
 }
 
 /// What was heard in all.
@@ -51,6 +65,8 @@ pub(super) struct Heard {
     pub(super) finish: Option<Finish>,
     /// The last words.
     pub(super) text: Option<Scrubbed>,
+    /// The call for whose permission the last turn was ended.
+    pub(super) deferred: Option<Deferred>,
     /// Calls that ended.
     pub(super) calls: u32,
     pub(super) facts: StreamFacts,
@@ -75,6 +91,8 @@ impl Hearing {
             last_told: None,
             left_out: 0,
             call_ended: false,
+            last_call: None,
+            deferred: None,
             warnings: BTreeSet::new(),
         }
     }
@@ -146,6 +164,15 @@ impl Hearing {
         for seen in seen {
             match &seen.what {
                 What::ToolFinished { .. } => self.call_ended = true,
+                What::ToolStarted { name, input, .. } => {
+                    self.last_call = Some(Deferred {
+                        name: name.clone(),
+                        input: input.clone(),
+                    });
+                }
+                What::TurnFinished(turn) if turn.how == TurnEnd::Deferred => {
+                    self.deferred = self.last_call.clone();
+                }
                 What::Bound { external_id, .. } if self.stream.provider().is_spoken_to() => {
                     let session = self.parts.scrubber().scrub(external_id);
                     self.send(Told::Bound(session));
@@ -209,6 +236,7 @@ impl Hearing {
             text: text
                 .map(scrub)
                 .map(|text| text.truncate_to(crate::outcome::OUTCOME_TEXT_MAX)),
+            deferred: self.deferred.clone(),
             calls: u32::try_from(stream.calls()).unwrap_or(u32::MAX),
             facts: StreamFacts {
                 provider: stream.provider(),

@@ -9,30 +9,27 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{Parts, end_processes};
+use super::deferring;
 use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
 use super::hearing::{Heard, Hearing};
-use super::heart::is_renewed;
 use super::reports::{Reports, Said};
+use super::stopping::cause;
 use super::talking::{Answered, Talking};
 use crate::adapter::dialogue::Opening;
-use crate::adapter::{Adapted, Provider, adapt};
+use crate::adapter::{Adapted, adapt};
 use crate::command::CommandSpec;
-use crate::outcome::CancelledBy;
-use crate::run::StopReason;
-use crate::transcript::Channel;
-use crate::worker::classify::Stopped;
-use crate::worker::clocks::{ClockLimits, Clocks, Expired};
-use crate::worker::{FirstSignal, Gone, Live, LiveEvent, Output, Stop};
-use crate::{CommandError, GateId, PrefixedId as _};
+use crate::worker::clocks::{ClockLimits, Clocks};
+use crate::worker::{Gone, Live, LiveEvent};
+use crate::{GateId, PrefixedId as _};
 
 /// How often the tree's processor time is looked at: silence with work is no idleness.
 const CPU_SAMPLE: Duration = Duration::from_secs(5);
 /// How long after the kill the tree may need to empty: the keeper's five seconds, and as many for whoever is behind.
-const END_MARGIN: Duration = Duration::from_secs(10);
+pub(super) const END_MARGIN: Duration = Duration::from_secs(10);
 
 /// How long a provider to which all was said has to leave by itself.
-const LEAVE_MAX: Duration = Duration::from_secs(5);
+pub(super) const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// What came of the work.
 pub(super) enum Worked {
@@ -79,22 +76,22 @@ pub(super) struct Hand<'a> {
     pub(super) clocks: Clocks,
     pub(super) stop: Option<Cause>,
     /// Its worker is stopped, and the run waits for this gate.
-    parks: Option<GateId>,
+    pub(super) parks: Option<GateId>,
     /// Where its worker asks; closed with this.
     pub(super) endpoint: Option<Endpoint>,
     /// Its first process has left by itself in time: no clock stops it any more.
-    has_left: bool,
+    pub(super) has_left: bool,
     /// The lease is another's: the worker is killed, and nothing is written.
     pub(super) is_fenced: bool,
     /// When processes that were told to end, and did not, are ended by their row.
-    end_by: Option<Instant>,
+    pub(super) end_by: Option<Instant>,
     pub(super) spawns: u32,
     pub(super) isolation: String,
     /// Its streams, once what is to be taken out of them is known.
     pub(super) stdout: Option<ScrubStream>,
     pub(super) stderr: Option<ScrubStream>,
     /// Credentials that nobody registered, by kind.
-    formats: BTreeMap<String, u64>,
+    pub(super) formats: BTreeMap<String, u64>,
     /// Its command line, where it is a known provider's.
     pub(super) adapted: Option<Adapted>,
     /// What is heard of that provider's stream.
@@ -106,7 +103,7 @@ pub(super) struct Hand<'a> {
     /// That dialogue.
     pub(super) talking: Option<Talking>,
     /// When a provider that was told all, and has not left, is told to.
-    leave_by: Option<Instant>,
+    pub(super) leave_by: Option<Instant>,
 }
 
 impl<'a> Hand<'a> {
@@ -163,6 +160,9 @@ impl<'a> Hand<'a> {
             heard,
             said,
         });
+        if let Some(gate) = deferred(self.parts, &end).await {
+            return Worked::Parks(gate, end);
+        }
         match self.parks {
             Some(gate) if end.stop.is_none() && !end.left_by_itself() && self.parts.block.get().is_none() => {
                 Worked::Parks(gate, end)
@@ -258,174 +258,15 @@ impl<'a> Hand<'a> {
         let call_ended = self.hearing.as_mut().is_some_and(Hearing::take_call_ended);
         call_ended && self.stop.is_none() && !self.has_left && self.parts.block.get().is_some()
     }
+}
 
-    fn kill(&mut self, live: &Live) {
-        live.kill();
-        self.end_by = Some(Instant::now() + END_MARGIN);
+/// The gate for which a provider ended its turn, unless something else ended the run.
+async fn deferred(parts: &Arc<Parts>, end: &End) -> Option<GateId> {
+    let call = end.heard.as_ref()?.deferred.as_ref()?;
+    if end.stop.is_some() || parts.block.get().is_some() {
+        return None;
     }
-
-    fn hear(&mut self, event: LiveEvent) {
-        match event {
-            LiveEvent::Stdout(bytes) => self.print(Channel::Stdout, &bytes),
-            LiveEvent::Stderr(bytes) => self.print(Channel::Stderr, &bytes),
-            LiveEvent::Report(bytes) => {
-                self.clocks.progress(Instant::now());
-                if let Some(reports) = &mut self.reports {
-                    reports.hear(&bytes);
-                }
-            }
-            LiveEvent::Elided { output, bytes } => {
-                self.clocks.progress(Instant::now());
-                match output {
-                    Output::Stdout => self.elide(Channel::Stdout, bytes),
-                    Output::Stderr => self.elide(Channel::Stderr, bytes),
-                    Output::Report => {
-                        if let Some(reports) = &mut self.reports {
-                            reports.cut();
-                        }
-                    }
-                }
-            }
-            LiveEvent::Exited(_) => self.has_left = true,
-            LiveEvent::Gone(_) => {}
-        }
-    }
-
-    fn print(&mut self, channel: Channel, bytes: &[u8]) {
-        self.clocks.progress(Instant::now());
-        let at = self.parts.clock.now();
-        if let Some(stream) = self.stream(channel) {
-            let clean = stream.push(bytes);
-            self.listen(channel, clean.as_slice());
-            self.parts.transcript.push(at, channel, clean);
-        }
-    }
-
-    /// The stream of a provider is what it writes on standard output.
-    fn listen(&mut self, channel: Channel, clean: &[u8]) {
-        if channel != Channel::Stdout {
-            return;
-        }
-        if let Some(hearing) = &mut self.hearing {
-            hearing.hear(clean);
-        }
-        if let Some(talking) = &mut self.talking {
-            talking.hear(clean);
-            if talking.is_over() && self.leave_by.is_none() {
-                self.leave_by = Some(Instant::now() + LEAVE_MAX);
-            }
-        }
-    }
-
-    /// All is said, and its provider stays: it is asked to leave. What its stream said stands.
-    fn leave(&mut self, live: &Live) {
-        self.leave_by = None;
-        if live.exit().is_none() {
-            self.ask_to_leave(live);
-        }
-    }
-
-    fn ask_to_leave(&mut self, live: &Live) {
-        let first = match &self.adapted {
-            Some(adapted) if adapted.provider == Provider::Codex => FirstSignal::Interrupt,
-            Some(_) | None => FirstSignal::Terminate,
-        };
-        let grace = self.command.grace();
-        live.stop(Stop { first, grace });
-        self.end_by = Some(Instant::now() + grace + END_MARGIN);
-    }
-
-    /// No value reaches across what is missing: the scrubber begins anew behind it.
-    fn elide(&mut self, channel: Channel, bytes: u64) {
-        self.cut(channel);
-        self.parts.transcript.elide(bytes);
-    }
-
-    fn cut(&mut self, channel: Channel) {
-        let fresh = self.parts.scrubber().stream();
-        let former = match channel {
-            Channel::Stdout => self.stdout.replace(fresh),
-            Channel::Stderr => self.stderr.replace(fresh),
-        };
-        self.finish_stream(channel, former);
-        if let (Channel::Stdout, Some(hearing)) = (channel, &mut self.hearing) {
-            hearing.cut();
-        }
-        if let (Channel::Stdout, Some(talking)) = (channel, &mut self.talking) {
-            talking.cut();
-        }
-    }
-
-    fn flush(&mut self) {
-        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
-        self.finish_stream(Channel::Stdout, stdout);
-        self.finish_stream(Channel::Stderr, stderr);
-    }
-
-    fn finish_stream(&mut self, channel: Channel, stream: Option<ScrubStream>) {
-        if let Some(stream) = stream {
-            let (rest, seen) = stream.finish_counted();
-            for (kind, count) in seen {
-                *self.formats.entry(kind.to_owned()).or_default() += count;
-            }
-            self.listen(channel, rest.as_slice());
-            if !rest.is_empty() {
-                self.parts.transcript.push(self.parts.clock.now(), channel, rest);
-            }
-        }
-    }
-
-    fn stream(&mut self, channel: Channel) -> Option<&mut ScrubStream> {
-        match channel {
-            Channel::Stdout => self.stdout.as_mut(),
-            Channel::Stderr => self.stderr.as_mut(),
-        }
-    }
-
-    /// A stop that comes first stands. At a deadline the exit is looked at first: a worker that left in time is not stopped.
-    async fn begin_stop(&mut self, live: &Live, cause: Cause) {
-        if live.exit().is_some() {
-            self.has_left = true;
-            return;
-        }
-        match &mut self.talking {
-            // It has time to call its turn off, and leaves when that is told.
-            Some(talking) if !talking.is_over() => {
-                talking.interrupt();
-                self.leave_by = Some(Instant::now() + self.command.grace().min(LEAVE_MAX));
-            }
-            Some(_) | None => self.ask_to_leave(live),
-        }
-        // The signal goes first, so that a slow store delays no stop. Whoever stopped it by a command has recorded
-        // it already; then this writes nothing.
-        if let Some(reason) = cause.reason() {
-            self.record(&reason).await;
-        }
-        self.stop = Some(cause);
-    }
-
-    /// The worker is asked to leave, since nobody holds a parked run. One that has left by itself is not parked.
-    fn park(&mut self, live: &Live, gate: GateId) {
-        if live.exit().is_some() {
-            self.has_left = true;
-            return;
-        }
-        self.parks = Some(gate);
-        self.ask_to_leave(live);
-    }
-
-    async fn record(&self, reason: &StopReason) {
-        let (runs, claimed) = (&self.parts.tenant.runs, &self.parts.claimed);
-        let recorded = match runs.stopping(claimed, reason).await {
-            Err(CommandError::LeaseExpired { .. }) if is_renewed(self.parts).await => {
-                runs.stopping(claimed, reason).await
-            }
-            recorded => recorded,
-        };
-        if let Err(error) = recorded {
-            tracing::warn!(run = %claimed.run.id, %error, "the stop was not recorded");
-        }
-    }
+    deferring::gate(parts, call).await
 }
 
 /// The command line of a known provider, with a session of its own: one run is one session there, however often it parks.
@@ -439,58 +280,5 @@ async fn answered(talking: &mut Option<Talking>) -> Answered {
     match talking {
         Some(talking) => talking.answered().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Waits for the first reason to stop: a command, a clock, or a heart that cannot beat.
-pub(super) async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> Cause {
-    let clock = async {
-        // Ends when a clock has run out: progress moves the deadline.
-        loop {
-            if let Some(expired) = clocks.expired(Instant::now()) {
-                return expired;
-            }
-            match clocks.next_deadline() {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        }
-    };
-    tokio::select! {
-        reason = parts.claimed.stop.stopped() => Cause::Told(reason),
-        expired = clock => Cause::Clock(expired),
-        () = signals.self_stop.notified() => Cause::SelfStop,
-        () = parts.over_budget.notified() => Cause::OverBudget,
-    }
-}
-
-impl Cause {
-    /// What is recorded of it; a holder that cannot reach the store records nothing.
-    fn reason(&self) -> Option<StopReason> {
-        match self {
-            Self::Told(reason) => Some(reason.clone()),
-            Self::Clock(expired) => Some(StopReason::Clock {
-                clock: expired.clock,
-                limit_ms: u64::try_from(expired.limit.as_millis()).unwrap_or(u64::MAX),
-            }),
-            Self::SelfStop | Self::Blocked | Self::OverBudget => None,
-        }
-    }
-
-    /// As the outcome is decided by it; a block decides by itself, and so does a part that was paid for.
-    pub(super) fn stopped(&self) -> Option<Stopped> {
-        Some(match self {
-            Self::Blocked | Self::OverBudget => return None,
-            Self::Told(StopReason::Cancel { reason, .. }) => {
-                Stopped::By(CancelledBy::Principal, reason.clone())
-            }
-            Self::Told(StopReason::AgentPause) => Stopped::By(CancelledBy::AgentPause, None),
-            Self::Told(StopReason::Shutdown) | Self::SelfStop => Stopped::By(CancelledBy::Shutdown, None),
-            Self::Told(StopReason::Clock { clock, limit_ms }) => Stopped::Clock(Expired {
-                clock: *clock,
-                limit: Duration::from_millis(*limit_ms),
-            }),
-            Self::Clock(expired) => Stopped::Clock(*expired),
-        })
     }
 }
