@@ -7,7 +7,7 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::Parts;
@@ -20,6 +20,8 @@ use crate::worker::report::{BlockReport, REPORT_LINE_MAX, Reported, parse};
 const SEGMENT_MAX: usize = 256;
 /// How long the end of a run waits for its last checkpoint.
 const SAVE_MAX: Duration = Duration::from_secs(10);
+/// The least time between two checkpoints that are written.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// The delay before a checkpoint that was not written is tried again.
 const SAVE_RETRY: Duration = Duration::from_secs(1);
 
@@ -166,7 +168,8 @@ fn scrub_in(value: &mut Value, scrubber: &Scrubber) {
     }
 }
 
-/// Writes each checkpoint, the latest where several came meanwhile. Ends with the channel, or with the lease.
+/// Writes the latest checkpoint, at most one each [`SAVE_EVERY`], and the last one at once. Ends with the channel, or with the
+/// lease.
 async fn write(parts: Arc<Parts>, mut saves: watch::Receiver<Option<Scrubbed>>) {
     // Ends when nothing comes any more.
     while saves.changed().await.is_ok() {
@@ -175,6 +178,26 @@ async fn write(parts: Arc<Parts>, mut saves: watch::Receiver<Option<Scrubbed>>) 
         if !is_saved(&parts, &latest).await {
             return;
         }
+        pause(&mut saves).await;
+    }
+}
+
+/// Lets some time go by, unless nothing comes any more. What came meanwhile is still to be written.
+async fn pause(saves: &mut watch::Receiver<Option<Scrubbed>>) {
+    let until = Instant::now() + SAVE_EVERY;
+    let mut is_behind = false;
+    // Ends when the time is over, or the channel is.
+    loop {
+        tokio::select! {
+            () = sleep_until(until) => break,
+            changed = saves.changed() => match changed {
+                Ok(()) => is_behind = true,
+                Err(_) => break,
+            },
+        }
+    }
+    if is_behind {
+        saves.mark_changed();
     }
 }
 

@@ -184,3 +184,29 @@ fn a_yes_is_for_this_call_alone_and_a_no_is_a_no() {
     }
     assert_eq!(all.title, "rm x");
 }
+
+#[test]
+fn who_is_spoken_to_is_known_by_the_command_line() {
+    for (line, provider) in [
+        ("codex app-server", Some(Provider::CodexAppServer)),
+        ("/opt/codex app-server", Some(Provider::CodexAppServer)),
+        ("codex app-server --listen ws://127.0.0.1:1", None),
+        ("opencode acp", Some(Provider::Acp)),
+        ("gemini --experimental-acp", Some(Provider::Acp)),
+        ("claude-code-acp", Some(Provider::Acp)),
+        ("gemini -p --acp", Some(Provider::Acp)),
+        ("gemini -p -- --acp", Some(Provider::Gemini)),
+        ("acp", None),
+    ] {
+        let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let adapted = crate::adapter::adapt(&argv, "session", false);
+        assert_eq!(
+            adapted.as_ref().map(|adapted| adapted.provider),
+            provider,
+            "{line}"
+        );
+        if provider.is_some_and(Provider::is_spoken_to) {
+            assert_eq!(adapted.unwrap().argv, argv, "nothing is added");
+        }
+    }
+}
