@@ -282,20 +282,16 @@ fn what_a_resumed_thread_had_used_before_is_not_counted_again() {
     }
 }
 
-#[test]
-fn a_call_that_is_deferred_parks_the_run_and_its_session_is_resumed_once_it_is_decided() {
-    let script = r#"
-        echo "$*" >>arguments
-        echo '{"type":"system","subtype":"init","session_id":"s","model":"m","claude_code_version":"2.1.0"}'
-        case "$*" in
-        *--resume*)
-            echo '{"type":"assistant","message":{"id":"b","role":"assistant","content":[{"type":"text","text":"It is gone."}]},"session_id":"s"}'
-            echo '{"type":"result","subtype":"success","is_error":false,"result":"It is gone.","stop_reason":"end_turn","session_id":"s","total_cost_usd":0}' ;;
-        *)
-            echo '{"type":"assistant","message":{"id":"a","role":"assistant","content":[{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"rm x"}}]},"session_id":"s"}'
-            echo '{"type":"result","subtype":"success","is_error":false,"result":"","stop_reason":"tool_deferred","session_id":"s","total_cost_usd":0}' ;;
-        esac"#;
-    let (home, _programs) = home_with("claude", script);
+/// A claude whose first process defers a call, with what its resumed one does, and what another one behind that. How often it
+/// was started, and by how many processes the run was carried from there to its end.
+fn deferred(resumed: &str, anew: &str) -> (usize, u64) {
+    let defers = r#"echo '{"type":"assistant","message":{"id":"a","role":"assistant","content":[{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"rm x"}}]},"session_id":"s"}'
+            echo '{"type":"result","subtype":"success","is_error":false,"result":"","stop_reason":"tool_deferred","session_id":"s","total_cost_usd":0}'"#;
+    let init = r#"echo '{"type":"system","subtype":"init","session_id":"s","model":"m","claude_code_version":"2.1.0"}'"#;
+    let script = format!(
+        "echo \"$*\" >>arguments\ncase \"$*\" in\n*--resume*)\n{resumed} ;;\n*)\n{init}\nif [ -e began ]; then\n{anew}\nelse touch began\n{defers}\nfi ;;\nesac"
+    );
+    let (home, _programs) = home_with("claude", &script);
     home.type_line("agent add alice").exits(0);
     run(&home, &["claude", "-p", "x"]).exits(5);
     let parked = only_run(&home);
@@ -315,9 +311,23 @@ fn a_call_that_is_deferred_parks_the_run_and_its_session_is_resumed_once_it_is_d
         "{run:#}"
     );
     let arguments = std::fs::read_to_string(home.workspace("alice").join("arguments")).unwrap();
-    let [first, second] = arguments.lines().collect::<Vec<_>>().try_into().unwrap();
-    assert!(
-        first.contains("--session-id") && second.contains("--resume"),
-        "{arguments}"
-    );
+    let lines: Vec<_> = arguments.lines().collect();
+    assert!(lines[0].contains("--session-id"), "{arguments}");
+    assert!(lines[1].contains("--resume"), "{arguments}");
+    (lines.len(), run["facts"]["spawns"].as_u64().unwrap())
+}
+
+/// WK-40
+#[test]
+fn a_call_that_is_deferred_parks_the_run_and_it_goes_on_once_it_is_decided() {
+    let goes_on = r#"echo '{"type":"assistant","message":{"id":"b","role":"assistant","content":[{"type":"text","text":"It is gone."}]},"session_id":"s"}'
+            echo '{"type":"result","subtype":"success","is_error":false,"result":"It is gone.","stop_reason":"end_turn","session_id":"s","total_cost_usd":0}'"#;
+    assert_eq!(deferred(goes_on, ":"), (2, 1), "its session is resumed");
+    // A session that is not resumed: once without, in the same run.
+    for refused in [
+        "echo 'No conversation found' >&2; exit 1",
+        r#"echo '{"type":"result","subtype":"error_during_execution","is_error":true,"errors":["No conversation found"],"session_id":"s","total_cost_usd":0}'; exit 1"#,
+    ] {
+        assert_eq!(deferred(refused, goes_on), (3, 2), "{refused}");
+    }
 }

@@ -16,8 +16,8 @@ use super::attempt::Parts;
 use super::rollouts;
 use super::tell::{Told, tell};
 use crate::adapter::{
-    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, TurnEnd, What, finish, request_id,
-    session_event,
+    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, TurnEnd, TurnFinished, What, finish,
+    request_id, session_event,
 };
 use crate::outcome::{Exit, StreamFacts};
 use crate::worker::classify::Finish;
@@ -102,6 +102,14 @@ impl Hearing {
         for line in self.lines.push(bytes) {
             self.line(&line.bytes);
         }
+    }
+
+    /// Whether the provider did anything but to fail at once, for no known reason.
+    pub(super) fn has_begun(&self) -> bool {
+        let stream = &self.stream;
+        let did_work = stream.calls() > 0 || stream.text().is_some();
+        let says_why = |turn: &TurnFinished| turn.how != TurnEnd::Failed || turn.class.is_some();
+        did_work || stream.last().is_some_and(says_why)
     }
 
     /// A person has answered what the provider asked.

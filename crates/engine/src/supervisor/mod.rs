@@ -12,6 +12,7 @@
 //! The owner task ends its run on every exit: it returns, its work panics, it is told to stop. When the whole process
 //! dies, [`Engine::recover`](crate::Engine::recover) does it at the next start.
 
+mod anew;
 mod asking;
 mod asks;
 mod attempt;

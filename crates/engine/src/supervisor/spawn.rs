@@ -1,6 +1,7 @@
 //! From a claimed run to a worker that runs: what it is lent, its processes made durable, and the go.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use dormouse_secrets::SpawnWrites;
 
@@ -16,17 +17,24 @@ use super::talking::Talking;
 use super::threads_used::known;
 use super::work::Hand;
 use crate::CommandError;
-use crate::credentials::Lent;
 use crate::run::{Process, Started};
 use crate::worker::{self, Feed, Live, Prepared};
 
 impl Hand<'_> {
     /// From the launch to a worker that runs, or why there is none.
     pub(super) async fn spawn(&mut self) -> Result<Live, Seen> {
-        let lent = self.lend().await?;
-        let prepared = self.prepare(lent.variables).await?;
-        let lent = lent.writes;
-        let _ = self.parts.processes.set(prepared.row().clone());
+        let (variables, lent) = match self.lent.take() {
+            Some(variables) => (variables, None),
+            None => self.lend().await?,
+        };
+        self.listen_anew().await?;
+        let prepared = self.prepare(variables).await?;
+        let row = Some(prepared.row().clone());
+        *self
+            .parts
+            .processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = row;
         self.isolation = prepared.isolation().to_string();
         let process = Process::new(self.parts.claimed.run.id, prepared.row());
         match started(self.parts, &process, lent.as_ref()).await {
@@ -48,7 +56,7 @@ impl Hand<'_> {
     }
 
     /// What the worker gets of its agent's secrets. From here on all texts of the run pass the scrubber of these.
-    async fn lend(&mut self) -> Result<Lent, Seen> {
+    async fn lend(&mut self) -> Result<(BTreeMap<String, String>, Option<SpawnWrites>), Seen> {
         let parts = self.parts;
         let lent = parts
             .tenant
@@ -56,7 +64,16 @@ impl Hand<'_> {
             .lend(&parts.claimed.run, self.command)
             .await;
         let lent = lent.map_err(|why| Seen::Unstarted(Unstarted::Secrets(why)))?;
-        let scrubber = parts.scrubber.get_or_init(|| lent.scrubber.clone());
+        parts.scrubber.get_or_init(|| lent.scrubber.clone());
+        if parts.claimed.run.spawn > 1 {
+            self.lent = Some(lent.variables.clone());
+        }
+        Ok((lent.variables, lent.writes))
+    }
+
+    /// Whoever hears the worker begins anew with each process.
+    async fn listen_anew(&mut self) -> Result<(), Seen> {
+        let (parts, scrubber) = (self.parts, self.parts.scrubber());
         (self.stdout, self.stderr) = (Some(scrubber.stream()), Some(scrubber.stream()));
         self.reports = Some(Reports::new(parts));
         if self
@@ -71,7 +88,7 @@ impl Hand<'_> {
             let known = known(parts, adapted).await;
             self.hearing = Some(Hearing::new(parts, adapted, known));
         }
-        Ok(lent)
+        Ok(())
     }
 
     async fn prepare(&mut self, leased: BTreeMap<String, String>) -> Result<Prepared, Seen> {
@@ -96,7 +113,7 @@ impl Hand<'_> {
     /// A stop that comes while the worker is being started may come too late for it: then it is ended by its row, so
     /// that nothing of it lives once its outcome is written.
     async fn go(&mut self, prepared: Prepared) -> Result<Live, Seen> {
-        self.spawns = 1;
+        self.spawns += 1;
         let mut gone = self.before_stop(prepared.go()).await;
         if let Ok(live) = &mut gone {
             self.talk(live);

@@ -1,7 +1,7 @@
 //! The start of a run: its task is claimed, and the run has its owner from then on.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use dormouse_state::Lifecycle;
 use tokio::sync::{Notify, watch};
@@ -162,7 +162,7 @@ impl Supervisor {
             scrubber: live.scrubber,
             fallback: self.0.engine.scrubber(),
             clock: Arc::clone(&self.0.engine.environment().clock),
-            processes: OnceLock::new(),
+            processes: Mutex::default(),
             by: starter.by,
             on_gate: starter.on_gate,
             asks: Asks::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_secrets::ScrubStream;
+use dormouse_secrets::{ScrubStream, Scrubbed};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -61,10 +61,11 @@ pub(super) async fn work(parts: &Arc<Parts>, signals: &Signals) -> Worked {
         .clone()
         .expect("a task without command is not claimed for it");
     let mut hand = Hand::new(parts, &command, signals);
-    let seen = match hand.spawn().await {
-        Ok(live) => Seen::Gone(hand.attend(live).await),
-        Err(seen) => seen,
-    };
+    let mut seen = hand.carry().await;
+    if hand.is_refused(&seen) {
+        hand.begin_anew().await;
+        seen = hand.carry().await;
+    }
     hand.ended(seen).await
 }
 
@@ -90,6 +91,8 @@ pub(super) struct Hand<'a> {
     /// Its streams, once what is to be taken out of them is known.
     pub(super) stdout: Option<ScrubStream>,
     pub(super) stderr: Option<ScrubStream>,
+    /// What its first process was lent, for another one.
+    pub(super) lent: Option<BTreeMap<String, String>>,
     /// Credentials that nobody registered, by kind.
     pub(super) formats: BTreeMap<String, u64>,
     /// Its command line, where it is a known provider's.
@@ -134,6 +137,7 @@ impl<'a> Hand<'a> {
             isolation: "off".to_owned(),
             stdout: None,
             stderr: None,
+            lent: None,
             formats: BTreeMap::new(),
             adapted: adapted(parts, command),
             hearing: None,
@@ -141,6 +145,14 @@ impl<'a> Hand<'a> {
             opening: None,
             talking: None,
             leave_by: None,
+        }
+    }
+
+    /// One process, from its start to its empty tree.
+    async fn carry(&mut self) -> Seen {
+        match self.spawn().await {
+            Ok(live) => Seen::Gone(self.attend(live).await),
+            Err(seen) => seen,
         }
     }
 
@@ -272,7 +284,9 @@ async fn deferred(parts: &Arc<Parts>, end: &End) -> Option<GateId> {
 /// The command line of a known provider, with a session of its own: one run is one session there, however often it parks.
 fn adapted(parts: &Parts, command: &CommandSpec) -> Option<Adapted> {
     let run = &parts.claimed.run;
-    adapt(&command.argv, &run.id.uuid().to_string(), run.spawn > 1)
+    let session = run.provider_session.as_ref();
+    let session = session.map_or_else(|| run.id.uuid().to_string(), Scrubbed::to_string);
+    adapt(&command.argv, &session, run.spawn > 1)
 }
 
 /// The next answer of a person in the dialogue, if there is one.
