@@ -317,14 +317,9 @@ async fn a_worker_that_is_fed_reads_what_is_written_while_it_runs_and_its_end() 
     let mut live = start(&launch).await;
     let mut feed = live.take_feed().unwrap();
     feed.write_all(b"one\n").await.unwrap();
-    loop {
-        match live.next().await.unwrap() {
-            LiveEvent::Stdout(bytes) => {
-                assert_eq!(&bytes[..], b"heard one\n");
-                break;
-            }
-            other => panic!("{other:?}"),
-        }
+    match live.next().await.unwrap() {
+        LiveEvent::Stdout(bytes) => assert_eq!(&bytes[..], b"heard one\n"),
+        other => panic!("{other:?}"),
     }
     feed.write_all(b"two\n").await.unwrap();
     drop(feed);
