@@ -322,5 +322,6 @@ fn facts() -> Facts {
         isolation: "off".to_owned(),
         formats: BTreeMap::new(),
         stream: None,
+        reports: None,
     }
 }

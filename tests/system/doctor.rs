@@ -21,6 +21,23 @@ fn doctor_passes_on_a_good_home_and_changes_no_file() {
 }
 
 #[test]
+fn doctor_names_the_programs_of_providers_their_versions_and_those_that_were_tested() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let file = folder.path().join("codex");
+    std::fs::write(&file, "#!/bin/sh\necho codex-cli 0.170.1\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let ran = Home::new().with("PATH", path).type_line("doctor");
+    let codex = ran.stdout.lines().find(|line| line.contains("codex-cli 0.170.1"));
+    assert!(
+        codex.is_some_and(|line| line.contains("tested with 0.169.0")),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.contains("gemini is not installed"), "{ran:?}");
+}
+
+#[test]
 fn doctor_on_an_empty_home_makes_nothing() {
     let home = Home::new();
     home.type_line("doctor");

@@ -5,6 +5,7 @@ mod agents;
 mod api;
 mod budgets;
 mod detect;
+mod dialogues;
 mod doctor;
 mod events;
 mod gates;
@@ -15,6 +16,7 @@ mod keys;
 mod modes;
 #[cfg(target_os = "linux")]
 mod neighbour;
+mod outcomes;
 mod owner;
 mod places;
 mod process;

@@ -192,8 +192,16 @@ fn a_program_that_is_not_there_is_said_with_what_to_do() {
         (&["opencode", "run", "x"], "npm install -g opencode-ai"),
     ] {
         let ran = run(&home, command);
-        ran.errs(&["was not found", hint]);
-        assert_ne!(ran.code(), Some(0));
+        ran.exits(1);
+        let of = |label: &str| {
+            let line = ran.stderr.lines().find(|line| line.starts_with(label));
+            line.unwrap_or_else(|| panic!("no {label}: {ran:?}")).to_owned()
+        };
+        assert!(
+            of("error: ").ends_with("was not found on the worker's PATH (/usr/bin, /bin)"),
+            "{ran:?}"
+        );
+        assert!(of("hint: ").contains(hint), "{ran:?}");
     }
 }
 
@@ -233,4 +241,93 @@ fn a_cut_codex_stream_is_done_by_its_rollout() {
         warnings.iter().any(|warning| warning == "rollout_too_large"),
         "{run:#}"
     );
+}
+
+#[test]
+fn a_stream_that_goes_over_a_limit_is_stopped_and_what_it_said_is_a_part() {
+    let script = r#"
+        echo '{"type":"step_start","timestamp":1,"sessionID":"ses_1","part":{"id":"p0","type":"step-start"}}'
+        [ "$2" = silent ] || echo '{"type":"text","timestamp":1,"sessionID":"ses_1","part":{"id":"p1","type":"text","text":"half of it"}}'
+        echo '{"type":"step_finish","timestamp":1,"sessionID":"ses_1","part":{"id":"p2","reason":"tool-calls","type":"step-finish","tokens":{"input":100,"output":10,"reasoning":0,"cache":{"write":0,"read":0}},"cost":5}}'
+        exec sleep 300"#;
+    let (home, _programs) = home_with("opencode", script);
+    home.type_line("agent add alice").exits(0);
+    home.type_line("budget set alice --usd 1.00 --period day")
+        .exits(0);
+    run(&home, &["opencode", "run", "x"]).exits(10);
+    let run = only_run(&home);
+    let expected = json!({"kind": "partial", "cause": "max_budget", "text": "half of it"});
+    assert_eq!(run["outcome"], expected, "{run:#}");
+    assert_eq!(home.json("budget show alice")["used"]["usd_micros"], 5_000_000);
+}
+
+#[test]
+fn what_a_resumed_thread_had_used_before_is_not_counted_again() {
+    let script = r#"
+        echo '{"type":"thread.started","thread_id":"t1"}'; echo '{"type":"turn.started"}'
+        echo '{"type":"item.completed","item":{"id":"item_0","type":"agent_message","text":"hello"}}'
+        case "$*" in *resume*) n=3600;; *) n=2400;; esac
+        echo '{"type":"turn.completed","usage":{"input_tokens":'$n',"cached_input_tokens":0,"output_tokens":'$n'}}'"#;
+    let (home, _programs) = home_with("codex", script);
+    home.type_line("agent add alice").exits(0);
+    for (command, input) in [
+        (&["codex", "exec", "x"][..], 2400),
+        (&["codex", "exec", "resume", "t1", "x"], 1200),
+        // It shows what it showed.
+        (&["codex", "exec", "resume", "--last", "x"], 0),
+    ] {
+        run(&home, command).exits(0);
+        let run = only_run(&home);
+        assert_eq!(run["facts"]["stream"]["used"]["input"], input, "{run:#}");
+    }
+}
+
+/// A claude whose first process defers a call, with what its resumed one does, and what another one behind that. How often it
+/// was started, and by how many processes the run was carried from there to its end.
+fn deferred(resumed: &str, anew: &str) -> (usize, u64) {
+    let defers = r#"echo '{"type":"assistant","message":{"id":"a","role":"assistant","content":[{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"rm x"}}]},"session_id":"s"}'
+            echo '{"type":"result","subtype":"success","is_error":false,"result":"","stop_reason":"tool_deferred","session_id":"s","total_cost_usd":0}'"#;
+    let init = r#"echo '{"type":"system","subtype":"init","session_id":"s","model":"m","claude_code_version":"2.1.0"}'"#;
+    let script = format!(
+        "echo \"$*\" >>arguments\ncase \"$*\" in\n*--resume*)\n{resumed} ;;\n*)\n{init}\nif [ -e began ]; then\n{anew}\nelse touch began\n{defers}\nfi ;;\nesac"
+    );
+    let (home, _programs) = home_with("claude", &script);
+    home.type_line("agent add alice").exits(0);
+    run(&home, &["claude", "-p", "x"]).exits(5);
+    let parked = only_run(&home);
+    assert_eq!(parked["state"], "waiting", "{parked:#}");
+    let [gate] = home.items("gate list").try_into().unwrap();
+    let gate = gate["id"].as_str().unwrap();
+    let shown = home.type_line(&format!("gate show {gate}"));
+    assert!(shown.stdout.contains("rm x"), "{shown:?}");
+    home.type_line(&format!("gate approve {gate} --yes")).exits(0);
+    let task = parked["task"].as_str().unwrap();
+    home.type_line(&format!("run {task}")).exits(0);
+    let run = only_run(&home);
+    assert_eq!(run["id"], parked["id"], "the same run goes on");
+    assert_eq!(
+        run["outcome"],
+        json!({"kind": "success", "text": "It is gone."}),
+        "{run:#}"
+    );
+    let arguments = std::fs::read_to_string(home.workspace("alice").join("arguments")).unwrap();
+    let lines: Vec<_> = arguments.lines().collect();
+    assert!(lines[0].contains("--session-id"), "{arguments}");
+    assert!(lines[1].contains("--resume"), "{arguments}");
+    (lines.len(), run["facts"]["spawns"].as_u64().unwrap())
+}
+
+/// WK-40
+#[test]
+fn a_call_that_is_deferred_parks_the_run_and_it_goes_on_once_it_is_decided() {
+    let goes_on = r#"echo '{"type":"assistant","message":{"id":"b","role":"assistant","content":[{"type":"text","text":"It is gone."}]},"session_id":"s"}'
+            echo '{"type":"result","subtype":"success","is_error":false,"result":"It is gone.","stop_reason":"end_turn","session_id":"s","total_cost_usd":0}'"#;
+    assert_eq!(deferred(goes_on, ":"), (2, 1), "its session is resumed");
+    // A session that is not resumed: once without, in the same run.
+    for refused in [
+        "echo 'No conversation found' >&2; exit 1",
+        r#"echo '{"type":"result","subtype":"error_during_execution","is_error":true,"errors":["No conversation found"],"session_id":"s","total_cost_usd":0}'; exit 1"#,
+    ] {
+        assert_eq!(deferred(refused, goes_on), (3, 2), "{refused}");
+    }
 }

@@ -149,8 +149,7 @@ fn names_of(home: &Home, words: &[&str]) -> Vec<String> {
     let all = [&["run", "--agent", "alice"], words, &["--", "sh", "-c", "env"]].concat();
     let ran = home.dormouse(&all);
     ran.exits(0);
-    let documented =
-        "CI DORMOUSE_RUN DORMOUSE_RUN_DIR HOME LANG NO_COLOR PATH TERM TMPDIR TZ USER PWD OLDPWD SHLVL _";
+    let documented = "CI DORMOUSE_REPORT_FD DORMOUSE_RUN DORMOUSE_RUN_DIR HOME LANG NO_COLOR PATH TERM TMPDIR TZ USER PWD OLDPWD SHLVL _";
     let names = ran
         .stdout
         .lines()

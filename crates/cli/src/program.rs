@@ -4,14 +4,17 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+use dormouse_engine::detect::Rules;
 
-use crate::args::{self, Cli, Command, Gate};
+use crate::args::{self, Cli, Command, Gate, Global};
 use crate::command::{self, Given};
+use crate::config::{self, Config};
 use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::log;
 use crate::output::{self, Format, TimeStyle, Ui};
+use crate::place::Places;
 use crate::problem::{Code, Failure, Problem, Result};
 
 /// How long what still runs beside a finished command may take to end.
@@ -91,7 +94,13 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         Command::Help { words } => return command::help(words, ui),
         Command::Completions { shell } => return command::completions(*shell, ui),
         Command::Man => return command::man(ui),
-        Command::Detect(given) => return command::detect(given, &environment, ui),
+        Command::Detect(given) if environment.get("DORMOUSE_RUN_DIR").is_some() => {
+            return with_runtime(command::detect_inside(given, &environment, ui));
+        }
+        Command::Detect(given) => {
+            let rules = detect_rules(&cli.global, &environment)?;
+            return command::detect(given, &rules, &environment, ui);
+        }
         Command::Run(_)
         | Command::Step(_)
         | Command::Serve(_)
@@ -150,6 +159,13 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         _ => None,
     };
     with_runtime(command::with_store(cli.command, given, &context))
+}
+
+/// By what pages are judged, as the settings say.
+fn detect_rules(global: &Global, environment: &Environment) -> Result<Rules> {
+    let places = Places::find(environment)?;
+    let config = Config::load(environment, &places.config, global.config.as_deref())?;
+    Ok(config::detect_rules(&config))
 }
 
 /// A worker has its own endpoint. The owner refuses it in any case; this says so before anything is opened.

@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod agent;
 pub mod bad;
+pub mod block;
 pub mod budget;
 pub mod capability;
 mod clock;
@@ -30,6 +31,7 @@ mod lapses;
 pub mod lease;
 pub mod limits;
 pub mod name;
+pub mod outbound;
 pub mod outcome;
 mod principal;
 pub mod recovery;

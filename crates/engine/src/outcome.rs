@@ -239,6 +239,28 @@ pub struct Facts {
     /// What the stream of a known provider said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<StreamFacts>,
+    /// What the worker said on its report channel, where it said anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reports: Option<ReportFacts>,
+}
+
+/// What a worker said on its report channel, beside the outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportFacts {
+    /// Lines that were no reports, or too long.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bad_lines: u64,
+    /// Whether the process left with a code that is not 0 though it had reported its result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exit_mismatch: bool,
+    /// The result, else what there was to show, where the outcome has none of it: at most [`OUTCOME_TEXT_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Scrubbed>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What the stream of a known provider said of a run, beside its outcome.
@@ -254,6 +276,9 @@ pub struct StreamFacts {
     pub model: Option<Scrubbed>,
     /// What was used.
     pub used: Tokens,
+    /// What the provider's counters showed at the end, by thread, where they go on when one is resumed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, Tokens>,
     /// Calls that were not allowed.
     pub denials: u64,
     /// Events the adapter does not know.

@@ -142,6 +142,7 @@ pub(crate) async fn finish(tenant: &Tenant, claimed: &Claimed) {
         isolation: String::new(),
         formats: std::collections::BTreeMap::new(),
         stream: None,
+        reports: None,
     };
     let finished = tenant.runs.finish(claimed, &outcome, &facts).await;
     finished.expect("it is held");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use dormouse_engine::detect::Rules;
 use dormouse_engine::idempotency::Once;
 use dormouse_engine::run::{RunRow, RunState};
 use dormouse_engine::supervisor::{Force, OnGate, Supervisor, SystemOrphans};
@@ -54,6 +55,7 @@ struct Inner {
     phase: watch::Receiver<Phase>,
     backend: Backend,
     keys: Keys,
+    rules: Rules,
     /// A permit is held while a run is being started, so that who leaves can wait until none is; closed once we leave.
     starts: Semaphore,
     wanted: Notify,
@@ -69,6 +71,7 @@ impl House {
         phase: watch::Receiver<Phase>,
         backend: Backend,
         keys: Keys,
+        rules: Rules,
     ) -> Self {
         let starts = Semaphore::new(STARTS_MAX as usize);
         Self(Arc::new(Inner {
@@ -78,6 +81,7 @@ impl House {
             phase,
             backend,
             keys,
+            rules,
             starts,
             wanted: Notify::new(),
         }))
@@ -106,6 +110,11 @@ impl House {
     /// Where the key of the secrets is.
     pub(super) fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+
+    /// By what pages are judged.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.0.rules
     }
 
     /// Before what may make the vault, as a put: its key file's folder is there.

@@ -7,6 +7,7 @@ mod agents;
 pub(crate) mod body;
 mod budgets;
 mod carry;
+pub(crate) mod detect;
 mod events;
 mod gate;
 pub(crate) mod gates;
@@ -147,6 +148,7 @@ fn routes() -> Router<House> {
         .route("/v1/sinks/{name}/pause", post(sinks::pause))
         .route("/v1/sinks/{name}/resume", post(sinks::resume))
         .route("/v1/store/export", get(store::export))
+        .route("/v1/detect", post(detect::detect))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())
         .method_not_allowed_fallback(async || {
             Problem::new(Code::Method, "the route does not take this method").into_response()

@@ -1,21 +1,25 @@
-//! `detect`: whether a page is a block. Needs no store, and works inside a run.
+//! `detect`: whether a page is a block. Needs no store. Inside a run it is judged by the run's endpoint, and a block is the run's.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use dormouse_engine::detect::{Detection, HTML_MAX, Rules, Visit, detect as judge};
+use dormouse_engine::detect::{Detection, Rules, Visit, detect as judge};
 use dormouse_engine::outcome::BlockReason;
-use dormouse_secrets::{Formats, Scrubber};
 
+use super::inside::Inside;
+use super::runs::block_detail;
+use crate::api::detect::{VisitBody, of_nobody};
 use crate::args::Detect;
+use crate::client::Call;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::{Format, Ui, visible};
 use crate::problem::{Code, Problem, Result};
 
-/// Judges a page, and says so.
-pub(crate) fn detect(arguments: &Detect, environment: &Environment, ui: &Ui) -> Result<Exit> {
-    let html = read(&arguments.file, environment)?;
+/// Judges a page by these rules, and says so.
+pub(crate) fn detect(arguments: &Detect, rules: &Rules, environment: &Environment, ui: &Ui) -> Result<Exit> {
+    let html = read(&arguments.file, rules, environment)?;
     let visit = Visit {
         requested_url: arguments.requested_url.as_deref(),
         final_url: arguments.url.as_deref().unwrap_or_default(),
@@ -23,16 +27,61 @@ pub(crate) fn detect(arguments: &Detect, environment: &Environment, ui: &Ui) -> 
         headers: &arguments.header,
         html: Some(&html),
     };
-    // There is no run and no store here whose values would be known: what looks like a credential is taken out.
-    let scrubber = Scrubber::empty().with_formats(Formats::Strict);
-    let detection = judge(&visit, &Rules::default(), &scrubber);
+    let detection = judge(&visit, rules, &of_nobody());
+    said(&detection, rules, ui)
+}
+
+/// Has a page judged by the endpoint of the run that this is inside of. A run that cannot be told goes on as if it had
+/// not been asked, and that is said.
+pub(crate) async fn detect_inside(arguments: &Detect, environment: &Environment, ui: &Ui) -> Result<Exit> {
+    let rules = Rules::default();
+    let run = match Inside::of(environment, "detect", "dormouse run -- dormouse detect page.html") {
+        Ok(run) => run,
+        Err(_) => return untold(arguments, &rules, environment, ui),
+    };
+    let html = read(&arguments.file, &rules, environment)?;
+    let visit = VisitBody {
+        requested_url: arguments.requested_url.clone(),
+        final_url: arguments.url.clone(),
+        status: arguments.status,
+        headers: headers(&arguments.header),
+        html: Some(String::from_utf8_lossy(&html).into_owned()),
+    };
+    let bytes = run.ask(&Call::post("/v1/detect", &visit)).await?;
+    let detection: Detection = super::listing::read(&bytes)?;
+    if detection.block.is_some() {
+        ui.note("the run was told: it ends as blocked");
+    }
+    said(&detection, &rules, ui)
+}
+
+fn untold(arguments: &Detect, rules: &Rules, environment: &Environment, ui: &Ui) -> Result<Exit> {
+    ui.warning("nobody answers for this run, so it is not told what comes of this");
+    detect(arguments, rules, environment, ui)
+}
+
+/// Of a name that is there twice, the first.
+fn headers(given: &[(String, String)]) -> BTreeMap<String, String> {
+    let mut headers = BTreeMap::new();
+    for (name, value) in given {
+        headers
+            .entry(name.to_ascii_lowercase())
+            .or_insert_with(|| value.clone());
+    }
+    headers
+}
+
+fn said(detection: &Detection, rules: &Rules, ui: &Ui) -> Result<Exit> {
     if detection.html_cut {
-        ui.warning(&format!("only the first {HTML_MAX} bytes of the page were read"));
+        ui.warning(&format!(
+            "only the first {} bytes of the page were read",
+            rules.html_max
+        ));
     }
     match ui.format {
-        Format::Text => ui.record(&rows(&detection))?,
+        Format::Text => ui.record(&rows(detection))?,
         Format::Json | Format::Jsonl => {
-            ui.line(serde_json::to_string(&detection).expect("a detection is plain JSON"))?;
+            ui.line(serde_json::to_string(detection).expect("a detection is plain JSON"))?;
         }
     }
     Ok(match detection.block {
@@ -42,7 +91,7 @@ pub(crate) fn detect(arguments: &Detect, environment: &Environment, ui: &Ui) -> 
 }
 
 /// More than is looked at, so that it is known that there is more, and no credential is cut where the reading ends.
-fn read(file: &Path, environment: &Environment) -> Result<Vec<u8>> {
+fn read(file: &Path, rules: &Rules, environment: &Environment) -> Result<Vec<u8>> {
     let refuse = |error: std::io::Error| {
         Problem::new(Code::Invalid, format!("{}: {error}", file.display()))
             .hint("name a file that can be read, or - for what comes on stdin")
@@ -54,7 +103,7 @@ fn read(file: &Path, environment: &Environment) -> Result<Vec<u8>> {
     };
     let mut html = Vec::new();
     reader
-        .take(2 * HTML_MAX as u64)
+        .take(2 * rules.html_max as u64)
         .read_to_end(&mut html)
         .map_err(refuse)?;
     Ok(html)
@@ -72,7 +121,7 @@ fn rows(detection: &Detection) -> Vec<(&'static str, String)> {
             format!("{} {}", evidence.rule.number(), evidence.rule.name()),
         ),
     ];
-    if let Some(detail) = detail(&block.reason) {
+    if let Some(detail) = block_detail(&block.reason) {
         rows.insert(1, detail);
     }
     if !evidence.markers.is_empty() {
@@ -94,16 +143,5 @@ fn name(reason: &BlockReason) -> &'static str {
         BlockReason::RateLimit { .. } => "RateLimit",
         BlockReason::FraudDetect { .. } => "FraudDetect",
         BlockReason::Unknown => "Unknown",
-    }
-}
-
-fn detail(reason: &BlockReason) -> Option<(&'static str, String)> {
-    match reason {
-        BlockReason::Captcha { provider } => provider.clone().map(|name| ("provider", name)),
-        BlockReason::RateLimit { retry_after_seconds } => {
-            retry_after_seconds.map(|seconds| ("retry_after", format!("{seconds}s")))
-        }
-        BlockReason::FraudDetect { vendor } => vendor.clone().map(|name| ("vendor", name)),
-        BlockReason::LoginWall | BlockReason::Unknown => None,
     }
 }

@@ -7,6 +7,7 @@ use dormouse_engine::worker::isolation::Policy;
 use serde::Serialize;
 use serde_json::json;
 
+use super::doctor_clis::look_at_clis;
 use super::listing;
 use crate::api::{CapabilitiesView, HealthView, IsolationView, VaultView};
 use crate::args::Global;
@@ -78,6 +79,7 @@ impl Check {
 pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -> Result<Exit> {
     let mut checks = Vec::new();
     let mut policy = None;
+    let variables = environment.clone();
     match Context::find(global, environment, ui.clone()) {
         Ok(context) => {
             checks.push(Check::ok("config", context.config_file.display().to_string()));
@@ -98,6 +100,7 @@ pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -
         Err(problem) => checks.push(Check::refused("config", &problem)),
     }
     look_at_isolation(policy, &mut checks);
+    look_at_clis(&variables, &mut checks).await;
     print(ui, &checks)
 }
 

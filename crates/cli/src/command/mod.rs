@@ -6,6 +6,7 @@ mod config;
 mod delegate;
 mod detect;
 mod doctor;
+mod doctor_clis;
 mod events;
 mod gate;
 mod inside;
@@ -26,7 +27,7 @@ mod usage;
 
 pub(crate) use config::config;
 pub(crate) use delegate::delegate;
-pub(crate) use detect::detect;
+pub(crate) use detect::{detect, detect_inside};
 pub(crate) use doctor::doctor;
 pub(crate) use gate::request;
 pub(crate) use local::{completions, help, man};

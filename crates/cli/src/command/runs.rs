@@ -1,9 +1,12 @@
 //! `runs list|show|logs`.
 
 use dormouse_engine::budget::Dimension;
-use dormouse_engine::outcome::{Exit as WorkerExit, Facts, FailReason, Outcome, StreamFacts};
+use dormouse_engine::outcome::{
+    BlockEvidence, BlockReason, Exit as WorkerExit, Facts, FailReason, Outcome, StreamFacts,
+};
 use dormouse_engine::run::{OutcomeKind, RunWait};
 
+use super::run::hinted;
 use super::{listing, logs};
 use crate::api::RunView;
 use crate::args::Runs;
@@ -62,8 +65,18 @@ fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.extend(run.session.map(|session| ("session", session.to_string())));
     if let Some(outcome) = &run.outcome {
         pairs.push(("outcome", said(outcome, run)));
-        if let Outcome::Failed { message, .. } = outcome {
-            pairs.push(("because", message.to_string()));
+        match outcome {
+            Outcome::Failed { message, .. } => {
+                let (because, hint) = hinted(message.as_str());
+                pairs.push(("because", because.to_owned()));
+                pairs.extend(hint.map(|hint| ("hint", hint.to_owned())));
+            }
+            Outcome::Blocked { reason, evidence } => block_of(reason, evidence.as_ref(), &mut pairs),
+            Outcome::Success { .. }
+            | Outcome::Partial { .. }
+            | Outcome::Timeout { .. }
+            | Outcome::Cancelled { .. }
+            | Outcome::Lost { .. } => {}
         }
     }
     if let Some(facts) = &run.facts {
@@ -72,6 +85,31 @@ fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.push(("started", ui.instant(run.started_at)));
     pairs.extend(run.ended_at.map(|at| ("ended", ui.instant(at))));
     pairs
+}
+
+/// What is known of a block.
+fn block_of(reason: &BlockReason, evidence: Option<&BlockEvidence>, pairs: &mut Vec<(&'static str, String)>) {
+    pairs.extend(block_detail(reason));
+    let Some(evidence) = evidence else { return };
+    pairs.extend(evidence.url.as_ref().map(|url| ("url", url.to_string())));
+    pairs.extend(
+        evidence
+            .detail
+            .as_ref()
+            .map(|detail| ("evidence", detail.to_string())),
+    );
+}
+
+/// What a reason says beside its name.
+pub(super) fn block_detail(reason: &BlockReason) -> Option<(&'static str, String)> {
+    match reason {
+        BlockReason::Captcha { provider } => provider.clone().map(|name| ("provider", name)),
+        BlockReason::RateLimit { retry_after_seconds } => {
+            retry_after_seconds.map(|seconds| ("retry_after", format!("{seconds}s")))
+        }
+        BlockReason::FraudDetect { vendor } => vendor.clone().map(|name| ("vendor", name)),
+        BlockReason::LoginWall | BlockReason::Unknown => None,
+    }
 }
 
 fn facts_of(facts: &Facts, pairs: &mut Vec<(&'static str, String)>) {
@@ -85,6 +123,21 @@ fn facts_of(facts: &Facts, pairs: &mut Vec<(&'static str, String)>) {
         pairs.push(("bytes left out", facts.elided_bytes.to_string()));
     }
     pairs.push(("isolation", facts.isolation.clone()));
+    if let Some(part) = &facts.segment_current {
+        pairs.push((
+            "at",
+            format!("{part}, behind {} completed parts", facts.segments_completed),
+        ));
+    }
+    if let Some(reports) = &facts.reports {
+        pairs.extend(reports.text.as_ref().map(|text| ("said", text.to_string())));
+        if reports.bad_lines > 0 {
+            pairs.push(("bad reports", reports.bad_lines.to_string()));
+        }
+        if reports.exit_mismatch {
+            pairs.push(("note", "its exit code says otherwise than its report".to_owned()));
+        }
+    }
     if let Some(stream) = &facts.stream {
         stream_of(stream, pairs);
     }

@@ -2,6 +2,7 @@
 
 pub mod bounds;
 mod check;
+mod detect;
 mod file;
 pub mod key;
 mod lease;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use check::rules;
+pub use detect::detect_rules;
 pub use file::FILE_BYTES_MAX;
 use key::{Key, OTHER_VARIABLES, Scope};
 use table::TABLE;

@@ -7,7 +7,7 @@ use super::bounds::{
     HOUSEKEEPING, NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use super::key::{Key, Kind, MODES, Scope};
-use super::{lease, retention};
+use super::{detect, lease, retention};
 
 /// A setting of the store, which a project does not choose.
 pub(super) const fn store(
@@ -220,6 +220,9 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "whether workers are walled in: required, best_effort or off; required where the kernel can, else best_effort",
     },
+    detect::HTML_MAX,
+    detect::SNIPPET_MAX,
+    detect::EMPTY,
     store(
         "gates.mode",
         Kind::Word(MODES),

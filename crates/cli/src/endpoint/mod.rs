@@ -3,6 +3,7 @@
 //! It dies with the run. Who speaks to it holds the run's token, so it is that run, whatever it says; it can ask, give
 //! tasks to agents that its own may give to, and wait, and no route of it decides. The control socket stays closed to workers.
 
+mod detect;
 mod place;
 mod serve;
 mod steps;
@@ -13,6 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use dormouse_engine::detect::Rules;
 use dormouse_engine::supervisor::{Asking, Endpoint, Endpoints};
 use tokio::net::UnixListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -36,12 +38,15 @@ const PROGRAM: &str = "dormouse";
 pub(crate) struct RunEndpoints {
     /// Where this program was when the owner began. An upgrade puts another build there, which asks as well.
     program: Option<PathBuf>,
+    /// By what pages are judged.
+    rules: Rules,
 }
 
 impl RunEndpoints {
     /// For the runs of this process.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         Self {
+            rules,
             program: std::env::current_exe().ok(),
         }
     }
@@ -54,7 +59,7 @@ impl Endpoints for RunEndpoints {
         let made = tokio::task::spawn_blocking(move || made(&folder, program)).await;
         let made = made.expect("making files does not panic")?;
         let listener = UnixListener::from_std(made.listener)?;
-        let router = serve::router(asking.clone(), made.token);
+        let router = serve::router(asking.clone(), made.token, self.rules.clone());
         Ok(Endpoint {
             serving: AbortOnDropHandle::new(tokio::spawn(serve::serve(listener, router, asking))),
             programs: made.programs,

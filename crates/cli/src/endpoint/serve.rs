@@ -1,14 +1,15 @@
 //! Serving a run's endpoint: what its worker asks people, and what it uses, for the holder of the run's token.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use dormouse_engine::GateId;
 use dormouse_engine::capability::CapabilityError;
+use dormouse_engine::detect::Rules;
 use dormouse_engine::gate::{Asked, Gate, mode_word};
 use dormouse_engine::limits::DEPENDENCIES_MAX;
 use dormouse_engine::supervisor::{AskError, Asking};
@@ -25,8 +26,8 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::steps::{self, Carried};
-use super::usage;
 use super::wire::{GiftView, NewGift, NewRequest, ResultView};
+use super::{detect, usage};
 use crate::api::GateView;
 use crate::api::body::{self, Json, Named};
 use crate::api::gates::refused;
@@ -38,7 +39,7 @@ use crate::problem::{Code, Problem};
 const CONNECTIONS_MAX: usize = 256;
 
 /// The routes of a run's endpoint.
-pub(super) fn router(asking: Asking, token: ControlToken) -> Router {
+pub(super) fn router(asking: Asking, token: ControlToken, rules: Rules) -> Router {
     Router::new()
         .route("/v1/requests", post(ask))
         .route("/v1/requests/{id}/answer", post(answer))
@@ -49,11 +50,13 @@ pub(super) fn router(asking: Asking, token: ControlToken) -> Router {
         .route("/v1/holds/{id}/release", post(usage::release))
         .route("/v1/steps", post(steps::begin))
         .route("/v1/steps/{ticket}/end", post(steps::end))
+        .route("/v1/detect", post(detect::detect))
         .route("/v1/tasks", post(give))
         .route("/v1/tasks/{id}/result", post(result))
         .fallback(async || {
             Problem::new(Code::NoRoute, "the endpoint of a run has no such route").into_response()
         })
+        .layer(Extension(rules))
         .layer(middleware::from_fn_with_state(token, admit))
         .with_state(asking)
 }

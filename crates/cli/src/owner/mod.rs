@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::{self, Guard, House};
 use crate::client::Client;
+use crate::config;
 use crate::context::Context;
 use crate::edge;
 use crate::output::Ui;
@@ -92,7 +93,9 @@ impl Owner {
         }
         let sinks = store::sinks(context);
         let due = tokio::spawn(serve_due(engine.clone(), role, sinks, seen.clone()));
-        let house = House::new(engine, supervisor, role, seen.clone(), places.url.backend(), keys);
+        let backend = places.url.backend();
+        let rules = config::detect_rules(&context.config);
+        let house = House::new(engine, supervisor, role, seen.clone(), backend, keys, rules);
         let router = api::router(
             house.clone(),
             Guard {

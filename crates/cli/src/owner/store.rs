@@ -21,7 +21,7 @@ use dormouse_secrets::OnAgentDelete;
 use dormouse_state::OnTimeout;
 
 use crate::api::FormatsView;
-use crate::config::{Config, rules as rules_of};
+use crate::config::{Config, detect_rules, rules as rules_of};
 use crate::context::Context;
 use crate::edge;
 use crate::endpoint::RunEndpoints;
@@ -306,7 +306,7 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
     Ok(Supervisor::with_endpoints(
         engine,
         options,
-        Arc::new(RunEndpoints::new()),
+        Arc::new(RunEndpoints::new(detect_rules(&context.config))),
     ))
 }
 

@@ -119,7 +119,15 @@ impl Api {
         };
         Self {
             router: router(
-                House::new(engine.clone(), supervisor, role, seen, Backend::Memory, keys),
+                House::new(
+                    engine.clone(),
+                    supervisor,
+                    role,
+                    seen,
+                    Backend::Memory,
+                    keys,
+                    Default::default(),
+                ),
                 guard,
             ),
             engine,

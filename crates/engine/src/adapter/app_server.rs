@@ -147,7 +147,7 @@ fn asked(method: &str, line: &Value, out: &mut Out<'_>) {
 }
 
 /// An id of JSON-RPC: a number or a text.
-pub(super) fn id_of(id: &Value) -> String {
+pub(crate) fn id_of(id: &Value) -> String {
     id.as_str().map_or_else(|| id.to_string(), str::to_owned)
 }
 

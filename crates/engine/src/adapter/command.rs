@@ -2,7 +2,7 @@
 
 use super::Provider;
 
-/// A command line that prints a stream that is read.
+/// A command line that prints a stream that is read, or holds a dialogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adapted {
     /// Whose.
@@ -18,17 +18,37 @@ pub struct Adapted {
 #[must_use]
 pub fn adapt(argv: &[String], session: &str, resumes: bool) -> Option<Adapted> {
     let (program, given) = argv.split_first()?;
+    if let Some(provider) = dialogue(program, given) {
+        return Some(Adapted {
+            provider,
+            argv: argv.to_vec(),
+        });
+    }
     let provider = Provider::of_program(program)?;
     let rest = match provider {
         Provider::Claude => claude(given, session, resumes)?,
         Provider::Codex => codex(given)?,
         Provider::Gemini => gemini(given)?,
         Provider::Opencode => opencode(given)?,
-        // A dialogue needs somebody who answers, which a command line has not.
+        // Recognised by more than the name of their program.
         Provider::CodexAppServer | Provider::Acp => return None,
     };
     let argv = std::iter::once(program.clone()).chain(rest).collect();
     Some(Adapted { provider, argv })
+}
+
+/// A program that is spoken to: the app-server of Codex, and agents that speak the Agent Client Protocol.
+fn dialogue(program: &str, given: &[String]) -> Option<Provider> {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let first = given.first().map(String::as_str);
+    match (name, first) {
+        // It listens on its standard input where no other place is named.
+        ("codex", Some("app-server")) if given.len() == 1 => Some(Provider::CodexAppServer),
+        ("opencode", Some("acp")) => Some(Provider::Acp),
+        ("gemini", _) if has(given, &["--acp", "--experimental-acp"]) => Some(Provider::Acp),
+        (name, _) if name.ends_with("-acp") => Some(Provider::Acp),
+        _ => None,
+    }
 }
 
 /// The words before a `--`, behind which all is text.

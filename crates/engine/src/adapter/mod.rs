@@ -23,6 +23,7 @@ mod class;
 mod claude;
 mod codex;
 mod command;
+pub mod dialogue;
 mod event;
 mod finish;
 mod gemini;
@@ -35,6 +36,7 @@ mod stream;
 mod usage;
 
 pub use acp::{Say, permission};
+pub(crate) use app_server::id_of as request_id;
 pub use class::RATE_LIMIT_DEFAULT;
 pub use command::{Adapted, adapt};
 pub use event::{

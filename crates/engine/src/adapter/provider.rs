@@ -53,6 +53,24 @@ impl Provider {
         }
     }
 
+    /// Whether it is spoken to while it works ([`dialogue`](super::dialogue)).
+    #[must_use]
+    pub fn is_spoken_to(self) -> bool {
+        match self {
+            Self::CodexAppServer | Self::Acp => true,
+            Self::Claude | Self::Codex | Self::Gemini | Self::Opencode => false,
+        }
+    }
+
+    /// Whether its counters go on where they were when a thread is resumed.
+    #[must_use]
+    pub fn counts_by_thread(self) -> bool {
+        match self {
+            Self::Codex | Self::CodexAppServer => true,
+            Self::Claude | Self::Gemini | Self::Opencode | Self::Acp => false,
+        }
+    }
+
     /// Whose program this is, by its name.
     #[must_use]
     pub fn of_program(program: &str) -> Option<Self> {
@@ -62,6 +80,30 @@ impl Provider {
             "gemini" => Some(Self::Gemini),
             "opencode" => Some(Self::Opencode),
             _ => None,
+        }
+    }
+
+    /// The versions of its program whose output the adapter was tested with.
+    #[must_use]
+    pub fn versions_tested(self) -> &'static str {
+        match self {
+            Self::Claude => "2.1",
+            Self::Codex | Self::CodexAppServer => "0.169.0",
+            Self::Gemini => "0.61.0",
+            Self::Opencode => "1.18.33",
+            Self::Acp => "those of Gemini 0.61.0 and OpenCode 1.18.33",
+        }
+    }
+
+    /// The name of its program, where it has one of its own.
+    #[must_use]
+    pub fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Claude => Some("claude"),
+            Self::Codex => Some("codex"),
+            Self::Gemini => Some("gemini"),
+            Self::Opencode => Some("opencode"),
+            Self::CodexAppServer | Self::Acp => None,
         }
     }
 

@@ -221,6 +221,11 @@ impl Stream {
         self.meter.used()
     }
 
+    /// What each counter shows that was read: what a later process that resumes is told ([`Options::known`]).
+    pub fn shown(&self) -> impl Iterator<Item = (&str, Tokens)> {
+        self.meter.shown()
+    }
+
     /// Calls that were not allowed.
     #[must_use]
     pub fn denials(&self) -> u64 {

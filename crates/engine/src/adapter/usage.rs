@@ -19,6 +19,7 @@ pub struct Meter {
 struct Counter {
     before: Tokens,
     last: Tokens,
+    is_read: bool,
 }
 
 impl Meter {
@@ -31,6 +32,7 @@ impl Meter {
                 Counter {
                     before: shown,
                     last: shown,
+                    is_read: false,
                 },
             )
         };
@@ -54,7 +56,14 @@ impl Meter {
             counter.before = Tokens::default();
         }
         counter.last = reading.absolute;
+        counter.is_read = true;
         !fell
+    }
+
+    /// What each counter shows that was read.
+    pub fn shown(&self) -> impl Iterator<Item = (&str, Tokens)> {
+        let read = self.counters.iter().filter(|(_, counter)| counter.is_read);
+        read.map(|(name, counter)| (name.as_str(), counter.last))
     }
 
     /// What was used by now.

@@ -13,7 +13,7 @@ mod service;
 pub(crate) use formats::{FormatsWord, is_not_said};
 pub(crate) use journal::EventJournal;
 pub use keep::Rekey;
-pub(crate) use lend::{Lent, Unlent};
+pub(crate) use lend::Unlent;
 pub(crate) use living::Living;
 pub use service::Credentials;
 pub(crate) use service::{of_lease, of_secret, unspawned};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dormouse_secrets::{Scrubbed, Scrubber};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::address::{decoded, without_user};
 use super::judge::Hit;
@@ -25,7 +25,7 @@ const DECODED_MAX: usize = 8;
 const BEFORE: usize = 512;
 
 /// A block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
     /// Which defence.
     pub reason: BlockReason,
@@ -34,7 +34,7 @@ pub struct Block {
 }
 
 /// What shows a block. All of the page's and the visit's text is [`Scrubbed`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The rule that decided.
     pub rule: Rule,
@@ -43,18 +43,18 @@ pub struct Evidence {
     /// What was found, in the detector's words.
     pub markers: Vec<String>,
     /// The address that was asked for, without user info, at most 2 KiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_url: Option<Scrubbed>,
     /// The address that came of it, without user info, at most 2 KiB.
     pub final_url: Scrubbed,
     /// The HTTP status.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The headers that decided; their values at most 256 bytes.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Scrubbed>,
     /// The piece of the page around what decided, else its beginning, at most [`Rules::snippet_max`] bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub html_snippet: Option<Scrubbed>,
 }
 
@@ -96,7 +96,7 @@ pub(super) fn block(hit: Hit, visit: &Visit<'_>, rules: &Rules, scrubber: &Scrub
 
 /// An address without user info, scrubbed whole, then cut. Where a value only shows once `%` is decoded, however it was
 /// written, the decoded address is what is kept.
-fn address(url: &str, scrubber: &Scrubber) -> Scrubbed {
+pub(crate) fn address(url: &str, scrubber: &Scrubber) -> Scrubbed {
     let clean = scrubber.scrub(&without_user(url));
     let mut plain = clean.as_str().to_owned();
     for _ in 0..DECODED_MAX {

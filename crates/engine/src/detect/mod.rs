@@ -33,16 +33,17 @@ mod vendors;
 mod visit;
 
 use dormouse_secrets::Scrubber;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use address::is_address;
+pub(crate) use evidence::address;
 pub use evidence::{Block, Evidence};
 pub use rules::{HTML_MAX, Marks, Rules, SNIPPET_MAX};
 pub use trace::{Rule, Step, Stop};
 pub use visit::Visit;
 
 /// What a visit turned out to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detection {
     /// The block, where it is one.
     pub block: Option<Block>,

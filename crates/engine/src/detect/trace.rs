@@ -1,9 +1,9 @@
 //! Which rules a visit met, and what stopped them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The rules, in the order in which they are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// 1: status 429 that says when to come back.
@@ -48,7 +48,7 @@ impl Rule {
 }
 
 /// The guard that stopped a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// `Retry-After` is neither seconds nor a date that can be counted from the answer's own.
@@ -78,7 +78,7 @@ pub enum Stop {
 }
 
 /// A rule that was met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Which.
     pub rule: Rule,

@@ -194,6 +194,8 @@ fn made(draft: &Draft, task: &Task, agent: &Agent, id: RunId, session: Option<Se
         wait: None,
         spawn: 1,
         clock_ms: 0,
+        provider_session: None,
+        saved: None,
         started_at: draft.now(),
         ended_at: None,
         created_at: draft.now(),

@@ -16,6 +16,7 @@ mod next;
 mod outcome;
 mod park;
 mod process;
+mod saved;
 mod service;
 mod start;
 mod state;
@@ -23,6 +24,7 @@ mod stop;
 mod table;
 
 use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
+use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +94,12 @@ pub struct Run {
     /// What its former processes used of the wall clock, in milliseconds.
     #[serde(default, skip_serializing_if = "is_none")]
     pub clock_ms: u64,
+    /// The session of its provider, where that names it itself: what a later process goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_session: Option<Scrubbed>,
+    /// What its worker saved for the next attempt: JSON, at most 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Scrubbed>,
     /// When it was claimed.
     pub started_at: Timestamp,
     /// When it ended.

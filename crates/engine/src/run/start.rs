@@ -50,15 +50,40 @@ pub(super) async fn start(
             Some(reason) if read.state == RunState::Stopping => {
                 Ok(Verdict::Nothing(Started::Stop(reason.clone())))
             }
-            // The answer to the same command was lost: nobody else may hold it since.
+            // The answer to the same command was lost, or another process goes on with it: nobody else may hold it since.
             _ => {
-                check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
-                Ok(Verdict::Nothing(Started::Go))
+                let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
+                if !stage_other(core, &mut draft, process).await? {
+                    return Ok(Verdict::Nothing(Started::Go));
+                }
+                held.stage_check(core, &mut draft);
+                Ok(Verdict::Commit(draft, Started::Go))
             }
         },
         Decision::Reject(reason) => Err(rejected(&read, RunEvent::Start, reason)),
         Decision::Same | Decision::Apply(RunNext::Reported | RunNext::Stopped | RunNext::Lost) => {
             unreachable!("no cell of start says so")
+        }
+    }
+}
+
+/// Stages the processes of a run that has others already; false when they are the same.
+async fn stage_other(
+    core: &Core,
+    draft: &mut Draft,
+    process: Option<&Process>,
+) -> Result<bool, CommandError> {
+    let Some(process) = process else { return Ok(false) };
+    let rows = Records::<Process>::new(&core.space);
+    match rows.get(&process.run).await? {
+        Some(former) if *former == *process => Ok(false),
+        Some(former) => {
+            rows.stage_replace(draft.batch(), &former, process).await?;
+            Ok(true)
+        }
+        None => {
+            rows.stage_create(draft.batch(), process)?;
+            Ok(true)
         }
     }
 }

@@ -288,6 +288,7 @@ impl Driving<'_> {
             isolation: "off".to_owned(),
             formats: BTreeMap::new(),
             stream: None,
+            reports: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The owner task of one run: it holds the lease, the clocks and the writes, and ends the run on every exit.
 
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dormouse_filesystem::{Records, ScopedBatch, Versioned};
@@ -16,6 +16,7 @@ use super::finish::{finish, lost, observed_panic, park};
 use super::heart::{self, Pulseless};
 use super::work::{self, Signals, Worked};
 use super::{RunEnd, SupervisorOptions};
+use crate::block::BlockSlot;
 use crate::lease::Lease;
 use crate::run::Claimed;
 use crate::step::StepContext;
@@ -43,7 +44,7 @@ pub(super) struct Parts {
     pub(super) fallback: Scrubber,
     pub(super) clock: Arc<dyn Clock>,
     /// The processes of the run, once there are any: what ends them when nothing else does.
-    pub(super) processes: OnceLock<ProcessRow>,
+    pub(super) processes: Mutex<Option<ProcessRow>>,
     /// Who started it.
     pub(super) by: Principal,
     /// What becomes of it when it asks a person.
@@ -52,6 +53,10 @@ pub(super) struct Parts {
     pub(super) steps: StepContext,
     /// What it asks.
     pub(super) asks: Asks,
+    /// The block it met, once it met one.
+    pub(super) block: BlockSlot,
+    /// What its stream says is used is over a limit of its budgets.
+    pub(super) over_budget: Notify,
     /// Where its worker may ask.
     pub(super) endpoints: Option<Arc<dyn Endpoints>>,
 }
@@ -115,8 +120,13 @@ async fn attend(parts: Arc<Parts>) -> Worked {
 
 /// Ends whatever lives of the run, by its row.
 pub(super) async fn end_processes(parts: &Parts) {
-    let Some(row) = parts.processes.get() else { return };
-    if let Err(error) = orphans::end(row).await {
+    let row = parts
+        .processes
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let Some(row) = row else { return };
+    if let Err(error) = orphans::end(&row).await {
         tracing::error!(run = %parts.claimed.run.id, %error, "processes of the run could not be ended");
     }
 }

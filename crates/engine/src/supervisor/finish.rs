@@ -10,12 +10,13 @@ use super::RunEnd;
 use super::attempt::Parts;
 use super::hearing::Heard;
 use super::heart::is_renewed;
+use super::reports::Said;
 use crate::command::CommandSpec;
 use crate::credentials::Unlent;
-use crate::outcome::{Facts, ResourceUsage};
+use crate::outcome::{Facts, Outcome, PartialCause, ResourceUsage};
 use crate::run::{StopReason, give_up};
 use crate::transcript::TranscriptEnd;
-use crate::worker::classify::{self, Codes, NotStarted, Observed, Verdict, classify};
+use crate::worker::classify::{self, Codes, Finish, NotStarted, Observed, Verdict, classify};
 use crate::worker::clocks::Expired;
 use crate::worker::environment::EnvError;
 use crate::worker::{Ended, Gone, SpawnError};
@@ -36,6 +37,8 @@ pub(super) struct End {
     pub(super) formats: BTreeMap<String, u64>,
     /// What was heard of a known provider's stream.
     pub(super) heard: Option<Heard>,
+    /// What was said on the report channel.
+    pub(super) said: Said,
 }
 
 impl End {
@@ -68,6 +71,8 @@ pub(super) enum Unstarted {
     Spawn(SpawnError),
     /// Its secrets could not be had.
     Secrets(Unlent),
+    /// There is nothing to say to a provider that is spoken to.
+    Wordless(Scrubbed),
     /// A stop came first.
     Stopped,
 }
@@ -81,6 +86,10 @@ pub(super) enum Cause {
     Clock(Expired),
     /// The lease could not be renewed for too long.
     SelfStop,
+    /// It met a block.
+    Blocked,
+    /// What its stream says is used is over a limit of its budgets.
+    OverBudget,
 }
 
 /// What is seen of a panic: that it was one. Its text goes to the log of the panic hook, not into a record.
@@ -98,6 +107,7 @@ pub(super) fn observed_panic(error: &tokio::task::JoinError) -> End {
         isolation: "unknown".to_owned(),
         formats: BTreeMap::new(),
         heard: None,
+        said: Said::default(),
     }
 }
 
@@ -105,7 +115,7 @@ pub(super) fn observed_panic(error: &tokio::task::JoinError) -> End {
 pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> RunEnd {
     let command = parts.claimed.task.command.as_ref();
     let Verdict { outcome, after_stop } = verdict(parts, &end, command);
-    let facts = facts(&end, printed, after_stop);
+    let facts = facts(&end, printed, &outcome, after_stop);
     let run = parts.claimed.run.id;
     // Ends when it is recorded, refused, or the lease's time is up.
     loop {
@@ -175,10 +185,14 @@ fn may_pass(error: &CommandError) -> bool {
 
 fn verdict(parts: &Parts, end: &End, command: Option<&CommandSpec>) -> Verdict {
     let observed = Observed {
-        block: None,
-        stop: end.stop.as_ref().map(Cause::stopped),
-        end: observed(end),
-        text: end.heard.as_ref().and_then(|heard| heard.text.clone()),
+        block: parts
+            .block
+            .get()
+            .cloned()
+            .map(|met| (met.reason, Some(met.evidence))),
+        stop: end.stop.as_ref().and_then(Cause::stopped),
+        end: observed(end, command),
+        text: text(end),
         codes: command.map_or_else(Codes::default, |command| Codes {
             partial: &command.partial_codes,
             permanent: &command.permanent_codes,
@@ -187,14 +201,30 @@ fn verdict(parts: &Parts, end: &End, command: Option<&CommandSpec>) -> Verdict {
     classify(&observed, parts.scrubber())
 }
 
-fn observed(end: &End) -> classify::End<'_> {
+/// What it said: on its provider's stream, else on its report channel.
+fn text(end: &End) -> Option<Scrubbed> {
+    let heard = end.heard.as_ref().and_then(|heard| heard.text.as_ref());
+    heard.or(end.said.text()).cloned()
+}
+
+fn observed<'a>(end: &'a End, command: Option<&CommandSpec>) -> classify::End<'a> {
+    let is_reported = end.said.result.is_some() && !declares_part(end, command);
+    // Stopped by us, and what it said by then is a part of the work.
+    let is_cut_short = matches!(end.stop, Some(Cause::OverBudget));
     match (&end.heard, &end.seen) {
         (
             Some(Heard {
                 finish: Some(finish), ..
             }),
             Seen::Gone(_),
-        ) => return classify::End::Finished(finish.clone()),
+        ) if !is_cut_short || matches!(finish, Finish::Whole | Finish::Part(_)) => {
+            return classify::End::Finished(finish.clone());
+        }
+        (Some(_), Seen::Gone(_)) if is_cut_short => {
+            return classify::End::Finished(Finish::Part(PartialCause::MaxBudget));
+        }
+        // A result that was reported is as good as the end of a stream; a code that declares a part says what it is.
+        (_, Seen::Gone(_)) if is_reported => return classify::End::Finished(Finish::Whole),
         (
             Some(_),
             Seen::Gone(Some(Gone {
@@ -227,12 +257,28 @@ fn observed(end: &End) -> classify::End<'_> {
             locked: why.may_pass,
             message: why.message.clone(),
         }),
+        Seen::Unstarted(Unstarted::Wordless(why)) => {
+            classify::End::NotStarted(NotStarted::Wordless(why.clone()))
+        }
         Seen::Unstarted(Unstarted::Stopped) | Seen::Abandoned => classify::End::Abandoned,
         Seen::Panicked(message) => classify::End::Panicked(message.clone()),
     }
 }
 
-fn facts(end: &End, printed: TranscriptEnd, after_stop: bool) -> Facts {
+/// Whether it left with a code by which it declares that this is a part.
+fn declares_part(end: &End, command: Option<&CommandSpec>) -> bool {
+    let Seen::Gone(Some(Gone {
+        ended: Ended::Exited { exit, .. },
+        ..
+    })) = &end.seen
+    else {
+        return false;
+    };
+    let partial = command.map_or(&[][..], |command| &command.partial_codes);
+    exit.code.is_some_and(|code| partial.contains(&code))
+}
+
+fn facts(end: &End, printed: TranscriptEnd, outcome: &Outcome, after_stop: bool) -> Facts {
     let gone = match &end.seen {
         Seen::Gone(gone) => gone.as_ref(),
         Seen::Unstarted(_) | Seen::Abandoned | Seen::Panicked(_) => None,
@@ -241,18 +287,24 @@ fn facts(end: &End, printed: TranscriptEnd, after_stop: bool) -> Facts {
         Ended::Exited { exit, .. } => Some(exit),
         Ended::KeeperLost => None,
     });
+    let calls = end.heard.as_ref().map_or(0, |heard| heard.calls);
+    let has_text = matches!(
+        outcome,
+        Outcome::Success { text: Some(_) } | Outcome::Partial { text: Some(_), .. }
+    );
     Facts {
         exit,
         usage: gone.map_or_else(ResourceUsage::default, |gone| gone.usage),
         clock_ms: u64::try_from(end.clock.as_millis()).unwrap_or(u64::MAX),
         spawns: end.spawns,
-        segments_completed: end.heard.as_ref().map_or(0, |heard| heard.calls),
-        segment_current: None,
+        segments_completed: end.said.completed.unwrap_or(calls),
+        segment_current: end.said.current.clone(),
         elided_bytes: printed.elided_bytes,
         after_stop,
         strays: gone.map_or(0, |gone| gone.strays),
         isolation: end.isolation.clone(),
         formats: end.formats.clone(),
         stream: end.heard.as_ref().map(|heard| heard.facts.clone()),
+        reports: end.said.facts(exit.and_then(|exit| exit.code), has_text),
     }
 }

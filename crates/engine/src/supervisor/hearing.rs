@@ -1,7 +1,7 @@
 //! What is heard of a provider's stream while its worker runs: the session follows it, what is used is metered, and its end
 //! decides the outcome.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use super::attempt::Parts;
 use super::rollouts;
 use super::tell::{Told, tell};
 use crate::adapter::{
-    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, What, finish, session_event,
+    Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, TurnEnd, TurnFinished, What, finish,
+    request_id, session_event,
 };
 use crate::outcome::{Exit, StreamFacts};
 use crate::worker::classify::Finish;
@@ -24,6 +25,8 @@ use crate::worker::lines::Lines;
 
 /// Most events that wait to be told; further ones are left out, and counted in the log.
 const TOLD_MAX: usize = 1_024;
+/// Most threads whose counters are kept beside an outcome.
+const COUNTERS_KEPT: usize = 100;
 /// How long the end of a run waits for what is still to be told.
 const TELL_MAX: Duration = Duration::from_secs(10);
 
@@ -36,8 +39,23 @@ pub(super) struct Hearing {
     teller: AbortOnDropHandle<()>,
     last_told: Option<Event>,
     left_out: u64,
+    /// A call has ended since that was asked.
+    call_ended: bool,
+    /// The call that was begun last.
+    last_call: Option<Deferred>,
+    /// The call for whose permission the turn was ended.
+    deferred: Option<Deferred>,
     /// Words of warnings: there are few.
     warnings: BTreeSet<&'static str>,
+}
+
+/// A call that waits for a permission that nobody has asked for yet.
+#[derive(Debug, Clone)]
+pub(super) struct Deferred {
+    /// What is to be done.
+    pub(super) name: String,
+    /// With what, as JSON, where that is known whole.
+    pub(super) input: Option<String>,
 }
 
 /// What was heard in all.
@@ -47,19 +65,22 @@ pub(super) struct Heard {
     pub(super) finish: Option<Finish>,
     /// The last words.
     pub(super) text: Option<Scrubbed>,
+    /// The call for whose permission the last turn was ended.
+    pub(super) deferred: Option<Deferred>,
     /// Calls that ended.
     pub(super) calls: u32,
     pub(super) facts: StreamFacts,
 }
 
 impl Hearing {
-    pub(super) fn new(parts: &Arc<Parts>, adapted: &Adapted) -> Self {
+    /// `known` is what its counters showed before.
+    pub(super) fn new(parts: &Arc<Parts>, adapted: &Adapted, known: Vec<(String, Tokens)>) -> Self {
         let (told, events) = mpsc::channel(TOLD_MAX);
         let teller = AbortOnDropHandle::new(tokio::spawn(tell(Arc::clone(parts), adapted.provider, events)));
         let options = Options {
             // A zone nobody knows is that of no clock.
             tz: TimeZone::get(&parts.options.tz).ok(),
-            known: Vec::new(),
+            known,
         };
         Self {
             parts: Arc::clone(parts),
@@ -69,6 +90,9 @@ impl Hearing {
             teller,
             last_told: None,
             left_out: 0,
+            call_ended: false,
+            last_call: None,
+            deferred: None,
             warnings: BTreeSet::new(),
         }
     }
@@ -78,6 +102,24 @@ impl Hearing {
         for line in self.lines.push(bytes) {
             self.line(&line.bytes);
         }
+    }
+
+    /// Whether the provider did anything but to fail at once, for no known reason.
+    pub(super) fn has_begun(&self) -> bool {
+        let stream = &self.stream;
+        let did_work = stream.calls() > 0 || stream.text().is_some();
+        let says_why = |turn: &TurnFinished| turn.how != TurnEnd::Failed || turn.class.is_some();
+        did_work || stream.last().is_some_and(says_why)
+    }
+
+    /// A person has answered what the provider asked.
+    pub(super) fn answered(&mut self, request: &serde_json::Value, is_allowed: bool) {
+        self.stream.answered(&request_id(request), is_allowed);
+    }
+
+    /// Whether a call has ended since this was asked before.
+    pub(super) fn take_call_ended(&mut self) -> bool {
+        std::mem::take(&mut self.call_ended)
     }
 
     /// Something of the output is missing: the line it was in is none.
@@ -129,6 +171,20 @@ impl Hearing {
     fn tell(&mut self, seen: &[Seen]) {
         for seen in seen {
             match &seen.what {
+                What::ToolFinished { .. } => self.call_ended = true,
+                What::ToolStarted { name, input, .. } => {
+                    self.last_call = Some(Deferred {
+                        name: name.clone(),
+                        input: input.clone(),
+                    });
+                }
+                What::TurnFinished(turn) if turn.how == TurnEnd::Deferred => {
+                    self.deferred = self.last_call.clone();
+                }
+                What::Bound { external_id, .. } if self.stream.provider().is_spoken_to() => {
+                    let session = self.parts.scrubber().scrub(external_id);
+                    self.send(Told::Bound(session));
+                }
                 What::Usage(_) => self.send(Told::Used(self.stream.used())),
                 What::Warning { code, text } => {
                     self.warnings.insert(code);
@@ -160,6 +216,19 @@ impl Hearing {
         }
     }
 
+    /// What is kept for whoever resumes a thread.
+    fn counters(&self) -> BTreeMap<String, Tokens> {
+        if !self.stream.provider().counts_by_thread() {
+            return BTreeMap::new();
+        }
+        let scrubber = self.parts.scrubber();
+        let named = self.stream.shown();
+        named
+            .take(COUNTERS_KEPT)
+            .map(|(name, shown)| (scrubber.scrub(name).into_string(), shown))
+            .collect()
+    }
+
     fn heard(&self, exit: Option<&Exit>) -> Heard {
         let (stream, scrubber) = (&self.stream, self.parts.scrubber());
         let scrub = |text: &str| scrubber.scrub(text);
@@ -175,12 +244,14 @@ impl Hearing {
             text: text
                 .map(scrub)
                 .map(|text| text.truncate_to(crate::outcome::OUTCOME_TEXT_MAX)),
+            deferred: self.deferred.clone(),
             calls: u32::try_from(stream.calls()).unwrap_or(u32::MAX),
             facts: StreamFacts {
                 provider: stream.provider(),
                 session: stream.external_id().map(scrub),
                 model: stream.model().map(scrub),
                 used: stream.used(),
+                counters: self.counters(),
                 denials: stream.denials(),
                 unknown_events: stream.unknown(),
                 warnings: self.warnings.iter().map(|code| (*code).to_owned()).collect(),

@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use crate::command::CommandSpec;
 use crate::worker::environment::{Base, EnvError, Layers, build, create_folders};
 use crate::worker::isolation::WallSpec;
-use crate::worker::{Launch, ProcessLimits, SpawnError};
+use crate::worker::{Feed, Launch, ProcessLimits, SpawnError};
 
 /// Why there is no launch. Nothing ran.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub(super) async fn launch(
     parts: &Arc<Parts>,
     command: &CommandSpec,
     argv: &[String],
+    feed: Feed,
     leased: BTreeMap<String, String>,
 ) -> Result<(Launch, Option<Endpoint>), Unlaunchable> {
     let (workspace, run_folder) = (workspace(parts), run_folder(parts));
@@ -53,6 +54,7 @@ pub(super) async fn launch(
         *path = format!("{}:{path}", programs.display());
     }
     let stdin = super::message::stdin(parts, &command.stdin, &run_folder).await;
+    super::saved::write(parts, &run_folder).await;
     let launch = Launch {
         keeper: parts.options.keeper.clone(),
         run: parts.claimed.run.id.to_string(),
@@ -61,6 +63,7 @@ pub(super) async fn launch(
         cwd: command.cwd.clone(),
         environment,
         stdin,
+        feed,
         limits: ProcessLimits::default(),
         isolation: command.isolation.or(parts.options.isolation),
         wall: WallSpec {

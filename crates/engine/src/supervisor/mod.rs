@@ -12,10 +12,13 @@
 //! The owner task ends its run on every exit: it returns, its work panics, it is told to stop. When the whole process
 //! dies, [`Engine::recover`](crate::Engine::recover) does it at the next start.
 
+mod anew;
 mod asking;
 mod asks;
 mod attempt;
+mod blocking;
 mod claimer;
+mod deferring;
 mod endpoint;
 mod finish;
 mod giving;
@@ -23,12 +26,19 @@ mod hearing;
 mod heart;
 mod launch;
 mod message;
+mod opening;
 mod orphans;
 mod question;
+mod reports;
 mod rollouts;
+mod saved;
 mod spawn;
 mod start;
+mod stopping;
+mod streams;
+mod talking;
 mod tell;
+mod threads_used;
 mod usage;
 mod work;
 

@@ -1,6 +1,7 @@
 //! From a claimed run to a worker that runs: what it is lent, its processes made durable, and the go.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use dormouse_secrets::SpawnWrites;
 
@@ -8,20 +9,32 @@ use super::attempt::{Parts, end_processes};
 use super::finish::{Cause, Seen, Unstarted};
 use super::hearing::Hearing;
 use super::heart::is_renewed;
-use super::launch::{Unlaunchable, launch};
-use super::work::{Hand, cause};
+use super::launch::{Unlaunchable, launch, workspace};
+use super::opening::opening;
+use super::reports::Reports;
+use super::stopping::cause;
+use super::talking::Talking;
+use super::threads_used::known;
+use super::work::Hand;
 use crate::CommandError;
-use crate::credentials::Lent;
 use crate::run::{Process, Started};
-use crate::worker::{self, Live, Prepared};
+use crate::worker::{self, Feed, Live, Prepared};
 
 impl Hand<'_> {
     /// From the launch to a worker that runs, or why there is none.
     pub(super) async fn spawn(&mut self) -> Result<Live, Seen> {
-        let lent = self.lend().await?;
-        let prepared = self.prepare(lent.variables).await?;
-        let lent = lent.writes;
-        let _ = self.parts.processes.set(prepared.row().clone());
+        let (variables, lent) = match self.lent.take() {
+            Some(variables) => (variables, None),
+            None => self.lend().await?,
+        };
+        self.listen_anew().await?;
+        let prepared = self.prepare(variables).await?;
+        let row = Some(prepared.row().clone());
+        *self
+            .parts
+            .processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = row;
         self.isolation = prepared.isolation().to_string();
         let process = Process::new(self.parts.claimed.run.id, prepared.row());
         match started(self.parts, &process, lent.as_ref()).await {
@@ -43,7 +56,7 @@ impl Hand<'_> {
     }
 
     /// What the worker gets of its agent's secrets. From here on all texts of the run pass the scrubber of these.
-    async fn lend(&mut self) -> Result<Lent, Seen> {
+    async fn lend(&mut self) -> Result<(BTreeMap<String, String>, Option<SpawnWrites>), Seen> {
         let parts = self.parts;
         let lent = parts
             .tenant
@@ -51,10 +64,31 @@ impl Hand<'_> {
             .lend(&parts.claimed.run, self.command)
             .await;
         let lent = lent.map_err(|why| Seen::Unstarted(Unstarted::Secrets(why)))?;
-        let scrubber = parts.scrubber.get_or_init(|| lent.scrubber.clone());
+        parts.scrubber.get_or_init(|| lent.scrubber.clone());
+        if parts.claimed.run.spawn > 1 {
+            self.lent = Some(lent.variables.clone());
+        }
+        Ok((lent.variables, lent.writes))
+    }
+
+    /// Whoever hears the worker begins anew with each process.
+    async fn listen_anew(&mut self) -> Result<(), Seen> {
+        let (parts, scrubber) = (self.parts, self.parts.scrubber());
         (self.stdout, self.stderr) = (Some(scrubber.stream()), Some(scrubber.stream()));
-        self.hearing = self.adapted.as_ref().map(|adapted| Hearing::new(parts, adapted));
-        Ok(lent)
+        self.reports = Some(Reports::new(parts));
+        if self
+            .adapted
+            .as_ref()
+            .is_some_and(|adapted| adapted.provider.is_spoken_to())
+        {
+            let opening = opening(parts, self.command, &workspace(parts)).await;
+            self.opening = Some(opening.map_err(|why| Seen::Unstarted(Unstarted::Wordless(why)))?);
+        }
+        if let Some(adapted) = &self.adapted {
+            let known = known(parts, adapted).await;
+            self.hearing = Some(Hearing::new(parts, adapted, known));
+        }
+        Ok(())
     }
 
     async fn prepare(&mut self, leased: BTreeMap<String, String>) -> Result<Prepared, Seen> {
@@ -63,7 +97,11 @@ impl Hand<'_> {
             .adapted
             .as_ref()
             .map_or(&self.command.argv, |adapted| &adapted.argv);
-        let launched = launch(parts, self.command, argv, leased).await;
+        let feed = match &self.opening {
+            Some(_) => Feed::Piped,
+            None => Feed::Given,
+        };
+        let launched = launch(parts, self.command, argv, feed, leased).await;
         let (launch, endpoint) = launched.map_err(|error| match error {
             Unlaunchable::Environment(error) => Seen::Unstarted(Unstarted::Environment(error)),
             Unlaunchable::Spawn(error) => Seen::Unstarted(Unstarted::Spawn(error)),
@@ -75,12 +113,24 @@ impl Hand<'_> {
     /// A stop that comes while the worker is being started may come too late for it: then it is ended by its row, so
     /// that nothing of it lives once its outcome is written.
     async fn go(&mut self, prepared: Prepared) -> Result<Live, Seen> {
-        self.spawns = 1;
-        let gone = self.before_stop(prepared.go()).await;
+        self.spawns += 1;
+        let mut gone = self.before_stop(prepared.go()).await;
+        if let Ok(live) = &mut gone {
+            self.talk(live);
+        }
         if let Err(Seen::Unstarted(Unstarted::Stopped)) = gone {
             end_processes(self.parts).await;
         }
         gone
+    }
+
+    /// Begins to speak to a provider that is spoken to.
+    fn talk(&mut self, live: &mut Live) {
+        let provider = self.adapted.as_ref().map(|adapted| adapted.provider);
+        if let (Some(provider), Some(opening), Some(feed)) = (provider, self.opening.take(), live.take_feed())
+        {
+            self.talking = Talking::begin(self.parts, provider, opening, feed);
+        }
     }
 
     /// A step of the start, unless a stop comes first: then the step is dropped.

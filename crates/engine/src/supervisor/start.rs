@@ -1,7 +1,7 @@
 //! The start of a run: its task is claimed, and the run has its owner from then on.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use dormouse_state::Lifecycle;
 use tokio::sync::{Notify, watch};
@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::asks::Asks;
 use super::attempt::{Parts, own};
 use super::{Books, Live, OnGate, Supervisor};
+use crate::block::BlockSlot;
 use crate::gate::Enforcement;
 use crate::id::segment;
 use crate::run::{ClaimOptions, Claimed, RunState, Slot, StopReason};
@@ -161,10 +162,12 @@ impl Supervisor {
             scrubber: live.scrubber,
             fallback: self.0.engine.scrubber(),
             clock: Arc::clone(&self.0.engine.environment().clock),
-            processes: OnceLock::new(),
+            processes: Mutex::default(),
             by: starter.by,
             on_gate: starter.on_gate,
             asks: Asks::new(),
+            block: BlockSlot::default(),
+            over_budget: Notify::new(),
             endpoints: self.0.endpoints.clone(),
         };
         let books = Books {

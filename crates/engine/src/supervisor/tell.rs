@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dormouse_secrets::Scrubbed;
 use dormouse_state::{Observed, Position, SourceId};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -29,6 +30,8 @@ pub(super) enum Told {
     },
     /// So much is used by now.
     Used(Tokens),
+    /// The provider's session is this.
+    Bound(Scrubbed),
 }
 
 /// Tells until nothing comes any more; then what was used is settled. What cannot be told is logged: a run does not fail for it.
@@ -39,6 +42,7 @@ pub(super) async fn tell(parts: Arc<Parts>, provider: Provider, mut events: mpsc
     while let Some(told) = events.recv().await {
         let done = match told {
             Told::Session { seq, at, event } => observe(&parts, seq, at, event).await,
+            Told::Bound(session) => parts.tenant.runs.bind(&parts.claimed, &session).await,
             Told::Used(tokens) => {
                 used = amounts(provider, tokens);
                 meter(&parts, &mut hold, &used).await
@@ -103,7 +107,8 @@ async fn meter(parts: &Parts, hold: &mut Option<HoldId>, used: &Amounts) -> Resu
         }
     };
     if budgets.meter(&by, id, used).await? == Metered::Stop {
-        tracing::warn!(run = %parts.claimed.run.id, "the run is over a limit of its budgets");
+        tracing::warn!(run = %parts.claimed.run.id, "the run is over a limit of its budgets, and is stopped");
+        parts.over_budget.notify_one();
     }
     Ok(())
 }

@@ -4,29 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_secrets::ScrubStream;
+use dormouse_secrets::{ScrubStream, Scrubbed};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{Parts, end_processes};
+use super::deferring;
 use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
 use super::hearing::{Heard, Hearing};
-use super::heart::is_renewed;
+use super::reports::{Reports, Said};
+use super::stopping::cause;
+use super::talking::{Answered, Talking};
+use crate::adapter::dialogue::Opening;
 use crate::adapter::{Adapted, adapt};
 use crate::command::CommandSpec;
-use crate::outcome::CancelledBy;
-use crate::run::StopReason;
-use crate::transcript::Channel;
-use crate::worker::classify::Stopped;
-use crate::worker::clocks::{ClockLimits, Clocks, Expired};
-use crate::worker::{Gone, Live, LiveEvent, Output, Stop};
-use crate::{CommandError, GateId, PrefixedId as _};
+use crate::worker::clocks::{ClockLimits, Clocks};
+use crate::worker::{Gone, Live, LiveEvent};
+use crate::{GateId, PrefixedId as _};
 
 /// How often the tree's processor time is looked at: silence with work is no idleness.
 const CPU_SAMPLE: Duration = Duration::from_secs(5);
 /// How long after the kill the tree may need to empty: the keeper's five seconds, and as many for whoever is behind.
-const END_MARGIN: Duration = Duration::from_secs(10);
+pub(super) const END_MARGIN: Duration = Duration::from_secs(10);
+
+/// How long a provider to which all was said has to leave by itself.
+pub(super) const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// What came of the work.
 pub(super) enum Worked {
@@ -58,10 +61,11 @@ pub(super) async fn work(parts: &Arc<Parts>, signals: &Signals) -> Worked {
         .clone()
         .expect("a task without command is not claimed for it");
     let mut hand = Hand::new(parts, &command, signals);
-    let seen = match hand.spawn().await {
-        Ok(live) => Seen::Gone(hand.attend(live).await),
-        Err(seen) => seen,
-    };
+    let mut seen = hand.carry().await;
+    if hand.is_refused(&seen) {
+        hand.begin_anew().await;
+        seen = hand.carry().await;
+    }
     hand.ended(seen).await
 }
 
@@ -73,26 +77,36 @@ pub(super) struct Hand<'a> {
     pub(super) clocks: Clocks,
     pub(super) stop: Option<Cause>,
     /// Its worker is stopped, and the run waits for this gate.
-    parks: Option<GateId>,
+    pub(super) parks: Option<GateId>,
     /// Where its worker asks; closed with this.
     pub(super) endpoint: Option<Endpoint>,
     /// Its first process has left by itself in time: no clock stops it any more.
-    has_left: bool,
+    pub(super) has_left: bool,
     /// The lease is another's: the worker is killed, and nothing is written.
     pub(super) is_fenced: bool,
     /// When processes that were told to end, and did not, are ended by their row.
-    end_by: Option<Instant>,
+    pub(super) end_by: Option<Instant>,
     pub(super) spawns: u32,
     pub(super) isolation: String,
     /// Its streams, once what is to be taken out of them is known.
     pub(super) stdout: Option<ScrubStream>,
     pub(super) stderr: Option<ScrubStream>,
+    /// What its first process was lent, for another one.
+    pub(super) lent: Option<BTreeMap<String, String>>,
     /// Credentials that nobody registered, by kind.
-    formats: BTreeMap<String, u64>,
+    pub(super) formats: BTreeMap<String, u64>,
     /// Its command line, where it is a known provider's.
     pub(super) adapted: Option<Adapted>,
     /// What is heard of that provider's stream.
     pub(super) hearing: Option<Hearing>,
+    /// What is heard on its report channel.
+    pub(super) reports: Option<Reports>,
+    /// With what its dialogue begins, of a provider that is spoken to.
+    pub(super) opening: Option<Opening>,
+    /// That dialogue.
+    pub(super) talking: Option<Talking>,
+    /// When a provider that was told all, and has not left, is told to.
+    pub(super) leave_by: Option<Instant>,
 }
 
 impl<'a> Hand<'a> {
@@ -123,9 +137,22 @@ impl<'a> Hand<'a> {
             isolation: "off".to_owned(),
             stdout: None,
             stderr: None,
+            lent: None,
             formats: BTreeMap::new(),
             adapted: adapted(parts, command),
             hearing: None,
+            reports: None,
+            opening: None,
+            talking: None,
+            leave_by: None,
+        }
+    }
+
+    /// One process, from its start to its empty tree.
+    async fn carry(&mut self) -> Seen {
+        match self.spawn().await {
+            Ok(live) => Seen::Gone(self.attend(live).await),
+            Err(seen) => seen,
         }
     }
 
@@ -134,6 +161,7 @@ impl<'a> Hand<'a> {
             return Worked::Fenced;
         }
         let heard = self.heard(&seen).await;
+        let said = self.said().await;
         let end = Box::new(End {
             seen,
             stop: self.stop,
@@ -142,9 +170,15 @@ impl<'a> Hand<'a> {
             isolation: self.isolation,
             formats: self.formats,
             heard,
+            said,
         });
+        if let Some(gate) = deferred(self.parts, &end).await {
+            return Worked::Parks(gate, end);
+        }
         match self.parks {
-            Some(gate) if end.stop.is_none() && !end.left_by_itself() => Worked::Parks(gate, end),
+            Some(gate) if end.stop.is_none() && !end.left_by_itself() && self.parts.block.get().is_none() => {
+                Worked::Parks(gate, end)
+            }
             _ => Worked::Ended(end),
         }
     }
@@ -163,6 +197,14 @@ impl<'a> Hand<'a> {
         Some(hearing.end(exit, self.stop.is_some()).await)
     }
 
+    /// What it said on its report channel.
+    async fn said(&mut self) -> Said {
+        match self.reports.take() {
+            Some(reports) => reports.end().await,
+            None => Said::default(),
+        }
+    }
+
     /// From the start of the process to its empty tree. Events and stops are served as they come, in no fixed order,
     /// so a worker that never pauses for breath is stopped as well.
     async fn attend(&mut self, mut live: Live) -> Option<Gone> {
@@ -171,13 +213,19 @@ impl<'a> Hand<'a> {
         // Ends with the last event: an empty tree. A tree that does not empty is ended by its row, which empties it.
         loop {
             let end_by = self.end_by.unwrap_or_else(Instant::now);
+            let leave_by = self.leave_by.unwrap_or_else(Instant::now);
             tokio::select! {
                 event = live.next() => match event {
                     Some(LiveEvent::Gone(gone)) => {
                         self.flush();
                         return Some(gone);
                     }
-                    Some(event) => self.hear(event),
+                    Some(event) => {
+                        self.hear(event);
+                        if self.is_blocked() {
+                            self.begin_stop(&live, Cause::Blocked).await;
+                        }
+                    }
                     None => return None,
                 },
                 cause = cause(self.parts, &self.clocks, self.signals), if self.stop.is_none() && !self.has_left => {
@@ -193,6 +241,12 @@ impl<'a> Hand<'a> {
                 gate = self.parts.asks.parks(), if self.parks.is_none() && self.stop.is_none() && !self.has_left => {
                     self.park(&live, gate);
                 }
+                answered = answered(&mut self.talking) => {
+                    if let Some(hearing) = &mut self.hearing {
+                        hearing.answered(&answered.request, answered.is_allowed);
+                    }
+                }
+                () = sleep_until(leave_by), if self.leave_by.is_some() => self.leave(&live),
                 () = self.parts.kill.notified() => self.kill(&live),
                 () = self.signals.fenced.notified() => {
                     self.is_fenced = true;
@@ -210,185 +264,35 @@ impl<'a> Hand<'a> {
         }
     }
 
-    fn kill(&mut self, live: &Live) {
-        live.kill();
-        self.end_by = Some(Instant::now() + END_MARGIN);
+    /// Whether it is stopped because it met a block: looked at when a call of its provider has ended. A worker without
+    /// calls that are seen ends by itself.
+    fn is_blocked(&mut self) -> bool {
+        let call_ended = self.hearing.as_mut().is_some_and(Hearing::take_call_ended);
+        call_ended && self.stop.is_none() && !self.has_left && self.parts.block.get().is_some()
     }
+}
 
-    fn hear(&mut self, event: LiveEvent) {
-        match event {
-            LiveEvent::Stdout(bytes) => self.print(Channel::Stdout, &bytes),
-            LiveEvent::Stderr(bytes) => self.print(Channel::Stderr, &bytes),
-            LiveEvent::Elided { output, bytes } => {
-                // No value reaches across what is missing: the scrubber begins anew behind it.
-                self.cut(match output {
-                    Output::Stdout => Channel::Stdout,
-                    Output::Stderr => Channel::Stderr,
-                });
-                self.parts.transcript.elide(bytes);
-                self.clocks.progress(Instant::now());
-            }
-            LiveEvent::Exited(_) => self.has_left = true,
-            LiveEvent::Gone(_) => {}
-        }
+/// The gate for which a provider ended its turn, unless something else ended the run.
+async fn deferred(parts: &Arc<Parts>, end: &End) -> Option<GateId> {
+    let call = end.heard.as_ref()?.deferred.as_ref()?;
+    if end.stop.is_some() || parts.block.get().is_some() {
+        return None;
     }
-
-    fn print(&mut self, channel: Channel, bytes: &[u8]) {
-        self.clocks.progress(Instant::now());
-        let at = self.parts.clock.now();
-        if let Some(stream) = self.stream(channel) {
-            let clean = stream.push(bytes);
-            self.listen(channel, clean.as_slice());
-            self.parts.transcript.push(at, channel, clean);
-        }
-    }
-
-    /// The stream of a provider is what it writes on standard output.
-    fn listen(&mut self, channel: Channel, clean: &[u8]) {
-        match (channel, &mut self.hearing) {
-            (Channel::Stdout, Some(hearing)) => hearing.hear(clean),
-            (Channel::Stdout | Channel::Stderr, _) => {}
-        }
-    }
-
-    fn cut(&mut self, channel: Channel) {
-        let fresh = self.parts.scrubber().stream();
-        let former = match channel {
-            Channel::Stdout => self.stdout.replace(fresh),
-            Channel::Stderr => self.stderr.replace(fresh),
-        };
-        self.finish_stream(channel, former);
-        if let (Channel::Stdout, Some(hearing)) = (channel, &mut self.hearing) {
-            hearing.cut();
-        }
-    }
-
-    fn flush(&mut self) {
-        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
-        self.finish_stream(Channel::Stdout, stdout);
-        self.finish_stream(Channel::Stderr, stderr);
-    }
-
-    fn finish_stream(&mut self, channel: Channel, stream: Option<ScrubStream>) {
-        if let Some(stream) = stream {
-            let (rest, seen) = stream.finish_counted();
-            for (kind, count) in seen {
-                *self.formats.entry(kind.to_owned()).or_default() += count;
-            }
-            self.listen(channel, rest.as_slice());
-            if !rest.is_empty() {
-                self.parts.transcript.push(self.parts.clock.now(), channel, rest);
-            }
-        }
-    }
-
-    fn stream(&mut self, channel: Channel) -> Option<&mut ScrubStream> {
-        match channel {
-            Channel::Stdout => self.stdout.as_mut(),
-            Channel::Stderr => self.stderr.as_mut(),
-        }
-    }
-
-    /// A stop that comes first stands. At a deadline the exit is looked at first: a worker that left in time is not stopped.
-    async fn begin_stop(&mut self, live: &Live, cause: Cause) {
-        if live.exit().is_some() {
-            self.has_left = true;
-            return;
-        }
-        live.stop(Stop {
-            grace: self.command.grace(),
-            ..Stop::default()
-        });
-        self.end_by = Some(Instant::now() + self.command.grace() + END_MARGIN);
-        // The signal goes first, so that a slow store delays no stop. Whoever stopped it by a command has recorded
-        // it already; then this writes nothing.
-        if let Some(reason) = cause.reason() {
-            self.record(&reason).await;
-        }
-        self.stop = Some(cause);
-    }
-
-    /// The worker is asked to leave, since nobody holds a parked run. One that has left by itself is not parked.
-    fn park(&mut self, live: &Live, gate: GateId) {
-        if live.exit().is_some() {
-            self.has_left = true;
-            return;
-        }
-        self.parks = Some(gate);
-        live.stop(Stop {
-            grace: self.command.grace(),
-            ..Stop::default()
-        });
-        self.end_by = Some(Instant::now() + self.command.grace() + END_MARGIN);
-    }
-
-    async fn record(&self, reason: &StopReason) {
-        let (runs, claimed) = (&self.parts.tenant.runs, &self.parts.claimed);
-        let recorded = match runs.stopping(claimed, reason).await {
-            Err(CommandError::LeaseExpired { .. }) if is_renewed(self.parts).await => {
-                runs.stopping(claimed, reason).await
-            }
-            recorded => recorded,
-        };
-        if let Err(error) = recorded {
-            tracing::warn!(run = %claimed.run.id, %error, "the stop was not recorded");
-        }
-    }
+    deferring::gate(parts, call).await
 }
 
 /// The command line of a known provider, with a session of its own: one run is one session there, however often it parks.
 fn adapted(parts: &Parts, command: &CommandSpec) -> Option<Adapted> {
     let run = &parts.claimed.run;
-    adapt(&command.argv, &run.id.uuid().to_string(), run.spawn > 1)
+    let session = run.provider_session.as_ref();
+    let session = session.map_or_else(|| run.id.uuid().to_string(), Scrubbed::to_string);
+    adapt(&command.argv, &session, run.spawn > 1)
 }
 
-/// Waits for the first reason to stop: a command, a clock, or a heart that cannot beat.
-pub(super) async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> Cause {
-    let clock = async {
-        // Ends when a clock has run out: progress moves the deadline.
-        loop {
-            if let Some(expired) = clocks.expired(Instant::now()) {
-                return expired;
-            }
-            match clocks.next_deadline() {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        }
-    };
-    tokio::select! {
-        reason = parts.claimed.stop.stopped() => Cause::Told(reason),
-        expired = clock => Cause::Clock(expired),
-        () = signals.self_stop.notified() => Cause::SelfStop,
-    }
-}
-
-impl Cause {
-    /// What is recorded of it; a holder that cannot reach the store records nothing.
-    fn reason(&self) -> Option<StopReason> {
-        match self {
-            Self::Told(reason) => Some(reason.clone()),
-            Self::Clock(expired) => Some(StopReason::Clock {
-                clock: expired.clock,
-                limit_ms: u64::try_from(expired.limit.as_millis()).unwrap_or(u64::MAX),
-            }),
-            Self::SelfStop => None,
-        }
-    }
-
-    /// As the outcome is decided by it.
-    pub(super) fn stopped(&self) -> Stopped {
-        match self {
-            Self::Told(StopReason::Cancel { reason, .. }) => {
-                Stopped::By(CancelledBy::Principal, reason.clone())
-            }
-            Self::Told(StopReason::AgentPause) => Stopped::By(CancelledBy::AgentPause, None),
-            Self::Told(StopReason::Shutdown) | Self::SelfStop => Stopped::By(CancelledBy::Shutdown, None),
-            Self::Told(StopReason::Clock { clock, limit_ms }) => Stopped::Clock(Expired {
-                clock: *clock,
-                limit: Duration::from_millis(*limit_ms),
-            }),
-            Self::Clock(expired) => Stopped::Clock(*expired),
-        }
+/// The next answer of a person in the dialogue, if there is one.
+async fn answered(talking: &mut Option<Talking>) -> Answered {
+    match talking {
+        Some(talking) => talking.answered().await,
+        None => std::future::pending().await,
     }
 }

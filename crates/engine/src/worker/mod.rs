@@ -24,13 +24,14 @@ pub mod lines;
 pub mod orphans;
 mod os;
 pub mod process;
+pub mod report;
 pub mod table;
 
 pub use identity::{Boot, ProcessId, ProcessRow};
 pub use keeper::message::FirstSignal;
 pub use limits::ProcessLimits;
 pub use process::{
-    Ended, Gone, Launch, Live, LiveEvent, Output, Prepared, SpawnError, Stop, find_program, prepare,
+    Ended, Feed, Gone, Launch, Live, LiveEvent, Output, Prepared, SpawnError, Stop, find_program, prepare,
 };
 
 /// Hides this process from others of its user: they cannot trace it or read its memory and environment, and it leaves no core

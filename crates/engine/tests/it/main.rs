@@ -6,6 +6,7 @@ mod adapters;
 mod approvals;
 mod asking;
 mod detect;
+mod outbound;
 mod stores;
 mod supervisor;
 mod transcript;

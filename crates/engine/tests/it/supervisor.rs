@@ -1,6 +1,7 @@
 //! The supervisor over the reference backend, with real processes: every way a run can end.
 
 mod ends;
+mod reports;
 
 use std::path::Path;
 use std::sync::Arc;

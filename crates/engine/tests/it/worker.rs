@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use dormouse_engine::command::Stdin;
 use dormouse_engine::outcome::FailReason;
 use dormouse_engine::worker::isolation::{self, Level, Offered, Policy};
-use dormouse_engine::worker::{self, Launch, SpawnError};
+use dormouse_engine::worker::{self, Feed, Launch, LiveEvent, SpawnError};
 
 use crate::worker_bed::{Bed, finish, run, start};
 
@@ -35,7 +35,7 @@ async fn a_signal_that_is_not_ours_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_worker_has_its_own_session_tight_limits_default_signals_and_three_descriptors() {
+async fn a_worker_has_its_own_session_tight_limits_default_signals_and_four_descriptors() {
     let script = "umask; ulimit -c; ulimit -n; ulimit -f; ls /proc/self/fd | tr '\\n' ' '; echo; \
                   grep -E '^(NoNewPrivs|SigBlk|SigIgn)' /proc/self/status; \
                   test $(ps -o sid= -p $$) = $$ && echo leads its session; pwd";
@@ -43,8 +43,12 @@ async fn a_worker_has_its_own_session_tight_limits_default_signals_and_three_des
     let seen = run(&bed.sh(script)).await;
     let text = seen.text();
     let lines: Vec<&str> = text.lines().collect();
-    // The fourth descriptor is the folder that `ls` reads; file sizes are in blocks of 512 bytes.
-    assert_eq!(lines[..5], ["0077", "0", "4096", "8388608", "0 1 2 3 "], "{text}");
+    // The fourth descriptor is the report channel, the fifth the folder that `ls` reads; file sizes are in blocks of 512 bytes.
+    assert_eq!(
+        lines[..5],
+        ["0077", "0", "4096", "8388608", "0 1 2 3 4 "],
+        "{text}"
+    );
     assert!(text.contains("NoNewPrivs:\t1"), "{text}");
     let ignored = lines
         .iter()
@@ -286,4 +290,38 @@ async fn a_wall_lets_a_worker_reach_its_own_folders_only() {
     );
     assert_eq!(seen.exit().code, Some(5));
     assert_eq!(fs::read_to_string(secret).unwrap(), "a secret\n");
+}
+
+#[tokio::test]
+async fn what_is_written_on_the_third_descriptor_is_a_report_and_nothing_of_the_output() {
+    let bed = Bed::new();
+    let script =
+        "echo out; echo said >&3; sh -c 'echo of a child >&3'; echo err >&2; echo $DORMOUSE_REPORT_FD";
+    let seen = run(&bed.sh(script)).await;
+    assert_eq!(String::from_utf8_lossy(&seen.report), "said\nof a child\n");
+    assert_eq!(
+        (seen.text().as_str(), seen.stderr.as_slice()),
+        ("out\n3\n", &b"err\n"[..])
+    );
+}
+
+#[tokio::test]
+async fn a_worker_that_is_fed_reads_what_is_written_while_it_runs_and_its_end() {
+    use tokio::io::AsyncWriteExt as _;
+
+    let bed = Bed::new();
+    let launch = Launch {
+        feed: Feed::Piped,
+        ..bed.sh("read line; echo \"heard $line\"; cat; echo end")
+    };
+    let mut live = start(&launch).await;
+    let mut feed = live.take_feed().unwrap();
+    feed.write_all(b"one\n").await.unwrap();
+    match live.next().await.unwrap() {
+        LiveEvent::Stdout(bytes) => assert_eq!(&bytes[..], b"heard one\n"),
+        other => panic!("{other:?}"),
+    }
+    feed.write_all(b"two\n").await.unwrap();
+    drop(feed);
+    assert_eq!(finish(live).await.text(), "two\nend\n");
 }

@@ -8,7 +8,7 @@ use dormouse_engine::outcome::Exit;
 use dormouse_engine::worker::environment::{Base, Layers, PATH_DEFAULT, build, create_folders};
 use dormouse_engine::worker::isolation::{Policy, WallSpec};
 use dormouse_engine::worker::{
-    self, Ended, Gone, Launch, Live, LiveEvent, ProcessLimits, ProcessRow, orphans,
+    self, Ended, Feed, Gone, Launch, Live, LiveEvent, ProcessLimits, ProcessRow, orphans,
 };
 use tempfile::TempDir;
 
@@ -80,6 +80,7 @@ pub(crate) fn launch<S: AsRef<str>>(folder: &Path, argv: &[S]) -> Launch {
         cwd: None,
         environment: build(&base, &Layers::default()).unwrap(),
         stdin: Stdin::Null,
+        feed: Feed::Given,
         limits: ProcessLimits::default(),
         isolation: Some(Policy::Off),
         wall: WallSpec {
@@ -94,6 +95,7 @@ pub(crate) fn launch<S: AsRef<str>>(folder: &Path, argv: &[S]) -> Launch {
 pub(crate) struct Seen {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
+    pub(crate) report: Vec<u8>,
     pub(crate) elided: u64,
     pub(crate) gone: Gone,
     pub(crate) row: ProcessRow,
@@ -129,12 +131,13 @@ pub(crate) async fn run(launch: &Launch) -> Seen {
 /// Reads a worker to its end.
 pub(crate) async fn finish(mut live: Live) -> Seen {
     let row = live.row().clone();
-    let (mut stdout, mut stderr, mut elided) = (Vec::new(), Vec::new(), 0);
+    let (mut stdout, mut stderr, mut report, mut elided) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let to_the_end = async {
         loop {
             match live.next().await.expect("the last event is `Gone`") {
                 LiveEvent::Stdout(bytes) => stdout.extend_from_slice(&bytes),
                 LiveEvent::Stderr(bytes) => stderr.extend_from_slice(&bytes),
+                LiveEvent::Report(bytes) => report.extend_from_slice(&bytes),
                 LiveEvent::Elided { bytes, .. } => elided += bytes,
                 LiveEvent::Exited(_) => {}
                 LiveEvent::Gone(gone) => return gone,
@@ -148,6 +151,7 @@ pub(crate) async fn finish(mut live: Live) -> Seen {
     Seen {
         stdout,
         stderr,
+        report,
         elided,
         gone,
         row,

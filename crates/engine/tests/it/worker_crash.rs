@@ -81,10 +81,10 @@ async fn a_worker_has_the_documented_variables_and_nothing_of_its_supervisor_und
         );
         assert_eq!(found, expected, "{policy}");
         let names: Vec<&str> = expected.keys().map(String::as_str).collect();
-        let documented = "CI DORMOUSE_RUN DORMOUSE_RUN_DIR HOME LANG NO_COLOR PATH PWD TERM TMPDIR TZ USER";
+        let documented = "CI DORMOUSE_REPORT_FD DORMOUSE_RUN DORMOUSE_RUN_DIR HOME LANG NO_COLOR PATH PWD TERM TMPDIR TZ USER";
         assert_eq!(names.join(" "), documented);
-        // The fourth is the folder that `ls` reads.
-        assert_eq!(descriptors, "0\n1\n2\n3\n", "{policy}");
+        // The fourth is the report channel, the fifth the folder that `ls` reads.
+        assert_eq!(descriptors, "0\n1\n2\n3\n4\n", "{policy}");
     }
 }
 

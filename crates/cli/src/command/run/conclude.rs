@@ -69,6 +69,14 @@ fn parked(context: &Context, body: &Bytes, run: &RunView) -> Result<Exit> {
     Ok(Exit::Waiting)
 }
 
+/// A message and what to do about it, where it says.
+pub(in crate::command) fn hinted(message: &str) -> (&str, Option<&str>) {
+    match message.split_once("\nhint: ") {
+        Some((what, hint)) => (what, Some(hint)),
+        None => (message, None),
+    }
+}
+
 /// What went wrong, where it was not the worker itself that said so.
 fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
     match outcome {
@@ -81,8 +89,10 @@ fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
             message,
             ..
         } => {
-            let hint = "dormouse run --help says where programs are looked for and which folders are taken";
-            Some(Problem::new(Code::Invalid, message.as_str()).hint(hint))
+            let general =
+                "dormouse run --help says where programs are looked for and which folders are taken";
+            let (what, hint) = hinted(message.as_str());
+            Some(Problem::new(Code::Invalid, what).hint(hint.unwrap_or(general)))
         }
         Outcome::Failed {
             reason: FailReason::SecretUnavailable,
@@ -93,9 +103,11 @@ fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
                 "the worker was not started; dormouse secret doctor says which secret, and what mends it",
             ))
         }
-        Outcome::Failed { message, .. } => Some(
-            Problem::new(Code::Internal, message.as_str()).hint(format!("see dormouse runs show {}", run.id)),
-        ),
+        Outcome::Failed { message, .. } => {
+            let (what, hint) = hinted(message.as_str());
+            let shown = format!("see dormouse runs show {}", run.id);
+            Some(Problem::new(Code::Internal, what).hint(hint.map_or(shown, str::to_owned)))
+        }
         Outcome::Timeout { .. } => {
             let detail = format!("the worker was stopped: {}", said(outcome, run));
             Some(
@@ -115,9 +127,16 @@ fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
                 .hint(again.unwrap_or_else(|| format!("see dormouse runs show {}", run.id))),
             )
         }
-        Outcome::Success { .. }
-        | Outcome::Partial { .. }
-        | Outcome::Blocked { .. }
-        | Outcome::Cancelled { .. } => None,
+        Outcome::Blocked { evidence, .. } => {
+            let url = evidence.as_ref().and_then(|evidence| evidence.url.as_ref());
+            let at = url.map(|url| format!(" at {url}")).unwrap_or_default();
+            let detail = format!("the worker met an outside defence{at}: {}", said(outcome, run));
+            let hint = format!(
+                "it was not fought, and is not tried again; see dormouse runs show {}",
+                run.id
+            );
+            Some(Problem::new(Code::State, detail).hint(hint))
+        }
+        Outcome::Success { .. } | Outcome::Partial { .. } | Outcome::Cancelled { .. } => None,
     }
 }

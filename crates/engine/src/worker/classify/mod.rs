@@ -104,6 +104,8 @@ pub enum NotStarted<'a> {
         /// Which, scrubbed.
         message: Scrubbed,
     },
+    /// There is nothing to say to it; why.
+    Wordless(Scrubbed),
     /// Its environment was refused.
     Environment(&'a super::environment::EnvError),
 }

@@ -142,7 +142,11 @@ fn left(exit: &Exit, permanent: &[i32], scrubber: &Scrubber) -> Outcome {
 fn not_started(why: &NotStarted<'_>, scrubber: &Scrubber) -> Outcome {
     match why {
         NotStarted::Spawn(error) => {
-            let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            // A line of its own, so that who shows it can tell it apart.
+            let hint = error
+                .hint()
+                .map(|hint| format!("\nhint: {hint}"))
+                .unwrap_or_default();
             fail(
                 error.fail_reason(),
                 error.is_permanent(),
@@ -152,6 +156,7 @@ fn not_started(why: &NotStarted<'_>, scrubber: &Scrubber) -> Outcome {
         NotStarted::Secret { locked, message } => {
             fail(FailReason::SecretUnavailable, !locked, message.clone())
         }
+        NotStarted::Wordless(why) => fail(FailReason::Spawn, true, why.clone()),
         NotStarted::Environment(error) => fail(FailReason::Spawn, true, scrubber.scrub(&error.to_string())),
     }
 }

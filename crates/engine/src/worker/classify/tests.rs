@@ -321,7 +321,7 @@ fn an_error_says_what_to_do() {
     };
     assert_eq!(
         message.as_str(),
-        "the program `no-such` was not found on the worker's PATH (/bin) \
-         (install it, or give its whole path; the worker's PATH is not yours)"
+        "the program `no-such` was not found on the worker's PATH (/bin)\n\
+         hint: install it, or give its whole path; the worker's PATH is not yours"
     );
 }

@@ -176,6 +176,7 @@ impl Base {
             ("CI", "true".to_owned()),
             (RUN_VARIABLE, self.run.clone()),
             ("DORMOUSE_RUN_DIR", text(&self.run_folder)),
+            ("DORMOUSE_REPORT_FD", "3".to_owned()),
         ]);
         if let Some(traceparent) = &self.traceparent {
             variables.insert("TRACEPARENT", traceparent.clone());
@@ -230,7 +231,8 @@ mod tests {
     #[test]
     fn the_base_is_the_documented_set() {
         let names: Vec<String> = build(&base(), &Layers::default()).unwrap().into_keys().collect();
-        let documented = "CI DORMOUSE_RUN DORMOUSE_RUN_DIR HOME LANG NO_COLOR PATH TERM TMPDIR TZ USER";
+        let documented =
+            "CI DORMOUSE_REPORT_FD DORMOUSE_RUN DORMOUSE_RUN_DIR HOME LANG NO_COLOR PATH TERM TMPDIR TZ USER";
         assert_eq!(names.join(" "), documented);
     }
 

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -11,6 +12,7 @@ use rustix::fs::Mode;
 use rustix::io::FdFlags;
 use rustix::process::{Resource, Rlimit};
 
+use super::handed::Handed;
 use super::message::{Order, Report, Stage};
 use crate::command::Stdin;
 use crate::worker::identity::ProcessId;
@@ -18,21 +20,26 @@ use crate::worker::isolation::Built;
 use crate::worker::limits::ProcessLimits;
 use crate::worker::os::{self, Rights};
 
+/// The descriptor on which a worker reports (`DORMOUSE_REPORT_FD`).
+const REPORT_FD: RawFd = 3;
+
 /// A worker that is ready to be started.
 #[derive(Debug)]
 pub(super) struct Child {
     command: Command,
     limits: ProcessLimits,
     wall: Option<Built>,
+    report: Option<OwnedFd>,
 }
 
 impl Child {
     /// Enters the working folder, opens the input, builds the wall: what can fail before there is a process.
-    pub(super) fn prepare(order: &Order) -> Result<Self, Report> {
+    pub(super) fn prepare(order: &Order, handed: Handed) -> Result<Self, Report> {
         std::env::set_current_dir(&order.cwd).map_err(|e| failed(Stage::WorkingFolder, &e))?;
-        let stdin = match &order.stdin {
-            Stdin::Null => Stdio::null(),
-            Stdin::File(path) => Stdio::from(File::open(path).map_err(|e| failed(Stage::Stdin, &e))?),
+        let stdin = match (handed.stdin, &order.stdin) {
+            (Some(pipe), _) => Stdio::from(pipe),
+            (None, Stdin::Null) => Stdio::null(),
+            (None, Stdin::File(path)) => Stdio::from(File::open(path).map_err(|e| failed(Stage::Stdin, &e))?),
         };
         let wall = order
             .wall
@@ -55,6 +62,7 @@ impl Child {
             command,
             limits: order.limits,
             wall,
+            report: Some(handed.report),
         })
     }
 
@@ -75,6 +83,7 @@ impl Child {
     )]
     fn prepare_child(&mut self, inherited: Vec<RawFd>, telltale: OwnedFd) {
         let limits = self.limits;
+        let report = self.report.take();
         let mut wall = self.wall.take();
         let rights = if wall.is_some() {
             Rights::Walled
@@ -83,13 +92,19 @@ impl Child {
         };
         // SAFETY: the closure runs in the forked child of a process with one thread, so no lock can be held by a
         // thread that is not there, and but for its errors it makes system calls only. `borrow_raw` lends numbers that this process
-        // had open since before `main`; each is used for one `fcntl` that marks it, and nothing is closed by it.
+        // had open since before `main`; each is used for one `fcntl` that marks it, and nothing is closed by it. The number
+        // that is made an `OwnedFd` is this child's own and is never dropped; what it was before is the keeper's socket or an inherited
+        // descriptor, since a number below those that were opened later is taken, and neither is of use to a child.
         unsafe {
             self.command.pre_exec(move || {
                 set_up(limits, rights).inspect_err(|_| tell(&telltale, Stage::Setup))?;
                 for number in &inherited {
                     // One that is closed by now is as good as marked.
                     let _ = rustix::io::fcntl_setfd(BorrowedFd::borrow_raw(*number), FdFlags::CLOEXEC);
+                }
+                if let Some(report) = &report {
+                    let mut third = ManuallyDrop::new(OwnedFd::from_raw_fd(REPORT_FD));
+                    put_at(report, &mut third).inspect_err(|_| tell(&telltale, Stage::Setup))?;
                 }
                 match wall.take() {
                     Some(wall) => wall.enter().inspect_err(|_| tell(&telltale, Stage::Wall)),
@@ -109,6 +124,14 @@ fn set_up(limits: ProcessLimits, rights: Rights) -> io::Result<()> {
     limit(Resource::Fsize, limits.file_bytes_max)?;
     os::new_privileges_off()?;
     os::lower_rights(rights)
+}
+
+/// Makes this descriptor that one too, for the program to come.
+fn put_at(from: &OwnedFd, to: &mut OwnedFd) -> io::Result<()> {
+    if from.as_raw_fd() == to.as_raw_fd() {
+        return Ok(rustix::io::fcntl_setfd(from, FdFlags::empty())?);
+    }
+    Ok(rustix::io::dup2(from, to)?)
 }
 
 /// Lowers a limit for good; one that is lower already stays.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use super::handed::Handed;
 use super::message::{Frames, Instruction, Report, frame};
 
 /// What came over the socket.
@@ -32,16 +33,18 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Takes the socket from standard input and catches the signals.
-    pub(super) fn open() -> io::Result<Self> {
+    /// Takes the socket from standard input, what is handed over it first, and catches the signals.
+    pub(super) fn open() -> io::Result<(Self, Handed)> {
         let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-        Ok(Self {
+        let handed = Handed::receive(&socket)?;
+        let link = Self {
             socket,
             frames: Frames::default(),
             is_over: false,
             children: catch_signals()?,
-        })
+        };
+        Ok((link, handed))
     }
 
     /// Waits for the next instruction, or the end.

@@ -12,6 +12,7 @@
 //! goes, it reads end of file and ends the tree.
 
 mod child;
+pub(crate) mod handed;
 mod link;
 pub(crate) mod message;
 mod tree;
@@ -20,6 +21,7 @@ use std::ffi::OsStr;
 use std::io;
 
 use self::child::Child;
+use self::handed::Handed;
 use self::link::{Heard, Link};
 use self::message::{Instruction, Report};
 use self::tree::Tree;
@@ -43,8 +45,8 @@ fn keep() -> io::Result<()> {
     let inherited = os::open_descriptors()?;
     os::become_subreaper()?;
     os::hide_memory()?;
-    let mut link = Link::open()?;
-    let Some(mut child) = prepare(&mut link)? else {
+    let (mut link, handed) = Link::open()?;
+    let Some(mut child) = prepare(&mut link, handed)? else {
         return Ok(());
     };
     // Anything but `go` ends it here, and nothing ran.
@@ -65,11 +67,11 @@ fn keep() -> io::Result<()> {
 }
 
 /// Reads the order and gets everything ready that can fail before a process exists.
-fn prepare(link: &mut Link) -> io::Result<Option<Child>> {
+fn prepare(link: &mut Link, handed: Handed) -> io::Result<Option<Child>> {
     let Heard::Instruction(Instruction::Launch(order)) = link.hear()? else {
         return Ok(None);
     };
-    match Child::prepare(&order) {
+    match Child::prepare(&order, handed) {
         Ok(child) => {
             let me = rustix::process::getpid().as_raw_nonzero().get();
             let keeper = ProcessId::of(me).ok_or(io::ErrorKind::NotFound)?;

@@ -10,20 +10,22 @@ use super::Gone;
 use super::live::LiveEvent;
 use crate::outcome::Exit;
 
-/// Most output that waits for its reader, in bytes, both streams together.
+/// Most output that waits for its reader, in bytes, all streams together.
 pub const BUFFER_BYTES_MAX: usize = 1024 * 1024;
 /// Largest piece that is handed on, in bytes.
 const PIECE_MAX: usize = 64 * 1024;
 /// Most pieces that wait: streams that take turns byte by byte must not cost more than their bytes.
 const PIECES_MAX: usize = 4096;
 
-/// The two streams a worker writes.
+/// What a worker writes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// Standard output.
     Stdout,
     /// Standard error.
     Stderr,
+    /// The report channel, its descriptor 3.
+    Report,
 }
 
 #[derive(Debug)]
@@ -157,6 +159,7 @@ fn event(state: &mut State, item: Item) -> LiveEvent {
             match output {
                 Output::Stdout => LiveEvent::Stdout(bytes),
                 Output::Stderr => LiveEvent::Stderr(bytes),
+                Output::Report => LiveEvent::Report(bytes),
             }
         }
         Item::Elided(output, bytes) => LiveEvent::Elided { output, bytes },
@@ -223,7 +226,7 @@ mod tests {
         let (mut seen, mut elided) = (0, 0);
         while let Some(event) = buffer.next().await {
             match event {
-                LiveEvent::Stdout(b) | LiveEvent::Stderr(b) => seen += b.len() as u64,
+                LiveEvent::Stdout(b) | LiveEvent::Stderr(b) | LiveEvent::Report(b) => seen += b.len() as u64,
                 LiveEvent::Elided { bytes, .. } => elided += bytes,
                 LiveEvent::Exited(_) | LiveEvent::Gone(_) => {}
             }

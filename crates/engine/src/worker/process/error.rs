@@ -14,7 +14,10 @@ use crate::worker::keeper::message::{Report, Stage};
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// No such program.
-    #[error("the program `{program}` was not found on the worker's PATH ({path})")]
+    #[error(
+        "the program `{program}` was not found on the worker's PATH ({})",
+        shortly(path)
+    )]
     NotFound {
         /// As it was asked for.
         program: String,
@@ -178,6 +181,18 @@ impl SpawnError {
                 source,
             },
         }
+    }
+}
+
+/// The first folders of a `PATH`, and how many more there are.
+fn shortly(path: &str) -> String {
+    let folders: Vec<&str> = path.split(':').filter(|folder| folder.starts_with('/')).collect();
+    match folders.as_slice() {
+        [] => "it has no folder".to_owned(),
+        [first, second, rest @ ..] if rest.len() > 1 => {
+            format!("{first}, {second} and {} more folders", rest.len())
+        }
+        few => few.join(", "),
     }
 }
 

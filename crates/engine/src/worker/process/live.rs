@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::net::unix::pipe::Sender;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -23,6 +24,8 @@ pub enum LiveEvent {
     Stdout(Bytes),
     /// It wrote this on standard error.
     Stderr(Bytes),
+    /// It wrote this on its report channel.
+    Report(Bytes),
     /// It wrote more here, and its reader was too slow. For a scrubber this is a cut: no value reaches across it.
     Elided {
         /// The stream.
@@ -90,6 +93,7 @@ pub struct Live {
     pub(super) level: Level,
     pub(super) buffer: Arc<Buffer>,
     pub(super) instructions: UnboundedSender<Instruction>,
+    pub(super) feed: Option<Sender>,
     pub(super) _pump: AbortOnDropHandle<()>,
 }
 
@@ -109,6 +113,12 @@ impl Live {
     /// The next event; none after [`LiveEvent::Gone`]. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<LiveEvent> {
         self.buffer.next().await
+    }
+
+    /// What writes to its standard input, once, of a worker that is fed ([`Feed::Piped`](super::Feed::Piped)). Dropped, the
+    /// worker reads its end.
+    pub fn take_feed(&mut self) -> Option<Sender> {
+        self.feed.take()
     }
 
     /// How its first process left, as soon as that is known, however much output waits before the event: what a

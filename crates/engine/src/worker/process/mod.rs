@@ -10,7 +10,7 @@
 //! live.stop(Stop::default()); // it is asked to leave, and killed when its grace is over
 //! while let Some(event) = live.next().await {
 //!     match event {
-//!         LiveEvent::Stdout(_) | LiveEvent::Stderr(_) | LiveEvent::Elided { .. } => { /* the transcript */ }
+//!         LiveEvent::Stdout(_) | LiveEvent::Stderr(_) | LiveEvent::Report(_) | LiveEvent::Elided { .. } => { /* the transcript */ }
 //!         LiveEvent::Exited(_) => { /* how the first process left; strays may be left */ }
 //!         LiveEvent::Gone(_) => { /* no process is left; the last event */ }
 //!     }
@@ -59,12 +59,24 @@ pub struct Launch {
     pub environment: BTreeMap<String, String>,
     /// What it reads.
     pub stdin: Stdin,
+    /// Whether it reads that, or what is written to it while it runs.
+    pub feed: Feed,
     /// What each of its processes may use.
     pub limits: ProcessLimits,
     /// Whether it is walled in; none asks for a wall wherever the kernel has one.
     pub isolation: Option<Policy>,
     /// What it may reach beside the system and the workspace.
     pub wall: WallSpec,
+}
+
+/// Where a worker's standard input comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Feed {
+    /// What [`Launch::stdin`] says.
+    #[default]
+    Given,
+    /// A pipe, into which [`Live::take_feed`] writes.
+    Piped,
 }
 
 impl fmt::Debug for Launch {

@@ -1,12 +1,14 @@
 //! From a launch to a keeper that waits, and from there to a worker that runs.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Pair;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -15,11 +17,12 @@ use tokio_util::task::AbortOnDropHandle;
 use super::buffer::Buffer;
 use super::error::Told;
 use super::pump::{Pump, Wire};
-use super::{Launch, Live, SpawnError, find_program};
+use super::{Feed, Launch, Live, SpawnError, find_program};
 use crate::command::Stdin;
 use crate::worker::identity::{Boot, ProcessRow, RUN_VARIABLE};
 use crate::worker::isolation::{self, Level, Wall, WallSpec};
 use crate::worker::keeper::MARKER;
+use crate::worker::keeper::handed::Handed;
 use crate::worker::keeper::message::{Instruction, Order, Report};
 
 /// How long a keeper has to become ready, on a machine under any load.
@@ -33,6 +36,7 @@ pub struct Prepared {
     row: ProcessRow,
     level: Level,
     told: Told,
+    feed: Option<pipe::Sender>,
 }
 
 /// Finds the program, starts a keeper and tells it everything but to begin.
@@ -55,7 +59,7 @@ pub async fn prepare(launch: &Launch) -> Result<Prepared, SpawnError> {
         source,
     };
     let boot = Boot::current().map_err(failed)?;
-    let (mut keeper, mut wire) = start_keeper(&launch.keeper).map_err(failed)?;
+    let (mut keeper, mut wire, feed) = start_keeper(&launch.keeper, launch.feed).map_err(failed)?;
     let answer = timeout(READY_MAX, hand_over(&mut wire, order))
         .await
         .unwrap_or(Ok(None));
@@ -72,6 +76,7 @@ pub async fn prepare(launch: &Launch) -> Result<Prepared, SpawnError> {
             row,
             level,
             told,
+            feed,
         });
     }
     // It was not told to go, so nothing runs below it.
@@ -129,6 +134,7 @@ impl Prepared {
             level: self.level,
             buffer,
             instructions,
+            feed: self.feed,
             _pump: pump,
         })
     }
@@ -154,7 +160,7 @@ fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
     }
     let name = launch.argv.first().map_or("", String::as_str);
     let path = launch.environment.get("PATH").map_or("", String::as_str);
-    let program = find_program(name, path, &cwd)?;
+    let program = find_program(name, path, &cwd).map_err(|error| without_own(error, &launch.wall.write))?;
     let level = isolation::decide(launch.isolation, isolation::offered())?;
     let mut spec: WallSpec = launch.wall;
     spec.write.push(workspace);
@@ -177,6 +183,19 @@ fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
         wall,
     };
     Ok((order, level))
+}
+
+/// The folders that are the run's own say nothing to whoever looks for a program.
+fn without_own(error: SpawnError, own: &[PathBuf]) -> SpawnError {
+    let SpawnError::NotFound { program, path } = error else {
+        return error;
+    };
+    let is_own = |folder: &&str| own.iter().any(|own| Path::new(folder).starts_with(own));
+    let others: Vec<&str> = path.split(':').filter(|folder| !is_own(folder)).collect();
+    SpawnError::NotFound {
+        program,
+        path: others.join(":"),
+    }
 }
 
 /// A pipe or a device would keep the keeper waiting for its other end.
@@ -209,8 +228,9 @@ fn resolve(folder: &Path) -> Result<PathBuf, SpawnError> {
 }
 
 /// Starts a keeper. There is no preparation in the child, so no fork: the cost does not grow with this process.
-fn start_keeper(executable: &Path) -> std::io::Result<(Child, Wire)> {
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+fn start_keeper(executable: &Path, feed: Feed) -> std::io::Result<(Child, Wire, Option<pipe::Sender>)> {
+    let (ours, theirs) = Pair::pair()?;
+    let (third, feed) = hand_pipes(&ours, feed)?;
     ours.set_nonblocking(true)?;
     let mut keeper = Command::new(executable)
         .arg(MARKER)
@@ -223,5 +243,27 @@ fn start_keeper(executable: &Path) -> std::io::Result<(Child, Wire)> {
         .spawn()?;
     let stdout = keeper.stdout.take().expect("it is a pipe");
     let stderr = keeper.stderr.take().expect("it is a pipe");
-    Ok((keeper, Wire::new(UnixStream::from_std(ours)?, stdout, stderr)))
+    let wire = Wire::new(UnixStream::from_std(ours)?, stdout, stderr, third);
+    Ok((keeper, wire, feed))
+}
+
+/// Makes the worker's pipes beside those of its output, hands over its ends, and keeps ours.
+fn hand_pipes(socket: &Pair, feed: Feed) -> std::io::Result<(pipe::Receiver, Option<pipe::Sender>)> {
+    let (third, report) = std::io::pipe()?;
+    let (stdin, ours) = match feed {
+        Feed::Given => (None, None),
+        Feed::Piped => {
+            let (theirs, ours) = std::io::pipe()?;
+            (
+                Some(theirs.into()),
+                Some(pipe::Sender::from_owned_fd(ours.into())?),
+            )
+        }
+    };
+    let handed = Handed {
+        report: report.into(),
+        stdin,
+    };
+    handed.send(socket)?;
+    Ok((pipe::Receiver::from_owned_fd(third.into())?, ours))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -23,28 +24,49 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 const KEEPER_LEAVES_MAX: Duration = Duration::from_secs(1);
 /// Most bytes taken from a pipe at once.
 const READ_MAX: usize = 64 * 1024;
+/// The same of the report channel, on which little comes.
+const REPORT_READ_MAX: usize = 8 * 1024;
 
-/// The three connections to a keeper.
+/// The connections to a keeper and its worker.
 #[derive(Debug)]
 pub(super) struct Wire {
     socket: UnixStream,
     frames: Frames,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
+    report: Option<pipe::Receiver>,
 }
 
 impl Wire {
-    pub(super) fn new(socket: UnixStream, stdout: ChildStdout, stderr: ChildStderr) -> Self {
+    pub(super) fn new(
+        socket: UnixStream,
+        stdout: ChildStdout,
+        stderr: ChildStderr,
+        report: pipe::Receiver,
+    ) -> Self {
         Self {
             socket,
             frames: Frames::default(),
             stdout: Some(stdout),
             stderr: Some(stderr),
+            report: Some(report),
         }
     }
 
     pub(super) async fn send(&mut self, instruction: &Instruction) -> io::Result<()> {
         self.socket.write_all(&frame(instruction)?).await
+    }
+
+    fn close(&mut self, output: Output) {
+        match output {
+            Output::Stdout => self.stdout = None,
+            Output::Stderr => self.stderr = None,
+            Output::Report => self.report = None,
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.stdout.is_none() && self.stderr.is_none() && self.report.is_none()
     }
 
     /// The next report; none when the keeper is gone. Dropping the future loses nothing.
@@ -112,6 +134,32 @@ pub(super) struct Pump {
     end: End,
 }
 
+/// Where what comes out of the pipes is read to.
+struct Read {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    report: Vec<u8>,
+}
+
+impl Read {
+    fn new() -> Self {
+        let [stdout, stderr] = [0; 2].map(|_| vec![0; READ_MAX]);
+        Self {
+            stdout,
+            stderr,
+            report: vec![0; REPORT_READ_MAX],
+        }
+    }
+
+    fn of(&self, output: Output) -> &[u8] {
+        match output {
+            Output::Stdout => &self.stdout,
+            Output::Stderr => &self.stderr,
+            Output::Report => &self.report,
+        }
+    }
+}
+
 /// One thing that happened.
 enum Step {
     Report(io::Result<Option<Report>>),
@@ -141,12 +189,11 @@ impl Pump {
 
     pub(super) async fn run(mut self) {
         let closes = CloseOnDrop(self.buffer.clone());
-        let mut bytes = vec![0; 2 * READ_MAX];
-        let (out, err) = bytes.split_at_mut(READ_MAX);
+        let mut read = Read::new();
         // Ends: the keeper says that the tree is empty, or is gone itself, and the pipes have their time.
         while !self.is_over() {
-            let step = self.step(out, err).await;
-            self.take(step, out, err).await;
+            let step = self.step(&mut read).await;
+            self.take(step, &read).await;
         }
         // Nothing is left when the keeper has left too; one that still waits for the kernel is left to that.
         let _ = timeout(KEEPER_LEAVES_MAX, self.keeper.wait()).await;
@@ -154,7 +201,7 @@ impl Pump {
         drop(closes);
     }
 
-    async fn step(&mut self, out: &mut [u8], err: &mut [u8]) -> Step {
+    async fn step(&mut self, into: &mut Read) -> Step {
         let until = match self.end {
             End::Running => None,
             End::Draining { until, .. } => Some(until),
@@ -165,31 +212,33 @@ impl Pump {
             frames,
             stdout,
             stderr,
+            report: third,
         } = &mut self.wire;
         tokio::select! {
             report = report(socket, frames), if is_running => Step::Report(report),
-            read = read(stdout.as_mut(), out), if stdout.is_some() => Step::Output(Output::Stdout, read),
-            read = read(stderr.as_mut(), err), if stderr.is_some() => Step::Output(Output::Stderr, read),
+            read = read(stdout.as_mut(), &mut into.stdout), if stdout.is_some() => Step::Output(Output::Stdout, read),
+            read = read(stderr.as_mut(), &mut into.stderr), if stderr.is_some() => Step::Output(Output::Stderr, read),
+            read = read(third.as_mut(), &mut into.report), if third.is_some() => Step::Output(Output::Report, read),
             instruction = self.inbox.recv(), if is_running => Step::Instruction(instruction),
             () = sleep_until(until.unwrap_or_else(Instant::now)), if !is_running => Step::DrainedLongEnough,
         }
     }
 
-    async fn take(&mut self, step: Step, out: &[u8], err: &[u8]) {
+    async fn take(&mut self, step: Step, bytes: &Read) {
         match step {
             Step::Report(Ok(Some(report))) => self.heard(&report),
             Step::Report(Ok(None) | Err(_)) => self.keeper_lost().await,
-            Step::Output(Output::Stdout, Ok(read @ 1..)) => self.buffer.push(Output::Stdout, &out[..read]),
-            Step::Output(Output::Stderr, Ok(read @ 1..)) => self.buffer.push(Output::Stderr, &err[..read]),
-            Step::Output(Output::Stdout, Ok(0) | Err(_)) => self.wire.stdout = None,
-            Step::Output(Output::Stderr, Ok(0) | Err(_)) => self.wire.stderr = None,
+            Step::Output(output, Ok(read @ 1..)) => self.buffer.push(output, &bytes.of(output)[..read]),
+            Step::Output(output, Ok(0) | Err(_)) => self.wire.close(output),
             Step::Instruction(Some(instruction)) => {
                 // A keeper that cannot be told is about to be found lost.
                 let _ = self.wire.send(&instruction).await;
             }
             // Its sender lives as long as this task.
             Step::Instruction(None) => {}
-            Step::DrainedLongEnough => (self.wire.stdout, self.wire.stderr) = (None, None),
+            Step::DrainedLongEnough => {
+                (self.wire.stdout, self.wire.stderr, self.wire.report) = (None, None, None);
+            }
         }
     }
 
@@ -237,7 +286,7 @@ impl Pump {
     }
 
     fn is_over(&self) -> bool {
-        matches!(self.end, End::Draining { .. }) && self.wire.stdout.is_none() && self.wire.stderr.is_none()
+        matches!(self.end, End::Draining { .. }) && self.wire.is_closed()
     }
 
     fn gone(&self) -> Gone {

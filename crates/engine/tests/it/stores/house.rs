@@ -506,6 +506,7 @@ pub(crate) fn facts() -> Facts {
         isolation: "off".to_owned(),
         formats: BTreeMap::new(),
         stream: None,
+        reports: None,
     }
 }
 

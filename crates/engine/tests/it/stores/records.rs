@@ -206,6 +206,8 @@ fn a_run_is_stored_so() {
         wait: None,
         spawn: 1,
         clock_ms: 0,
+        provider_session: None,
+        saved: None,
         started_at: ids.now,
         ended_at: Some(ids.now),
         created_at: ids.now,

@@ -1,0 +1,152 @@
+//! The Agent Client Protocol. No file and no terminal of ours is offered.
+
+use serde_json::{Value, json};
+
+use super::{Act, Answers, Opening, Permission, Turns, answers, client_info, not_offered};
+use crate::adapter::{GateChoice, Say};
+
+/// The states of one dialogue.
+#[derive(Debug)]
+pub(super) struct Acp {
+    opening: Opening,
+    pub(super) turns: Turns,
+    session: Option<String>,
+    /// Our requests that are open, by what they ask for.
+    new: Option<u64>,
+    load: Option<u64>,
+    prompt: Option<u64>,
+}
+
+const HELLO: u64 = 0;
+
+impl Acp {
+    pub(super) fn new(opening: Opening) -> Self {
+        Self {
+            turns: Turns::new(opening.prompt.clone()),
+            opening,
+            session: None,
+            new: None,
+            load: None,
+            prompt: None,
+        }
+    }
+
+    pub(super) fn begin(&self) -> Vec<Act> {
+        let capabilities =
+            json!({ "fs": { "readTextFile": false, "writeTextFile": false }, "terminal": false });
+        let params = json!({
+            "protocolVersion": 1,
+            "clientCapabilities": capabilities,
+            "clientInfo": client_info(),
+        });
+        vec![request(HELLO, "initialize", &params)]
+    }
+
+    pub(super) fn heard(&mut self, line: &Value) -> Vec<Act> {
+        if self.turns.is_over {
+            return Vec::new();
+        }
+        match (line["method"].as_str(), line.get("id")) {
+            (Some("session/request_permission"), Some(id)) => self.asked(id, &line["params"]),
+            (Some(_), Some(id)) => vec![not_offered(id)],
+            (Some(_), None) => Vec::new(),
+            (None, _) => self.answered(line),
+        }
+    }
+
+    fn answered(&mut self, line: &Value) -> Vec<Act> {
+        let is_refused = line["error"].is_object();
+        if answers(line, Some(HELLO)) && !is_refused {
+            let can_load = line["result"]["agentCapabilities"]["loadSession"] == true;
+            return vec![self.open(can_load)];
+        }
+        if answers(line, self.load) {
+            if is_refused {
+                return vec![self.open(false)];
+            }
+            self.session.clone_from(&self.opening.resumes);
+            return self.next_turn();
+        }
+        if answers(line, self.new) && !is_refused {
+            self.session = line["result"]["sessionId"].as_str().map(str::to_owned);
+            return self.next_turn();
+        }
+        if answers(line, self.prompt) {
+            return if is_refused {
+                self.turns.over()
+            } else {
+                self.next_turn()
+            };
+        }
+        let is_ours = answers(line, Some(HELLO)) || answers(line, self.new);
+        if is_ours { self.turns.over() } else { Vec::new() }
+    }
+
+    fn open(&mut self, can_load: bool) -> Act {
+        let id = self.turns.id();
+        let (cwd, servers) = (&self.opening.cwd, json!([]));
+        match &self.opening.resumes {
+            Some(session) if can_load => {
+                self.load = Some(id);
+                let params = json!({ "sessionId": session, "cwd": cwd, "mcpServers": servers });
+                request(id, "session/load", &params)
+            }
+            Some(_) | None => {
+                self.new = Some(id);
+                request(id, "session/new", &json!({ "cwd": cwd, "mcpServers": servers }))
+            }
+        }
+    }
+
+    fn next_turn(&mut self) -> Vec<Act> {
+        let (Some(session), Some(text)) = (self.session.clone(), self.turns.next()) else {
+            return self.turns.over();
+        };
+        let id = self.turns.id();
+        self.prompt = Some(id);
+        let prompt = json!([{ "type": "text", "text": text }]);
+        vec![request(
+            id,
+            "session/prompt",
+            &json!({ "sessionId": session, "prompt": prompt }),
+        )]
+    }
+
+    fn asked(&self, id: &Value, params: &Value) -> Vec<Act> {
+        let options = params["options"].as_array().into_iter().flatten();
+        let choice = |option: &Value| GateChoice {
+            id: option["optionId"].as_str().unwrap_or_default().to_owned(),
+            kind: option["kind"].as_str().unwrap_or_default().to_owned(),
+        };
+        let call = &params["toolCall"];
+        let title = call["title"].as_str().or(call["kind"].as_str());
+        let permission = Permission {
+            request: id.clone(),
+            title: title.unwrap_or("a call that is not named").to_owned(),
+            input: Some(&call["rawInput"]).filter(|input| input.is_object()).cloned(),
+            answers: Answers::Acp(options.map(choice).collect()),
+        };
+        if self.turns.is_interrupted {
+            return vec![Act::Say(permission.answered(Say::Nothing))];
+        }
+        vec![Act::Ask(permission)]
+    }
+
+    pub(super) fn interrupt(&mut self) -> Vec<Act> {
+        self.turns.is_interrupted = true;
+        match (&self.session, self.prompt) {
+            (Some(session), Some(_)) => {
+                let params = json!({ "sessionId": session });
+                vec![Act::Say(
+                    json!({ "jsonrpc": "2.0", "method": "session/cancel", "params": params }),
+                )]
+            }
+            // No turn has begun: there is nothing to wait for.
+            _ => self.turns.over(),
+        }
+    }
+}
+
+fn request(id: u64, method: &str, params: &Value) -> Act {
+    Act::Say(json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
+}

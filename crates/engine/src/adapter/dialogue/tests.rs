@@ -1,0 +1,212 @@
+use serde_json::json;
+
+use super::*;
+
+fn opening(resumes: Option<&str>) -> Opening {
+    Opening {
+        cwd: "/w".to_owned(),
+        prompt: "do it".to_owned(),
+        resumes: resumes.map(str::to_owned),
+    }
+}
+
+/// What is said, without what is asked.
+fn said(acts: &[Act]) -> Vec<&Value> {
+    acts.iter()
+        .filter_map(|act| match act {
+            Act::Say(line) => Some(line),
+            Act::Ask(_) | Act::Settled(_) | Act::Over => None,
+        })
+        .collect()
+}
+
+fn methods(acts: &[Act]) -> Vec<&str> {
+    said(acts)
+        .into_iter()
+        .filter_map(|line| line["method"].as_str())
+        .collect()
+}
+
+/// The provider's side of a capture drives ours; what we say is what was said then, but for who we are, ids and folders.
+#[track_caller]
+fn follows(capture: &str, provider: Provider, say: Say) {
+    let lines: Vec<Value> = capture
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let theirs = |line: &Value| line["dir"].as_str().is_some_and(|dir| !dir.starts_with("client"));
+    let (mut dialogue, mut acts, mut over) =
+        (Dialogue::new(provider, opening(None)).unwrap(), Vec::new(), false);
+    acts.extend(dialogue.begin());
+    for line in lines.iter().filter(|line| theirs(line)) {
+        // Ids of the capture are counted as ours are.
+        for act in dialogue.heard(&line["msg"]) {
+            match act {
+                Act::Ask(permission) => acts.push(Act::Say(permission.answered(say))),
+                Act::Over => over = true,
+                other => acts.push(other),
+            }
+        }
+    }
+    assert!(over, "the turn ends");
+    let expected: Vec<&Value> = lines
+        .iter()
+        .filter(|line| !theirs(line))
+        .map(|line| &line["msg"])
+        .collect();
+    let found = said(&acts);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.get("method"), expected.get("method"));
+        assert_eq!(
+            found.get("result"),
+            expected.get("result"),
+            "answers are the same"
+        );
+        assert_eq!(found.get("id"), expected.get("id"), "{found}");
+    }
+}
+
+#[test]
+fn what_is_said_is_what_was_said_to_the_real_ones() {
+    follows(
+        include_str!("../../../tests/fixtures/streams/codex-0.169.0/appserver_accept.jsonl"),
+        Provider::CodexAppServer,
+        Say::Yes,
+    );
+    for capture in [
+        include_str!("../../../tests/fixtures/streams/gemini-0.61.0/acp_allow.jsonl"),
+        include_str!("../../../tests/fixtures/streams/opencode-1.18.33/acp_allow.jsonl"),
+    ] {
+        follows(capture, Provider::Acp, Say::Yes);
+    }
+}
+
+#[test]
+fn a_resume_that_is_refused_is_begun_anew_once() {
+    let mut codex = Dialogue::new(Provider::CodexAppServer, opening(Some("t1"))).unwrap();
+    let acts = codex.heard(&json!({ "id": 0, "result": {} }));
+    assert_eq!(methods(&acts), ["initialized", "thread/resume"]);
+    let again = codex.heard(&json!({ "id": 1, "error": { "code": -1, "message": "no such thread" } }));
+    assert_eq!(methods(&again), ["thread/start"]);
+    assert_eq!(codex.heard(&json!({ "id": 2, "error": {} })), [Act::Over]);
+
+    let hello = json!({ "id": 0, "result": { "agentCapabilities": { "loadSession": true } } });
+    let mut acp = Dialogue::new(Provider::Acp, opening(Some("s1"))).unwrap();
+    assert_eq!(methods(&acp.heard(&hello)), ["session/load"]);
+    let again = acp.heard(&json!({ "id": 1, "error": { "code": -32602, "message": "unknown" } }));
+    assert_eq!(methods(&again), ["session/new"]);
+    let mut acp = Dialogue::new(Provider::Acp, opening(Some("s1"))).unwrap();
+    acp.heard(&hello);
+    let prompt = acp.heard(&json!({ "id": 1, "result": null }));
+    assert_eq!(said(&prompt)[0]["params"]["sessionId"], "s1");
+    // One that cannot load begins anew.
+    let mut acp = Dialogue::new(Provider::Acp, opening(Some("s1"))).unwrap();
+    assert_eq!(
+        methods(&acp.heard(&json!({ "id": 0, "result": {} }))),
+        ["session/new"]
+    );
+}
+
+#[test]
+fn follow_ups_are_said_in_order_turn_by_turn_and_no_more_than_fit() {
+    let mut acp = Dialogue::new(Provider::Acp, opening(None)).unwrap();
+    acp.heard(&json!({ "id": 0, "result": {} }));
+    acp.heard(&json!({ "id": 1, "result": { "sessionId": "s" } }));
+    for text in ["one", "two"] {
+        acp.follow_up(text).unwrap();
+    }
+    for (id, text) in [(2, "one"), (3, "two")] {
+        let acts = acp.heard(&json!({ "id": id, "result": { "stopReason": "end_turn" } }));
+        assert_eq!(said(&acts)[0]["params"]["prompt"][0]["text"], text);
+    }
+    let full = std::iter::repeat_with(|| acp.follow_up("more")).take(FOLLOW_UPS_MAX + 1);
+    assert_eq!(full.last().unwrap(), Err(CannotSay::QueueFull));
+    acp.interrupt();
+    assert_eq!(
+        acp.heard(&json!({ "id": 4, "result": { "stopReason": "cancelled" } })),
+        [Act::Over]
+    );
+    assert_eq!(acp.follow_up("more"), Err(CannotSay::Over));
+}
+
+#[test]
+fn a_turn_that_is_called_off_is_told_and_what_it_asks_then_is_cancelled() {
+    let mut codex = Dialogue::new(Provider::CodexAppServer, opening(None)).unwrap();
+    codex.heard(&json!({ "id": 0, "result": {} }));
+    codex.heard(&json!({ "id": 1, "result": { "thread": { "id": "t" } } }));
+    codex.heard(&json!({ "id": 2, "result": { "turn": { "id": "u" } } }));
+    let acts = codex.interrupt();
+    assert_eq!(methods(&acts), ["turn/interrupt"]);
+    assert_eq!(
+        said(&acts)[0]["params"],
+        json!({ "threadId": "t", "turnId": "u" })
+    );
+    let ask = json!({ "id": 7, "method": "item/commandExecution/requestApproval", "params": {} });
+    assert_eq!(said(&codex.heard(&ask))[0]["result"]["decision"], "cancel");
+
+    let mut acp = Dialogue::new(Provider::Acp, opening(None)).unwrap();
+    assert_eq!(acp.interrupt(), [Act::Over], "nothing has begun");
+}
+
+#[test]
+fn what_is_not_offered_is_said_so_that_nobody_waits() {
+    for provider in [Provider::Acp, Provider::CodexAppServer] {
+        let mut dialogue = Dialogue::new(provider, opening(None)).unwrap();
+        let acts = dialogue.heard(&json!({ "id": "x", "method": "fs/write_text_file", "params": {} }));
+        assert_eq!(said(&acts)[0]["error"]["code"], -32601);
+        assert_eq!(said(&acts)[0]["id"], "x");
+    }
+}
+
+#[test]
+fn a_yes_is_for_this_call_alone_and_a_no_is_a_no() {
+    let ask = |decisions: Value| {
+        let mut codex = Dialogue::new(Provider::CodexAppServer, opening(None)).unwrap();
+        let params = json!({ "command": "rm x", "availableDecisions": decisions });
+        let line = json!({ "id": 7, "method": "item/commandExecution/requestApproval", "params": params });
+        match codex.heard(&line).remove(0) {
+            Act::Ask(permission) => permission,
+            other => panic!("{other:?}"),
+        }
+    };
+    let all = ask(json!(["accept", "acceptForSession", "decline", "cancel"]));
+    for (say, word) in [
+        (Say::Yes, "accept"),
+        (Say::No, "decline"),
+        (Say::Nothing, "cancel"),
+    ] {
+        assert_eq!(all.answered(say)["result"]["decision"], word);
+    }
+    let always = ask(json!(["acceptForSession", "cancel"]));
+    for say in [Say::Yes, Say::No, Say::Nothing] {
+        assert_eq!(always.answered(say)["result"]["decision"], "cancel");
+    }
+    assert_eq!(all.title, "rm x");
+}
+
+#[test]
+fn who_is_spoken_to_is_known_by_the_command_line() {
+    for (line, provider) in [
+        ("codex app-server", Some(Provider::CodexAppServer)),
+        ("/opt/codex app-server", Some(Provider::CodexAppServer)),
+        ("codex app-server --listen ws://127.0.0.1:1", None),
+        ("opencode acp", Some(Provider::Acp)),
+        ("gemini --experimental-acp", Some(Provider::Acp)),
+        ("claude-code-acp", Some(Provider::Acp)),
+        ("gemini -p --acp", Some(Provider::Acp)),
+        ("gemini -p -- --acp", Some(Provider::Gemini)),
+        ("acp", None),
+    ] {
+        let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let adapted = crate::adapter::adapt(&argv, "session", false);
+        assert_eq!(
+            adapted.as_ref().map(|adapted| adapted.provider),
+            provider,
+            "{line}"
+        );
+        if provider.is_some_and(Provider::is_spoken_to) {
+            assert_eq!(adapted.unwrap().argv, argv, "nothing is added");
+        }
+    }
+}

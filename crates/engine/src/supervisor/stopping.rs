@@ -1,0 +1,140 @@
+//! The ways in which a worker is made to leave, and why.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::attempt::Parts;
+use super::finish::Cause;
+use super::heart::is_renewed;
+use super::work::{END_MARGIN, Hand, LEAVE_MAX, Signals};
+use crate::adapter::Provider;
+use crate::outcome::CancelledBy;
+use crate::run::StopReason;
+use crate::worker::classify::Stopped;
+use crate::worker::clocks::{Clocks, Expired};
+use crate::worker::{FirstSignal, Live, Stop};
+use crate::{CommandError, GateId};
+
+impl Hand<'_> {
+    pub(super) fn kill(&mut self, live: &Live) {
+        live.kill();
+        self.end_by = Some(Instant::now() + END_MARGIN);
+    }
+
+    /// All is said, and its provider stays: it is asked to leave. What its stream said stands.
+    pub(super) fn leave(&mut self, live: &Live) {
+        self.leave_by = None;
+        if live.exit().is_none() {
+            self.ask_to_leave(live);
+        }
+    }
+
+    fn ask_to_leave(&mut self, live: &Live) {
+        let first = match &self.adapted {
+            Some(adapted) if adapted.provider == Provider::Codex => FirstSignal::Interrupt,
+            Some(_) | None => FirstSignal::Terminate,
+        };
+        let grace = self.command.grace();
+        live.stop(Stop { first, grace });
+        self.end_by = Some(Instant::now() + grace + END_MARGIN);
+    }
+
+    /// A stop that comes first stands. At a deadline the exit is looked at first: a worker that left in time is not stopped.
+    pub(super) async fn begin_stop(&mut self, live: &Live, cause: Cause) {
+        if live.exit().is_some() {
+            self.has_left = true;
+            return;
+        }
+        match &mut self.talking {
+            // It has time to call its turn off, and leaves when that is told.
+            Some(talking) if !talking.is_over() => {
+                talking.interrupt();
+                self.leave_by = Some(Instant::now() + self.command.grace().min(LEAVE_MAX));
+            }
+            Some(_) | None => self.ask_to_leave(live),
+        }
+        // The signal goes first, so that a slow store delays no stop. Whoever stopped it by a command has recorded
+        // it already; then this writes nothing.
+        if let Some(reason) = cause.reason() {
+            self.record(&reason).await;
+        }
+        self.stop = Some(cause);
+    }
+
+    /// The worker is asked to leave, since nobody holds a parked run. One that has left by itself is not parked.
+    pub(super) fn park(&mut self, live: &Live, gate: GateId) {
+        if live.exit().is_some() {
+            self.has_left = true;
+            return;
+        }
+        self.parks = Some(gate);
+        self.ask_to_leave(live);
+    }
+
+    async fn record(&self, reason: &StopReason) {
+        let (runs, claimed) = (&self.parts.tenant.runs, &self.parts.claimed);
+        let recorded = match runs.stopping(claimed, reason).await {
+            Err(CommandError::LeaseExpired { .. }) if is_renewed(self.parts).await => {
+                runs.stopping(claimed, reason).await
+            }
+            recorded => recorded,
+        };
+        if let Err(error) = recorded {
+            tracing::warn!(run = %claimed.run.id, %error, "the stop was not recorded");
+        }
+    }
+}
+
+/// Waits for the first reason to stop: a command, a clock, or a heart that cannot beat.
+pub(super) async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> Cause {
+    let clock = async {
+        // Ends when a clock has run out: progress moves the deadline.
+        loop {
+            if let Some(expired) = clocks.expired(Instant::now()) {
+                return expired;
+            }
+            match clocks.next_deadline() {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        }
+    };
+    tokio::select! {
+        reason = parts.claimed.stop.stopped() => Cause::Told(reason),
+        expired = clock => Cause::Clock(expired),
+        () = signals.self_stop.notified() => Cause::SelfStop,
+        () = parts.over_budget.notified() => Cause::OverBudget,
+    }
+}
+
+impl Cause {
+    /// What is recorded of it; a holder that cannot reach the store records nothing.
+    fn reason(&self) -> Option<StopReason> {
+        match self {
+            Self::Told(reason) => Some(reason.clone()),
+            Self::Clock(expired) => Some(StopReason::Clock {
+                clock: expired.clock,
+                limit_ms: u64::try_from(expired.limit.as_millis()).unwrap_or(u64::MAX),
+            }),
+            Self::SelfStop | Self::Blocked | Self::OverBudget => None,
+        }
+    }
+
+    /// As the outcome is decided by it; a block decides by itself, and so does a part that was paid for.
+    pub(super) fn stopped(&self) -> Option<Stopped> {
+        Some(match self {
+            Self::Blocked | Self::OverBudget => return None,
+            Self::Told(StopReason::Cancel { reason, .. }) => {
+                Stopped::By(CancelledBy::Principal, reason.clone())
+            }
+            Self::Told(StopReason::AgentPause) => Stopped::By(CancelledBy::AgentPause, None),
+            Self::Told(StopReason::Shutdown) | Self::SelfStop => Stopped::By(CancelledBy::Shutdown, None),
+            Self::Told(StopReason::Clock { clock, limit_ms }) => Stopped::Clock(Expired {
+                clock: *clock,
+                limit: Duration::from_millis(*limit_ms),
+            }),
+            Self::Clock(expired) => Stopped::Clock(*expired),
+        })
+    }
+}
