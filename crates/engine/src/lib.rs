@@ -31,6 +31,7 @@ pub mod lease;
 pub mod limits;
 pub mod name;
 pub mod outcome;
+mod pause;
 mod principal;
 pub mod recovery;
 pub mod relay;
