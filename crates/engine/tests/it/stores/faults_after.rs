@@ -193,7 +193,18 @@ async fn an_error_at_each_step_after_a_claim_keeps_nothing_of_it(house: House) {
             let end = world.works(wrong).await;
             assert!(matches!(end, Some(RunEnd::Recorded(_))), "{place}: {end:?}");
             world.nothing_is_kept(&place).await;
-            world.goes_on(&house.engine, &house, &place).await;
+            match wrong {
+                Wrong::Error(_) => world.goes_on(&house.engine, &house, &place).await,
+                // Of a permanent class: it is not tried again by itself.
+                Wrong::Panic(_) => {
+                    let task = world.tenant.tasks.get(world.task).await.unwrap();
+                    assert!(
+                        matches!(task.state, TaskState::Failed { .. }),
+                        "{place}: {task:?}"
+                    );
+                }
+                Wrong::Nothing => unreachable!("nothing is no error"),
+            }
         }
     }
     // Its holder is gone before it did anything.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use dormouse_engine::agent::AgentConfig;
 use dormouse_engine::capability::{Action, CapabilityEnd, CapabilityError};
-use dormouse_engine::gate::{Call, Caller, Choice, Decide, Gate, GateError, NewGate, Scope, Surface};
+use dormouse_engine::gate::{
+    Call, Caller, Choice, Decide, Gate, GateError, NewGate, Reply, Scope, SeenIn, Surface,
+};
 use dormouse_engine::relay::{DeadLetter, RelayCursor, SinkState};
 use dormouse_engine::run::{ClaimOptions, Claimed, RunWait};
 use dormouse_engine::session::NewSession;
@@ -16,7 +18,9 @@ use dormouse_engine::{
 };
 use dormouse_filesystem::{Position, Records};
 use dormouse_secrets::{Scrubbed, Scrubber};
-use dormouse_state::{Command as SessionCommand, EndReason, Invalidation, Mode};
+use dormouse_state::{
+    Command as SessionCommand, EndReason, Evidence, Invalidation, Mode, Position as At, SourceId,
+};
 use jiff::Timestamp;
 
 use super::faults::{Command, OfCommand, Prepared, commands, every_command};
@@ -108,10 +112,17 @@ impl Prepared for World {
         let claimed = at_work(&tenant, engine).await;
         let pending = asks(&tenant, &claimed, "pending").await;
         let decide = decide(&tenant, &pending, yes(), Scope::Once).await;
-        let approved = approves(&tenant, &claimed, "approved", Scope::Once).await;
-        let in_hand = approves(&tenant, &claimed, "in hand", Scope::Once).await;
-        let under_way = approves(&tenant, &claimed, "under way", Scope::Once).await;
-        let granted = approves(&tenant, &claimed, "granted", Scope::Session).await;
+        let approved = approves(&tenant, &claimed, "approved").await;
+        let in_hand = approves(&tenant, &claimed, "in hand").await;
+        let under_way = approves(&tenant, &claimed, "under way").await;
+        let offered = NewGate {
+            reply: Reply::Acp,
+            offers_session: true,
+            session: claimed.run.session.map(seen_in),
+            ..question(&claimed, "granted")
+        };
+        let granted = opened(&tenant, &offered).await;
+        let granted = decided(&tenant, &granted, Scope::Session).await;
         for gate in [&in_hand, &under_way] {
             tenant
                 .capabilities
@@ -194,14 +205,28 @@ fn question(claimed: &Claimed, call: &str) -> NewGate {
     }
 }
 
+fn seen_in(session: SessionId) -> SeenIn {
+    SeenIn {
+        session,
+        incarnation: 1,
+        source: SourceId::new("stream"),
+        position: At { spawn: 1, seq: 1 },
+        evidence: Evidence::Formal,
+    }
+}
+
+async fn opened(tenant: &Tenant, new: &NewGate) -> Gate {
+    let opened = tenant.gates.open(&operator(), new, &Scrubber::empty()).await;
+    opened.unwrap().gate
+}
+
 async fn asks(tenant: &Tenant, claimed: &Claimed, call: &str) -> Gate {
-    let new = question(claimed, call);
-    tenant
-        .gates
-        .open(&operator(), &new, &Scrubber::empty())
-        .await
-        .unwrap()
-        .gate
+    opened(tenant, &question(claimed, call)).await
+}
+
+async fn decided(tenant: &Tenant, gate: &Gate, scope: Scope) -> Gate {
+    let decide = decide(tenant, gate, yes(), scope).await;
+    tenant.gates.decide(&operator(), &decide).await.unwrap()
 }
 
 async fn decide(tenant: &Tenant, gate: &Gate, choice: Choice, scope: Scope) -> Decide {
@@ -216,10 +241,9 @@ async fn decide(tenant: &Tenant, gate: &Gate, choice: Choice, scope: Scope) -> D
     }
 }
 
-async fn approves(tenant: &Tenant, claimed: &Claimed, call: &str, scope: Scope) -> Gate {
+async fn approves(tenant: &Tenant, claimed: &Claimed, call: &str) -> Gate {
     let gate = asks(tenant, claimed, call).await;
-    let decide = decide(tenant, &gate, yes(), scope).await;
-    tenant.gates.decide(&operator(), &decide).await.unwrap()
+    decided(tenant, &gate, Scope::Once).await
 }
 
 /// A sink of which there is a row, and an event that it refused.
@@ -297,7 +321,7 @@ fn surface() -> Surface {
 
 const COMMANDS: &[Command<World>] = commands! { w:
     "gate::open" => w.tenant.gates.open(&operator(), &question(&w.claimed, "new"), &Scrubber::empty());
-    "gate::ask" => w.tenant.gates.ask(&operator(), Mode::AskAlways, &bash(), &Scrubber::empty());
+    "gate::ask" => w.tenant.gates.ask(&operator(), Mode::Ask, &bash(), &Scrubber::empty());
     "gate::decide" => w.tenant.gates.decide(&operator(), &w.decide);
     "gate::discard" => w.tenant.gates.discard(&operator(), w.pending.id);
     "gate::expire" => w.tenant.gates.expire(w.pending.id);

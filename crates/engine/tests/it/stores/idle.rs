@@ -21,7 +21,7 @@ use super::wakes::Doer;
 const MANY: usize = 100_000;
 const FEW: usize = 10;
 /// Rows that are made in one commit: each has an index entry beside it.
-const AT_ONCE: usize = 400;
+const AT_ONCE: usize = 250;
 
 /// What a day cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
