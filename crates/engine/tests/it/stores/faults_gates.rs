@@ -311,17 +311,13 @@ async fn gave_away(tenant: &Tenant, engine: &Engine) -> (Claimed, TaskId, TaskId
     (parent, delivered, given)
 }
 
-fn bash() -> NewGate {
-    NewGate::approval(name("alice"), call_of(r#"{"b":1}"#), "run it")
-}
-
 fn surface() -> Surface {
     "terminal".parse().unwrap()
 }
 
 const COMMANDS: &[Command<World>] = commands! { w:
     "gate::open" => w.tenant.gates.open(&operator(), &question(&w.claimed, "new"), &Scrubber::empty());
-    "gate::ask" => w.tenant.gates.ask(&operator(), Mode::Ask, &bash(), &Scrubber::empty());
+    "gate::ask" => w.tenant.gates.ask(&operator(), Mode::Ask, &question(&w.claimed, "asked"), &Scrubber::empty());
     "gate::decide" => w.tenant.gates.decide(&operator(), &w.decide);
     "gate::discard" => w.tenant.gates.discard(&operator(), w.pending.id);
     "gate::expire" => w.tenant.gates.expire(w.pending.id);

@@ -267,7 +267,7 @@ fn no_stored_type_has_a_field_of_the_moment() {
     of_folder(&root, &mut sources);
     let mut seen = 0;
     for record in sources.iter().flat_map(|source| records(source)) {
-        let declared = format!("pub struct {record} {{");
+        let declared = format!(" struct {record} {{");
         let declared = sources.iter().find_map(|source| source.split_once(&declared));
         let (_, declared) = declared.unwrap_or_else(|| panic!("{record} is declared nowhere"));
         let declared = declared.split_once("\n}").unwrap().0;
