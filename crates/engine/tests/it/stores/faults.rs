@@ -37,8 +37,8 @@ async fn a_fault_at_the_first_read_or_commit_leaves_every_command_working(house:
 
 /// What there is when one of these commands is asked for.
 pub(super) trait Prepared: Sized {
-    /// In a tenant of its own.
-    async fn new(engine: &Engine, nth: usize) -> Self;
+    /// What this one needs, in a tenant of its own.
+    async fn new(engine: &Engine, nth: usize, command: &str) -> Self;
 
     fn tenant(&self) -> &Tenant;
 }
@@ -65,7 +65,7 @@ impl Prepared for World {
         &self.tenant
     }
 
-    async fn new(engine: &Engine, nth: usize) -> Self {
+    async fn new(engine: &Engine, nth: usize, _: &str) -> Self {
         let tenant: TenantId = format!("tenant-{nth}").parse().unwrap();
         let tenant = engine.tenant(&tenant).await.unwrap();
         let (by, alice, bob) = (operator(), name("alice"), name("bob"));
@@ -342,7 +342,7 @@ pub(super) async fn every_command<W: Prepared>(house: House, most: usize, comman
     let (engine, store) = house.faulty().await;
     let mut nth = 0;
     for command in commands {
-        let world = W::new(&engine, nth).await;
+        let world = W::new(&engine, nth, command.0).await;
         nth += 1;
         (command.1)(&world)
             .await
@@ -355,7 +355,7 @@ pub(super) async fn every_command<W: Prepared>(house: House, most: usize, comman
             };
             for fault in FAULTS.into_iter().filter(happens) {
                 for before in 0..most {
-                    let world = W::new(&engine, nth).await;
+                    let world = W::new(&engine, nth, command.0).await;
                     nth += 1;
                     if !meets(&store, &world, *command, (operation, before, fault), &wanted).await {
                         break;

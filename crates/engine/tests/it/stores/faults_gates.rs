@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use dormouse_engine::agent::AgentConfig;
 use dormouse_engine::capability::{Action, CapabilityEnd, CapabilityError};
-use dormouse_engine::gate::{
-    Call, Caller, Choice, Decide, Gate, GateError, NewGate, Reply, Scope, SeenIn, Surface,
-};
+use dormouse_engine::gate::{Call, Caller, Decide, Gate, GateError, NewGate, Reply, Scope, SeenIn, Surface};
 use dormouse_engine::relay::{DeadLetter, RelayCursor, SinkState};
 use dormouse_engine::run::{ClaimOptions, Claimed, RunWait};
 use dormouse_engine::session::NewSession;
 use dormouse_engine::task::NewTask;
 use dormouse_engine::thread::{Append, NewMessage, NewThread};
 use dormouse_engine::{
-    CommandError, Engine, OpId, PrefixedId, SessionId, SinkName, Subject, TaskId, Tenant, TenantId,
+    CommandError, Engine, GateId, OpId, PrefixedId, SessionId, SinkName, Subject, TaskId, Tenant, TenantId,
 };
-use dormouse_filesystem::{Position, Records};
+use dormouse_filesystem::{Digest, Position, Records};
 use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{
     Command as SessionCommand, EndReason, Evidence, Invalidation, Mode, Position as At, SourceId,
@@ -70,29 +68,111 @@ impl Action for Bash {
     }
 }
 
-/// What there is when a command is asked for.
+/// What there is when a command is asked for: what that one needs.
 struct World {
     tenant: Tenant,
-    /// A run at work, and what it asked: still open, or approved in several states of its use.
-    claimed: Claimed,
-    pending: Gate,
-    decide: Decide,
-    approved: Gate,
-    in_hand: Gate,
-    under_way: Gate,
-    granted: Gate,
-    /// Another run, which waits for an answer.
-    parking: Claimed,
-    awaited: Gate,
-    /// Sessions without a run, one of them over.
-    session: SessionId,
-    ended: SessionId,
+    /// A run at work.
+    claimed: Option<Claimed>,
+    /// What it asked.
+    gate: Option<Gate>,
+    /// What is decided of that.
+    decide: Option<Decide>,
+    /// A session without a run.
+    session: Option<SessionId>,
     sink: SinkName,
-    paused: SinkName,
-    /// Given away by a run of a thread, the one done and delivered.
-    parent: Claimed,
-    delivered: TaskId,
-    given: TaskId,
+    /// What the run gave away.
+    given: Option<TaskId>,
+}
+
+impl World {
+    fn claimed(&self) -> &Claimed {
+        self.claimed.as_ref().unwrap()
+    }
+
+    fn gate(&self) -> GateId {
+        self.gate.as_ref().unwrap().id
+    }
+
+    fn digest(&self) -> Digest {
+        self.gate.as_ref().unwrap().digest
+    }
+
+    /// A run at work, which asks.
+    async fn asks(&mut self, engine: &Engine, offers_session: bool) {
+        let claimed = at_work(&self.tenant, engine).await;
+        let mut new = question(&claimed, "asked");
+        if offers_session {
+            (new.reply, new.offers_session) = (Reply::Acp, true);
+            new.session = claimed.run.session.map(seen_in);
+        }
+        let opened = self
+            .tenant
+            .gates
+            .open(&operator(), &new, &Scrubber::empty())
+            .await;
+        (self.claimed, self.gate) = (Some(claimed), Some(opened.unwrap().gate));
+    }
+
+    /// What it asked is approved.
+    async fn is_approved(&mut self, scope: Scope) {
+        let decide = decide(&self.tenant, self.gate.as_ref().unwrap(), scope).await;
+        self.gate = Some(self.tenant.gates.decide(&operator(), &decide).await.unwrap());
+    }
+
+    /// And the run has it in hand.
+    async fn is_in_hand(&self) {
+        let (capabilities, claimed) = (&self.tenant.capabilities, self.claimed());
+        capabilities
+            .claim(self.gate(), self.digest(), claimed)
+            .await
+            .unwrap();
+    }
+
+    /// A turn of a thread that gave a task away.
+    async fn gives(&mut self) {
+        let (tenant, by) = (&self.tenant, operator());
+        let thread = tenant
+            .threads
+            .create(&by, &NewThread::new(name("alice")))
+            .await
+            .unwrap();
+        let question = Append::submit(NewMessage::user("do it"));
+        let turn = tenant.threads.append(&by, thread.id, &question).await.unwrap();
+        let options = ClaimOptions::default();
+        let parent = tenant.runs.claim(&by, turn.task.unwrap(), options).await.unwrap();
+        let new = NewTask::new(name("alice"), "do it");
+        let given = tenant
+            .delegations
+            .delegate(&by, parent.run.id, new)
+            .await
+            .unwrap();
+        (self.claimed, self.given) = (Some(parent), Some(given.task.id));
+    }
+
+    /// Which is done, and told to it.
+    async fn is_delivered(&self, engine: &Engine) {
+        let runs = &self.tenant.runs;
+        let options = ClaimOptions::default();
+        let child = runs
+            .claim(&operator(), self.given.unwrap(), options)
+            .await
+            .unwrap();
+        runs.finish(&child, &success(), &facts()).await.unwrap();
+        engine.settle_once().await.unwrap();
+    }
+
+    async fn has_session(&mut self) -> SessionId {
+        let new = NewSession::new(name("alice"));
+        let session = self
+            .tenant
+            .sessions
+            .create(&operator(), &new)
+            .await
+            .unwrap()
+            .session;
+        self.session = Some(session);
+        session
+    }
 }
 
 impl Prepared for World {
@@ -100,81 +180,78 @@ impl Prepared for World {
         &self.tenant
     }
 
-    async fn new(engine: &Engine, nth: usize) -> Self {
+    async fn new(engine: &Engine, nth: usize, command: &str) -> Self {
         let tenant: TenantId = format!("gates-{nth}").parse().unwrap();
         let tenant = engine.tenant(&tenant).await.unwrap();
-        let (by, alice) = (operator(), name("alice"));
         let config = AgentConfig {
             concurrency: 9,
             ..AgentConfig::default()
         };
-        tenant.agents.create(&by, &alice, config).await.unwrap();
-        let claimed = at_work(&tenant, engine).await;
-        let pending = asks(&tenant, &claimed, "pending").await;
-        let decide = decide(&tenant, &pending, yes(), Scope::Once).await;
-        let approved = approves(&tenant, &claimed, "approved").await;
-        let in_hand = approves(&tenant, &claimed, "in hand").await;
-        let under_way = approves(&tenant, &claimed, "under way").await;
-        let offered = NewGate {
-            reply: Reply::Acp,
-            offers_session: true,
-            session: claimed.run.session.map(seen_in),
-            ..question(&claimed, "granted")
-        };
-        let granted = opened(&tenant, &offered).await;
-        let granted = decided(&tenant, &granted, Scope::Session).await;
-        for gate in [&in_hand, &under_way] {
-            tenant
-                .capabilities
-                .claim(gate.id, gate.digest, &claimed)
-                .await
-                .unwrap();
-        }
         tenant
-            .capabilities
-            .begin_dispatch(under_way.id, &claimed)
+            .agents
+            .create(&operator(), &name("alice"), config)
             .await
             .unwrap();
-        let parking = at_work(&tenant, engine).await;
-        let awaited = asks(&tenant, &parking, "awaited").await;
-        let made = async || {
-            tenant
-                .sessions
-                .create(&by, &NewSession::new(alice.clone()))
-                .await
-                .unwrap()
-                .session
-        };
-        let (session, ended) = (made().await, made().await);
-        tenant
-            .sessions
-            .end(&by, ended, EndReason::Operator)
-            .await
-            .unwrap();
-        let (sink, paused) = (
-            cursor(&tenant, "book", SinkState::Active).await,
-            cursor(&tenant, "wall", SinkState::Paused).await,
-        );
-        let (parent, delivered, given) = gave_away(&tenant, engine).await;
-        Self {
+        let mut world = Self {
             tenant,
-            claimed,
-            pending,
-            decide,
-            approved,
-            in_hand,
-            under_way,
-            granted,
-            parking,
-            awaited,
-            session,
-            ended,
-            sink,
-            paused,
-            parent,
-            delivered,
-            given,
+            claimed: None,
+            gate: None,
+            decide: None,
+            session: None,
+            sink: "book".parse().unwrap(),
+            given: None,
+        };
+        match command {
+            "gate::open" | "gate::ask" | "run::park_for" => {
+                world.claimed = Some(at_work(&world.tenant, engine).await);
+            }
+            "gate::revoke" => {
+                world.asks(engine, true).await;
+                world.is_approved(Scope::Session).await;
+            }
+            "gate::decide" => {
+                world.asks(engine, false).await;
+                world.decide = Some(decide(&world.tenant, world.gate.as_ref().unwrap(), Scope::Once).await);
+            }
+            "capability::redeem" | "capability::claim" | "capability::revoke" => {
+                world.asks(engine, false).await;
+                world.is_approved(Scope::Once).await;
+            }
+            "capability::begin_dispatch" | "capability::abort" | "capability::finish" => {
+                world.asks(engine, false).await;
+                world.is_approved(Scope::Once).await;
+                world.is_in_hand().await;
+                if command == "capability::finish" {
+                    let capabilities = &world.tenant.capabilities;
+                    capabilities
+                        .begin_dispatch(world.gate(), world.claimed())
+                        .await
+                        .unwrap();
+                }
+            }
+            "session::create" => {}
+            "session::command" | "session::end" => drop(world.has_session().await),
+            "session::reopen" => {
+                let session = world.has_session().await;
+                let sessions = &world.tenant.sessions;
+                let ended = sessions
+                    .end(&operator(), session, EndReason::Operator)
+                    .await
+                    .unwrap();
+                assert!(ended.applied().is_some());
+            }
+            "sink::resume" => cursor(&world.tenant, &world.sink, SinkState::Paused).await,
+            "sink::pause" | "sink::remove" | "sink::discard" => {
+                cursor(&world.tenant, &world.sink, SinkState::Active).await;
+            }
+            "delegation::abandon" => world.gives().await,
+            "delegation::consume" => {
+                world.gives().await;
+                world.is_delivered(engine).await;
+            }
+            _ => world.asks(engine, false).await,
         }
+        world
     }
 }
 
@@ -215,25 +292,11 @@ fn seen_in(session: SessionId) -> SeenIn {
     }
 }
 
-async fn opened(tenant: &Tenant, new: &NewGate) -> Gate {
-    let opened = tenant.gates.open(&operator(), new, &Scrubber::empty()).await;
-    opened.unwrap().gate
-}
-
-async fn asks(tenant: &Tenant, claimed: &Claimed, call: &str) -> Gate {
-    opened(tenant, &question(claimed, call)).await
-}
-
-async fn decided(tenant: &Tenant, gate: &Gate, scope: Scope) -> Gate {
-    let decide = decide(tenant, gate, yes(), scope).await;
-    tenant.gates.decide(&operator(), &decide).await.unwrap()
-}
-
-async fn decide(tenant: &Tenant, gate: &Gate, choice: Choice, scope: Scope) -> Decide {
+async fn decide(tenant: &Tenant, gate: &Gate, scope: Scope) -> Decide {
     let read = tenant.gates.get(gate.id).await.unwrap();
     Decide {
         gate: gate.id,
-        choice,
+        choice: yes(),
         shown_version: read.version(),
         shown_digest: read.digest,
         scope,
@@ -241,14 +304,8 @@ async fn decide(tenant: &Tenant, gate: &Gate, choice: Choice, scope: Scope) -> D
     }
 }
 
-async fn approves(tenant: &Tenant, claimed: &Claimed, call: &str) -> Gate {
-    let gate = asks(tenant, claimed, call).await;
-    decided(tenant, &gate, Scope::Once).await
-}
-
 /// A sink of which there is a row, and an event that it refused.
-async fn cursor(tenant: &Tenant, sink: &str, state: SinkState) -> SinkName {
-    let sink: SinkName = sink.parse().unwrap();
+async fn cursor(tenant: &Tenant, sink: &SinkName, state: SinkState) {
     let (at, random) = (Timestamp::UNIX_EPOCH, dormouse_engine::Random::seeded(7));
     let row = RelayCursor {
         consumer: Subject::Relay(sink.clone()),
@@ -279,36 +336,6 @@ async fn cursor(tenant: &Tenant, sink: &str, state: SinkState) -> SinkName {
         .create(&letter)
         .await
         .unwrap();
-    sink
-}
-
-/// A turn of a thread that gave two tasks away, of which one is done and told to it.
-async fn gave_away(tenant: &Tenant, engine: &Engine) -> (Claimed, TaskId, TaskId) {
-    let by = operator();
-    let thread = tenant
-        .threads
-        .create(&by, &NewThread::new(name("alice")))
-        .await
-        .unwrap();
-    let question = Append::submit(NewMessage::user("do both"));
-    let turn = tenant.threads.append(&by, thread.id, &question).await.unwrap();
-    let options = ClaimOptions::default();
-    let parent = tenant.runs.claim(&by, turn.task.unwrap(), options).await.unwrap();
-    let give = async |title: &str| {
-        let new = NewTask::new(name("alice"), title);
-        tenant
-            .delegations
-            .delegate(&by, parent.run.id, new)
-            .await
-            .unwrap()
-            .task
-            .id
-    };
-    let (delivered, given) = (give("one").await, give("other").await);
-    let child = tenant.runs.claim(&by, delivered, options).await.unwrap();
-    tenant.runs.finish(&child, &success(), &facts()).await.unwrap();
-    engine.settle_once().await.unwrap();
-    (parent, delivered, given)
 }
 
 fn surface() -> Surface {
@@ -316,32 +343,32 @@ fn surface() -> Surface {
 }
 
 const COMMANDS: &[Command<World>] = commands! { w:
-    "gate::open" => w.tenant.gates.open(&operator(), &question(&w.claimed, "new"), &Scrubber::empty());
-    "gate::ask" => w.tenant.gates.ask(&operator(), Mode::Ask, &question(&w.claimed, "asked"), &Scrubber::empty());
-    "gate::decide" => w.tenant.gates.decide(&operator(), &w.decide);
-    "gate::discard" => w.tenant.gates.discard(&operator(), w.pending.id);
-    "gate::expire" => w.tenant.gates.expire(w.pending.id);
-    "gate::invalidate" => w.tenant.gates.invalidate(w.pending.id, Invalidation::Superseded);
-    "gate::shown" => w.tenant.gates.shown(&operator(), w.pending.id, &surface(), None);
-    "gate::revoke" => w.tenant.gates.revoke(&operator(), w.granted.id);
-    "capability::redeem" => w.tenant.capabilities.redeem(w.approved.id, Bash, &w.claimed);
-    "capability::claim" => w.tenant.capabilities.claim(w.approved.id, w.approved.digest, &w.claimed);
-    "capability::begin_dispatch" => w.tenant.capabilities.begin_dispatch(w.in_hand.id, &w.claimed);
-    "capability::abort" => w.tenant.capabilities.abort(w.in_hand.id, &w.claimed, true);
-    "capability::finish" => w.tenant.capabilities.finish(w.under_way.id, &w.claimed, CapabilityEnd::Done);
-    "capability::revoke" => w.tenant.capabilities.revoke(&operator(), w.approved.id);
+    "gate::open" => w.tenant.gates.open(&operator(), &question(w.claimed(), "new"), &Scrubber::empty());
+    "gate::ask" => w.tenant.gates.ask(&operator(), Mode::Ask, &question(w.claimed(), "new"), &Scrubber::empty());
+    "gate::decide" => w.tenant.gates.decide(&operator(), w.decide.as_ref().unwrap());
+    "gate::discard" => w.tenant.gates.discard(&operator(), w.gate());
+    "gate::expire" => w.tenant.gates.expire(w.gate());
+    "gate::invalidate" => w.tenant.gates.invalidate(w.gate(), Invalidation::Superseded);
+    "gate::shown" => w.tenant.gates.shown(&operator(), w.gate(), &surface(), None);
+    "gate::revoke" => w.tenant.gates.revoke(&operator(), w.gate());
+    "capability::redeem" => w.tenant.capabilities.redeem(w.gate(), Bash, w.claimed());
+    "capability::claim" => w.tenant.capabilities.claim(w.gate(), w.digest(), w.claimed());
+    "capability::begin_dispatch" => w.tenant.capabilities.begin_dispatch(w.gate(), w.claimed());
+    "capability::abort" => w.tenant.capabilities.abort(w.gate(), w.claimed(), true);
+    "capability::finish" => w.tenant.capabilities.finish(w.gate(), w.claimed(), CapabilityEnd::Done);
+    "capability::revoke" => w.tenant.capabilities.revoke(&operator(), w.gate());
     "session::create" => w.tenant.sessions.create(&operator(), &keyed());
-    "session::command" => w.tenant.sessions.command(&operator(), w.session, &SessionCommand::Pause);
-    "session::end" => w.tenant.sessions.end(&operator(), w.session, EndReason::Operator);
-    "session::reopen" => w.tenant.sessions.reopen(&operator(), w.ended);
+    "session::command" => w.tenant.sessions.command(&operator(), w.session.unwrap(), &SessionCommand::Pause);
+    "session::end" => w.tenant.sessions.end(&operator(), w.session.unwrap(), EndReason::Operator);
+    "session::reopen" => w.tenant.sessions.reopen(&operator(), w.session.unwrap());
     "sink::pause" => w.tenant.sinks.pause(&operator(), &w.sink);
-    "sink::resume" => w.tenant.sinks.resume(&operator(), &w.paused);
+    "sink::resume" => w.tenant.sinks.resume(&operator(), &w.sink);
     "sink::remove" => w.tenant.sinks.remove(&operator(), &w.sink);
     "sink::discard" => w.tenant.sinks.discard(&operator(), &w.sink, Position::new(1));
-    "run::park" => w.tenant.runs.park(&w.parking, w.awaited.id, Duration::from_secs(1));
-    "run::park_for" => w.tenant.runs.park_for(&w.parking, later(), Duration::from_secs(1));
-    "delegation::consume" => w.tenant.delegations.consume(&operator(), w.parent.run.id, w.delivered);
-    "delegation::abandon" => w.tenant.delegations.abandon(&operator(), w.given);
+    "run::park" => w.tenant.runs.park(w.claimed(), w.gate(), Duration::from_secs(1));
+    "run::park_for" => w.tenant.runs.park_for(w.claimed(), later(), Duration::from_secs(1));
+    "delegation::consume" => w.tenant.delegations.consume(&operator(), w.claimed().run.id, w.given.unwrap());
+    "delegation::abandon" => w.tenant.delegations.abandon(&operator(), w.given.unwrap());
 };
 
 /// Those that are proven elsewhere.

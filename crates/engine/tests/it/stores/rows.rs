@@ -30,10 +30,6 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn id(&self) -> String {
-        self.form["id"].as_str().unwrap().to_owned()
-    }
-
     /// The same with something else in it.
     fn with(&self, change: impl FnOnce(&mut Value)) -> Self {
         let mut row = self.clone();
