@@ -198,7 +198,7 @@ type ChangeOf = fn(&mut Value);
 /// What no row of its place says.
 const UNLIKE: &[(&str, ChangeOf)] = &[
     ("another id", |form| {
-        form["id"] = format!("{}x", form["id"].as_str().unwrap()).into()
+        form["id"] = format!("{}x", form["id"].as_str().unwrap()).into();
     }),
     ("another tenant", |form| form["scope"] = "bolt".into()),
     ("no tenant", |form| {
@@ -206,7 +206,7 @@ const UNLIKE: &[(&str, ChangeOf)] = &[
     }),
     ("another kind", |form| form["kind"] = "unheard_of".into()),
     ("a field that nobody knows", |form| {
-        form["value"]["unheard_of"] = true.into()
+        form["value"]["unheard_of"] = true.into();
     }),
     ("a field beside it", |form| form["unheard_of"] = true.into()),
     ("a schema that never was", |form| form["schema"] = 0.into()),
