@@ -14,9 +14,11 @@
 
 pub mod begins;
 pub mod concurrency;
+pub mod doubt;
 pub mod exports;
 pub mod fuzz;
 pub mod hints;
+mod jars;
 mod kit;
 pub mod lifecycle;
 pub mod limits;
@@ -156,10 +158,11 @@ macro_rules! contract_suite {
                 rows:
                     what_is_not_saved_is_not_found
                     an_unknown_id_makes_nothing
-                    what_a_newer_build_wrote_stays_as_it_is
                     what_is_unset_is_one_value
+                    paging_an_index_under_change_repeats_nothing_and_skips_nothing_stable;
+                doubt:
+                    what_a_newer_build_wrote_stays_as_it_is
                     a_row_unlike_its_key_or_type_is_refused
-                    paging_an_index_under_change_repeats_nothing_and_skips_nothing_stable
             );
         }
     };
