@@ -26,11 +26,11 @@ use super::gates::{call_of, yes};
 use super::house::{House, facts, name, operator, success};
 
 super::on_every_store! {
-    /// ST-14, with those of the other services in `faults` and all operations in memory.
+    /// Part of case 14 of the page, with those of the other services in `faults` and all operations in memory.
     a_fault_at_the_first_read_or_commit_leaves_these_working_too;
 }
 
-/// ST-14: the same at every operation.
+/// The same at every operation.
 #[tokio::test]
 async fn a_fault_at_each_operation_leaves_these_working_too() {
     every_command(House::in_memory().await, usize::MAX, COMMANDS).await;
