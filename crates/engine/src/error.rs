@@ -355,7 +355,7 @@ impl From<RecordError> for CommandError {
             RecordError::Read(error) => error.into(),
             RecordError::Commit(error) => error.into(),
             RecordError::CursorScope => Self::CursorScope,
-            RecordError::TooNew { .. } => Self::TooNew(error.into()),
+            RecordError::TooNew { .. } | RecordError::UnknownKind { .. } => Self::TooNew(error.into()),
             RecordError::Invalid(_) | RecordError::Misplaced { .. } => Self::Corrupt(error.into()),
             RecordError::Exists { .. } => Self::LOST_RACE,
             RecordError::NoIndex { .. } => Self::Unsupported(error.into()),

@@ -33,6 +33,7 @@ pub mod limits;
 pub mod name;
 pub mod outbound;
 pub mod outcome;
+mod pause;
 mod principal;
 pub mod recovery;
 pub mod relay;

@@ -39,6 +39,7 @@ pub(crate) fn is_passing(error: &RecordError) -> bool {
         RecordError::Invalid(_)
         | RecordError::Misplaced { .. }
         | RecordError::TooNew { .. }
+        | RecordError::UnknownKind { .. }
         | RecordError::Exists { .. }
         | RecordError::NoIndex { .. }
         | RecordError::CursorScope => false,

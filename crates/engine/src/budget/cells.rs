@@ -37,7 +37,9 @@ impl Trouble {
     /// What is wrong with one row; none where the store did not answer.
     fn of(error: &RecordError) -> Option<Self> {
         let is_newer = match error {
-            RecordError::Read(ReadError::TooNew { .. }) | RecordError::TooNew { .. } => true,
+            RecordError::Read(ReadError::TooNew { .. })
+            | RecordError::TooNew { .. }
+            | RecordError::UnknownKind { .. } => true,
             RecordError::Read(ReadError::Corrupt { .. }) => false,
             RecordError::Read(_) => return None,
             _ => false,

@@ -37,6 +37,7 @@ fn unread(error: RecordError) -> ReadError {
         RecordError::TooNew { found, known, .. } => ReadError::TooNew { found, known },
         RecordError::Invalid(_)
         | RecordError::Misplaced { .. }
+        | RecordError::UnknownKind { .. }
         | RecordError::Exists { .. }
         | RecordError::NoIndex { .. }
         | RecordError::IndexBuilding { .. }

@@ -21,6 +21,7 @@ pub use serve::DueServed;
 use crate::clock::until;
 use crate::engine::Engine;
 use crate::limits::{DUE_LOOK, DUE_POLL, DUE_RETRY};
+use crate::pause::pause;
 
 /// Where commits say which deadline they staged.
 #[derive(Debug)]
@@ -55,8 +56,8 @@ impl DueHint {
 struct Next {
     /// The earliest deadline that there is.
     at: Option<Timestamp>,
-    /// How long to wait at most, whatever the deadline.
-    longest: Duration,
+    /// How long to wait at most, whatever the deadline; none where every other deadline comes with a hint.
+    longest: Option<Duration>,
 }
 
 impl Engine {
@@ -82,7 +83,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
-                () = sleep(next.longest) => {}
+                () = pause(next.longest) => {}
                 () = self.reached(next.at) => {}
                 () = hinted(&mut hints, next.at) => {}
             }
@@ -109,23 +110,23 @@ impl Engine {
                 tracing::warn!(%error, "what is due was not served; it is tried again");
                 Next {
                     at: None,
-                    longest: DUE_RETRY,
+                    longest: Some(DUE_RETRY),
                 }
             }
         }
     }
 
     /// How long to wait at most when this was served.
-    fn longest(&self, served: &DueServed, lately: &LeftLately) -> Duration {
+    fn longest(&self, served: &DueServed, lately: &LeftLately) -> Option<Duration> {
         if served.driven > 0 {
-            DUE_RETRY
+            Some(DUE_RETRY)
         } else if !self.is_exclusive() {
             // Another machine's deadlines come without a hint.
-            DUE_POLL
+            Some(DUE_POLL)
         } else if served.left > 0 {
-            lately.again_in()
+            Some(lately.again_in())
         } else {
-            FAR
+            None
         }
     }
 
@@ -153,6 +154,3 @@ async fn hinted(hints: &mut watch::Receiver<Option<Timestamp>>, next: Option<Tim
         std::future::pending::<()>().await;
     }
 }
-
-/// Longer than anything sleeps: a timer does not take more.
-const FAR: Duration = Duration::from_secs(24 * 60 * 60);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::gate::{AuthorKind, GateStatus, Scope};
 use crate::outcome::{BlockReason, FailReason};
 use crate::run::OutcomeKind;
-use crate::{GateId, RunId, SessionId, ThreadId};
+use crate::{GateId, RunId, SessionId, Subject, ThreadId};
 
 /// A gate that was opened: who waits, for what and until when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,4 +98,7 @@ pub struct Ending {
     /// Where it was blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Scrubbed>,
+    /// Where it is kept what shows it: the run whose outcome has it. None where the outcome says no more than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Subject>,
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::watch;
@@ -15,6 +14,7 @@ use super::{Observer, Sink};
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::limits::{DUE_RETRY, RELAY_POLL};
+use crate::pause::pause;
 
 impl Engine {
     /// Sends the events of every tenant to these sinks until `shutdown`: for whoever owns the store for longer.
@@ -189,12 +189,5 @@ async fn hints(core: &Core, ring: &watch::Sender<u64>) {
                 ring.send_modify(|rings| *rings += 1);
             }
         }
-    }
-}
-
-async fn pause(wait: Option<Duration>) {
-    match wait {
-        Some(wait) => sleep(wait).await,
-        None => std::future::pending().await,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dormouse_filesystem::{Cursor, IndexValue, Issue, Order, Query, Records, Versioned, WriteOnce};
 
+use super::outcome::shown;
 use super::{OutcomeIndex, OutcomeKind, OutcomeRow, Run, RunIndex, RunState};
 use crate::core::Core;
 use crate::limits::PAGE_MAX;
@@ -60,6 +61,12 @@ pub(crate) async fn places_taken(core: &Core, agent: &AgentName, most: usize) ->
     }
 }
 
+/// A run with its outcome as it is shown.
+pub(super) fn row(core: &Core, run: Versioned<Run>, outcome: Option<Versioned<OutcomeRow>>) -> RunRow {
+    let outcome = outcome.map(|outcome| shown(outcome, &core.scrubber));
+    RunRow { run, outcome }
+}
+
 /// The first of an agent's runs that have not ended.
 pub(crate) fn live_query(agent: &AgentName, most: usize) -> Query<RunIndex> {
     Query::of(RunIndex::Live)
@@ -89,7 +96,7 @@ pub(super) async fn list(
     let outcomes = WriteOnce::<OutcomeRow>::new(&core.space).get_many(&ids).await?;
     let rows = found.rows.into_iter().zip(outcomes);
     Ok(RunPage {
-        rows: rows.map(|(run, outcome)| RunRow { run, outcome }).collect(),
+        rows: rows.map(|(run, outcome)| row(core, run, outcome)).collect(),
         next: found.next,
         issues: found.issues,
     })
@@ -109,12 +116,7 @@ async fn ended(
     let rows = runs.into_iter().zip(found.rows);
     Ok(RunPage {
         rows: rows
-            .filter_map(|(run, outcome)| {
-                run.map(|run| RunRow {
-                    run,
-                    outcome: Some(outcome),
-                })
-            })
+            .filter_map(|(run, outcome)| run.map(|run| row(core, run, Some(outcome))))
             .collect(),
         next: found.next,
         issues: found.issues,

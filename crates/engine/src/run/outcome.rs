@@ -1,10 +1,15 @@
 //! The terminal record of a run: written once, in the commit that ends the run.
 
-use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
+use dormouse_filesystem::{
+    Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, Versioned, WriteOnce, indexes,
+};
+use dormouse_secrets::Scrubber;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::OutcomeKind;
+use crate::event::clean;
 use crate::outcome::{Facts, Outcome};
 use crate::{AgentName, OpId, RunId};
 
@@ -25,6 +30,24 @@ pub struct OutcomeRow {
     pub ended_at: Timestamp,
     /// The command that wrote the row.
     pub op: OpId,
+}
+
+/// An outcome as it is shown: its texts are clean, whoever wrote it.
+pub(super) fn shown(read: Versioned<OutcomeRow>, scrubber: &Scrubber) -> Versioned<OutcomeRow> {
+    WriteOnce::shown(read, |row| cleaned(row, scrubber))
+}
+
+/// By its stored form, so that no text of it is forgotten.
+fn cleaned(row: OutcomeRow, scrubber: &Scrubber) -> OutcomeRow {
+    let Ok(Value::Object(mut form)) = serde_json::to_value(&row) else {
+        return row;
+    };
+    for part in ["outcome", "facts"] {
+        if let Some(Value::Object(texts)) = form.get_mut(part) {
+            clean(texts, scrubber);
+        }
+    }
+    serde_json::from_value(Value::Object(form)).unwrap_or(row)
 }
 
 indexes! {

@@ -197,7 +197,7 @@ impl Runs {
     pub async fn get(&self, id: RunId) -> Result<RunRow, CommandError> {
         let run = get(&self.core, id).await?;
         let outcome = WriteOnce::<OutcomeRow>::new(&self.core.space).get(&id).await?;
-        Ok(RunRow { run, outcome })
+        Ok(list::row(&self.core, run, outcome))
     }
 
     /// The id that is meant by a whole id or its first 8 digits or more.

@@ -38,19 +38,22 @@ impl Cause {
             reason: None,
             block: None,
             url: None,
+            evidence: None,
         };
         match outcome {
-            Outcome::Failed { reason, .. } => ending.reason = Some(*reason),
+            Outcome::Failed { reason, .. } => {
+                ending.reason = Some(*reason);
+                ending.evidence = Some(run.subject());
+            }
+            Outcome::Timeout { .. } => ending.evidence = Some(run.subject()),
             Outcome::Blocked { reason, evidence } => {
                 ending.block = Some(reason.clone());
+                ending.evidence = evidence.as_ref().map(|_| run.subject());
                 let url = evidence.as_ref().and_then(|evidence| evidence.url.clone());
                 ending.url = url.map(|url| url.truncate_to(URL_MAX));
             }
             Outcome::Cancelled { reason: said, .. } => said_why.clone_from(said),
-            Outcome::Success { .. }
-            | Outcome::Partial { .. }
-            | Outcome::Timeout { .. }
-            | Outcome::Lost { .. } => {}
+            Outcome::Success { .. } | Outcome::Partial { .. } | Outcome::Lost { .. } => {}
         }
         Self {
             ending: Some(ending),

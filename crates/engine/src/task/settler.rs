@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use dormouse_filesystem::{Cursor, IndexValue, Query, Records, Versioned};
 use tokio::sync::Notify;
-use tokio::time::sleep;
 
 use super::delegations::{deliver, stage_abandon};
 use super::settlement::stage_dependent;
@@ -19,10 +18,8 @@ use crate::draft::{Draft, Verdict};
 use crate::due::{DueRow, LeftLately, Pass};
 use crate::engine::Engine;
 use crate::limits::{DUE_RETRY, SETTLE_POLL, SETTLED_BYTES_MAX, SETTLED_MAX};
+use crate::pause::pause;
 use crate::{CommandError, Principal, TaskId};
-
-/// Longer than anything sleeps.
-const FAR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where commits say that they left something to settle.
 #[derive(Debug, Default)]
@@ -71,24 +68,24 @@ impl Engine {
                 biased;
                 () = &mut shutdown => return,
                 () = self.settling().bell.notified() => {}
-                () = sleep(longest) => {}
+                () = pause(longest) => {}
             }
         }
     }
 
-    /// Settles, and says how long to wait at most.
-    async fn settle_and_wait(&self, lately: &mut LeftLately) -> Duration {
+    /// Settles, and says how long to wait at most; none where whatever is left to settle rings.
+    async fn settle_and_wait(&self, lately: &mut LeftLately) -> Option<Duration> {
         let mut pass = Pass::new(lately);
         let settled = self.settle_in(&mut pass).await;
         match settled.and_then(|_| pass.told()) {
             Err(error) => {
                 tracing::warn!(%error, "ends of tasks were not settled; it is tried again");
-                DUE_RETRY
+                Some(DUE_RETRY)
             }
             // Another machine's ends come without a hint.
-            Ok(_) if !self.is_exclusive() => SETTLE_POLL,
-            Ok(0) => FAR,
-            Ok(_) => lately.again_in(),
+            Ok(_) if !self.is_exclusive() => Some(SETTLE_POLL),
+            Ok(0) => None,
+            Ok(_) => Some(lately.again_in()),
         }
     }
 

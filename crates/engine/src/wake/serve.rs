@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::serving::Serving;
 use crate::engine::Engine;
 use crate::limits::{CLAIMS_AT_ONCE, INSTANCE_MAX};
+use crate::pause::pause_until;
 use crate::{CommandError, RunId, TaskId, Tenant, TenantId};
 
 /// Does the work of claimed tasks: a supervisor of processes, or of whatever else.
@@ -96,7 +97,7 @@ impl Engine {
                 _ = rung.changed() => true,
                 () = hint(&mut hints) => true,
                 () = room => false,
-                () = sleep_until(look_at) => true,
+                () = pause_until(look_at) => true,
             };
         }
         serving.end().await;

@@ -44,7 +44,8 @@ pub(super) struct Serving {
     claims: usize,
     /// Rows from here on may not have been looked at.
     looked_until: Option<Timestamp>,
-    look_at: Instant,
+    /// When the rows are to be looked at without a ring; none where nothing is due at all.
+    look_at: Option<Instant>,
 }
 
 impl Serving {
@@ -58,15 +59,16 @@ impl Serving {
             steps: JoinSet::new(),
             claims: 0,
             looked_until: None,
-            look_at: Instant::now(),
+            look_at: Some(Instant::now()),
         }
     }
 
-    /// When the rows are to be looked at whatever happens. A lane whose claims are under way goes on with the last of them.
-    pub(super) fn look_at(&self) -> Instant {
+    /// When the rows are to be looked at whatever happens; none where whatever becomes due rings. A lane whose claims are
+    /// under way goes on with the last of them.
+    pub(super) fn look_at(&self) -> Option<Instant> {
         let idle = self.lanes.values().filter(|lane| lane.claiming.is_empty());
         let waiting = idle.filter_map(|lane| lane.phase.until());
-        waiting.chain([self.look_at]).min().expect("there is one")
+        waiting.chain(self.look_at).min()
     }
 
     /// Reads which lanes are due, and when the next will be.
@@ -79,21 +81,20 @@ impl Serving {
         let longest = match looked {
             Ok(next) => {
                 self.looked_until = (self.lanes.len() < LANES_MAX).then_some(now);
-                let next = next.map_or(Duration::MAX, |at| until(at, now));
                 // Another process's rings may be lost, and timers stand while a machine sleeps.
-                if self.engine.is_exclusive() && next == Duration::MAX {
-                    FAR
-                } else {
-                    next.min(DUE_LOOK)
+                match next {
+                    Some(at) => Some(until(at, now).min(DUE_LOOK)),
+                    None if self.engine.is_exclusive() => None,
+                    None => Some(DUE_LOOK),
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, "what is due was not read; it is tried again");
                 self.looked_until = None;
-                DUE_RETRY
+                Some(DUE_RETRY)
             }
         };
-        self.look_at = later(longest);
+        self.look_at = longest.map(later);
     }
 
     /// Takes the lanes up whose rows are due. What was due when it was looked at before is known.
@@ -406,7 +407,7 @@ impl Serving {
         let was_rung = self.lanes.remove(key).is_some_and(|lane| lane.is_rung);
         if was_rung || self.looked_until.is_none() {
             // A row that was found while its lane was left is looked at once more.
-            self.look_at = Instant::now();
+            self.look_at = Some(Instant::now());
         }
     }
 
@@ -429,6 +430,3 @@ impl Serving {
         }
     }
 }
-
-/// Longer than anything sleeps: a timer does not take more.
-const FAR: Duration = Duration::from_secs(24 * 60 * 60);

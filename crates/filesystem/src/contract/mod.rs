@@ -14,9 +14,11 @@
 
 pub mod begins;
 pub mod concurrency;
+pub mod doubt;
 pub mod exports;
 pub mod fuzz;
 pub mod hints;
+mod jars;
 mod kit;
 pub mod lifecycle;
 pub mod limits;
@@ -25,6 +27,7 @@ pub mod lists;
 pub mod logs;
 pub mod model;
 pub mod records;
+pub mod rows;
 #[cfg(feature = "postgres")]
 mod schema;
 pub mod updates;
@@ -151,8 +154,15 @@ macro_rules! contract_suite {
                 records:
                     an_older_build_stops_writing_after_a_new_index
                     rows_of_before_the_catalogue_are_found
-                    a_replacement_of_all_is_there_entire
+                    a_replacement_of_all_is_there_entire;
+                rows:
+                    what_is_not_saved_is_not_found
                     an_unknown_id_makes_nothing
+                    what_is_unset_is_one_value
+                    paging_an_index_under_change_repeats_nothing_and_skips_nothing_stable;
+                doubt:
+                    what_a_newer_build_wrote_stays_as_it_is
+                    a_row_unlike_its_key_or_type_is_refused
             );
         }
     };

@@ -247,30 +247,3 @@ pub async fn a_replacement_of_all_is_there_entire<H: Harness>(harness: H) {
     let left: Vec<Older> = left.into_iter().map(crate::Versioned::into_inner).collect();
     assert_eq!(left, rows, "nothing was written");
 }
-
-/// Of an unknown id nothing is updated, read or made.
-///
-/// # Panics
-/// When a record store does otherwise.
-pub async fn an_unknown_id_makes_nothing<H: Harness>(harness: H) {
-    let store = harness.open().await;
-    let system = process(&store, 1).await;
-    enlist::<Older>(&system).await;
-    let rows = Records::<Older>::new(&acme(&system));
-    let id = Segment::number(1);
-    let before = store
-        .list(&crate::Page::of(crate::Prefix::root()))
-        .await
-        .expect("the store answers");
-    let updated = rows.update(&id, |row, _| Ok::<_, ()>((row.clone(), ()))).await;
-    assert!(matches!(updated, Ok(None)), "{updated:?}");
-    assert!(rows.get(&id).await.expect("the store answers").is_none());
-    let read = rows.create(&older(1, 1)).await.expect("it is not there");
-    rows.remove(&read).await.expect("nobody wrote it");
-    assert!(rows.remove(&read).await.is_err());
-    let after = store
-        .list(&crate::Page::of(crate::Prefix::root()))
-        .await
-        .expect("the store answers");
-    assert_eq!(after.items, before.items, "no row, no index entry");
-}

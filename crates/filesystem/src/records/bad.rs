@@ -163,7 +163,10 @@ impl<R: Record> Records<R> {
             Some(id) => stored::decode::<R>(&entry, &id, self.owner.as_deref()).err()?,
             None => RecordError::invalid::<R>(&tail.join("/"), "id", "the key names no id"),
         };
-        if matches!(error, RecordError::TooNew { .. }) {
+        if matches!(
+            error,
+            RecordError::TooNew { .. } | RecordError::UnknownKind { .. }
+        ) {
             return None;
         }
         let issue = issue_of::<R>(error).ok()?;

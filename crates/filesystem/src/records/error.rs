@@ -38,6 +38,16 @@ pub enum RecordError {
         /// The newest known.
         known: u32,
     },
+    /// It is stored as a kind that this build does not know in that place; it is untouched. Upgrade.
+    #[error("{kind} {id} is stored as {found}, which this build does not know there; upgrade dormouse")]
+    UnknownKind {
+        /// The kind asked for.
+        kind: RecordKind,
+        /// The id.
+        id: String,
+        /// The kind found.
+        found: RecordKind,
+    },
     /// Id or scope inside differ from the key; it is untouched. An operator decides.
     #[error("{kind} {id} holds the record of another place")]
     Misplaced {
@@ -103,6 +113,7 @@ impl RecordError {
             Self::Invalid(issue) => issue.key.as_ref(),
             Self::Misplaced { key, .. } => Some(key),
             Self::TooNew { .. }
+            | Self::UnknownKind { .. }
             | Self::Exists { .. }
             | Self::NoIndex { .. }
             | Self::IndexBuilding { .. }

@@ -341,6 +341,11 @@ pub(super) fn issue_of<R: Record>(error: RecordError) -> Result<Issue, RecordErr
             let cause = format!("has schema {found}, this build knows up to {known}; upgrade dormouse");
             Ok(of(id, "schema", &cause, None))
         }
+        RecordError::UnknownKind { id, found, .. } => {
+            let cause =
+                format!("is stored as {found}, which this build does not know there; upgrade dormouse");
+            Ok(of(id, "kind", &cause, None))
+        }
         RecordError::Read(ReadError::Corrupt { key }) => Ok(damaged::<R>(&key)),
         other => Err(other),
     }

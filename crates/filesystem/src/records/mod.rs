@@ -131,7 +131,7 @@ impl<R: Record> Records<R> {
     /// The record of this id, if there is one. Reads never create.
     ///
     /// # Errors
-    /// `Invalid`, `Misplaced` or `TooNew` when what is stored is not to be believed; it stays untouched.
+    /// `Invalid`, `Misplaced`, `TooNew` or `UnknownKind` when what is stored is not to be believed; it stays untouched.
     pub async fn get(&self, id: &R::Id) -> Result<Option<Versioned<R>>, RecordError> {
         let entry = self.namespace.backend().get(&self.row(id)?).await?;
         entry

@@ -72,7 +72,11 @@ pub(super) fn decode<R: Record>(
         })
     };
     if entry.kind != R::KIND {
-        return Err(invalid("kind", "is of another kind"));
+        return Err(RecordError::UnknownKind {
+            kind: R::KIND,
+            id: name,
+            found: entry.kind.clone(),
+        });
     }
     // serde's text names fields and types; a value it quotes is cut off, since it may be anything.
     let head: Head = serde_json::from_slice(&entry.value).map_err(|e| invalid("record", &place_of(&e)))?;

@@ -1,5 +1,7 @@
 //! Updates of one record by a function of what it is, combined with the others that wait to change it.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 
 use super::{INDEX_KIND, Record, RecordError, Records, Versioned, keeps_id, stored};
@@ -69,6 +71,39 @@ impl<R: Record> Records<R> {
             outcome: updated.outcome,
             committed: updated.committed,
         }))
+    }
+
+    /// Removes the record of this id, with its index entries: whether there was one. As it is when the commit is made,
+    /// never as it was read before.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update): what cannot be believed is not removed.
+    pub async fn remove_id(&self, id: &R::Id) -> Result<bool, UpdateError<Infallible>> {
+        let key = self
+            .row(id)
+            .map_err(|error| UpdateError::Encode(Box::new(error)))?;
+        let (rows, own) = (self.clone(), id.clone());
+        let decide = move |entry: Option<&Entry>| {
+            let entry = entry.ok_or(Undecided::<Infallible>::Missing)?;
+            let read = stored::decode(entry, &own, rows.owner.as_deref()).map_err(Undecided::Decode)?;
+            let change = rows.change_to_none(&read).map_err(Undecided::Encode)?;
+            Ok((change, ()))
+        };
+        let (combiner, lane) = (self.namespace.combiner(), self.namespace.lane());
+        match combiner.update(&key, lane, decide).await {
+            Ok(_) => Ok(true),
+            Err(UpdateError::Apply(Undecided::Missing)) => Ok(false),
+            Err(error) => Err(of_caller(error)),
+        }
+    }
+
+    /// How one record goes: its row, and the index entries it has.
+    fn change_to_none(&self, read: &Versioned<R>) -> Result<Change, RecordError> {
+        let mut staged = self.namespace.batch();
+        staged.guard(self.guard());
+        let more = staged.into_batch(self.namespace.root())?;
+        let gone = self.index_keys(&read.record)?.into_iter().collect();
+        Ok(Change::delete().with(more).removing(gone))
     }
 
     fn decide<E, T, F>(

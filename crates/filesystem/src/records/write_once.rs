@@ -44,6 +44,16 @@ impl<R: Record> WriteOnce<R> {
         self.0.find(query).await
     }
 
+    /// What was read with something else to be shown of it. What is stored stays: nothing replaces it.
+    #[must_use]
+    pub fn shown(read: Versioned<R>, show: impl FnOnce(R) -> R) -> Versioned<R> {
+        Versioned {
+            record: show(read.record),
+            version: read.version,
+            key: read.key,
+        }
+    }
+
     /// Adds its creation to a batch.
     ///
     /// # Errors

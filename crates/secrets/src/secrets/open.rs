@@ -92,6 +92,7 @@ pub(super) fn of_row(error: RecordError, place: &Place) -> SecretError {
         RecordError::Invalid(_)
         | RecordError::Misplaced { .. }
         | RecordError::TooNew { .. }
+        | RecordError::UnknownKind { .. }
         | RecordError::Read(ReadError::Corrupt { .. }) => unreadable(place),
         other => other.into(),
     }

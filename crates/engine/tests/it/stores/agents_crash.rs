@@ -1,27 +1,20 @@
 //! A deletion whose process is killed between any two of its commits: the agent is alive, or it is deleted by recovery.
 
-use std::fmt;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child as Process, ChildStdout, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use dormouse_engine::agent::{AgentState, AtWork};
 use dormouse_engine::gate::{GateFilter, NewGate};
 use dormouse_engine::run::{ClaimOptions, Claimed};
 use dormouse_engine::session::{NewSession, SessionIndex, SessionRow};
 use dormouse_engine::task::{NewTask, Start, TaskFilter};
 use dormouse_engine::{AgentName, CommandError, SessionId};
-use dormouse_filesystem::wrapper::Between;
-use dormouse_filesystem::{
-    Batch, CommitError, Committed, Deadline, IndexValue, Query, RecordStore, Records, between,
-};
+use dormouse_filesystem::{IndexValue, Query, RecordStore, Records};
 use dormouse_secrets::Filter;
 
 use super::agents_removal::{gone, task_of};
 use super::credentials::{put, with_secret};
+use super::cut::{self, Cut, say};
 use super::gates::{call_of, open};
 use super::house::{House, facts, name, operator};
 use super::place::Place;
@@ -45,52 +38,6 @@ async fn a_deletion_that_is_killed_between_any_two_commits_is_finished_by_recove
     }
 }
 
-/// A store that stands still before one of its commits, and with it whoever commits anything later.
-struct Cut {
-    inner: Arc<dyn RecordStore>,
-    /// How many may still be made; `u64::MAX` while it is not to stand still.
-    left: AtomicU64,
-}
-
-impl fmt::Debug for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cut({:?})", self.left)
-    }
-}
-
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-#[async_trait]
-impl Between for Cut {
-    fn beneath(&self) -> &dyn RecordStore {
-        &*self.inner
-    }
-
-    async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
-        let less = |left: u64| match left {
-            u64::MAX | 0 => None,
-            left => Some(left - 1),
-        };
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) == Err(0) {
-            say("cut");
-            std::future::pending::<()>().await;
-        }
-        self.inner.commit(batch, deadline).await
-    }
-}
-
-between!(Cut);
-
-#[allow(clippy::print_stdout, reason = "it is how a child speaks")]
-fn say(text: &str) {
-    println!("\nsaid {text}");
-    std::io::stdout().flush().unwrap();
-}
-
 /// Does nothing but as a child of the tests here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_child_that_deletes() {
@@ -98,10 +45,7 @@ async fn a_child_that_deletes() {
     let [place, agent, commits] = told.split('|').collect::<Vec<_>>()[..] else {
         panic!("{told}")
     };
-    let store = Arc::new(Cut {
-        inner: Place::open_told(place).await,
-        left: AtomicU64::new(u64::MAX),
-    });
+    let store = Cut::over(Place::open_told(place).await);
     let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
     let agent = name(agent);
     let task = task_of(&house, &agent, Start::Ready).await;
@@ -112,7 +56,7 @@ async fn a_child_that_deletes() {
         let reason = claimed.stop.stopped().await;
         runs.finish(&claimed, &reason.outcome(), &facts()).await
     });
-    store.left.store(commits.parse().unwrap(), Ordering::SeqCst);
+    store.before(commits.parse().unwrap());
     let agents = &house.tenant.agents;
     agents
         .delete(&operator(), &agent, AtWork::Stop, None)
@@ -125,28 +69,8 @@ async fn a_child_that_deletes() {
 
 /// The child, killed when it says something: what it said.
 fn killed(place: &Place, agent: &AgentName, commits: u64) -> String {
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "stores::agents_crash::a_child_that_deletes",
-            "--nocapture",
-        ])
-        .env(CHILD, format!("{}|{agent}|{commits}", place.told()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let said = said(&mut process);
-    process.kill().unwrap();
-    process.wait().unwrap();
-    said
-}
-
-fn said(process: &mut Process) -> String {
-    let output: &mut ChildStdout = process.stdout.as_mut().unwrap();
-    let lines = BufReader::new(output).lines().map(Result::unwrap);
-    let mut said = lines.filter_map(|line| Some(line.strip_prefix("said ")?.to_owned()));
-    said.next().expect("it says something before it ends")
+    let told = format!("{}|{agent}|{commits}", place.told());
+    cut::killed("stores::agents_crash::a_child_that_deletes", CHILD, &told)
 }
 
 async fn killed_everywhere(place: Place) {

@@ -97,7 +97,7 @@ async fn lived(house: &House, outcome: Outcome) -> Seen {
     Seen { states, begun, task }
 }
 
-/// Part of case 29 of the page.
+/// ST-29: by timer, while its agent sleeps.
 #[tokio::test(start_paused = true)]
 async fn what_fails_comes_back_by_timer_while_its_agent_sleeps_and_is_quarantined_at_the_fifth() {
     let house = House::in_memory().await;
@@ -127,7 +127,7 @@ async fn what_fails_comes_back_by_timer_while_its_agent_sleeps_and_is_quarantine
     );
 }
 
-/// Part of case 29 of the page.
+/// ST-29
 #[tokio::test(start_paused = true)]
 async fn what_ran_out_of_time_or_met_a_defence_is_failed_at_once_and_the_event_says_why() {
     let blocked = Outcome::Blocked {
@@ -161,10 +161,66 @@ async fn what_ran_out_of_time_or_met_a_defence_is_failed_at_once_and_the_event_s
         for word in words {
             assert!(text.contains(word), "{word} is not in {text}");
         }
-        // The evidence is kept with the run, which the event names.
+        // The event says where the evidence is.
         let run = task.last_run.unwrap();
-        assert!(text.contains(&run.to_string()), "{run} is not in {text}");
+        assert_eq!(told.data["by"]["evidence"], format!("run:{run}"), "{text}");
         let kept = house.tenant.runs.get(run).await.unwrap().outcome.unwrap();
         assert_eq!(kept.outcome, outcome);
     }
+}
+
+/// Each delay as it is stored, a second before it is over and when it is: on every store.
+async fn what_fails_waits_as_it_is_stored_and_is_quarantined_at_the_fifth(house: House) {
+    let task = house.ready_task().await;
+    let tasks = &house.tenant.tasks;
+    for nth in 0..4 {
+        let claimed = house.claim(&task).await;
+        let runs = &house.tenant.runs;
+        runs.finish(&claimed, &failed(false), &facts()).await.unwrap();
+        let read = tasks.get(task.id).await.unwrap();
+        let TaskState::Waiting {
+            on: Wait::Until { until },
+        } = read.state
+        else {
+            panic!("{:?}", read.state)
+        };
+        let delay = until.duration_since(house.clock.now());
+        assert!(delay.as_secs() <= 10 << nth, "{delay:?} after failure {nth}");
+        assert_eq!(read.failures, nth + 1);
+        // What is due in less than a second is not waited for.
+        let seconds = delay.as_secs();
+        house.clock.advance(seconds);
+        if until > house.clock.now() {
+            house.engine.serve_due_once().await.unwrap();
+            let read = tasks.get(task.id).await.unwrap();
+            assert!(
+                matches!(read.state, TaskState::Waiting { .. }),
+                "{:?}",
+                read.state
+            );
+        }
+        house.clock.advance(1);
+        house.engine.serve_due_once().await.unwrap();
+        assert_eq!(tasks.get(task.id).await.unwrap().state, TaskState::Ready);
+        assert!(wake(&house, &task.assignee).await.is_some(), "its agent is woken");
+    }
+    let claimed = house.claim(&task).await;
+    let runs = &house.tenant.runs;
+    runs.finish(&claimed, &failed(false), &facts()).await.unwrap();
+    let read = tasks.get(task.id).await.unwrap();
+    assert_eq!((&read.state, read.failures), (&TaskState::Quarantined, 5));
+    let events = house.events().await;
+    let told = events
+        .iter()
+        .find(|event| event.kind == "task.quarantined")
+        .unwrap();
+    assert_eq!(
+        told.data["by"]["evidence"],
+        format!("run:{}", read.last_run.unwrap())
+    );
+}
+
+super::on_every_store! {
+    /// ST-29: the delays, as they are stored.
+    what_fails_waits_as_it_is_stored_and_is_quarantined_at_the_fifth;
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use dormouse_engine::event::{Begin, EventFilter, Glob};
 use dormouse_engine::limits::REASON_MAX;
+use dormouse_engine::outcome::Outcome;
+use dormouse_engine::run::{OutcomeKind, RunFilter};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::{CommandError, TenantId};
 use dormouse_filesystem::wrapper::{Counted, Operation};
@@ -12,7 +14,7 @@ use dormouse_secrets::Scrubbed;
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::house::{House, name, operator};
+use super::house::{House, facts, failed, name, operator};
 
 super::on_every_store! {
     events_are_read_page_by_page_in_order;
@@ -27,6 +29,7 @@ super::on_every_store! {
     a_subscription_sees_what_comes_while_it_begins_and_sleeps;
     sixteen_appenders_and_a_tailer_agree;
     text_that_a_terminal_would_obey_is_clean_as_stored_and_as_read;
+    an_outcome_of_an_older_build_is_clean_as_read_and_stays_as_it_is_stored;
 }
 
 async fn events_are_read_page_by_page_in_order(house: House) {
@@ -413,4 +416,47 @@ async fn text_that_a_terminal_would_obey_is_clean_as_stored_and_as_read(house: H
     house.append_event(&older).await;
     let read = house.events().await.pop().unwrap();
     assert_eq!(read.data["reason"].as_str().unwrap(), said);
+}
+
+async fn an_outcome_of_an_older_build_is_clean_as_read_and_stays_as_it_is_stored(house: House) {
+    let task = house.ready_task().await;
+    let claimed = house.claim(&task).await;
+    let runs = &house.tenant.runs;
+    runs.finish(&claimed, &failed(true), &facts()).await.unwrap();
+    let run = claimed.run.id;
+    let entry = house.entry("outcome", &run).await;
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let mut form: serde_json::Value = serde_json::from_slice(&entry.value).unwrap();
+    form["value"]["outcome"]["message"] = format!("\u{1b}[2Jrefused by {token}").into();
+    house
+        .plant(&entry.key.to_string(), "outcome", &form.to_string())
+        .await;
+
+    let got = runs.get(run).await.unwrap().outcome.unwrap();
+    let listed = async |filter| {
+        runs.list(&filter, None, 10)
+            .await
+            .unwrap()
+            .rows
+            .remove(0)
+            .outcome
+            .unwrap()
+    };
+    let all = listed(RunFilter::All).await;
+    let ended = listed(RunFilter::Outcome(OutcomeKind::Failed)).await;
+    for outcome in [got, all, ended] {
+        let Outcome::Failed { message, .. } = &outcome.outcome else {
+            panic!("{outcome:?}")
+        };
+        let said = message.as_str();
+        assert!(
+            said.contains("refused by") && !said.contains(&token) && !said.contains('\u{1b}'),
+            "{said}"
+        );
+        assert_eq!(outcome.facts, Some(facts()));
+    }
+    assert_eq!(
+        house.entry("outcome", &run).await.value,
+        form.to_string().as_bytes()
+    );
 }

@@ -16,7 +16,6 @@ use dormouse_engine::thread::{
 use dormouse_engine::{AgentName, CommandError, Engine, HoldId, Tenant, TenantId};
 use dormouse_filesystem::RecordStore;
 use dormouse_filesystem::wrapper::{Fault, FaultKind, Operation};
-use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::budgets::tokens;
@@ -29,11 +28,19 @@ super::on_every_store! {
 /// The same at every operation.
 #[tokio::test]
 async fn a_fault_at_each_operation_leaves_every_command_working() {
-    every_command(House::in_memory().await, usize::MAX).await;
+    every_command(House::in_memory().await, usize::MAX, COMMANDS).await;
 }
 
 async fn a_fault_at_the_first_read_or_commit_leaves_every_command_working(house: House) {
-    every_command(house, 1).await;
+    every_command(house, 1, COMMANDS).await;
+}
+
+/// What there is when one of these commands is asked for.
+pub(super) trait Prepared: Sized {
+    /// What this one needs, in a tenant of its own.
+    async fn new(engine: &Engine, nth: usize, command: &str) -> Self;
+
+    fn tenant(&self) -> &Tenant;
 }
 
 /// What there is when a command is asked for.
@@ -53,8 +60,12 @@ struct World {
     hold: HoldId,
 }
 
-impl World {
-    async fn new(engine: &Engine, nth: usize) -> Self {
+impl Prepared for World {
+    fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    async fn new(engine: &Engine, nth: usize, _: &str) -> Self {
         let tenant: TenantId = format!("tenant-{nth}").parse().unwrap();
         let tenant = engine.tenant(&tenant).await.unwrap();
         let (by, alice, bob) = (operator(), name("alice"), name("bob"));
@@ -153,17 +164,33 @@ fn note() -> Append {
     })
 }
 
-type Answered<'w> = BoxFuture<'w, Result<(), CommandError>>;
-type Command = (&'static str, for<'w> fn(&'w World) -> Answered<'w>);
+pub(super) type Answered<'w> = BoxFuture<'w, Result<(), CommandError>>;
+pub(super) type Command<W> = (&'static str, for<'w> fn(&'w W) -> Answered<'w>);
+
+/// The errors of stores and commands among those of a service.
+pub(super) trait OfCommand {
+    fn of_command(self) -> CommandError;
+}
+
+impl OfCommand for CommandError {
+    fn of_command(self) -> CommandError {
+        self
+    }
+}
 
 macro_rules! commands {
     ($world:ident: $($name:literal => $call:expr;)*) => {
-        &[$(($name, |$world| async move { $call.await.map(drop) }.boxed())),*]
+        &[$(($name, |$world| {
+            use $crate::stores::faults::OfCommand as _;
+            let asked = async move { $call.await.map(drop).map_err(|error| error.of_command()) };
+            futures::FutureExt::boxed(asked)
+        })),*]
     };
 }
+pub(super) use commands;
 
 /// Every command of these services, by its service and name.
-const COMMANDS: &[Command] = commands! { w:
+const COMMANDS: &[Command<World>] = commands! { w:
     "agent::create" => w.tenant.agents.create(&operator(), &name("carol"), AgentConfig::default());
     "agent::configure" => w.tenant.agents.configure(&operator(), &w.alice, |config| config.concurrency = 3);
     "agent::pause" => w.tenant.agents.pause(&operator(), &w.alice, None);
@@ -213,7 +240,7 @@ const ELSEWHERE: &[&str] = &[
     "agent::delete",
     // As `append`.
     "thread::append_once",
-    // Not faulted yet.
+    // Of the commands of gates.
     "delegation::consume",
     "delegation::abandon",
 ];
@@ -272,10 +299,11 @@ async fn reserved(w: &World) -> Result<(), CommandError> {
         .map(drop)
 }
 
-const OPERATIONS: [Operation; 6] = [
+const OPERATIONS: [Operation; 7] = [
     Operation::Get,
     Operation::GetMany,
     Operation::List,
+    Operation::ListMany,
     Operation::Commit,
     Operation::Tail,
     Operation::Head,
@@ -310,11 +338,11 @@ fn may_answer(fault: FaultKind, code: &str) -> bool {
 type Store = Arc<Fault<Arc<dyn RecordStore>>>;
 
 /// Asks for each command with a fault at each of the first operations of each kind.
-async fn every_command(house: House, most: usize) {
+pub(super) async fn every_command<W: Prepared>(house: House, most: usize, commands: &[Command<W>]) {
     let (engine, store) = house.faulty().await;
     let mut nth = 0;
-    for command in COMMANDS {
-        let world = World::new(&engine, nth).await;
+    for command in commands {
+        let world = W::new(&engine, nth, command.0).await;
         nth += 1;
         (command.1)(&world)
             .await
@@ -327,7 +355,7 @@ async fn every_command(house: House, most: usize) {
             };
             for fault in FAULTS.into_iter().filter(happens) {
                 for before in 0..most {
-                    let world = World::new(&engine, nth).await;
+                    let world = W::new(&engine, nth, command.0).await;
                     nth += 1;
                     if !meets(&store, &world, *command, (operation, before, fault), &wanted).await {
                         break;
@@ -341,14 +369,14 @@ async fn every_command(house: House, most: usize) {
         [],
         "every row is legal"
     );
-    assert!(nth > COMMANDS.len() * 3, "faults were met");
+    assert!(nth > commands.len() * 3, "faults were met");
 }
 
 /// Whether the command met the fault.
-async fn meets(
+async fn meets<W: Prepared>(
     store: &Store,
-    world: &World,
-    (command, call): Command,
+    world: &W,
+    (command, call): Command<W>,
     (operation, before, fault): (Operation, usize, FaultKind),
     wanted: &[String],
 ) -> bool {
@@ -371,8 +399,8 @@ async fn meets(
 }
 
 /// The types of a tenant's events.
-async fn told(world: &World) -> Vec<String> {
-    let events = &world.tenant.events;
+async fn told<W: Prepared>(world: &W) -> Vec<String> {
+    let events = &world.tenant().events;
     let page = events
         .read_after(dormouse_filesystem::Position::START, 1000)
         .await

@@ -21,8 +21,8 @@ use dormouse_engine::{
 };
 use dormouse_filesystem::wrapper::Fault;
 use dormouse_filesystem::{
-    Batch, Deadline, Entry, Expected, Item, Namespace, Opener, Page, Position, Prefix, RecordStore, Records,
-    Requirements, System, Versioned,
+    Batch, Deadline, Entry, Expected, Item, Key, Namespace, Opener, Page, Position, Prefix, RecordKind,
+    RecordStore, Records, Requirements, System, Versioned,
 };
 use dormouse_secrets::{FixedKeyring, Keyring, Scrubbed, VaultOptions};
 use jiff::{SignedDuration, Timestamp};
@@ -331,6 +331,16 @@ impl House {
         let entry = self.entry(kind, id).await;
         let mut batch = Batch::default();
         batch.put(entry.key, Expected::At(entry.version), entry.kind, "{");
+        self.store.commit(batch, deadline()).await.unwrap();
+    }
+
+    /// Writes what another build would, whatever is there.
+    pub(crate) async fn plant(&self, key: &str, kind: &str, value: &str) {
+        let key = Key::parse(key).unwrap();
+        let there = self.store.get(&key).await.unwrap();
+        let expected = there.map_or(Expected::Absent, |entry| Expected::At(entry.version));
+        let mut batch = Batch::default();
+        batch.put(key, expected, RecordKind::parse(kind).unwrap(), value.to_owned());
         self.store.commit(batch, deadline()).await.unwrap();
     }
 
