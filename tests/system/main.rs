@@ -33,3 +33,4 @@ mod stores;
 mod tasks;
 mod threads;
 mod wait;
+mod workers;

@@ -23,7 +23,7 @@ use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::idempotency::{Idempotency, Once};
 use crate::lease::LeaseOptions;
-use crate::limits::JANITOR_EVERY;
+use crate::limits::{JANITOR_EVERY, WAKES_DUE_MAX};
 use crate::relay::Sinks;
 use crate::resolve::Settled;
 use crate::retention::Retention;
@@ -65,6 +65,9 @@ pub struct EngineOptions {
     pub retention: Retention,
     /// `janitor.every`: how often what is old is looked for.
     pub janitor_every: Duration,
+    /// `wakes.due_max`: most agents that are to be woken, before asking for one more is refused. What becomes ready wakes its
+    /// agent whatever this says.
+    pub wakes_due_max: usize,
     /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
     pub vault: VaultOptions,
     /// Is told each value that is opened, before anybody has it.
@@ -86,6 +89,7 @@ impl Default for EngineOptions {
             budgets: BudgetOptions::default(),
             retention: Retention::default(),
             janitor_every: JANITOR_EVERY,
+            wakes_due_max: WAKES_DUE_MAX,
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
             formats: Formats::default(),

@@ -197,6 +197,8 @@ pub const REFUSED_RECHECK: Duration = Duration::from_secs(60);
 pub const PICK_TTL: Duration = Duration::from_secs(30);
 /// Most lanes of which a process keeps what it knows; the rest stay in their rows.
 pub const LANES_MAX: usize = 100_000;
+/// `wakes.due_max`: most agents that are to be woken, before asking for one more is refused.
+pub const WAKES_DUE_MAX: usize = 1_000_000;
 /// How long before it is committed the time of a ring may be read, clocks included.
 pub const RING_AGE_MAX: Duration = Duration::from_secs(60);
 

@@ -26,6 +26,7 @@ mod message;
 mod orphans;
 mod question;
 mod rollouts;
+mod silence;
 mod spawn;
 mod start;
 mod tell;

@@ -13,6 +13,7 @@ use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
 use super::hearing::{Heard, Hearing};
 use super::heart::is_renewed;
+use super::silence::Silence;
 use crate::adapter::{Adapted, adapt};
 use crate::command::CommandSpec;
 use crate::outcome::CancelledBy;
@@ -23,8 +24,6 @@ use crate::worker::clocks::{ClockLimits, Clocks, Expired};
 use crate::worker::{Gone, Live, LiveEvent, Output, Stop};
 use crate::{CommandError, GateId, PrefixedId as _};
 
-/// How often the tree's processor time is looked at: silence with work is no idleness.
-const CPU_SAMPLE: Duration = Duration::from_secs(5);
 /// How long after the kill the tree may need to empty: the keeper's five seconds, and as many for whoever is behind.
 const END_MARGIN: Duration = Duration::from_secs(10);
 
@@ -93,6 +92,8 @@ pub(super) struct Hand<'a> {
     pub(super) adapted: Option<Adapted>,
     /// What is heard of that provider's stream.
     pub(super) hearing: Option<Hearing>,
+    /// What is known of its silence.
+    pub(super) silence: Silence,
 }
 
 impl<'a> Hand<'a> {
@@ -126,6 +127,7 @@ impl<'a> Hand<'a> {
             formats: BTreeMap::new(),
             adapted: adapted(parts, command),
             hearing: None,
+            silence: Silence::default(),
         }
     }
 
@@ -166,11 +168,13 @@ impl<'a> Hand<'a> {
     /// From the start of the process to its empty tree. Events and stops are served as they come, in no fixed order,
     /// so a worker that never pauses for breath is stopped as well.
     async fn attend(&mut self, mut live: Live) -> Option<Gone> {
-        let mut sample_at = Instant::now() + CPU_SAMPLE;
+        let mut sample_at = Instant::now();
         let mut waiting = self.parts.asks.waiting();
         // Ends with the last event: an empty tree. A tree that does not empty is ended by its row, which empties it.
         loop {
             let end_by = self.end_by.unwrap_or_else(Instant::now);
+            let (stalls_at, sample_every) = (self.stalls_at(), self.sample_every());
+            let is_timed = self.stop.is_none() && !self.has_left;
             tokio::select! {
                 event = live.next() => match event {
                     Some(LiveEvent::Gone(gone)) => {
@@ -202,10 +206,12 @@ impl<'a> Hand<'a> {
                     self.end_by = None;
                     end_processes(self.parts).await;
                 }
-                () = sleep_until(sample_at), if self.stop.is_none() && self.command.idle_timeout().is_some() => {
-                    self.clocks.cpu(Instant::now(), live.cpu().await);
-                    sample_at = Instant::now() + CPU_SAMPLE;
+                () = sleep_until(sample_at), if is_timed && sample_every.is_some() => {
+                    let used = live.cpu().await;
+                    self.worked(used);
+                    sample_at = Instant::now() + sample_every.unwrap_or_default();
                 }
+                () = sleep_until(stalls_at.unwrap_or_else(Instant::now)), if is_timed && stalls_at.is_some() => self.stall(),
             }
         }
     }
@@ -226,7 +232,7 @@ impl<'a> Hand<'a> {
                     Output::Stderr => Channel::Stderr,
                 });
                 self.parts.transcript.elide(bytes);
-                self.clocks.progress(Instant::now());
+                self.progressed();
             }
             LiveEvent::Exited(_) => self.has_left = true,
             LiveEvent::Gone(_) => {}
@@ -234,20 +240,21 @@ impl<'a> Hand<'a> {
     }
 
     fn print(&mut self, channel: Channel, bytes: &[u8]) {
-        self.clocks.progress(Instant::now());
         let at = self.parts.clock.now();
         if let Some(stream) = self.stream(channel) {
             let clean = stream.push(bytes);
-            self.listen(channel, clean.as_slice());
+            if self.listen(channel, clean.as_slice()) {
+                self.progressed();
+            }
             self.parts.transcript.push(at, channel, clean);
         }
     }
 
-    /// The stream of a provider is what it writes on standard output.
-    fn listen(&mut self, channel: Channel, clean: &[u8]) {
+    /// The stream of a provider is what it writes on standard output. Says whether it shows that the work goes on.
+    fn listen(&mut self, channel: Channel, clean: &[u8]) -> bool {
         match (channel, &mut self.hearing) {
             (Channel::Stdout, Some(hearing)) => hearing.hear(clean),
-            (Channel::Stdout | Channel::Stderr, _) => {}
+            (Channel::Stdout | Channel::Stderr, _) => true,
         }
     }
 

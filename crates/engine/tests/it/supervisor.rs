@@ -1,6 +1,11 @@
 //! The supervisor over the reference backend, with real processes: every way a run can end.
 
+mod clocks;
 mod ends;
+mod orphans;
+mod spawns;
+mod stops;
+mod streams;
 
 use std::path::Path;
 use std::sync::Arc;

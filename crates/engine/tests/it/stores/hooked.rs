@@ -75,7 +75,7 @@ impl Hooked {
     }
 
     /// Before the next commit, this is done.
-    pub(super) fn before_commit(&self, others: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn before_commit(&self, others: impl Future<Output = ()> + Send + 'static) {
         self.before_nth_commit(0, others);
     }
 
@@ -85,7 +85,7 @@ impl Hooked {
     }
 
     /// Whether what was to be done before a commit, or after a read, was done; it is done no more.
-    pub(super) fn was_met(&self) -> bool {
+    pub(crate) fn was_met(&self) -> bool {
         let (commit, read) = (
             self.before_commit.lock().unwrap().take(),
             self.after_read.lock().unwrap().take(),

@@ -80,7 +80,9 @@ mod threads_crash;
 mod threads_matrix;
 mod threads_tables;
 mod wakes;
+mod wakes_asked;
 mod wakes_rung;
+mod wakes_vanish;
 
 pub(crate) use house::facts;
 

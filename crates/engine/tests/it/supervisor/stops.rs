@@ -1,0 +1,99 @@
+//! Stops: the first stands, a deletion takes the tree with it, and a shutdown is counted nowhere.
+
+use dormouse_engine::agent::AtWork;
+use dormouse_engine::command::Effects;
+use dormouse_engine::run::RunState;
+
+use super::*;
+
+const DEAF: &str = "trap '' TERM INT; echo up; while :; do sleep 0.1; done";
+
+/// A worker that leaves when it is killed, by a clock or whoever stops it.
+async fn deaf(house: &House, wall_clock_ms: u64, grace_ms: u64) -> RunId {
+    let command = CommandSpec {
+        wall_clock_ms,
+        grace_ms,
+        ..sh(DEAF)
+    };
+    let run = house.begin(command).await;
+    house.printed(run, "up").await;
+    run
+}
+
+async fn is_stopping(house: &House, run: RunId) {
+    while house.tenant.runs.get(run).await.unwrap().run.state != RunState::Stopping {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// WK-22
+#[tokio::test]
+async fn of_two_stops_the_first_stands_and_a_deletion_and_a_shutdown_leave_no_process() {
+    let bed = bed();
+    let house = bed.open_with_alice().await;
+    let by = operator();
+    let cancel = async |run| {
+        let cancel = house
+            .supervisor
+            .cancel(&house.tenant, &by, run, Force::Cooperative, None);
+        cancel.await.unwrap();
+    };
+    // The clock, and then a person, within its grace.
+    let run = deaf(&house, 1_000, 2_000).await;
+    is_stopping(&house, run).await;
+    cancel(run).await;
+    let row = house.ended(run).await;
+    assert!(matches!(outcome(&row), Outcome::Timeout { .. }), "{row:?}");
+    // A person, and then the clock.
+    let run = deaf(&house, 1_500, 3_000).await;
+    cancel(run).await;
+    let row = house.ended(run).await;
+    let facts = row.outcome.as_ref().unwrap().facts.clone().unwrap();
+    assert!(facts.clock_ms > 1_500, "the clock ran out meanwhile: {facts:?}");
+    assert!(
+        matches!(
+            outcome(&row),
+            Outcome::Cancelled {
+                by: CancelledBy::Principal,
+                ..
+            }
+        ),
+        "{row:?}"
+    );
+
+    // A shutdown: drained, ended, and counted nowhere.
+    let mark = format!("35{}.5", std::process::id());
+    let stays = format!("setsid sleep {mark} & echo up; exec sleep {mark}");
+    let repeatable = CommandSpec {
+        effects: Effects::Repeatable,
+        ..sh(&stays)
+    };
+    let run = house.begin(repeatable).await;
+    house.printed(run, "up").await;
+    house.supervisor.shutdown().await;
+    assert!(!is_running(&mark), "it outlived the shutdown");
+    let row = house.tenant.runs.get(run).await.unwrap();
+    assert!(
+        matches!(
+            outcome(&row),
+            Outcome::Cancelled {
+                by: CancelledBy::Shutdown,
+                ..
+            }
+        ),
+        "{row:?}"
+    );
+    let task = house.tenant.tasks.get(row.run.task.unwrap()).await.unwrap();
+    assert_eq!((&task.state, task.failures, task.reclaims), (&TaskState::Ready, 0, 0));
+
+    // The agent is deleted: its tree is gone when it is.
+    let supervisor = Supervisor::new(&house.engine, options(bed.folder()));
+    let house = House { supervisor, ..house };
+    let mark = format!("36{}.5", std::process::id());
+    let run = house.begin(sh(&format!("setsid sleep {mark} & echo up; exec sleep {mark}"))).await;
+    house.printed(run, "up").await;
+    let agents = &house.tenant.agents;
+    agents.delete(&operator(), &alice(), AtWork::Stop, None).await.unwrap();
+    house.supervisor.wait(run).await;
+    assert!(!is_running(&mark), "it outlived its agent");
+}

@@ -1,0 +1,108 @@
+//! What workers print: all of it is read, as much as may be is kept, and the rest is counted.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+
+use dormouse_engine::outcome::Facts;
+use dormouse_engine::transcript::{HEAD_MAX, PENDING_MAX, TAIL_MAX, TAIL_SLACK};
+
+use super::*;
+
+/// A folder with programs of known providers' names.
+pub(super) struct Programs(tempfile::TempDir);
+
+impl Programs {
+    /// One program, of this name, that is this script.
+    pub(super) fn with(name: &str, script: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self(folder)
+    }
+
+    /// The same house, whose workers find these programs first.
+    pub(super) fn first(&self, bed: &Bed, house: House) -> House {
+        let path = format!("{}:/usr/bin:/bin", self.0.path().display());
+        let supervisor = Supervisor::new(
+            &house.engine,
+            SupervisorOptions {
+                path,
+                ..options(bed.folder())
+            },
+        );
+        House { supervisor, ..house }
+    }
+}
+
+pub(super) fn facts_of(row: &RunRow) -> Facts {
+    row.outcome.as_ref().unwrap().facts.clone().unwrap()
+}
+
+/// The most that this process ever had in memory, in bytes.
+fn memory_max() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kib * 1024
+}
+
+/// WK-10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_gibibyte_of_output_head_and_tail_are_kept_and_the_rest_is_counted() {
+    const BYTES: u64 = 1 << 30;
+    let (first, last) = ("the first line\n", "\nthe last line\n");
+    let bed = bed();
+    let house = bed.open_with_alice().await;
+    house.run(sh("true")).await;
+    let before = memory_max();
+    // The reader has the time to come to the end, so that the last line is not what it was too slow for.
+    let script = format!(
+        "echo 'the first line'; sleep 1; head -c {BYTES} /dev/zero; echo all is written > written; sleep 5; echo; echo 'the last line'"
+    );
+    let command = CommandSpec {
+        wall_clock_ms: 300_000,
+        ..sh(&script)
+    };
+    let row = house.run(command).await;
+    assert!(matches!(outcome(&row), Outcome::Success { .. }), "{row:?}");
+    let text = house.transcript(row.run.id).await;
+    assert!(text.starts_with(first), "{:?}", &text[..40]);
+    assert!(text.ends_with(last), "{:?}", &text[text.len() - 40..]);
+    let kept = text.len() as u64;
+    assert!(kept > TAIL_MAX, "{kept} bytes are kept");
+    assert!(kept <= HEAD_MAX + TAIL_MAX + TAIL_SLACK + 64 * 1024, "{kept} bytes are kept");
+    let all = BYTES + first.len() as u64 + last.len() as u64;
+    assert_eq!(kept + facts_of(&row).elided_bytes, all, "every byte is kept or counted");
+    // The store of this test is memory: what is kept twice, what waits, and what reading it takes.
+    let grown = memory_max() - before;
+    let most = 6 * (HEAD_MAX + TAIL_MAX + TAIL_SLACK) + 4 * PENDING_MAX as u64;
+    assert!(grown < most, "{grown} bytes more");
+}
+
+/// WK-13
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_line_of_a_stream_is_counted_and_the_next_one_is_read() {
+    let stream = include_str!("../../fixtures/streams/own/claude_success.jsonl");
+    let mut script = String::from(
+        "echo 'a banner'; printf '{\"bad\":\"\\377\\376\"}\\n'; printf 'a \\000 in it\\n'\n\
+         i=0; while [ $i -lt 256 ]; do head -c 65536 /dev/zero | tr '\\000' x; i=$((i+1)); sleep 0.02; done; echo x\n",
+    );
+    write!(script, "cat <<'END'\n{}\nEND", stream.trim_end()).unwrap();
+    let programs = Programs::with("claude", &script);
+    let bed = bed();
+    let house = programs.first(&bed, bed.open_with_alice().await);
+    let command = CommandSpec {
+        wall_clock_ms: 300_000,
+        ..CommandSpec::new(["claude", "-p", "count"].map(str::to_owned).to_vec())
+    };
+    let row = house.run(command).await;
+    let Outcome::Success { text: Some(text) } = outcome(&row) else {
+        panic!("{row:?}")
+    };
+    assert_eq!(text.as_str(), "There are 12 lines.");
+    let facts = facts_of(&row);
+    let heard = facts.stream.unwrap();
+    // The line is a byte too long; it is no JSON, as little as the three before it.
+    assert_eq!((heard.lines_cut, heard.log_lines), (1, 4), "{heard:?}");
+}
