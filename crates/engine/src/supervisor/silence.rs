@@ -105,7 +105,7 @@ async fn tell(parts: &Parts, seq: u64, event: Event, evidence: Evidence) {
                 spawn: run.spawn,
                 seq,
             },
-            subagent: None,
+            subagent: false,
             starts_turn: false,
             evidence,
             at: parts.clock.now(),

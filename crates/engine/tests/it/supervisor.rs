@@ -248,7 +248,7 @@ impl House {
     }
 
     /// Waits until the run has printed this.
-    async fn printed(&self, run: RunId, wanted: &str) {
+    pub(crate) async fn printed(&self, run: RunId, wanted: &str) {
         let (mut follower, mut text) = (self.supervisor.follow(&self.tenant, run, 0), String::new());
         while !text.contains(wanted) {
             let Followed::Frames(frames) = follower.next().await.unwrap() else {

@@ -75,12 +75,12 @@ impl Hooked {
     }
 
     /// Before the next commit, this is done.
-    pub(crate) fn before_commit(&self, others: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn before_commit(&self, others: impl Future<Output = ()> + Send + 'static) {
         self.before_nth_commit(0, others);
     }
 
     /// The same, after so many commits that go on as they are.
-    pub(super) fn before_nth_commit(&self, nth: usize, others: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn before_nth_commit(&self, nth: usize, others: impl Future<Output = ()> + Send + 'static) {
         *self.before_commit.lock().unwrap() = Some((nth, Others(others.boxed())));
     }
 
@@ -94,7 +94,7 @@ impl Hooked {
     }
 
     /// After the next read of a record of this kind, and before its answer, this is done.
-    pub(super) fn after_read(&self, kind: &'static str, others: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn after_read(&self, kind: &'static str, others: impl Future<Output = ()> + Send + 'static) {
         *self.after_read.lock().unwrap() = Some((kind, Others(others.boxed())));
     }
 

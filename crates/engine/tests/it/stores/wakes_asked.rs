@@ -24,7 +24,7 @@ async fn asks(engine: &Engine, agent: &AgentName) -> Result<Woken, WakeError> {
 async fn refused(house: &House, engine: &Engine, agent: &AgentName) -> WakeError {
     let before = house.stored().await;
     let refused = asks(engine, agent).await.expect_err("it is refused");
-    assert_eq!(house.stored().await, before, "{refused}");
+    assert!(house.stored().await == before, "it wrote something: {refused}");
     refused
 }
 
@@ -120,9 +120,9 @@ async fn a_wake_that_is_asked_for_is_answered_as_things_are(house: House) {
     );
     go.send_replace(true);
     served.await.unwrap();
+    until("what was claimed is done", async || are_done(&house, &made).await).await;
     let ended = refused(&house, &house.engine, &bob).await;
     assert!(matches!(ended, WakeError::Unavailable { .. }), "{ended:?}");
-    until("what was claimed is done", async || are_done(&house, &made).await).await;
 }
 
 /// WK-56
@@ -160,9 +160,9 @@ async fn deleted(house: &House, store: &Hooked) {
         matches!(gone, Err(CommandError::NotFound { .. }))
     })
     .await;
-    served.end().await;
     let unknown = refused(house, &house.engine, &alice).await;
     assert!(matches!(unknown, WakeError::Unknown { .. }), "{unknown:?}");
+    served.end().await;
     assert_eq!(wake(house, &alice).await, None);
     // What names her still: that she was there, what was done, and what is told.
     let of_hers: Vec<String> = house

@@ -140,10 +140,10 @@ async fn a_name_in_two_layers_is_a_conflict_and_no_other_value_stands_for_a_lock
         "{message}"
     );
 
-    // Locked after it was looked at, and before it is lent.
+    // Locked after it was looked at, and before it is lent: as it is claimed, behind the making of its task.
     let vault = house.engine.vault().clone();
     let locker = house.tenant.credentials.call(&operator());
-    store.before_commit(async move { vault.lock(&locker).await.unwrap() });
+    store.before_nth_commit(1, async move { vault.lock(&locker).await.unwrap() });
     let row = house.run(shows()).await;
     assert!(store.was_met());
     let (reason, permanent, message) = failure(&row);

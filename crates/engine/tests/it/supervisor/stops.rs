@@ -2,9 +2,12 @@
 
 use dormouse_engine::agent::AtWork;
 use dormouse_engine::command::Effects;
-use dormouse_engine::run::RunState;
+use dormouse_engine::run::{ClaimOptions, RunState};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
 use super::*;
+use crate::stores::hooked::Hooked;
 
 const DEAF: &str = "trap '' TERM INT; echo up; while :; do sleep 0.1; done";
 
@@ -96,4 +99,68 @@ async fn of_two_stops_the_first_stands_and_a_deletion_and_a_shutdown_leave_no_pr
     agents.delete(&operator(), &alice(), AtWork::Stop, None).await.unwrap();
     house.supervisor.wait(run).await;
     assert!(!is_running(&mark), "it outlived its agent");
+}
+
+/// Of what happens within the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Cancel,
+    Success,
+}
+
+/// WK-21
+#[tokio::test]
+async fn a_cancel_at_any_step_of_a_success_leaves_one_outcome_and_a_later_one_gets_it() {
+    const KINDS: [&str; 8] = [
+        "task", "run", "lease", "heartbeat", "agent", "account", "process", "outcome",
+    ];
+    let mut met = 0;
+    for (within, step) in [Within::Cancel, Within::Success]
+        .into_iter()
+        .flat_map(|within| (0..KINDS.len() + 3).map(move |step| (within, step)))
+    {
+        let store = Hooked::new();
+        let bed = bed_over(Arc::clone(&store) as Arc<dyn RecordStore>);
+        let house = bed.open_with_alice().await;
+        let task = NewTask::new(alice(), "a task");
+        let task = house.tenant.tasks.create(&operator(), task).await.unwrap().id;
+        let runs = &house.tenant.runs;
+        let claimed = runs.claim(&operator(), task, ClaimOptions::default()).await.unwrap();
+        runs.started(&claimed, None).await.unwrap();
+        let run = claimed.run.id;
+        let tenant = house.tenant.clone();
+        let cancel = async move { tenant.tasks.cancel(&operator(), task, None).await.map(drop) };
+        let tenant = house.tenant.clone();
+        let success = async move {
+            let done = Outcome::Success { text: None };
+            tenant.runs.finish(&claimed, &done, &crate::stores::facts()).await.map(drop)
+        };
+        let (inner, outer): (BoxFuture<'_, _>, BoxFuture<'_, _>) = match within {
+            Within::Cancel => (cancel.boxed(), success.boxed()),
+            Within::Success => (success.boxed(), cancel.boxed()),
+        };
+        let inner = async move { inner.await.unwrap() };
+        match KINDS.get(step) {
+            Some(kind) => store.after_read(kind, inner),
+            None => store.before_nth_commit(step - KINDS.len(), inner),
+        }
+        outer.await.unwrap();
+        if !store.was_met() {
+            continue;
+        }
+        met += 1;
+        let row = runs.get(run).await.unwrap();
+        assert_eq!(outcome(&row).name(), "success", "{within:?} at {step}");
+        assert!(matches!(house.task_state(&row).await, TaskState::Done { .. }));
+        let ends = house.event_types().await;
+        let ends = ends.iter().filter(|kind| *kind == "run.ended").count();
+        assert_eq!(ends, 1, "{within:?} at {step}");
+        let again = house
+            .supervisor
+            .cancel(&house.tenant, &operator(), run, Force::Kill, None)
+            .await
+            .unwrap();
+        assert_eq!(again.outcome, row.outcome, "{within:?} at {step}");
+    }
+    assert!(met >= 6, "only {met} steps were met");
 }
