@@ -113,7 +113,8 @@ async fn tell(parts: &Parts, seq: u64, event: Event, evidence: Evidence) {
         };
         sessions.observe(session, &observed).await
     };
-    if let Err(error) = told.await {
-        tracing::warn!(run = %run.id, %error, "the session was not told of a silence");
+    match told.await {
+        Ok(told) => tracing::debug!(run = %run.id, answer = ?told.answer, "the session was told of a silence"),
+        Err(error) => tracing::warn!(run = %run.id, %error, "the session was not told of a silence"),
     }
 }

@@ -170,6 +170,8 @@ impl<'a> Hand<'a> {
     async fn attend(&mut self, mut live: Live) -> Option<Gone> {
         let mut sample_at = Instant::now();
         let mut waiting = self.parts.asks.waiting();
+        // What was asked before this is awaited too.
+        waiting.mark_changed();
         // Ends with the last event: an empty tree. A tree that does not empty is ended by its row, which empties it.
         loop {
             let end_by = self.end_by.unwrap_or_else(Instant::now);

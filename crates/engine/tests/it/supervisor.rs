@@ -2,10 +2,12 @@
 
 mod clocks;
 mod ends;
+mod intensity;
 mod orphans;
 mod spawns;
 mod stops;
 mod streams;
+mod threads;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -108,7 +108,8 @@ enum Within {
     Success,
 }
 
-/// WK-21
+/// WK-21: each is one commit on the versions that were read, so what counts is where between reads and commit of the one
+/// the other happens.
 #[tokio::test]
 async fn a_cancel_at_any_step_of_a_success_leaves_one_outcome_and_a_later_one_gets_it() {
     const KINDS: [&str; 8] = [
@@ -162,5 +163,5 @@ async fn a_cancel_at_any_step_of_a_success_leaves_one_outcome_and_a_later_one_ge
             .unwrap();
         assert_eq!(again.outcome, row.outcome, "{within:?} at {step}");
     }
-    assert!(met >= 6, "only {met} steps were met");
+    assert!(met >= 4, "only {met} steps were met");
 }

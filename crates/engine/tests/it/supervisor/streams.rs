@@ -106,3 +106,71 @@ async fn what_is_no_line_of_a_stream_is_counted_and_the_next_one_is_read() {
     // The line is a byte too long; it is no JSON, as little as the three before it.
     assert_eq!((heard.lines_cut, heard.log_lines), (1, 4), "{heard:?}");
 }
+
+/// A value that JSON escapes.
+const QUOTED: &str = "q\"uo\\te-wombat+9Zx";
+/// What takes the place of the first one, while a worker has that.
+const ROTATED: &str = "zX9+another-wombat-7Rk";
+
+/// Prints its values in every way that is told of: cut at each byte between two writes, and across the pieces that are
+/// read and stored; plain, escaped once and twice, in base64; and once more when it may.
+const LEAKS: &str = r#"
+n=${#GH_TOKEN}; i=1
+while [ $i -lt $n ]; do
+  printf %s "$GH_TOKEN" | head -c $i; sleep 0.01; printf %s "$GH_TOKEN" | tail -c +$((i+1)); echo; i=$((i+1))
+done
+for round in 1 2; do i=1; while [ $i -lt $n ]; do
+  head -c $((65536 - i)) /dev/zero | tr '\000' f; printf '%s\n' "$GH_TOKEN"; i=$((i+1))
+done; done
+escape() { printf %s "$1" | sed 's/\\/\\\\/g; s/"/\\"/g'; }
+once=$(escape "$QUOTED"); twice=$(escape "$once")
+printf '%s\n' "$QUOTED" "$once" "$twice"
+printf %s "$GH_TOKEN" | base64; printf %s "$GH_TOKEN" | base64 >&2; ls "/$GH_TOKEN" || true
+printf '{"type":"system","subtype":"init","session_id":"s1","model":"m"}\n'
+said() { printf '{"type":"assistant","message":{"id":"%s","role":"assistant","content":[{"type":"text","text":"%s"}]},"session_id":"s1"}\n' "$1" "$2"; }
+said m1 "it is $once"; said m2 "it is $twice"; said m3 "it is $GH_TOKEN"
+echo up; while [ ! -e go ]; do sleep 0.01; done
+printf '%s\n' "$GH_TOKEN"
+printf '{"type":"result","subtype":"success","is_error":false,"result":"%s and %s","session_id":"s1"}\n' "$once" "$GH_TOKEN"
+"#;
+
+/// WK-11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_is_in_no_sink_however_it_is_cut_and_written_and_though_it_was_rotated() {
+    let programs = Programs::with("claude", LEAKS);
+    let bed = bed();
+    let house = programs.first(&bed, bed.open_with_alice().await);
+    house.with_secret("GH_TOKEN").await;
+    let put = async |name: &str, value: &str| {
+        let call = house.tenant.credentials.call(&operator());
+        let at = format!("agent:alice:{name}").parse().unwrap();
+        let value = Secret::new(value.as_bytes().to_vec());
+        let (category, meta) = (SecretCategory::Tool, PutMeta::default());
+        let secrets = house.tenant.credentials.secrets();
+        secrets.put(&call, &at, &value, category, &meta, Expect::Any).await.unwrap();
+    };
+    put("QUOTED", QUOTED).await;
+    let command = CommandSpec::new(["claude", "-p", "leak"].map(str::to_owned).to_vec());
+    let run = house.begin(command).await;
+    house.printed(run, "up\n").await;
+    put("GH_TOKEN", ROTATED).await;
+    std::fs::write(bed.folder().join("workspaces/default/alice/go"), "").unwrap();
+    let row = house.ended(run).await;
+    let Outcome::Success { text: Some(text) } = outcome(&row) else {
+        panic!("{row:?}")
+    };
+    assert_eq!(text.as_str(), "[redacted:QUOTED] and [redacted:GH_TOKEN]");
+    let transcript = house.transcript(run).await;
+    let least = VALUE.len() - 1;
+    assert!(transcript.matches("[redacted:GH_TOKEN]").count() >= least, "{}", transcript.len());
+    let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let once = escape(QUOTED);
+    let base64 = data_encoding::BASE64.encode(VALUE.as_bytes());
+    let values = [VALUE, QUOTED, &once, &escape(&once), base64.trim_end_matches('='), ROTATED];
+    let stored = crate::stores::stored_in(&bed.store).await;
+    assert!(stored.contains("[redacted:GH_TOKEN]"), "the transcript is looked at");
+    for value in values {
+        assert!(!transcript.contains(value), "{value} is shown");
+        assert!(!stored.contains(value), "{value} is stored");
+    }
+}
