@@ -46,6 +46,10 @@ impl Hand<'_> {
     /// Tells the session that nothing is heard.
     pub(super) fn stall(&mut self) {
         self.silence.is_told = true;
+        if self.hearing.is_none() {
+            // No stream says so, and its process runs.
+            self.tell_at_work();
+        }
         let silent = self.clocks.silent_for(Instant::now());
         let silent_for_ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
         self.tell_session(
@@ -71,9 +75,13 @@ impl Hand<'_> {
 
     fn goes_on(&mut self) {
         if std::mem::take(&mut self.silence.is_told) && self.hearing.is_none() {
-            let (call, step) = (None, Step::Started);
-            self.tell_session(Event::Working { call, step }, Evidence::Formal);
+            self.tell_at_work();
         }
+    }
+
+    fn tell_at_work(&mut self) {
+        let (call, step) = (None, Step::Started);
+        self.tell_session(Event::Working { call, step }, Evidence::Formal);
     }
 
     fn tell_session(&mut self, event: Event, evidence: Evidence) {
@@ -113,7 +121,10 @@ async fn tell(parts: &Parts, seq: u64, event: Event, evidence: Evidence) {
         };
         sessions.observe(session, &observed).await
     };
-    match told.await {
+    let told = told.await;
+    #[allow(clippy::print_stderr)]
+    { eprintln!("DEBUG {told:?}"); }
+    match Ok::<_, crate::CommandError>(told).and_then(|t| t) {
         Ok(told) => tracing::debug!(run = %run.id, answer = ?told.answer, "the session was told of a silence"),
         Err(error) => tracing::warn!(run = %run.id, %error, "the session was not told of a silence"),
     }

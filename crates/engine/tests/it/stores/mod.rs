@@ -81,6 +81,7 @@ mod threads_matrix;
 mod threads_tables;
 mod wakes;
 mod wakes_asked;
+mod wakes_crash;
 mod wakes_rung;
 mod wakes_vanish;
 

@@ -80,7 +80,7 @@ async fn each_ready_task_has_its_row(house: &House, at: &str) {
     }
 }
 
-/// A part of WK-52: no process is killed here, it is only gone; and what it held, others had to see for themselves.
+/// A part of case 52 of the page: no process is killed here, it is only gone; and what it held, others had to see for themselves.
 #[tokio::test(start_paused = true)]
 async fn who_vanishes_at_any_commit_of_a_pass_leaves_nothing_undone_for_a_minute() {
     let mut met = 0;
