@@ -62,7 +62,10 @@ fn cases(mark: &str) -> Vec<Case> {
             "ignores-term-elsewhere",
             format!("setsid sh -c \"trap '' TERM; while :; do sleep {mark}; done\" & wait"),
         ),
-        stays("closes-its-pipes", format!("exec >&- 2>&- <&-; exec sleep {mark}")),
+        stays(
+            "closes-its-pipes",
+            format!("exec >&- 2>&- <&-; exec sleep {mark}"),
+        ),
         leaves(
             "one-long-line",
             format!("head -c {LONG_LINE} /dev/zero | tr '\\0' x; echo; echo behind it"),
@@ -133,16 +136,28 @@ fn a_worker_ends_as_the_page_says_whatever_it_does_and_nothing_of_it_is_left() {
                     FLOOD + "the first\nthe last\n".len()
                 };
                 assert!(elided > 0, "{name}: {run:#}");
-                assert!(kept.len() as u64 <= KEPT_MAX, "{name}: {} bytes are kept", kept.len());
+                assert!(
+                    kept.len() as u64 <= KEPT_MAX,
+                    "{name}: {} bytes are kept",
+                    kept.len()
+                );
                 let all = kept.len() as u64 + elided;
                 assert_eq!(all, written as u64, "{name}: what is left out is counted");
-                let last = if name == "one-long-line" { "behind it\n" } else { "the last\n" };
+                let last = if name == "one-long-line" {
+                    "behind it\n"
+                } else {
+                    "the last\n"
+                };
                 assert!(kept.ends_with(last), "{name}: {:?}", &kept[kept.len() - 40..]);
             }
             _ => {}
         }
     }
-    assert_eq!(with_argument(&mark), Vec::<u32>::new(), "something outlived its run");
+    assert_eq!(
+        with_argument(&mark),
+        Vec::<u32>::new(),
+        "something outlived its run"
+    );
     serving.signal(Signal::TERM);
     assert_eq!(serving.wait(), Some(0));
 }
@@ -157,9 +172,16 @@ fn keepers(of: u32) -> Vec<i32> {
     };
     let parent = |pid: &i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<u32>().ok()
+        stat.rsplit(')')
+            .next()?
+            .split_whitespace()
+            .nth(1)?
+            .parse::<u32>()
+            .ok()
     };
-    numbers.filter(|pid| is_keeper(pid) && parent(pid) == Some(of)).collect()
+    numbers
+        .filter(|pid| is_keeper(pid) && parent(pid) == Some(of))
+        .collect()
 }
 
 /// Runs until it is killed; whoever does the task again says whether the former is alive.
@@ -169,7 +191,9 @@ const AGAIN: &str = "if [ -e pid-$N ]; then \
 
 fn work(home: &Home, agent: &str, nth: usize, mark: &str, more: &[&str]) -> String {
     let (number, mark) = (format!("N={nth}"), format!("MARK={mark}"));
-    let worker = ["--agent", agent, "--env", &number, "--env", &mark, "--", "sh", "-c", AGAIN];
+    let worker = [
+        "--agent", agent, "--env", &number, "--env", &mark, "--", "sh", "-c", AGAIN,
+    ];
     let ran = home.dormouse([&["task", "add", "-o", "json"][..], more, &worker].concat());
     ran.exits(0);
     ran.json()["id"].as_str().unwrap().to_owned()
@@ -210,29 +234,39 @@ fn a_server_killed_with_twenty_workers_ends_them_all_before_it_claims_again() {
     serving.until_said("serving");
     assert_eq!(with_argument(&mark), Vec::<u32>::new(), "an orphan lives");
     until("what may be done again is done", || {
-        let states = repeatable.iter().map(|task| home.json(&format!("task show {task}")));
-        states.into_iter().all(|task| task["state"] == "done").then_some(())
+        let states = repeatable
+            .iter()
+            .map(|task| home.json(&format!("task show {task}")));
+        states
+            .into_iter()
+            .all(|task| task["state"] == "done")
+            .then_some(())
     });
     for nth in 0..EACH {
         let said = std::fs::read_to_string(home.workspace("repeatable").join(format!("again-{nth}")));
-        assert_eq!(said.unwrap(), "dead\n", "the {nth}th was claimed while its orphan lived");
+        assert_eq!(
+            said.unwrap(),
+            "dead\n",
+            "the {nth}th was claimed while its orphan lived"
+        );
     }
     // Table C: what nobody knows the effects of is not done again by itself.
     for task in &opaque {
         assert_eq!(home.json(&format!("task show {task}"))["state"], "failed");
     }
     let runs = home.items("runs list");
-    let of = |kind: &str| {
-        runs.iter()
-            .filter(|run| run["outcome"]["kind"] == kind)
-            .count()
-    };
-    assert_eq!((runs.len(), of("lost"), of("success")), (3 * EACH, 2 * EACH, EACH));
+    let of = |kind: &str| runs.iter().filter(|run| run["outcome"]["kind"] == kind).count();
+    assert_eq!(
+        (runs.len(), of("lost"), of("success")),
+        (3 * EACH, 2 * EACH, EACH)
+    );
     // Each is told lost once, and the last of them before the first claim of the new server.
     let kinds = crate::events::kinds(&home);
     let at = |kind: &str| -> Vec<usize> {
         let all = kinds.iter().enumerate();
-        all.filter(|(_, found)| *found == kind).map(|(at, _)| at).collect()
+        all.filter(|(_, found)| *found == kind)
+            .map(|(at, _)| at)
+            .collect()
     };
     let (started, ended) = (at("run.started"), at("run.ended"));
     assert_eq!((started.len(), ended.len()), (3 * EACH, 3 * EACH));

@@ -65,7 +65,10 @@ pub struct CommandSpec {
     #[serde(default = "idle_timeout_default")]
     pub idle_timeout_ms: Option<u64>,
     /// From the last progress to the word that it stalls, in milliseconds; none is off.
-    #[serde(default = "stall_after_default", skip_serializing_if = "is_stall_after_default")]
+    #[serde(
+        default = "stall_after_default",
+        skip_serializing_if = "is_stall_after_default"
+    )]
     pub stall_after_ms: Option<u64>,
     /// From the cooperative stop to the kill, in milliseconds: 0 to [`GRACE_MAX`].
     #[serde(default = "grace_default")]

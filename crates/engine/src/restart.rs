@@ -41,7 +41,10 @@ impl Engine {
             panics.push_back(now);
             panics.retain(|at| now.duration_since(*at) < RESTARTS_WITHIN);
             if panics.len() > RESTARTS_MAX {
-                tracing::error!(name, "a loop of the engine panics again and again; it is not begun any more");
+                tracing::error!(
+                    name,
+                    "a loop of the engine panics again and again; it is not begun any more"
+                );
                 self.degrade(name);
                 return;
             }

@@ -10,7 +10,10 @@ use dormouse_tests::measure::{Figure, Samples, Target};
 pub(crate) fn run() -> Vec<Figure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/engine/tests/fixtures/detect");
     let (mut right, mut wrong, mut missed, mut pages) = (0.0, 0.0, 0.0, 0);
-    for path in ["blocked", "served"].iter().flat_map(|part| files(&root.join(part))) {
+    for path in ["blocked", "served"]
+        .iter()
+        .flat_map(|part| files(&root.join(part)))
+    {
         let (expected, found) = judged(&path);
         pages += 1;
         right += f64::from(u8::from(found != "none" && found == expected));

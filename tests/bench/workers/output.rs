@@ -17,7 +17,10 @@ const SECRETS: usize = 100;
 
 pub(crate) async fn run(context: &Context) -> Vec<Figure> {
     let folder = context.folder.join("output");
-    let bed = Bed::over(sled(&folder.join("store")).await, &folder).await.with_agent(1).await;
+    let bed = Bed::over(sled(&folder.join("store")).await, &folder)
+        .await
+        .with_agent(1)
+        .await;
     put_secrets(&bed).await;
     let bytes = context.count(BYTES).max(4 * 1024 * 1024);
     let file = folder.join("text");
@@ -57,7 +60,14 @@ async fn put_secrets(bed: &Bed) {
         let at = format!("agent:night:TOKEN_{nth}").parse().expect("it is a place");
         let value = Secret::new(format!("wombat-{nth:04}-sleeps+9Zx").into_bytes());
         let secrets = bed.tenant.credentials.secrets();
-        let put = secrets.put(&call, &at, &value, SecretCategory::Tool, &PutMeta::default(), Expect::Any);
+        let put = secrets.put(
+            &call,
+            &at,
+            &value,
+            SecretCategory::Tool,
+            &PutMeta::default(),
+            Expect::Any,
+        );
         put.await.expect("there is room");
     }
 }
@@ -76,7 +86,11 @@ async fn printed(bed: &Bed, file: &Path) -> (f64, u64) {
     };
     let task = bed.task(Some(command)).await;
     let began = Instant::now();
-    let run = bed.supervisor.start(&bed.tenant, &by(), task).await.expect("it is ready");
+    let run = bed
+        .supervisor
+        .start(&bed.tenant, &by(), task)
+        .await
+        .expect("it is ready");
     bed.supervisor.wait(run).await;
     let took = began.elapsed().as_secs_f64();
     let row = bed.tenant.runs.get(run).await.expect("it is there");

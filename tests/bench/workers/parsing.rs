@@ -51,7 +51,10 @@ pub(crate) fn run(context: &Context) -> Vec<Figure> {
         name: format!("{name}, lines to events"),
         value: samples.of(name),
         unit: "MB/s",
-        against: Some(("serde_json to Value".to_owned(), samples.of(&format!("{name} json")))),
+        against: Some((
+            "serde_json to Value".to_owned(),
+            samples.of(&format!("{name} json")),
+        )),
         target: Target::AtLeast(0.5),
     };
     STREAMS.iter().map(figure).collect()

@@ -95,7 +95,10 @@ async fn slept(folder: &Path, idle: Duration) -> Slept {
     let began = Instant::now();
     let counted = Arc::new(Counted::new(sled(&folder.join("store")).await));
     let bed = Bed::over(Arc::clone(&counted) as Arc<dyn RecordStore>, folder).await;
-    bed.engine.recover(&SystemOrphans).await.expect("the store can be read");
+    bed.engine
+        .recover(&SystemOrphans)
+        .await
+        .expect("the store can be read");
     let (leave, leaving) = watch::channel(false);
     let told = || {
         let mut leaving = leaving.clone();
@@ -106,7 +109,9 @@ async fn slept(folder: &Path, idle: Duration) -> Slept {
     let starter = Arc::new(bed.supervisor.clone());
     let due = tokio::spawn(async move { due.serve_due(due_told).await });
     let wakes = tokio::spawn(async move {
-        wakes.serve_wakes(starter, WakeOptions::default(), wakes_told).await;
+        wakes
+            .serve_wakes(starter, WakeOptions::default(), wakes_told)
+            .await;
     });
     let ready_ms = began.elapsed().as_secs_f64() * 1e3;
     // What is looked at once, at the start, is none of an idle while.

@@ -15,7 +15,10 @@ const COUNT: usize = 100;
 
 pub(crate) async fn run(context: &Context) -> Vec<Figure> {
     let folder = context.folder.join("spawns");
-    let bed = Bed::over(sled(&folder.join("store")).await, &folder).await.with_agent(1).await;
+    let bed = Bed::over(sled(&folder.join("store")).await, &folder)
+        .await
+        .with_agent(1)
+        .await;
     let count = context.count(COUNT).max(10);
     let mut samples = Samples::default();
     for _ in 0..context.rounds {
@@ -41,8 +44,18 @@ pub(crate) async fn run(context: &Context) -> Vec<Figure> {
         target,
     };
     vec![
-        figure("supervised, its commits left out, p50", "beside", against(), Target::AtMost(2.0)),
-        figure("supervised, durable records included, p50", "whole", against(), Target::None),
+        figure(
+            "supervised, its commits left out, p50",
+            "beside",
+            against(),
+            Target::AtMost(2.0),
+        ),
+        figure(
+            "supervised, durable records included, p50",
+            "whole",
+            against(),
+            Target::None,
+        ),
         figure("the commits that it makes, p50", "commits", None, Target::None),
     ]
 }
@@ -64,14 +77,20 @@ async fn committed(bed: &Bed) -> f64 {
     let claimed = runs.claim(&by(), task, ClaimOptions::default()).await;
     let end = runs.drive(claimed.expect("it is ready"), async |_| Ok(())).await;
     let took = began.elapsed().as_secs_f64() * 1e3;
-    assert!(matches!(end, dormouse_engine::supervisor::RunEnd::Recorded(_)), "{end:?}");
+    assert!(
+        matches!(end, dormouse_engine::supervisor::RunEnd::Recorded(_)),
+        "{end:?}"
+    );
     took
 }
 
 fn timed_out() -> f64 {
     let began = Instant::now();
     let mut command = Command::new("timeout");
-    command.args(["10", "true"]).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .args(["10", "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     let status = command.status().expect("coreutils are there");
     assert!(status.success());
     began.elapsed().as_secs_f64() * 1e3

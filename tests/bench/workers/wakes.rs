@@ -31,7 +31,10 @@ impl Starter for Claims {
         let claimed = tenant.runs.claim(&by(), task, ClaimOptions::default()).await?;
         let run = claimed.run.id;
         let _ = self.told.send((task, Instant::now()));
-        self.begun.lock().expect("nobody panics with it").insert(task, run);
+        self.begun
+            .lock()
+            .expect("nobody panics with it")
+            .insert(task, run);
         tenant.runs.drive(claimed, async |_: StepContext| Ok(())).await;
         Ok(run)
     }
@@ -133,7 +136,12 @@ async fn asleep(bed: &Bed) {
     use dormouse_engine::wake::Wake;
     use dormouse_filesystem::Records;
     let rows = Records::<Wake>::new(bed.tenant.space());
-    while rows.get(&crate::bed::agent()).await.expect("it can be read").is_some() {
+    while rows
+        .get(&crate::bed::agent())
+        .await
+        .expect("it can be read")
+        .is_some()
+    {
         tokio::task::yield_now().await;
     }
 }

@@ -140,7 +140,9 @@ impl House {
     /// The loops of the engine that are missing, a sentence each.
     pub(super) fn missing_loops(&self) -> Vec<String> {
         let sentence = |name| {
-            format!("degraded: the loop of {name} panicked again and again and is not begun any more; restart the server, and see its log")
+            format!(
+                "degraded: the loop of {name} panicked again and again and is not begun any more; restart the server, and see its log"
+            )
         };
         self.0.engine.degraded().into_iter().map(sentence).collect()
     }

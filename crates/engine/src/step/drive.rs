@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::threads::Slot;
 use super::{Failure, Leave, Report, StepContext};
 use crate::CommandError;
-use crate::command::{CommandSpec, GRACE_DEFAULT, WALL_CLOCK_DEFAULT};
+use crate::command::{CommandSpec, GRACE_DEFAULT};
 use crate::credentials::Credentials;
 use crate::limits::ABANDON_AFTER;
 use crate::outcome::{ClockKind, Facts, FailReason, Outcome, ResourceUsage};
@@ -144,22 +144,25 @@ impl Driving<'_> {
         ended
     }
 
-    /// When its wall clock runs out: that of its command, else as long as any worker may take.
+    /// When its wall clock runs out, if its task has a command, which has one.
     fn wall_at(&self) -> Option<Instant> {
-        let left = self.wall_clock().saturating_sub(Duration::from_millis(self.claimed.run.clock_ms));
+        let left = self
+            .wall_clock()?
+            .saturating_sub(Duration::from_millis(self.claimed.run.clock_ms));
         self.begun.checked_add(left)
     }
 
-    fn wall_clock(&self) -> Duration {
-        let command = self.claimed.task.command.as_ref();
-        command.map_or(WALL_CLOCK_DEFAULT, CommandSpec::wall_clock)
+    fn wall_clock(&self) -> Option<Duration> {
+        self.claimed.task.command.as_ref().map(CommandSpec::wall_clock)
     }
 
     /// Its wall clock ran out: it is told to stop, as by whoever stops a run. A stop that came first stands.
     async fn run_out(&self) {
         let reason = StopReason::Clock {
             clock: ClockKind::Wall,
-            limit_ms: u64::try_from(self.wall_clock().as_millis()).unwrap_or(u64::MAX),
+            limit_ms: self
+                .wall_clock()
+                .map_or(0, |wall| u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
         };
         if let Err(error) = self.runs.stopping(&self.claimed, &reason).await {
             let run = self.claimed.run.id;

@@ -10,8 +10,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::attempt::Parts;
 use super::work::Hand;
 
-/// The source of a session by which its run's supervisor speaks.
-const SOURCE: &str = "supervisor";
+/// The source of a session by which it hears of this.
+const SOURCE: &str = "silence";
 /// How often the tree's processor time is looked at, at most: silence with work is no idleness.
 const CPU_SAMPLE: Duration = Duration::from_secs(5);
 
@@ -121,11 +121,10 @@ async fn tell(parts: &Parts, seq: u64, event: Event, evidence: Evidence) {
         };
         sessions.observe(session, &observed).await
     };
-    let told = told.await;
-    #[allow(clippy::print_stderr)]
-    { eprintln!("DEBUG {told:?}"); }
-    match Ok::<_, crate::CommandError>(told).and_then(|t| t) {
-        Ok(told) => tracing::debug!(run = %run.id, answer = ?told.answer, "the session was told of a silence"),
+    match told.await {
+        Ok(told) => {
+            tracing::debug!(run = %run.id, answer = ?told.answer, "the session was told of a silence")
+        }
         Err(error) => tracing::warn!(run = %run.id, %error, "the session was not told of a silence"),
     }
 }

@@ -65,12 +65,7 @@ impl Engine {
     /// # Errors
     /// [`WakeError`], the first that applies: that nobody wakes anybody here any more comes first. While `wakes.due_max`
     /// agents are to be woken, one more takes as many reads of an index as there are thousands of them.
-    pub async fn wake(
-        &self,
-        tenant: &Tenant,
-        by: &Principal,
-        name: &AgentName,
-    ) -> Result<Woken, WakeError> {
+    pub async fn wake(&self, tenant: &Tenant, by: &Principal, name: &AgentName) -> Result<Woken, WakeError> {
         let served = match self.bell().service() {
             Service::Nobody => false,
             Service::Here => true,

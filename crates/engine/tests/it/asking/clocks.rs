@@ -62,7 +62,8 @@ async fn who_asks_is_not_timed_and_the_clock_of_a_parked_run_goes_on_where_it_wa
     assert!((1_500..3_000).contains(&clock_ms), "{clock_ms} ms");
 
     // No process of it takes as long as it may, and together they do.
-    let counts = "n=$(cat n 2>/dev/null || echo 0); n=$((n+1)); echo $n > n; sleep 0.9; echo part $n; sleep 60";
+    let counts =
+        "n=$(cat n 2>/dev/null || echo 0); n=$((n+1)); echo $n > n; sleep 0.9; echo part $n; sleep 60";
     let command = CommandSpec {
         wall_clock_ms: 2_500,
         ..sh(counts)

@@ -55,10 +55,18 @@ impl Starter for Holds {
 }
 
 async fn a_wake_that_is_asked_for_is_answered_as_things_are(house: House) {
-    let (alice, bob) = (agent_of(&house, "alice", 1).await, agent_of(&house, "bob", 1).await);
+    let (alice, bob) = (
+        agent_of(&house, "alice", 1).await,
+        agent_of(&house, "bob", 1).await,
+    );
     let nobody = refused(&house, &house.engine, &name("nobody")).await;
     assert!(matches!(nobody, WakeError::Unknown { .. }), "{nobody:?}");
-    house.tenant.agents.pause(&operator(), &alice, None).await.unwrap();
+    house
+        .tenant
+        .agents
+        .pause(&operator(), &alice, None)
+        .await
+        .unwrap();
     let paused = refused(&house, &house.engine, &alice).await;
     assert!(matches!(paused, WakeError::Paused { .. }), "{paused:?}");
     house.tenant.agents.resume(&operator(), &alice).await.unwrap();
@@ -79,7 +87,11 @@ async fn a_wake_that_is_asked_for_is_answered_as_things_are(house: House) {
     let narrow = house.neighbour_set(narrow).await;
     let full = refused(&house, &narrow, &bob).await;
     assert!(matches!(full, WakeError::Full { due_max: 1 }), "{full:?}");
-    assert_eq!(asks(&narrow, &alice).await.unwrap(), coalesced, "it is one of them");
+    assert_eq!(
+        asks(&narrow, &alice).await.unwrap(),
+        coalesced,
+        "it is one of them"
+    );
 
     let made = tasks(&house, &bob, 1).await;
     let (go, may) = watch::channel(false);
@@ -99,7 +111,10 @@ async fn a_wake_that_is_asked_for_is_answered_as_things_are(house: House) {
         })
     };
     held.wait_for(|held| *held == 1).await.unwrap();
-    until("alice's lane is empty", async || wake(&house, &alice).await.is_none()).await;
+    until("alice's lane is empty", async || {
+        wake(&house, &alice).await.is_none()
+    })
+    .await;
     let woken = asks(&house.engine, &alice).await.unwrap();
     let good = Woken {
         coalesced: false,
@@ -110,7 +125,10 @@ async fn a_wake_that_is_asked_for_is_answered_as_things_are(house: House) {
     // Told to leave, while a claim is under way.
     leave.send(()).unwrap();
     until("it leaves", async || {
-        matches!(asks(&house.engine, &alice).await, Err(WakeError::Unavailable { .. }))
+        matches!(
+            asks(&house.engine, &alice).await,
+            Err(WakeError::Unavailable { .. })
+        )
     })
     .await;
     let leaving = refused(&house, &house.engine, &name("nobody")).await;
@@ -152,7 +170,10 @@ async fn deleted(house: &House, store: &Hooked) {
     let served = Served::by(&house.engine, &Doer::new(may_end), WakeOptions::default());
     until("its task is done", async || are_done(house, &made).await).await;
 
-    agents.delete(&operator(), &alice, AtWork::Stop, None).await.unwrap();
+    agents
+        .delete(&operator(), &alice, AtWork::Stop, None)
+        .await
+        .unwrap();
     let unknown = asks(&house.engine, &alice).await;
     assert!(matches!(unknown, Err(WakeError::Unknown { .. })), "{unknown:?}");
     until("she is gone", async || {
@@ -168,7 +189,10 @@ async fn deleted(house: &House, store: &Hooked) {
     for entry in house.entries().await {
         let key = entry.key.to_string();
         let wakes = ["/wake/", "/ready/", "/live/", "/due/", "/pending/", "/open/"];
-        assert!(!key.contains("alice") || wakes.iter().all(|word| !key.contains(word)), "{key}");
+        assert!(
+            !key.contains("alice") || wakes.iter().all(|word| !key.contains(word)),
+            "{key}"
+        );
     }
 }
 

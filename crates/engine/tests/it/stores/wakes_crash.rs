@@ -75,26 +75,38 @@ async fn a_process() {
     store.before.store(nth.parse().unwrap(), Ordering::SeqCst);
     let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
     tokio::spawn(async move {
-        engine.serve_wakes(Arc::new(Inline), WakeOptions::default(), pending()).await;
+        engine
+            .serve_wakes(Arc::new(Inline), WakeOptions::default(), pending())
+            .await;
     });
     for nth in 0..TASKS {
         let new = NewTask::new(name("alice"), format!("the {nth}th"));
         tenant.tasks.create(&operator(), new).await.unwrap();
     }
-    until("all is done", async || wake(&house, &name("alice")).await.is_none()).await;
+    until("all is done", async || {
+        wake(&house, &name("alice")).await.is_none()
+    })
+    .await;
     println!("\nDONE");
     pending::<()>().await;
 }
 
 fn start(place: &Place, nth: usize) -> (Child, bool) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["stores::wakes_crash::a_process", "--exact", "--ignored", "--nocapture"])
+        .args([
+            "stores::wakes_crash::a_process",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(CHILD, format!("{nth}|{}", place.told()))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    let mut said = lines.map(Result::unwrap).filter(|line| line == "STOPPED" || line == "DONE");
+    let mut said = lines
+        .map(Result::unwrap)
+        .filter(|line| line == "STOPPED" || line == "DONE");
     let is_stopped = said.next().expect("it says how far it is") == "STOPPED";
     (child, is_stopped)
 }
@@ -132,14 +144,32 @@ async fn after_a_kill_at_any_commit_each_task_is_done_once_by_the_next_process()
 async fn serves_to_the_end(house: &House, nth: usize) {
     let engine = house.engine.clone();
     let served = tokio::spawn(async move {
-        engine.serve_wakes(Arc::new(Inline), WakeOptions::default(), pending()).await;
+        engine
+            .serve_wakes(Arc::new(Inline), WakeOptions::default(), pending())
+            .await;
     });
-    until("nobody is to be woken", async || wake(house, &name("alice")).await.is_none()).await;
+    until("nobody is to be woken", async || {
+        wake(house, &name("alice")).await.is_none()
+    })
+    .await;
     served.abort();
-    let tasks = house.tenant.tasks.list(&TaskFilter::default(), None, 10).await.unwrap();
+    let tasks = house
+        .tenant
+        .tasks
+        .list(&TaskFilter::default(), None, 10)
+        .await
+        .unwrap();
     for task in tasks.rows {
-        assert!(matches!(task.state, TaskState::Done { .. }), "commit {nth}: {task:?}");
-        let runs = house.tenant.runs.list(&RunFilter::Task(task.id), None, 10).await.unwrap();
+        assert!(
+            matches!(task.state, TaskState::Done { .. }),
+            "commit {nth}: {task:?}"
+        );
+        let runs = house
+            .tenant
+            .runs
+            .list(&RunFilter::Task(task.id), None, 10)
+            .await
+            .unwrap();
         let ends: Vec<Outcome> = runs
             .rows
             .iter()
@@ -150,6 +180,9 @@ async fn serves_to_the_end(house: &House, nth: usize) {
             panic!("commit {nth}: it was never run")
         };
         assert!(done.is_success(), "commit {nth}: {ends:?}");
-        assert!(lost.iter().all(|end| matches!(end, Outcome::Lost { .. })), "commit {nth}: {ends:?}");
+        assert!(
+            lost.iter().all(|end| matches!(end, Outcome::Lost { .. })),
+            "commit {nth}: {ends:?}"
+        );
     }
 }

@@ -62,7 +62,12 @@ async fn rest() {
 }
 
 async fn all_tasks(house: &House) -> Vec<Task> {
-    let page = house.tenant.tasks.list(&TaskFilter::default(), None, 100).await.unwrap();
+    let page = house
+        .tenant
+        .tasks
+        .list(&TaskFilter::default(), None, 100)
+        .await
+        .unwrap();
     page.rows.into_iter().map(|task| task.into_inner()).collect()
 }
 
@@ -74,7 +79,9 @@ fn is_done(task: &Task) -> bool {
 async fn each_ready_task_has_its_row(house: &House, at: &str) {
     for task in all_tasks(house).await {
         if task.state == TaskState::Ready {
-            let row = Records::<Wake>::new(house.tenant.space()).get(&task.assignee).await;
+            let row = Records::<Wake>::new(house.tenant.space())
+                .get(&task.assignee)
+                .await;
             assert!(row.unwrap().is_some(), "{at}: {} has no row", task.id);
         }
     }
@@ -114,7 +121,9 @@ async fn who_vanishes_at_any_commit_of_a_pass_leaves_nothing_undone_for_a_minute
         let vanishes = async {
             let _ = told.wait_for(|is_at_it| *is_at_it).await;
         };
-        let is_met = tokio::time::timeout(Duration::from_secs(1), vanishes).await.is_ok();
+        let is_met = tokio::time::timeout(Duration::from_secs(1), vanishes)
+            .await
+            .is_ok();
         making.abort();
         first.abort();
         let _ = (making.await, first.await);
@@ -126,7 +135,10 @@ async fn who_vanishes_at_any_commit_of_a_pass_leaves_nothing_undone_for_a_minute
         met += 1;
         each_ready_task_has_its_row(&other, &format!("the {nth}th commit")).await;
         // What was claimed and not ended is for its lease: that is another story.
-        let held = all_tasks(&other).await.into_iter().find(|task| task.state == TaskState::Running);
+        let held = all_tasks(&other)
+            .await
+            .into_iter()
+            .find(|task| task.state == TaskState::Running);
         for _ in 0..SOON_ENOUGH {
             one.clock.advance(1);
             other.clock.advance(1);
@@ -136,7 +148,9 @@ async fn who_vanishes_at_any_commit_of_a_pass_leaves_nothing_undone_for_a_minute
             let runs = RunFilter::Task(task.id);
             let runs = other.tenant.runs.list(&runs, None, 10).await.unwrap();
             assert!(runs.rows.len() <= 1, "the {nth}th commit: it is done twice");
-            let is_held = held.as_ref().is_some_and(|held| held.id == task.id || held.assignee == task.assignee);
+            let is_held = held
+                .as_ref()
+                .is_some_and(|held| held.id == task.id || held.assignee == task.assignee);
             assert!(is_held || is_done(&task), "the {nth}th commit: {task:?}");
         }
         second.abort();
@@ -233,13 +247,25 @@ async fn looks_after(rings: u64) -> usize {
     let before = wake(&house, &alice).await.unwrap().rings;
     store.looks.store(0, Ordering::SeqCst);
     for _ in 0..rings {
-        let woken = house.engine.wake(&house.tenant, &operator(), &alice).await.unwrap();
+        let woken = house
+            .engine
+            .wake(&house.tenant, &operator(), &alice)
+            .await
+            .unwrap();
         assert!(woken.coalesced);
         tokio::time::sleep(Duration::from_micros(100)).await;
     }
-    assert_eq!(wake(&house, &alice).await.unwrap().rings, before + rings, "in one row");
+    assert_eq!(
+        wake(&house, &alice).await.unwrap().rings,
+        before + rings,
+        "in one row"
+    );
     rest().await;
-    assert_eq!(store.looks.load(Ordering::SeqCst), 0, "she has no place, so nothing is looked for");
+    assert_eq!(
+        store.looks.load(Ordering::SeqCst),
+        0,
+        "she has no place, so nothing is looked for"
+    );
     go.send_replace(true);
     until("it is done", async || are_done(&house, &made).await).await;
     until("her row is gone", async || wake(&house, &alice).await.is_none()).await;
@@ -253,5 +279,8 @@ async fn looks_after(rings: u64) -> usize {
 async fn ten_thousand_rings_within_a_pass_are_one_row_and_one_pass_more_at_most() {
     let without = looks_after(0).await;
     let with = looks_after(10_000).await;
-    assert!((1..=without + 1).contains(&with), "{with} looks, {without} without a ring");
+    assert!(
+        (1..=without + 1).contains(&with),
+        "{with} looks, {without} without a ring"
+    );
 }

@@ -42,7 +42,12 @@ async fn a_clock_that_ran_out_ends_the_tree_in_time_and_keeps_what_there_was() {
         "{row:?}"
     );
     assert!(!is_running(&mark), "something of it lives");
-    let took = row.outcome.as_ref().unwrap().ended_at.duration_since(row.run.started_at);
+    let took = row
+        .outcome
+        .as_ref()
+        .unwrap()
+        .ended_at
+        .duration_since(row.run.started_at);
     let most = SignedDuration::from_millis((WALL_MS + GRACE_MS) as i64) + END_MAX;
     assert!(took <= most, "{took}");
     let facts = facts_of(&row);
@@ -90,10 +95,17 @@ async fn silence_with_work_is_none_and_keep_alives_or_a_wedged_call_are_silence(
 
     // A call that was begun, and then nothing; with and without word that it takes long.
     let stream = include_str!("../../fixtures/streams/own/claude_success.jsonl");
-    let begun: Vec<&str> = stream.lines().take_while(|line| !line.contains("tool_progress")).collect();
-    let notice = stream.lines().find(|line| line.contains("tool_progress")).unwrap();
+    let begun: Vec<&str> = stream
+        .lines()
+        .take_while(|line| !line.contains("tool_progress"))
+        .collect();
+    let notice = stream
+        .lines()
+        .find(|line| line.contains("tool_progress"))
+        .unwrap();
     let begun = begun.join("\n");
-    let keeps_on = format!("while :; do echo '{notice}'; echo '{{\"type\":\"keep_alive\"}}'; sleep 0.7; done");
+    let keeps_on =
+        format!("while :; do echo '{notice}'; echo '{{\"type\":\"keep_alive\"}}'; sleep 0.7; done");
     for rest in [keeps_on.as_str(), "sleep 60"] {
         let script = format!("cat <<'END'\n{begun}\nEND\n{rest}");
         let programs = Programs::with("claude", &script);
@@ -110,7 +122,9 @@ async fn silence_with_work_is_none_and_keep_alives_or_a_wedged_call_are_silence(
 
     // Silence that ends: the session hears that it goes on.
     let house = bed().open_with_alice().await;
-    let run = house.begin(silent(sh("echo up; sleep 3; echo again; sleep 60"))).await;
+    let run = house
+        .begin(silent(sh("echo up; sleep 3; echo again; sleep 60")))
+        .await;
     house.printed(run, "again").await;
     let session = house.tenant.runs.get(run).await.unwrap().run.session.unwrap();
     assert!(was_told(&house, "session.stalled").await);

@@ -9,7 +9,10 @@ use super::*;
 
 async fn is_paused(house: &House) -> bool {
     let agent = house.tenant.agents.get(&alice()).await.unwrap();
-    let reason = agent.paused_reason.as_ref().map(|reason| reason.as_str().to_owned());
+    let reason = agent
+        .paused_reason
+        .as_ref()
+        .map(|reason| reason.as_str().to_owned());
     if agent.state == AgentState::Paused {
         let runs = Intensity::default().runs;
         assert_eq!(reason, Some(format!("{runs} runs ended badly within 10 min")));

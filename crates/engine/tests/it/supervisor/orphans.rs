@@ -39,7 +39,10 @@ async fn with_process(house: &House, process: ProcessId) -> RunId {
     };
     let task = house.tenant.tasks.create(&operator(), task).await.unwrap();
     let runs = &house.tenant.runs;
-    let claimed = runs.claim(&operator(), task.id, ClaimOptions::default()).await.unwrap();
+    let claimed = runs
+        .claim(&operator(), task.id, ClaimOptions::default())
+        .await
+        .unwrap();
     let boot = Boot::current().unwrap();
     let mark = ProcessMark {
         pid: process.pid,
@@ -63,11 +66,21 @@ fn recovery_kills_first_and_spares_a_number_that_is_another_s() {
     let bed = bed();
     let mark = format!("37{}.5", std::process::id());
     let own = format!("38{}.5", std::process::id());
-    let mut bystander = Command::new("sleep").arg(&own).stdout(Stdio::null()).spawn().unwrap();
+    let mut bystander = Command::new("sleep")
+        .arg(&own)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let script = format!("trap '' TERM; setsid sleep {mark} & echo up; while :; do sleep {mark}; done");
     let run = vanish(&bed, &script);
     // With its keeper: nobody but the next start ends it.
-    let keeper = keeper_of(&mark).expect("it is kept");
+    let keeper = loop {
+        // Its shell has said that it is up a little before its sleep has its name.
+        if let Some(keeper) = keeper_of(&mark) {
+            break keeper;
+        }
+        std::thread::yield_now();
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let former = bed.open().await;
@@ -86,7 +99,11 @@ fn recovery_kills_first_and_spares_a_number_that_is_another_s() {
             marks: vec![mark.clone()],
         };
         let recovery = house.engine.recover(&orphans).await.unwrap();
-        assert_eq!((recovery.ended.len(), recovery.left.len()), (2, 0), "{recovery:?}");
+        assert_eq!(
+            (recovery.ended.len(), recovery.left.len()),
+            (2, 0),
+            "{recovery:?}"
+        );
         for run in [run, another] {
             let row = house.tenant.runs.get(run).await.unwrap();
             assert!(matches!(outcome(&row), Outcome::Lost { .. }), "{row:?}");

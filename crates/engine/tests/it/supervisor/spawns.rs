@@ -48,7 +48,10 @@ async fn what_cannot_be_started_is_row_11_and_a_start_that_hangs_is_row_3() {
     let workspace = workspace(&bed, &house).await;
     script(&workspace.join("plain"), "#!/bin/sh\n", 0o600);
     fs::copy("/bin/true", workspace.join("busy")).unwrap();
-    let writer = fs::File::options().append(true).open(workspace.join("busy")).unwrap();
+    let writer = fs::File::options()
+        .append(true)
+        .open(workspace.join("busy"))
+        .unwrap();
     let outside = CommandSpec {
         cwd: Some("/usr".into()),
         ..argv("true")
@@ -62,13 +65,25 @@ async fn what_cannot_be_started_is_row_11_and_a_start_that_hangs_is_row_3() {
     ] {
         let row = house.run(command).await;
         let (reason, permanent, message) = failure(&row);
-        assert_eq!((reason, permanent), (FailReason::Spawn, is_permanent), "{message}");
+        assert_eq!(
+            (reason, permanent),
+            (FailReason::Spawn, is_permanent),
+            "{message}"
+        );
         assert!(message.contains(word), "{message}");
         let facts = row.outcome.as_ref().unwrap().facts.clone().unwrap();
         assert_eq!(facts.exit, None, "nothing ran: {message}");
         let state = house.task_state(&row).await;
-        assert_eq!(matches!(state, TaskState::Failed { .. }), is_permanent, "{state:?}");
-        assert_eq!(matches!(state, TaskState::Waiting { .. }), !is_permanent, "{state:?}");
+        assert_eq!(
+            matches!(state, TaskState::Failed { .. }),
+            is_permanent,
+            "{state:?}"
+        );
+        assert_eq!(
+            matches!(state, TaskState::Waiting { .. }),
+            !is_permanent,
+            "{state:?}"
+        );
     }
     drop(writer);
 
@@ -147,7 +162,11 @@ async fn a_name_in_two_layers_is_a_conflict_and_no_other_value_stands_for_a_lock
     let row = house.run(shows()).await;
     assert!(store.was_met());
     let (reason, permanent, message) = failure(&row);
-    assert_eq!((reason, permanent), (FailReason::SecretUnavailable, false), "{message}");
+    assert_eq!(
+        (reason, permanent),
+        (FailReason::SecretUnavailable, false),
+        "{message}"
+    );
     assert!(matches!(house.task_state(&row).await, TaskState::Waiting { .. }));
     assert!(!workspace.join("ran").exists(), "nothing ran");
 
@@ -158,7 +177,10 @@ async fn a_name_in_two_layers_is_a_conflict_and_no_other_value_stands_for_a_lock
     };
     let task = house.tenant.tasks.create(&operator(), task).await.unwrap();
     let refused = house.supervisor.start(&house.tenant, &operator(), task.id).await;
-    assert!(matches!(refused, Err(CommandError::SecretsLocked { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(CommandError::SecretsLocked { .. })),
+        "{refused:?}"
+    );
 }
 
 /// A part of case 5 of the page: with the policy that is set, none and each.
@@ -172,6 +194,9 @@ async fn the_outcome_has_the_level_it_ran_with() {
         };
         let row = house.run(command).await;
         let facts = row.outcome.unwrap().facts.clone().unwrap();
-        assert!(facts.isolation.starts_with(word) && !facts.isolation.is_empty(), "{facts:?}");
+        assert!(
+            facts.isolation.starts_with(word) && !facts.isolation.is_empty(),
+            "{facts:?}"
+        );
     }
 }

@@ -87,16 +87,24 @@ async fn of_two_stops_the_first_stands_and_a_deletion_and_a_shutdown_leave_no_pr
         "{row:?}"
     );
     let task = house.tenant.tasks.get(row.run.task.unwrap()).await.unwrap();
-    assert_eq!((&task.state, task.failures, task.reclaims), (&TaskState::Ready, 0, 0));
+    assert_eq!(
+        (&task.state, task.failures, task.reclaims),
+        (&TaskState::Ready, 0, 0)
+    );
 
     // The agent is deleted: its tree is gone when it is.
     let supervisor = Supervisor::new(&house.engine, options(bed.folder()));
     let house = House { supervisor, ..house };
     let mark = format!("36{}.5", std::process::id());
-    let run = house.begin(sh(&format!("setsid sleep {mark} & echo up; exec sleep {mark}"))).await;
+    let run = house
+        .begin(sh(&format!("setsid sleep {mark} & echo up; exec sleep {mark}")))
+        .await;
     house.printed(run, "up").await;
     let agents = &house.tenant.agents;
-    agents.delete(&operator(), &alice(), AtWork::Stop, None).await.unwrap();
+    agents
+        .delete(&operator(), &alice(), AtWork::Stop, None)
+        .await
+        .unwrap();
     house.supervisor.wait(run).await;
     assert!(!is_running(&mark), "it outlived its agent");
 }
@@ -113,7 +121,14 @@ enum Within {
 #[tokio::test]
 async fn a_cancel_at_any_step_of_a_success_leaves_one_outcome_and_a_later_one_gets_it() {
     const KINDS: [&str; 8] = [
-        "task", "run", "lease", "heartbeat", "agent", "account", "process", "outcome",
+        "task",
+        "run",
+        "lease",
+        "heartbeat",
+        "agent",
+        "account",
+        "process",
+        "outcome",
     ];
     let mut met = 0;
     for (within, step) in [Within::Cancel, Within::Success]
@@ -126,7 +141,10 @@ async fn a_cancel_at_any_step_of_a_success_leaves_one_outcome_and_a_later_one_ge
         let task = NewTask::new(alice(), "a task");
         let task = house.tenant.tasks.create(&operator(), task).await.unwrap().id;
         let runs = &house.tenant.runs;
-        let claimed = runs.claim(&operator(), task, ClaimOptions::default()).await.unwrap();
+        let claimed = runs
+            .claim(&operator(), task, ClaimOptions::default())
+            .await
+            .unwrap();
         runs.started(&claimed, None).await.unwrap();
         let run = claimed.run.id;
         let tenant = house.tenant.clone();
@@ -134,7 +152,11 @@ async fn a_cancel_at_any_step_of_a_success_leaves_one_outcome_and_a_later_one_ge
         let tenant = house.tenant.clone();
         let success = async move {
             let done = Outcome::Success { text: None };
-            tenant.runs.finish(&claimed, &done, &crate::stores::facts()).await.map(drop)
+            tenant
+                .runs
+                .finish(&claimed, &done, &crate::stores::facts())
+                .await
+                .map(drop)
         };
         let (inner, outer): (BoxFuture<'_, _>, BoxFuture<'_, _>) = match within {
             Within::Cancel => (cancel.boxed(), success.boxed()),

@@ -42,7 +42,10 @@ pub(super) fn facts_of(row: &RunRow) -> Facts {
 /// The most that this process ever had in memory, in bytes.
 fn memory_max() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     kib * 1024
 }
@@ -71,9 +74,16 @@ async fn of_a_gibibyte_of_output_head_and_tail_are_kept_and_the_rest_is_counted(
     assert!(text.ends_with(last), "{:?}", &text[text.len() - 40..]);
     let kept = text.len() as u64;
     assert!(kept > PENDING_MAX as u64, "{kept} bytes are kept");
-    assert!(kept <= HEAD_MAX + TAIL_MAX + TAIL_SLACK + 64 * 1024, "{kept} bytes are kept");
+    assert!(
+        kept <= HEAD_MAX + TAIL_MAX + TAIL_SLACK + 64 * 1024,
+        "{kept} bytes are kept"
+    );
     let all = BYTES + first.len() as u64 + last.len() as u64;
-    assert_eq!(kept + facts_of(&row).elided_bytes, all, "every byte is kept or counted");
+    assert_eq!(
+        kept + facts_of(&row).elided_bytes,
+        all,
+        "every byte is kept or counted"
+    );
     // The store of this test is memory: what is kept twice, what waits, and what reading it takes.
     let grown = memory_max() - before;
     let most = 6 * (HEAD_MAX + TAIL_MAX + TAIL_SLACK) + 4 * PENDING_MAX as u64;
@@ -147,7 +157,10 @@ async fn a_value_is_in_no_sink_however_it_is_cut_and_written_and_though_it_was_r
         let value = Secret::new(value.as_bytes().to_vec());
         let (category, meta) = (SecretCategory::Tool, PutMeta::default());
         let secrets = house.tenant.credentials.secrets();
-        secrets.put(&call, &at, &value, category, &meta, Expect::Any).await.unwrap();
+        secrets
+            .put(&call, &at, &value, category, &meta, Expect::Any)
+            .await
+            .unwrap();
     };
     put("QUOTED", QUOTED).await;
     let command = CommandSpec::new(["claude", "-p", "leak"].map(str::to_owned).to_vec());
@@ -162,13 +175,27 @@ async fn a_value_is_in_no_sink_however_it_is_cut_and_written_and_though_it_was_r
     assert_eq!(text.as_str(), "[redacted:QUOTED] and [redacted:GH_TOKEN]");
     let transcript = house.transcript(run).await;
     let least = VALUE.len() - 1;
-    assert!(transcript.matches("[redacted:GH_TOKEN]").count() >= least, "{}", transcript.len());
+    assert!(
+        transcript.matches("[redacted:GH_TOKEN]").count() >= least,
+        "{}",
+        transcript.len()
+    );
     let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
     let once = escape(QUOTED);
     let base64 = data_encoding::BASE64.encode(VALUE.as_bytes());
-    let values = [VALUE, QUOTED, &once, &escape(&once), base64.trim_end_matches('='), ROTATED];
+    let values = [
+        VALUE,
+        QUOTED,
+        &once,
+        &escape(&once),
+        base64.trim_end_matches('='),
+        ROTATED,
+    ];
     let stored = crate::stores::stored_in(&bed.store).await;
-    assert!(stored.contains("[redacted:GH_TOKEN]"), "the transcript is looked at");
+    assert!(
+        stored.contains("[redacted:GH_TOKEN]"),
+        "the transcript is looked at"
+    );
     for value in values {
         assert!(!transcript.contains(value), "{value} is shown");
         assert!(!stored.contains(value), "{value} is stored");

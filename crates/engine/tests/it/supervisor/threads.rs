@@ -22,7 +22,9 @@ async fn claimed(house: &House, wall_clock_ms: u64) -> Claimed {
     };
     let task = house.tenant.tasks.create(&operator(), task).await.unwrap();
     let runs = &house.tenant.runs;
-    runs.claim(&operator(), task.id, ClaimOptions::default()).await.unwrap()
+    runs.claim(&operator(), task.id, ClaimOptions::default())
+        .await
+        .unwrap()
 }
 
 /// WK-18
@@ -54,12 +56,17 @@ async fn a_future_that_blocks_its_thread_ends_in_time_and_is_counted_until_it_re
     let (end, mut ended) = tokio::sync::watch::channel(false);
     let neighbouring = tokio::spawn(async move {
         other_runs
-            .drive(neighbour, async move |steps: StepContext| -> Result<(), Failure> {
-                ended.wait_for(|ended| *ended).await?;
-                let once = async |_| Ok(1);
-                steps.step("a", &"input", dormouse_engine::step::Effect::External, once).await?;
-                Ok(())
-            })
+            .drive(
+                neighbour,
+                async move |steps: StepContext| -> Result<(), Failure> {
+                    ended.wait_for(|ended| *ended).await?;
+                    let once = async |_| Ok(1);
+                    steps
+                        .step("a", &"input", dormouse_engine::step::Effect::External, once)
+                        .await?;
+                    Ok(())
+                },
+            )
             .await
     });
     let RunEnd::Recorded(finished) = blocking.await.unwrap() else {
