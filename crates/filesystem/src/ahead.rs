@@ -88,6 +88,20 @@ impl<S: Scope> Ahead<S> {
         self
     }
 
+    /// The entries of these indexes that a record has as it is known: whoever replaces or removes it asks for those that
+    /// it has no more.
+    #[must_use]
+    pub fn entries<R: Record<Scope = S>>(mut self, record: &R, indexes: &[R::Index]) -> Self {
+        let rows = Records::<R>::new(&self.space);
+        // What cannot be asked is said to who asks.
+        for key in rows.keys_of(record, indexes).unwrap_or_default() {
+            if self.keys.len() < GET_MANY_MAX {
+                self.keys.push(key);
+            }
+        }
+        self
+    }
+
     /// Which records an index finds, without what they say: worth it where most often there are none. More than
     /// [`LIST_MANY_MAX`] are left to be asked for one by one.
     #[must_use]
@@ -106,7 +120,19 @@ impl<S: Scope> Ahead<S> {
     /// As any read.
     pub async fn read(self) -> Result<Namespace<S>, ReadError> {
         let store = Arc::clone(self.space.combiner().underneath());
-        let (entries, listed) = try_join(store.get_many(&self.keys), store.list_many(&self.pages)).await?;
+        let entries = async {
+            match self.keys.is_empty() {
+                true => Ok(Vec::new()),
+                false => store.get_many(&self.keys).await,
+            }
+        };
+        let listed = async {
+            match self.pages.is_empty() {
+                true => Ok(Vec::new()),
+                false => store.list_many(&self.pages).await,
+            }
+        };
+        let (entries, listed) = try_join(entries, listed).await?;
         let known = Known {
             entries: self.keys.into_iter().zip(entries).collect(),
             pages: self.pages.into_iter().zip(listed).collect(),
@@ -166,10 +192,15 @@ impl RecordStore for Read {
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
-        match keys {
-            [key] => Ok(vec![self.get(key).await?]),
-            keys => self.store.get_many(keys).await,
+        let mut entries: Vec<Option<Option<Entry>>> = keys.iter().map(|key| self.entry(key)).collect();
+        let left = keys.iter().zip(&entries).filter(|(_, entry)| entry.is_none());
+        let left: Vec<Key> = left.map(|(key, _)| key.clone()).collect();
+        if !left.is_empty() {
+            let read = self.store.get_many(&left).await?;
+            let unknown = entries.iter_mut().filter(|entry| entry.is_none());
+            unknown.zip(read).for_each(|(entry, read)| *entry = Some(read));
         }
+        Ok(entries.into_iter().map(Option::flatten).collect())
     }
 
     async fn list(&self, page: &Page) -> Result<Listed, ReadError> {

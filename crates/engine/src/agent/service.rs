@@ -41,6 +41,14 @@ impl Agents {
         }
     }
 
+    /// The same, read as this core reads.
+    pub(crate) fn reading(&self, core: &Core) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            rows: Records::new(&core.space),
+        }
+    }
+
     /// Makes an agent. The row is its only registration.
     ///
     /// # Errors

@@ -15,8 +15,7 @@ use crate::{CommandError, Decision, LeaseId, PrefixedId, Reason, Subject};
 /// The proof of holding a lease. It cannot be cloned: one holder, one guard.
 #[derive(Debug)]
 pub struct LeaseGuard {
-    subject: Subject,
-    id: LeaseId,
+    lease: Lease,
     token: Version,
     options: LeaseOptions,
     times: Mutex<Times>,
@@ -38,8 +37,7 @@ impl LeaseGuard {
             left: options.ttl,
         };
         Self {
-            subject: lease.subject.clone(),
-            id: lease.id,
+            lease: lease.clone(),
             token,
             options,
             times: Mutex::new(beat),
@@ -49,13 +47,18 @@ impl LeaseGuard {
     /// What it is on.
     #[must_use]
     pub fn subject(&self) -> &Subject {
-        &self.subject
+        &self.lease.subject
     }
 
     /// This holding of it.
     #[must_use]
     pub fn id(&self) -> LeaseId {
-        self.id
+        self.lease.id
+    }
+
+    /// As it was taken.
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// The fencing token: only ever rises per subject.

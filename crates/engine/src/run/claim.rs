@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dormouse_filesystem::{Records, Version};
 use tokio::time::Instant;
 
+use super::ahead;
 use super::live::StopSignal;
 use super::park::{parked, resumed};
 use super::service::stage_run;
@@ -120,7 +121,8 @@ async fn staged(
         .get(&id)
         .await?
         .ok_or_else(missing)?;
-    let agent = agents.require(&mut draft, &read.assignee).await?;
+    let core = &ahead::of_claim(core, &read).await?;
+    let agent = agents.reading(core).require(&mut draft, &read.assignee).await?;
     if agent.incarnation != read.agent_incarnation {
         return Err(missing());
     }

@@ -49,10 +49,7 @@ pub(crate) async fn places_taken(core: &Core, agent: &AgentName, most: usize) ->
     let (mut taken, mut after) = (0, None);
     // Ends with the last page, or with as many as are asked about.
     loop {
-        let query = Query::of(RunIndex::Live)
-            .equals([IndexValue::segment(agent.segment())])
-            .after(after)
-            .limit(most.clamp(1, PAGE_MAX));
+        let query = live_query(agent, most).after(after);
         let page = rows.find(&query).await?;
         let holding = page.rows.iter().filter(|run| run.state != RunState::Waiting);
         taken += holding.count();
@@ -61,6 +58,13 @@ pub(crate) async fn places_taken(core: &Core, agent: &AgentName, most: usize) ->
             return Ok(taken);
         }
     }
+}
+
+/// The first of an agent's runs that have not ended.
+pub(crate) fn live_query(agent: &AgentName, most: usize) -> Query<RunIndex> {
+    Query::of(RunIndex::Live)
+        .equals([IndexValue::segment(agent.segment())])
+        .limit(most.clamp(1, PAGE_MAX))
 }
 
 pub(super) async fn list(

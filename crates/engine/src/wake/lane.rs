@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dormouse_filesystem::{IndexValue, Query, Records, Version};
+use dormouse_filesystem::{Ahead, IndexValue, Query, Records, Version};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Wake, WakeEvent, WakeFacts, WakeState, decide};
@@ -11,7 +11,7 @@ use crate::bad::pass_over;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::limits::{CANDIDATES_MAX, PICK_TTL};
-use crate::run::places_taken;
+use crate::run::{Run, live_query, places_taken};
 use crate::task::{Task, TaskIndex};
 use crate::{AgentName, CommandError, Decision, Principal, TaskId};
 
@@ -46,19 +46,29 @@ pub(crate) async fn look(
     agent: &AgentName,
     passed_over: &HashSet<TaskId>,
 ) -> Result<Found, CommandError> {
+    // Before the tasks: a ring after this raises the row's version.
+    let first = Ahead::of(&core.space)
+        .record::<Agent>(agent)
+        .record::<Wake>(agent);
+    let core = &core.reading(first.read().await?);
     let Some(row) = core.agent_if_there(agent).await? else {
         return Ok(Found::Gone);
     };
     if row.state == AgentState::Paused {
         return Ok(Found::Paused);
     }
-    let places = free_places(core, &row).await?;
+    let seen = Records::<Wake>::new(&core.space).get(agent).await?;
+    let most = usize::try_from(row.config.concurrency).unwrap_or(usize::MAX);
+    let mut then = Ahead::of(&core.space).found::<Run>(&live_query(agent, most));
+    if most <= READ_AHEAD_MAX {
+        then = then.found::<Task>(&ready_query(agent, most));
+    }
+    let core = &core.reading(then.read().await?);
+    let places = most.saturating_sub(places_taken(core, agent, most).await?);
     if places == 0 {
         return Ok(Found::NoPlace);
     }
-    // Before the tasks: a ring after this raises the row's version.
-    let seen = Records::<Wake>::new(&core.space).get(agent).await?;
-    let (tasks, has_others) = ready(core, agent, passed_over, places.min(CANDIDATES_MAX)).await?;
+    let (tasks, has_others) = ready(core, agent, passed_over, most, places).await?;
     if tasks.is_empty() {
         let seen = seen.map(|wake| wake.version());
         return Ok(Found::Nothing { seen, has_others });
@@ -66,27 +76,32 @@ pub(crate) async fn look(
     Ok(Found::Ready { tasks, places })
 }
 
-async fn free_places(core: &Core, agent: &Agent) -> Result<usize, CommandError> {
-    let most = usize::try_from(agent.config.concurrency).unwrap_or(usize::MAX);
-    let taken = places_taken(core, &agent.name, most).await?;
-    Ok(most.saturating_sub(taken))
+/// In a lane of at most so many places what is ready is looked for before it is known how many are free: all that is found
+/// is read.
+const READ_AHEAD_MAX: usize = 8;
+
+/// The first of what is ready in a lane.
+fn ready_query(agent: &AgentName, most: usize) -> Query<TaskIndex> {
+    Query::of(TaskIndex::Ready)
+        .equals([IndexValue::segment(agent.segment())])
+        .limit(most.clamp(1, CANDIDATES_MAX))
 }
 
-/// The first ready tasks that were not passed over, and whether any was.
+/// The first ready tasks that were not passed over, at most as many as are free, and whether any was.
 async fn ready(
     core: &Core,
     agent: &AgentName,
     passed_over: &HashSet<TaskId>,
     most: usize,
+    places: usize,
 ) -> Result<(Vec<TaskId>, bool), CommandError> {
+    let page = if most <= READ_AHEAD_MAX { most } else { places };
+    let free = places.min(CANDIDATES_MAX);
     let rows = Records::<Task>::new(&core.space);
     let (mut found, mut has_others, mut after) = (Vec::new(), false, None);
     // Ends with the last page, or with as many as are wanted.
     loop {
-        let query = Query::of(TaskIndex::Ready)
-            .equals([IndexValue::segment(agent.segment())])
-            .after(after)
-            .limit(most);
+        let query = ready_query(agent, page).after(after);
         let page = rows.find(&query).await?;
         for issue in &page.issues {
             tracing::warn!(%agent, %issue, "a ready task cannot be believed; those behind it are claimed");
@@ -97,12 +112,12 @@ async fn ready(
         for task in page.rows {
             if passed_over.contains(&task.id) {
                 has_others = true;
-            } else if found.len() < most {
+            } else if found.len() < free {
                 found.push(task.id);
             }
         }
         after = page.next;
-        if after.is_none() || found.len() >= most {
+        if after.is_none() || found.len() >= free {
             return Ok((found, has_others));
         }
     }

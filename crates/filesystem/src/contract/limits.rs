@@ -238,6 +238,8 @@ pub async fn many_pages_are_read_in_the_order_asked<H: Harness>(harness: H) {
             ..page("a", Order::Up, Want::Entries, 1)
         },
         page("b", Order::Up, Want::Entries, 10),
+        page("a", Order::Up, Want::Keys, 2),
+        page("a", Order::Up, Want::Keys, 3),
     ];
     let mut one_by_one = Vec::new();
     for page in &asked {
@@ -249,7 +251,7 @@ pub async fn many_pages_are_read_in_the_order_asked<H: Harness>(harness: H) {
             .iter()
             .map(|listed| listed.items.len())
             .collect::<Vec<_>>(),
-        [1, 0, 2, 1, 1]
+        [1, 0, 2, 1, 1, 2, 3]
     );
     assert_eq!(store.list_many(&[]).await.expect("nothing is an answer"), []);
     let most = vec![asked[0].clone(); LIST_MANY_MAX];

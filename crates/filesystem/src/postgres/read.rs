@@ -69,30 +69,95 @@ pub(super) async fn list(shared: &Shared, page: &Page) -> Result<Listed, ReadErr
     listed(&rows, page)
 }
 
-/// Each page by a statement of its own, all sent before the first is answered.
+/// What a page asks of the server.
+struct Asked {
+    low: String,
+    high: String,
+    most: i64,
+    /// By a statement of its own; none for keys upwards, which one statement reads of all.
+    alone: Option<String>,
+}
+
+impl Asked {
+    /// None of a page of nothing.
+    fn of(shared: &Shared, page: &Page) -> Option<Self> {
+        let (low, high) = bounds(page)?;
+        let is_plain = page.order == Order::Up && page.want == Want::Keys;
+        Some(Self {
+            low,
+            high,
+            most: asked(page),
+            alone: (!is_plain).then(|| statement(shared, page)),
+        })
+    }
+
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 3] {
+        [&self.low, &self.high, &self.most]
+    }
+}
+
+/// Pages of keys upwards, which most are, by one statement, and each other by one of its own; all are sent before the
+/// first is answered.
 pub(super) async fn list_many(shared: &Shared, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
     page::validate_many(pages)?;
-    let statements: Vec<String> = pages.iter().map(|page| statement(shared, page)).collect();
-    let bounded: Vec<_> = pages.iter().map(|page| (bounds(page), asked(page))).collect();
-    let parameters: Vec<Option<[&(dyn ToSql + Sync); 3]>> = bounded
+    let asked: Vec<Option<Asked>> = pages.iter().map(|page| Asked::of(shared, page)).collect();
+    let plain = || asked.iter().flatten().filter(|asked| asked.alone.is_none());
+    let lows: Vec<&str> = plain().map(|asked| asked.low.as_str()).collect();
+    let highs: Vec<&str> = plain().map(|asked| asked.high.as_str()).collect();
+    let mosts: Vec<i64> = plain().map(|asked| asked.most).collect();
+    let of_plain: [&(dyn ToSql + Sync); 3] = [&lows, &highs, &mosts];
+    let alone: Vec<(&str, [&(dyn ToSql + Sync); 3])> = asked
         .iter()
-        .map(|(bounds, asked)| {
-            bounds
-                .as_ref()
-                .map(|(low, high)| [low as _, high as _, asked as _])
-        })
+        .flatten()
+        .filter_map(|asked| Some((asked.alone.as_deref()?, asked.parameters())))
         .collect();
-    let questions: Vec<Question<'_>> = statements
+    let mut questions: Vec<Question<'_>> = alone
         .iter()
-        .zip(&parameters)
-        .filter_map(|(sql, parameters)| Some((sql.as_str(), parameters.as_ref()?.as_slice())))
+        .map(|(sql, given)| (*sql, given.as_slice()))
         .collect();
-    let mut answers = shared.rows_many(&questions).await?.into_iter();
-    let listed = pages.iter().zip(bounded).map(|(page, (bounds, _))| match bounds {
-        Some(_) => listed(&answers.next().expect("each question is answered"), page),
+    if !lows.is_empty() {
+        questions.push((&shared.sql.list_many, &of_plain));
+    }
+    let mut answers = shared.rows_many(&questions).await?;
+    let plain = match lows.is_empty() {
+        true => Vec::new(),
+        false => answers.pop().expect("each question is answered"),
+    };
+    let mut plain = by_page(&plain, lows.len())?.into_iter();
+    let mut answers = answers.into_iter();
+    let listed = pages.iter().zip(&asked).map(|(page, asked)| match asked {
         None => Ok(Listed::default()),
+        Some(Asked { alone: None, .. }) => filled(plain.next().expect("each has its keys"), page),
+        Some(Asked { alone: Some(_), .. }) => listed(&answers.next().expect("each is answered"), page),
     });
     listed.collect()
+}
+
+/// The keys of each of so many pages, of rows that begin with which page they are of.
+fn by_page(rows: &[Row], count: usize) -> Result<Vec<Vec<(Item, usize)>>, ReadError> {
+    let mut pages: Vec<Vec<(Item, usize)>> = (0..count).map(|_| Vec::new()).collect();
+    for row in rows {
+        let nth: i64 = row.try_get(0).map_err(unread)?;
+        let page = usize::try_from(nth - 1).ok().and_then(|nth| pages.get_mut(nth));
+        let page = page.expect("it is numbered from 1, as it was asked");
+        page.push(key_item(row, 1)?);
+    }
+    Ok(pages)
+}
+
+/// The page that these keys are.
+fn filled(keys: Vec<(Item, usize)>, page: &Page) -> Result<Listed, ReadError> {
+    let mut filling = Filling::of(page.limit)?;
+    let mut listed = Listed::default();
+    for (item, bytes) in keys {
+        if filling.takes(bytes) {
+            listed.items.push(item);
+        } else {
+            listed.next = listed.items.last().map(|item| item.key().clone());
+            break;
+        }
+    }
+    Ok(listed)
 }
 
 fn statement(shared: &Shared, page: &Page) -> String {
@@ -124,7 +189,7 @@ pub(super) fn listed(rows: &[Row], page: &Page) -> Result<Listed, ReadError> {
     let mut listed = Listed::default();
     for row in rows {
         let taken = match page.want {
-            Want::Keys => Some(key_item(row)?),
+            Want::Keys => Some(key_item(row, 0)?),
             Want::Entries => entry_item(row)?,
         };
         match taken {
@@ -138,10 +203,11 @@ pub(super) fn listed(rows: &[Row], page: &Page) -> Result<Listed, ReadError> {
     Ok(listed)
 }
 
-fn key_item(row: &Row) -> Result<(Item, usize), ReadError> {
-    let key = key(row)?;
+/// A key and its version, from this column on.
+fn key_item(row: &Row, at: usize) -> Result<(Item, usize), ReadError> {
+    let key = key_at(row, at)?;
     let bytes = key.stored().len();
-    let version = version(row, 1)?;
+    let version = version(row, at + 1)?;
     Ok((Item::Key { key, version }, bytes))
 }
 
@@ -199,7 +265,11 @@ fn entry(row: &Row) -> Result<Stored, ReadError> {
 
 /// Somebody else's row in our table has a name that is none: there is no key to call it by.
 fn key(row: &Row) -> Result<Key, ReadError> {
-    let stored: &str = row.try_get(0).map_err(unread)?;
+    key_at(row, 0)
+}
+
+fn key_at(row: &Row, at: usize) -> Result<Key, ReadError> {
+    let stored: &str = row.try_get(at).map_err(unread)?;
     Key::from_stored(stored).map_err(|error| ReadError::Unavailable {
         reason: "a row with a name that is none",
         source: Some(Box::new(error)),

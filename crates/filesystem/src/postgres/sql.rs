@@ -22,6 +22,8 @@ pub(super) struct Sql {
     pub(super) replace: String,
     pub(super) get: String,
     pub(super) get_many: String,
+    /// Pages of keys, upwards: between `$1` and `$2`, `$3` rows at most of each; tells which page, key, version.
+    pub(super) list_many: String,
     pub(super) versions: String,
     pub(super) tail: String,
     pub(super) head: String,
@@ -68,6 +70,7 @@ impl Sql {
             replace: named(REPLACE),
             get: named(GET),
             get_many: named(GET_MANY),
+            list_many: named(LIST_MANY),
             versions: named(VERSIONS),
             tail: named(TAIL),
             head: named(HEAD),
@@ -208,6 +211,12 @@ const VERSIONS: &str = "SELECT key, version FROM {s}.dormouse_record \
 
 const LIST_KEYS: &str = "SELECT key, version FROM {s}.dormouse_record \
     WHERE removed IS NULL AND key > $1 AND key < $2 ORDER BY key {order} LIMIT $3";
+
+const LIST_MANY: &str = "SELECT asked.nth, page.key, page.version \
+    FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS asked (low, high, most, nth) \
+    CROSS JOIN LATERAL (SELECT key, version FROM {s}.dormouse_record \
+        WHERE removed IS NULL AND key > asked.low AND key < asked.high ORDER BY key LIMIT asked.most) page \
+    ORDER BY asked.nth, page.key";
 
 /// A value past the page's bytes is not read; that of the first row always is.
 const LIST_ENTRIES: &str = "SELECT key, version, kind, crc, \

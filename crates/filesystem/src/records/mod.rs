@@ -327,6 +327,14 @@ impl<R: Record> Records<R> {
             .collect()
     }
 
+    /// Where the entries of these indexes are that a record has.
+    pub(crate) fn keys_of(&self, record: &R, indexes: &[R::Index]) -> Result<Vec<Key>, RecordError> {
+        let entries = record.index_entries();
+        let of = entries.iter().filter(|entry| indexes.contains(&entry.index));
+        of.map(|entry| index::key_of::<R>(&self.namespace, entry, &record.id()))
+            .collect()
+    }
+
     /// What a write of this kind expects of the catalogue.
     fn guard(&self) -> Option<(Key, Version)> {
         self.namespace.combiner().known().guard(&R::KIND)

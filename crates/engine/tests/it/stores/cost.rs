@@ -45,7 +45,7 @@ async fn a_task_of_no_steps_is_three_commits_and_a_bounded_number_of_reads() {
         let finished = spent(&store, since);
         let commits = (created.0, taken.0, finished.0);
         assert_eq!(commits, (1, 1, 1), "create, claim, finish in round {round}");
-        let most = (5, 12, 7);
+        let most = (5, 6, 3);
         let reads = (created.1, taken.1, finished.1);
         assert!(
             reads.0 <= most.0 && reads.1 <= most.1 && reads.2 <= most.2,
