@@ -67,10 +67,12 @@ impl StopSignal {
     /// Waits until the run is told to stop; at once when it was. May be dropped and called again.
     pub async fn stopped(&self) -> StopReason {
         let mut receiver = self.receiver.clone();
-        match receiver.wait_for(Option::is_some).await {
-            Ok(told) => told.clone().expect("waited for"),
+        let told = receiver.wait_for(Option::is_some).await;
+        let told = told.ok().and_then(|told| told.clone());
+        match told {
+            Some(reason) => reason,
             // Whoever goes on with the run has its place by now, and what is still held of this one is told nothing.
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -111,7 +111,7 @@ fn start(place: &Place, nth: usize) -> (Child, bool) {
     (child, is_stopped)
 }
 
-/// WK-52, with lost hints in `who_vanishes_at_any_commit_of_a_pass_leaves_nothing_undone_for_a_minute`.
+/// WK-23, of the end of a run: its row and its event. WK-52, with lost hints in `who_vanishes_at_any_commit_of_a_pass_leaves_nothing_undone_for_a_minute`.
 #[tokio::test]
 async fn after_a_kill_at_any_commit_each_task_is_done_once_by_the_next_process() {
     let makers = [Place::sled as fn() -> Place, Place::local];
@@ -129,6 +129,7 @@ async fn after_a_kill_at_any_commit_each_task_is_done_once_by_the_next_process()
             child.kill().unwrap();
             child.wait().unwrap();
             let house = House::at(place).await;
+            ends_are_told(&house, nth).await;
             house.clock.advance(PICK_OVER);
             house.recover().await;
             serves_to_the_end(&house, nth).await;
@@ -138,6 +139,20 @@ async fn after_a_kill_at_any_commit_each_task_is_done_once_by_the_next_process()
             }
             met += 1;
         }
+    }
+}
+
+/// Of each run its outcome and its event are there, or neither is.
+async fn ends_are_told(house: &House, nth: usize) {
+    let runs = house.tenant.runs.list(&RunFilter::All, None, 10).await.unwrap();
+    let events = house.events().await;
+    for row in runs.rows {
+        let subject = format!("run:{}", row.run.id);
+        let told = events
+            .iter()
+            .filter(|event| event.kind == "run.ended" && event.subject == subject);
+        let ended = usize::from(row.outcome.is_some());
+        assert_eq!(told.count(), ended, "commit {nth}: {row:?}");
     }
 }
 

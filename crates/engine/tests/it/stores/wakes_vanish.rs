@@ -195,7 +195,9 @@ async fn a_ring_at_any_commit_or_read_of_a_pass_is_not_lost() {
             assert!(all.iter().all(is_done), "step {nth}: {all:?}");
             assert_eq!(wake(&house, &alice).await, None, "step {nth}");
         }
-        assert!(met >= 3, "only {met} steps were met");
+        // Rows that are read together are read at one step.
+        let least = if is_read { 1 } else { 3 };
+        assert!(met >= least, "only {met} steps were met");
     }
 }
 
@@ -204,6 +206,15 @@ async fn a_ring_at_any_commit_or_read_of_a_pass_is_not_lost() {
 struct Counting {
     inner: Memory,
     looks: AtomicUsize,
+}
+
+impl Counting {
+    fn note(&self, page: &Page) {
+        let prefix = page.prefix.to_string();
+        if prefix.contains("/task/") && prefix.contains("ready") {
+            self.looks.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl std::fmt::Display for Counting {
@@ -218,11 +229,13 @@ impl Between for Counting {
         &self.inner
     }
 
+    async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
+        pages.iter().for_each(|page| self.note(page));
+        self.inner.list_many(pages).await
+    }
+
     async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
-        let prefix = page.prefix.to_string();
-        if prefix.contains("/task/") && prefix.contains("ready") {
-            self.looks.fetch_add(1, Ordering::SeqCst);
-        }
+        self.note(page);
         self.inner.list(page).await
     }
 }
