@@ -109,16 +109,17 @@ enum State {
 impl Slot {
     /// It does not give its thread back: it is counted until it does.
     pub(super) fn abandon(&self) {
-        self.become_(State::Abandoned);
+        self.turn(State::Abandoned);
     }
 
-    fn become_(&self, next: State) {
+    fn turn(&self, next: State) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         match (*state, next) {
             (State::Polled, State::Abandoned) => drop(self.0.stuck.fetch_add(1, Ordering::AcqRel)),
             (State::Abandoned, State::Returned) => drop(self.0.stuck.fetch_sub(1, Ordering::AcqRel)),
             (State::Polled, State::Polled | State::Returned) => {}
-            (State::Abandoned, State::Polled | State::Abandoned) | (State::Returned, _) => return,
+            (State::Abandoned, State::Polled | State::Abandoned)
+            | (State::Returned, State::Polled | State::Abandoned | State::Returned) => return,
         }
         *state = next;
     }
@@ -129,6 +130,6 @@ struct Leaves(Slot);
 
 impl Drop for Leaves {
     fn drop(&mut self) {
-        self.0.become_(State::Returned);
+        self.0.turn(State::Returned);
     }
 }

@@ -168,7 +168,9 @@ impl<'a> Hand<'a> {
     /// From the start of the process to its empty tree. Events and stops are served as they come, in no fixed order,
     /// so a worker that never pauses for breath is stopped as well.
     async fn attend(&mut self, mut live: Live) -> Option<Gone> {
-        let mut sample_at = Instant::now();
+        // It has used nothing yet: that need not be looked at.
+        self.worked(Duration::ZERO);
+        let mut sample_at = Instant::now() + self.sample_every().unwrap_or_default();
         let mut waiting = self.parts.asks.waiting();
         // What was asked before this is awaited too.
         waiting.mark_changed();
