@@ -123,7 +123,7 @@ async fn tell(parts: &Parts, seq: u64, event: Event, evidence: Evidence) {
     };
     match told.await {
         Ok(told) => {
-            tracing::debug!(run = %run.id, answer = ?told.answer, "the session was told of a silence")
+            tracing::debug!(run = %run.id, answer = ?told.answer, "the session was told of a silence");
         }
         Err(error) => tracing::warn!(run = %run.id, %error, "the session was not told of a silence"),
     }
