@@ -60,14 +60,8 @@ async fn put_secrets(bed: &Bed) {
         let at = format!("agent:night:TOKEN_{nth}").parse().expect("it is a place");
         let value = Secret::new(format!("wombat-{nth:04}-sleeps+9Zx").into_bytes());
         let secrets = bed.tenant.credentials.secrets();
-        let put = secrets.put(
-            &call,
-            &at,
-            &value,
-            SecretCategory::Tool,
-            &PutMeta::default(),
-            Expect::Any,
-        );
+        let (category, meta) = (SecretCategory::Tool, PutMeta::default());
+        let put = secrets.put(&call, &at, &value, category, &meta, Expect::Any);
         put.await.expect("there is room");
     }
 }
