@@ -160,5 +160,10 @@ fn engine(
         },
         random,
     };
-    Engine::open(system.clone(), environment, EngineOptions::default())
+    // Its workers fail by chance, and nobody is there who would resume an agent.
+    let options = EngineOptions {
+        agent_intensity: None,
+        ..EngineOptions::default()
+    };
+    Engine::open(system.clone(), environment, options)
 }

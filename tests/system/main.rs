@@ -35,3 +35,4 @@ mod stores;
 mod tasks;
 mod threads;
 mod wait;
+mod workers;

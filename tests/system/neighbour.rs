@@ -241,16 +241,36 @@ fn got(rows: &[Row]) -> Vec<String> {
     .collect()
 }
 
-/// SE-50, of a worker whose wall is required
+/// SE-50, of a worker whose wall is required; WK-4
 #[test]
 fn a_worker_gets_nothing_of_its_neighbour() {
     let alice = alice();
+    assert_eq!(command_lines_with(VALUE), Vec::<String>::new());
     if !has_wall(&alice.home) {
         return;
     }
     let rows = alice.attacked("required");
     assert!(rows.len() > 100, "only {} attempts", rows.len());
     assert_eq!(got(&rows), Vec::<String>::new());
+    let at_the_door: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.way == "ask the control socket")
+        .collect();
+    assert!(!at_the_door.is_empty());
+    for row in at_the_door {
+        let refused = row.refused.as_deref().unwrap_or_default();
+        assert!(refused.contains("403") || refused.contains("denied"), "{row:?}");
+    }
+}
+
+/// The command lines of this machine's processes that have this in them.
+fn command_lines_with(word: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").expect("the system tests need /proc");
+    let lines = processes
+        .flatten()
+        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).into_owned());
+    lines.filter(|line| line.contains(word)).collect()
 }
 
 /// What stands open without a wall, as section 14 says: what is in files, and of other workers everything. The program

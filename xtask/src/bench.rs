@@ -17,7 +17,8 @@ pub(crate) struct Options {
     #[arg(value_enum)]
     suite: Option<Suite>,
     /// Sections of it; all without any. Of the store: own slow lanes reads million postgres hints portable files. Of the
-    /// secrets: scrub verbs many unlock rekey. Of the engine: tasks turns cost hot heartbeats
+    /// secrets: scrub verbs many unlock rekey. Of the engine: tasks turns cost hot heartbeats. Of workers: spawn output wakes
+    /// sleepers streams detector
     sections: Vec<String>,
     /// Less of everything, to see that it runs; its figures say little
     #[arg(long, conflicts_with = "write")]
@@ -42,6 +43,8 @@ enum Suite {
     Secrets,
     /// Tasks, runs and leases: stores.md section 16
     Engine,
+    /// Workers, wakes and sleeping agents: workers.md section 13
+    Workers,
 }
 
 impl Suite {
@@ -51,6 +54,7 @@ impl Suite {
             Self::Store => "store",
             Self::Secrets => "secrets",
             Self::Engine => "engine",
+            Self::Workers => "workers",
         }
     }
 
@@ -59,7 +63,7 @@ impl Suite {
         match self {
             Self::Store => &["redb", "rusqlite", "fjall", "sled", "tokio-postgres"],
             Self::Secrets => &["aho-corasick", "argon2", "chacha20poly1305"],
-            Self::Engine => &["sled", "tokio-postgres"],
+            Self::Engine | Self::Workers => &["sled", "tokio-postgres"],
         }
     }
 }
@@ -166,6 +170,7 @@ fn server(suite: Suite, options: &Options) -> Option<(Server, PathBuf)> {
     let sections: &[&str] = match suite {
         Suite::Store => &["postgres", "hints"],
         Suite::Engine => &["tasks", "turns", "hot"],
+        Suite::Workers => &["wakes"],
         Suite::Secrets => return None,
     };
     let needs = |section: &String| sections.contains(&section.as_str());

@@ -17,6 +17,8 @@ pub const OPENED_MAX: usize = 64;
 pub const WALL_CLOCK_DEFAULT: Duration = Duration::from_secs(30 * 60);
 /// The idle clock of a run that names none.
 pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10 * 60);
+/// How long nothing is heard of a worker before its session is told so, when none is named.
+pub const STALL_AFTER_DEFAULT: Duration = Duration::from_secs(3 * 60);
 /// How long a worker has between the cooperative stop and the kill when none is named.
 pub const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 /// Shortest clock.
@@ -60,8 +62,14 @@ pub struct CommandSpec {
     #[serde(default = "wall_clock_default")]
     pub wall_clock_ms: u64,
     /// From the last progress to the stop, in milliseconds; none is off.
-    #[serde(default = "idle_timeout_default", skip_serializing_if = "Option::is_none")]
+    #[serde(default = "idle_timeout_default")]
     pub idle_timeout_ms: Option<u64>,
+    /// From the last progress to the word that it stalls, in milliseconds; none is off.
+    #[serde(
+        default = "stall_after_default",
+        skip_serializing_if = "is_stall_after_default"
+    )]
+    pub stall_after_ms: Option<u64>,
     /// From the cooperative stop to the kill, in milliseconds: 0 to [`GRACE_MAX`].
     #[serde(default = "grace_default")]
     pub grace_ms: u64,
@@ -80,6 +88,16 @@ fn wall_clock_default() -> u64 {
 #[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
 fn idle_timeout_default() -> Option<u64> {
     Some(u64::try_from(IDLE_TIMEOUT_DEFAULT.as_millis()).expect("ten minutes fit"))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
+fn stall_after_default() -> Option<u64> {
+    Some(u64::try_from(STALL_AFTER_DEFAULT.as_millis()).expect("three minutes fit"))
+}
+
+#[expect(clippy::ref_option, reason = "serde asks with a reference")]
+fn is_stall_after_default(stall_after: &Option<u64>) -> bool {
+    *stall_after == stall_after_default()
 }
 
 fn grace_default() -> u64 {
@@ -189,6 +207,7 @@ impl CommandSpec {
             effects: Effects::default(),
             wall_clock_ms: wall_clock_default(),
             idle_timeout_ms: idle_timeout_default(),
+            stall_after_ms: stall_after_default(),
             grace_ms: grace_default(),
             partial_codes: Vec::new(),
             permanent_codes: permanent_codes_default(),
@@ -205,6 +224,12 @@ impl CommandSpec {
     #[must_use]
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout_ms.map(Duration::from_millis)
+    }
+
+    /// How long it is silent before its session is told, if that is told.
+    #[must_use]
+    pub fn stall_after(&self) -> Option<Duration> {
+        self.stall_after_ms.map(Duration::from_millis)
     }
 
     /// From the cooperative stop to the kill.
@@ -234,6 +259,9 @@ impl CommandSpec {
         check_clock("wall_clock_ms", self.wall_clock_ms, CLOCK_MIN, CLOCK_MAX)?;
         if let Some(idle) = self.idle_timeout_ms {
             check_clock("idle_timeout_ms", idle, CLOCK_MIN, CLOCK_MAX)?;
+        }
+        if let Some(stall) = self.stall_after_ms {
+            check_clock("stall_after_ms", stall, CLOCK_MIN, CLOCK_MAX)?;
         }
         check_clock("grace_ms", self.grace_ms, Duration::ZERO, GRACE_MAX)?;
         check_opened("read", &self.read)?;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::{Agent, AgentState, Removals};
+use crate::agent::{Agent, AgentState, Intensity, Removals};
 use crate::bad;
 use crate::budget::{BudgetOptions, Entered, Freed, Ledger, Moved, enter};
 use crate::credentials::EventJournal;
@@ -22,6 +22,7 @@ use crate::lease::LeaseOptions;
 use crate::resolve::{Unsettled, settled};
 use crate::run::{Beats, Claiming, Companion, LiveRuns};
 use crate::session::{Drivers, Rooms, SessionOptions, Switches};
+use crate::step::Workers;
 use crate::task::{Creations, SettleHint};
 use crate::telling::{Landing, Telling};
 use crate::thread::{self, Appends};
@@ -39,6 +40,10 @@ pub(crate) struct Core {
     pub(crate) events: Log,
     pub(crate) environment: Environment,
     pub(crate) companions: Vec<Arc<dyn Companion>>,
+    /// How many bad ends pause an agent; none is never.
+    pub(crate) intensity: Option<Intensity>,
+    /// Where futures of runs are polled.
+    pub(crate) workers: Arc<Workers>,
     pub(crate) live: Arc<LiveRuns>,
     pub(crate) creations: Arc<Creations>,
     pub(crate) appends: Arc<Appends>,

@@ -1,6 +1,6 @@
 //! The engine: everything that stands on one store, by tenant.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::Agents;
+use crate::agent::{Agents, Intensity};
 use crate::bad::BadRecords;
 use crate::budget::{BudgetOptions, Budgets, Freed};
 use crate::capability::Capabilities;
@@ -23,12 +23,13 @@ use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::idempotency::{Idempotency, Once};
 use crate::lease::LeaseOptions;
-use crate::limits::JANITOR_EVERY;
+use crate::limits::{JANITOR_EVERY, WAKES_DUE_MAX};
 use crate::relay::Sinks;
 use crate::resolve::Settled;
 use crate::retention::Retention;
 use crate::run::{Beats, Companion, LiveRuns, Runs};
 use crate::session::{SessionOptions, SessionService, Unsaved};
+use crate::step::{WorkerThreads, Workers};
 use crate::task::{Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::thread::Threads;
@@ -65,6 +66,13 @@ pub struct EngineOptions {
     pub retention: Retention,
     /// `janitor.every`: how often what is old is looked for.
     pub janitor_every: Duration,
+    /// How many bad ends pause an agent; none is never.
+    pub agent_intensity: Option<Intensity>,
+    /// Where futures of runs are polled.
+    pub worker_threads: WorkerThreads,
+    /// `wakes.due_max`: most agents that are to be woken, before asking for one more is refused. What becomes ready wakes its
+    /// agent whatever this says.
+    pub wakes_due_max: usize,
     /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
     pub vault: VaultOptions,
     /// Is told each value that is opened, before anybody has it.
@@ -86,6 +94,9 @@ impl Default for EngineOptions {
             budgets: BudgetOptions::default(),
             retention: Retention::default(),
             janitor_every: JANITOR_EVERY,
+            agent_intensity: Some(Intensity::default()),
+            worker_threads: WorkerThreads::default(),
+            wakes_due_max: WAKES_DUE_MAX,
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
             formats: Formats::default(),
@@ -109,6 +120,9 @@ struct Shared {
     due: Arc<DueHint>,
     freed: Freed,
     bell: Arc<Bell>,
+    workers: Arc<Workers>,
+    /// Loops that panicked too often, by name.
+    missing: Mutex<BTreeSet<&'static str>>,
     settling: Arc<SettleHint>,
     /// Counts the tenants that were made here.
     made: watch::Sender<u64>,
@@ -227,6 +241,7 @@ impl Engine {
         let reach = system.store().capabilities(system.root()).reach;
         let random = Arc::clone(&environment.random);
         let vault = Vault::new(&system, options.vault.clone(), random);
+        let workers = Arc::new(Workers::new(options.worker_threads));
         Self(Arc::new(Shared {
             system,
             environment,
@@ -237,6 +252,8 @@ impl Engine {
             due: Arc::default(),
             freed: Freed::default(),
             bell: Arc::default(),
+            workers,
+            missing: Mutex::default(),
             settling: Arc::default(),
             made: watch::Sender::new(0),
             background: TaskTracker::new(),
@@ -274,6 +291,8 @@ impl Engine {
         let shared = &self.0;
         let space = shared.system.tenant(&id.segment());
         let core = Arc::new(Core {
+            intensity: shared.options.agent_intensity,
+            workers: Arc::clone(&shared.workers),
             budgets: shared.options.budgets,
             ledger: Arc::default(),
             freed: shared.freed.clone(),
@@ -374,6 +393,17 @@ impl Engine {
     /// Where deadlines are said.
     pub(crate) fn due(&self) -> &DueHint {
         &self.0.due
+    }
+
+    /// The loops that panicked too often.
+    pub(crate) fn missing(&self) -> &Mutex<BTreeSet<&'static str>> {
+        &self.0.missing
+    }
+
+    /// `workers_stuck`: futures of runs that were told to end and keep their threads still. Their runs have ended.
+    #[must_use]
+    pub fn workers_stuck(&self) -> usize {
+        self.0.workers.stuck()
     }
 
     /// Where it is said that an agent has something to do.

@@ -39,6 +39,7 @@ pub mod recovery;
 pub mod relay;
 mod resolve;
 mod rest;
+mod restart;
 pub mod retention;
 pub mod run;
 pub mod session;

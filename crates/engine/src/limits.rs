@@ -197,6 +197,18 @@ pub const REFUSED_RECHECK: Duration = Duration::from_secs(60);
 pub const PICK_TTL: Duration = Duration::from_secs(30);
 /// Most lanes of which a process keeps what it knows; the rest stay in their rows.
 pub const LANES_MAX: usize = 100_000;
+/// `worker.agent_intensity`: so many runs of an agent that end badly pause it.
+pub const INTENSITY_RUNS: usize = 10;
+/// Within so long.
+pub const INTENSITY_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How often a loop of the engine that panics is begun again.
+pub const RESTARTS_MAX: usize = 3;
+/// Within so long.
+pub const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
+/// How long a future that was told to end may keep its thread before its run ends without it.
+pub const ABANDON_AFTER: Duration = Duration::from_secs(1);
+/// `wakes.due_max`: most agents that are to be woken, before asking for one more is refused.
+pub const WAKES_DUE_MAX: usize = 1_000_000;
 /// How long before it is committed the time of a ring may be read, clocks included.
 pub const RING_AGE_MAX: Duration = Duration::from_secs(60);
 

@@ -283,6 +283,12 @@ pub struct StreamFacts {
     pub denials: u64,
     /// Events the adapter does not know.
     pub unknown_events: u64,
+    /// Lines that were too long, and are cut.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lines_cut: u64,
+    /// Lines that are no event: they are text for a log.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub log_lines: u64,
     /// What the adapter warned of, each once, by its word.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -292,6 +298,11 @@ pub struct StreamFacts {
     /// The last words, where the outcome has none of them: at most [`OUTCOME_TEXT_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Scrubbed>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Outcome {

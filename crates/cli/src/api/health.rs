@@ -134,6 +134,7 @@ impl IsolationView {
 pub(super) async fn get(Shared(house): Shared<House>, asker: Asker) -> Answered {
     let mut health = house.store_health().await;
     health.notices.extend(of_sinks(&asker).await);
+    health.notices.extend(house.missing_loops());
     let view = HealthView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),

@@ -146,6 +146,16 @@ impl House {
         self.0.engine.system().store().health().await
     }
 
+    /// The loops of the engine that are missing, a sentence each.
+    pub(super) fn missing_loops(&self) -> Vec<String> {
+        let sentence = |name| {
+            format!(
+                "degraded: the loop of {name} panicked again and again and is not begun any more; restart the server, and see its log"
+            )
+        };
+        self.0.engine.degraded().into_iter().map(sentence).collect()
+    }
+
     /// Whether workers whose command does not say are walled in.
     #[must_use]
     pub fn isolation(&self) -> Option<Policy> {
@@ -258,18 +268,33 @@ impl House {
 
     /// Claims what is ready and runs it, so much at once, until it is told to stop claiming; and ends runs of other processes
     /// whose holders vanished.
-    pub(crate) async fn claim_until(&self, instance_max: usize, told: impl Future<Output = ()>) {
+    pub(crate) async fn claim_until(&self, instance_max: usize, told: watch::Receiver<bool>) {
         let options = WakeOptions {
             instance_max,
             ..WakeOptions::default()
         };
         let engine = self.engine();
-        let claiming = engine.serve_wakes(Arc::new(self.0.supervisor.clone()), options, told);
+        let claiming = engine.keep("wakes", || {
+            let (engine, options) = (engine.clone(), options.clone());
+            let starter = Arc::new(self.0.supervisor.clone());
+            let mut told = told.clone();
+            async move {
+                let told = async move { drop(told.wait_for(|is_told| *is_told).await) };
+                engine.serve_wakes(starter, options, told).await;
+            }
+        });
+        let leases = engine.keep("leases", || {
+            let engine = engine.clone();
+            async move { engine.serve_leases(&SystemOrphans, std::future::pending()).await }
+        });
         let mut claiming = std::pin::pin!(claiming);
+        let mut leases = std::pin::pin!(leases);
+        // Ends with the claims: a loop of leases that is given up is named, and ends none of them.
         tokio::select! {
-            () = &mut claiming => {}
-            () = engine.serve_leases(&SystemOrphans, std::future::pending()) => {}
+            () = &mut claiming => return,
+            () = &mut leases => {}
         }
+        claiming.await;
     }
 
     /// Waits until no run is at work, and takes none from then on.

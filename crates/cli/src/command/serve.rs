@@ -33,13 +33,12 @@ pub(super) async fn serve(session: &mut Session<'_>, context: &Context, argument
     let runs_max = arguments
         .runs
         .map_or_else(|| context.config.number("runs.instance_max"), u64::from);
-    let (leaving, mut left) = watch::channel(false);
+    let (leaving, left) = watch::channel(false);
     let claiming = {
         let house = house.clone();
         let most = usize::try_from(runs_max).unwrap_or(usize::MAX);
         tokio::spawn(async move {
-            let told = async move { drop(left.wait_for(|is_told| *is_told).await) };
-            house.claim_until(most, told).await;
+            house.claim_until(most, left).await;
         })
     };
     signals.next().await;

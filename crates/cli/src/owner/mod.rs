@@ -172,23 +172,45 @@ impl Owner {
 
 /// Serves deadlines, clears away what is old and sends events where they are to go, until the owner leaves; one that is
 /// gone at once leaves it all to the next.
-async fn serve_due(engine: Engine, role: Role, sinks: Vec<Arc<dyn Sink>>, mut phase: watch::Receiver<Phase>) {
+async fn serve_due(engine: Engine, role: Role, sinks: Vec<Arc<dyn Sink>>, phase: watch::Receiver<Phase>) {
+    let mut left = phase.clone();
     if role == Role::Supervisor {
-        let leaving = || {
-            let mut phase = phase.clone();
-            async move { phase::is_draining(&mut phase).await }
-        };
-        let (due, janitor, settling) = (leaving(), leaving(), leaving());
-        let (retention, relay) = (leaving(), leaving());
-        tokio::join!(
-            engine.serve_due(due),
-            engine.serve_janitor(janitor),
-            engine.serve_settlements(settling),
-            engine.serve_retention(retention),
-            engine.serve_relay(sinks, relay),
-            keep_vault(&engine, &mut phase)
-        );
+        let due = kept(&engine, "due", &phase, |engine, leaving| async move {
+            engine.serve_due(leaving).await;
+        });
+        let janitor = kept(&engine, "janitor", &phase, |engine, leaving| async move {
+            engine.serve_janitor(leaving).await;
+        });
+        let settling = kept(&engine, "settlements", &phase, |engine, leaving| async move {
+            engine.serve_settlements(leaving).await;
+        });
+        let retention = kept(&engine, "retention", &phase, |engine, leaving| async move {
+            engine.serve_retention(leaving).await;
+        });
+        let relay = kept(&engine, "relay", &phase, move |engine, leaving| {
+            let sinks = sinks.clone();
+            async move { engine.serve_relay(sinks, leaving).await }
+        });
+        let vault = keep_vault(&engine, &mut left);
+        tokio::join!(due, janitor, settling, retention, relay, vault);
     }
+}
+
+/// The end of an owner, as a loop of its engine waits for it.
+type Leaving = futures::future::BoxFuture<'static, ()>;
+
+/// One of the engine's loops, until the owner leaves. One that panics is begun again, a few times.
+async fn kept<F, Fut>(engine: &Engine, name: &'static str, phase: &watch::Receiver<Phase>, serve: F)
+where
+    F: Fn(Engine, Leaving) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let begin = || {
+        let mut phase = phase.clone();
+        let leaving: Leaving = Box::pin(async move { phase::is_draining(&mut phase).await });
+        serve(engine.clone(), leaving)
+    };
+    engine.keep(name, begin).await;
 }
 
 /// Takes away what is over of secrets, now and each hour, until the owner leaves.

@@ -58,6 +58,7 @@ pub struct Stream {
     is_denied: bool,
     denials: u64,
     unknown: u64,
+    log_lines: u64,
     calls: u64,
 }
 
@@ -90,6 +91,7 @@ impl Stream {
             is_denied: false,
             denials: 0,
             unknown: 0,
+            log_lines: 0,
             calls: 0,
         }
     }
@@ -99,6 +101,7 @@ impl Stream {
         let offset = self.offset;
         self.offset += line.len() as u64 + 1;
         let Ok(value @ Value::Object(_)) = serde_json::from_slice::<Value>(line) else {
+            self.log_lines += 1;
             return Vec::new();
         };
         let tz = self.tz.clone();
@@ -236,6 +239,12 @@ impl Stream {
     #[must_use]
     pub fn unknown(&self) -> u64 {
         self.unknown
+    }
+
+    /// Lines that are no JSON object: text for a log.
+    #[must_use]
+    pub fn log_lines(&self) -> u64 {
+        self.log_lines
     }
 
     /// Calls that ended.

@@ -1,6 +1,7 @@
 //! Agents: rows. A sleeping agent is its row and nothing else: no timer, no handle, no file.
 
 mod delete;
+mod intensity;
 mod removal;
 mod removing;
 mod service;
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use delete::AtWork;
+pub use intensity::Intensity;
+pub(crate) use intensity::{heed_bad_end, is_bad};
 pub(crate) use removing::Removals;
 pub use service::{AgentPage, Agents};
 pub use table::{AgentEvent, decide};

@@ -6,12 +6,14 @@ use super::ahead;
 use super::service::{get, rejected, stage_run};
 use super::stop::in_time;
 use super::{Claimed, OutcomeKind, OutcomeRow, Process, Run, RunEvent, RunNext, RunState, decide, reported};
+use crate::agent::is_bad;
 use crate::core::Core;
 use crate::credentials::of_lease;
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
 use crate::lease::{LeaseEvent, check};
 use crate::outcome::{Facts, Outcome};
+use crate::rest::Rest;
 use crate::task::{Cause, Moved, Task, TaskEvent, move_task};
 use crate::{CommandError, Decision, Reason};
 
@@ -143,6 +145,9 @@ pub(super) async fn stage_end_of(
         processes.stage_remove(draft.batch(), &process).await?;
     }
     draft.tell(&run.about(), &ended(&run, &row))?;
+    if is_bad(&row.outcome) {
+        draft.hints().rest.push(Rest::BadEnd(run.agent.clone()));
+    }
     let call = core.call_of_draft(draft);
     let id = run.id.to_string();
     let ended = core

@@ -68,8 +68,12 @@ impl StopSignal {
     pub async fn stopped(&self) -> StopReason {
         let mut receiver = self.receiver.clone();
         let told = receiver.wait_for(Option::is_some).await;
-        let told = told.expect("its sender lives until this is dropped");
-        told.clone().expect("waited for")
+        let told = told.ok().and_then(|told| told.clone());
+        match told {
+            Some(reason) => reason,
+            // Whoever goes on with the run has its place by now, and what is still held of this one is told nothing.
+            None => std::future::pending().await,
+        }
     }
 
     /// The reason, if the run was told to stop.
@@ -81,6 +85,12 @@ impl StopSignal {
 
 impl Drop for StopSignal {
     fn drop(&mut self) {
-        self.live.with(|runs| runs.remove(&self.run));
+        self.live.with(|runs| {
+            // Whoever goes on with a parked run may have entered before the last of this one is gone.
+            let is_own = |sender: &watch::Sender<_>| sender.subscribe().same_channel(&self.receiver);
+            if runs.get(&self.run).is_some_and(is_own) {
+                runs.remove(&self.run);
+            }
+        });
     }
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use dormouse_secrets::{Scrubbed, Scrubber};
 use tokio::task::JoinError;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::threads::Slot;
 use super::{Failure, Leave, Report, StepContext};
 use crate::CommandError;
 use crate::command::{CommandSpec, GRACE_DEFAULT};
 use crate::credentials::Credentials;
-use crate::outcome::{Facts, FailReason, Outcome, ResourceUsage};
+use crate::limits::ABANDON_AFTER;
+use crate::outcome::{ClockKind, Facts, FailReason, Outcome, ResourceUsage};
 use crate::run::{Claimed, RunWait, Runs, Started, StopReason, give_up};
 use crate::supervisor::RunEnd;
 
@@ -59,8 +61,9 @@ impl Runs {
         let worked = match hand.started().await {
             Ok(Started::Go) => {
                 let work = work(hand.steps.clone());
-                let task = tokio::spawn(async move { work.await.map(Into::<Report>::into) });
-                hand.attend(AbortOnDropHandle::new(task)).await
+                let work = async move { work.await.map(Into::<Report>::into) };
+                let (task, slot) = self.core.workers.spawn(work);
+                hand.attend(AbortOnDropHandle::new(task), &slot).await
             }
             Ok(Started::Stop(reason)) => Worked::Ended(reason.outcome()),
             Err(error) => hand.unstarted(&error),
@@ -100,8 +103,8 @@ impl Driving<'_> {
     }
 
     /// From the start of the work to its end. Whatever ends it, it is gone when this returns.
-    async fn attend(&self, mut task: AbortOnDropHandle<Result<Report, Failure>>) -> Worked {
-        let mut dead_at = None;
+    async fn attend(&self, mut task: AbortOnDropHandle<Result<Report, Failure>>, slot: &Slot) -> Worked {
+        let (mut dead_at, mut wall_at) = (None, self.wall_at());
         let mut heart = std::pin::pin!(self.beat());
         // Ends with the work, or with what ends it.
         let ended = loop {
@@ -115,6 +118,10 @@ impl Driving<'_> {
                     Leave::Park(wait) => Worked::Parks(wait),
                     Leave::Lose(_) => Worked::Lost,
                 },
+                () = sleep_until(wall_at.unwrap_or_else(Instant::now)), if wall_at.is_some() && dead_at.is_none() => {
+                    wall_at = None;
+                    self.run_out().await;
+                }
                 _ = self.claimed.stop.stopped(), if dead_at.is_none() => {
                     dead_at = Some(Instant::now() + self.grace());
                 }
@@ -129,8 +136,39 @@ impl Driving<'_> {
         };
         task.abort();
         // What it held is dropped now. What it said in the last moment is said too late.
-        let _ = task.await;
+        if timeout(ABANDON_AFTER, task).await.is_err() {
+            let run = self.claimed.run.id;
+            tracing::error!(%run, "a future that was told to end keeps its thread; its run ends without it");
+            slot.abandon();
+        }
         ended
+    }
+
+    /// When its wall clock runs out, if its task has a command, which has one.
+    fn wall_at(&self) -> Option<Instant> {
+        let left = self
+            .wall_clock()?
+            .saturating_sub(Duration::from_millis(self.claimed.run.clock_ms));
+        self.begun.checked_add(left)
+    }
+
+    fn wall_clock(&self) -> Option<Duration> {
+        self.claimed.task.command.as_ref().map(CommandSpec::wall_clock)
+    }
+
+    /// Its wall clock ran out: it is told to stop, as by whoever stops a run. A stop that came first stands.
+    async fn run_out(&self) {
+        let reason = StopReason::Clock {
+            clock: ClockKind::Wall,
+            limit_ms: self
+                .wall_clock()
+                .map_or(0, |wall| u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
+        };
+        if let Err(error) = self.runs.stopping(&self.claimed, &reason).await {
+            let run = self.claimed.run.id;
+            tracing::warn!(%run, %error, "that its clock ran out was not recorded");
+            self.runs.core.live.tell(run, reason);
+        }
     }
 
     /// The work's own end.

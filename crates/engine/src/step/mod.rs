@@ -24,6 +24,7 @@ mod park;
 mod report;
 mod row;
 mod table;
+mod threads;
 mod value;
 mod within;
 
@@ -37,6 +38,8 @@ pub use report::{Failure, Report};
 pub(crate) use row::stage_gone as stage_step_gone;
 pub use row::{Step, StepIndex, StepResult, StepState};
 pub use table::{CallCell, EndCell, StepEnd, StepRow, decide_call, decide_end};
+pub use threads::WorkerThreads;
+pub(crate) use threads::Workers;
 
 use serde::{Deserialize, Serialize};
 

@@ -35,6 +35,8 @@ pub(super) struct Hearing {
     parts: Arc<Parts>,
     stream: Stream,
     lines: Lines,
+    /// Lines that were cut, before those of the present ones.
+    lines_cut: u64,
     told: mpsc::Sender<Told>,
     teller: AbortOnDropHandle<()>,
     last_told: Option<Event>,
@@ -86,6 +88,7 @@ impl Hearing {
             parts: Arc::clone(parts),
             stream: Stream::new(adapted.provider, options),
             lines: Lines::default(),
+            lines_cut: 0,
             told,
             teller,
             last_told: None,
@@ -97,11 +100,13 @@ impl Hearing {
         }
     }
 
-    /// More of the worker's standard output, scrubbed.
-    pub(super) fn hear(&mut self, bytes: &[u8]) {
+    /// More of the worker's standard output, scrubbed. Says whether anything of it shows that the work goes on.
+    pub(super) fn hear(&mut self, bytes: &[u8]) -> bool {
+        let mut is_progress = false;
         for line in self.lines.push(bytes) {
-            self.line(&line.bytes);
+            is_progress |= self.line(&line.bytes);
         }
+        is_progress
     }
 
     /// Whether the provider did anything but to fail at once, for no known reason.
@@ -124,6 +129,7 @@ impl Hearing {
 
     /// Something of the output is missing: the line it was in is none.
     pub(super) fn cut(&mut self) {
+        self.lines_cut += self.lines.lines_cut();
         self.lines = Lines::default();
     }
 
@@ -163,9 +169,13 @@ impl Hearing {
         }
     }
 
-    fn line(&mut self, line: &[u8]) {
+    /// Text for a log is progress, and so is an event, but what only says that time goes by.
+    fn line(&mut self, line: &[u8]) -> bool {
+        let log_lines = self.stream.log_lines();
         let seen = self.stream.line(self.parts.clock.now(), line);
         self.tell(&seen);
+        let is_notice = |seen: &Seen| matches!(seen.what, What::ToolProgress { .. });
+        self.stream.log_lines() > log_lines || !seen.iter().all(is_notice)
     }
 
     fn tell(&mut self, seen: &[Seen]) {
@@ -254,6 +264,8 @@ impl Hearing {
                 counters: self.counters(),
                 denials: stream.denials(),
                 unknown_events: stream.unknown(),
+                lines_cut: self.lines_cut + self.lines.lines_cut(),
+                log_lines: stream.log_lines(),
                 warnings: self.warnings.iter().map(|code| (*code).to_owned()).collect(),
                 exit_mismatch: says_done && exit.is_some_and(|exit| exit.code.is_some_and(|code| code != 0)),
                 text: (!says_done)

@@ -32,6 +32,7 @@ mod question;
 mod reports;
 mod rollouts;
 mod saved;
+mod silence;
 mod spawn;
 mod start;
 mod stopping;

@@ -13,13 +13,13 @@ impl Hand<'_> {
             LiveEvent::Stdout(bytes) => self.print(Channel::Stdout, &bytes),
             LiveEvent::Stderr(bytes) => self.print(Channel::Stderr, &bytes),
             LiveEvent::Report(bytes) => {
-                self.clocks.progress(Instant::now());
+                self.progressed();
                 if let Some(reports) = &mut self.reports {
                     reports.hear(&bytes);
                 }
             }
             LiveEvent::Elided { output, bytes } => {
-                self.clocks.progress(Instant::now());
+                self.progressed();
                 match output {
                     Output::Stdout => self.elide(Channel::Stdout, bytes),
                     Output::Stderr => self.elide(Channel::Stderr, bytes),
@@ -36,29 +36,29 @@ impl Hand<'_> {
     }
 
     fn print(&mut self, channel: Channel, bytes: &[u8]) {
-        self.clocks.progress(Instant::now());
         let at = self.parts.clock.now();
         if let Some(stream) = self.stream(channel) {
             let clean = stream.push(bytes);
-            self.listen(channel, clean.as_slice());
+            if self.listen(channel, clean.as_slice()) {
+                self.progressed();
+            }
             self.parts.transcript.push(at, channel, clean);
         }
     }
 
-    /// The stream of a provider is what it writes on standard output.
-    fn listen(&mut self, channel: Channel, clean: &[u8]) {
+    /// The stream of a provider is what it writes on standard output. Says whether it shows that the work goes on.
+    fn listen(&mut self, channel: Channel, clean: &[u8]) -> bool {
         if channel != Channel::Stdout {
-            return;
+            return true;
         }
-        if let Some(hearing) = &mut self.hearing {
-            hearing.hear(clean);
-        }
+        let goes_on = self.hearing.as_mut().is_none_or(|hearing| hearing.hear(clean));
         if let Some(talking) = &mut self.talking {
             talking.hear(clean);
             if talking.is_over() && self.leave_by.is_none() {
                 self.leave_by = Some(Instant::now() + LEAVE_MAX);
             }
         }
+        goes_on
     }
 
     /// No value reaches across what is missing: the scrubber begins anew behind it.

@@ -14,6 +14,7 @@ use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
 use super::hearing::{Heard, Hearing};
 use super::reports::{Reports, Said};
+use super::silence::Silence;
 use super::stopping::cause;
 use super::talking::{Answered, Talking};
 use crate::adapter::dialogue::Opening;
@@ -23,8 +24,6 @@ use crate::worker::clocks::{ClockLimits, Clocks};
 use crate::worker::{Gone, Live, LiveEvent};
 use crate::{GateId, PrefixedId as _};
 
-/// How often the tree's processor time is looked at: silence with work is no idleness.
-const CPU_SAMPLE: Duration = Duration::from_secs(5);
 /// How long after the kill the tree may need to empty: the keeper's five seconds, and as many for whoever is behind.
 pub(super) const END_MARGIN: Duration = Duration::from_secs(10);
 
@@ -107,6 +106,8 @@ pub(super) struct Hand<'a> {
     pub(super) talking: Option<Talking>,
     /// When a provider that was told all, and has not left, is told to.
     pub(super) leave_by: Option<Instant>,
+    /// What is known of its silence.
+    pub(super) silence: Silence,
 }
 
 impl<'a> Hand<'a> {
@@ -145,6 +146,7 @@ impl<'a> Hand<'a> {
             opening: None,
             talking: None,
             leave_by: None,
+            silence: Silence::default(),
         }
     }
 
@@ -208,12 +210,18 @@ impl<'a> Hand<'a> {
     /// From the start of the process to its empty tree. Events and stops are served as they come, in no fixed order,
     /// so a worker that never pauses for breath is stopped as well.
     async fn attend(&mut self, mut live: Live) -> Option<Gone> {
-        let mut sample_at = Instant::now() + CPU_SAMPLE;
+        // It has used nothing yet: that need not be looked at.
+        self.worked(Duration::ZERO);
+        let mut sample_at = Instant::now() + self.sample_every().unwrap_or_default();
         let mut waiting = self.parts.asks.waiting();
+        // What was asked before this is awaited too.
+        waiting.mark_changed();
         // Ends with the last event: an empty tree. A tree that does not empty is ended by its row, which empties it.
         loop {
             let end_by = self.end_by.unwrap_or_else(Instant::now);
             let leave_by = self.leave_by.unwrap_or_else(Instant::now);
+            let (stalls_at, sample_every) = (self.stalls_at(), self.sample_every());
+            let is_timed = self.stop.is_none() && !self.has_left;
             tokio::select! {
                 event = live.next() => match event {
                     Some(LiveEvent::Gone(gone)) => {
@@ -256,10 +264,12 @@ impl<'a> Hand<'a> {
                     self.end_by = None;
                     end_processes(self.parts).await;
                 }
-                () = sleep_until(sample_at), if self.stop.is_none() && self.command.idle_timeout().is_some() => {
-                    self.clocks.cpu(Instant::now(), live.cpu().await);
-                    sample_at = Instant::now() + CPU_SAMPLE;
+                () = sleep_until(sample_at), if is_timed && sample_every.is_some() => {
+                    let used = live.cpu().await;
+                    self.worked(used);
+                    sample_at = Instant::now() + sample_every.unwrap_or_default();
                 }
+                () = sleep_until(stalls_at.unwrap_or_else(Instant::now)), if is_timed && stalls_at.is_some() => self.stall(),
             }
         }
     }

@@ -146,14 +146,14 @@ impl Transcript {
         }
     }
 
-    /// Takes output. It never waits: over [`PENDING_MAX`] bytes not yet durable it leaves out and counts.
+    /// Takes output. It never waits: over [`PENDING_MAX`] bytes not yet durable it leaves out and counts, the oldest first.
     pub fn push(&self, at: Timestamp, channel: Channel, bytes: ScrubbedBytes) {
         let bytes = Bytes::from(bytes.into_vec());
         let at = to_milliseconds(at);
         let mut state = self.shared.lock();
         let offset = state.offset;
         state.offset += bytes.len() as u64;
-        if state.is_closed || state.pending_bytes + bytes.len() > PENDING_MAX {
+        if state.is_closed || !state.makes_room(bytes.len()) {
             state.elided_bytes += bytes.len() as u64;
         } else {
             state.add(Frame {
@@ -270,6 +270,21 @@ impl State {
             self.add_whole(part);
         }
         self.add_whole(rest);
+    }
+
+    /// Leaves out the oldest that is not on its way to the store, until so many bytes have room. False when they have none.
+    fn makes_room(&mut self, bytes: usize) -> bool {
+        if bytes > PENDING_MAX {
+            return false;
+        }
+        while self.pending_bytes + bytes > PENDING_MAX {
+            let Some(oldest) = self.pending.remove(self.in_flight) else {
+                return false;
+            };
+            self.pending_bytes -= oldest.encoded_len();
+            self.elided_bytes += oldest.bytes.len() as u64;
+        }
+        true
     }
 
     fn add_whole(&mut self, frame: Frame) {

@@ -10,11 +10,47 @@ use crate::{AgentName, TenantId};
 /// Most lanes of which it is remembered that a place is free; beyond them all that wait are looked at.
 const FREED_MAX: usize = 10_000;
 
+/// Whether wakes are served in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// Nobody has begun to.
+    Nobody,
+    /// They are.
+    Here,
+    /// They were, and what is under way is waited for.
+    Leaving,
+    /// They were, and are no more.
+    Ended,
+}
+
 /// Where commits say that there is something to do.
 #[derive(Debug)]
 pub(crate) struct Bell {
     rung: watch::Sender<u64>,
     freed: Mutex<Freed>,
+    service: Mutex<Service>,
+}
+
+/// Whoever serves wakes, until this is dropped: then it is known that nobody does.
+#[derive(Debug)]
+pub(super) struct Listening<'a> {
+    bell: &'a Bell,
+    /// Changes with each ring.
+    pub(super) rung: watch::Receiver<u64>,
+}
+
+impl Listening<'_> {
+    /// No more is begun.
+    pub(super) fn leaves(&self) {
+        self.bell.set_service(Service::Leaving);
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.bell.leave();
+        self.bell.set_service(Service::Ended);
+    }
 }
 
 /// The lanes of which a run ended.
@@ -32,6 +68,7 @@ impl Default for Bell {
         Self {
             rung: watch::Sender::new(0),
             freed: Mutex::default(),
+            service: Mutex::new(Service::Nobody),
         }
     }
 }
@@ -65,14 +102,27 @@ impl Bell {
     }
 
     /// Whoever serves hears of it from here on.
-    pub(super) fn listen(&self) -> watch::Receiver<u64> {
+    pub(super) fn listen(&self) -> Listening<'_> {
         self.with(|freed| freed.is_awaited = true);
-        self.rung.subscribe()
+        self.set_service(Service::Here);
+        Listening {
+            bell: self,
+            rung: self.rung.subscribe(),
+        }
     }
 
     /// Nobody serves any more.
-    pub(super) fn leave(&self) {
+    fn leave(&self) {
         self.with(|freed| *freed = Freed::default());
+    }
+
+    /// Whether wakes are served here.
+    pub(super) fn service(&self) -> Service {
+        *self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_service(&self, service: Service) {
+        *self.service.lock().unwrap_or_else(PoisonError::into_inner) = service;
     }
 
     /// The lanes of which runs ended since this was asked last.

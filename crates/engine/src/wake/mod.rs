@@ -11,6 +11,7 @@
 //!
 //! The doorbell may be lost; the row may not.
 
+mod ask;
 mod bell;
 mod known;
 mod lane;
@@ -27,6 +28,7 @@ use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Ten
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use ask::{WakeError, Woken};
 pub(crate) use bell::Bell;
 pub(crate) use lane::{Found, forget, look};
 pub use serve::{Starter, WakeOptions};

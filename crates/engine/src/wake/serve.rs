@@ -69,7 +69,7 @@ impl Engine {
         shutdown: impl Future<Output = ()>,
     ) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut rung = self.bell().listen();
+        let mut listening = self.bell().listen();
         let mut freed = self.freed().subscribe();
         let mut hints = self.hints_of_wakes().await;
         let mut serving = Serving::new(self.clone(), starter, options);
@@ -94,14 +94,14 @@ impl Engine {
                     serving.accounts_have_more();
                     false
                 }
-                _ = rung.changed() => true,
+                _ = listening.rung.changed() => true,
                 () = hint(&mut hints) => true,
                 () = room => false,
                 () = pause_until(look_at) => true,
             };
         }
+        listening.leaves();
         serving.end().await;
-        self.bell().leave();
     }
 
     /// Hints of what other processes ring; none where there are none, or the store has no room for one more watch.

@@ -132,6 +132,18 @@ impl Clocks {
         Some(self.progress_at.max(self.runs_since()?))
     }
 
+    /// When there will have been no progress for so long; none while it stands still without end.
+    #[must_use]
+    pub fn silent_at(&self, after: Duration) -> Option<Instant> {
+        Some(self.idle_since()? + after)
+    }
+
+    /// For how long there was no progress.
+    #[must_use]
+    pub fn silent_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.progress_at)
+    }
+
     /// The clock that ran out; the wall clock when both did.
     #[must_use]
     pub fn expired(&self, now: Instant) -> Option<Expired> {

@@ -1,5 +1,7 @@
 //! What a run may ask, by the mode of its session, and what an answer is an answer to.
 
+mod clocks;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,14 @@
 //! The supervisor over the reference backend, with real processes: every way a run can end.
 
+mod clocks;
 mod ends;
+mod intensity;
+mod orphans;
 mod reports;
+mod spawns;
+mod stops;
+mod streams;
+mod threads;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -244,7 +251,7 @@ impl House {
     }
 
     /// Waits until the run has printed this.
-    async fn printed(&self, run: RunId, wanted: &str) {
+    pub(crate) async fn printed(&self, run: RunId, wanted: &str) {
         let (mut follower, mut text) = (self.supervisor.follow(&self.tenant, run, 0), String::new());
         while !text.contains(wanted) {
             let Followed::Frames(frames) = follower.next().await.unwrap() else {

@@ -31,7 +31,6 @@ pub enum Output {
 #[derive(Debug)]
 enum Item {
     Piece(Output, BytesMut),
-    Elided(Output, u64),
     Exited(Exit),
     Gone(Gone),
 }
@@ -40,6 +39,8 @@ enum Item {
 struct State {
     items: VecDeque<Item>,
     bytes: usize,
+    /// What went of each stream before the first item, since that was told last.
+    lost: [u64; 2],
     elided: u64,
     exit: Option<Exit>,
     is_closed: bool,
@@ -57,13 +58,14 @@ impl Buffer {
         self.state.lock().expect("no holder of this lock panics")
     }
 
-    /// More output. What finds no room is counted, and the place where it was is kept.
+    /// More output. Where there is no room for it, the oldest that waits goes and is counted: what a worker says last is
+    /// what its reader wants most.
     pub(super) fn push(&self, output: Output, bytes: &[u8]) {
         let mut state = self.lock();
-        let room = BUFFER_BYTES_MAX.saturating_sub(state.bytes);
-        let kept = &bytes[..room.min(bytes.len())];
-        let stored = store(&mut state, output, kept);
-        elide(&mut state, output, (bytes.len() - stored) as u64);
+        let kept = &bytes[bytes.len().saturating_sub(BUFFER_BYTES_MAX)..];
+        make_room(&mut state, kept.len());
+        state.elide(output, bytes.len() - kept.len());
+        store(&mut state, output, kept);
         drop(state);
         self.changed.notify_one();
     }
@@ -103,6 +105,9 @@ impl Buffer {
             let changed = self.changed.notified();
             {
                 let mut state = self.lock();
+                if let Some(lost) = state.take_lost() {
+                    return Some(lost);
+                }
                 if let Some(item) = state.items.pop_front() {
                     return Some(event(&mut state, item));
                 }
@@ -115,40 +120,59 @@ impl Buffer {
     }
 }
 
-/// Appends to the last piece where that is possible, and returns how many bytes found a place.
-fn store(state: &mut State, output: Output, bytes: &[u8]) -> usize {
-    if bytes.is_empty() {
-        return 0;
+impl State {
+    /// This much of a stream is lost before what waits.
+    fn elide(&mut self, output: Output, bytes: usize) {
+        self.elided += bytes as u64;
+        self.lost[output as usize] += bytes as u64;
     }
-    let is_full = state.items.len() >= PIECES_MAX;
+
+    /// What was lost and not told yet, a stream at a time.
+    fn take_lost(&mut self) -> Option<LiveEvent> {
+        for output in [Output::Stdout, Output::Stderr] {
+            let bytes = std::mem::take(&mut self.lost[output as usize]);
+            if bytes > 0 {
+                return Some(LiveEvent::Elided { output, bytes });
+            }
+        }
+        None
+    }
+
+    /// Lets the oldest piece go; false when there is none.
+    fn lose_oldest(&mut self) -> bool {
+        let is_piece = |item: &Item| matches!(item, Item::Piece(..));
+        let Some(at) = self.items.iter().position(is_piece) else {
+            return false;
+        };
+        if let Some(Item::Piece(output, bytes)) = self.items.remove(at) {
+            self.bytes -= bytes.len();
+            self.elide(output, bytes.len());
+        }
+        true
+    }
+}
+
+/// Makes room for so many bytes, at most as many as the buffer holds, and for a piece of its own.
+fn make_room(state: &mut State, bytes: usize) {
+    while state.bytes + bytes > BUFFER_BYTES_MAX || state.items.len() >= PIECES_MAX {
+        if !state.lose_oldest() {
+            return;
+        }
+    }
+}
+
+/// Appends to the last piece where that is possible.
+fn store(state: &mut State, output: Output, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
     match state.items.back_mut() {
         Some(Item::Piece(of, piece)) if *of == output && piece.len() + bytes.len() <= PIECE_MAX => {
             piece.extend_from_slice(bytes);
         }
-        _ if is_full => return 0,
         _ => state.items.push_back(Item::Piece(output, BytesMut::from(bytes))),
     }
     state.bytes += bytes.len();
-    bytes.len()
-}
-
-fn elide(state: &mut State, output: Output, lost: u64) {
-    if lost == 0 {
-        return;
-    }
-    state.elided += lost;
-    // One mark for each stream at most since the last piece: a full buffer does not grow by being full.
-    let marks = state.items.iter_mut().rev().map_while(|item| match item {
-        Item::Elided(of, bytes) => Some((*of, bytes)),
-        Item::Piece(..) | Item::Exited(_) | Item::Gone(_) => None,
-    });
-    for (of, bytes) in marks {
-        if of == output {
-            *bytes += lost;
-            return;
-        }
-    }
-    state.items.push_back(Item::Elided(output, lost));
 }
 
 fn event(state: &mut State, item: Item) -> LiveEvent {
@@ -162,7 +186,6 @@ fn event(state: &mut State, item: Item) -> LiveEvent {
                 Output::Report => LiveEvent::Report(bytes),
             }
         }
-        Item::Elided(output, bytes) => LiveEvent::Elided { output, bytes },
         Item::Exited(exit) => LiveEvent::Exited(exit),
         Item::Gone(gone) => LiveEvent::Gone(gone),
     }
@@ -174,32 +197,27 @@ mod tests {
     use crate::worker::process::Ended;
 
     #[tokio::test]
-    async fn what_finds_no_room_is_counted_where_it_was() {
+    async fn where_there_is_no_room_the_oldest_goes_and_is_counted_where_it_was() {
         let buffer = Buffer::default();
-        buffer.push(Output::Stdout, &vec![b'a'; BUFFER_BYTES_MAX]);
-        buffer.push(Output::Stdout, b"lost");
-        buffer.push(Output::Stderr, b"lost too");
-        buffer.push(Output::Stdout, b"lost");
-        assert!(matches!(buffer.next().await, Some(LiveEvent::Stdout(b)) if b.len() == BUFFER_BYTES_MAX));
-        buffer.push(Output::Stdout, b"there is room again");
-        assert_eq!(
-            buffer.next().await,
-            Some(LiveEvent::Elided {
-                output: Output::Stdout,
-                bytes: 8
-            })
-        );
-        assert_eq!(
-            buffer.next().await,
-            Some(LiveEvent::Elided {
-                output: Output::Stderr,
-                bytes: 8
-            })
-        );
-        assert_eq!(
-            buffer.next().await,
-            Some(LiveEvent::Stdout(Bytes::from_static(b"there is room again")))
-        );
+        let piece = |byte| vec![byte; PIECE_MAX];
+        buffer.push(Output::Stderr, b"the oldest");
+        for _ in 0..BUFFER_BYTES_MAX / PIECE_MAX {
+            buffer.push(Output::Stdout, &piece(b'a'));
+        }
+        buffer.push(Output::Stdout, b"the last");
+        let elided = |output, bytes: usize| {
+            let bytes = bytes as u64;
+            Some(LiveEvent::Elided { output, bytes })
+        };
+        assert_eq!(buffer.next().await, elided(Output::Stdout, PIECE_MAX));
+        assert_eq!(buffer.next().await, elided(Output::Stderr, "the oldest".len()));
+        for _ in 1..BUFFER_BYTES_MAX / PIECE_MAX {
+            let next = buffer.next().await;
+            assert_eq!(next, Some(LiveEvent::Stdout(Bytes::from(piece(b'a')))));
+        }
+        let last = Bytes::from_static(b"the last");
+        assert_eq!(buffer.next().await, Some(LiveEvent::Stdout(last)));
+        assert_eq!(buffer.elided_bytes(), (PIECE_MAX + "the oldest".len()) as u64);
     }
 
     #[tokio::test]

@@ -97,7 +97,7 @@ async fn lived(house: &House, outcome: Outcome) -> Seen {
     Seen { states, begun, task }
 }
 
-/// ST-29: by timer, while its agent sleeps.
+/// ST-29: by timer, while its agent sleeps. WK-26, with `what_says_when_it_may_be_tried_again_is_not_tried_before`.
 #[tokio::test(start_paused = true)]
 async fn what_fails_comes_back_by_timer_while_its_agent_sleeps_and_is_quarantined_at_the_fifth() {
     let house = House::in_memory().await;
@@ -167,6 +167,24 @@ async fn what_ran_out_of_time_or_met_a_defence_is_failed_at_once_and_the_event_s
         let kept = house.tenant.runs.get(run).await.unwrap().outcome.unwrap();
         assert_eq!(kept.outcome, outcome);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_when_it_may_be_tried_again_is_not_tried_before() {
+    let house = House::in_memory().await;
+    let again = house.clock.now() + jiff::SignedDuration::from_mins(20);
+    let limited = Outcome::Failed {
+        reason: dormouse_engine::outcome::FailReason::RateLimited,
+        permanent: false,
+        retry_at: Some(again),
+        message: Scrubbed::constant("the limit is reached"),
+    };
+    let Seen { begun, task, .. } = lived(&house, limited).await;
+    assert_eq!((begun.len(), task.state), (5, TaskState::Quarantined));
+    assert!(begun[1] >= again, "it was tried at {}, before {again}", begun[1]);
+    // A time that is over binds nothing: then it is as without one.
+    let waited = begun[2].duration_since(begun[1]).as_secs();
+    assert!((0..=22).contains(&waited), "{waited} s");
 }
 
 /// Each delay as it is stored, a second before it is over and when it is: on every store.

@@ -80,12 +80,12 @@ impl Hooked {
     }
 
     /// The same, after so many commits that go on as they are.
-    pub(super) fn before_nth_commit(&self, nth: usize, others: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn before_nth_commit(&self, nth: usize, others: impl Future<Output = ()> + Send + 'static) {
         *self.before_commit.lock().unwrap() = Some((nth, Others(others.boxed())));
     }
 
     /// Whether what was to be done before a commit, or after a read, was done; it is done no more.
-    pub(super) fn was_met(&self) -> bool {
+    pub(crate) fn was_met(&self) -> bool {
         let (commit, read) = (
             self.before_commit.lock().unwrap().take(),
             self.after_read.lock().unwrap().take(),
@@ -94,7 +94,7 @@ impl Hooked {
     }
 
     /// After the next read of a record of this kind, and before its answer, this is done.
-    pub(super) fn after_read(&self, kind: &'static str, others: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn after_read(&self, kind: &'static str, others: impl Future<Output = ()> + Send + 'static) {
         *self.after_read.lock().unwrap() = Some((kind, Others(others.boxed())));
     }
 

@@ -262,19 +262,7 @@ impl House {
 
     /// All bytes of its store: every record with its key, every entry of every log.
     pub(crate) async fn stored(&self) -> String {
-        let mut stored = String::new();
-        for entry in self.entries().await {
-            let value = String::from_utf8_lossy(&entry.value);
-            stored.push_str(&format!("{} {value}\n", entry.key));
-        }
-        let root = Prefix::root();
-        for (log, head) in self.store.heads(&root, None, 1000).await.unwrap() {
-            let before_first = Position::new(head.first.get() - 1);
-            for logged in self.store.tail(&log, before_first, 1000).await.unwrap() {
-                stored.push_str(&String::from_utf8_lossy(&logged.entry));
-            }
-        }
-        stored
+        stored_in(&self.store).await
     }
 
     /// All bytes of the logs of events.
@@ -302,21 +290,7 @@ impl House {
 
     /// All its records.
     pub(crate) async fn entries(&self) -> Vec<Entry> {
-        let mut page = Page::of(Prefix::root());
-        let mut entries = Vec::new();
-        loop {
-            let listed = self.store.list(&page).await.unwrap();
-            for item in listed.items {
-                match item {
-                    Item::Entry(entry) => entries.push(entry),
-                    other => panic!("{other:?}"),
-                }
-            }
-            page.after = listed.next;
-            if page.after.is_none() {
-                return entries;
-            }
-        }
+        entries_in(&self.store).await
     }
 
     /// The record of this kind and id.
@@ -420,6 +394,41 @@ impl House {
 }
 
 /// The lease of another process on the same.
+/// All bytes of a store: every record with its key, every entry of every log.
+pub(crate) async fn stored_in(store: &Arc<dyn RecordStore>) -> String {
+    let mut stored = String::new();
+    for entry in entries_in(store).await {
+        let value = String::from_utf8_lossy(&entry.value);
+        stored.push_str(&format!("{} {value}\n", entry.key));
+    }
+    let root = Prefix::root();
+    for (log, head) in store.heads(&root, None, 1000).await.unwrap() {
+        let before_first = Position::new(head.first.get() - 1);
+        for logged in store.tail(&log, before_first, 1000).await.unwrap() {
+            stored.push_str(&String::from_utf8_lossy(&logged.entry));
+        }
+    }
+    stored
+}
+
+async fn entries_in(store: &Arc<dyn RecordStore>) -> Vec<Entry> {
+    let mut page = Page::of(Prefix::root());
+    let mut entries = Vec::new();
+    loop {
+        let listed = store.list(&page).await.unwrap();
+        for item in listed.items {
+            match item {
+                Item::Entry(entry) => entries.push(entry),
+                other => panic!("{other:?}"),
+            }
+        }
+        page.after = listed.next;
+        if page.after.is_none() {
+            return entries;
+        }
+    }
+}
+
 pub(crate) fn another(lease: &Lease) -> Lease {
     let mut another = lease.clone();
     another.holder.process += 1;
@@ -476,6 +485,8 @@ async fn engine_set(
     let key: Arc<dyn Keyring> = Arc::new(key(random.clone()));
     let options = EngineOptions {
         companions: vec![Arc::new(Sessions)],
+        // Many a test ends a run badly again and again, at one time of its clock.
+        agent_intensity: None,
         vault: VaultOptions {
             sources: vec![key],
             first_key: None,

@@ -89,9 +89,12 @@ mod threads_matrix;
 mod threads_tables;
 mod turns_cut;
 mod wakes;
+mod wakes_asked;
+mod wakes_crash;
 mod wakes_rung;
+mod wakes_vanish;
 
-pub(crate) use house::facts;
+pub(crate) use house::{facts, stored_in};
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {

@@ -1,9 +1,10 @@
 //! Every way a run can end leaves one outcome, in the commit of the end.
 
-use dormouse_engine::outcome::BlockReason;
+use dormouse_engine::outcome::{BlockReason, PartialCause};
 use dormouse_engine::run::{ClaimOptions, Claimed, RunState};
 use dormouse_engine::step::{Failure, StepContext};
 use dormouse_engine::supervisor::RunEnd;
+use dormouse_secrets::Scrubbed;
 
 use super::*;
 use crate::stores::place::Place;
@@ -25,21 +26,39 @@ async fn claimed(house: &House) -> Claimed {
         .unwrap()
 }
 
-/// A run that its holder says is blocked.
-async fn blocked(house: &House) -> RunId {
+/// A run of which its holder says this.
+async fn said(house: &House, outcome: &Outcome) -> RunId {
     let claimed = claimed(house).await;
-    let blocked = Outcome::Blocked {
-        reason: BlockReason::LoginWall,
-        evidence: None,
-    };
     let facts = crate::stores::facts();
-    house
-        .tenant
-        .runs
-        .finish(&claimed, &blocked, &facts)
-        .await
-        .unwrap();
+    let runs = &house.tenant.runs;
+    runs.finish(&claimed, outcome, &facts).await.unwrap();
     claimed.run.id
+}
+
+/// What providers, keepers and guards say, and blocks: the rows that no command line makes.
+fn rows() -> Vec<Outcome> {
+    let failed = |reason, permanent| Outcome::Failed {
+        reason,
+        permanent,
+        retry_at: None,
+        message: Scrubbed::constant("why"),
+    };
+    vec![
+        Outcome::Blocked {
+            reason: BlockReason::LoginWall,
+            evidence: None,
+        },
+        Outcome::Partial {
+            cause: PartialCause::MaxTurns,
+            text: None,
+        },
+        failed(FailReason::Refused, true),
+        failed(FailReason::RateLimited, false),
+        failed(FailReason::Overloaded, false),
+        failed(FailReason::StreamEnded, false),
+        failed(FailReason::KeeperLost, false),
+        failed(FailReason::Abandoned, false),
+    ]
 }
 
 /// A run whose future panics.
@@ -95,18 +114,35 @@ async fn ended_once(house: &House, run: RunId, kind: &str) {
     assert_eq!(of_task.event.op, outcome.op, "{kind}: one commit");
 }
 
+/// WK-23, with `after_a_kill_at_any_commit_each_task_is_done_once_by_the_next_process`; its row 2 is
+/// `a_cancel_at_any_step_of_a_success_leaves_one_outcome_and_a_later_one_gets_it`.
+///
 /// ST-34: all but the kill, which is `after_kill_9_the_run_is_lost_its_worker_dead_and_the_task_failed` of the program.
 #[tokio::test]
 async fn every_way_to_end_leaves_one_outcome_in_the_commit_of_the_end() {
     for place in places() {
         let bed = bed_over(place.open().await);
-        let house = bed.open_with_alice().await;
+        // As many bad ends would pause her.
+        let options = EngineOptions {
+            agent_intensity: None,
+            ..open_to_all()
+        };
+        let house = bed.open_with_alice_and(options).await;
         let mut ends = vec![
             (house.run(sh("true")).await.run.id, "success"),
             (house.run(sh("exit 3")).await.run.id, "failed"),
-            (blocked(&house).await, "blocked"),
+            (house.run(sh("kill -9 $$")).await.run.id, "failed"),
+            (house.run(sh("exit 126")).await.run.id, "failed"),
             (panicked(&house).await, "failed"),
         ];
+        let part = CommandSpec {
+            partial_codes: vec![75],
+            ..sh("exit 75")
+        };
+        ends.push((house.run(part).await.run.id, "partial"));
+        for outcome in rows() {
+            ends.push((said(&house, &outcome).await, outcome.name()));
+        }
         let missing = CommandSpec::new(vec!["no-such-program".into()]);
         ends.push((house.run(missing).await.run.id, "failed"));
         let slow = CommandSpec {
@@ -122,13 +158,13 @@ async fn every_way_to_end_leaves_one_outcome_in_the_commit_of_the_end() {
         ends.push((cancelled.await, "cancelled"));
         let shut_down = at_work(&house, async |_| supervisor.shutdown().await);
         ends.push((shut_down.await, "cancelled"));
-        for (run, kind) in ends {
-            ended_once(&house, run, kind).await;
+        for (run, kind) in &ends {
+            ended_once(&house, *run, kind).await;
         }
         let log = house.event_types().await;
         assert_eq!(
             log.iter().filter(|kind| *kind == "run.ended").count(),
-            8,
+            ends.len(),
             "{place:?}"
         );
     }

@@ -1,0 +1,201 @@
+//! A process that makes tasks and serves them is killed at each of its commits: the next one does what is left, once.
+
+#![allow(clippy::print_stdout, reason = "a child tells its parent")]
+
+use std::future::pending;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use dormouse_engine::outcome::Outcome;
+use dormouse_engine::run::RunFilter;
+use dormouse_engine::task::{NewTask, TaskFilter, TaskState};
+use dormouse_engine::wake::WakeOptions;
+use dormouse_filesystem::wrapper::Between;
+use dormouse_filesystem::{Batch, CommitError, Committed, Deadline, RecordStore, between};
+
+use super::house::{House, name, operator};
+use super::place::Place;
+use super::wakes::{agent_of, until, wake};
+use super::wakes_vanish::Inline;
+
+/// What makes [`a_process`] one: its store, and at which commit it stops.
+const CHILD: &str = "DORMOUSE_TEST_WAKES_CHILD";
+/// Tasks that it makes.
+const TASKS: usize = 2;
+/// A lane that was picked by a process that is gone is free by then; in seconds.
+const PICK_OVER: i64 = 31;
+
+/// Stops before one of its commits, says so, and does nothing more.
+#[derive(Debug)]
+struct Stops {
+    inner: Arc<dyn RecordStore>,
+    before: AtomicUsize,
+}
+
+impl std::fmt::Display for Stops {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Between for Stops {
+    fn beneath(&self) -> &dyn RecordStore {
+        &*self.inner
+    }
+
+    async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
+        if self.before.fetch_sub(1, Ordering::SeqCst) == 0 {
+            println!("\nSTOPPED");
+            pending::<()>().await;
+        }
+        self.inner.commit(batch, deadline).await
+    }
+}
+
+between!(Stops);
+
+/// Not a test: the process of the test below.
+#[tokio::test]
+#[ignore = "the process that the crash test starts and kills"]
+async fn a_process() {
+    let Ok(told) = std::env::var(CHILD) else {
+        return;
+    };
+    let (nth, place) = told.split_once('|').unwrap();
+    let store = Arc::new(Stops {
+        inner: Place::open_told(place).await,
+        // As many as no pass has: those of its opening are none of them.
+        before: AtomicUsize::new(1_000_000),
+    });
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    store.before.store(nth.parse().unwrap(), Ordering::SeqCst);
+    let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
+    tokio::spawn(async move {
+        engine
+            .serve_wakes(Arc::new(Inline), WakeOptions::default(), pending())
+            .await;
+    });
+    for nth in 0..TASKS {
+        let new = NewTask::new(name("alice"), format!("the {nth}th"));
+        tenant.tasks.create(&operator(), new).await.unwrap();
+    }
+    until("all is done", async || {
+        wake(&house, &name("alice")).await.is_none()
+    })
+    .await;
+    println!("\nDONE");
+    pending::<()>().await;
+}
+
+fn start(place: &Place, nth: usize) -> (Child, bool) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "stores::wakes_crash::a_process",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(CHILD, format!("{nth}|{}", place.told()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    let mut said = lines
+        .map(Result::unwrap)
+        .filter(|line| line == "STOPPED" || line == "DONE");
+    let is_stopped = said.next().expect("it says how far it is") == "STOPPED";
+    (child, is_stopped)
+}
+
+/// WK-23, of the end of a run: its row and its event. WK-52, with lost hints in `who_vanishes_at_any_commit_of_a_pass_leaves_nothing_undone_for_a_minute`.
+#[tokio::test]
+async fn after_a_kill_at_any_commit_each_task_is_done_once_by_the_next_process() {
+    let makers = [Place::sled as fn() -> Place, Place::local];
+    let makers = makers.map(|make| Box::new(move || Some(make())) as Box<dyn Fn() -> Option<Place>>);
+    let postgres: Box<dyn Fn() -> Option<Place>> = Box::new(Place::postgres);
+    for make in makers.into_iter().chain([postgres]) {
+        // Ends with a child that comes to its end before it is to stop.
+        for nth in 0.. {
+            let Some(place) = make() else { break };
+            let house = House::at(place).await;
+            agent_of(&house, "alice", 1).await;
+            let place = house.closed().await;
+            let (mut child, is_stopped) = start(&place, nth);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let house = House::at(place).await;
+            ends_are_told(&house, nth).await;
+            house.clock.advance(PICK_OVER);
+            house.recover().await;
+            serves_to_the_end(&house, nth).await;
+            if !is_stopped {
+                assert!(nth > 6, "only {nth} commits were met");
+                break;
+            }
+        }
+    }
+}
+
+/// Of each run its outcome and its event are there, or neither is.
+async fn ends_are_told(house: &House, nth: usize) {
+    let runs = house.tenant.runs.list(&RunFilter::All, None, 10).await.unwrap();
+    let events = house.events().await;
+    for row in runs.rows {
+        let subject = format!("run:{}", row.run.id);
+        let told = events
+            .iter()
+            .filter(|event| event.kind == "run.ended" && event.subject == subject);
+        let ended = usize::from(row.outcome.is_some());
+        assert_eq!(told.count(), ended, "commit {nth}: {row:?}");
+    }
+}
+
+async fn serves_to_the_end(house: &House, nth: usize) {
+    let engine = house.engine.clone();
+    let served = tokio::spawn(async move {
+        engine
+            .serve_wakes(Arc::new(Inline), WakeOptions::default(), pending())
+            .await;
+    });
+    until("nobody is to be woken", async || {
+        wake(house, &name("alice")).await.is_none()
+    })
+    .await;
+    served.abort();
+    let tasks = house
+        .tenant
+        .tasks
+        .list(&TaskFilter::default(), None, 10)
+        .await
+        .unwrap();
+    for task in tasks.rows {
+        assert!(
+            matches!(task.state, TaskState::Done { .. }),
+            "commit {nth}: {task:?}"
+        );
+        let runs = house
+            .tenant
+            .runs
+            .list(&RunFilter::Task(task.id), None, 10)
+            .await
+            .unwrap();
+        let ends: Vec<Outcome> = runs
+            .rows
+            .iter()
+            .map(|row| row.outcome.as_ref().unwrap().outcome.clone())
+            .collect();
+        // One that the killed process had claimed is lost, and done again: nothing had begun of it.
+        let [done, lost @ ..] = &ends[..] else {
+            panic!("commit {nth}: it was never run")
+        };
+        assert!(done.is_success(), "commit {nth}: {ends:?}");
+        assert!(
+            lost.iter().all(|end| matches!(end, Outcome::Lost { .. })),
+            "commit {nth}: {ends:?}"
+        );
+    }
+}
