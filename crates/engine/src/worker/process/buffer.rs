@@ -28,6 +28,8 @@ pub enum Output {
     Report,
 }
 
+const OUTPUTS: [Output; 3] = [Output::Stdout, Output::Stderr, Output::Report];
+
 #[derive(Debug)]
 enum Item {
     Piece(Output, BytesMut),
@@ -40,7 +42,7 @@ struct State {
     items: VecDeque<Item>,
     bytes: usize,
     /// What went of each stream before the first item, since that was told last.
-    lost: [u64; 2],
+    lost: [u64; OUTPUTS.len()],
     elided: u64,
     exit: Option<Exit>,
     is_closed: bool,
@@ -129,7 +131,7 @@ impl State {
 
     /// What was lost and not told yet, a stream at a time.
     fn take_lost(&mut self) -> Option<LiveEvent> {
-        for output in [Output::Stdout, Output::Stderr] {
+        for output in OUTPUTS {
             let bytes = std::mem::take(&mut self.lost[output as usize]);
             if bytes > 0 {
                 return Some(LiveEvent::Elided { output, bytes });
@@ -138,10 +140,13 @@ impl State {
         None
     }
 
-    /// Lets the oldest piece go; false when there is none.
+    /// Lets the oldest piece go, a report only where nothing else is; false when there is none. What a worker prints keeps
+    /// nothing from its reader that it reports.
     fn lose_oldest(&mut self) -> bool {
         let is_piece = |item: &Item| matches!(item, Item::Piece(..));
-        let Some(at) = self.items.iter().position(is_piece) else {
+        let is_print = |item: &Item| matches!(item, Item::Piece(Output::Stdout | Output::Stderr, _));
+        let prints = self.items.iter().position(is_print);
+        let Some(at) = prints.or_else(|| self.items.iter().position(is_piece)) else {
             return false;
         };
         if let Some(Item::Piece(output, bytes)) = self.items.remove(at) {

@@ -73,7 +73,7 @@ async fn of_a_gibibyte_of_output_head_and_tail_are_kept_and_the_rest_is_counted(
     assert!(text.starts_with(first), "{:?}", &text[..40]);
     assert!(text.ends_with(last), "{:?}", &text[text.len() - 40..]);
     let kept = text.len() as u64;
-    assert!(kept > PENDING_MAX as u64, "{kept} bytes are kept");
+    assert!(kept > PENDING_MAX as u64 / 2, "{kept} bytes are kept");
     assert!(
         kept <= HEAD_MAX + TAIL_MAX + TAIL_SLACK + 64 * 1024,
         "{kept} bytes are kept"
