@@ -348,7 +348,7 @@ fn what_deriving_a_key_takes_is_a_setting_and_a_slot_keeps_its_own() {
     let derived = |home: &Home| home.items("secret slots")[1]["derivation"].clone();
     let asked = serde_json::json!({ "memory_bytes": 19 << 20, "passes": 2 });
     assert_eq!(derived(&home), asked);
-    home.type_line("secret lock --yes").exits(0);
+    home.type_line("secret lock").exits(0);
     let home = home.with("DORMOUSE_SECRETS_KDF_MEMORY", "20MiB");
     fed(&home, &["secret", "unlock", "--passphrase"], PASSPHRASE).exits(0);
     assert_eq!(derived(&home), asked, "it opened as it was made");

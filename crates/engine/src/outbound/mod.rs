@@ -9,7 +9,7 @@
 //!                             Unknown        it was sent, and nobody said: no other channel sends it again
 //! ```
 //!
-//! [`decide`] is pure: what was answered, how often and how long it was tried go in, with a drawn number. [`Caller`] drives it
+//! [`decide()`] is pure: what was answered, how often and how long it was tried go in, with a drawn number. [`Caller`] drives it
 //! over a [`Transport`], which knows the protocol.
 
 mod caller;
