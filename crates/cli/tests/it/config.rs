@@ -201,6 +201,7 @@ fn every_key_that_is_read_is_in_the_table() {
             "config.text(\"",
             "config.bytes(\"",
             "config.number(\"",
+            "bytes(\"detect.",
             "path(\"store.",
             "time(\"store.",
             "time(\"gates.",
