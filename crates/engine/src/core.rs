@@ -242,13 +242,16 @@ impl Core {
         let batch = draft.into_batch();
         let commit = async move {
             let committed = settled(&space, batch, op, deadline).await;
-            drop(telling);
-            committed.map_err(|(error, unknown)| {
+            let committed = committed.map_err(|(error, unknown)| {
                 if let Some(batch) = unknown {
                     unsettled.keep(&ops, op, &batch);
+                    telling.doubted();
                 }
                 error
-            })
+            });
+            // All are told before the caller is.
+            drop(telling);
+            committed
         };
         let committed = Landing::new(commit, &self.background).await?;
         Ok(Entered {

@@ -193,6 +193,9 @@ pub const CANDIDATES_MAX: usize = 64;
 pub const FULL_RECHECK: Duration = Duration::from_secs(5);
 /// How soon a ready task that was refused for a reason of its own is tried again.
 pub const REFUSED_RECHECK: Duration = Duration::from_secs(60);
+/// In a lane of at most so many places what is ready is looked for before it is known how many are free, in the trip that
+/// tells it: all that is found is read.
+pub const LANE_AHEAD_MAX: usize = 8;
 /// How long a process has a lane for itself without saying so again.
 pub const PICK_TTL: Duration = Duration::from_secs(30);
 /// Most lanes of which a process keeps what it knows; the rest stay in their rows.

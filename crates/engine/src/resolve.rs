@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::core::Core;
 use crate::limits::{RESOLVE_ATTEMPTS_MAX, UNSETTLED_MAX};
+use crate::telling::tell_all;
 use crate::{CommandError, OpId};
 
 /// What became of a command of which that was not known.
@@ -133,10 +134,7 @@ pub(crate) async fn resolve(core: &Core, op: OpId) -> Result<Settled, CommandErr
     core.unsettled.forget(op);
     if outcome == Settled::Done {
         // Whoever sleeps was told when it was not there yet.
-        core.settling.ring();
-        core.bell.free_all();
-        core.bell.ring();
-        core.due.sooner(core.environment.clock.now());
+        tell_all(&core.due, &core.bell, &core.settling);
     }
     Ok(outcome)
 }

@@ -50,7 +50,7 @@ pub(crate) fn spawn(core: Core, rest: Vec<Rest>) {
                     }
                 };
                 if let Err(error) = done {
-                    tracing::warn!(tenant = %core.tenant, what, %error, "what a commit left was not done; the janitor does it");
+                    tracing::warn!(tenant = %core.tenant, what, %error, "what a commit left was not done yet");
                 }
             }
         },

@@ -8,13 +8,17 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::runtime::Handle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::TenantId;
 use crate::core::Core;
 use crate::draft::{Draft, Hints};
 use crate::due::DueHint;
+use crate::limits::DUE_LOOK;
 use crate::rest;
 use crate::session::Drivers;
 use crate::task::SettleHint;
@@ -29,6 +33,8 @@ pub(crate) struct Telling {
     due: Arc<DueHint>,
     bell: Arc<Bell>,
     settling: Arc<SettleHint>,
+    background: TaskTracker,
+    leaving: CancellationToken,
     /// Who does what is left, where something is.
     rest: Option<Box<Core>>,
 }
@@ -51,8 +57,31 @@ impl Telling {
             due: Arc::clone(&core.due),
             bell: Arc::clone(&core.bell),
             settling: Arc::clone(&core.settling),
+            background: core.background.clone(),
+            leaving: core.leaving.clone(),
         }
     }
+
+    /// It is not known whether the commit was done: it may come to be when all were told already, so they are told again.
+    pub(crate) fn doubted(&self) {
+        let (due, bell) = (Arc::clone(&self.due), Arc::clone(&self.bell));
+        let (settling, leaving) = (Arc::clone(&self.settling), self.leaving.clone());
+        self.background.spawn(async move {
+            tokio::select! {
+                biased;
+                () = leaving.cancelled() => {}
+                () = sleep(DUE_LOOK) => tell_all(&due, &bell, &settling),
+            }
+        });
+    }
+}
+
+/// Says that there may be something of each kind.
+pub(crate) fn tell_all(due: &DueHint, bell: &Bell, settling: &SettleHint) {
+    settling.ring();
+    bell.free_all();
+    bell.ring();
+    due.sooner(Timestamp::MIN);
 }
 
 impl Drop for Telling {

@@ -80,12 +80,17 @@ impl<S: Scope> Ahead<S> {
     /// A record. More than [`GET_MANY_MAX`] are left to be asked for one by one.
     #[must_use]
     pub fn record<R: Record<Scope = S>>(mut self, id: &R::Id) -> Self {
-        let key = Records::<R>::new(&self.space).row(id);
         // What cannot be asked is said to who asks.
-        if let (Ok(key), true) = (key, self.keys.len() < GET_MANY_MAX) {
-            self.keys.push(key);
+        if let Ok(key) = Records::<R>::new(&self.space).row(id) {
+            self.key(key);
         }
         self
+    }
+
+    fn key(&mut self, key: Key) {
+        if self.keys.len() < GET_MANY_MAX {
+            self.keys.push(key);
+        }
     }
 
     /// The entries of these indexes that a record has as it is known: whoever replaces or removes it asks for those that
@@ -95,9 +100,7 @@ impl<S: Scope> Ahead<S> {
         let rows = Records::<R>::new(&self.space);
         // What cannot be asked is said to who asks.
         for key in rows.keys_of(record, indexes).unwrap_or_default() {
-            if self.keys.len() < GET_MANY_MAX {
-                self.keys.push(key);
-            }
+            self.key(key);
         }
         self
     }

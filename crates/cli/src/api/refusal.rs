@@ -55,7 +55,9 @@ impl From<CommandError> for Problem {
             CommandError::SecretsLocked { task, .. } => Self::new(Code::Locked, detail).hint(format!(
                 "unlock them with dormouse secret unlock, then dormouse run {task}"
             )),
-            CommandError::AgentPaused { .. } => Self::new(Code::State, detail).hint("resume the agent first"),
+            CommandError::AgentPaused { agent } => Self::new(Code::State, detail).hint(format!(
+                "dormouse agent show {agent} says why, dormouse agent resume {agent} lets it go on"
+            )),
             CommandError::AgentDeleting { .. } => {
                 Self::new(Code::State, detail).hint("wait until it is gone, or choose another agent")
             }

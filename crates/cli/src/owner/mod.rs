@@ -173,7 +173,6 @@ impl Owner {
 /// Serves deadlines, clears away what is old and sends events where they are to go, until the owner leaves; one that is
 /// gone at once leaves it all to the next.
 async fn serve_due(engine: Engine, role: Role, sinks: Vec<Arc<dyn Sink>>, phase: watch::Receiver<Phase>) {
-    let mut left = phase.clone();
     if role == Role::Supervisor {
         let due = kept(&engine, "due", &phase, |engine, leaving| async move {
             engine.serve_due(leaving).await;
@@ -191,7 +190,7 @@ async fn serve_due(engine: Engine, role: Role, sinks: Vec<Arc<dyn Sink>>, phase:
             let sinks = sinks.clone();
             async move { engine.serve_relay(sinks, leaving).await }
         });
-        let vault = keep_vault(&engine, &mut left);
+        let vault = kept(&engine, "vault", &phase, keep_vault);
         tokio::join!(due, janitor, settling, retention, relay, vault);
     }
 }
@@ -214,14 +213,14 @@ where
 }
 
 /// Takes away what is over of secrets, now and each hour, until the owner leaves.
-async fn keep_vault(engine: &Engine, leaving: &mut watch::Receiver<Phase>) {
+async fn keep_vault(engine: Engine, mut leaving: Leaving) {
     // Ends when the owner drains.
     loop {
         if let Err(error) = engine.keep_vault().await {
             tracing::warn!(%error, "what is over of secrets was not taken away; it is tried again in an hour");
         }
         tokio::select! {
-            () = phase::is_draining(leaving) => return,
+            () = &mut leaving => return,
             () = tokio::time::sleep(VAULT_KEPT_EVERY) => {}
         }
     }

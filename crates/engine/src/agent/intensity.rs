@@ -8,12 +8,12 @@ use jiff::SignedDuration;
 
 use super::{AgentState, Agents};
 use crate::core::Core;
-use crate::limits::{INTENSITY_RUNS, INTENSITY_WITHIN};
+use crate::limits::{INTENSITY_RUNS, INTENSITY_WITHIN, PAGE_MAX};
 use crate::outcome::Outcome;
 use crate::run::{RunFilter, Runs};
 use crate::{AgentName, CommandError, Principal};
 
-/// Runs that are looked at for each that is wanted: what is at work still lies between those that ended.
+/// Runs that are looked at for each that is wanted, beside as many as may be at work: good ends lie between the bad ones.
 const LOOKED_AT: usize = 4;
 
 /// `worker.agent_intensity`: as many bad ends within so long pause an agent.
@@ -62,7 +62,10 @@ pub(crate) async fn heed_bad_end(core: &Arc<Core>, name: &AgentName) -> Result<(
     let within = SignedDuration::try_from(intensity.within).unwrap_or(SignedDuration::MAX);
     let begin = core.environment.clock.now().checked_sub(within);
     let since = begin.map_or(agent.updated_at, |begin| begin.max(agent.updated_at));
-    let limit = (intensity.runs * LOOKED_AT).clamp(1, 1000);
+    let at_work = usize::try_from(agent.config.concurrency).unwrap_or(PAGE_MAX);
+    let limit = (intensity.runs * LOOKED_AT)
+        .saturating_add(at_work)
+        .clamp(1, PAGE_MAX);
     let latest = Runs::new(core)
         .list(&RunFilter::Agent(name.clone()), None, limit)
         .await?;

@@ -171,6 +171,9 @@ async fn settle(core: &Core, group: Vec<Entry>) -> Vec<Entry> {
         if let Some(batch) = unknown {
             let ops: Vec<OpId> = entered.iter().map(|one| one.entry.mover.op).collect();
             core.unsettled.keep(&ops, op, &batch);
+            if let Some(one) = entered.first() {
+                one.entry.telling.doubted();
+            }
         }
         error
     });

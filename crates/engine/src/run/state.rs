@@ -1,5 +1,7 @@
 //! The parts of a run's state: where it is, its last checkpoint, and why it is being stopped.
 
+use std::time::Duration;
+
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -109,6 +111,12 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// That this clock ran out.
+    pub(crate) fn clock(clock: ClockKind, limit: Duration) -> Self {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        Self::Clock { clock, limit_ms }
+    }
+
     /// The word of the cause, as on events.
     #[must_use]
     pub fn word(&self) -> &'static str {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dormouse_secrets::{Scrubbed, Scrubber};
 use tokio::task::JoinError;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::threads::Slot;
@@ -16,6 +16,7 @@ use crate::command::{CommandSpec, GRACE_DEFAULT};
 use crate::credentials::Credentials;
 use crate::limits::ABANDON_AFTER;
 use crate::outcome::{ClockKind, Facts, FailReason, Outcome, ResourceUsage};
+use crate::pause::pause_until;
 use crate::run::{Claimed, RunWait, Runs, Started, StopReason, give_up};
 use crate::supervisor::RunEnd;
 
@@ -108,7 +109,6 @@ impl Driving<'_> {
         let mut heart = std::pin::pin!(self.beat());
         // Ends with the work, or with what ends it.
         let ended = loop {
-            let kill_at = dead_at.unwrap_or_else(Instant::now);
             // In this order, so that a simulation is the same history each time: how the work ended counts first.
             tokio::select! {
                 biased;
@@ -118,14 +118,14 @@ impl Driving<'_> {
                     Leave::Park(wait) => Worked::Parks(wait),
                     Leave::Lose(_) => Worked::Lost,
                 },
-                () = sleep_until(wall_at.unwrap_or_else(Instant::now)), if wall_at.is_some() && dead_at.is_none() => {
+                () = pause_until(wall_at), if dead_at.is_none() => {
                     wall_at = None;
                     self.run_out().await;
                 }
                 _ = self.claimed.stop.stopped(), if dead_at.is_none() => {
                     dead_at = Some(Instant::now() + self.grace());
                 }
-                () = sleep_until(kill_at), if dead_at.is_some() => break Worked::Ended(self.stopped()),
+                () = pause_until(dead_at) => break Worked::Ended(self.stopped()),
                 () = sleep(self.claimed.guard.stop_in()) => {
                     // No heartbeat was durable for too long: the work ends before anybody can take it over.
                     if self.claimed.guard.must_stop() {
@@ -158,12 +158,7 @@ impl Driving<'_> {
 
     /// Its wall clock ran out: it is told to stop, as by whoever stops a run. A stop that came first stands.
     async fn run_out(&self) {
-        let reason = StopReason::Clock {
-            clock: ClockKind::Wall,
-            limit_ms: self
-                .wall_clock()
-                .map_or(0, |wall| u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
-        };
+        let reason = StopReason::clock(ClockKind::Wall, self.wall_clock().unwrap_or_default());
         if let Err(error) = self.runs.stopping(&self.claimed, &reason).await {
             let run = self.claimed.run.id;
             tracing::warn!(%run, %error, "that its clock ran out was not recorded");

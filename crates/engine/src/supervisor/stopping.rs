@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::attempt::Parts;
 use super::finish::Cause;
@@ -10,6 +10,7 @@ use super::heart::is_renewed;
 use super::work::{END_MARGIN, Hand, LEAVE_MAX, Signals};
 use crate::adapter::Provider;
 use crate::outcome::CancelledBy;
+use crate::pause::pause_until;
 use crate::run::StopReason;
 use crate::worker::classify::Stopped;
 use crate::worker::clocks::{Clocks, Expired};
@@ -94,10 +95,7 @@ pub(super) async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> 
             if let Some(expired) = clocks.expired(Instant::now()) {
                 return expired;
             }
-            match clocks.next_deadline() {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
+            pause_until(clocks.next_deadline()).await;
         }
     };
     tokio::select! {
@@ -113,10 +111,7 @@ impl Cause {
     fn reason(&self) -> Option<StopReason> {
         match self {
             Self::Told(reason) => Some(reason.clone()),
-            Self::Clock(expired) => Some(StopReason::Clock {
-                clock: expired.clock,
-                limit_ms: u64::try_from(expired.limit.as_millis()).unwrap_or(u64::MAX),
-            }),
+            Self::Clock(expired) => Some(StopReason::clock(expired.clock, expired.limit)),
             Self::SelfStop | Self::Blocked | Self::OverBudget => None,
         }
     }

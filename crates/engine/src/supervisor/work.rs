@@ -20,6 +20,7 @@ use super::talking::{Answered, Talking};
 use crate::adapter::dialogue::Opening;
 use crate::adapter::{Adapted, adapt};
 use crate::command::CommandSpec;
+use crate::pause::pause_until;
 use crate::worker::clocks::{ClockLimits, Clocks};
 use crate::worker::{Gone, Live, LiveEvent};
 use crate::{GateId, PrefixedId as _};
@@ -218,8 +219,6 @@ impl<'a> Hand<'a> {
         waiting.mark_changed();
         // Ends with the last event: an empty tree. A tree that does not empty is ended by its row, which empties it.
         loop {
-            let end_by = self.end_by.unwrap_or_else(Instant::now);
-            let leave_by = self.leave_by.unwrap_or_else(Instant::now);
             let (stalls_at, sample_every) = (self.stalls_at(), self.sample_every());
             let is_timed = self.stop.is_none() && !self.has_left;
             tokio::select! {
@@ -254,13 +253,13 @@ impl<'a> Hand<'a> {
                         hearing.answered(&answered.request, answered.is_allowed);
                     }
                 }
-                () = sleep_until(leave_by), if self.leave_by.is_some() => self.leave(&live),
+                () = pause_until(self.leave_by) => self.leave(&live),
                 () = self.parts.kill.notified() => self.kill(&live),
                 () = self.signals.fenced.notified() => {
                     self.is_fenced = true;
                     self.kill(&live);
                 }
-                () = sleep_until(end_by), if self.end_by.is_some() => {
+                () = pause_until(self.end_by) => {
                     self.end_by = None;
                     end_processes(self.parts).await;
                 }
@@ -269,7 +268,7 @@ impl<'a> Hand<'a> {
                     self.worked(used);
                     sample_at = Instant::now() + sample_every.unwrap_or_default();
                 }
-                () = sleep_until(stalls_at.unwrap_or_else(Instant::now)), if is_timed && stalls_at.is_some() => self.stall(),
+                () = pause_until(stalls_at), if is_timed => self.stall(),
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::agent::{Agent, AgentState};
 use crate::bad::pass_over;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
-use crate::limits::{CANDIDATES_MAX, PICK_TTL};
+use crate::limits::{CANDIDATES_MAX, LANE_AHEAD_MAX, PICK_TTL};
 use crate::run::{Run, live_query, places_taken};
 use crate::task::{Task, TaskIndex};
 use crate::{AgentName, CommandError, Decision, Principal, TaskId};
@@ -60,7 +60,8 @@ pub(crate) async fn look(
     let seen = Records::<Wake>::new(&core.space).get(agent).await?;
     let most = usize::try_from(row.config.concurrency).unwrap_or(usize::MAX);
     let mut then = Ahead::of(&core.space).found::<Run>(&live_query(agent, most));
-    if most <= READ_AHEAD_MAX {
+    let is_small = most <= LANE_AHEAD_MAX;
+    if is_small {
         then = then.found::<Task>(&ready_query(agent, most));
     }
     let core = &core.reading(then.read().await?);
@@ -68,17 +69,20 @@ pub(crate) async fn look(
     if places == 0 {
         return Ok(Found::NoPlace);
     }
-    let (tasks, has_others) = ready(core, agent, passed_over, most, places).await?;
+    let (tasks, has_others) = ready(
+        core,
+        agent,
+        passed_over,
+        places,
+        if is_small { most } else { places },
+    )
+    .await?;
     if tasks.is_empty() {
         let seen = seen.map(|wake| wake.version());
         return Ok(Found::Nothing { seen, has_others });
     }
     Ok(Found::Ready { tasks, places })
 }
-
-/// In a lane of at most so many places what is ready is looked for before it is known how many are free: all that is found
-/// is read.
-const READ_AHEAD_MAX: usize = 8;
 
 /// The first of what is ready in a lane.
 fn ready_query(agent: &AgentName, most: usize) -> Query<TaskIndex> {
@@ -87,15 +91,15 @@ fn ready_query(agent: &AgentName, most: usize) -> Query<TaskIndex> {
         .limit(most.clamp(1, CANDIDATES_MAX))
 }
 
-/// The first ready tasks that were not passed over, at most as many as are free, and whether any was.
+/// The first ready tasks that were not passed over, at most as many as there are places, and whether any was; read in
+/// pages of this size.
 async fn ready(
     core: &Core,
     agent: &AgentName,
     passed_over: &HashSet<TaskId>,
-    most: usize,
     places: usize,
+    page: usize,
 ) -> Result<(Vec<TaskId>, bool), CommandError> {
-    let page = if most <= READ_AHEAD_MAX { most } else { places };
     let free = places.min(CANDIDATES_MAX);
     let rows = Records::<Task>::new(&core.space);
     let (mut found, mut has_others, mut after) = (Vec::new(), false, None);
@@ -250,6 +254,8 @@ async fn left(
                 return Ok(Verdict::Nothing(true));
             }
             rows.stage_replace(draft.batch(), &read, &wake).await?;
+            // Where nothing else was due, nobody looks again by itself.
+            draft.hints().is_rung = true;
         }
         Decision::Same | Decision::Ignore(_) | Decision::Reject(_) => return Ok(Verdict::Nothing(true)),
     }

@@ -20,13 +20,16 @@ use crate::{
 /// Above every stored key, whose bytes end with `z`.
 const HIGHEST: &str = "~";
 
-/// Longest a read waits for this process's own write of the same record.
+/// Longest a read waits for this process's own writes of the same records.
 const WRITE_WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// Of a record that this process is just writing, what is read now would be past when it arrives: whoever decides on
 /// it would lose, again and again, to a writer that knows its own last version. So the read comes behind the write.
 pub(super) async fn get(shared: &Shared, key: &Key) -> Result<Option<Entry>, ReadError> {
-    shared.queue.written(key, WRITE_WAIT_MAX).await;
+    shared
+        .queue
+        .written(std::slice::from_ref(key), WRITE_WAIT_MAX)
+        .await;
     let rows = shared.rows(&shared.sql.get, &[&key.stored()]).await?;
     rows.first().map(|row| entry(row)?.ok_or_corrupt(key)).transpose()
 }
@@ -35,6 +38,7 @@ pub(super) async fn get_many(shared: &Shared, keys: &[Key]) -> Result<Vec<Option
     if keys.is_empty() {
         return Ok(Vec::new());
     }
+    shared.queue.written(keys, WRITE_WAIT_MAX).await;
     let mut asked: Vec<&str> = keys.iter().map(Key::stored).collect();
     asked.sort_unstable();
     asked.dedup();
@@ -127,37 +131,24 @@ pub(super) async fn list_many(shared: &Shared, pages: &[Page]) -> Result<Vec<Lis
     let mut answers = answers.into_iter();
     let listed = pages.iter().zip(&asked).map(|(page, asked)| match asked {
         None => Ok(Listed::default()),
-        Some(Asked { alone: None, .. }) => filled(plain.next().expect("each has its keys"), page),
+        Some(Asked { alone: None, .. }) => {
+            let rows = plain.next().expect("each has its rows");
+            filled(rows.into_iter().map(|row| key_item(row, 1).map(Some)), page)
+        }
         Some(Asked { alone: Some(_), .. }) => listed(&answers.next().expect("each is answered"), page),
     });
     listed.collect()
 }
 
-/// The keys of each of so many pages, of rows that begin with which page they are of.
-fn by_page(rows: &[Row], count: usize) -> Result<Vec<Vec<(Item, usize)>>, ReadError> {
-    let mut pages: Vec<Vec<(Item, usize)>> = (0..count).map(|_| Vec::new()).collect();
+/// The rows of each of so many pages, of rows that begin with which page they are of.
+fn by_page(rows: &[Row], count: usize) -> Result<Vec<Vec<&Row>>, ReadError> {
+    let mut pages = vec![Vec::new(); count];
     for row in rows {
         let nth: i64 = row.try_get(0).map_err(unread)?;
         let page = usize::try_from(nth - 1).ok().and_then(|nth| pages.get_mut(nth));
-        let page = page.expect("it is numbered from 1, as it was asked");
-        page.push(key_item(row, 1)?);
+        page.expect("it is numbered from 1, as it was asked").push(row);
     }
     Ok(pages)
-}
-
-/// The page that these keys are.
-fn filled(keys: Vec<(Item, usize)>, page: &Page) -> Result<Listed, ReadError> {
-    let mut filling = Filling::of(page.limit)?;
-    let mut listed = Listed::default();
-    for (item, bytes) in keys {
-        if filling.takes(bytes) {
-            listed.items.push(item);
-        } else {
-            listed.next = listed.items.last().map(|item| item.key().clone());
-            break;
-        }
-    }
-    Ok(listed)
 }
 
 fn statement(shared: &Shared, page: &Page) -> String {
@@ -185,14 +176,22 @@ pub(super) fn bounds(page: &Page) -> Option<(String, String)> {
 
 /// The page that these rows are.
 pub(super) fn listed(rows: &[Row], page: &Page) -> Result<Listed, ReadError> {
+    let taken = |row: &Row| match page.want {
+        Want::Keys => key_item(row, 0).map(Some),
+        Want::Entries => entry_item(row),
+    };
+    filled(rows.iter().map(taken), page)
+}
+
+/// The page that these are: each with its bytes, none for what was not read.
+fn filled(
+    rows: impl Iterator<Item = Result<Option<(Item, usize)>, ReadError>>,
+    page: &Page,
+) -> Result<Listed, ReadError> {
     let mut filling = Filling::of(page.limit)?;
     let mut listed = Listed::default();
-    for row in rows {
-        let taken = match page.want {
-            Want::Keys => Some(key_item(row, 0)?),
-            Want::Entries => entry_item(row)?,
-        };
-        match taken {
+    for taken in rows {
+        match taken? {
             Some((item, bytes)) if filling.takes(bytes) => listed.items.push(item),
             Some(_) | None => {
                 listed.next = listed.items.last().map(|item| item.key().clone());

@@ -59,7 +59,8 @@ pub async fn prepare(launch: &Launch) -> Result<Prepared, SpawnError> {
         source,
     };
     let boot = Boot::current().map_err(failed)?;
-    let (mut keeper, mut wire, feed) = start_keeper(&launch.keeper, launch.feed).map_err(failed)?;
+    let (keeper, mut wire, feed) = start_keeper(&launch.keeper, launch.feed).map_err(failed)?;
+    let keeper = Unready(Some(keeper));
     let answer = timeout(READY_MAX, hand_over(&mut wire, order))
         .await
         .unwrap_or(Ok(None));
@@ -71,7 +72,7 @@ pub async fn prepare(launch: &Launch) -> Result<Prepared, SpawnError> {
             run: launch.run.clone(),
         };
         return Ok(Prepared {
-            keeper,
+            keeper: keeper.ready(),
             wire,
             row,
             level,
@@ -79,12 +80,30 @@ pub async fn prepare(launch: &Launch) -> Result<Prepared, SpawnError> {
             feed,
         });
     }
-    // It was not told to go, so nothing runs below it.
-    let _ = keeper.start_kill();
+    drop(keeper);
     match answer {
         Ok(report) => Err(told.error(report)),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(told.error(None)),
         Err(error) => Err(failed(error)),
+    }
+}
+
+/// A keeper that has not said that it is ready. It was not told to go, so nothing runs below it: it is killed with this, also
+/// where nobody waits for it any more.
+struct Unready(Option<Child>);
+
+impl Unready {
+    fn ready(mut self) -> Child {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl Drop for Unready {
+    fn drop(&mut self) {
+        if let Some(keeper) = &mut self.0 {
+            // One that has left by itself cannot be killed.
+            let _ = keeper.start_kill();
+        }
     }
 }
 

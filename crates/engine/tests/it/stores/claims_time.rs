@@ -1,20 +1,22 @@
 //! Tasks that fail again and again, whose agent sleeps in between: only timers bring them back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_engine::outcome::{BlockEvidence, BlockReason, ClockKind, Outcome};
 use dormouse_engine::run::ClaimOptions;
-use dormouse_engine::task::{Task, TaskState, Wait};
+use dormouse_engine::task::{NewTask, Task, TaskState, Wait};
 use dormouse_engine::wake::{Starter, WakeOptions};
 use dormouse_engine::{Clock as _, CommandError, RunId, TaskId, Tenant};
+use dormouse_filesystem::Memory;
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::house::{HandClock, House, facts, failed, operator};
+use super::house::{HandClock, House, facts, failed, name, operator, success};
 use super::wakes::wake;
 
 /// Ends each run at once, as it is told to.
@@ -185,6 +187,61 @@ async fn what_says_when_it_may_be_tried_again_is_not_tried_before() {
     // A time that is over binds nothing: then it is as without one.
     let waited = begun[2].duration_since(begun[1]).as_secs();
     assert!((0..=22).contains(&waited), "{waited} s");
+}
+
+/// Refuses the first that it is given, in a way that says nothing of when it would not.
+#[derive(Debug)]
+struct RefusesOnce {
+    inner: Ends,
+    is_refused: AtomicBool,
+}
+
+#[async_trait]
+impl Starter for RefusesOnce {
+    async fn start(&self, tenant: &Tenant, task: TaskId) -> Result<RunId, CommandError> {
+        if !self.is_refused.swap(true, Ordering::Relaxed) {
+            return Err(CommandError::Corrupt("what it stands on".into()));
+        }
+        self.inner.start(tenant, task).await
+    }
+
+    fn at_work(&self) -> usize {
+        0
+    }
+
+    async fn fewer_than(&self, _most: usize) {}
+}
+
+/// Where the store is this process's alone, no other timer would find it.
+#[tokio::test(start_paused = true)]
+async fn a_lane_whose_tasks_were_all_refused_is_looked_at_again_though_nothing_else_is_due() {
+    let store = Arc::new(Memory::new(Timestamp::UNIX_EPOCH));
+    let house = House::over_exclusive(store).await;
+    house.agent("alice").await;
+    let task = house.task(NewTask::new(name("alice"), "count the sheep")).await;
+    let starter = Arc::new(RefusesOnce {
+        inner: Ends {
+            outcome: success(),
+            clock: Arc::clone(&house.clock),
+            begun: Mutex::default(),
+        },
+        is_refused: AtomicBool::new(false),
+    });
+    let serving = {
+        let (engine, starter) = (house.engine.clone(), Arc::clone(&starter));
+        tokio::spawn(async move {
+            engine
+                .serve_wakes(starter, WakeOptions::default(), std::future::pending())
+                .await;
+        })
+    };
+    for _ in 0..120 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        house.clock.advance(1);
+    }
+    serving.abort();
+    let read = house.tenant.tasks.get(task.id).await.unwrap();
+    assert!(matches!(read.state, TaskState::Done { .. }), "{:?}", read.state);
 }
 
 /// Each delay as it is stored, a second before it is over and when it is: on every store.

@@ -16,6 +16,17 @@ fn script(path: &Path, text: &str, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// The keeper is killed, and nobody waits for that: it takes a moment.
+async fn until_gone(mark: &str) {
+    for _ in 0..1000 {
+        if !is_running(mark) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("a keeper that said nothing lives: {mark}");
+}
+
 fn argv(program: &str) -> CommandSpec {
     CommandSpec::new(vec![program.to_owned()])
 }
@@ -116,6 +127,7 @@ async fn what_cannot_be_started_is_row_11_and_a_start_that_hangs_is_row_3() {
         "{row:?}"
     );
     assert!(matches!(house.task_state(&row).await, TaskState::Failed { .. }));
+    until_gone(&mark).await;
 }
 
 /// WK-3

@@ -188,15 +188,25 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Waits for the write of this record that is under way now, if there is one, but no longer than this.
-    pub(in crate::postgres) async fn written(&self, key: &Key, longest: Duration) {
-        let write_of = || self.inner().flight.write_of(key);
-        let Some(write) = write_of() else { return };
+    /// Waits for the writes of these records that are under way now, if there are any, but no longer than this.
+    pub(in crate::postgres) async fn written(&self, keys: &[Key], longest: Duration) {
+        let mut writes: Vec<_> = {
+            let inner = self.inner();
+            let write_of = |key| inner.flight.write_of(key).map(|write| (key, write));
+            keys.iter().filter_map(write_of).collect()
+        };
+        if writes.is_empty() {
+            return;
+        }
         let wait = async {
-            // Ends with the write.
+            // Ends with the last of the writes.
             loop {
                 let released = self.released.notified();
-                if write_of() != Some(write) {
+                {
+                    let inner = self.inner();
+                    writes.retain(|(key, write)| inner.flight.write_of(key) == Some(*write));
+                }
+                if writes.is_empty() {
                     return;
                 }
                 released.await;
