@@ -19,6 +19,8 @@ const AUTH_REQUIRED: i64 = -32000;
 pub(super) struct Acp {
     text: String,
     agent: Option<String>,
+    /// Whether the session is there: what is told before is of turns that were, which a session that is loaded tells again.
+    is_open: bool,
     /// Titles, by call: what a person is asked about.
     is_in_turn: bool,
     titles: BTreeMap<String, String>,
@@ -28,6 +30,7 @@ impl Acp {
     pub(super) fn read(&mut self, line: &Value, out: &mut Out<'_>) {
         match line["method"].as_str() {
             None => self.answered(line, out),
+            Some("session/update") if !self.is_open => {}
             Some("session/update") => self.update(&line["params"]["update"], out),
             Some("session/request_permission") => self.asked(line, out),
             Some(other) => out.unknown(other),
@@ -37,6 +40,8 @@ impl Acp {
     /// The answer to a request of ours, told apart by what is in it.
     fn answered(&mut self, line: &Value, out: &mut Out<'_>) {
         let result = &line["result"];
+        // A session that is loaded is answered with nothing; only the greeting names the protocol.
+        self.is_open |= line.get("result").is_some() && result["protocolVersion"].is_null();
         if let Some(version) = result["agentInfo"]["version"].as_str() {
             self.agent = Some(version.to_owned());
         }

@@ -22,7 +22,11 @@ impl Hand<'_> {
             .is_some_and(|adapted| adapted.provider == Provider::Claude)
             && self.parts.claimed.run.spawn > 1
             && self.spawns == 1;
-        let is_left_alone = self.stop.is_none() && self.parks.is_none() && !self.is_fenced && !signalled;
+        let is_left_alone = self.stop.is_none()
+            && self.parks.is_none()
+            && self.parts.block.get().is_none()
+            && !self.is_fenced
+            && !signalled;
         resumes
             && is_left_alone
             && exit.code.is_some_and(|code| code != 0)
@@ -31,6 +35,11 @@ impl Hand<'_> {
 
     /// Its next process begins a session of its own, by which the run goes on from here.
     pub(super) async fn begin_anew(&mut self) {
+        // What the refused one said is told, and what it used is counted, before the next is heard.
+        if let Some(hearing) = self.hearing.take() {
+            hearing.end(None, false).await;
+        }
+        self.said().await;
         let parts = self.parts;
         let environment = &parts.tenant.core.environment;
         let session = SessionId::make(environment.clock.now(), &environment.random);
@@ -45,5 +54,6 @@ impl Hand<'_> {
         // Closed before another stands in its place.
         self.endpoint = None;
         (self.has_left, self.end_by, self.leave_by) = (false, None, None);
+        self.is_asked_to_leave = false;
     }
 }

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dormouse_secrets::Scrubbed;
-use tokio::time::sleep;
 
 use super::RunEnd;
 use super::attempt::Parts;
 use super::hearing::Heard;
-use super::heart::is_renewed;
+use super::heart::insist;
 use super::reports::Said;
 use crate::command::CommandSpec;
 use crate::credentials::Unlent;
@@ -21,9 +20,6 @@ use crate::worker::clocks::Expired;
 use crate::worker::environment::EnvError;
 use crate::worker::{Ended, Gone, SpawnError};
 use crate::{CommandError, GateId};
-
-/// How long after a terminal commit that was not done the next one is tried.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Everything that was seen of a run's end.
 #[derive(Debug)]
@@ -116,24 +112,19 @@ pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> R
     let command = parts.claimed.task.command.as_ref();
     let Verdict { outcome, after_stop } = verdict(parts, &end, command);
     let facts = facts(&end, printed, &outcome, after_stop);
-    let run = parts.claimed.run.id;
-    // Ends when it is recorded, refused, or the lease's time is up.
-    loop {
-        match parts.tenant.runs.finish(&parts.claimed, &outcome, &facts).await {
-            Ok(finished) => return RunEnd::Recorded(Box::new(finished)),
-            // The same end again is answered as the first time, so an unknown answer is simply asked for again.
-            // The machine was asleep for longer than the lease lives: nobody else could take it meanwhile.
-            Err(CommandError::LeaseExpired { .. }) if is_renewed(parts).await => {}
-            // It came too late, also where the run was to have stopped by then: its lapse says how it ended.
-            Err(CommandError::LeaseExpired { .. }) => return lost(parts).await,
-            Err(error) if may_pass(&error) && !parts.claimed.guard.left().is_zero() => {
-                tracing::warn!(%run, %error, "the outcome was not written; it is tried again");
-                sleep(RETRY).await;
-            }
-            Err(error) => {
-                tracing::error!(%run, %error, outcome = outcome.name(), "the outcome was not written");
-                return RunEnd::Unrecorded;
-            }
+    // The same end again is answered as the first time, so an unknown answer is simply asked for again.
+    let runs = &parts.tenant.runs;
+    let finished = insist(parts, "the outcome", || {
+        runs.finish(&parts.claimed, &outcome, &facts)
+    });
+    match finished.await {
+        Ok(finished) => RunEnd::Recorded(Box::new(finished)),
+        // It came too late, also where the run was to have stopped by then: its lapse says how it ended.
+        Err(CommandError::LeaseExpired { .. }) => lost(parts).await,
+        Err(error) => {
+            let run = parts.claimed.run.id;
+            tracing::error!(%run, %error, outcome = outcome.name(), "the outcome was not written");
+            RunEnd::Unrecorded
         }
     }
 }
@@ -141,46 +132,33 @@ pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> R
 /// Records that the run waits for a person. A run that cannot be parked ends by what was seen of it: somebody called it
 /// off meanwhile.
 pub(super) async fn park(parts: &Parts, gate: GateId, end: End, printed: TranscriptEnd) -> RunEnd {
-    let run = parts.claimed.run.id;
-    // Ends when it is recorded, refused, or the lease's time is up.
-    loop {
-        match parts.tenant.runs.park(&parts.claimed, gate, end.clock).await {
-            Ok(parked) => return RunEnd::Parked(Box::new(parked)),
-            Err(CommandError::LeaseExpired { .. }) if is_renewed(parts).await => {}
-            Err(error) if may_pass(&error) && !parts.claimed.guard.left().is_zero() => {
-                tracing::warn!(%run, %error, "that the run waits was not written; it is tried again");
-                sleep(RETRY).await;
-            }
-            Err(error) => {
-                tracing::warn!(%run, %error, "the run could not be parked");
-                return finish(parts, end, printed).await;
-            }
+    let runs = &parts.tenant.runs;
+    let parked = insist(parts, "that the run waits", || {
+        runs.park(&parts.claimed, gate, end.clock)
+    });
+    match parked.await {
+        Ok(parked) => RunEnd::Parked(Box::new(parked)),
+        Err(error) => {
+            let run = parts.claimed.run.id;
+            tracing::warn!(%run, %error, "the run could not be parked");
+            finish(parts, end, printed).await
         }
     }
 }
 
 /// Records that whether a step of the run happened is not known. Its worker is gone.
 pub(super) async fn lost(parts: &Parts) -> RunEnd {
-    let run = parts.claimed.run.id;
-    // Ends when it is recorded, refused, or the lease's time is up: then recovery does the same.
-    loop {
-        match give_up(&parts.tenant.core, &parts.claimed).await {
-            Ok(Some(finished)) => return RunEnd::Recorded(Box::new(finished)),
-            Ok(None) => return RunEnd::Unrecorded,
-            Err(error) if may_pass(&error) && !parts.claimed.guard.left().is_zero() => {
-                tracing::warn!(%run, %error, "that a step is lost was not written; it is tried again");
-                sleep(RETRY).await;
-            }
-            Err(error) => {
-                tracing::error!(%run, %error, "that a step is lost was not written");
-                return RunEnd::Unrecorded;
-            }
+    let core = &parts.tenant.core;
+    // Where it is not written, recovery does the same.
+    match insist(parts, "that a step is lost", || give_up(core, &parts.claimed)).await {
+        Ok(Some(finished)) => RunEnd::Recorded(Box::new(finished)),
+        Ok(None) => RunEnd::Unrecorded,
+        Err(error) => {
+            let run = parts.claimed.run.id;
+            tracing::error!(%run, %error, "that a step is lost was not written");
+            RunEnd::Unrecorded
         }
     }
-}
-
-fn may_pass(error: &CommandError) -> bool {
-    error.is_congestion() || matches!(error, CommandError::Indeterminate { .. })
 }
 
 fn verdict(parts: &Parts, end: &End, command: Option<&CommandSpec>) -> Verdict {

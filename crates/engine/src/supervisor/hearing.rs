@@ -188,8 +188,9 @@ impl Hearing {
                         input: input.clone(),
                     });
                 }
-                What::TurnFinished(turn) if turn.how == TurnEnd::Deferred => {
-                    self.deferred = self.last_call.clone();
+                What::TurnFinished(turn) => {
+                    let is_deferred = turn.how == TurnEnd::Deferred;
+                    self.deferred = self.last_call.clone().filter(|_| is_deferred);
                 }
                 What::Bound { external_id, .. } if self.stream.provider().is_spoken_to() => {
                     let session = self.parts.scrubber().scrub(external_id);

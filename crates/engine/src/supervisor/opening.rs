@@ -19,6 +19,11 @@ const GO_ON: &str =
 const NO_WORDS: &str = "the provider is spoken to, and there is nothing to say to it\nhint: give the task words \
     (task add --prompt), or name a file (--stdin FILE)";
 
+const NO_FILE: &str = "what --stdin names is no regular file that is there: it holds no words to say";
+const UNREAD: &str =
+    "the words to say cannot be read from the file that --stdin names: it is not to be opened, or no UTF-8";
+const TOO_LONG: &str = "the file that --stdin names has more than 1 MiB: it is too long for words to say";
+
 /// The opening of the run's dialogue.
 ///
 /// # Errors
@@ -81,11 +86,19 @@ async fn message(parts: &Parts) -> Result<Option<String>, Scrubbed> {
 
 async fn read(file: PathBuf) -> Result<String, Scrubbed> {
     let read = move || {
+        // Who opens a pipe waits for its other end.
+        if !std::fs::metadata(&file).is_ok_and(|found| found.is_file()) {
+            return Err(NO_FILE);
+        }
         let mut text = String::new();
-        let file = std::fs::File::open(file)?;
-        file.take(PROMPT_MAX).read_to_string(&mut text).map(|_| text)
+        let file = std::fs::File::open(file).map_err(|_| UNREAD)?;
+        let read = file.take(PROMPT_MAX + 1).read_to_string(&mut text);
+        match text.len() as u64 {
+            0..=PROMPT_MAX => read.map(|_| text).map_err(|_| UNREAD),
+            _ => Err(TOO_LONG),
+        }
     };
     let text = tokio::task::spawn_blocking(read).await;
     text.expect("reading does not panic, and nobody cancels it")
-        .map_err(|_| Scrubbed::constant("the words to say cannot be read from the file that --stdin names"))
+        .map_err(Scrubbed::constant)
 }

@@ -7,10 +7,12 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::Parts;
+use super::heart::insist;
+use crate::CommandError;
 use crate::block::Met;
 use crate::outcome::{OUTCOME_TEXT_MAX, ReportFacts};
 use crate::worker::lines::{Line, Lines};
@@ -22,8 +24,6 @@ const SEGMENT_MAX: usize = 256;
 const SAVE_MAX: Duration = Duration::from_secs(10);
 /// The least time between two checkpoints that are written.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// The delay before a checkpoint that was not written is tried again.
-const SAVE_RETRY: Duration = Duration::from_secs(1);
 
 /// A report channel that is being read. Lines are framed as they come, and what is kept of one is scrubbed decoded: what is
 /// cut is not kept.
@@ -130,9 +130,10 @@ impl Reports {
                 *completed = completed.saturating_add(1);
                 said.current = said.current.take().filter(|current| *current != name);
             }
-            Reported::Checkpoint(value) => {
-                self.save.send_replace(clean(&value, scrubber));
-            }
+            Reported::Checkpoint(value) => match clean(&value, scrubber) {
+                Some(clean) => drop(self.save.send_replace(Some(clean))),
+                None => said.bad_lines += 1,
+            },
             Reported::Partial(words) => said.partial = Some(text(&words)),
             Reported::Result(words) => said.result = Some(text(&words)),
             Reported::Block(block) => self.block(&block),
@@ -201,21 +202,12 @@ async fn pause(saves: &mut watch::Receiver<Option<Scrubbed>>) {
     }
 }
 
-/// Whether more can be: a store that is slow is waited for, a lease that is another's is not.
+/// Whether more can be: a lease that is another's is not waited for. One that is too long once it is clean is left out.
 async fn is_saved(parts: &Parts, saved: &Scrubbed) -> bool {
-    let run = parts.claimed.run.id;
-    // Ends when it is written, refused, or the lease's time is up.
-    loop {
-        match parts.tenant.runs.save(&parts.claimed, saved).await {
-            Ok(()) => return true,
-            Err(error) if error.is_congestion() && !parts.claimed.guard.left().is_zero() => {
-                tracing::warn!(%run, %error, "a checkpoint was not written; it is tried again");
-                sleep(SAVE_RETRY).await;
-            }
-            Err(error) => {
-                tracing::warn!(%run, %error, "a checkpoint was not written");
-                return false;
-            }
-        }
+    let runs = &parts.tenant.runs;
+    let done = insist(parts, "a checkpoint", || runs.save(&parts.claimed, saved)).await;
+    if let Err(error) = &done {
+        tracing::warn!(run = %parts.claimed.run.id, %error, "a checkpoint was not written");
     }
+    matches!(done, Ok(()) | Err(CommandError::Invalid { .. }))
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::attempt::Parts;
 use super::finish::Cause;
 use super::heart::is_renewed;
+use super::talking::Talking;
 use super::work::{END_MARGIN, Hand, LEAVE_MAX, Signals};
 use crate::adapter::Provider;
 use crate::outcome::CancelledBy;
@@ -16,6 +17,9 @@ use crate::worker::classify::Stopped;
 use crate::worker::clocks::{Clocks, Expired};
 use crate::worker::{FirstSignal, Live, Stop};
 use crate::{CommandError, GateId};
+
+/// How long the record of a stop is waited for: twice as long as a command tries.
+const RECORD_MAX: Duration = Duration::from_secs(30);
 
 impl Hand<'_> {
     pub(super) fn kill(&mut self, live: &Live) {
@@ -27,18 +31,36 @@ impl Hand<'_> {
     pub(super) fn leave(&mut self, live: &Live) {
         self.leave_by = None;
         if live.exit().is_none() {
-            self.ask_to_leave(live);
+            // To call a turn off took its part of the grace.
+            let spent = match self.stop {
+                Some(_) => self.calling_off(),
+                None => Duration::ZERO,
+            };
+            self.ask_to_leave(live, self.command.grace().saturating_sub(spent));
         }
     }
 
-    fn ask_to_leave(&mut self, live: &Live) {
+    /// A provider that was told all has some time to leave by itself.
+    pub(super) fn leave_soon(&mut self) {
+        let is_told_all = self.talking.as_ref().is_some_and(Talking::is_over);
+        if is_told_all && self.leave_by.is_none() && !self.is_asked_to_leave {
+            self.leave_by = Some(Instant::now() + LEAVE_MAX);
+        }
+    }
+
+    /// How long a provider has to call its turn off.
+    fn calling_off(&self) -> Duration {
+        self.command.grace().min(LEAVE_MAX)
+    }
+
+    fn ask_to_leave(&mut self, live: &Live, grace: Duration) {
         let first = match &self.adapted {
             Some(adapted) if adapted.provider == Provider::Codex => FirstSignal::Interrupt,
             Some(_) | None => FirstSignal::Terminate,
         };
-        let grace = self.command.grace();
         live.stop(Stop { first, grace });
-        self.end_by = Some(Instant::now() + grace + END_MARGIN);
+        self.is_asked_to_leave = true;
+        self.end_by.get_or_insert(Instant::now() + grace + END_MARGIN);
     }
 
     /// A stop that comes first stands. At a deadline the exit is looked at first: a worker that left in time is not stopped.
@@ -51,16 +73,21 @@ impl Hand<'_> {
             // It has time to call its turn off, and leaves when that is told.
             Some(talking) if !talking.is_over() => {
                 talking.interrupt();
-                self.leave_by = Some(Instant::now() + self.command.grace().min(LEAVE_MAX));
+                self.leave_by = Some(Instant::now() + self.calling_off());
             }
-            Some(_) | None => self.ask_to_leave(live),
+            Some(_) | None => self.ask_to_leave(live, self.command.grace()),
         }
         // The signal goes first, so that a slow store delays no stop. Whoever stopped it by a command has recorded
         // it already; then this writes nothing.
-        if let Some(reason) = cause.reason() {
-            self.record(&reason).await;
-        }
+        let reason = cause.reason();
         self.stop = Some(cause);
+        if let Some(reason) = reason {
+            // Nor does it delay what follows the calling off.
+            let by = self.leave_by.unwrap_or_else(|| Instant::now() + RECORD_MAX);
+            if timeout_at(by, self.record(&reason)).await.is_err() {
+                tracing::warn!(run = %self.parts.claimed.run.id, "the stop was not recorded in time");
+            }
+        }
     }
 
     /// The worker is asked to leave, since nobody holds a parked run. One that has left by itself is not parked.
@@ -70,7 +97,7 @@ impl Hand<'_> {
             return;
         }
         self.parks = Some(gate);
-        self.ask_to_leave(live);
+        self.ask_to_leave(live, self.command.grace());
     }
 
     async fn record(&self, reason: &StopReason) {

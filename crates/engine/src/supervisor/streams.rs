@@ -1,11 +1,9 @@
 //! What comes out of a worker: its two streams into the transcript, clean, and to whoever listens to it; its reports.
 
-use dormouse_secrets::ScrubStream;
-use tokio::time::Instant;
-
-use super::work::{Hand, LEAVE_MAX};
+use super::work::Hand;
 use crate::transcript::Channel;
 use crate::worker::{LiveEvent, Output};
+use dormouse_secrets::ScrubStream;
 
 impl Hand<'_> {
     pub(super) fn hear(&mut self, event: LiveEvent) {
@@ -54,9 +52,6 @@ impl Hand<'_> {
         let goes_on = self.hearing.as_mut().is_none_or(|hearing| hearing.hear(clean));
         if let Some(talking) = &mut self.talking {
             talking.hear(clean);
-            if talking.is_over() && self.leave_by.is_none() {
-                self.leave_by = Some(Instant::now() + LEAVE_MAX);
-            }
         }
         goes_on
     }

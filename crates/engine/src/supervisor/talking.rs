@@ -31,7 +31,7 @@ pub(super) struct Talking {
     /// None once nothing more is said: the input is closed then.
     say: Option<mpsc::Sender<String>>,
     _writer: AbortOnDropHandle<()>,
-    asked: JoinSet<(Permission, Say)>,
+    asked: JoinSet<Say>,
     pending: Vec<(Permission, AbortHandle)>,
 }
 
@@ -91,18 +91,21 @@ impl Talking {
     pub(super) async fn answered(&mut self) -> Answered {
         // Ends with the first answer that is still waited for.
         loop {
-            match self.asked.join_next().await {
-                Some(Ok((permission, say))) => return self.pass_on(&permission, say),
-                // It was settled elsewhere, or called off.
-                Some(Err(_)) => {}
+            let (id, say) = match self.asked.join_next_with_id().await {
+                Some(Ok((id, say))) => (id, say),
+                Some(Err(error)) => (error.id(), Say::No),
                 None => std::future::pending().await,
+            };
+            // One that was settled elsewhere, or called off, waits no more, whatever was said to it.
+            let at = self.pending.iter().position(|(_, asking)| asking.id() == id);
+            if let Some(at) = at {
+                let (permission, _) = self.pending.swap_remove(at);
+                return self.pass_on(&permission, say);
             }
         }
     }
 
     fn pass_on(&mut self, permission: &Permission, say: Say) -> Answered {
-        self.pending
-            .retain(|(pending, _)| pending.request != permission.request);
         self.say(&permission.answered(say));
         Answered {
             request: permission.request.clone(),
@@ -145,10 +148,7 @@ impl Talking {
         }
         let asking = Asking::new(&self.parts);
         let asked = permission.clone();
-        let handle = self.asked.spawn(async move {
-            let say = say_of(&asking, &asked).await;
-            (asked, say)
-        });
+        let handle = self.asked.spawn(async move { say_of(&asking, &asked).await });
         self.pending.push((permission, handle));
     }
 

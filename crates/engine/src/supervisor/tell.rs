@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::attempt::Parts;
 use super::hearing::amounts;
+use super::heart::insist;
 use crate::adapter::{Provider, SessionEvent, Tokens};
 use crate::budget::{Amounts, Chain, Metered, Reserve};
 use crate::{CommandError, HoldId, Principal};
@@ -42,7 +43,10 @@ pub(super) async fn tell(parts: Arc<Parts>, provider: Provider, mut events: mpsc
     while let Some(told) = events.recv().await {
         let done = match told {
             Told::Session { seq, at, event } => observe(&parts, seq, at, event).await,
-            Told::Bound(session) => parts.tenant.runs.bind(&parts.claimed, &session).await,
+            Told::Bound(session) => {
+                let runs = &parts.tenant.runs;
+                insist(&parts, "a session", || runs.bind(&parts.claimed, &session)).await
+            }
             Told::Used(tokens) => {
                 used = amounts(provider, tokens);
                 meter(&parts, &mut hold, &used).await

@@ -107,6 +107,8 @@ pub(super) struct Hand<'a> {
     pub(super) talking: Option<Talking>,
     /// When a provider that was told all, and has not left, is told to.
     pub(super) leave_by: Option<Instant>,
+    /// Whether it was told.
+    pub(super) is_asked_to_leave: bool,
     /// What is known of its silence.
     pub(super) silence: Silence,
 }
@@ -147,6 +149,7 @@ impl<'a> Hand<'a> {
             opening: None,
             talking: None,
             leave_by: None,
+            is_asked_to_leave: false,
             silence: Silence::default(),
         }
     }
@@ -163,12 +166,14 @@ impl<'a> Hand<'a> {
         if self.is_fenced {
             return Worked::Fenced;
         }
+        // What is done behind it is no work of its.
+        let clock = self.clocks.used(Instant::now());
         let heard = self.heard(&seen).await;
         let said = self.said().await;
         let end = Box::new(End {
             seen,
             stop: self.stop,
-            clock: self.clocks.used(Instant::now()),
+            clock,
             spawns: self.spawns,
             isolation: self.isolation,
             formats: self.formats,
@@ -201,7 +206,7 @@ impl<'a> Hand<'a> {
     }
 
     /// What it said on its report channel.
-    async fn said(&mut self) -> Said {
+    pub(super) async fn said(&mut self) -> Said {
         match self.reports.take() {
             Some(reports) => reports.end().await,
             None => Said::default(),
@@ -219,6 +224,7 @@ impl<'a> Hand<'a> {
         waiting.mark_changed();
         // Ends with the last event: an empty tree. A tree that does not empty is ended by its row, which empties it.
         loop {
+            self.leave_soon();
             let (stalls_at, sample_every) = (self.stalls_at(), self.sample_every());
             let is_timed = self.stop.is_none() && !self.has_left;
             tokio::select! {

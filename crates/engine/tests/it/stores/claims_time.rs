@@ -236,7 +236,7 @@ async fn a_lane_whose_tasks_were_all_refused_is_looked_at_again_though_nothing_e
         })
     };
     for _ in 0..120 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1)).await;
         house.clock.advance(1);
     }
     serving.abort();
