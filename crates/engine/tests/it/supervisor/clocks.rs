@@ -14,7 +14,7 @@ const END_MAX: SignedDuration = SignedDuration::from_secs(5);
 async fn a_clock_that_ran_out_ends_the_tree_in_time_and_keeps_what_there_was() {
     const WALL_MS: u64 = 2_000;
     const GRACE_MS: u64 = 500;
-    let mark = format!("34{}.5", std::process::id());
+    let mark = unique_sleep();
     let shell = include_str!("../../fixtures/streams/opencode-1.18.33/shell.jsonl");
     // All but its last step: it goes on working.
     let steps = shell.lines().take_while(|line| !line.contains("\"stop\""));
@@ -128,17 +128,16 @@ async fn silence_with_work_is_none_and_keep_alives_or_a_wedged_call_are_silence(
     house.printed(run, "again").await;
     let session = house.tenant.runs.get(run).await.unwrap().run.session.unwrap();
     // What a session does within a turn is saved once in a second.
-    while !was_told(&house, "session.stalled").await {
-        tokio::task::yield_now().await;
-    }
+    until("it is told as stalled", async || {
+        was_told(&house, "session.stalled").await
+    })
+    .await;
     // It is told behind what is printed.
-    loop {
+    until("it goes on", async || {
         let row = house.tenant.sessions.require(session).await.unwrap();
-        if !row.state.stalled {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+        !row.state.stalled
+    })
+    .await;
     house.supervisor.kill_all();
     house.supervisor.wait(run).await;
 }

@@ -99,7 +99,7 @@ async fn what_cannot_be_started_is_row_11_and_a_start_that_hangs_is_row_3() {
     drop(writer);
 
     // A keeper that says nothing: the clock has run since the claim.
-    let mark = format!("33{}.5", std::process::id());
+    let mark = unique_sleep();
     let hangs = bed.folder().join("hangs");
     script(&hangs, &format!("#!/bin/sh\nexec sleep {mark}\n"), 0o700);
     let supervisor = Supervisor::new(

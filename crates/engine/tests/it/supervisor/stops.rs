@@ -24,9 +24,12 @@ async fn deaf(house: &House, wall_clock_ms: u64, grace_ms: u64) -> RunId {
 }
 
 async fn is_stopping(house: &House, run: RunId) {
-    while house.tenant.runs.get(run).await.unwrap().run.state != RunState::Stopping {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("it is told to stop", async || {
+        let row = house.tenant.runs.get(run).await.unwrap();
+        assert_ne!(row.run.state, RunState::Ended, "nobody saw it stop: {row:?}");
+        row.run.state == RunState::Stopping
+    })
+    .await;
 }
 
 /// WK-22
@@ -48,11 +51,11 @@ async fn of_two_stops_the_first_stands_and_a_deletion_and_a_shutdown_leave_no_pr
     let row = house.ended(run).await;
     assert!(matches!(outcome(&row), Outcome::Timeout { .. }), "{row:?}");
     // A person, and then the clock.
-    let run = deaf(&house, 1_500, 3_000).await;
+    let run = deaf(&house, 4_000, 6_000).await;
     cancel(run).await;
     let row = house.ended(run).await;
     let facts = row.outcome.as_ref().unwrap().facts.clone().unwrap();
-    assert!(facts.clock_ms > 1_500, "the clock ran out meanwhile: {facts:?}");
+    assert!(facts.clock_ms > 4_000, "the clock ran out meanwhile: {facts:?}");
     assert!(
         matches!(
             outcome(&row),
@@ -65,7 +68,7 @@ async fn of_two_stops_the_first_stands_and_a_deletion_and_a_shutdown_leave_no_pr
     );
 
     // A shutdown: drained, ended, and counted nowhere.
-    let mark = format!("35{}.5", std::process::id());
+    let mark = unique_sleep();
     let stays = format!("setsid sleep {mark} & echo up; exec sleep {mark}");
     let repeatable = CommandSpec {
         effects: Effects::Repeatable,
@@ -95,7 +98,7 @@ async fn of_two_stops_the_first_stands_and_a_deletion_and_a_shutdown_leave_no_pr
     // The agent is deleted: its tree is gone when it is.
     let supervisor = Supervisor::new(&house.engine, options(bed.folder()));
     let house = House { supervisor, ..house };
-    let mark = format!("36{}.5", std::process::id());
+    let mark = unique_sleep();
     let run = house
         .begin(sh(&format!("setsid sleep {mark} & echo up; exec sleep {mark}")))
         .await;
@@ -105,8 +108,12 @@ async fn of_two_stops_the_first_stands_and_a_deletion_and_a_shutdown_leave_no_pr
         .delete(&operator(), &alice(), AtWork::Stop, None)
         .await
         .unwrap();
-    house.supervisor.wait(run).await;
+    until("the agent is gone", async || {
+        matches!(agents.get(&alice()).await, Err(CommandError::NotFound { .. }))
+    })
+    .await;
     assert!(!is_running(&mark), "it outlived its agent");
+    house.supervisor.wait(run).await;
 }
 
 /// Of what happens within the other.

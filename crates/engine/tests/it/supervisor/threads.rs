@@ -3,10 +3,12 @@
 use std::num::NonZeroUsize;
 use std::sync::mpsc;
 
-use dormouse_engine::lease::LeaseOptions;
+use dormouse_engine::Subject;
+use dormouse_engine::lease::{Heartbeat, LeaseOptions};
 use dormouse_engine::run::{ClaimOptions, Claimed};
 use dormouse_engine::step::{Failure, StepContext, WorkerThreads};
 use dormouse_engine::supervisor::RunEnd;
+use dormouse_filesystem::Records;
 
 use super::*;
 
@@ -85,7 +87,18 @@ async fn a_future_that_blocks_its_thread_ends_in_time_and_is_counted_until_it_re
     let took = finished.outcome.ended_at.duration_since(finished.run.started_at);
     assert!(took <= SignedDuration::from_millis(1_300 + 5_000), "{took}");
     assert_eq!(house.engine.workers_stuck(), 1);
-    // Its neighbour is held still, by heartbeats that went on meanwhile, and does what it has to do.
+    // Its neighbour is held still, by heartbeats that go on while the thread is kept, and does what it has to do.
+    let beats = Records::<Heartbeat>::new(house.tenant.space());
+    until(
+        "two beats of the neighbour behind the end of the clock",
+        async || {
+            let beat = beats.get(&Subject::Run(of_neighbour)).await.unwrap().unwrap();
+            let since = beat.beat_at.duration_since(finished.outcome.ended_at);
+            since > SignedDuration::from_millis(500)
+        },
+    )
+    .await;
+    assert_eq!(house.engine.workers_stuck(), 1, "it was kept all the while");
     let row = house.tenant.runs.get(of_neighbour).await.unwrap();
     assert!(row.outcome.is_none(), "{row:?}");
     end.send_replace(true);
@@ -95,9 +108,7 @@ async fn a_future_that_blocks_its_thread_ends_in_time_and_is_counted_until_it_re
     assert_eq!(neighbour.outcome.outcome.name(), "success");
     assert_eq!(house.engine.workers_stuck(), 1, "it has not returned");
     drop(let_go);
-    while house.engine.workers_stuck() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until("it has returned", async || house.engine.workers_stuck() == 0).await;
     // What it said in the end is said too late.
     let row = house.tenant.runs.get(run).await.unwrap();
     assert_eq!(outcome(&row).name(), "timeout");
