@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use async_trait::async_trait;
 use dormouse_engine::recovery::{OrphanFate, Orphans};
-use dormouse_engine::run::{ClaimOptions, Process, ProcessMark, RunState};
+use dormouse_engine::run::{Process, ProcessMark, RunState};
 use dormouse_engine::worker::ProcessId;
 
 use super::*;
@@ -38,12 +38,7 @@ async fn with_process(house: &House, process: ProcessId) -> RunId {
         command: Some(sh("true")),
         ..NewTask::new(alice(), "a task")
     };
-    let task = house.tenant.tasks.create(&operator(), task).await.unwrap();
-    let runs = &house.tenant.runs;
-    let claimed = runs
-        .claim(&operator(), task.id, ClaimOptions::default())
-        .await
-        .unwrap();
+    let claimed = house.claimed(task).await;
     let boot = Boot::current().unwrap();
     let mark = ProcessMark {
         pid: process.pid,
@@ -56,7 +51,7 @@ async fn with_process(house: &House, process: ProcessId) -> RunId {
         keeper: mark,
         worker: None,
     };
-    runs.started(&claimed, Some(&row)).await.unwrap();
+    house.tenant.runs.started(&claimed, Some(&row)).await.unwrap();
     claimed.run.id
 }
 

@@ -5,11 +5,6 @@ use dormouse_engine::task::Steps;
 
 use super::*;
 
-/// The parts of the terminal record that reports decide.
-fn facts(row: &RunRow) -> dormouse_engine::outcome::Facts {
-    row.outcome.as_ref().unwrap().facts.clone().unwrap()
-}
-
 async fn events(house: &House) -> Vec<dormouse_engine::event::Event> {
     let log = &house.tenant.events;
     let page = log.read_after(Position::START, 1000).await.unwrap();
@@ -123,7 +118,7 @@ async fn parts_that_were_completed_count_and_the_next_attempt_gets_the_checkpoin
         echo '{"partial":"six pages"}' >&3
         sleep 300"#;
     let slow = CommandSpec {
-        wall_clock_ms: 1500,
+        wall_clock_ms: 5_000,
         ..sh(script)
     };
     let row = house.run(slow).await;

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-use dormouse_engine::outcome::Facts;
 use dormouse_engine::transcript::{HEAD_MAX, PENDING_MAX, TAIL_MAX, TAIL_SLACK};
 
 use super::*;
@@ -33,10 +32,6 @@ impl Programs {
         );
         House { supervisor, ..house }
     }
-}
-
-pub(super) fn facts_of(row: &RunRow) -> Facts {
-    row.outcome.as_ref().unwrap().facts.clone().unwrap()
 }
 
 /// The most that this process ever had in memory, in bytes.
@@ -95,7 +90,7 @@ async fn of_a_gibibyte_of_output_head_and_tail_are_kept_and_the_rest_is_counted(
     );
     let all = BYTES + first.len() as u64 + last.len() as u64;
     assert_eq!(
-        kept + facts_of(&row).elided_bytes,
+        kept + facts(&row).elided_bytes,
         all,
         "every byte is kept or counted"
     );
@@ -126,7 +121,7 @@ async fn what_is_no_line_of_a_stream_is_counted_and_the_next_one_is_read() {
         panic!("{row:?}")
     };
     assert_eq!(text.as_str(), "There are 12 lines.");
-    let facts = facts_of(&row);
+    let facts = facts(&row);
     let heard = facts.stream.unwrap();
     // The line is a byte too long; it is no JSON, as little as the three before it.
     assert_eq!((heard.lines_cut, heard.log_lines), (1, 4), "{heard:?}");

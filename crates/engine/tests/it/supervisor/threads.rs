@@ -5,13 +5,13 @@ use std::sync::mpsc;
 
 use dormouse_engine::Subject;
 use dormouse_engine::lease::{Heartbeat, LeaseOptions};
-use dormouse_engine::run::{ClaimOptions, Claimed};
 use dormouse_engine::step::{Failure, StepContext, WorkerThreads};
 use dormouse_engine::supervisor::RunEnd;
 use dormouse_filesystem::Records;
 
 use super::*;
 
+/// A run that has so long.
 async fn claimed(house: &House, wall_clock_ms: u64) -> Claimed {
     let command = CommandSpec {
         wall_clock_ms,
@@ -22,11 +22,7 @@ async fn claimed(house: &House, wall_clock_ms: u64) -> Claimed {
         command: Some(command),
         ..NewTask::new(alice(), "a task")
     };
-    let task = house.tenant.tasks.create(&operator(), task).await.unwrap();
-    let runs = &house.tenant.runs;
-    runs.claim(&operator(), task.id, ClaimOptions::default())
-        .await
-        .unwrap()
+    house.claimed(task).await
 }
 
 /// WK-18
@@ -74,16 +70,7 @@ async fn a_future_that_blocks_its_thread_ends_in_time_and_is_counted_until_it_re
     let RunEnd::Recorded(finished) = blocking.await.unwrap() else {
         panic!("its end is recorded")
     };
-    assert!(
-        matches!(
-            finished.outcome.outcome,
-            Outcome::Timeout {
-                clock: ClockKind::Wall,
-                limit_ms: 1_000
-            }
-        ),
-        "{finished:?}"
-    );
+    assert_eq!(finished.outcome.outcome, wall_timeout(1_000));
     let took = finished.outcome.ended_at.duration_since(finished.run.started_at);
     assert!(took <= SignedDuration::from_millis(1_300 + 5_000), "{took}");
     assert_eq!(house.engine.workers_stuck(), 1);
