@@ -241,7 +241,8 @@ fn got(rows: &[Row]) -> Vec<String> {
     .collect()
 }
 
-/// SE-50, of a worker whose wall is required; WK-4
+/// SE-50, of a worker whose wall is required; WK-4, with
+/// `without_a_wall_a_worker_gets_files_and_its_neighbours_memory_and_nothing_of_the_program`.
 #[test]
 fn a_worker_gets_nothing_of_its_neighbour() {
     let alice = alice();
@@ -278,7 +279,7 @@ fn command_lines_with(word: &str) -> Vec<String> {
 ///
 /// That much is got here shows that the attempts are real ones.
 ///
-/// SE-54
+/// SE-54; WK-4: who comes to the control socket is answered 403.
 #[test]
 fn without_a_wall_a_worker_gets_files_and_its_neighbours_memory_and_nothing_of_the_program() {
     let alice = alice();
@@ -307,6 +308,10 @@ fn without_a_wall_a_worker_gets_files_and_its_neighbours_memory_and_nothing_of_t
         .filter(|row| row.got.is_some() && !is_open(row))
         .collect();
     assert!(more.is_empty(), "{more:#?}");
+    let at_the_door = rows.iter().filter(|row| row.way == "ask the control socket");
+    let mut answers = at_the_door.map(|row| row.refused.as_deref()).peekable();
+    assert!(answers.peek().is_some());
+    assert!(answers.all(|answer| answer == Some("status 403")), "{rows:?}");
     for (way, against) in [
         ("read the file", "the control token"),
         ("read any file below it", "the store"),

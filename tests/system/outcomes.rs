@@ -64,7 +64,7 @@ fn each_outcome_has_its_exit_code_and_the_worker_its_own() {
     }
     // An external step that was cut, and is called again: whether it happened nobody knows.
     let lost = "pay() { exec dormouse step pay --effect external -- sh -c 'touch begun; exec sleep 60'; }; \
-                rm -f begun; pay & until test -e begun; do sleep 0.1; done; kill -9 $!; wait; (pay); sleep 1";
+                rm -f begun; pay & until test -e begun; do sleep 0.1; done; kill -9 $!; wait; (pay); sleep 60";
     for options in [&[][..], &["--exit", "worker"]] {
         run(&home, options, lost).exits(12);
         assert_eq!(outcome(&home)["kind"], "lost");

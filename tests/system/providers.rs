@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::home::{Home, Ran};
+use crate::process::{unique_sleep, with_argument};
 
 /// A home whose `PATH` begins with a folder that has this script under this name.
 fn home_with(program: &str, script: &str) -> (Home, tempfile::TempDir) {
@@ -288,14 +289,17 @@ fn deferred(resumed: &str, anew: &str) -> (usize, u64) {
     let defers = r#"echo '{"type":"assistant","message":{"id":"a","role":"assistant","content":[{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"rm x"}}]},"session_id":"s"}'
             echo '{"type":"result","subtype":"success","is_error":false,"result":"","stop_reason":"tool_deferred","session_id":"s","total_cost_usd":0}'"#;
     let init = r#"echo '{"type":"system","subtype":"init","session_id":"s","model":"m","claude_code_version":"2.1.0"}'"#;
+    let sleep = unique_sleep();
+    // What it leaves in the background is gone with it.
     let script = format!(
-        "echo \"$*\" >>arguments\ncase \"$*\" in\n*--resume*)\n{resumed} ;;\n*)\n{init}\nif [ -e began ]; then\n{anew}\nelse touch began\n{defers}\nfi ;;\nesac"
+        "echo \"$*\" >>arguments\ncase \"$*\" in\n*--resume*)\n{resumed} ;;\n*)\n{init}\nif [ -e began ]; then\n{anew}\nelse touch began\nsetsid sleep {sleep} >/dev/null 2>&1 &\n{defers}\nfi ;;\nesac"
     );
     let (home, _programs) = home_with("claude", &script);
     home.type_line("agent add alice").exits(0);
     run(&home, &["claude", "-p", "x"]).exits(5);
     let parked = only_run(&home);
     assert_eq!(parked["state"], "waiting", "{parked:#}");
+    assert_eq!(with_argument(&sleep), Vec::<u32>::new(), "it is parked");
     let [gate] = home.items("gate list").try_into().unwrap();
     let gate = gate["id"].as_str().unwrap();
     let shown = home.type_line(&format!("gate show {gate}"));

@@ -336,7 +336,6 @@ fn a_passphrase_opens_what_the_key_file_opened_and_outlives_it() {
     }
 }
 
-/// What whoever lost the key file does.
 /// The settings of a derivation are for new slots: one that is there opens as it was made.
 #[test]
 fn what_deriving_a_key_takes_is_a_setting_and_a_slot_keeps_its_own() {
@@ -362,6 +361,7 @@ fn what_deriving_a_key_takes_is_a_setting_and_a_slot_keeps_its_own() {
     }
 }
 
+/// What whoever lost the key file does.
 fn by_passphrase_to_a_new_key_file(home: &Home) {
     let key = home.path().join("config/secrets.key");
     let restore = ["secret", "unlock", "--passphrase", "--restore-key-file"];

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dormouse_engine::agent::AgentConfig;
@@ -11,15 +10,14 @@ use dormouse_engine::run::Claimed;
 use dormouse_engine::task::{NewTask, Task};
 use dormouse_engine::worker::Boot;
 use dormouse_engine::{
-    AgentName, Channel, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, SystemClock,
-    Tenant,
+    AgentName, Engine, EngineOptions, Environment, HostIdentity, Random, SystemClock, Tenant,
 };
 use dormouse_filesystem::contract::OwnSchema;
-use dormouse_filesystem::{
-    Deadline, Namespace, OpenOptions, Opener, RecordStore, Requirements, Sled, SledOptions, StoreUrl, System,
-};
+use dormouse_filesystem::{Deadline, Namespace, Opener, RecordStore, Requirements, System};
 use futures::stream::{self, StreamExt};
-use jiff::Timestamp;
+
+use crate::stores;
+pub(crate) use crate::stores::{by, now};
 
 /// How many creations are on their way at once.
 const AT_ONCE: usize = 64;
@@ -30,36 +28,15 @@ pub(crate) struct House {
     _schema: Option<OwnSchema>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the edge: here the time comes from")]
-pub(crate) fn now() -> Timestamp {
-    Timestamp::now()
-}
-
-pub(crate) fn by() -> Principal {
-    Principal::operator("bench", Channel::Cli)
-}
-
 impl House {
     /// On a sled store in this folder.
     pub(crate) async fn sled(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).expect("the target folder can be written");
-        let opened = Sled::open(folder, SledOptions::new(now())).await;
-        let store: Arc<dyn RecordStore> = Arc::new(opened.expect("a store opens in a folder of its own"));
-        Self::over(store, None).await
+        Self::over(stores::sled(folder).await, None).await
     }
 
     /// On a schema of its own of the server; none where there is no server.
     pub(crate) async fn postgres() -> Option<Self> {
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let url = std::env::var("DORMOUSE_BENCH_POSTGRES").ok()?;
-        let own = (u64::from(std::process::id()) << 32) | SERIAL.fetch_add(1, Ordering::Relaxed);
-        let schema = OwnSchema::new(url.clone(), own);
-        let options = OpenOptions {
-            schema: schema.name().to_owned(),
-            pool: 32,
-            ..OpenOptions::new(now(), own)
-        };
-        let url: StoreUrl = url.parse().expect("it is a url");
+        let (schema, url, options) = stores::schema(32)?;
         let opened = url.open(&options).await.expect("the server answers");
         Some(Self::over(opened, Some(schema)).await)
     }

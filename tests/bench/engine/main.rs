@@ -11,13 +11,14 @@ mod heartbeats;
 mod hot;
 mod house;
 mod peers;
+mod stores;
 mod tasks;
 mod turns;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use dormouse_tests::measure::{Arguments, Bench, Figure, Heading};
+use dormouse_tests::measure::{Arguments, Bench, Context, Figure, Heading};
 
 const TASKS: Heading = Heading {
     name: "tasks",
@@ -40,26 +41,6 @@ const HEARTBEATS: Heading = Heading {
     title: "Heartbeats of many live leases, on sled",
 };
 
-/// How much is measured, and where.
-#[derive(Debug, Clone)]
-struct Context {
-    /// An empty folder on the disk that is measured.
-    folder: PathBuf,
-    rounds: usize,
-    is_quick: bool,
-}
-
-impl Context {
-    /// So many, or a hundredth of it in a quick run.
-    fn count(&self, count: usize) -> usize {
-        if self.is_quick {
-            (count / 100).max(1)
-        } else {
-            count
-        }
-    }
-}
-
 const BENCH: Bench = Bench {
     name: "engine",
     legend: "",
@@ -73,11 +54,7 @@ fn main() -> ExitCode {
 }
 
 async fn section(folder: &Path, asked: &Arguments, heading: Heading) -> Vec<Figure> {
-    let context = Context {
-        folder: folder.to_owned(),
-        rounds: asked.rounds(),
-        is_quick: asked.is_quick,
-    };
+    let context = Context::new(folder, asked);
     match heading {
         TASKS => tasks::run(&context).await,
         TURNS => turns::run(&context).await,

@@ -20,11 +20,11 @@ mod verbs;
 #[allow(dead_code, reason = "the bench asks for the forms alone")]
 mod log_keys;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use dormouse_secrets::VALUE_MIN;
-use dormouse_tests::measure::{Arguments, Bench, Figure, Heading};
+use dormouse_tests::measure::{Arguments, Bench, Context, Figure, Heading};
 
 const SCRUBBING: Heading = Heading {
     name: "scrub",
@@ -47,22 +47,6 @@ const REKEYS: Heading = Heading {
     title: "Rotating and rekeying",
 };
 
-/// How much is measured, and where.
-#[derive(Debug, Clone)]
-struct Context {
-    /// An empty folder on the disk that is measured.
-    folder: PathBuf,
-    rounds: usize,
-    is_quick: bool,
-}
-
-impl Context {
-    /// So many, or a hundredth of it in a quick run.
-    fn count(&self, count: usize) -> usize {
-        if self.is_quick { count / 100 } else { count }
-    }
-}
-
 const BENCH: Bench = Bench {
     name: "secrets",
     legend: "",
@@ -76,11 +60,7 @@ fn main() -> ExitCode {
 }
 
 async fn section(folder: &Path, asked: &Arguments, heading: Heading) -> Vec<Figure> {
-    let context = Context {
-        folder: folder.to_owned(),
-        rounds: asked.rounds(),
-        is_quick: asked.is_quick,
-    };
+    let context = Context::new(folder, asked);
     match heading {
         SCRUBBING => scrubbing::run(&context),
         VERBS => verbs::run(&context).await,

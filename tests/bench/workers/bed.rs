@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dormouse_engine::agent::AgentConfig;
@@ -14,16 +13,13 @@ use dormouse_engine::task::NewTask;
 use dormouse_engine::worker::Boot;
 use dormouse_engine::worker::environment::PATH_DEFAULT;
 use dormouse_engine::{
-    AgentName, Channel, Engine, EngineOptions, Environment, HostIdentity, Principal, Random, SystemClock,
-    TaskId, Tenant,
+    AgentName, Engine, EngineOptions, Environment, HostIdentity, Random, SystemClock, TaskId, Tenant,
 };
-use dormouse_filesystem::contract::OwnSchema;
-use dormouse_filesystem::{
-    Deadline, Namespace, OpenOptions, Opener, RecordStore, Requirements, Sled, SledOptions, StoreUrl, System,
-};
+use dormouse_filesystem::{Deadline, Namespace, Opener, RecordStore, Requirements, System};
 use dormouse_secrets::{FixedKeyring, VaultOptions};
 use dormouse_state::Mode;
-use jiff::Timestamp;
+
+pub(crate) use crate::stores::{by, now, schema, sled};
 
 pub(crate) struct Bed {
     pub(crate) engine: Engine,
@@ -33,39 +29,8 @@ pub(crate) struct Bed {
     store: Arc<dyn RecordStore>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the edge: here the time comes from")]
-pub(crate) fn now() -> Timestamp {
-    Timestamp::now()
-}
-
-pub(crate) fn by() -> Principal {
-    Principal::operator("bench", Channel::Cli)
-}
-
 pub(crate) fn agent() -> AgentName {
     "night".parse().expect("it is a name")
-}
-
-/// A sled store in this folder.
-pub(crate) async fn sled(folder: &Path) -> Arc<dyn RecordStore> {
-    std::fs::create_dir_all(folder).expect("the target folder can be written");
-    let opened = Sled::open(folder, SledOptions::new(now())).await;
-    Arc::new(opened.expect("a store opens in a folder of its own"))
-}
-
-/// A schema of its own of the server, and how it is opened; none where there is no server.
-pub(crate) fn schema() -> Option<(OwnSchema, StoreUrl, OpenOptions)> {
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
-    let url = std::env::var("DORMOUSE_BENCH_POSTGRES").ok()?;
-    let own = (u64::from(std::process::id()) << 32) | SERIAL.fetch_add(1, Ordering::Relaxed);
-    let schema = OwnSchema::new(url.clone(), own);
-    let options = OpenOptions {
-        schema: schema.name().to_owned(),
-        pool: 16,
-        ..OpenOptions::new(now(), own)
-    };
-    let url = url.parse().expect("it is a url");
-    Some((schema, url, options))
 }
 
 impl Bed {

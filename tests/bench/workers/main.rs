@@ -14,11 +14,13 @@ mod wakes;
 
 #[path = "../engine/flushes.rs"]
 mod flushes;
+#[path = "../engine/stores.rs"]
+mod stores;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use dormouse_tests::measure::{Arguments, Bench, Figure, Heading};
+use dormouse_tests::measure::{Arguments, Bench, Context, Figure, Heading};
 
 const SPAWN: Heading = Heading {
     name: "spawn",
@@ -45,26 +47,6 @@ const DETECTOR: Heading = Heading {
     title: "Block detection on the labelled pages of the engine's tests",
 };
 
-/// How much is measured, and where.
-#[derive(Debug, Clone)]
-struct Context {
-    /// An empty folder on the disk that is measured.
-    folder: PathBuf,
-    rounds: usize,
-    is_quick: bool,
-}
-
-impl Context {
-    /// So many, or a hundredth of it in a quick run.
-    fn count(&self, count: usize) -> usize {
-        if self.is_quick {
-            (count / 100).max(1)
-        } else {
-            count
-        }
-    }
-}
-
 const BENCH: Bench = Bench {
     name: "workers",
     legend: "",
@@ -80,11 +62,7 @@ fn main() -> ExitCode {
 }
 
 async fn section(folder: &Path, asked: &Arguments, heading: Heading) -> Vec<Figure> {
-    let context = Context {
-        folder: folder.to_owned(),
-        rounds: asked.rounds(),
-        is_quick: asked.is_quick,
-    };
+    let context = Context::new(folder, asked);
     match heading {
         SPAWN => spawns::run(&context).await,
         OUTPUT => output::run(&context).await,

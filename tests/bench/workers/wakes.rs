@@ -56,7 +56,7 @@ pub(crate) async fn run(context: &Context) -> Vec<Figure> {
         let took = woken(&bed, &bed, count).await;
         note(&mut samples, "one", took);
         bed.close().await;
-        if let Some((_schema, url, options)) = schema() {
+        if let Some((_schema, url, options)) = schema(16) {
             let open = async || {
                 let store = url.open(&options).await.expect("the server answers");
                 Bed::over(store, &folder).await

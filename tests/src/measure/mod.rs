@@ -8,6 +8,7 @@
 
 mod arguments;
 mod bench;
+mod context;
 mod figure;
 mod machine;
 mod plot;
@@ -17,6 +18,7 @@ mod series;
 
 pub use arguments::Arguments;
 pub use bench::{Bench, runtime};
+pub use context::Context;
 pub use figure::{Figure, Form, Target};
 pub use machine::Machine;
 pub use report::Report;

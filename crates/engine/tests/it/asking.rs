@@ -27,7 +27,9 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::stores::hooked::Hooked;
-use super::supervisor::{Bed, House, alice, bed, bed_over, open_to_all, operator, options, outcome, sh};
+use super::supervisor::{
+    Bed, House, alice, bed, bed_over, facts, open_to_all, operator, options, outcome, sh, wall_timeout,
+};
 
 /// Endpoints that hand out what asks in the name of the run: a test is its worker.
 #[derive(Debug)]

@@ -12,13 +12,13 @@ mod threads;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use dormouse_engine::command::CommandSpec;
 use dormouse_engine::gate::{GateOptions, Modes};
-use dormouse_engine::outcome::{CancelledBy, ClockKind, FailReason, Outcome};
-use dormouse_engine::run::RunRow;
+use dormouse_engine::outcome::{CancelledBy, ClockKind, Facts, FailReason, Outcome};
+use dormouse_engine::run::{ClaimOptions, Claimed, RunRow};
 use dormouse_engine::session::{self, SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Force, OnGate, Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::task::{NewTask, TaskState};
@@ -36,6 +36,8 @@ use dormouse_secrets::{
 };
 use dormouse_state::Mode;
 use jiff::{SignedDuration, Timestamp};
+
+use crate::stores::until;
 
 /// The machine's clock, which a test can put forward: the machine was asleep.
 #[derive(Debug, Default)]
@@ -204,6 +206,14 @@ pub(crate) fn sh(script: &str) -> CommandSpec {
 }
 
 impl House {
+    /// A task, claimed by nobody's process: the test does its work.
+    async fn claimed(&self, new: NewTask) -> Claimed {
+        let by = operator();
+        let task = self.tenant.tasks.create(&by, new).await.unwrap();
+        let claim = self.tenant.runs.claim(&by, task.id, ClaimOptions::default());
+        claim.await.unwrap()
+    }
+
     pub(crate) async fn begin(&self, command: CommandSpec) -> RunId {
         self.begin_with(command, OnGate::Wait).await
     }
@@ -278,6 +288,27 @@ pub(crate) fn outcome(row: &RunRow) -> Outcome {
     row.outcome.as_ref().expect("it has ended").outcome.clone()
 }
 
+/// What was seen of a run that has ended.
+pub(crate) fn facts(row: &RunRow) -> Facts {
+    row.outcome.as_ref().unwrap().facts.clone().unwrap()
+}
+
+/// The outcome of a run whose clock of so long ran out.
+pub(crate) fn wall_timeout(limit_ms: u64) -> Outcome {
+    Outcome::Timeout {
+        clock: ClockKind::Wall,
+        limit_ms,
+    }
+}
+
+/// Who cancelled the run; none when nobody did.
+fn cancelled_by(row: &RunRow) -> Option<CancelledBy> {
+    match outcome(row) {
+        Outcome::Cancelled { by, .. } => Some(by),
+        _ => None,
+    }
+}
+
 #[tokio::test]
 async fn a_command_that_exits_0_is_done_and_what_it_printed_is_kept() {
     let house = bed().open_with_alice().await;
@@ -293,7 +324,7 @@ async fn a_command_that_exits_0_is_done_and_what_it_printed_is_kept() {
         text.contains("/workspaces/default/alice\n"),
         "it works in its workspace: {text}"
     );
-    let facts = row.outcome.unwrap().facts.clone().unwrap();
+    let facts = facts(&row);
     assert_eq!((facts.exit.unwrap().code, facts.spawns), (Some(0), 1));
 }
 
@@ -400,24 +431,22 @@ async fn a_program_that_is_not_there_fails_for_good_with_a_hint() {
 #[tokio::test]
 async fn the_wall_clock_ends_the_whole_tree() {
     let house = bed().open_with_alice().await;
-    let mark = format!("30{}.5", std::process::id());
+    let mark = unique_sleep();
     let command = CommandSpec {
         wall_clock_ms: 1000,
         ..sh(&format!("sleep {mark} & setsid sleep {mark} & echo up; wait"))
     };
     let row = house.run(command).await;
-    assert!(
-        matches!(
-            outcome(&row),
-            Outcome::Timeout {
-                clock: ClockKind::Wall,
-                limit_ms: 1000
-            }
-        ),
-        "{row:?}"
-    );
+    assert_eq!(outcome(&row), wall_timeout(1000));
     assert!(!is_running(&mark), "no sleep survives");
     assert!(matches!(house.task_state(&row).await, TaskState::Failed { .. }));
+}
+
+/// An argument of `sleep` that no other process has: five minutes, and a little more that is this one's own.
+fn unique_sleep() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("300.{}{count:03}", std::process::id())
 }
 
 /// Whether any process has this word among its arguments.
@@ -490,16 +519,7 @@ async fn a_shutdown_ends_every_run_as_cancelled_by_it() {
     house.printed(run, "up").await;
     house.supervisor.shutdown().await;
     let row = house.tenant.runs.get(run).await.unwrap();
-    assert!(
-        matches!(
-            outcome(&row),
-            Outcome::Cancelled {
-                by: CancelledBy::Shutdown,
-                ..
-            }
-        ),
-        "{row:?}"
-    );
+    assert_eq!(cancelled_by(&row), Some(CancelledBy::Shutdown), "{row:?}");
 }
 
 #[tokio::test]
@@ -543,11 +563,17 @@ async fn a_second_attempt_keeps_the_session_and_begins_its_next_turn() {
 
 /// The owner tasks are dropped where they stand, as the death of their process would; nothing is finished.
 fn vanish(bed: &Bed, script: &str) -> RunId {
+    vanish_after(bed, script, async || {})
+}
+
+/// The same, once this was done.
+fn vanish_after(bed: &Bed, script: &str, done: impl AsyncFnOnce()) -> RunId {
     let former = tokio::runtime::Runtime::new().unwrap();
     let run = former.block_on(async {
         let house = bed.open_with_alice().await;
         let run = house.begin(sh(script)).await;
         house.printed(run, "up").await;
+        done().await;
         run
     });
     former.shutdown_background();
@@ -557,7 +583,7 @@ fn vanish(bed: &Bed, script: &str) -> RunId {
 #[test]
 fn what_a_vanished_holder_left_is_ended_once_and_its_processes_are_gone() {
     let bed = bed();
-    let mark = format!("31{}.5", std::process::id());
+    let mark = unique_sleep();
     let run = vanish(&bed, &format!("echo up; sleep {mark}"));
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let house = bed.open().await;
@@ -601,10 +627,24 @@ fn keeper_of(word: &str) -> Option<i32> {
     })
 }
 
+/// The keeper of the worker with this word among its arguments, which stands still now.
+async fn stopped_keeper(word: &str) -> rustix::process::Pid {
+    let mut keeper = None;
+    // Its shell has said that it is up a little before its sleep has its name.
+    until("its worker has a keeper", async || {
+        keeper = keeper_of(word);
+        keeper.is_some()
+    })
+    .await;
+    let keeper = rustix::process::Pid::from_raw(keeper.unwrap()).unwrap();
+    rustix::process::kill_process(keeper, rustix::process::Signal::STOP).unwrap();
+    keeper
+}
+
 #[tokio::test]
 async fn a_keeper_that_stands_still_is_ended_by_its_row_after_the_stop() {
     let house = bed().open_with_alice().await;
-    let mark = format!("32{}.5", std::process::id());
+    let mark = unique_sleep();
     let run = house
         .begin(CommandSpec {
             grace_ms: 0,
@@ -612,14 +652,7 @@ async fn a_keeper_that_stands_still_is_ended_by_its_row_after_the_stop() {
         })
         .await;
     house.printed(run, "up").await;
-    let keeper = loop {
-        match keeper_of(&mark) {
-            Some(keeper) => break keeper,
-            None => tokio::task::yield_now().await,
-        }
-    };
-    let keeper = rustix::process::Pid::from_raw(keeper).unwrap();
-    rustix::process::kill_process(keeper, rustix::process::Signal::STOP).unwrap();
+    stopped_keeper(&mark).await;
     house
         .supervisor
         .cancel(&house.tenant, &operator(), run, Force::Cooperative, None)

@@ -129,6 +129,24 @@ async fn what_fails_comes_back_by_timer_while_its_agent_sleeps_and_is_quarantine
     );
 }
 
+/// ST-29: the delays double. Each is drawn, so it is the longest of many that says how long it may be.
+#[tokio::test(start_paused = true)]
+async fn the_longest_delay_of_many_doubles_with_each_failure() {
+    // That one of them is in the lower half of its range all these times is none in four million.
+    const LIVES: usize = 24;
+    let mut longest = [0; 4];
+    for _ in 0..LIVES {
+        let house = House::in_memory().await;
+        let Seen { begun, .. } = lived(&house, failed(false)).await;
+        for (longest, pair) in longest.iter_mut().zip(begun.windows(2)) {
+            *longest = pair[1].duration_since(pair[0]).as_secs().max(*longest);
+        }
+    }
+    for (nth, longest) in longest.into_iter().enumerate() {
+        assert!(longest > (10 << nth) / 2, "{longest} s after failure {nth}");
+    }
+}
+
 /// ST-29
 #[tokio::test(start_paused = true)]
 async fn what_ran_out_of_time_or_met_a_defence_is_failed_at_once_and_the_event_says_why() {

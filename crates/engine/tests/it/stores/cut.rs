@@ -63,6 +63,26 @@ impl Between for Cut {
 
 between!(Cut);
 
+/// A child of a test. It is dead when the test is over, however that ends.
+#[derive(Debug)]
+pub(crate) struct KilledInTheEnd(pub(crate) Child);
+
+impl KilledInTheEnd {
+    /// Kills it now, and waits for that.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for KilledInTheEnd {
+    fn drop(&mut self) {
+        // It may have been killed and waited for already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// What a child tells its parent, who kills it then.
 #[allow(clippy::print_stdout, reason = "it is how a child speaks")]
 pub(super) fn say(text: &str) {
@@ -72,16 +92,15 @@ pub(super) fn say(text: &str) {
 
 /// This test as a process of its own that is told something in a variable, killed when it says something: what it said.
 pub(super) fn killed(test: &str, variable: &str, told: &str) -> String {
-    let mut process = Command::new(std::env::current_exe().unwrap())
+    let process = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(variable, told)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let said = said(&mut process);
-    process.kill().unwrap();
-    process.wait().unwrap();
+        .spawn();
+    let mut process = KilledInTheEnd(process.unwrap());
+    let said = said(&mut process.0);
+    process.kill();
     said
 }
 

@@ -393,7 +393,6 @@ impl House {
     }
 }
 
-/// The lease of another process on the same.
 /// All bytes of a store: every record with its key, every entry of every log.
 pub(crate) async fn stored_in(store: &Arc<dyn RecordStore>) -> String {
     let mut stored = String::new();
@@ -429,6 +428,7 @@ async fn entries_in(store: &Arc<dyn RecordStore>) -> Vec<Entry> {
     }
 }
 
+/// The lease of another process on the same.
 pub(crate) fn another(lease: &Lease) -> Lease {
     let mut another = lease.clone();
     another.holder.process += 1;

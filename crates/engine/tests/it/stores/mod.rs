@@ -94,7 +94,9 @@ mod wakes_crash;
 mod wakes_rung;
 mod wakes_vanish;
 
+pub(crate) use cut::KilledInTheEnd;
 pub(crate) use house::{facts, stored_in};
+pub(crate) use wakes::until;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {

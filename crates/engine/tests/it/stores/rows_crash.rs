@@ -14,7 +14,7 @@ use dormouse_engine::{RunId, TaskId};
 use rand::rngs::{StdRng, SysRng};
 use rand::{RngExt, SeedableRng, TryRng};
 
-use super::cut::say;
+use super::cut::{KilledInTheEnd, say};
 use super::house::{House, facts, name, operator, success};
 use super::place::Place;
 
@@ -51,7 +51,7 @@ async fn a_child_that_says_what_is_done() {
 
 /// What a child said until it was killed.
 fn killed(place: &Place, after: usize) -> Vec<(String, String)> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
             "stores::rows_crash::a_child_that_says_what_is_done",
@@ -60,16 +60,15 @@ fn killed(place: &Place, after: usize) -> Vec<(String, String)> {
         .env(CHILD, place.told())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        .spawn();
+    let mut child = KilledInTheEnd(child.unwrap());
+    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let mut said = lines.map_while(Result::ok).filter_map(|line| {
         let (word, id) = line.strip_prefix("said ")?.split_once(' ')?;
         Some((word.to_owned(), id.to_owned()))
     });
     let mut told: Vec<_> = said.by_ref().take(after).collect();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
     // What was in the pipe when it died was said too.
     told.extend(said);
     assert!(told.len() >= after, "it was there until it was killed: {told:?}");

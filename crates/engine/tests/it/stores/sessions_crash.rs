@@ -10,6 +10,7 @@ use dormouse_engine::session::{NewSession, SessionLive};
 use dormouse_filesystem::Records;
 use dormouse_state::{Answer, Event, Ignored, Row, Session};
 
+use super::cut::KilledInTheEnd;
 use super::gates::{Asker, open};
 use super::house::{House, facts, operator, success};
 use super::place::Place;
@@ -100,7 +101,7 @@ async fn parks(house: &House) -> SessionId {
 
 /// Starts a process of this role on the store, and kills it once it has done what it does.
 fn killed(place: &Place, role: &str) -> SessionId {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let child = Command::new(std::env::current_exe().unwrap())
         .args([
             "stores::sessions_crash::a_process",
             "--exact",
@@ -110,11 +111,10 @@ fn killed(place: &Place, role: &str) -> SessionId {
         .env(ROLE, role)
         .env(STORE, place.reference().unwrap())
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let session = told(&mut child);
-    child.kill().unwrap();
-    child.wait().unwrap();
+        .spawn();
+    let mut child = KilledInTheEnd(child.unwrap());
+    let session = told(&mut child.0);
+    child.kill();
     session
 }
 

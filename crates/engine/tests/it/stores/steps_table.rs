@@ -15,7 +15,6 @@ use super::matrix::bytes;
 use super::steps::{again, attempt, outcome};
 
 super::on_every_store! {
-    /// ST-19, with `matrix`, `tables`, and those of agents, leases, holds and messages.
     every_row_of_a_step_meets_every_call;
 }
 

@@ -124,7 +124,7 @@ impl Served {
     }
 }
 
-pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let reached = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,21 +1,15 @@
 //! A process that makes tasks and serves them is killed at each of its commits: the next one does what is left, once.
 
-#![allow(clippy::print_stdout, reason = "a child tells its parent")]
-
 use std::future::pending;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use dormouse_engine::outcome::Outcome;
 use dormouse_engine::run::RunFilter;
 use dormouse_engine::task::{NewTask, TaskFilter, TaskState};
 use dormouse_engine::wake::WakeOptions;
-use dormouse_filesystem::wrapper::Between;
-use dormouse_filesystem::{Batch, CommitError, Committed, Deadline, RecordStore, between};
+use dormouse_filesystem::RecordStore;
 
+use super::cut::{self, Cut, say};
 use super::house::{House, name, operator};
 use super::place::Place;
 use super::wakes::{agent_of, until, wake};
@@ -28,51 +22,17 @@ const TASKS: usize = 2;
 /// A lane that was picked by a process that is gone is free by then; in seconds.
 const PICK_OVER: i64 = 31;
 
-/// Stops before one of its commits, says so, and does nothing more.
-#[derive(Debug)]
-struct Stops {
-    inner: Arc<dyn RecordStore>,
-    before: AtomicUsize,
-}
-
-impl std::fmt::Display for Stops {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-#[async_trait]
-impl Between for Stops {
-    fn beneath(&self) -> &dyn RecordStore {
-        &*self.inner
-    }
-
-    async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
-        if self.before.fetch_sub(1, Ordering::SeqCst) == 0 {
-            println!("\nSTOPPED");
-            pending::<()>().await;
-        }
-        self.inner.commit(batch, deadline).await
-    }
-}
-
-between!(Stops);
-
-/// Not a test: the process of the test below.
+/// Does nothing but as the process of the test below.
 #[tokio::test]
-#[ignore = "the process that the crash test starts and kills"]
 async fn a_process() {
     let Ok(told) = std::env::var(CHILD) else {
         return;
     };
     let (nth, place) = told.split_once('|').unwrap();
-    let store = Arc::new(Stops {
-        inner: Place::open_told(place).await,
-        // As many as no pass has: those of its opening are none of them.
-        before: AtomicUsize::new(1_000_000),
-    });
+    let store = Cut::over(Place::open_told(place).await);
     let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
-    store.before.store(nth.parse().unwrap(), Ordering::SeqCst);
+    // Those of its opening are none of them.
+    store.before(nth.parse().unwrap());
     let (engine, tenant) = (house.engine.clone(), house.tenant.clone());
     tokio::spawn(async move {
         engine
@@ -87,28 +47,8 @@ async fn a_process() {
         wake(&house, &name("alice")).await.is_none()
     })
     .await;
-    println!("\nDONE");
+    say("done");
     pending::<()>().await;
-}
-
-fn start(place: &Place, nth: usize) -> (Child, bool) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "stores::wakes_crash::a_process",
-            "--exact",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env(CHILD, format!("{nth}|{}", place.told()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    let mut said = lines
-        .map(Result::unwrap)
-        .filter(|line| line == "STOPPED" || line == "DONE");
-    let is_stopped = said.next().expect("it says how far it is") == "STOPPED";
-    (child, is_stopped)
 }
 
 /// WK-23, of the end of a run: its row and its event. WK-52, with lost hints in `who_vanishes_at_any_commit_of_a_pass_leaves_nothing_undone_for_a_minute`.
@@ -124,15 +64,14 @@ async fn after_a_kill_at_any_commit_each_task_is_done_once_by_the_next_process()
             let house = House::at(place).await;
             agent_of(&house, "alice", 1).await;
             let place = house.closed().await;
-            let (mut child, is_stopped) = start(&place, nth);
-            child.kill().unwrap();
-            child.wait().unwrap();
+            let told = format!("{nth}|{}", place.told());
+            let said = cut::killed("stores::wakes_crash::a_process", CHILD, &told);
             let house = House::at(place).await;
             ends_are_told(&house, nth).await;
             house.clock.advance(PICK_OVER);
             house.recover().await;
             serves_to_the_end(&house, nth).await;
-            if !is_stopped {
+            if said == "done" {
                 assert!(nth > 6, "only {nth} commits were met");
                 break;
             }

@@ -1,7 +1,7 @@
 //! Every way a run can end leaves one outcome, in the commit of the end.
 
 use dormouse_engine::outcome::{BlockReason, PartialCause};
-use dormouse_engine::run::{ClaimOptions, Claimed, RunState};
+use dormouse_engine::run::RunState;
 use dormouse_engine::step::{Failure, StepContext};
 use dormouse_engine::supervisor::RunEnd;
 use dormouse_secrets::Scrubbed;
@@ -16,19 +16,9 @@ fn places() -> Vec<Place> {
     places
 }
 
-/// A claimed run of a task without a command.
-async fn claimed(house: &House) -> Claimed {
-    let task = NewTask::new(alice(), "a task");
-    let task = house.tenant.tasks.create(&operator(), task).await.unwrap();
-    let runs = &house.tenant.runs;
-    runs.claim(&operator(), task.id, ClaimOptions::default())
-        .await
-        .unwrap()
-}
-
 /// A run of which its holder says this.
 async fn said(house: &House, outcome: &Outcome) -> RunId {
-    let claimed = claimed(house).await;
+    let claimed = house.claimed(NewTask::new(alice(), "a task")).await;
     let facts = crate::stores::facts();
     let runs = &house.tenant.runs;
     runs.finish(&claimed, outcome, &facts).await.unwrap();
@@ -63,7 +53,7 @@ fn rows() -> Vec<Outcome> {
 
 /// A run whose future panics.
 async fn panicked(house: &House) -> RunId {
-    let claimed = claimed(house).await;
+    let claimed = house.claimed(NewTask::new(alice(), "a task")).await;
     let id = claimed.run.id;
     let work = async move |_: StepContext| -> Result<(), Failure> { panic!("on purpose") };
     let end = house.tenant.runs.drive(claimed, work).await;

@@ -21,9 +21,20 @@ async fn is_paused(house: &House) -> bool {
 }
 
 async fn paused(house: &House) {
-    while !is_paused(house).await {
-        tokio::task::yield_now().await;
+    until("its agent is paused", async || is_paused(house).await).await;
+}
+
+/// How many runs had ended before each time that the agent was paused.
+async fn ends_before_pauses(house: &House) -> Vec<usize> {
+    let (mut ends, mut pauses) = (0, Vec::new());
+    for told in house.event_types().await {
+        match told.as_str() {
+            "run.ended" => ends += 1,
+            "agent.paused" => pauses.push(ends),
+            _ => {}
+        }
     }
+    pauses
 }
 
 /// Runs that fail, one behind the other.
@@ -48,12 +59,17 @@ async fn an_agent_with_too_many_bad_runs_in_ten_minutes_is_paused_and_says_why()
     assert!(!is_paused(&house).await);
     fail(&house, 1).await;
     paused(&house).await;
+    // Those of long ago, the good one, and then as many bad ones as it takes.
+    let ends = (most - 1) + 1 + most;
+    assert_eq!(ends_before_pauses(&house).await, [ends]);
     // The eleventh, which was at work already or is begun by hand, changes nothing of it.
     let agents = &house.tenant.agents;
     agents.resume(&operator(), &alice()).await.unwrap();
     // Whoever resumed it knew of these.
     fail(&house, 1).await;
+    house.run(sh("true")).await;
     assert!(!is_paused(&house).await);
+    assert_eq!(ends_before_pauses(&house).await, [ends], "once, and not again");
 }
 
 /// WK-29, with `an_agent_with_too_many_bad_runs_in_ten_minutes_is_paused_and_says_why`.

@@ -4,10 +4,11 @@ use std::process::{Command, Stdio};
 
 use async_trait::async_trait;
 use dormouse_engine::recovery::{OrphanFate, Orphans};
-use dormouse_engine::run::{ClaimOptions, Process, ProcessMark, RunState};
+use dormouse_engine::run::{Process, ProcessMark, RunState};
 use dormouse_engine::worker::ProcessId;
 
 use super::*;
+use crate::stores::KilledInTheEnd;
 
 /// Ends what is left, and looks at what is written of each run while it does.
 #[derive(Debug)]
@@ -37,12 +38,7 @@ async fn with_process(house: &House, process: ProcessId) -> RunId {
         command: Some(sh("true")),
         ..NewTask::new(alice(), "a task")
     };
-    let task = house.tenant.tasks.create(&operator(), task).await.unwrap();
-    let runs = &house.tenant.runs;
-    let claimed = runs
-        .claim(&operator(), task.id, ClaimOptions::default())
-        .await
-        .unwrap();
+    let claimed = house.claimed(task).await;
     let boot = Boot::current().unwrap();
     let mark = ProcessMark {
         pid: process.pid,
@@ -55,7 +51,7 @@ async fn with_process(house: &House, process: ProcessId) -> RunId {
         keeper: mark,
         worker: None,
     };
-    runs.started(&claimed, Some(&row)).await.unwrap();
+    house.tenant.runs.started(&claimed, Some(&row)).await.unwrap();
     claimed.run.id
 }
 
@@ -64,35 +60,26 @@ async fn with_process(house: &House, process: ProcessId) -> RunId {
 #[test]
 fn recovery_kills_first_and_spares_a_number_that_is_another_s() {
     let bed = bed();
-    let mark = format!("37{}.5", std::process::id());
-    let own = format!("38{}.5", std::process::id());
-    let mut bystander = Command::new("sleep")
-        .arg(&own)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mark = unique_sleep();
+    let own = unique_sleep();
+    let bystander = Command::new("sleep").arg(&own).stdout(Stdio::null()).spawn();
+    let bystander = KilledInTheEnd(bystander.unwrap());
     let script = format!("trap '' TERM; setsid sleep {mark} & echo up; while :; do sleep {mark}; done");
-    let run = vanish(&bed, &script);
-    // With its keeper: nobody but the next start ends it.
-    let keeper = loop {
-        // Its shell has said that it is up a little before its sleep has its name.
-        if let Some(keeper) = keeper_of(&mark) {
-            break keeper;
-        }
-        std::thread::yield_now();
-    };
+    // With its keeper: nobody but the next start ends it, and it does not hear that its owner is gone.
+    let mut keeper = None;
+    let run = vanish_after(&bed, &script, async || keeper = Some(stopped_keeper(&mark).await));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let former = bed.open().await;
-        let now = ProcessId::of(i32::try_from(bystander.id()).unwrap()).unwrap();
+        let now = ProcessId::of(i32::try_from(bystander.0.id()).unwrap()).unwrap();
         let reused = ProcessId {
             start_time: now.start_time - 1,
             ..now
         };
         let another = with_process(&former, reused).await;
 
-        let keeper = rustix::process::Pid::from_raw(keeper).unwrap();
-        let _ = rustix::process::kill_process(keeper, rustix::process::Signal::KILL);
+        let killed = rustix::process::kill_process(keeper.unwrap(), rustix::process::Signal::KILL);
+        killed.unwrap();
         let house = bed.open().await;
         let orphans = Watched {
             tenant: house.tenant.clone(),
@@ -112,6 +99,4 @@ fn recovery_kills_first_and_spares_a_number_that_is_another_s() {
     });
     assert!(!is_running(&mark));
     assert!(is_running(&own), "who has the number now is spared");
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
 }

@@ -5,11 +5,6 @@ use dormouse_engine::task::Steps;
 
 use super::*;
 
-/// The parts of the terminal record that reports decide.
-fn facts(row: &RunRow) -> dormouse_engine::outcome::Facts {
-    row.outcome.as_ref().unwrap().facts.clone().unwrap()
-}
-
 async fn events(house: &House) -> Vec<dormouse_engine::event::Event> {
     let log = &house.tenant.events;
     let page = log.read_after(Position::START, 1000).await.unwrap();
@@ -66,30 +61,34 @@ async fn the_first_block_stands() {
     assert_eq!(reason, BlockReason::LoginWall);
 }
 
-/// SE-66: the outcome of a block; the other outcomes, titles, gate texts, comments and reasons are
+/// Of a block its outcome and each byte that is stored; the other outcomes, titles, gate texts, comments and reasons are
 /// `a_worker_prints_no_value_and_its_texts_have_none` and its neighbours.
 #[tokio::test]
 async fn no_text_of_a_report_has_a_value() {
     let bed = bed();
     let house = bed.open_with_alice().await;
     house.with_secret("GH_TOKEN").await;
-    let encoded: String = VALUE.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let escaped: String = VALUE.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
-    let script = format!(
-        r#"say() {{ printf '%s\n' "$1" >&3; }}
-        say "{{\"segment\":\"part $GH_TOKEN\"}}"
-        say '{{"segment":"part {escaped}"}}'
-        say "{{\"partial\":\"so far $GH_TOKEN\"}}"
-        say '{{"checkpoint":{{"at":"{escaped}","{escaped}":["{escaped}"]}}}}'
-        say "{{\"block\":{{\"reason\":{{\"kind\":\"fraud_detect\",\"vendor\":\"$GH_TOKEN\"}},\"url\":\"https://u:$GH_TOKEN@a.example/{encoded}?t=$GH_TOKEN\",\"detail\":\"<p>$GH_TOKEN\"}}}}"
-        say '{{"block":{{"reason":"captcha","detail":"{escaped}"}}}}'"#
-    );
-    let row = house.run(sh(&script)).await;
+    // It makes each form of the value itself: what an operator wrote into a command is stored as it is.
+    let script = r#"say() { printf '%s\n' "$1" >&3; }
+        hex=$(printf %s "$GH_TOKEN" | od -An -v -tx1 | tr -d '\n')
+        encoded=$(printf %s "$hex" | sed 's/ /%/g'); escaped=$(printf %s "$hex" | sed 's/ /\\u00/g')
+        echo "it is $GH_TOKEN"
+        say "{\"segment\":\"part $GH_TOKEN\"}"
+        say '{"segment":"part '"$escaped"'"}'
+        say "{\"partial\":\"so far $GH_TOKEN\"}"
+        say '{"checkpoint":{"at":"'"$escaped"'","'"$escaped"'":["'"$escaped"'"]}}'
+        say "{\"block\":{\"reason\":{\"kind\":\"fraud_detect\",\"vendor\":\"$GH_TOKEN\"},\"url\":\"https://u:$GH_TOKEN@a.example/$encoded?t=$GH_TOKEN\",\"detail\":\"<p>$GH_TOKEN\"}}"
+        say '{"block":{"reason":"captcha","detail":"'"$escaped"'"}}'"#;
+    let row = house.run(sh(script)).await;
     let Outcome::Blocked { reason, evidence } = outcome(&row) else {
         panic!("{row:?}")
     };
+    let transcript = house.transcript(row.run.id).await;
+    assert!(transcript.contains("[redacted:GH_TOKEN]"), "{transcript}");
+    let stored = crate::stores::stored_in(&bed.store).await;
+    assert!(stored.contains(r#""vendor":"[redacted:GH_TOKEN]""#), "{stored}");
     let kept = format!(
-        "{reason:?} {evidence:?} {:?} {:?} {:?}",
+        "{reason:?} {evidence:?} {:?} {:?} {:?} {transcript} {stored}",
         facts(&row),
         row.run,
         events(&house).await
@@ -119,7 +118,7 @@ async fn parts_that_were_completed_count_and_the_next_attempt_gets_the_checkpoin
         echo '{"partial":"six pages"}' >&3
         sleep 300"#;
     let slow = CommandSpec {
-        wall_clock_ms: 1500,
+        wall_clock_ms: 5_000,
         ..sh(script)
     };
     let row = house.run(slow).await;

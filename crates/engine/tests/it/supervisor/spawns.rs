@@ -82,7 +82,7 @@ async fn what_cannot_be_started_is_row_11_and_a_start_that_hangs_is_row_3() {
             "{message}"
         );
         assert!(message.contains(word), "{message}");
-        let facts = row.outcome.as_ref().unwrap().facts.clone().unwrap();
+        let facts = facts(&row);
         assert_eq!(facts.exit, None, "nothing ran: {message}");
         let state = house.task_state(&row).await;
         assert_eq!(
@@ -99,7 +99,7 @@ async fn what_cannot_be_started_is_row_11_and_a_start_that_hangs_is_row_3() {
     drop(writer);
 
     // A keeper that says nothing: the clock has run since the claim.
-    let mark = format!("33{}.5", std::process::id());
+    let mark = unique_sleep();
     let hangs = bed.folder().join("hangs");
     script(&hangs, &format!("#!/bin/sh\nexec sleep {mark}\n"), 0o700);
     let supervisor = Supervisor::new(
@@ -116,16 +116,7 @@ async fn what_cannot_be_started_is_row_11_and_a_start_that_hangs_is_row_3() {
             ..argv("true")
         })
         .await;
-    assert!(
-        matches!(
-            outcome(&row),
-            Outcome::Timeout {
-                clock: ClockKind::Wall,
-                limit_ms: 1000
-            }
-        ),
-        "{row:?}"
-    );
+    assert_eq!(outcome(&row), wall_timeout(1000));
     assert!(matches!(house.task_state(&row).await, TaskState::Failed { .. }));
     until_gone(&mark).await;
 }
@@ -205,7 +196,7 @@ async fn the_outcome_has_the_level_it_ran_with() {
             ..sh("true")
         };
         let row = house.run(command).await;
-        let facts = row.outcome.unwrap().facts.clone().unwrap();
+        let facts = facts(&row);
         assert!(
             facts.isolation.starts_with(word) && !facts.isolation.is_empty(),
             "{facts:?}"

@@ -3,13 +3,15 @@
 use std::num::NonZeroUsize;
 use std::sync::mpsc;
 
-use dormouse_engine::lease::LeaseOptions;
-use dormouse_engine::run::{ClaimOptions, Claimed};
+use dormouse_engine::Subject;
+use dormouse_engine::lease::{Heartbeat, LeaseOptions};
 use dormouse_engine::step::{Failure, StepContext, WorkerThreads};
 use dormouse_engine::supervisor::RunEnd;
+use dormouse_filesystem::Records;
 
 use super::*;
 
+/// A run that has so long.
 async fn claimed(house: &House, wall_clock_ms: u64) -> Claimed {
     let command = CommandSpec {
         wall_clock_ms,
@@ -20,11 +22,7 @@ async fn claimed(house: &House, wall_clock_ms: u64) -> Claimed {
         command: Some(command),
         ..NewTask::new(alice(), "a task")
     };
-    let task = house.tenant.tasks.create(&operator(), task).await.unwrap();
-    let runs = &house.tenant.runs;
-    runs.claim(&operator(), task.id, ClaimOptions::default())
-        .await
-        .unwrap()
+    house.claimed(task).await
 }
 
 /// WK-18
@@ -72,20 +70,22 @@ async fn a_future_that_blocks_its_thread_ends_in_time_and_is_counted_until_it_re
     let RunEnd::Recorded(finished) = blocking.await.unwrap() else {
         panic!("its end is recorded")
     };
-    assert!(
-        matches!(
-            finished.outcome.outcome,
-            Outcome::Timeout {
-                clock: ClockKind::Wall,
-                limit_ms: 1_000
-            }
-        ),
-        "{finished:?}"
-    );
+    assert_eq!(finished.outcome.outcome, wall_timeout(1_000));
     let took = finished.outcome.ended_at.duration_since(finished.run.started_at);
     assert!(took <= SignedDuration::from_millis(1_300 + 5_000), "{took}");
     assert_eq!(house.engine.workers_stuck(), 1);
-    // Its neighbour is held still, by heartbeats that went on meanwhile, and does what it has to do.
+    // Its neighbour is held still, by heartbeats that go on while the thread is kept, and does what it has to do.
+    let beats = Records::<Heartbeat>::new(house.tenant.space());
+    until(
+        "two beats of the neighbour behind the end of the clock",
+        async || {
+            let beat = beats.get(&Subject::Run(of_neighbour)).await.unwrap().unwrap();
+            let since = beat.beat_at.duration_since(finished.outcome.ended_at);
+            since > SignedDuration::from_millis(500)
+        },
+    )
+    .await;
+    assert_eq!(house.engine.workers_stuck(), 1, "it was kept all the while");
     let row = house.tenant.runs.get(of_neighbour).await.unwrap();
     assert!(row.outcome.is_none(), "{row:?}");
     end.send_replace(true);
@@ -95,9 +95,7 @@ async fn a_future_that_blocks_its_thread_ends_in_time_and_is_counted_until_it_re
     assert_eq!(neighbour.outcome.outcome.name(), "success");
     assert_eq!(house.engine.workers_stuck(), 1, "it has not returned");
     drop(let_go);
-    while house.engine.workers_stuck() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until("it has returned", async || house.engine.workers_stuck() == 0).await;
     // What it said in the end is said too late.
     let row = house.tenant.runs.get(run).await.unwrap();
     assert_eq!(outcome(&row).name(), "timeout");
