@@ -146,8 +146,8 @@ impl<I: Index> Committer<I> {
         self.shared.queue.gather(callers, at_most);
     }
 
-    /// Tells the queue what a group took that was flushed: its flush and all else from judging it to telling its callers.
-    /// One that is all refused says nothing of that, nor does what is done before for the log's sake.
+    /// Tells the queue what a group took that was flushed: its flush and all else, waiting for the index and from judging it
+    /// to telling its callers. One that is all refused says nothing of that, nor does what is done for the log's sake.
     fn took(&self, time: Duration, commits: usize) {
         // A few commits say little of what one takes of many.
         if let Ok(commits @ 16..) = u32::try_from(commits) {
@@ -162,6 +162,7 @@ impl<I: Index> Committer<I> {
         if !self.shared.holds_lock() {
             return self.without_lock(works);
         }
+        let behind = Instant::now();
         if let Err(error) = I::keep_up(&self.shared) {
             self.shared.index_failed(&error);
             works
@@ -169,6 +170,7 @@ impl<I: Index> Committer<I> {
                 .for_each(|work| work.refuse(CommitError::Closed { reason: INDEX_FAILED }));
             return 0;
         }
+        let waited = behind.elapsed();
         let works = self.with_room(works);
         let step = match self.clean(&works) {
             Ok(step) => step,
@@ -199,7 +201,7 @@ impl<I: Index> Committer<I> {
                     step.into_iter().for_each(|step| cleaner.taken(step));
                 }
                 self.publish(answers);
-                self.took(begin.elapsed(), told);
+                self.took(waited + begin.elapsed(), told);
             }
             Err(error) => self.lost(answers, &error),
         }

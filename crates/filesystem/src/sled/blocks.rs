@@ -6,7 +6,6 @@
 
 use std::iter::Peekable;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use sled::{IVec, Tree};
@@ -81,13 +80,19 @@ impl Blocks {
         self.tree.range::<&[u8], _>((Bound::Unbounded, to))
     }
 
-    /// Takes changes to the tree; false when told to stop before the end.
-    pub(super) fn take<V: Value>(&self, changes: &Changes<V>, stop: &AtomicBool) -> Result<bool, IndexError> {
+    /// Takes changes to the tree, and tells how many more it has each time; false when told to stop by the answer.
+    pub(super) fn take<V: Value>(
+        &self,
+        changes: &Changes<V>,
+        took: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<bool, IndexError> {
         let mut changes = changes.iter().peekable();
-        while let Some((key, _)) = changes.peek() {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(false);
-            }
+        // Ends: each round takes the first change that is left.
+        loop {
+            let left = changes.len();
+            let Some((key, _)) = changes.peek() else {
+                return Ok(true);
+            };
             let (begin, mut entries) = match self.block_of(key)? {
                 Some((begin, block)) => (begin, block::decode::<V>(&block)?),
                 None => (IVec::default(), Vec::new()),
@@ -100,8 +105,10 @@ impl Blocks {
             let is_behind = |key: &[u8]| last.as_ref().is_none_or(|last| key > &**last);
             let appended = merged.iter().rev().take_while(|(key, _)| is_behind(key)).count();
             self.write(&begin, &merged, appended)?;
+            if !took(left - changes.len()) {
+                return Ok(false);
+            }
         }
-        Ok(true)
     }
 
     /// Puts entries in the place of a block, as many blocks as they need. The last one goes first: none of them is
@@ -158,6 +165,7 @@ fn merge<'a, V: Value + 'a>(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use proptest::prelude::*;
 
@@ -180,7 +188,7 @@ mod tests {
     }
 
     fn take(blocks: &Blocks, changes: &Changes<Spot>) {
-        assert!(blocks.take(changes, &AtomicBool::new(false)).unwrap());
+        assert!(blocks.take(changes, &mut |_| true).unwrap());
     }
 
     /// All that a walk shows, in the order of keys.

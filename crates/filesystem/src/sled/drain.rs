@@ -17,20 +17,34 @@ enum Way {
     Failed,
 }
 
+/// After so many changes those that wait are told.
+const TOLD_EVERY: usize = 64;
+
+/// What of a layer is in the trees.
+#[derive(Debug)]
+struct Taken {
+    way: Way,
+    /// About how many of its changes.
+    changes: usize,
+}
+
 /// A layer on its way to the trees.
 #[derive(Debug)]
 pub(super) struct Leaving {
     layer: Layer,
-    way: Mutex<Way>,
-    ended: Condvar,
+    taken: Mutex<Taken>,
+    went_on: Condvar,
 }
 
 impl Leaving {
     pub(super) fn new(layer: Layer) -> Self {
         Self {
             layer,
-            way: Mutex::new(Way::Under),
-            ended: Condvar::new(),
+            taken: Mutex::new(Taken {
+                way: Way::Under,
+                changes: 0,
+            }),
+            went_on: Condvar::new(),
         }
     }
 
@@ -38,13 +52,13 @@ impl Leaving {
         &self.layer
     }
 
-    fn way(&self) -> MutexGuard<'_, Way> {
-        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the trees have all of it.
     pub(super) fn has_come(&self) -> Result<bool, IndexError> {
-        match *self.way() {
+        match self.taken().way {
             Way::Under => Ok(false),
             Way::Come => Ok(true),
             Way::Failed => Err(failed()),
@@ -53,16 +67,27 @@ impl Leaving {
 
     /// Waits until the trees have all of it, and of those before.
     pub(super) fn wait(&self) -> Result<(), IndexError> {
-        let way = self.ended.wait_while(self.way(), |way| *way == Way::Under);
-        match *way.unwrap_or_else(PoisonError::into_inner) {
-            Way::Under | Way::Failed => Err(failed()),
-            Way::Come => Ok(()),
+        self.wait_for(usize::MAX)
+    }
+
+    /// Waits until the trees have all of those before, and of this at least so many changes.
+    pub(super) fn wait_for(&self, changes: usize) -> Result<(), IndexError> {
+        let is_awaited = |taken: &mut Taken| taken.way == Way::Under && taken.changes < changes;
+        let taken = self.went_on.wait_while(self.taken(), is_awaited);
+        match taken.unwrap_or_else(PoisonError::into_inner).way {
+            Way::Under | Way::Come => Ok(()),
+            Way::Failed => Err(failed()),
         }
     }
 
+    fn go_on(&self, changes: usize) {
+        self.taken().changes += changes;
+        self.went_on.notify_all();
+    }
+
     fn end(&self, way: Way) {
-        *self.way() = way;
-        self.ended.notify_all();
+        self.taken().way = way;
+        self.went_on.notify_all();
     }
 }
 
@@ -114,7 +139,7 @@ fn run(jobs: &mpsc::Receiver<Job>, stop: &AtomicBool) {
     let mut way = Way::Come;
     while let Ok((leaving, trees)) = jobs.recv() {
         if way == Way::Come {
-            way = take(leaving.layer(), &trees, stop);
+            way = take(&leaving, &trees, stop);
         }
         // Whoever waits for it may open the trees anew.
         drop(trees);
@@ -122,8 +147,16 @@ fn run(jobs: &mpsc::Receiver<Job>, stop: &AtomicBool) {
     }
 }
 
-fn take(layer: &Layer, trees: &Trees, stop: &AtomicBool) -> Way {
-    match guarded(|| apply(layer, trees, stop)) {
+fn take(leaving: &Leaving, trees: &Trees, stop: &AtomicBool) -> Way {
+    let mut untold = 0;
+    let took = &mut |changes: usize| {
+        untold += changes;
+        if untold >= TOLD_EVERY {
+            leaving.go_on(std::mem::take(&mut untold));
+        }
+        !stop.load(Ordering::Relaxed)
+    };
+    match guarded(|| apply(leaving.layer(), trees, took)) {
         Ok(true) => Way::Come,
         Ok(false) => Way::Failed,
         Err(error) => {
@@ -134,9 +167,32 @@ fn take(layer: &Layer, trees: &Trees, stop: &AtomicBool) -> Way {
 }
 
 /// A head that has a commit's version says that all of the commit is there: heads come last. False when told to stop.
-fn apply(layer: &Layer, trees: &Trees, stop: &AtomicBool) -> Result<bool, IndexError> {
+fn apply(layer: &Layer, trees: &Trees, took: &mut dyn FnMut(usize) -> bool) -> Result<bool, IndexError> {
     trees.begin(layer.version)?;
-    Ok(trees.records.take(&layer.records, stop)?
-        && trees.entries.take(&layer.entries, stop)?
-        && trees.heads.take(&layer.heads, stop)?)
+    Ok(trees.records.take(&layer.records, took)?
+        && trees.entries.take(&layer.entries, took)?
+        && trees.heads.take(&layer.heads, took)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_part_goes_on_before_all_has_come() {
+        let leaving = Arc::new(Leaving::new(Layer::default()));
+        leaving.wait_for(0).unwrap();
+        leaving.go_on(2);
+        leaving.go_on(1);
+        leaving.wait_for(3).unwrap();
+        assert!(!leaving.has_come().unwrap());
+        let waiting = std::thread::spawn({
+            let leaving = Arc::clone(&leaving);
+            move || leaving.wait_for(4)
+        });
+        leaving.end(Way::Failed);
+        waiting.join().unwrap().unwrap_err();
+        leaving.end(Way::Come);
+        leaving.wait().unwrap();
+    }
 }

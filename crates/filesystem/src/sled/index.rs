@@ -354,7 +354,7 @@ impl index::Index for Index {
         let mut too_far = Ok(None);
         // Nothing is held while it waits, so readers go on.
         shared.look_at_index(|index| too_far = index.ahead.too_far());
-        too_far?.map_or(Ok(()), |oldest| oldest.wait())
+        too_far?.map_or(Ok(()), |(oldest, changes)| oldest.wait_for(changes))
     }
 
     fn abandon(shared: &Shared<Self>) {

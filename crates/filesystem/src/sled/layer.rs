@@ -15,7 +15,7 @@ use crate::embedded::spot::{Head, Spot};
 
 /// Changes in a layer: some twenty milliseconds of the thread that takes them away.
 const LAYER_CHANGES: usize = 4096;
-/// Layers on their way. With so many a commit waits for the oldest one before it is judged: some 10 MiB.
+/// Layers on their way. With so many a commit waits for a part of the oldest one before it is judged: some 10 MiB.
 const LEAVING_MAX: usize = 8;
 /// And with so many a change waits in any case: one group may make many layers, a rebuilding does. Each look-up goes
 /// through all of them.
@@ -35,7 +35,7 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    fn changes(&self) -> usize {
+    pub(super) fn changes(&self) -> usize {
         self.records.len() + self.heads.len() + self.entries.len()
     }
 }
@@ -168,12 +168,20 @@ impl Ahead {
         Ok(self.leaving.back().cloned())
     }
 
-    /// What is to be waited for before more is committed. An error where the trees did not take what was sent.
-    pub(super) fn too_far(&self) -> Result<Option<Arc<Leaving>>, IndexError> {
+    /// What is to be waited for before more is committed, and how many of its changes. An error where the trees did not
+    /// take what was sent.
+    ///
+    /// As much of the oldest layer as there is of the fresh one, for its place is wanted when that is full: so each group
+    /// waits a little, and none for the whole of a layer.
+    pub(super) fn too_far(&self) -> Result<Option<(Arc<Leaving>, usize)>, IndexError> {
         if let Some(oldest) = self.leaving.front() {
             oldest.has_come()?;
         }
         let many = self.leaving.len().checked_sub(LEAVING_MAX);
-        Ok(many.and_then(|many| self.leaving.get(many).cloned()))
+        let oldest = many.and_then(|many| self.leaving.get(many));
+        Ok(oldest.map(|oldest| {
+            let part = oldest.layer().changes() * self.fresh.changes() / self.layer_changes;
+            (Arc::clone(oldest), part)
+        }))
     }
 }
