@@ -28,6 +28,11 @@ impl Claiming {
         })
     }
 
+    /// How many claims are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.with(|tasks| tasks.len())
+    }
+
     /// Returns when a claim is over that was not when this was asked for: so before it is looked what is being claimed.
     pub(super) fn over(&self) -> Notified<'_> {
         self.over.notified()

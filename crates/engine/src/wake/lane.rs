@@ -18,9 +18,9 @@ use crate::{AgentName, CommandError, Decision, Principal, TaskId};
 /// What there is to do in a lane.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// These may be claimed, the first first; as many as there are places.
+    /// These may be claimed, the first first; as many as there are places, or fewer.
     Ready {
-        /// Never empty.
+        /// Never empty, and no more than were wanted.
         tasks: Vec<TaskId>,
         /// How many may run beside those that do.
         places: usize,
@@ -40,11 +40,12 @@ pub(crate) enum Found {
     Gone,
 }
 
-/// Reads what may be claimed in a lane. Where no place is free, none of its tasks is read.
+/// Reads what may be claimed in a lane, no more tasks than are wanted. Where no place is free, none of its tasks is read.
 pub(crate) async fn look(
     core: &Core,
     agent: &AgentName,
     passed_over: &HashSet<TaskId>,
+    wanted: usize,
 ) -> Result<Found, CommandError> {
     // Before the tasks: a ring after this raises the row's version.
     let first = Ahead::of(&core.space)
@@ -62,21 +63,20 @@ pub(crate) async fn look(
     let mut then = Ahead::of(&core.space).found::<Run>(&live_query(agent, most));
     let is_small = most <= LANE_AHEAD_MAX;
     if is_small {
-        then = then.found::<Task>(&ready_query(agent, most));
+        then = then.found::<Task>(&ready_query(
+            agent,
+            most.min(wanted.saturating_add(passed_over.len())),
+        ));
     }
     let core = &core.reading(then.read().await?);
     let places = most.saturating_sub(places_taken(core, agent, most).await?);
     if places == 0 {
         return Ok(Found::NoPlace);
     }
-    let (tasks, has_others) = ready(
-        core,
-        agent,
-        passed_over,
-        places,
-        if is_small { most } else { places },
-    )
-    .await?;
+    let page = if is_small { most } else { places };
+    let free = places.min(wanted);
+    let page = page.min(wanted.saturating_add(passed_over.len()));
+    let (tasks, has_others) = ready(core, agent, passed_over, free, page).await?;
     if tasks.is_empty() {
         let seen = seen.map(|wake| wake.version());
         return Ok(Found::Nothing { seen, has_others });
@@ -91,16 +91,15 @@ fn ready_query(agent: &AgentName, most: usize) -> Query<TaskIndex> {
         .limit(most.clamp(1, CANDIDATES_MAX))
 }
 
-/// The first ready tasks that were not passed over, at most as many as there are places, and whether any was; read in
-/// pages of this size.
+/// The first ready tasks that were not passed over, at most so many, and whether any was; read in pages of this size.
 async fn ready(
     core: &Core,
     agent: &AgentName,
     passed_over: &HashSet<TaskId>,
-    places: usize,
+    free: usize,
     page: usize,
 ) -> Result<(Vec<TaskId>, bool), CommandError> {
-    let free = places.min(CANDIDATES_MAX);
+    let free = free.min(CANDIDATES_MAX);
     let rows = Records::<Task>::new(&core.space);
     let (mut found, mut has_others, mut after) = (Vec::new(), false, None);
     // Ends with the last page, or with as many as are wanted.

@@ -18,7 +18,8 @@ use crate::clock::until;
 use crate::engine::Engine;
 use crate::found::{just_after, of_tenant};
 use crate::limits::{
-    DUE_LOOK, DUE_RETRY, FULL_RECHECK, LANES_MAX, PAGE_MAX, PICK_TTL, REFUSED_RECHECK, RING_AGE_MAX,
+    CANDIDATES_MAX, DUE_LOOK, DUE_RETRY, FULL_RECHECK, LANES_MAX, PAGE_MAX, PICK_TTL, REFUSED_RECHECK,
+    RING_AGE_MAX,
 };
 use crate::{AgentName, CommandError, RunId, TaskId, TenantId};
 
@@ -228,7 +229,7 @@ impl Serving {
         let passed_over = lane.passed_over.clone();
         let core = self.engine.handle(&key.0).core;
         self.steps.spawn(async move {
-            let found = look(&core, &key.1, &passed_over).await;
+            let found = look(&core, &key.1, &passed_over, CANDIDATES_MAX).await;
             Step::Looked(key, found)
         });
     }
