@@ -18,6 +18,7 @@ use super::house::{House, NoOrphans, name};
 use super::relay::Recorder;
 use super::wakes::Doer;
 
+const MILLION: usize = 1_000_000;
 const MANY: usize = 100_000;
 const FEW: usize = 10;
 /// Rows that are made in one commit: each has an index entry beside it.
@@ -138,4 +139,15 @@ async fn a_day_over_a_hundred_thousand_sleeping_agents_costs_nothing_but_sweeps(
     assert_eq!(swept.commits, 0);
     assert!(few.operations > 0, "the sweeps that are due look");
     assert_eq!(swept, few, "no agent is a read, a task of the runtime or a timer");
+}
+
+/// WK-55. What sweeps at set times is above: it looks as often over many as over few.
+#[tokio::test(start_paused = true)]
+async fn a_day_over_a_million_sleeping_agents_costs_nothing() {
+    let (few, million) = (
+        day(FEW, Served::Plainly).await,
+        day(MILLION, Served::Plainly).await,
+    );
+    assert_eq!((million.commits, million.operations), (0, 0));
+    assert_eq!(million, few, "no agent is a task of the runtime or a timer");
 }
