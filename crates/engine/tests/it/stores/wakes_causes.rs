@@ -9,7 +9,7 @@ use dormouse_engine::gate::Gate;
 use dormouse_engine::run::Claimed;
 use dormouse_engine::task::{NewTask, OnFailed, Start, Steps, Task};
 use dormouse_engine::thread::NewThread;
-use dormouse_engine::wake::WakeOptions;
+use dormouse_engine::wake::{Starter as _, WakeOptions};
 use dormouse_engine::{Clock as _, TaskId};
 use dormouse_filesystem::{Memory, RecordStore};
 use jiff::{SignedDuration, Timestamp};
