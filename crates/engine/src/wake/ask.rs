@@ -122,18 +122,18 @@ impl Engine {
         };
         let left = due_max.saturating_sub(self.count_due(due_max).await?);
         if left == 0 {
-            room.is_full();
+            room.found_full();
             return Err(WakeError::Full { due_max });
         }
-        room.counted(
-            if self.is_exclusive() {
-                left
-            } else {
-                left.div_ceil(2)
-            },
-            made,
-        );
-        Ok(())
+        let given = if self.is_exclusive() {
+            left
+        } else {
+            left.div_ceil(2)
+        };
+        match room.counted(given, made) {
+            true => Ok(()),
+            false => Err(WakeError::Full { due_max }),
+        }
     }
 
     /// How many agents are to be woken, or this many where there are more.

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::limits::DUE_RETRY;
+use crate::limits::WAKES_RECOUNT;
 
 /// What is known of the room below `wakes.due_max`.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(crate) struct DueRoom(Mutex<Known>);
 struct Known {
     /// For so many more there is room.
     left: usize,
-    /// How many rows became due here since this process began; only differences of it mean something.
+    /// How many places were taken, and rows became due, here since this process began; only differences of it mean something.
     made: usize,
     /// There was none when it was counted last, and it is not counted again before.
     full_until: Option<Instant>,
@@ -40,6 +40,7 @@ impl DueRoom {
         self.with(|known| {
             if known.left > 0 {
                 known.left -= 1;
+                known.made = known.made.wrapping_add(1);
                 return Taken::Place;
             }
             match known.full_until {
@@ -49,21 +50,24 @@ impl DueRoom {
         })
     }
 
-    /// There was room for so many when the count began, at least one, which is taken.
-    pub(super) fn counted(&self, room: usize, made_before: usize) {
+    /// There was room for so many when the count began. One place is taken, if those that came meanwhile left one.
+    pub(super) fn counted(&self, room: usize, made_before: usize) -> bool {
         self.with(|known| {
             let made_meanwhile = known.made.wrapping_sub(made_before);
-            known.left = room.saturating_sub(1).saturating_sub(made_meanwhile);
+            let free = room.saturating_sub(made_meanwhile);
+            known.left = free.saturating_sub(1);
             known.full_until = None;
-        });
+            known.made = known.made.wrapping_add(usize::from(free > 0));
+            free > 0
+        })
     }
 
     /// There was none: whoever asks within a second is told so without another count.
-    pub(super) fn is_full(&self) {
-        self.with(|known| (known.left, known.full_until) = (0, Some(Instant::now() + DUE_RETRY)));
+    pub(super) fn found_full(&self) {
+        self.with(|known| (known.left, known.full_until) = (0, Some(Instant::now() + WAKES_RECOUNT)));
     }
 
-    /// So many more rows are due, or may be.
+    /// So many more rows are due, or may be, beside those of which a place was taken.
     pub(crate) fn made(&self, more: usize) {
         if more > 0 {
             self.with(|known| {
@@ -87,19 +91,21 @@ mod tests {
         let room = DueRoom::default();
         assert_eq!(room.take(), Taken::Unknown { made: 0 });
         room.made(2);
-        room.counted(5, 0);
+        assert!(room.counted(5, 0));
         assert_eq!([room.take(), room.take()], [Taken::Place, Taken::Place]);
-        assert_eq!(room.take(), Taken::Unknown { made: 2 });
+        assert_eq!(room.take(), Taken::Unknown { made: 5 });
+        // Two count at once, and there is room for one.
+        assert_eq!([room.counted(1, 5), room.counted(1, 5)], [true, false]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_a_place_it_is_counted_once_a_second() {
         let room = DueRoom::default();
-        room.is_full();
+        room.found_full();
         assert_eq!(room.take(), Taken::Full);
-        tokio::time::advance(DUE_RETRY).await;
+        tokio::time::advance(WAKES_RECOUNT).await;
         assert_eq!(room.take(), Taken::Unknown { made: 0 });
-        room.counted(1, 0);
-        assert_eq!(room.take(), Taken::Unknown { made: 0 }, "its one place was taken");
+        assert!(room.counted(1, 0));
+        assert_eq!(room.take(), Taken::Unknown { made: 1 }, "its one place was taken");
     }
 }
