@@ -35,4 +35,5 @@ mod stores;
 mod tasks;
 mod threads;
 mod wait;
+mod wakes;
 mod workers;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::home::{Home, Ran};
 use crate::modes::files_below;
 use crate::server::Schema;
+use crate::wait::until;
 
 /// Long enough for each spelling, and with nothing that an id has.
 pub(crate) const TOKEN: &str = "kR7-wombat-sleeps+9Zx/quietly=Yy31";
@@ -262,6 +263,43 @@ fn while_it_is_locked_a_task_stays_ready_and_one_that_needs_nothing_runs() {
         again.exits(0);
         assert_eq!(home.json(&format!("task show {id}"))["state"], "done");
     }
+}
+
+/// SE-47, with `what_waits_for_its_secrets_is_begun_when_they_are_unlocked` of the engine's tests. A lane looks by itself once a
+/// minute, which is longer than is waited for here.
+#[test]
+fn a_server_begins_what_waits_for_secrets_when_they_are_unlocked_and_by_nothing_else() {
+    let home = Home::new();
+    set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
+    home.dormouse(["agent", "add", "bob"]).exits(0);
+    let aside = home.path().with_file_name("aside.key");
+    std::fs::rename(home.path().join("config/secrets.key"), &aside).unwrap();
+    let mut serving = home.start(["serve"]);
+    serving.until_said("serving");
+    let added = |agent: &str| {
+        let ran = home.dormouse(["task", "add", "-o", "json", "--agent", agent, "--", "true"]);
+        ran.exits(0);
+        ran.json()["id"].as_str().unwrap().to_owned()
+    };
+    let (locked, free) = (added("alice"), added("bob"));
+    let shown = |task: &str| home.json(&format!("task show {task}"));
+    let is_done = |task: &str| (shown(task)["state"] == "done").then_some(());
+    until("an empty set is run at once", || is_done(&free));
+    let waits = shown(&locked);
+    assert_eq!(
+        (&waits["state"], &waits["reason"]),
+        (&"ready".into(), &"locked".into())
+    );
+    assert!(
+        home.items("runs list --agent alice").is_empty(),
+        "nothing was claimed"
+    );
+    assert_eq!(home.json("secret status")["vault"], "sealed");
+    home.dormouse(["secret", "unlock", "--key-file", aside.to_str().unwrap()])
+        .exits(0);
+    until("it is begun by that", || is_done(&locked));
+    serving.signal(rustix::process::Signal::TERM);
+    assert_eq!(serving.wait(), Some(0));
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
         | Command::Gate(_)
         | Command::Session(_)
         | Command::Thread(_)
+        | Command::Wake(_)
         | Command::Budget(_)
         | Command::Usage(_)
         | Command::Events(_)

@@ -69,6 +69,8 @@ pub(crate) struct Core {
     pub(crate) due: Arc<DueHint>,
     /// Where it is said that an agent has something to do.
     pub(crate) bell: Arc<Bell>,
+    /// Most timed wakes of an agent that wait.
+    pub(crate) timed_wakes_max: usize,
     /// Where it is said that something is to be settled.
     pub(crate) settling: Arc<SettleHint>,
     /// Its credentials.

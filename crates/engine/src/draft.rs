@@ -72,6 +72,8 @@ pub(crate) struct Hints {
     pub(crate) rings: BTreeMap<AgentName, BTreeSet<WakeCause>>,
     /// Whether wake rows are staged.
     pub(crate) is_rung: bool,
+    /// How many of them were not due before, beside those whose places were taken.
+    pub(crate) newly_due: usize,
     /// The agents whose runs it ends or parks.
     pub(crate) freed: BTreeSet<AgentName>,
     /// Whether it leaves something to be settled.

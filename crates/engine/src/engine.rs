@@ -23,7 +23,7 @@ use crate::event::Events;
 use crate::gate::{Approvers, EveryOperator, GateOptions, Gates, Modes};
 use crate::idempotency::{Idempotency, Once};
 use crate::lease::LeaseOptions;
-use crate::limits::{JANITOR_EVERY, WAKES_DUE_MAX};
+use crate::limits::{JANITOR_EVERY, TIMED_WAKES_MAX, WAKES_DUE_MAX};
 use crate::relay::Sinks;
 use crate::resolve::Settled;
 use crate::retention::Retention;
@@ -33,7 +33,7 @@ use crate::step::{WorkerThreads, Workers};
 use crate::task::{Delegations, SettleHint, Tasks};
 use crate::tenant::{TenantRow, TenantState};
 use crate::thread::Threads;
-use crate::wake::Bell;
+use crate::wake::{Bell, TimedWakes};
 use crate::{Clock, CommandError, HostIdentity, Incarnation, OpId, PrefixedId, Random, TenantId};
 
 /// What the engine has from outside: time, randomness, and who it is.
@@ -73,6 +73,8 @@ pub struct EngineOptions {
     /// `wakes.due_max`: most agents that are to be woken, before asking for one more is refused. What becomes ready wakes its
     /// agent whatever this says.
     pub wakes_due_max: usize,
+    /// `wakes.timed_max`: most timed wakes of an agent that wait.
+    pub wakes_timed_max: usize,
     /// Where the keys of the vault come from. Without any there is no vault, and no secret can be put.
     pub vault: VaultOptions,
     /// Is told each value that is opened, before anybody has it.
@@ -97,6 +99,7 @@ impl Default for EngineOptions {
             agent_intensity: Some(Intensity::default()),
             worker_threads: WorkerThreads::default(),
             wakes_due_max: WAKES_DUE_MAX,
+            wakes_timed_max: TIMED_WAKES_MAX,
             vault: VaultOptions::default(),
             registrar: Arc::new(NoRegistrar),
             formats: Formats::default(),
@@ -160,6 +163,8 @@ pub struct Tenant {
     pub sessions: SessionService,
     /// Its budgets.
     pub budgets: Budgets,
+    /// When its agents are to be woken.
+    pub wakes: TimedWakes,
     /// Its credentials.
     pub credentials: Credentials,
     /// Its events.
@@ -185,6 +190,7 @@ impl Tenant {
             capabilities: Capabilities::new(&core),
             sessions: SessionService::new(&core),
             budgets: Budgets::new(&core),
+            wakes: TimedWakes::new(&core),
             credentials: Credentials::new(&core),
             events: Events::new(&core),
             sinks: Sinks::new(&core),
@@ -316,6 +322,7 @@ impl Engine {
             switches: Arc::default(),
             due: Arc::clone(&shared.due),
             bell: Arc::clone(&shared.bell),
+            timed_wakes_max: shared.options.wakes_timed_max,
             settling: Arc::clone(&shared.settling),
             secrets: Secrets::new(
                 &shared.vault,

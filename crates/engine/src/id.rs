@@ -287,6 +287,8 @@ prefixed_ids! {
     MessageId "msg_" "message";
     /// A hold: a reservation in a chain of accounts.
     HoldId "hld_" "hold";
+    /// A timed wake: that an agent is to be woken at a time.
+    WakeId "wak_" "wake";
 }
 
 /// Given at creation, so that what a former holder of a name wrote is not taken for the present one's.

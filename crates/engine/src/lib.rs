@@ -63,7 +63,7 @@ pub use error::CommandError;
 pub use host::{Epoch, HostIdentity, Seat};
 pub use id::{
     EventId, GateId, HoldId, Incarnation, LeaseId, MessageId, OpId, PrefixedId, RunId, SessionId, TaskId,
-    ThreadId,
+    ThreadId, WakeId,
 };
 pub use janitor::{Cleared, Janitor};
 pub use kinds::kinds;

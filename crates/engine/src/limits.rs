@@ -212,6 +212,12 @@ pub const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
 pub const ABANDON_AFTER: Duration = Duration::from_secs(1);
 /// `wakes.due_max`: most agents that are to be woken, before asking for one more is refused.
 pub const WAKES_DUE_MAX: usize = 1_000_000;
+/// How soon those that are to be woken are counted again where there was no room for one more.
+pub const WAKES_RECOUNT: Duration = Duration::from_secs(1);
+/// `wakes.timed_max`: most timed wakes of an agent that wait.
+pub const TIMED_WAKES_MAX: usize = 1000;
+/// How far ahead a timed wake may be.
+pub const WAKE_AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// How long before it is committed the time of a ring may be read, clocks included.
 pub const RING_AGE_MAX: Duration = Duration::from_secs(60);
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::budget::AccountPath;
 use crate::id::segment;
-use crate::{AgentName, GateId, HoldId, MessageId, RunId, SessionId, SinkName, SweepName, TaskId, ThreadId};
+use crate::{
+    AgentName, GateId, HoldId, MessageId, RunId, SessionId, SinkName, SweepName, TaskId, ThreadId, WakeId,
+};
 
 /// A thing with a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +33,8 @@ pub enum Subject {
     Account(AccountPath),
     /// A hold.
     Hold(HoldId),
+    /// A timed wake.
+    Wake(WakeId),
     /// The relay of a tenant's events to a sink; the tenant is the one whose namespace it is in.
     Relay(SinkName),
     /// A sweep of a tenant's rows.
@@ -53,6 +57,7 @@ impl Subject {
             Self::Message(_) => "message",
             Self::Account(_) => "account",
             Self::Hold(_) => "hold",
+            Self::Wake(_) => "wake",
             Self::Relay(_) => "relay",
             Self::Sweep(_) => "sweep",
             Self::Record(_) => "record",
@@ -72,6 +77,7 @@ impl Subject {
             Self::Message(id) => id.to_string(),
             Self::Account(path) => path.to_string(),
             Self::Hold(id) => id.to_string(),
+            Self::Wake(id) => id.to_string(),
             Self::Relay(name) => name.to_string(),
             Self::Sweep(name) => name.to_string(),
             Self::Record(id) => id.to_string(),
@@ -89,6 +95,7 @@ impl Subject {
             "message" => id.parse().ok().map(Self::Message),
             "account" => id.parse().ok().map(Self::Account),
             "hold" => id.parse().ok().map(Self::Hold),
+            "wake" => id.parse().ok().map(Self::Wake),
             "relay" => id.parse().ok().map(Self::Relay),
             "sweep" => id.parse().ok().map(Self::Sweep),
             "record" => id.parse().ok().map(Self::Record),

@@ -96,6 +96,7 @@ impl Drop for Telling {
         if hints.is_rung {
             self.bell.ring();
         }
+        self.bell.room().made(hints.newly_due);
         for agent in hints.freed {
             self.bell.free(&self.tenant, agent);
         }

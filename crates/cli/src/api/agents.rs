@@ -1,5 +1,6 @@
 //! `/v1/agents`.
 
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::agent::{Agent, AgentConfig, AtWork};
@@ -11,9 +12,9 @@ use serde::Deserialize;
 
 use super::Paging;
 use super::body::{self, IfMatch, Json, List, Named, Parameters};
-use super::house::Asker;
+use super::house::{Asker, House};
 use super::refusal::{self, Answered};
-use super::view::{AgentView, FormatsView};
+use super::view::{AgentView, FormatsView, WokenView};
 use crate::problem::Problem;
 
 /// What of an agent's configuration is to be so; the rest stays, of a new one as is the default.
@@ -134,6 +135,23 @@ pub(super) async fn resume(asker: Asker, Named(name): Named, Json(Resume {}): Js
     let name = parsed(&name)?;
     asker.tenant.agents.resume(&asker.decider, &name).await?;
     show(&asker, &name, StatusCode::OK).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wake {}
+
+/// Has an agent looked at. That it is queued is durable; that somebody looked is not waited for.
+pub(super) async fn wake(
+    State(house): State<House>,
+    asker: Asker,
+    Named(name): Named,
+    Json(Wake {}): Json<Wake>,
+) -> Answered {
+    let name = parsed(&name)?;
+    let woken = house.engine().wake(&asker.tenant, &asker.decider, &name).await;
+    let woken = woken.map_err(|error| refusal::unwoken(error, house.engine()))?;
+    Ok(body::json(StatusCode::ACCEPTED, &WokenView::of(woken)))
 }
 
 #[derive(Debug, Deserialize)]

@@ -27,6 +27,7 @@ mod tasks;
 mod threads;
 mod vault;
 mod view;
+mod wakes;
 
 use axum::Router;
 use axum::middleware;
@@ -47,7 +48,7 @@ pub use vault::{FailedView, RekeyView};
 pub use view::{
     AgentView, AttachmentView, BudgetView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView,
     GrantView, MessageView, RunView, SecretView, SessionView, ShownView, SinkView, SlotView, TaskView,
-    ThreadView, UsageView, VaultView,
+    ThreadView, UsageView, VaultView, WakeView, WokenView,
 };
 
 use crate::problem::{Code, Problem};
@@ -77,6 +78,9 @@ fn routes() -> Router<House> {
         )
         .route("/v1/agents/{name}/pause", post(agents::pause))
         .route("/v1/agents/{name}/resume", post(agents::resume))
+        .route("/v1/agents/{name}/wake", post(agents::wake))
+        .route("/v1/wakes", get(wakes::list).post(wakes::add))
+        .route("/v1/wakes/{id}", get(wakes::get).delete(wakes::cancel))
         .route("/v1/tasks", get(tasks::list).post(tasks::create))
         .route(
             "/v1/tasks/{id}",

@@ -36,6 +36,7 @@ const REPLAYED: &str = "idempotency-replayed";
 /// Routes whose handlers may be asked again: what they have done they find done.
 const ASKED_AGAIN: &[&str] = &[
     "/v1/runs",
+    "/v1/agents/{name}/wake",
     "/v1/gates/decisions",
     "/v1/gates/{id}/shown",
     "/v1/sinks/{name}/pause",
@@ -227,6 +228,7 @@ impl Asked<'_> {
         }
         let target = self.parts.uri.path();
         let (item, status) = match (made(path, target, results), target.rsplit_once('/')) {
+            (Some(item), _) if path == "/v1/wakes" => (item, StatusCode::ACCEPTED),
             (Some(item), _) => (item, StatusCode::CREATED),
             (None, Some((of, _verb))) if path.contains('{') => (of.to_owned(), StatusCode::OK),
             (None, _) => return Err(unknown(results)),
@@ -321,6 +323,7 @@ fn made(path: &str, target: &str, results: &[Subject]) -> Option<String> {
         "messages" => "message",
         "sessions" => "session",
         "gates" => "gate",
+        "wakes" => "wake",
         _ => return None,
     };
     let item = results.iter().find(|result| result.kind() == kind)?;

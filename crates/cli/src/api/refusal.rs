@@ -2,7 +2,8 @@
 
 use axum::response::Response;
 use dormouse_engine::budget::{AccountPath, Dimension, Refusal};
-use dormouse_engine::{CommandError, Reason, Subject};
+use dormouse_engine::wake::WakeError;
+use dormouse_engine::{CommandError, Engine, Reason, Subject};
 use dormouse_filesystem::Issue;
 
 use crate::problem::{Code, Problem};
@@ -114,6 +115,29 @@ impl From<CommandError> for Problem {
                 Self::new(Code::Unknown, detail).hint("look whether it was done before trying again")
             }
         }
+    }
+}
+
+/// When a full or leaving server is asked again.
+const WAKE_AGAIN_MS: u64 = 1_000;
+
+/// Why an agent was not woken.
+pub(super) fn unwoken(error: WakeError, engine: &Engine) -> Problem {
+    let detail = error.to_string();
+    match error {
+        WakeError::Command(error) => error.into(),
+        WakeError::Unknown { .. } => Problem::new(Code::NotFound, detail).hint("see dormouse agent list"),
+        WakeError::Paused { agent } => CommandError::AgentPaused { agent }.into(),
+        WakeError::Full { .. } => Problem::new(Code::Limit, detail)
+            .hint("wait until some were served, or raise wakes.due_max")
+            .retry_after_ms(WAKE_AGAIN_MS),
+        // A person has to mend it: trying again is of no use.
+        WakeError::Unavailable { .. } if engine.degraded().contains(&"wakes") => {
+            Problem::new(Code::Unavailable, detail).hint("restart the server, and see its log")
+        }
+        WakeError::Unavailable { .. } => Problem::new(Code::Unavailable, detail)
+            .hint("try again when another dormouse serve has taken over")
+            .retry_after_ms(WAKE_AGAIN_MS),
     }
 }
 

@@ -5,8 +5,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::command::CommandSpec;
 use dormouse_engine::limits::DEPENDENCIES_MAX;
-use dormouse_engine::task::{NewTask, OnFailed, Priority, Start, Steps, TaskEdit, TaskFilter, TaskState};
+use dormouse_engine::task::{
+    NewTask, OnFailed, Priority, Start, Steps, Task, TaskEdit, TaskFilter, TaskState,
+};
+use dormouse_engine::wake::WhyWaits;
 use dormouse_engine::{AgentName, TaskId};
+use dormouse_filesystem::Versioned;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -202,9 +206,12 @@ pub(super) async fn list(asker: Asker, Parameters(filter): Parameters<Filter>) -
     ))
 }
 
-pub(super) async fn get(asker: Asker, Named(id): Named) -> Answered {
+/// A task, and why it waits.
+pub(super) async fn get(State(house): State<House>, asker: Asker, Named(id): Named) -> Answered {
     let id = asker.tenant.tasks.resolve(&id).await?;
-    show(&asker, id, StatusCode::OK).await
+    let task = asker.tenant.tasks.get(id).await?;
+    let why = house.engine().why_waits(&asker.tenant, &task).await?;
+    Ok(shown(&task, why, StatusCode::OK))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -272,12 +279,17 @@ pub(super) async fn retry(
     show(&asker, id, StatusCode::OK).await
 }
 
+/// A task as a verb leaves it. Of why it waits only that is said what a person has to do.
 async fn show(asker: &Asker, id: TaskId, status: StatusCode) -> Result<Response, Problem> {
     let task = asker.tenant.tasks.get(id).await?;
-    let mut view = TaskView::of(&task, task.version());
+    let is_locked =
+        task.state == TaskState::Ready && asker.tenant.credentials.awaited(&task).await?.is_some();
+    Ok(shown(&task, is_locked.then_some(WhyWaits::Locked), status))
+}
+
+fn shown(task: &Versioned<Task>, why: Option<WhyWaits>, status: StatusCode) -> Response {
+    let mut view = TaskView::of(task, task.version());
     view.body = Some(task.body.clone()).filter(|body| !body.is_empty());
-    if task.state == TaskState::Ready && asker.tenant.credentials.awaited(&task).await?.is_some() {
-        view.reason = Some("locked".to_owned());
-    }
-    Ok(body::item(status, task.version().get(), &view))
+    view.reason = why.map(|why| why.word().to_owned());
+    body::item(status, task.version().get(), &view)
 }

@@ -57,6 +57,15 @@ pub enum Agent {
         #[arg(value_name = "NAME")]
         name: AgentName,
     },
+    /// Have an agent looked at, as if something of its had become ready
+    ///
+    /// That it is queued is durable. A paused agent is not woken, and keeps its tasks.
+    #[command(after_help = help::agent_wake())]
+    Wake {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: AgentName,
+    },
     /// Delete an agent: its tasks are cancelled, its gates and sessions end, its secrets are set aside
     #[command(after_help = help::agent_remove())]
     Remove {

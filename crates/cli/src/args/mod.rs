@@ -17,6 +17,7 @@ mod task;
 mod thread;
 mod topic;
 mod value;
+mod wake;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ pub use task::{Task, TaskAdd, TaskSet};
 pub use thread::{Thread, ThreadPost, WhenBusy};
 pub use topic::{TOPICS, topic};
 pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
+pub use wake::{Wake, WakeAdd};
 
 use crate::client::Server;
 use crate::output::{ColorWhen, Format, TimeStyle};
@@ -184,6 +186,9 @@ pub enum Command {
     /// Agents: whom tasks belong to
     #[command(subcommand, arg_required_else_help = true, after_help = help::agent())]
     Agent(Agent),
+    /// Wakes: at what time an agent is to do what
+    #[command(subcommand, arg_required_else_help = true, after_help = help::wake())]
+    Wake(Wake),
     /// Budgets: what agents may use, and what they used
     #[command(subcommand, arg_required_else_help = true, after_help = help::budget())]
     Budget(Budget),

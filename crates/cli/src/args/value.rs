@@ -11,7 +11,9 @@ use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::task::{OnFailed, Priority, TaskState};
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::worker::isolation::{InvalidPolicy, Policy};
-use dormouse_engine::{AgentName, GateId, HoldId, MessageId, PrefixedId, RunId, SessionId, TaskId, ThreadId};
+use dormouse_engine::{
+    AgentName, GateId, HoldId, MessageId, PrefixedId, RunId, SessionId, TaskId, ThreadId, WakeId,
+};
 use dormouse_secrets::{SecretCategory, SecretName};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -196,6 +198,13 @@ pub(super) fn run(text: &str) -> Result<String, String> {
 /// A gate's id or its short form, checked and kept as it was written.
 pub(super) fn gate(text: &str) -> Result<String, String> {
     GateId::given(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// A timed wake's id or its short form, checked and kept as it was written.
+pub(super) fn wake(text: &str) -> Result<String, String> {
+    WakeId::given(text)
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! `agent add|list|show|set|pause|resume|remove`.
+//! `agent add|list|show|set|pause|resume|wake|remove`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::listing;
 use super::secret::Meant;
-use crate::api::AgentView;
+use crate::api::{AgentView, WokenView};
 use crate::args::{Agent, AgentSetting};
 use crate::client::{Call, Session};
 use crate::context::Context;
@@ -70,6 +70,10 @@ pub(super) async fn agent(session: &mut Session<'_>, context: &Context, command:
             let call = Call::post(format!("/v1/agents/{name}/resume"), &json!({}));
             changed(ui, &session.ask(&call).await?)
         }
+        Agent::Wake { name } => {
+            let call = Call::post(format!("/v1/agents/{name}/wake"), &json!({}));
+            woken(ui, &name, &session.ask(&call).await?)
+        }
         Agent::Remove { name, force, yes } => remove(session, ui, &name, force, yes).await,
         Agent::Show { name } => {
             let body = session.ask(&Call::get(format!("/v1/agents/{name}"))).await?;
@@ -110,6 +114,26 @@ fn changed(ui: &Ui, body: &Bytes) -> Result<Exit> {
             ui.line(format!("{}\t{}", agent.name, agent.state.word()))?;
         }
         Format::Json | Format::Jsonl => ui.line(body)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints that an agent is to be looked at.
+fn woken(ui: &Ui, name: &AgentName, body: &Bytes) -> Result<Exit> {
+    let woken: WokenView = listing::read(body)?;
+    match ui.format {
+        Format::Text => {
+            let how = if woken.coalesced {
+                "queued already"
+            } else {
+                "queued"
+            };
+            ui.line(format!("{name}\t{how}"))?;
+        }
+        Format::Json | Format::Jsonl => ui.line(body)?,
+    }
+    if !woken.served {
+        ui.note("nobody serves wakes here: it waits for dormouse serve");
     }
     Ok(Exit::Done)
 }

@@ -24,6 +24,7 @@ mod store;
 mod task;
 mod thread;
 mod usage;
+mod wake;
 
 pub(crate) use config::config;
 pub(crate) use delegate::delegate;
@@ -113,6 +114,7 @@ async fn visit(
         Command::Gate(gate) => gate::gate(session, context, gate).await,
         Command::Thread(command) => thread::thread(session, context, command).await,
         Command::Session(command) => session::session(session, context, command).await,
+        Command::Wake(command) => wake::wake(session, context, command).await,
         Command::Budget(command) => budget::budget(session, context, command).await,
         Command::Events(events) => events::events(session, context, events).await,
         Command::Run(_)

@@ -8,6 +8,7 @@ pub mod key;
 mod lease;
 mod retention;
 pub mod table;
+mod wakes;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -7,7 +7,7 @@ use super::bounds::{
     HOUSEKEEPING, NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use super::key::{Key, Kind, MODES, Scope};
-use super::{detect, lease, retention};
+use super::{detect, lease, retention, wakes};
 
 /// A setting of the store, which a project does not choose.
 pub(super) const fn store(
@@ -213,6 +213,8 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "most runs at work at once in a process that serves",
     },
+    wakes::DUE_MAX,
+    wakes::TIMED_MAX,
     Key {
         path: "worker.isolation",
         kind: Kind::Word(&Policy::WORDS),

@@ -139,6 +139,8 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             lag_max: config.duration("relay.lag_max").unwrap_or_default(),
         },
         janitor_every: time("janitor.every"),
+        wakes_due_max: whole(config.number("wakes.due_max")),
+        wakes_timed_max: whole(config.number("wakes.timed_max")),
         on_agent_delete: match config.text("secrets.on_agent_delete") {
             Some("destroy") => OnAgentDelete::Destroy,
             _ => OnAgentDelete::Quarantine,

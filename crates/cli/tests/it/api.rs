@@ -30,6 +30,7 @@ const ADMITTED: Option<Caller> = Some(Caller::Peer(Verdict::Admitted));
 /// A router over a store in memory, and what its gate compares with.
 pub(crate) struct Api {
     pub(crate) engine: Engine,
+    pub(crate) supervisor: Supervisor,
     router: Router,
     token: ControlToken,
     phase: watch::Sender<Phase>,
@@ -66,6 +67,16 @@ impl Api {
 
     /// Over this store.
     pub(crate) async fn over(role: Role, clock: Arc<dyn Clock>, store: Arc<dyn RecordStore>) -> Self {
+        Self::set(role, clock, store, EngineOptions::default()).await
+    }
+
+    /// The same, of an engine that is set so.
+    pub(crate) async fn set(
+        role: Role,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn RecordStore>,
+        options: EngineOptions,
+    ) -> Self {
         let now = dormouse_cli::edge::now();
         let random = Arc::new(Random::seeded(7));
         let epoch = Epoch::make(now, &random);
@@ -93,7 +104,7 @@ impl Api {
         let options = EngineOptions {
             companions: vec![Arc::new(Sessions)],
             vault: keys.vault(),
-            ..EngineOptions::default()
+            ..options
         };
         let engine = Engine::open(system, environment, options);
         let nowhere = PathBuf::from("/nonexistent");
@@ -121,7 +132,7 @@ impl Api {
             router: router(
                 House::new(
                     engine.clone(),
-                    supervisor,
+                    supervisor.clone(),
                     role,
                     seen,
                     Backend::Memory,
@@ -131,6 +142,7 @@ impl Api {
                 guard,
             ),
             engine,
+            supervisor,
             token,
             phase,
             folder,

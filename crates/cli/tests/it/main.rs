@@ -18,3 +18,4 @@ mod owner;
 mod place;
 mod secrets;
 mod threads;
+mod wakes;

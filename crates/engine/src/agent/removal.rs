@@ -25,7 +25,7 @@ use crate::run::{Run, RunState, StopReason};
 use crate::session::{SessionIndex, SessionRow, SessionService};
 use crate::task::{Task, TaskIndex, TaskState, Tasks};
 use crate::thread::{Thread, ThreadIndex, delete_thread};
-use crate::wake::forget;
+use crate::wake::{TimedWake, TimedWakeIndex, cancel, forget};
 use crate::{AgentName, CommandError, Incarnation, Principal};
 
 /// How far a part is.
@@ -48,6 +48,7 @@ type Going<'a> = BoxFuture<'a, Result<bool, CommandError>>;
 /// What goes with an agent, in this order: each when nothing of those before is left.
 const PARTS: &[Part] = &[
     |core, agent| runs(core, agent).boxed(),
+    |core, agent| timed_wakes(core, agent).boxed(),
     |core, agent| tasks(core, agent).boxed(),
     |core, agent| threads(core, agent).boxed(),
     |core, agent| holds(core, agent).boxed(),
@@ -118,6 +119,23 @@ async fn end_run(core: &Arc<Core>, run: &Versioned<Run>) -> Result<bool, Command
         reason: Some(said()),
     };
     stop_run(core, &by, run.id, reason).await
+}
+
+/// Nothing becomes of its timed wakes.
+async fn timed_wakes(core: &Arc<Core>, agent: &Agent) -> Result<Progress, CommandError> {
+    let query = || Query::of(TimedWakeIndex::Agent).equals([IndexValue::segment(agent.name.segment())]);
+    let waiting = own(core, agent, query, |wake: &TimedWake| wake.agent_incarnation).await?;
+    let end = |wake: &Versioned<TimedWake>| {
+        let id = wake.id;
+        async move {
+            match cancel(core, &Principal::engine(), id).await {
+                Ok(()) | Err(CommandError::NotFound { .. }) => Ok(true),
+                Err(error) => Err(error),
+            }
+        }
+        .boxed()
+    };
+    each(waiting.iter().map(end).collect()).await
 }
 
 /// Its tasks are called off.

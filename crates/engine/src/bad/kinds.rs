@@ -151,6 +151,7 @@ kinds! {
         crate::task::Tree,
         crate::thread::Message,
         crate::thread::Thread,
+        crate::wake::TimedWake,
         crate::wake::Wake;
     /// What the installation has.
     OF_SYSTEM: System = crate::tenant::TenantRow;

@@ -4,38 +4,82 @@ use dormouse_filesystem::{Ahead, IndexValue, Query, Records, Tenant, Versioned};
 use jiff::Timestamp;
 
 use super::moves::{Move, Reservation};
-use super::{AccountPath, Amounts, Chain, Dimension, Hold, HoldIndex};
+use super::sheet::{Mover, Refused, Sheet};
+use super::{AccountPath, Amounts, Chain, Dimension, Hold, HoldIndex, Refusal};
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::rest::Rest;
 use crate::run::{Run, RunState, Slot};
 use crate::task::Task;
-use crate::{CommandError, HoldId, PrefixedId, RunId};
+use crate::{CommandError, HoldId, OpId, PrefixedId, Principal, RunId};
 
 /// Stages what a claim takes: a slot of its agent, and in every limited account of its chain what it may use.
 pub(crate) fn stage_claim(core: &Core, draft: &mut Draft, task: &Task, run: &Run, slots: u32, slot: Slot) {
-    draft.move_accounts(Move::TakeSlot {
-        agent: run.agent.clone(),
-        incarnation: run.agent_incarnation,
-        free_below: match slot {
-            Slot::Free => Some(u64::from(slots)),
-            Slot::Counted => None,
-        },
-    });
-    draft.move_accounts(Move::Reserve(Reservation {
-        id: HoldId::make(draft.now(), &core.environment.random),
+    let free_below = match slot {
+        Slot::Free => Some(u64::from(slots)),
+        Slot::Counted => None,
+    };
+    let hold = HoldId::make(draft.now(), &core.environment.random);
+    let moves = claim_moves(hold, Chain::of_run(run), estimate(task, run.clock_ms), free_below);
+    moves.into_iter().for_each(|one| draft.move_accounts(one));
+}
+
+/// What a claim does to accounts.
+fn claim_moves(id: HoldId, chain: Chain, estimate: Amounts, free_below: Option<u64>) -> [Move; 2] {
+    let slot = Move::TakeSlot {
+        agent: chain.agent.clone(),
+        incarnation: chain.agent_incarnation,
+        free_below,
+    };
+    let reserve = Move::Reserve(Reservation {
+        id,
         is_new: true,
-        chain: Chain::of_run(run),
-        estimate: estimate(task, run),
+        chain,
+        estimate,
         is_in_flight: false,
-    }));
+    });
+    [slot, reserve]
+}
+
+/// What the accounts would say if this task were claimed by its agent's lane now, with so many slots: the refusal, if they
+/// refused it. Nothing is taken, and nobody is asked.
+pub(crate) async fn would_refuse(
+    core: &Core,
+    task: &Task,
+    slots: u32,
+) -> Result<Option<Refusal>, CommandError> {
+    let (now, random) = (core.environment.clock.now(), &core.environment.random);
+    let parked = match task.last_run.filter(|_| task.is_parked) {
+        Some(run) => Records::<Run>::new(&core.space).get(&run).await?,
+        None => None,
+    };
+    let chain = match &parked {
+        Some(run) => Chain::of_run(run),
+        None => Chain {
+            task: Some(task.id),
+            run: Some(RunId::make(now, random)),
+            ..Chain::of_agent(&task.assignee, task.agent_incarnation)
+        },
+    };
+    let estimate = estimate(task, parked.map_or(0, |run| run.clock_ms));
+    let moves = claim_moves(HoldId::make(now, random), chain, estimate, Some(u64::from(slots)));
+    let mover = Mover {
+        by: Principal::engine(),
+        op: OpId::make(now, random),
+    };
+    let mut sheet = Sheet::read(core, &moves.iter().collect::<Vec<_>>(), mover.clone()).await?;
+    match sheet.apply(mover, &moves) {
+        Ok(_) => Ok(None),
+        Err(Refused::Limit { refusal, .. } | Refused::Ask(refusal)) => Ok(Some(*refusal)),
+        Err(Refused::Error(error)) => Err(error),
+    }
 }
 
 /// What a run may use: of most it is not known, so nothing is held, and yet it is judged.
-fn estimate(task: &Task, run: &Run) -> Amounts {
+fn estimate(task: &Task, clock_ms: u64) -> Amounts {
     let mut estimate: Amounts = Dimension::FLOWS.into_iter().map(|flow| (flow, 0)).collect();
     let wall_ms = task.command.as_ref().map_or(0, |command| command.wall_clock_ms);
-    estimate.set(Dimension::WallMs, wall_ms.saturating_sub(run.clock_ms));
+    estimate.set(Dimension::WallMs, wall_ms.saturating_sub(clock_ms));
     estimate.set(Dimension::Processes, u64::from(task.command.is_some()));
     estimate.set(Dimension::Concurrency, 1);
     estimate

@@ -11,7 +11,7 @@ use crate::found::{just_after, never, of_tenant};
 use crate::gate::{Gate, GateIndex};
 use crate::session::{SessionIndex, SessionRow};
 use crate::task::{Task, TaskIndex};
-use crate::wake::{Wake, WakeIndex};
+use crate::wake::{TimedWake, TimedWakeIndex, Wake, WakeIndex};
 use crate::{CommandError, TenantId};
 
 /// How many entries of an index are read at a time: the first is the one, unless its row is damaged or went.
@@ -29,9 +29,13 @@ impl Engine {
         });
         let capability = self.first::<Capability>(CapabilityIndex::Due, from, |row| Some(row.expires_at));
         let task = self.first::<Task>(TaskIndex::Due, from, |task| task.due_at());
+        let wake = self.first::<TimedWake>(TimedWakeIndex::Due, from, |wake| Some(wake.due));
         let (session, gate) = (session.await?, gate.await?);
-        let (capability, task) = (capability.await?, task.await?);
-        Ok([session, gate, capability, task].into_iter().flatten().min())
+        let (capability, task, wake) = (capability.await?, task.await?, wake.await?);
+        Ok([session, gate, capability, task, wake]
+            .into_iter()
+            .flatten()
+            .min())
     }
 
     /// When the first wake row after this instant is due.

@@ -10,8 +10,8 @@ use crate::engine::Engine;
 use crate::gate::{Gate, GateIndex};
 use crate::session::{SessionIndex, SessionRow};
 use crate::task::{Task, TaskIndex};
-use crate::wake::Turns;
-use crate::{CommandError, GateId, SessionId, TaskId, TenantId};
+use crate::wake::{TimedWake, TimedWakeIndex, Turns};
+use crate::{CommandError, GateId, SessionId, TaskId, TenantId, WakeId};
 
 /// A row whose time is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(crate) enum Due {
     Capability(GateId),
     Task(TaskId),
     Session(SessionId),
+    Wake(WakeId),
 }
 
 /// What kind a row is of.
@@ -29,6 +30,7 @@ enum Kind {
     Capability,
     Task,
     Session,
+    Wake,
 }
 
 impl Due {
@@ -38,6 +40,7 @@ impl Due {
             Self::Capability(_) => Kind::Capability,
             Self::Task(_) => Kind::Task,
             Self::Session(_) => Kind::Session,
+            Self::Wake(_) => Kind::Wake,
         }
     }
 }
@@ -96,6 +99,8 @@ impl Engine {
         rows.add(self.found::<Task>(TaskIndex::Due, Some(now)).await, Due::Task);
         let sessions = self.found::<SessionRow>(SessionIndex::Due, Some(now)).await;
         rows.add(sessions, Due::Session);
+        let wakes = self.found::<TimedWake>(TimedWakeIndex::Due, Some(now)).await;
+        rows.add(wakes, Due::Wake);
         rows
     }
 

@@ -5,6 +5,7 @@ use super::pass::{DueRow, LeftLately, Pass};
 use super::rows::{Due, DueRows};
 use crate::engine::Engine;
 use crate::task::TaskState;
+use crate::wake::fire;
 use crate::{CommandError, Principal, TenantId};
 
 /// What was due and was served.
@@ -18,6 +19,8 @@ pub struct DueServed {
     pub tasks: usize,
     /// Sessions that became idle.
     pub sessions: usize,
+    /// Timed wakes that became tasks.
+    pub wakes: usize,
     /// Sessions that were passed over, because their drivers in this process see to it.
     pub driven: usize,
     /// Rows that cannot be read or written, and are as they were.
@@ -72,6 +75,7 @@ impl Engine {
             Due::Capability(id) => DueRow::of("capability", tenant, &id),
             Due::Task(id) => DueRow::of("task", tenant, &id),
             Due::Session(id) => DueRow::of("session", tenant, &id),
+            Due::Wake(id) => DueRow::of("timed wake", tenant, &id),
         };
         let of = self.handle(tenant);
         if let Due::Session(id) = due
@@ -95,6 +99,7 @@ impl Engine {
                 )
             }
             Due::Session(id) => (of.sessions.idle_if_due(id).await, &mut served.sessions),
+            Due::Wake(id) => (fire(&of.core, id).await, &mut served.wakes),
         };
         *count += usize::from(pass.note(row, was_served));
     }

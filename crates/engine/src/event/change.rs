@@ -1,6 +1,7 @@
 //! The catalogue of events: each names its data, which is ids, enums, numbers and scrubbed text.
 
 use dormouse_secrets::Scrubbed;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::part::{BadRecord, Ending, GateEnding, GateOpening, InThread};
@@ -47,6 +48,21 @@ pub enum Change {
     /// An agent is gone, with all that was its.
     #[serde(rename = "agent.deleted")]
     AgentDeleted {},
+    /// An agent is to be woken at a time.
+    #[serde(rename = "wake.added")]
+    WakeAdded {
+        /// When.
+        due: Timestamp,
+    },
+    /// That time came.
+    #[serde(rename = "wake.fired")]
+    WakeFired {
+        /// The task that it became.
+        task: TaskId,
+    },
+    /// Nothing becomes of it: it was called off, or its agent went.
+    #[serde(rename = "wake.cancelled")]
+    WakeCancelled {},
     /// A task was made.
     #[serde(rename = "task.created")]
     TaskCreated {

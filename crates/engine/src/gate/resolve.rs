@@ -144,6 +144,7 @@ async fn task_of(space: &Namespace<Tenant>, gate: &Gate) -> Result<Option<Versio
         | Subject::Message(_)
         | Subject::Account(_)
         | Subject::Hold(_)
+        | Subject::Wake(_)
         | Subject::Relay(_)
         | Subject::Sweep(_)
         | Subject::Record(_) => Ok(None),

@@ -57,6 +57,7 @@ impl Retires for Step {
             | Subject::Message(_)
             | Subject::Account(_)
             | Subject::Hold(_)
+            | Subject::Wake(_)
             | Subject::Relay(_)
             | Subject::Sweep(_)
             | Subject::Record(_) => (None, true),

@@ -3,6 +3,7 @@
 use dormouse_filesystem::{Query, Records, SystemIndex};
 
 use super::bell::Service;
+use super::room::Taken;
 use super::{Wake, WakeCause, WakeIndex};
 use crate::agent::{Agent, AgentState};
 use crate::draft::Verdict;
@@ -63,8 +64,10 @@ impl Engine {
     /// coalesce in its one row.
     ///
     /// # Errors
-    /// [`WakeError`], the first that applies: that nobody wakes anybody here any more comes first. While `wakes.due_max`
-    /// agents are to be woken, one more takes as many reads of an index as there are thousands of them.
+    /// [`WakeError`], the first that applies: that nobody wakes anybody here any more comes first. Those that are due are
+    /// counted, a read of an index for each thousand of them, when this is asked first and then only where there may be no
+    /// room for one more, at most once a second. Where several share the store half of the room that was found is given
+    /// away before they are counted again, since others wake agents too.
     pub async fn wake(&self, tenant: &Tenant, by: &Principal, name: &AgentName) -> Result<Woken, WakeError> {
         let served = match self.bell().service() {
             Service::Nobody => false,
@@ -112,19 +115,39 @@ impl Engine {
     /// Refuses what would be one agent too many.
     async fn check_room(&self) -> Result<(), WakeError> {
         let due_max = self.options().wakes_due_max;
+        let (room, made) = match self.bell().room().take() {
+            Taken::Place => return Ok(()),
+            Taken::Full => return Err(WakeError::Full { due_max }),
+            Taken::Unknown { made } => (self.bell().room(), made),
+        };
+        let left = due_max.saturating_sub(self.count_due(due_max).await?);
+        if left == 0 {
+            room.found_full();
+            return Err(WakeError::Full { due_max });
+        }
+        let given = if self.is_exclusive() {
+            left
+        } else {
+            left.div_ceil(2)
+        };
+        match room.counted(given, made) {
+            true => Ok(()),
+            false => Err(WakeError::Full { due_max }),
+        }
+    }
+
+    /// How many agents are to be woken, or this many where there are more.
+    async fn count_due(&self, most: usize) -> Result<usize, CommandError> {
         let rows = SystemIndex::<Wake>::new(self.system());
         let (mut count, mut after) = (0, None);
-        // Ends with the last page, or with as many as may be.
+        // Ends with the last page, or with as many as matter.
         loop {
             let query = Query::of(WakeIndex::Due).after(after).limit(PAGE_MAX);
-            let page = rows.find(&query).await.map_err(CommandError::from)?;
+            let page = rows.find(&query).await?;
             count += page.rows.len();
-            if count >= due_max {
-                return Err(WakeError::Full { due_max });
-            }
             after = page.next;
-            if after.is_none() {
-                return Ok(());
+            if after.is_none() || count >= most {
+                return Ok(count.min(most));
             }
         }
     }

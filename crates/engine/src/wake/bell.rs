@@ -1,10 +1,12 @@
 //! The doorbell of this process: that a wake row was written, and that a place became free. Lost, it costs time only.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use super::room::DueRoom;
 use crate::{AgentName, TenantId};
 
 /// Most lanes of which it is remembered that a place is free; beyond them all that wait are looked at.
@@ -29,6 +31,9 @@ pub(crate) struct Bell {
     rung: watch::Sender<u64>,
     freed: Mutex<Freed>,
     service: Mutex<Service>,
+    room: DueRoom,
+    /// As many runs are at work here as may be.
+    is_full: AtomicBool,
 }
 
 /// Whoever serves wakes, until this is dropped: then it is known that nobody does.
@@ -69,6 +74,8 @@ impl Default for Bell {
             rung: watch::Sender::new(0),
             freed: Mutex::default(),
             service: Mutex::new(Service::Nobody),
+            room: DueRoom::default(),
+            is_full: AtomicBool::new(false),
         }
     }
 }
@@ -111,8 +118,23 @@ impl Bell {
         }
     }
 
+    /// How many more may be woken by whoever asks.
+    pub(crate) fn room(&self) -> &DueRoom {
+        &self.room
+    }
+
+    /// Whether as many runs are at work here as may be, when whoever serves looked last.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
     /// Nobody serves any more.
     fn leave(&self) {
+        self.set_full(false);
         self.with(|freed| *freed = Freed::default());
     }
 

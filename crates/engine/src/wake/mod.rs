@@ -16,11 +16,14 @@ mod bell;
 mod known;
 mod lane;
 mod refused;
+mod room;
 mod serve;
 mod serving;
 mod stage;
 mod table;
+mod timed;
 mod turns;
+mod why;
 
 use std::collections::BTreeSet;
 
@@ -34,7 +37,10 @@ pub(crate) use lane::{Found, forget, look};
 pub use serve::{Starter, WakeOptions};
 pub(crate) use stage::stage;
 pub use table::{WakeEvent, WakeFacts, decide};
+pub use timed::{NewWake, TimedPage, TimedWake, TimedWakeIndex, TimedWakes};
+pub(crate) use timed::{cancel, fire};
 pub(crate) use turns::Turns;
+pub use why::WhyWaits;
 
 use crate::{AgentName, Epoch, OpId};
 
@@ -78,6 +84,8 @@ pub enum WakeCause {
     Resumed,
     /// Somebody said so.
     Asked,
+    /// A time came that somebody named.
+    Timed,
 }
 
 /// That an agent has something to do: at most one row each. Rings coalesce in it; what there is to do stands in other rows.

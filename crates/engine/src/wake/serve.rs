@@ -81,6 +81,7 @@ impl Engine {
             }
             serving.hear();
             serving.take_turns();
+            self.bell().set_full(serving.is_full());
             let (room, look_at) = (serving.room_awaited(), serving.look_at());
             wants_look = tokio::select! {
                 biased;

@@ -186,8 +186,12 @@ impl Serving {
     }
 
     fn has_room(&self) -> bool {
-        self.claims < self.options.claims_at_once
-            && self.claims + self.starter.at_work() < self.options.instance_max
+        self.claims < self.options.claims_at_once && !self.is_full()
+    }
+
+    /// Whether as many runs are at work, or being begun, as may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.claims + self.starter.at_work() >= self.options.instance_max
     }
 
     /// Returns when there is room for another claim; never while nobody wants a turn, or claims are what fills it.

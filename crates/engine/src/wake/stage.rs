@@ -29,6 +29,11 @@ pub(crate) async fn stage(core: &Core, draft: &mut Draft) -> Result<(), CommandE
             Decision::Same => read.as_ref().map_or(WakeState::Due, |wake| wake.state),
             cell => unreachable!("a ring is never answered with {cell:?}"),
         };
+        let was_due = read.as_deref().is_some_and(|wake| wake.looked_at().is_some());
+        // Whoever asks took a place before.
+        if state != WakeState::Held && !was_due && !causes.contains(&WakeCause::Asked) {
+            draft.hints().newly_due += 1;
+        }
         match &read {
             None => {
                 let wake = first(agent, state, causes, draft);

@@ -45,7 +45,8 @@ pub struct TaskView {
     /// Not to be tried before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// Why a ready one cannot be run now: `locked`, its worker needs secrets that nobody unlocked.
+    /// Why it waits, a word: `agent_full tenant_full instance_full budget paused not_due gate locked degraded
+    /// no_supervisor`. Lists leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How its last run ended, if that ended it.

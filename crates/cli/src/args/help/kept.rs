@@ -183,6 +183,10 @@ pages! {
         "dormouse agent resume alice",
         "dormouse agent resume alice -o json",
         "dormouse agent resume alice --tenant team-1";
+    agent_wake COMMON =>
+        "dormouse agent wake alice",
+        "dormouse agent wake alice -o json",
+        "dormouse agent wake alice --tenant team-1";
     agent_remove COMMON =>
         "dormouse agent remove alice",
         "dormouse agent remove alice --force --yes",
@@ -203,6 +207,22 @@ pages! {
         "dormouse agent show alice",
         "dormouse agent show alice --time iso",
         "dormouse agent show alice -o json";
+    wake COMMON =>
+        "dormouse wake add --agent alice --in 2h --reason 'look at the mail' -- ./mail.sh",
+        "dormouse wake list --agent alice",
+        "dormouse wake cancel wak_0198c0de";
+    wake_list LIST =>
+        "dormouse wake list",
+        "dormouse wake list --agent alice",
+        "dormouse wake list --all -o jsonl";
+    wake_add COMMON =>
+        "dormouse wake add --agent alice --in 2h -- make check",
+        "dormouse wake add --agent alice --at 2026-03-01T12:00:00Z --reason 'look at the mail' -- ./mail.sh",
+        "dormouse wake add --agent alice --in 7d --key weekly-9 --reason 'count the sheep'";
+    wake_cancel COMMON =>
+        "dormouse wake cancel wak_0198c0de7f3a7c11a2b3c4d5e6f70819",
+        "dormouse wake cancel wak_0198c0de",
+        "dormouse wake list --agent alice && dormouse wake cancel wak_0198c0de";
     events COMMON =>
         "dormouse events tail",
         "dormouse events tail -f --type 'run.*' --agent alice",

@@ -218,12 +218,12 @@ fn record(task: &TaskView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.extend(task.undone_by.map(|undone| ("undone by", undone.to_string())));
     pairs.extend(task.owner.as_ref().map(|owner| ("owner", owner.to_string())));
     pairs.extend(task.parent.map(|parent| ("given by", parent.to_string())));
-    if task.reason.as_deref() == Some("locked") {
-        pairs.push((
-            "cannot run",
-            "its worker needs secrets, and nobody unlocked them".to_owned(),
-        ));
-    }
+    pairs.extend(
+        task.reason
+            .as_deref()
+            .and_then(why)
+            .map(|why| ("cannot run", why.to_owned())),
+    );
     pairs.extend(task.outcome.map(|outcome| ("outcome", outcome.to_string())));
     pairs.push(("priority", task.priority.word().to_owned()));
     pairs.push(("attempts", task.attempts.to_string()));
@@ -244,6 +244,21 @@ fn record(task: &TaskView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.push(("updated", ui.instant(task.updated_at)));
     pairs.extend(task.ended_at.map(|at| ("ended", ui.instant(at))));
     pairs
+}
+
+/// Why it waits, for a person; none where what it waits for is said already.
+fn why(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "locked" => "its worker needs secrets, and nobody unlocked them",
+        "paused" => "its agent is paused: dormouse agent resume",
+        "no_supervisor" => "nobody claims: dormouse serve, or dormouse run with its id",
+        "degraded" => "the loop that claims is missing: restart the server, and see its log",
+        "agent_full" => "its agent runs as much at once as it may",
+        "tenant_full" => "as much runs at once as the budget of all agents allows",
+        "instance_full" => "as much runs at once as runs.instance_max allows",
+        "budget" => "a budget is at its limit, or a person is asked first: dormouse budget show",
+        _ => return None,
+    })
 }
 
 /// Arguments as one could type them into a shell.

@@ -90,9 +90,13 @@ mod threads_tables;
 mod turns_cut;
 mod wakes;
 mod wakes_asked;
+mod wakes_causes;
 mod wakes_crash;
 mod wakes_rung;
+mod wakes_timed;
+mod wakes_timed_crash;
 mod wakes_vanish;
+mod wakes_why;
 
 pub(crate) use cut::KilledInTheEnd;
 pub(crate) use house::{facts, stored_in};

@@ -18,6 +18,7 @@ use dormouse_engine::task::{
 use dormouse_engine::thread::{
     Attachment, KeptText, Message, MessageKind, MessageStatus, Thread, ThreadState, Turn,
 };
+use dormouse_engine::wake::TimedWake;
 use dormouse_engine::{
     Channel, Epoch, Incarnation, PrefixedId, Random, RunId, Subject, TaskId, TenantRow, TenantState,
 };
@@ -179,6 +180,22 @@ fn what_is_beside_a_task_is_stored_so() {
         state: "done".to_owned(),
         digest: "5b1e".repeat(16),
         deleted_at: ids.now,
+        op: ids.make(),
+    });
+}
+
+#[test]
+fn a_timed_wake_is_stored_so() {
+    let ids = Ids::new();
+    check(&TimedWake {
+        id: ids.make(),
+        agent: name("alice"),
+        agent_incarnation: Incarnation::make(ids.now, &ids.random),
+        due: ids.now,
+        reason: Scrubbed::constant("look at the mail"),
+        command: Some(CommandSpec::new(vec!["true".to_owned()])),
+        created_by: operator(),
+        created_at: ids.now,
         op: ids.make(),
     });
 }

@@ -108,12 +108,12 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn by(engine: &Engine, doer: &Arc<Doer>, options: WakeOptions) -> Self {
+    pub(super) fn by<S: Starter>(engine: &Engine, starter: &Arc<S>, options: WakeOptions) -> Self {
         let (leave, told) = oneshot::channel::<()>();
-        let (engine, doer) = (engine.clone(), Arc::clone(doer));
+        let (engine, starter) = (engine.clone(), Arc::clone(starter));
         let served = tokio::spawn(async move {
             let told = async { drop(told.await) };
-            engine.serve_wakes(doer, options, told).await;
+            engine.serve_wakes(starter, options, told).await;
         });
         Self { leave, served }
     }

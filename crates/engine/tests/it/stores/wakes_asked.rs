@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use dormouse_engine::agent::{AgentState, AtWork};
-use dormouse_engine::wake::{Starter, WakeError, WakeOptions, Woken};
+use dormouse_engine::wake::{Starter, Wake, WakeError, WakeOptions, Woken};
 use dormouse_engine::{AgentName, CommandError, Engine, EngineOptions, RunId, TaskId, Tenant};
-use dormouse_filesystem::RecordStore;
+use dormouse_filesystem::wrapper::{Counted, Operation};
+use dormouse_filesystem::{Memory, RecordStore, Records};
+use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::hooked::Hooked;
@@ -141,6 +144,56 @@ async fn a_wake_that_is_asked_for_is_answered_as_things_are(house: House) {
     until("what was claimed is done", async || are_done(&house, &made).await).await;
     let ended = refused(&house, &house.engine, &bob).await;
     assert!(matches!(ended, WakeError::Unavailable { .. }), "{ended:?}");
+}
+
+/// So many agents that are to be woken, by their rows alone.
+async fn due(house: &House, count: usize) {
+    let alice = agent_of(house, "alice", 1).await;
+    asks(&house.engine, &alice).await.unwrap();
+    let space = house.tenant.space();
+    let rows = Records::<Wake>::new(space);
+    let first = rows.get(&alice).await.unwrap().unwrap();
+    let names: Vec<AgentName> = (1..count).map(|nth| name(&format!("due-{nth}"))).collect();
+    for some in names.chunks(250) {
+        let mut batch = space.batch();
+        for agent in some {
+            let another = Wake {
+                agent: agent.clone(),
+                ..Wake::clone(&first)
+            };
+            rows.stage_create(&mut batch, &another).unwrap();
+        }
+        space.commit(batch).await.unwrap();
+    }
+}
+
+/// Those that are due are counted once, and not again before there may be no room for one more.
+#[tokio::test(start_paused = true)]
+async fn asking_counts_those_that_are_due_seldom() {
+    let store = Arc::new(Counted::new(Memory::new(Timestamp::UNIX_EPOCH)));
+    let house = House::over_exclusive(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    due(&house, 2_500).await;
+    let options = EngineOptions {
+        wakes_due_max: 2_510,
+        ..EngineOptions::default()
+    };
+    let engine = house.neighbour_set(options).await;
+    let mut listed = Vec::new();
+    for nth in 0..14 {
+        let agent = agent_of(&house, &format!("agent-{nth}"), 1).await;
+        if nth == 12 {
+            // A moment later it is looked whether some were served.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let before = store.counts().of(Operation::List);
+        let asked = asks(&engine, &agent).await;
+        assert_eq!(asked.is_ok(), nth < 10, "{nth}: {asked:?}");
+        listed.push(store.counts().of(Operation::List) - before);
+    }
+    let counted = listed[0];
+    assert!(counted >= 3, "a read for each thousand: {listed:?}");
+    let expected = [vec![counted], vec![0; 9], vec![counted, 0, counted, 0]];
+    assert_eq!(listed, expected.concat());
 }
 
 /// WK-56
