@@ -229,6 +229,12 @@ impl Stream {
         self.meter.shown()
     }
 
+    /// The place of its last event, from 1; 0 before the first.
+    #[must_use]
+    pub fn last_place(&self) -> u64 {
+        self.seq
+    }
+
     /// Calls that were not allowed.
     #[must_use]
     pub fn denials(&self) -> u64 {

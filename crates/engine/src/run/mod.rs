@@ -7,6 +7,7 @@ mod claim;
 mod claiming;
 mod companion;
 mod finish;
+mod former;
 mod heartbeat;
 mod kind;
 mod lapse;
@@ -34,6 +35,8 @@ pub use claim::{ClaimOptions, Claimed, Slot};
 pub(crate) use claiming::Claiming;
 pub use companion::Companion;
 pub use finish::Finished;
+pub use former::UsedBefore;
+pub(crate) use former::Leaving;
 pub use heartbeat::Pulse;
 pub use kind::OutcomeKind;
 pub(crate) use lapse::{Lapsed, Seen, give_up, is_tried_again, lapse};
@@ -97,6 +100,9 @@ pub struct Run {
     /// The session of its provider, where that names it itself: what a later process goes on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_session: Option<Scrubbed>,
+    /// What its former processes used, where their streams told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_before: Option<UsedBefore>,
     /// What its worker saved for the next attempt: JSON, at most 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<Scrubbed>,

@@ -37,7 +37,8 @@ impl Hand<'_> {
     pub(super) async fn begin_anew(&mut self) {
         // What the refused one said is told, and what it used is counted, before the next is heard.
         if let Some(hearing) = self.hearing.take() {
-            hearing.end(None, false).await;
+            let heard = hearing.end(None, false).await;
+            self.count(&heard);
         }
         self.said().await;
         let parts = self.parts;

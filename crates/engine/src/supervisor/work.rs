@@ -12,7 +12,7 @@ use super::attempt::{Parts, end_processes};
 use super::deferring;
 use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
-use super::hearing::{Heard, Hearing};
+use super::hearing::{COUNTERS_KEPT, Heard, Hearing};
 use super::reports::{Reports, Said};
 use super::silence::Silence;
 use super::stopping::cause;
@@ -21,6 +21,7 @@ use crate::adapter::dialogue::Opening;
 use crate::adapter::{Adapted, adapt};
 use crate::command::CommandSpec;
 use crate::pause::pause_until;
+use crate::run::UsedBefore;
 use crate::worker::clocks::{ClockLimits, Clocks};
 use crate::worker::{Gone, Live, LiveEvent};
 use crate::{GateId, PrefixedId as _};
@@ -111,6 +112,10 @@ pub(super) struct Hand<'a> {
     pub(super) is_asked_to_leave: bool,
     /// What is known of its silence.
     pub(super) silence: Silence,
+    /// What its processes used that are over, those before a park among them.
+    pub(super) used: Option<UsedBefore>,
+    /// The last place of their streams that its session was told, of those behind the last park.
+    pub(super) told_to: u64,
 }
 
 impl<'a> Hand<'a> {
@@ -151,6 +156,8 @@ impl<'a> Hand<'a> {
             leave_by: None,
             is_asked_to_leave: false,
             silence: Silence::default(),
+            used: parts.claimed.run.used_before.clone(),
+            told_to: 0,
         }
     }
 
@@ -169,6 +176,9 @@ impl<'a> Hand<'a> {
         // What is done behind it is no work of its.
         let clock = self.clocks.used(Instant::now());
         let heard = self.heard(&seen).await;
+        if let Some(heard) = &heard {
+            self.count(heard);
+        }
         let said = self.said().await;
         let end = Box::new(End {
             seen,
@@ -177,7 +187,8 @@ impl<'a> Hand<'a> {
             spawns: self.spawns,
             isolation: self.isolation,
             formats: self.formats,
-            heard,
+            heard: heard.map(|heard| heard.with(self.used.as_ref())),
+            used: self.used,
             said,
         });
         if let Some(gate) = deferred(self.parts, &end).await {
@@ -203,6 +214,20 @@ impl<'a> Hand<'a> {
             Seen::Unstarted(_) | Seen::Abandoned | Seen::Panicked(_) => return None,
         };
         Some(hearing.end(exit, self.stop.is_some()).await)
+    }
+
+    /// Adds what a stream told that is over, before another is heard or the run parks.
+    pub(super) fn count(&mut self, heard: &Heard) {
+        let before = self.used.get_or_insert_default();
+        before.used = before.used.plus(heard.facts.used);
+        let mut counters = heard.facts.counters.clone();
+        for (thread, shown) in std::mem::take(&mut before.counters) {
+            if counters.len() < COUNTERS_KEPT {
+                counters.entry(thread).or_insert(shown);
+            }
+        }
+        before.counters = counters;
+        self.told_to = heard.last_place;
     }
 
     /// What it said on its report channel.

@@ -5,6 +5,7 @@ mod ends;
 mod intensity;
 mod orphans;
 mod reports;
+mod slow;
 mod spawns;
 mod stops;
 mod streams;
