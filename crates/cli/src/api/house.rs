@@ -251,6 +251,11 @@ impl House {
             .await?)
     }
 
+    /// Says something more to the worker of a run that is at work here.
+    pub(super) async fn send(&self, asker: &Asker, run: RunId, text: &str) -> Result<(), Problem> {
+        Ok(self.0.supervisor.send(&asker.tenant, run, text).await?)
+    }
+
     /// Kills the worker of a run, if it is at work here.
     pub(super) fn kill(&self, run: RunId) {
         self.0.supervisor.kill(run);

@@ -109,6 +109,7 @@ impl Api {
                 tz: String::new(),
                 isolation: None,
                 closed: Vec::new(),
+                inbox_max: dormouse_engine::supervisor::INBOX_MAX,
             },
         );
         let (phase, seen) = watch::channel(Phase::Serving);

@@ -134,6 +134,11 @@ impl Stream {
         }
     }
 
+    /// A turn was asked for: without an end of its own the stream is cut, whatever turns before it came to.
+    pub fn turn_begun(&mut self) {
+        self.last = None;
+    }
+
     /// The output is over, and the process left with this code. What is open ends unknown.
     pub fn end(&mut self, code: Option<i32>) -> Vec<Seen> {
         let mut said = Vec::new();

@@ -17,10 +17,12 @@ use super::books::{Books, Leave, Ticket};
 use super::conclude::{Kept, StepReport};
 use super::within::within;
 use super::{Effect, Step, StepError, StepFault, StepId, StepKey, StepName, StepPlace};
+use crate::block::{BlockSlot, Met};
 use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::gate::{Canonical, InvalidInput};
 use crate::limits::{PAGE_MAX, STEPS_MAX};
+use crate::outcome::BlockReason;
 use crate::run::{Claimed, Runs, StopReason};
 use crate::{CommandError, Subject};
 
@@ -39,6 +41,8 @@ pub(super) struct Hand {
     pub(super) core: Arc<Core>,
     pub(super) claimed: Arc<Claimed>,
     pub(super) books: Books,
+    /// The block that the run met, once it met one.
+    block: BlockSlot,
     /// What results and messages pass, once it is known.
     scrubber: Arc<OnceLock<Scrubber>>,
     /// How many steps of this origin and epoch there are.
@@ -72,6 +76,7 @@ impl StepContext {
             core: Arc::clone(core),
             claimed: Arc::clone(claimed),
             books: Books::new(),
+            block: BlockSlot::default(),
             scrubber: Arc::clone(scrubber),
             count: OnceCell::new(),
         };
@@ -100,6 +105,26 @@ impl StepContext {
     /// Whether an external step is in the middle of what it does.
     pub(crate) fn is_in_effect(&self) -> bool {
         self.hand.books.is_flying()
+    }
+
+    /// Says that a defence of somebody else's was met: the run ends as blocked, whatever else its work says. The first that is
+    /// said stands; false for another. Address and words are kept scrubbed and cut.
+    ///
+    /// # Errors
+    /// As any read: what is to be taken out of texts is not known.
+    pub async fn block(
+        &self,
+        reason: BlockReason,
+        url: Option<&str>,
+        detail: Option<&str>,
+    ) -> Result<bool, CommandError> {
+        let scrubber = self.hand.scrubber().await?;
+        Ok(self.hand.block.fill(Met::said(reason, url, detail, &scrubber)))
+    }
+
+    /// The block that the run met.
+    pub(crate) fn block_slot(&self) -> &BlockSlot {
+        &self.hand.block
     }
 
     /// Waits until the run is told to stop; at once when it was. Who goes on is dropped when its grace is over.

@@ -18,6 +18,7 @@ mod books;
 mod conclude;
 mod context;
 mod drive;
+mod ends;
 mod error;
 mod id;
 mod park;

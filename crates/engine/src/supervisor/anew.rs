@@ -51,9 +51,10 @@ impl Hand<'_> {
         if let Err(error) = parts.tenant.runs.bind(&parts.claimed, &bound).await {
             tracing::warn!(run = %parts.claimed.run.id, %error, "the new session of the provider was not kept");
         }
-        self.adapted = adapt(&self.command.argv, &session, false);
+        self.adapted = adapt(&self.command.argv, &session, &self.command.stdin, false);
         // Closed before another stands in its place.
         self.endpoint = None;
+        (self.talking, self.input) = (None, None);
         (self.has_left, self.end_by, self.leave_by) = (false, None, None);
         self.is_asked_to_leave = false;
     }

@@ -143,6 +143,12 @@ impl Hearing {
         did_work || stream.last().is_some_and(says_why)
     }
 
+    /// Something was said to the provider: the end of the turn before is not the end of its work.
+    pub(super) fn turn_begun(&mut self) {
+        self.stream.turn_begun();
+        self.deferred = None;
+    }
+
     /// A person has answered what the provider asked.
     pub(super) fn answered(&mut self, request: &serde_json::Value, is_allowed: bool) {
         self.stream.answered(&request_id(request), is_allowed);
@@ -218,7 +224,7 @@ impl Hearing {
                     let is_deferred = turn.how == TurnEnd::Deferred;
                     self.deferred = self.last_call.clone().filter(|_| is_deferred);
                 }
-                What::Bound { external_id, .. } if self.stream.provider().is_spoken_to() => {
+                What::Bound { external_id, .. } if self.stream.provider().names_session() => {
                     let session = self.parts.scrubber().scrub(external_id);
                     self.latest.bound.send_replace(Some(session));
                 }

@@ -24,6 +24,7 @@ mod finish;
 mod giving;
 mod hearing;
 mod heart;
+mod inbox;
 mod launch;
 mod message;
 mod opening;
@@ -50,15 +51,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dormouse_secrets::{Scrubbed, Scrubber};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 pub use asking::{AskError, Asking};
 pub use endpoint::{Endpoint, Endpoints};
 pub use giving::GivenResult;
+pub use inbox::{INBOX_MAX, SendError, TEXT_BYTES_MAX};
 pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 
+use self::inbox::Letter;
 use crate::run::{Finished, Parked, Run, RunRow, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};
 use crate::worker::environment::former_run;
@@ -87,6 +90,8 @@ pub struct SupervisorOptions {
     pub isolation: Option<Policy>,
     /// What no wall opens, but for a run's own workspace and folder: store, keys, configuration, state, workspaces.
     pub closed: Vec<PathBuf>,
+    /// Most texts that wait to be said to one run ([`Supervisor::send`]), at least 1; [`INBOX_MAX`] is usual.
+    pub inbox_max: usize,
 }
 
 /// Supervises the runs of this process. Cloning is cheap.
@@ -122,6 +127,8 @@ impl Drop for Books {
 struct Live {
     transcript: Transcript,
     kill: Arc<Notify>,
+    /// What is to be said to its worker.
+    inbox: mpsc::Sender<Letter>,
     /// What its texts pass, once its worker's secrets are known.
     scrubber: Arc<OnceLock<Scrubber>>,
     end: watch::Receiver<Option<RunEnd>>,

@@ -10,13 +10,15 @@ use super::finish::{Cause, Seen, Unstarted};
 use super::hearing::Hearing;
 use super::heart::is_renewed;
 use super::launch::{Unlaunchable, launch, workspace};
-use super::opening::opening;
+use super::inbox::Lines;
+use super::opening::{Words, first_line, opening};
 use super::reports::Reports;
 use super::stopping::cause;
 use super::talking::Talking;
 use super::threads_used::known;
 use super::work::Hand;
 use crate::CommandError;
+use crate::command::Stdin;
 use crate::run::{Process, Started};
 use crate::worker::{self, Feed, Live, Prepared};
 
@@ -73,18 +75,31 @@ impl Hand<'_> {
         let (parts, scrubber) = (self.parts, self.parts.scrubber());
         (self.stdout, self.stderr) = (Some(scrubber.stream()), Some(scrubber.stream()));
         self.reports = Some(Reports::new(parts));
-        if self
-            .adapted
-            .as_ref()
-            .is_some_and(|adapted| adapted.provider.is_spoken_to())
-        {
-            let (command, workspace) = (self.command, workspace(parts));
-            let opening = self.before_stop(opening(parts, command, &workspace)).await?;
-            self.opening = Some(opening.map_err(|why| Seen::Unstarted(Unstarted::Wordless(why)))?);
-        }
+        self.words().await?;
         if let Some(adapted) = self.adapted.clone() {
             let known = self.before_stop(known(parts, &adapted)).await?;
             self.hearing = Some(Hearing::new(parts, &adapted, known, self.told_to));
+        }
+        Ok(())
+    }
+
+    /// What is said to it first, of one that is spoken to.
+    async fn words(&mut self) -> Result<(), Seen> {
+        let (parts, command, is_anew) = (self.parts, self.command, self.spawns > 0);
+        let wordless = |why| Seen::Unstarted(Unstarted::Wordless(why));
+        let spoken_to = self.adapted.as_ref().filter(|adapted| adapted.is_spoken_to);
+        match spoken_to.map(|adapted| adapted.provider) {
+            Some(provider) => {
+                let workspace = workspace(parts);
+                let opening = opening(parts, command, &workspace, provider, is_anew);
+                let opening = self.before_stop(opening).await?.map_err(wordless)?;
+                self.opening = Some(Words::Dialogue(opening));
+            }
+            None if command.stdin == Stdin::Stream => {
+                let line = self.before_stop(first_line(parts)).await?.map_err(wordless)?;
+                self.opening = Some(Words::Lines(line));
+            }
+            None => {}
         }
         Ok(())
     }
@@ -126,9 +141,20 @@ impl Hand<'_> {
     /// Begins to speak to a provider that is spoken to.
     fn talk(&mut self, live: &mut Live) {
         let provider = self.adapted.as_ref().map(|adapted| adapted.provider);
-        if let (Some(provider), Some(opening), Some(feed)) = (provider, self.opening.take(), live.take_feed())
-        {
-            self.talking = Talking::begin(self.parts, provider, opening, feed);
+        let (Some(words), Some(feed)) = (self.opening.take(), live.take_feed()) else {
+            return;
+        };
+        match (words, provider) {
+            (Words::Dialogue(opening), Some(provider)) => {
+                self.talking = Talking::begin(self.parts, provider, opening, feed);
+            }
+            (Words::Lines(first), _) => {
+                let lines = Lines::new(feed, self.parts.options.inbox_max.max(1));
+                // Nothing waits yet.
+                first.map(|first| lines.say(&first));
+                self.input = Some(lines);
+            }
+            (Words::Dialogue(_), None) => {}
         }
     }
 

@@ -74,8 +74,14 @@ pub(super) async fn tell(
     loop {
         tokio::select! {
             biased;
-            Ok(()) = seen.bound.changed() => teller.bind(seen.bound.borrow_and_update().clone()).await,
-            Ok(()) = seen.used.changed() => teller.meter(*seen.used.borrow_and_update()).await,
+            Ok(()) = seen.bound.changed() => {
+                let bound = seen.bound.borrow_and_update().clone();
+                teller.bind(bound).await;
+            }
+            Ok(()) = seen.used.changed() => {
+                let used = *seen.used.borrow_and_update();
+                teller.meter(used).await;
+            }
             told = events.recv() => match told {
                 Some(told) => teller.observe(told).await,
                 None => break,

@@ -1,5 +1,6 @@
 //! What a run may ask, by the mode of its session, and what an answer is an answer to.
 
+mod alike;
 mod clocks;
 mod resumed;
 

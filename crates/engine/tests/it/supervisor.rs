@@ -2,6 +2,7 @@
 
 mod clocks;
 mod ends;
+mod follow_ups;
 mod intensity;
 mod orphans;
 mod reports;
@@ -90,6 +91,7 @@ pub(crate) fn options(folder: &Path) -> SupervisorOptions {
         tz: "UTC".into(),
         isolation: None,
         closed: Vec::new(),
+        inbox_max: dormouse_engine::supervisor::INBOX_MAX,
     }
 }
 
@@ -222,6 +224,7 @@ impl House {
     pub(crate) async fn begin_with(&self, command: CommandSpec, on_gate: OnGate) -> RunId {
         let task = NewTask {
             command: Some(command),
+            body: "do it".to_owned(),
             ..NewTask::new(alice(), "a task")
         };
         let task = self.tenant.tasks.create(&operator(), task).await.unwrap();

@@ -50,7 +50,7 @@ pub async fn prepare(launch: &Launch) -> Result<Prepared, SpawnError> {
         program: order.program.clone(),
         cwd: order.cwd.clone(),
         stdin: match &launch.stdin {
-            Stdin::Null => None,
+            Stdin::Null | Stdin::Stream => None,
             Stdin::File(file) => Some(file.clone()),
         },
     };

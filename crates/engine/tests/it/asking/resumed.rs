@@ -10,7 +10,7 @@ use dormouse_engine::outcome::Outcome;
 use super::*;
 
 /// A program of this name in the bed's folder.
-fn program(bed: &Bed, name: &str, script: &str) -> PathBuf {
+pub(super) fn program(bed: &Bed, name: &str, script: &str) -> PathBuf {
     let folder = bed.folder().join("programs");
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join(name);
@@ -28,7 +28,7 @@ fn command(argv: &[&str]) -> CommandSpec {
 
 impl Worker {
     /// Waits until the run has parked, approves what it asked, and lets it go on to its end.
-    async fn parks_and_ends(&mut self) -> dormouse_engine::run::RunRow {
+    pub(super) async fn parks_and_ends(&mut self) -> dormouse_engine::run::RunRow {
         self.house.supervisor.wait(self.run).await;
         let tenant = &self.house.tenant;
         let row = tenant.runs.get(self.run).await.unwrap();
