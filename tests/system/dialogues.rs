@@ -304,21 +304,31 @@ fn what_is_sent_to_a_run_is_said_behind_its_turn_and_who_cannot_hear_it_says_why
     std::fs::write(home.workspace("alice").join("go"), "").unwrap();
     assert_eq!(running.wait(), Some(0));
     let at = "/params/input/0/text";
-    let texts: Vec<_> = said(&home).iter().filter_map(|line| line.pointer(at).cloned()).collect();
+    let texts: Vec<_> = said(&home)
+        .iter()
+        .filter_map(|line| line.pointer(at).cloned())
+        .collect();
     assert_eq!(texts, ["count the sheep", "feed them", "then shear them"]);
     assert_eq!(only_run(&home)["outcome"]["text"], "answer 3");
     let late = home.dormouse(["runs", "send", &run, "more"]);
     late.exits(7).errs(&["the run has ended: success"]).hints();
 
     let script = home.start(["run", "--agent", "alice", "--", "sh", "-c", "touch up; sleep 60"]);
-    until("it runs", || home.workspace("alice").join("up").exists().then_some(()));
+    until("it runs", || {
+        home.workspace("alice").join("up").exists().then_some(())
+    });
     let run = home.items("runs list")[0]["id"].as_str().unwrap().to_owned();
     let deaf = home.dormouse(["runs", "send", &run, "more"]);
     deaf.exits(2).errs(&["exec takes no further words"]).hints();
     script.signal(Signal::INT);
     script.wait();
-    let refused = ["run", "--agent", "alice", "--stdin", "stream", "--", "codex", "exec", "x"];
-    home.dormouse(refused).exits(2).errs(&["codex takes no further words"]).hints();
+    let refused = [
+        "run", "--agent", "alice", "--stdin", "stream", "--", "codex", "exec", "x",
+    ];
+    home.dormouse(refused)
+        .exits(2)
+        .errs(&["codex takes no further words"])
+        .hints();
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn options_of(folder: &Path) -> SupervisorOptions {
         tz: "UTC".to_owned(),
         isolation: None,
         closed: Vec::new(),
+        offered: None,
         inbox_max: dormouse_engine::supervisor::INBOX_MAX,
     }
 }

@@ -12,7 +12,7 @@ use dormouse_engine::supervisor::{Force, OnGate, Supervisor, SystemOrphans};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::Follower;
 use dormouse_engine::wake::WakeOptions;
-use dormouse_engine::worker::isolation::Policy;
+use dormouse_engine::worker::isolation::{Offered, Policy};
 use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, Subject, TaskId, Tenant, TenantId,
 };
@@ -160,6 +160,11 @@ impl House {
     #[must_use]
     pub fn isolation(&self) -> Option<Policy> {
         self.0.supervisor.isolation()
+    }
+
+    /// What the kernel has to wall workers in.
+    pub(super) fn offered(&self) -> Offered {
+        self.0.supervisor.offered()
     }
 
     /// Runs at work here.

@@ -122,9 +122,8 @@ impl From<SendError> for Problem {
     fn from(error: SendError) -> Self {
         let detail = error.to_string();
         match error {
-            SendError::Unsupported { kind: "run", .. } => {
-                Self::new(Code::State, detail).hint("see dormouse runs list: its worker has to be at work here")
-            }
+            SendError::Unsupported { kind: "run", .. } => Self::new(Code::State, detail)
+                .hint("see dormouse runs list: its worker has to be at work here"),
             SendError::Unsupported { .. } => Self::new(Code::Invalid, detail)
                 .hint("dormouse run --stdin stream keeps the input of a script or of claude -p open"),
             SendError::QueueFull { .. } => Self::new(Code::Limit, detail)

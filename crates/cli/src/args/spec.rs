@@ -140,7 +140,9 @@ impl Surroundings {
         }
         spec.validate().map_err(|error| {
             let hint = match &error {
-                InvalidCommand::NoFollowUps(_) => "leave --stdin stream and --wrap-up out, or choose another worker",
+                InvalidCommand::NoFollowUps(_) => {
+                    "leave --stdin stream and --wrap-up out, or choose another worker"
+                }
                 InvalidCommand::WrapUp { .. } => "say something that is not too long, or leave --wrap-up out",
                 InvalidCommand::Clock {
                     field: "wrap_up.before_ms",
@@ -152,7 +154,9 @@ impl Surroundings {
                 | InvalidCommand::Nul { .. }
                 | InvalidCommand::Clock { .. }
                 | InvalidCommand::TooManyOpened { .. }
-                | InvalidCommand::NotAbsolute { .. } => "write a command after --, as in dormouse run -- make check",
+                | InvalidCommand::NotAbsolute { .. } => {
+                    "write a command after --, as in dormouse run -- make check"
+                }
             };
             Problem::new(Code::Usage, error.to_string()).hint(hint)
         })?;

@@ -14,6 +14,7 @@ use dormouse_engine::relay::FileSink;
 use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions};
+use dormouse_engine::worker::isolation::Offered;
 use dormouse_engine::{
     Channel, Clock, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind,
     Random, SystemClock, TenantRow,
@@ -66,6 +67,16 @@ impl Api {
 
     /// Over this store.
     pub(crate) async fn over(role: Role, clock: Arc<dyn Clock>, store: Arc<dyn RecordStore>) -> Self {
+        Self::on(role, clock, store, None).await
+    }
+
+    /// The same on a kernel that has this to wall workers in.
+    pub(crate) async fn on(
+        role: Role,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn RecordStore>,
+        offered: Option<Offered>,
+    ) -> Self {
         let now = dormouse_cli::edge::now();
         let random = Arc::new(Random::seeded(7));
         let epoch = Epoch::make(now, &random);
@@ -109,6 +120,7 @@ impl Api {
                 tz: String::new(),
                 isolation: None,
                 closed: Vec::new(),
+                offered,
                 inbox_max: dormouse_engine::supervisor::INBOX_MAX,
             },
         );

@@ -8,9 +8,9 @@ use dormouse_filesystem::{Cursor, Records, Versioned, WriteOnce};
 use dormouse_secrets::SpawnWrites;
 
 use super::{
-    ClaimOptions, Claimed, Finished, Leaving, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter,
-    RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, beats, claim, finish, list,
-    next, park, stage_stop, start,
+    ClaimOptions, Claimed, Finished, Leaving, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent,
+    RunFilter, RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, beats, claim,
+    finish, list, next, park, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;

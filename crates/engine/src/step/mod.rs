@@ -39,8 +39,8 @@ pub use report::{Failure, Report};
 pub(crate) use row::stage_gone as stage_step_gone;
 pub use row::{Step, StepIndex, StepResult, StepState};
 pub use table::{CallCell, EndCell, StepEnd, StepRow, decide_call, decide_end};
-pub use threads::WorkerThreads;
 pub(crate) use threads::Workers;
+pub use threads::{WORKER_THREAD, WorkerThreads};
 
 use serde::{Deserialize, Serialize};
 

@@ -65,7 +65,7 @@ use self::inbox::Letter;
 use crate::run::{Finished, Parked, Run, RunRow, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};
 use crate::worker::environment::former_run;
-use crate::worker::isolation::Policy;
+use crate::worker::isolation::{self, Level, Offered, Policy};
 use crate::{CommandError, Engine, Principal, RunId, Tenant};
 
 /// What workers are started with.
@@ -92,6 +92,16 @@ pub struct SupervisorOptions {
     pub closed: Vec<PathBuf>,
     /// Most texts that wait to be said to one run ([`Supervisor::send`]), at least 1; [`INBOX_MAX`] is usual.
     pub inbox_max: usize,
+    /// What the kernel has to wall workers in; it is asked where none is given.
+    pub offered: Option<Offered>,
+}
+
+impl SupervisorOptions {
+    /// What the kernel has.
+    #[must_use]
+    pub fn offered(&self) -> Offered {
+        self.offered.unwrap_or_else(isolation::offered)
+    }
 }
 
 /// Supervises the runs of this process. Cloning is cheap.
@@ -167,6 +177,12 @@ impl Supervisor {
         self.0.options.isolation
     }
 
+    /// What the kernel has to wall workers in.
+    #[must_use]
+    pub fn offered(&self) -> Offered {
+        self.0.options.offered()
+    }
+
     /// A supervisor with no run yet. Its workers make their calls as they like and cannot ask, so it starts one only in a
     /// session whose mode is open.
     #[must_use]
@@ -185,6 +201,10 @@ impl Supervisor {
     }
 
     fn make(engine: &Engine, options: SupervisorOptions, endpoints: Option<Arc<dyn Endpoints>>) -> Self {
+        if isolation::decide(options.isolation, options.offered()) == Ok(Level::Degraded) {
+            let exposed = Level::Degraded.exposes().join("; ");
+            tracing::warn!(%exposed, "workers are not walled in: this kernel has no Landlock");
+        }
         let (count, _) = watch::channel(0);
         Self(Arc::new(Shared {
             engine: engine.clone(),

@@ -14,7 +14,7 @@ use crate::outcome::CancelledBy;
 use crate::pause::pause_until;
 use crate::run::StopReason;
 use crate::worker::classify::Stopped;
-use crate::worker::clocks::{Clocks, Expired};
+use crate::worker::clocks::Clocks;
 use crate::worker::{FirstSignal, Live, Stop};
 use crate::{CommandError, GateId};
 

@@ -11,6 +11,7 @@ mod spawns;
 mod stops;
 mod streams;
 mod threads;
+mod unwalled;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -91,6 +92,7 @@ pub(crate) fn options(folder: &Path) -> SupervisorOptions {
         tz: "UTC".into(),
         isolation: None,
         closed: Vec::new(),
+        offered: None,
         inbox_max: dormouse_engine::supervisor::INBOX_MAX,
     }
 }

@@ -99,7 +99,12 @@ impl AppServer {
         let is_of_thread = answers(line, self.start) || answers(line, self.resume);
         if is_of_thread && !is_refused {
             self.thread = line["result"]["thread"]["id"].as_str().map(str::to_owned);
-            if let Some(resumes) = self.opening.resumes.as_ref().filter(|_| answers(line, self.resume)) {
+            if let Some(resumes) = self
+                .opening
+                .resumes
+                .as_ref()
+                .filter(|_| answers(line, self.resume))
+            {
                 self.turns.goes_on(&resumes.go_on);
             }
             return self.next_turn();

@@ -50,7 +50,8 @@ impl Claude {
         self.is_in_turn = true;
         let content = json!([{ "type": "text", "text": text }]);
         let message = json!({ "role": "user", "content": content });
-        let line = json!({ "type": "user", "message": message, "parent_tool_use_id": null, "session_id": "" });
+        let line =
+            json!({ "type": "user", "message": message, "parent_tool_use_id": null, "session_id": "" });
         self.turns.said(line)
     }
 

@@ -169,7 +169,11 @@ fn what_is_said_to_claude_is_a_message_a_turn_and_its_input_closes_behind_the_la
 
     // Called off: its turn ends with a result too, and what waits is not said.
     let mut claude = Dialogue::new(Provider::Claude, opening(Some("s"))).unwrap();
-    assert_eq!(message(&claude.begin()), "go on", "its session has heard the prompt");
+    assert_eq!(
+        message(&claude.begin()),
+        "go on",
+        "its session has heard the prompt"
+    );
     claude.follow_up("more".to_owned()).unwrap();
     assert_eq!(said(&claude.interrupt())[0]["request"]["subtype"], "interrupt");
     assert_eq!(claude.heard(&result), [Act::Over]);

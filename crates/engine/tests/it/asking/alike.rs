@@ -2,12 +2,10 @@
 
 use dormouse_engine::adapter::Class;
 use dormouse_engine::command::Stdin;
-use dormouse_engine::outcome::{
-    BlockEvidence, BlockReason, CancelledBy, ClockKind, FailReason, Outcome, PartialCause,
-};
-use dormouse_engine::run::{ClaimOptions, StopReason};
+use dormouse_engine::outcome::{BlockEvidence, BlockReason, CancelledBy, FailReason, Outcome, PartialCause};
+use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::step::{Failure, Report, StepContext};
-use dormouse_engine::supervisor::RunEnd;
+use dormouse_engine::supervisor::{Force, RunEnd};
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 
@@ -31,9 +29,20 @@ struct Row {
     /// Of a provider's program.
     script: &'static str,
     /// What it is told once it is there.
-    stop: Option<StopReason>,
+    stop: Option<Stop>,
     outcome: Outcome,
 }
+
+/// Who stops it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Person,
+    Shutdown,
+    Clock,
+}
+
+/// How long one has that its clock stops.
+const SHORT_MS: u64 = 8_000;
 
 fn text(text: &'static str) -> Option<Scrubbed> {
     Some(Scrubbed::constant(text))
@@ -83,27 +92,20 @@ fn rows() -> Vec<Row> {
         stopped(
             "finished though stopped",
             r#"hear; result success false '"result":"done","stop_reason":"end_turn"'"#,
-            StopReason::Shutdown,
+            Stop::Person,
             done.clone(),
         ),
-        stopped("shut down", CALLED_OFF, StopReason::Shutdown, cancelled(CancelledBy::Shutdown)),
-        stopped("paused", CALLED_OFF, StopReason::AgentPause, cancelled(CancelledBy::AgentPause)),
         stopped(
-            "timed out",
+            "shut down",
             CALLED_OFF,
-            StopReason::Clock {
-                clock: ClockKind::Wall,
-                limit_ms: 5_000,
-            },
-            wall_timeout(5_000),
+            Stop::Shutdown,
+            cancelled(CancelledBy::Shutdown),
         ),
+        stopped("timed out", CALLED_OFF, Stop::Clock, wall_timeout(SHORT_MS)),
         stopped(
             "cancelled",
             CALLED_OFF,
-            StopReason::Cancel {
-                by: operator(),
-                reason: None,
-            },
+            Stop::Person,
             cancelled(CancelledBy::Principal),
         ),
         row("whole", DONE, done),
@@ -118,7 +120,11 @@ fn rows() -> Vec<Row> {
         row(
             "limit with nothing",
             r#"result error_max_turns true '"x":0'"#,
-            failed(FailReason::Worker, false, "a limit was reached with nothing to show"),
+            failed(
+                FailReason::Worker,
+                false,
+                "a limit was reached with nothing to show",
+            ),
         ),
         row(
             "refused",
@@ -148,7 +154,11 @@ fn rows() -> Vec<Row> {
         row(
             "cut",
             "exit 0",
-            failed(FailReason::StreamEnded, false, "the stream ended without its last event"),
+            failed(
+                FailReason::StreamEnded,
+                false,
+                "the stream ended without its last event",
+            ),
         ),
     ]
 }
@@ -197,8 +207,16 @@ fn claude(end: &str, turn: Turn) -> String {
     )
 }
 
+fn clock_of(stop: Option<Stop>) -> u64 {
+    if stop == Some(Stop::Clock) {
+        SHORT_MS
+    } else {
+        60_000
+    }
+}
+
 /// A run of this command that comes to its last turn, and its outcome.
-async fn come_to_its_end(bed: Bed, command: CommandSpec, turn: Turn, stop: Option<StopReason>) -> Outcome {
+async fn come_to_its_end(bed: Bed, command: CommandSpec, turn: Turn, stop: Option<Stop>) -> Outcome {
     let workspace = bed.folder().join("workspaces/default/alice");
     let engine = asking_options(GateOptions::default());
     let mut worker = Worker::begin_in(bed, engine, command, OnGate::Park).await;
@@ -209,12 +227,20 @@ async fn come_to_its_end(bed: Bed, command: CommandSpec, turn: Turn, stop: Optio
         supervisor.send(tenant, worker.run, "more").await.unwrap();
         std::fs::write(workspace.join("go"), "").unwrap();
     }
-    let live = worker.house.engine.live().clone();
-    let run = worker.run;
+    let (tenant, run) = (worker.house.tenant.clone(), worker.run);
     let stopping = async {
-        if let Some(reason) = stop {
+        if stop.is_some() {
             until("it is in its last turn", async || workspace.join("last").exists()).await;
-            live.tell(run, reason);
+        }
+        match stop {
+            Some(Stop::Person) => {
+                let by = operator();
+                let cancel = supervisor.cancel(&tenant, &by, run, Force::Cooperative, None);
+                drop(cancel.await.unwrap());
+            }
+            Some(Stop::Shutdown) => supervisor.shutdown().await,
+            // It comes by itself.
+            Some(Stop::Clock) | None => {}
         }
     };
     let ending = async {
@@ -238,9 +264,10 @@ async fn the_outcome_of_a_provider_is_the_same_in_a_first_a_further_and_a_resume
             let command = CommandSpec {
                 stdin: Stdin::Stream,
                 grace_ms: 2_000,
+                wall_clock_ms: clock_of(row.stop),
                 ..CommandSpec::new(argv.to_vec())
             };
-            let ended = come_to_its_end(bed, command, turn, row.stop.clone()).await;
+            let ended = come_to_its_end(bed, command, turn, row.stop).await;
             assert_eq!(timeless(ended), row.outcome, "{} in the turn {turn:?}", row.name);
         }
     }
@@ -257,7 +284,10 @@ async fn the_outcome_of_a_script_is_the_same_in_a_first_a_further_and_a_resumed_
         ("exit 75", part),
         ("exit 126", failed(FailReason::Exit, true, "exited with code 126")),
         ("exit 3", failed(FailReason::Exit, false, "exited with code 3")),
-        ("kill -9 $$", failed(FailReason::Signal, false, "ended by signal 9")),
+        (
+            "kill -9 $$",
+            failed(FailReason::Signal, false, "ended by signal 9"),
+        ),
     ] {
         for turn in [Turn::First, Turn::Further] {
             let when = match turn {
@@ -296,14 +326,17 @@ async fn works(name: &str, steps: StepContext) -> Result<Report, Failure> {
         "blocked" => {
             let captcha = BlockReason::Captcha { provider: None };
             assert!(steps.block(captcha, None, Some("a wall")).await?);
-            assert!(!steps.block(BlockReason::Unknown, None, None).await?, "the first stands");
+            assert!(
+                !steps.block(BlockReason::Unknown, None, None).await?,
+                "the first stands"
+            );
             Ok("done".into())
         }
         "finished though stopped" => {
             steps.stopped().await;
             Ok("done".into())
         }
-        "shut down" | "paused" | "timed out" | "cancelled" => {
+        "timed out" | "cancelled" => {
             steps.stopped().await;
             Err(Failure::of("called off"))
         }
@@ -318,7 +351,9 @@ async fn works(name: &str, steps: StepContext) -> Result<Report, Failure> {
         }),
         "refused" => of(Class::Refused, "I will not"),
         "auth" => of(Class::Auth, "bad key"),
-        "rate limited" => of(Class::RateLimited, "slow down").map_err(|limit: Failure| limit.retry_at(Timestamp::MAX)),
+        "rate limited" => {
+            of(Class::RateLimited, "slow down").map_err(|limit: Failure| limit.retry_at(Timestamp::MAX))
+        }
         "overloaded" => of(Class::Overloaded, "too many"),
         "failed" => Err(Failure::of("it broke")),
         other => panic!("{other} is no future's"),
@@ -327,24 +362,53 @@ async fn works(name: &str, steps: StepContext) -> Result<Report, Failure> {
 
 #[tokio::test]
 async fn the_outcome_of_a_future_is_that_of_a_process() {
-    let house = bed().open_with_alice_and(asking_options(GateOptions::default())).await;
-    for row in rows().into_iter().filter(|row| row.name != "cut") {
+    let house = bed()
+        .open_with_alice_and(asking_options(GateOptions::default()))
+        .await;
+    // No stream of a future is cut, and who drops it at a shutdown is who drives it.
+    let is_of_future = |row: &Row| !["cut", "shut down"].contains(&row.name);
+    for row in rows().into_iter().filter(is_of_future) {
         let by = operator();
-        let task = house.tenant.tasks.create(&by, NewTask::new(alice(), "a task")).await.unwrap();
-        let claimed = house.tenant.runs.claim(&by, task.id, ClaimOptions::default()).await.unwrap();
-        let run = claimed.run.id;
-        let work = house.tenant.runs.drive(claimed, async |steps| works(row.name, steps).await);
+        let command = CommandSpec {
+            wall_clock_ms: clock_of(row.stop),
+            ..sh("is not run: a future does the work")
+        };
+        let new = NewTask {
+            command: Some(command),
+            ..NewTask::new(alice(), "a task")
+        };
+        let task = house.tenant.tasks.create(&by, new).await.unwrap();
+        let claimed = house
+            .tenant
+            .runs
+            .claim(&by, task.id, ClaimOptions::default())
+            .await
+            .unwrap();
+        let work = house
+            .tenant
+            .runs
+            .drive(claimed, async |steps| works(row.name, steps).await);
         let stopping = async {
-            if let Some(reason) = row.stop.clone() {
-                house.engine.live().tell(run, reason);
+            if row.stop == Some(Stop::Person) {
+                drop(house.tenant.tasks.cancel(&by, task.id, None).await.unwrap());
             }
         };
         let (end, ()) = tokio::join!(work, stopping);
         let RunEnd::Recorded(finished) = end else {
             panic!("{}: {end:?}", row.name)
         };
-        assert_eq!(timeless(finished.outcome.outcome.clone()), row.outcome, "{}", row.name);
+        assert_eq!(
+            timeless(finished.outcome.outcome.clone()),
+            row.outcome,
+            "{}",
+            row.name
+        );
         let facts = finished.outcome.facts.as_ref().unwrap();
-        assert_eq!(facts.after_stop, row.name == "finished though stopped", "{}", row.name);
+        assert_eq!(
+            facts.after_stop,
+            row.name == "finished though stopped",
+            "{}",
+            row.name
+        );
     }
 }

@@ -80,10 +80,13 @@ async fn what_a_thread_showed_before_a_park_is_not_counted_again_behind_it() {
     let engine = asking_options(GateOptions::default());
     let mut worker = Worker::begin_in(bed, engine, command, OnGate::Park).await;
     // Without a limit nothing is counted.
-    let (path, setting) = (AccountPath::Agent(alice()), Setting {
-        limits: vec![(Dimension::InputTokens, Some(1_000_000))],
-        ..Setting::default()
-    });
+    let (path, setting) = (
+        AccountPath::Agent(alice()),
+        Setting {
+            limits: vec![(Dimension::InputTokens, Some(1_000_000))],
+            ..Setting::default()
+        },
+    );
     let budgets = worker.house.tenant.budgets.clone();
     budgets.set(&operator(), &path, &setting).await.unwrap();
     std::fs::write(worker.bed.folder().join("workspaces/default/alice/go"), "").unwrap();
@@ -134,7 +137,13 @@ async fn a_session_that_is_begun_anew_is_heard_from_its_first_event_on() {
     let row = worker.parks_and_ends().await;
     assert!(matches!(outcome(&row), Outcome::Success { .. }), "{row:?}");
     assert_eq!(facts(&row).spawns, 2, "the refused one, and another");
-    let session = worker.house.tenant.sessions.require(worker.session).await.unwrap();
+    let session = worker
+        .house
+        .tenant
+        .sessions
+        .require(worker.session)
+        .await
+        .unwrap();
     let denied: Vec<_> = session.state.denials.iter().map(|denial| &*denial.tool).collect();
     assert_eq!(denied, ["Bash"], "it is among the first that the new one says");
 }

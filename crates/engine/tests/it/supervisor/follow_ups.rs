@@ -123,7 +123,10 @@ async fn who_takes_no_words_says_so_and_a_full_queue_and_an_ended_run_too_and_el
             house.send(run, &format!("text {number}")).await.unwrap();
         }
         let full = house.send(run, "one more").await;
-        assert!(matches!(full, Err(SendError::QueueFull { max: 16 })), "{program}: {full:?}");
+        assert!(
+            matches!(full, Err(SendError::QueueFull { max: 16 })),
+            "{program}: {full:?}"
+        );
         std::fs::write(workspace(&bed).join("go"), "").unwrap();
         let row = house.ended(run).await;
         let Outcome::Success { text: Some(text) } = outcome(&row) else {
@@ -156,7 +159,9 @@ async fn a_script_whose_input_is_a_stream_reads_a_line_a_text_until_it_leaves() 
     let text = house.transcript(run).await;
     assert_eq!(text, "up\nheard begin\nheard one\nheard two\nheard leave\n");
     // One that reads nothing: what waits has its bound.
-    let run = house.begin_saying(streamed(&["sh", "-c", "echo up; sleep 60"]), "").await;
+    let run = house
+        .begin_saying(streamed(&["sh", "-c", "echo up; sleep 60"]), "")
+        .await;
     house.printed(run, "up").await;
     let long = "x".repeat(100_000);
     let mut accepted = 0;
@@ -197,11 +202,15 @@ async fn a_stream_that_is_cut_in_a_further_turn_is_cut_though_a_turn_was_done_be
 /// `no_text_of_a_report_has_a_value`.
 #[tokio::test]
 async fn a_block_in_a_further_turn_decides_though_it_is_answered_all_the_same() {
-    let block = r#"{"block":{"reason":"login_wall","url":"https://me:word@a.example/x","detail":"second turn"}}"#;
+    let block =
+        r#"{"block":{"reason":"login_wall","url":"https://me:word@a.example/x","detail":"second turn"}}"#;
     let call = r#"{"type":"assistant","message":{"id":"a","role":"assistant","content":[{"type":"tool_use","id":"c","name":"Fetch","input":{}}]},"session_id":"s"}"#;
     let result = r#"{"type":"user","message":{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"a page"}]},"session_id":"s"}"#;
     // Stopped when its call has ended; and one that makes none answers first.
-    for met in [format!("echo '{block}' >&3; sleep 0.3; echo '{call}'; echo '{result}'"), format!("echo '{block}' >&3")] {
+    for met in [
+        format!("echo '{block}' >&3; sleep 0.3; echo '{call}'; echo '{result}'"),
+        format!("echo '{block}' >&3"),
+    ] {
         let script = CLAUDE.replace("turn\n", &format!("turn; [ $n = 1 ] || {{ {met}; }}\n"));
         let programs = Programs::with("claude", &format!("{HEAR}{script}"));
         let bed = bed();
@@ -219,7 +228,11 @@ async fn a_block_in_a_further_turn_decides_though_it_is_answered_all_the_same() 
         assert_eq!(evidence.url.unwrap().as_str(), "https://a.example/x");
         assert_eq!(evidence.detail.unwrap().as_str(), "second turn");
         assert!(matches!(house.task_state(&row).await, TaskState::Failed { .. }));
-        let failed = house.event_types().await.into_iter().filter(|kind| kind == "task.failed");
+        let failed = house
+            .event_types()
+            .await
+            .into_iter()
+            .filter(|kind| kind == "task.failed");
         assert_eq!(failed.count(), 1);
     }
 }

@@ -1,7 +1,6 @@
 //! A store that does not answer: no stop waits for it, and what only the latest of counts is not lost behind what waits.
 
 use dormouse_engine::budget::{AccountPath, Dimension, Setting};
-use dormouse_engine::run::StopReason;
 use tokio::sync::Notify;
 
 use super::streams::Programs;
@@ -57,8 +56,9 @@ async fn a_stop_does_not_wait_for_a_store_that_keeps_what_a_worker_begins_with()
         let by = operator();
         let run = house.supervisor.start(&house.tenant, &by, task).await.unwrap();
         asked.notified().await;
-        house.engine.live().tell(run, StopReason::Shutdown);
-        let row = tokio::time::timeout(PATIENCE, house.ended(run)).await.expect(kind);
+        let stopped = tokio::time::timeout(PATIENCE, house.supervisor.shutdown());
+        stopped.await.expect(kind);
+        let row = house.tenant.runs.get(run).await.unwrap();
         assert_eq!(cancelled_by(&row), Some(CancelledBy::Shutdown), "{kind}: {row:?}");
         assert_eq!(facts(&row).spawns, 0, "{kind}: nothing ran");
     }
