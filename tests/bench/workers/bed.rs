@@ -116,7 +116,7 @@ fn options_of(folder: &Path) -> SupervisorOptions {
         isolation: None,
         closed: Vec::new(),
         offered: None,
-        inbox_max: dormouse_engine::supervisor::INBOX_MAX,
+        inbox_max: dormouse_engine::run::INBOX_MAX,
     }
 }
 

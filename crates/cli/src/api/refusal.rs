@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use dormouse_engine::budget::{AccountPath, Dimension, Refusal};
-use dormouse_engine::supervisor::SendError;
+use dormouse_engine::run::SendError;
 use dormouse_engine::{CommandError, Reason, Subject};
 use dormouse_filesystem::Issue;
 

@@ -121,7 +121,7 @@ impl Api {
                 isolation: None,
                 closed: Vec::new(),
                 offered,
-                inbox_max: dormouse_engine::supervisor::INBOX_MAX,
+                inbox_max: dormouse_engine::run::INBOX_MAX,
             },
         );
         let (phase, seen) = watch::channel(Phase::Serving);

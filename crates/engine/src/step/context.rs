@@ -23,7 +23,7 @@ use crate::credentials::Credentials;
 use crate::gate::{Canonical, InvalidInput};
 use crate::limits::{PAGE_MAX, STEPS_MAX};
 use crate::outcome::BlockReason;
-use crate::run::{Claimed, Runs, StopReason};
+use crate::run::{Claimed, Inbox, Runs, StopReason};
 use crate::{CommandError, Subject};
 
 /// How long a half waits for another call of its key to be over: that who began that one is gone is heard of a little late.
@@ -43,6 +43,8 @@ pub(super) struct Hand {
     pub(super) books: Books,
     /// The block that the run met, once it met one.
     block: BlockSlot,
+    /// What is said to the run while it works.
+    inbox: Inbox,
     /// What results and messages pass, once it is known.
     scrubber: Arc<OnceLock<Scrubber>>,
     /// How many steps of this origin and epoch there are.
@@ -77,6 +79,7 @@ impl StepContext {
             claimed: Arc::clone(claimed),
             books: Books::new(),
             block: BlockSlot::default(),
+            inbox: Inbox::default(),
             scrubber: Arc::clone(scrubber),
             count: OnceCell::new(),
         };
@@ -120,6 +123,17 @@ impl StepContext {
     ) -> Result<bool, CommandError> {
         let scrubber = self.hand.scrubber().await?;
         Ok(self.hand.block.fill(Met::said(reason, url, detail, &scrubber)))
+    }
+
+    /// The next text that somebody says to the run ([`Runs::send`]), in their order; waits until there is one. What was not
+    /// taken when the run ends or parks is not kept. Dropping this loses none.
+    pub async fn next_text(&self) -> String {
+        self.hand.inbox.next().await
+    }
+
+    /// What is said to the run.
+    pub(super) fn inbox(&self) -> &Inbox {
+        &self.hand.inbox
     }
 
     /// The block that the run met.

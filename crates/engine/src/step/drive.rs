@@ -63,6 +63,7 @@ impl Runs {
         };
         let worked = match hand.started().await {
             Ok(Started::Go) => {
+                self.core.live.listen(hand.claimed.run.id, hand.steps.inbox());
                 let work = work(hand.steps.clone());
                 let work = async move { work.await.map(Into::<Report>::into) };
                 let (task, slot) = self.core.workers.spawn(work);

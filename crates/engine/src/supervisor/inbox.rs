@@ -10,42 +10,8 @@ use super::talking::Talking;
 use super::work::Hand;
 use crate::adapter::dialogue::CannotSay;
 use crate::adapter::takes_follow_ups;
-use crate::outcome::Outcome;
-use crate::run::RunState;
-use crate::{CommandError, RunId, Tenant};
-
-/// Most texts that wait to be said to one run, where nothing else is set.
-pub const INBOX_MAX: usize = 16;
-/// Most bytes of one.
-pub const TEXT_BYTES_MAX: usize = 256 * 1024;
-
-/// A text that is not said.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    /// The worker takes none.
-    #[error("{kind} takes no further words: {why}")]
-    Unsupported {
-        /// Its kind: a provider's word, or `exec`.
-        kind: &'static str,
-        /// Why.
-        why: &'static str,
-    },
-    /// So many wait already.
-    #[error("{max} texts wait to be said to the run already")]
-    QueueFull {
-        /// The setting.
-        max: usize,
-    },
-    /// The run has ended; nothing was said.
-    #[error("the run has ended: {}", outcome.name())]
-    Ended {
-        /// How.
-        outcome: Box<Outcome>,
-    },
-    /// As any command.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-}
+use crate::run::{SendError, check_text as check};
+use crate::{RunId, Tenant};
 
 /// A text, and whoever waits to hear that it will be said.
 #[derive(Debug)]
@@ -61,13 +27,7 @@ impl Supervisor {
     /// # Errors
     /// [`SendError`]: it is not said.
     pub async fn send(&self, tenant: &Tenant, run: RunId, text: &str) -> Result<(), SendError> {
-        if text.trim().is_empty() {
-            return Err(CommandError::invalid("text", "says nothing").into());
-        }
-        if text.len() > TEXT_BYTES_MAX {
-            let most = format!("at most {TEXT_BYTES_MAX} bytes are taken");
-            return Err(CommandError::invalid("text", most).into());
-        }
+        check(text)?;
         if let Some(live) = self.live(run) {
             let (answer, answered) = oneshot::channel();
             let text = text.to_owned();
@@ -86,22 +46,8 @@ impl Supervisor {
             }
             self.wait(run).await;
         }
-        let row = tenant.runs.get(run).await?;
-        Err(match (row.outcome, row.run.state) {
-            (Some(row), _) => SendError::Ended {
-                outcome: Box::new(row.into_inner().outcome),
-            },
-            (None, RunState::Waiting) => SendError::Unsupported {
-                kind: "run",
-                why: "it waits, and no process of it is there",
-            },
-            (None, RunState::Starting | RunState::Running | RunState::Stopping | RunState::Ended) => {
-                SendError::Unsupported {
-                    kind: "run",
-                    why: "another process is at it",
-                }
-            }
-        })
+        // Of a future; or it has ended, or nobody here is at it.
+        tenant.runs.send(run, text).await
     }
 }
 

@@ -57,7 +57,6 @@ use tokio_util::task::TaskTracker;
 pub use asking::{AskError, Asking};
 pub use endpoint::{Endpoint, Endpoints};
 pub use giving::GivenResult;
-pub use inbox::{INBOX_MAX, SendError, TEXT_BYTES_MAX};
 pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 
@@ -90,7 +89,7 @@ pub struct SupervisorOptions {
     pub isolation: Option<Policy>,
     /// What no wall opens, but for a run's own workspace and folder: store, keys, configuration, state, workspaces.
     pub closed: Vec<PathBuf>,
-    /// Most texts that wait to be said to one run ([`Supervisor::send`]), at least 1; [`INBOX_MAX`] is usual.
+    /// Most texts that wait to be said to one run ([`Supervisor::send`]), at least 1; [`INBOX_MAX`](crate::run::INBOX_MAX) is usual.
     pub inbox_max: usize,
     /// What the kernel has to wall workers in; it is asked where none is given.
     pub offered: Option<Offered>,

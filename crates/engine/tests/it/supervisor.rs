@@ -93,7 +93,7 @@ pub(crate) fn options(folder: &Path) -> SupervisorOptions {
         isolation: None,
         closed: Vec::new(),
         offered: None,
-        inbox_max: dormouse_engine::supervisor::INBOX_MAX,
+        inbox_max: dormouse_engine::run::INBOX_MAX,
     }
 }
 

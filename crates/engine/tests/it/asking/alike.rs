@@ -3,11 +3,11 @@
 use dormouse_engine::adapter::Class;
 use dormouse_engine::command::Stdin;
 use dormouse_engine::outcome::{BlockEvidence, BlockReason, CancelledBy, FailReason, Outcome, PartialCause};
-use dormouse_engine::run::ClaimOptions;
+use dormouse_engine::run::{ClaimOptions, SendError};
 use dormouse_engine::step::{Failure, Report, StepContext};
 use dormouse_engine::supervisor::{Force, RunEnd};
 use dormouse_secrets::Scrubbed;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::resumed::program;
 use super::*;
@@ -360,55 +360,141 @@ async fn works(name: &str, steps: StepContext) -> Result<Report, Failure> {
     }
 }
 
-#[tokio::test]
-async fn the_outcome_of_a_future_is_that_of_a_process() {
-    let house = bed()
+/// The same, in its first turn, when it was told more, or behind a park.
+async fn works_in(name: &str, turn: Turn, until: Timestamp, steps: StepContext) -> Result<Report, Failure> {
+    match turn {
+        Turn::First => {}
+        Turn::Further => assert_eq!(steps.next_text().await, "more"),
+        Turn::Resumed => steps.sleep_until("nap", until).await?,
+    }
+    works(name, steps).await
+}
+
+/// What a row's run comes to where a future works on it.
+async fn of_future(row: &Row, turn: Turn) -> RunEnd {
+    let bed = bed();
+    let house = bed
         .open_with_alice_and(asking_options(GateOptions::default()))
         .await;
+    let (by, runs) = (operator(), &house.tenant.runs);
+    let command = CommandSpec {
+        wall_clock_ms: clock_of(row.stop),
+        ..sh("is not run: a future does the work")
+    };
+    let new = NewTask {
+        command: Some(command),
+        ..NewTask::new(alice(), "a task")
+    };
+    let task = house.tenant.tasks.create(&by, new).await.unwrap().id;
+    let nap = house.engine.environment().clock.now() + SignedDuration::from_hours(1);
+    let claim = async || runs.claim(&by, task, ClaimOptions::default()).await.unwrap();
+    let mut claimed = claim().await;
+    if turn == Turn::Resumed {
+        let parked = runs
+            .drive(claimed, async |steps| works_in(row.name, turn, nap, steps).await)
+            .await;
+        assert!(matches!(parked, RunEnd::Parked(_)), "{}: {parked:?}", row.name);
+        let waits = runs.send(parked_run(&parked), "more").await;
+        assert!(
+            matches!(waits, Err(SendError::Unsupported { kind: "run", .. })),
+            "{waits:?}"
+        );
+        bed.slept(3_601);
+        house.tenant.tasks.due(&by, task).await.unwrap();
+        claimed = claim().await;
+    }
+    let run = claimed.run.id;
+    let name = row.name;
+    let work = runs.drive(claimed, async move |steps| works_in(name, turn, nap, steps).await);
+    let meanwhile = async {
+        if turn == Turn::Further {
+            until("it listens", async || runs.send(run, "more").await.is_ok()).await;
+        }
+        if row.stop == Some(Stop::Person) {
+            let is_running = async || runs.get(run).await.unwrap().run.state == RunState::Running;
+            until("it works", is_running).await;
+            drop(house.tenant.tasks.cancel(&by, task, None).await.unwrap());
+        }
+    };
+    let (end, ()) = tokio::join!(work, meanwhile);
+    let late = runs.send(run, "too late").await;
+    assert!(matches!(late, Err(SendError::Ended { .. })), "{late:?}");
+    end
+}
+
+fn parked_run(end: &RunEnd) -> RunId {
+    match end {
+        RunEnd::Parked(parked) => parked.run.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// WK-24, with `the_outcome_of_a_provider_is_the_same_in_a_first_a_further_and_a_resumed_turn` and that of a script, of
+/// processes; rows 10 and 11 have no turns, and row 12 is recovery's.
+#[tokio::test]
+async fn the_outcome_of_a_future_is_that_of_a_process() {
     // No stream of a future is cut, and who drops it at a shutdown is who drives it.
     let is_of_future = |row: &Row| !["cut", "shut down"].contains(&row.name);
     for row in rows().into_iter().filter(is_of_future) {
-        let by = operator();
-        let command = CommandSpec {
-            wall_clock_ms: clock_of(row.stop),
-            ..sh("is not run: a future does the work")
-        };
-        let new = NewTask {
-            command: Some(command),
-            ..NewTask::new(alice(), "a task")
-        };
-        let task = house.tenant.tasks.create(&by, new).await.unwrap();
-        let claimed = house
-            .tenant
-            .runs
-            .claim(&by, task.id, ClaimOptions::default())
-            .await
-            .unwrap();
-        let work = house
-            .tenant
-            .runs
-            .drive(claimed, async |steps| works(row.name, steps).await);
-        let stopping = async {
-            if row.stop == Some(Stop::Person) {
-                drop(house.tenant.tasks.cancel(&by, task.id, None).await.unwrap());
-            }
-        };
-        let (end, ()) = tokio::join!(work, stopping);
-        let RunEnd::Recorded(finished) = end else {
-            panic!("{}: {end:?}", row.name)
-        };
-        assert_eq!(
-            timeless(finished.outcome.outcome.clone()),
-            row.outcome,
-            "{}",
-            row.name
-        );
-        let facts = finished.outcome.facts.as_ref().unwrap();
-        assert_eq!(
-            facts.after_stop,
-            row.name == "finished though stopped",
-            "{}",
-            row.name
-        );
+        for turn in TURNS {
+            let end = of_future(&row, turn).await;
+            let RunEnd::Recorded(finished) = end else {
+                panic!("{}: {end:?}", row.name)
+            };
+            let found = timeless(finished.outcome.outcome.clone());
+            assert_eq!(found, row.outcome, "{} in the turn {turn:?}", row.name);
+            let facts = finished.outcome.facts.as_ref().unwrap();
+            assert_eq!(
+                facts.after_stop,
+                row.name == "finished though stopped",
+                "{}",
+                row.name
+            );
+        }
     }
+}
+
+#[tokio::test]
+async fn a_future_hears_what_is_said_in_order_and_no_more_waits_for_it_than_may() {
+    let house = bed()
+        .open_with_alice_and(asking_options(GateOptions::default()))
+        .await;
+    let (by, runs) = (operator(), &house.tenant.runs);
+    let task = house
+        .tenant
+        .tasks
+        .create(&by, NewTask::new(alice(), "a task"))
+        .await
+        .unwrap()
+        .id;
+    let claimed = runs.claim(&by, task, ClaimOptions::default()).await.unwrap();
+    let run = claimed.run.id;
+    let (go, mut goes) = watch::channel(false);
+    let work = runs.drive(claimed, async move |steps: StepContext| {
+        goes.wait_for(|go| *go).await?;
+        let mut heard = Vec::new();
+        while heard.len() < 16 {
+            heard.push(steps.next_text().await);
+        }
+        Ok::<_, Failure>(heard.join(" "))
+    });
+    let says = async {
+        until("it listens", async || runs.send(run, "0").await.is_ok()).await;
+        for number in 1..16 {
+            runs.send(run, &number.to_string()).await.unwrap();
+        }
+        let full = runs.send(run, "16").await;
+        assert!(matches!(full, Err(SendError::QueueFull { max: 16 })), "{full:?}");
+        go.send_replace(true);
+    };
+    let (end, ()) = tokio::join!(work, says);
+    let RunEnd::Recorded(finished) = end else {
+        panic!("{end:?}")
+    };
+    let heard = (0..16)
+        .map(|number| number.to_string())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let text = Some(dormouse_secrets::Scrubber::empty().scrub(&heard));
+    assert_eq!(finished.outcome.outcome, Outcome::Success { text });
 }

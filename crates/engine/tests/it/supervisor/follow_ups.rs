@@ -2,7 +2,7 @@
 
 use dormouse_engine::command::{Stdin, WrapUp};
 use dormouse_engine::outcome::BlockReason;
-use dormouse_engine::supervisor::SendError;
+use dormouse_engine::run::SendError;
 
 use super::streams::Programs;
 use super::*;
