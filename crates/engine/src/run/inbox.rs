@@ -90,6 +90,8 @@ impl Runs {
     /// [`SendError`]: it is not said.
     pub async fn send(&self, run: RunId, text: &str) -> Result<(), SendError> {
         check(text)?;
+        // One of another tenant is not there.
+        self.get(run).await?;
         if let Some(inbox) = self.core.live.inbox(run) {
             return inbox.push(text);
         }

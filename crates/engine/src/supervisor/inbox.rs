@@ -28,6 +28,8 @@ impl Supervisor {
     /// [`SendError`]: it is not said.
     pub async fn send(&self, tenant: &Tenant, run: RunId, text: &str) -> Result<(), SendError> {
         check(text)?;
+        // One of another tenant is not there.
+        tenant.runs.get(run).await?;
         if let Some(live) = self.live(run) {
             let (answer, answered) = oneshot::channel();
             let text = text.to_owned();

@@ -122,6 +122,10 @@ async fn who_takes_no_words_says_so_and_a_full_queue_and_an_ended_run_too_and_el
         for number in 1..=16 {
             house.send(run, &format!("text {number}")).await.unwrap();
         }
+        let other = house.engine.tenant(&"other".parse().unwrap()).await.unwrap();
+        let foreign = house.supervisor.send(&other, run, "a word").await;
+        let is_hidden = matches!(foreign, Err(SendError::Command(CommandError::NotFound { .. })));
+        assert!(is_hidden, "another tenant has no such run: {foreign:?}");
         let full = house.send(run, "one more").await;
         assert!(
             matches!(full, Err(SendError::QueueFull { max: 16 })),
