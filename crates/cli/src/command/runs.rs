@@ -5,7 +5,6 @@ use dormouse_engine::outcome::{
     BlockEvidence, BlockReason, Exit as WorkerExit, Facts, FailReason, Outcome, StreamFacts,
 };
 use dormouse_engine::run::{OutcomeKind, RunWait};
-
 use serde_json::json;
 
 use super::run::hinted;

@@ -389,9 +389,10 @@ async fn of_future(row: &Row, turn: Turn) -> RunEnd {
     let nap = house.engine.environment().clock.now() + SignedDuration::from_hours(1);
     let claim = async || runs.claim(&by, task, ClaimOptions::default()).await.unwrap();
     let mut claimed = claim().await;
+    let name = row.name;
     if turn == Turn::Resumed {
         let parked = runs
-            .drive(claimed, async |steps| works_in(row.name, turn, nap, steps).await)
+            .drive(claimed, async move |steps| works_in(name, turn, nap, steps).await)
             .await;
         assert!(matches!(parked, RunEnd::Parked(_)), "{}: {parked:?}", row.name);
         let waits = runs.send(parked_run(&parked), "more").await;
@@ -404,7 +405,6 @@ async fn of_future(row: &Row, turn: Turn) -> RunEnd {
         claimed = claim().await;
     }
     let run = claimed.run.id;
-    let name = row.name;
     let work = runs.drive(claimed, async move |steps| works_in(name, turn, nap, steps).await);
     let meanwhile = async {
         if turn == Turn::Further {
