@@ -276,6 +276,61 @@ fn an_engine_that_is_killed_has_said_no() {
     }
 }
 
+/// Two turns or more: the first lasts until somebody lets it go on.
+const PATIENT: &str = r#"
+    hear; echo '{"id":0,"result":{}}'; hear; hear
+    echo '{"id":1,"result":{"thread":{"id":"t1"}}}'
+    n=0
+    while :; do
+        hear; n=$((n+1)); echo '{"method":"turn/started","params":{"turn":{"id":"u"}}}'
+        while [ ! -e go ]; do sleep 0.05; done
+        echo '{"method":"item/completed","params":{"item":{"type":"agentMessage","id":"m","text":"answer '$n'"}}}'
+        echo '{"method":"turn/completed","params":{"turn":{"id":"u","status":"completed"}}}'
+    done
+"#;
+
+#[test]
+fn what_is_sent_to_a_run_is_said_behind_its_turn_and_who_cannot_hear_it_says_why() {
+    let (home, programs) = home_with("codex", PATIENT);
+    let home = home.with("DORMOUSE_WORKER_INBOX_MAX", "2");
+    let running = start(&home, &programs, "wait", APP_SERVER);
+    until("it is in its turn", || (said(&home).len() == 4).then_some(()));
+    let run = only_run(&home)["id"].as_str().unwrap().to_owned();
+    for text in ["feed them", "then shear them"] {
+        home.dormouse(["runs", "send", &run, text]).exits(0);
+    }
+    let full = home.dormouse(["runs", "send", &run, "and sell the wool"]);
+    full.exits(9).errs(&["2 texts wait"]).hints();
+    std::fs::write(home.workspace("alice").join("go"), "").unwrap();
+    assert_eq!(running.wait(), Some(0));
+    let at = "/params/input/0/text";
+    let texts: Vec<_> = said(&home)
+        .iter()
+        .filter_map(|line| line.pointer(at).cloned())
+        .collect();
+    assert_eq!(texts, ["count the sheep", "feed them", "then shear them"]);
+    assert_eq!(only_run(&home)["outcome"]["text"], "answer 3");
+    let late = home.dormouse(["runs", "send", &run, "more"]);
+    late.exits(7).errs(&["the run has ended: success"]).hints();
+
+    let script = home.start(["run", "--agent", "alice", "--", "sh", "-c", "touch up; sleep 60"]);
+    until("it runs", || {
+        home.workspace("alice").join("up").exists().then_some(())
+    });
+    let run = home.items("runs list")[0]["id"].as_str().unwrap().to_owned();
+    let deaf = home.dormouse(["runs", "send", &run, "more"]);
+    deaf.exits(2).errs(&["exec takes no further words"]).hints();
+    script.signal(Signal::INT);
+    script.wait();
+    let refused = [
+        "run", "--agent", "alice", "--stdin", "stream", "--", "codex", "exec", "x",
+    ];
+    home.dormouse(refused)
+        .exits(2)
+        .errs(&["codex takes no further words"])
+        .hints();
+}
+
 #[test]
 fn without_words_nothing_is_started() {
     let (home, _programs) = home_with("codex", CODEX);

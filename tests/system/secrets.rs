@@ -853,3 +853,50 @@ fn a_key_beside_the_store_that_it_opens_is_refused() {
     set(&home, "GH_TOKEN", &["--shared"], TOKEN);
     crate::modes::is_ours_alone(&elsewhere);
 }
+
+/// What a worker says of its end, in each way that it has; the value is in all of it.
+const SAYS: [(&str, i32); 4] = [
+    (
+        r#"printf '%s\n' "{\"segment\":\"part $GH_TOKEN\"}" "{\"block\":{\"reason\":{\"kind\":\"fraud_detect\",\"vendor\":\"$GH_TOKEN\"},\"url\":\"https://u:$GH_TOKEN@a.example/$GH_TOKEN?t=$GH_TOKEN\",\"detail\":\"<p>$GH_TOKEN</p>\"}}" >&3"#,
+        11,
+    ),
+    (
+        r#"echo "<title>Log in $GH_TOKEN</title><form><input name=user><input type=password name=word>$GH_TOKEN</form>" |
+        dormouse detect - --requested-url "https://a.example/$GH_TOKEN" --url "https://u:$GH_TOKEN@a.example/login?next=$GH_TOKEN""#,
+        11,
+    ),
+    (r#"printf '%s\n' "{\"result\":\"it is $GH_TOKEN\"}" >&3"#, 0),
+    (r#"echo "broke: $GH_TOKEN" >&2; cat "/$GH_TOKEN"; exit 3"#, 1),
+];
+
+/// WK-12, with what a panic prints: `log::tests` of the secrets, whose futures' panics are told by place alone, and
+/// `no_text_of_a_report_has_a_value` of the engine, byte by byte.
+#[test]
+fn what_a_worker_says_of_its_end_has_no_value_in_outcome_log_event_stderr_and_answers() {
+    for (script, exit) in SAYS {
+        let home = Home::new();
+        home.type_line("agent add alice").exits(0);
+        set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
+        let ran = home.dormouse(["-vv", "run", "--agent", "alice", "--", "sh", "-c", script]);
+        ran.exits(exit);
+        let runs = home.type_line("runs list -o json");
+        let id = runs.json()["items"][0]["id"].as_str().unwrap().to_owned();
+        let shown = [
+            format!("runs show {id} -o json"),
+            format!("runs show {id}"),
+            format!("runs logs {id}"),
+            "events tail --from 0 -o json".to_owned(),
+            "task list -o json".to_owned(),
+        ];
+        let mut said = format!("{}{}{}", ran.stdout, ran.stderr, runs.stdout);
+        for line in shown {
+            said += &home.type_line(&line).stdout;
+        }
+        assert!(said.contains("[redacted:GH_TOKEN]"), "{script}: {said}");
+        for piece in TOKEN.as_bytes().windows(8) {
+            let piece = std::str::from_utf8(piece).unwrap();
+            assert!(!said.contains(piece), "{script}: {piece} is in {said}");
+        }
+        is_nowhere(&home, TOKEN);
+    }
+}

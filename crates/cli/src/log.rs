@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use dormouse_engine::step::WORKER_THREAD;
 use dormouse_secrets::{LogForm, OpenValues, PanicText, install_panic_hook, scrub_layer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -38,7 +39,11 @@ pub(crate) fn begin(verbose: u8, environment: &Environment, ui: &Ui) -> Result<(
             .hint("write levels, as in warn,dormouse_engine=debug")
     })?;
     let values = open_values();
-    install_panic_hook(&values, |_| PanicText::Whole);
+    install_panic_hook(&values, |thread| match thread {
+        // What a worker's future says is told by its outcome.
+        Some(WORKER_THREAD) => PanicText::PlaceOnly,
+        Some(_) | None => PanicText::Whole,
+    });
     // A second one in this process is of no use and does no harm.
     let _ = tracing_subscriber::registry()
         .with(filter)

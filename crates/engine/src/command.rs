@@ -7,6 +7,7 @@ use std::time::Duration;
 use dormouse_secrets::{PER_SCOPE_MAX, SecretName};
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::{NoFollowUps, takes_follow_ups};
 use crate::worker::isolation::Policy;
 
 /// Most bytes of a command line, arguments and their separators together.
@@ -25,6 +26,8 @@ pub const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 pub const CLOCK_MIN: Duration = Duration::from_secs(1);
 /// Longest clock.
 pub const CLOCK_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Most bytes of what is said before the wall clock runs out.
+pub const WRAP_UP_BYTES_MAX: usize = 64 * 1024;
 /// Longest grace.
 pub const GRACE_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -73,6 +76,9 @@ pub struct CommandSpec {
     /// From the cooperative stop to the kill, in milliseconds: 0 to [`GRACE_MAX`].
     #[serde(default = "grace_default")]
     pub grace_ms: u64,
+    /// What is said to it before its wall clock runs out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrap_up: Option<WrapUp>,
     /// Exit codes that mean a partial result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partial_codes: Vec<i32>,
@@ -118,6 +124,18 @@ pub enum Stdin {
     Null,
     /// The bytes of this file.
     File(PathBuf),
+    /// What is said to it while it works: it stays open.
+    Stream,
+}
+
+/// What is said to a worker before its wall clock runs out, so that it comes to an end of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrapUp {
+    /// What: at most [`WRAP_UP_BYTES_MAX`].
+    pub text: String,
+    /// How long before, in milliseconds: at least [`CLOCK_MIN`], less than the wall clock.
+    pub before_ms: u64,
 }
 
 /// What is known of a command's effects: decides whether a lapsed run is tried again (stores.md, table C).
@@ -183,6 +201,15 @@ pub enum InvalidCommand {
         /// How many it has.
         found: usize,
     },
+    /// It takes no words while it works, and is to.
+    #[error(transparent)]
+    NoFollowUps(#[from] NoFollowUps),
+    /// What is said before the wall clock runs out is nothing, or over [`WRAP_UP_BYTES_MAX`].
+    #[error("wrap_up: has {bytes} bytes, 1 to {WRAP_UP_BYTES_MAX} are taken")]
+    WrapUp {
+        /// Its bytes.
+        bytes: usize,
+    },
     /// A path that is not absolute.
     #[error("{field}: is not an absolute path")]
     NotAbsolute {
@@ -209,6 +236,7 @@ impl CommandSpec {
             idle_timeout_ms: idle_timeout_default(),
             stall_after_ms: stall_after_default(),
             grace_ms: grace_default(),
+            wrap_up: None,
             partial_codes: Vec::new(),
             permanent_codes: permanent_codes_default(),
         }
@@ -264,6 +292,7 @@ impl CommandSpec {
             check_clock("stall_after_ms", stall, CLOCK_MIN, CLOCK_MAX)?;
         }
         check_clock("grace_ms", self.grace_ms, Duration::ZERO, GRACE_MAX)?;
+        self.check_words()?;
         check_opened("read", &self.read)?;
         check_opened("write", &self.write)?;
         match (&self.cwd, &self.stdin) {
@@ -273,6 +302,22 @@ impl CommandSpec {
             }
             _ => Ok(()),
         }
+    }
+
+    /// That what is to be said to it while it works can be.
+    fn check_words(&self) -> Result<(), InvalidCommand> {
+        if self.stdin == Stdin::Stream || self.wrap_up.is_some() {
+            takes_follow_ups(&self.argv, &self.stdin)?;
+        }
+        let Some(wrap_up) = &self.wrap_up else {
+            return Ok(());
+        };
+        let bytes = wrap_up.text.trim().len();
+        if !(1..=WRAP_UP_BYTES_MAX).contains(&bytes) {
+            return Err(InvalidCommand::WrapUp { bytes });
+        }
+        let most = Duration::from_millis(self.wall_clock_ms.saturating_sub(1));
+        check_clock("wrap_up.before_ms", wrap_up.before_ms, CLOCK_MIN, most)
     }
 
     fn check_nul(&self) -> Result<(), InvalidCommand> {

@@ -115,6 +115,8 @@ fn options_of(folder: &Path) -> SupervisorOptions {
         tz: "UTC".to_owned(),
         isolation: None,
         closed: Vec::new(),
+        offered: None,
+        inbox_max: dormouse_engine::run::INBOX_MAX,
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use dormouse_engine::relay::SinkState;
-use dormouse_engine::worker::isolation::{self, Policy};
+use dormouse_engine::worker::isolation::{self, Offered, Policy};
 use dormouse_filesystem::{Capabilities, State};
 use serde::{Deserialize, Serialize};
 
@@ -111,8 +111,14 @@ impl IsolationView {
     /// What this host gives under a policy.
     #[must_use]
     pub fn of_host(policy: Option<Policy>) -> Self {
+        Self::of(policy, isolation::offered())
+    }
+
+    /// What a kernel gives that has this.
+    #[must_use]
+    pub fn of(policy: Option<Policy>, offered: Offered) -> Self {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        match isolation::decide(policy, isolation::offered()) {
+        match isolation::decide(policy, offered) {
             Ok(level) => Self {
                 policy,
                 level: level.to_string(),
@@ -148,7 +154,7 @@ pub(super) async fn get(Shared(house): Shared<House>, asker: Asker) -> Answered 
         },
         store_bytes: health.bytes,
         notices: health.notices,
-        isolation: IsolationView::of_host(house.isolation()),
+        isolation: IsolationView::of(house.isolation(), house.offered()),
     };
     Ok(body::json(StatusCode::OK, &view))
 }

@@ -12,7 +12,7 @@ use dormouse_engine::supervisor::{Force, OnGate, Supervisor, SystemOrphans};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::transcript::Follower;
 use dormouse_engine::wake::WakeOptions;
-use dormouse_engine::worker::isolation::Policy;
+use dormouse_engine::worker::isolation::{Offered, Policy};
 use dormouse_engine::{
     Channel, CommandError, Engine, Principal, PrincipalKind, RunId, Subject, TaskId, Tenant, TenantId,
 };
@@ -162,6 +162,11 @@ impl House {
         self.0.supervisor.isolation()
     }
 
+    /// What the kernel has to wall workers in.
+    pub(super) fn offered(&self) -> Offered {
+        self.0.supervisor.offered()
+    }
+
     /// Runs at work here.
     pub(crate) fn live_count(&self) -> usize {
         self.0.supervisor.count()
@@ -249,6 +254,11 @@ impl House {
             .supervisor
             .cancel(&asker.tenant, &asker.principal, run, force, None)
             .await?)
+    }
+
+    /// Says something more to the worker of a run that is at work here.
+    pub(super) async fn send(&self, asker: &Asker, run: RunId, text: &str) -> Result<(), Problem> {
+        Ok(self.0.supervisor.send(&asker.tenant, run, text).await?)
     }
 
     /// Kills the worker of a run, if it is at work here.

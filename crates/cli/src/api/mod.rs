@@ -95,6 +95,7 @@ fn routes() -> Router<House> {
         .route("/v1/runs", get(runs::list).post(runs::create))
         .route("/v1/runs/{id}", get(runs::get))
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
+        .route("/v1/runs/{id}/send", post(runs::send))
         .route("/v1/runs/{id}/log", get(runs::log))
         .route("/v1/gates", get(gates::list))
         .route("/v1/gates/decisions", post(gates::decide_many))

@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use dormouse_engine::budget::{AccountPath, Dimension, Refusal};
+use dormouse_engine::run::SendError;
 use dormouse_engine::wake::WakeError;
 use dormouse_engine::{CommandError, Engine, Reason, Subject};
 use dormouse_filesystem::Issue;
@@ -138,6 +139,24 @@ pub(super) fn unwoken(error: WakeError, engine: &Engine) -> Problem {
         WakeError::Unavailable { .. } => Problem::new(Code::Unavailable, detail)
             .hint("try again when another dormouse serve has taken over")
             .retry_after_ms(WAKE_AGAIN_MS),
+    }
+}
+
+impl From<SendError> for Problem {
+    fn from(error: SendError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SendError::Unsupported { kind: "run", .. } => Self::new(Code::State, detail)
+                .hint("see dormouse runs list: its worker has to be at work here"),
+            SendError::Unsupported { .. } => Self::new(Code::Invalid, detail)
+                .hint("dormouse run --stdin stream keeps the input of a script or of claude -p open"),
+            SendError::QueueFull { .. } => Self::new(Code::Limit, detail)
+                .hint("wait until its turn is over; worker.inbox_max is how many may wait"),
+            SendError::Ended { .. } => {
+                Self::new(Code::State, detail).hint("see dormouse runs list; a new run has a new id")
+            }
+            SendError::Command(error) => error.into(),
+        }
     }
 }
 

@@ -198,6 +198,24 @@ pub(super) async fn cancel(
     ))
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Said {
+    text: String,
+}
+
+/// Says something more to the worker of a run, behind its turn.
+pub(super) async fn send(
+    State(house): State<House>,
+    asker: Asker,
+    Named(id): Named,
+    Json(said): Json<Said>,
+) -> Answered {
+    let id = asker.tenant.runs.resolve(&id).await?;
+    house.send(&asker, id, &said.text).await?;
+    show(&asker, id, StatusCode::ACCEPTED).await
+}
+
 async fn show(asker: &Asker, id: RunId, status: StatusCode) -> Result<Response, Problem> {
     let row = asker.tenant.runs.get(id).await?;
     Ok(body::item(status, row.run.version().get(), &RunView::of(&row)))

@@ -284,6 +284,19 @@ pub enum Runs {
         #[arg(value_name = "RUN", value_parser = value::run)]
         id: String,
     },
+    /// Say something more to the worker of a run: it hears it when its turn is over
+    ///
+    /// Taken by codex app-server and agents of the Agent Client Protocol, and with --stdin stream by claude -p and by scripts, for
+    /// which it is a line of their standard input. A run that takes none says why.
+    #[command(after_help = help::runs_send())]
+    Send {
+        /// The run, or the first 8 digits of its id or more
+        #[arg(value_name = "RUN", value_parser = value::run)]
+        id: String,
+        /// What is said; - reads it from stdin
+        #[arg(value_name = "TEXT|-", allow_hyphen_values = true)]
+        text: String,
+    },
     /// Print what a run printed
     #[command(after_help = help::runs_logs())]
     Logs(Logs),

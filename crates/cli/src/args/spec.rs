@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use dormouse_engine::command::{CommandSpec, Effects, Stdin};
+use dormouse_engine::command::{CommandSpec, Effects, InvalidCommand, Stdin, WrapUp};
 use dormouse_engine::worker::isolation::Policy;
 use dormouse_secrets::SecretName;
 
@@ -67,9 +67,15 @@ pub struct Surroundings {
     /// A folder or file it may also read and write; again for each further one
     #[arg(long, value_name = "PATH")]
     pub write: Vec<PathBuf>,
-    /// What it reads: null, or a file
-    #[arg(long, value_name = "null|FILE", default_value = "null")]
+    /// What it reads: null, a file, or stream, what is said to it while it works (runs send)
+    #[arg(long, value_name = "null|stream|FILE", default_value = "null")]
     pub stdin: PathBuf,
+    /// What is said to it before its time is over, so that it comes to an end of its own
+    #[arg(long, value_name = "TEXT")]
+    pub wrap_up: Option<String>,
+    /// How long before, 1s to less than its time
+    #[arg(long, value_name = "DURATION", value_parser = value::clock, default_value = "2m", requires = "wrap_up")]
+    pub wrap_up_before: Duration,
     /// It may be run again after a crash: running it twice does no harm
     #[arg(long)]
     pub repeatable: bool,
@@ -125,12 +131,34 @@ impl Surroundings {
         spec.isolation = self.isolation;
         spec.read = opened("--read", &self.read, environment)?;
         spec.write = opened("--write", &self.write, environment)?;
+        spec.wrap_up = self.wrap_up.clone().map(|text| WrapUp {
+            text,
+            before_ms: milliseconds(Some(self.wrap_up_before)),
+        });
         if self.repeatable {
             spec.effects = Effects::Repeatable;
         }
         spec.validate().map_err(|error| {
-            Problem::new(Code::Usage, error.to_string())
-                .hint("write a command after --, as in dormouse run -- make check")
+            let hint = match &error {
+                InvalidCommand::NoFollowUps(_) => {
+                    "leave --stdin stream and --wrap-up out, or choose another worker"
+                }
+                InvalidCommand::WrapUp { .. } => "say something that is not too long, or leave --wrap-up out",
+                InvalidCommand::Clock {
+                    field: "wrap_up.before_ms",
+                    ..
+                } => "choose --wrap-up-before shorter than --timeout",
+                InvalidCommand::Empty
+                | InvalidCommand::TooLong { .. }
+                | InvalidCommand::TooManySecrets { .. }
+                | InvalidCommand::Nul { .. }
+                | InvalidCommand::Clock { .. }
+                | InvalidCommand::TooManyOpened { .. }
+                | InvalidCommand::NotAbsolute { .. } => {
+                    "write a command after --, as in dormouse run -- make check"
+                }
+            };
+            Problem::new(Code::Usage, error.to_string()).hint(hint)
         })?;
         Ok(spec)
     }
@@ -138,6 +166,7 @@ impl Surroundings {
     fn stdin(&self, environment: &Environment) -> Result<Stdin, Problem> {
         match self.stdin.to_str() {
             Some("null") => Ok(Stdin::Null),
+            Some("stream") => Ok(Stdin::Stream),
             Some("inherit" | "-") => Err(refused(
                 "--stdin",
                 "a worker outlives this terminal, so it cannot inherit its input",
@@ -149,7 +178,7 @@ impl Surroundings {
                     return Ok(Stdin::File(file));
                 }
                 Err(refused("--stdin", &format!("{} is not a file", file.display()))
-                    .hint("pass null, or a file; ./null is a file of that name"))
+                    .hint("pass null, stream, or a file; ./null is a file of that name"))
             }
         }
     }

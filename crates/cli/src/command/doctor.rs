@@ -99,7 +99,7 @@ pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -
         }
         Err(problem) => checks.push(Check::refused("config", &problem)),
     }
-    look_at_isolation(policy, &mut checks);
+    checks.push(of_isolation(IsolationView::of_host(policy)));
     look_at_clis(&variables, &mut checks).await;
     print(ui, &checks)
 }
@@ -262,28 +262,27 @@ async fn health(context: &Context, holder: &str) -> Check {
 }
 
 /// The wall round workers, and what stands open without it.
-fn look_at_isolation(policy: Option<Policy>, checks: &mut Vec<Check>) {
-    let isolation = IsolationView::of_host(policy);
+fn of_isolation(isolation: IsolationView) -> Check {
+    let policy = isolation.policy;
     if isolation.exposes.is_empty() {
-        checks.push(if isolation.is_degraded {
+        return if isolation.is_degraded {
             let fix =
                 "set worker.isolation to best_effort, or use a kernel with Landlock (Linux 5.13 or later)";
             Check::fail("isolation", format!("{}: no worker starts", isolation.level), fix)
         } else {
             Check::ok("isolation", isolation.level)
-        });
-        return;
+        };
     }
     let fix = match policy {
         Some(Policy::Off) => "unset worker.isolation",
         _ => "use a kernel with Landlock (Linux 5.13 or later) that has it enabled",
     };
     let exposed = isolation.exposes.join("; ");
-    checks.push(Check::warn(
+    Check::warn(
         "isolation",
         format!("{}: a worker can read {exposed}", isolation.level),
         fix,
-    ));
+    )
 }
 
 /// The vault, as the owner has it who is there. None where there is none: nobody else knows what is in the store.
@@ -378,4 +377,31 @@ pub(super) fn print(ui: &Ui, checks: &[Check]) -> Result<Exit> {
     listing::local(ui, checks.iter().map(|check| json!(check)).collect(), &table)?;
     let has_failed = checks.iter().any(|check| check.state == State::Fail);
     Ok(if has_failed { Exit::Failed } else { Exit::Done })
+}
+
+#[cfg(test)]
+mod tests {
+    use dormouse_engine::worker::isolation::Offered;
+
+    use super::*;
+
+    /// With `a_wall_that_is_missing_is_said_by_the_log_and_by_health`.
+    #[test]
+    fn a_wall_that_is_missing_is_a_warning_and_one_that_was_required_a_failure() {
+        let found = |policy, offered| of_isolation(IsolationView::of(policy, offered));
+        let missing = found(None, Offered::Nothing);
+        assert!(matches!(missing.state, State::Warn), "{missing:?}");
+        assert!(
+            missing.found.contains("this kernel has no Landlock"),
+            "{missing:?}"
+        );
+        assert!(
+            missing.found.contains("the workspaces of other agents"),
+            "{missing:?}"
+        );
+        let required = found(Some(Policy::Required), Offered::Nothing);
+        assert!(matches!(required.state, State::Fail), "{required:?}");
+        let there = found(None, Offered::Landlock { abi: 9 });
+        assert!(matches!(there.state, State::Ok), "{there:?}");
+    }
 }

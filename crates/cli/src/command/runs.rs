@@ -1,12 +1,14 @@
-//! `runs list|show|logs`.
+//! `runs list|show|send|logs`.
 
 use dormouse_engine::budget::Dimension;
 use dormouse_engine::outcome::{
     BlockEvidence, BlockReason, Exit as WorkerExit, Facts, FailReason, Outcome, StreamFacts,
 };
 use dormouse_engine::run::{OutcomeKind, RunWait};
+use serde_json::json;
 
 use super::run::hinted;
+use super::thread::said_or_read;
 use super::{listing, logs};
 use crate::api::RunView;
 use crate::args::Runs;
@@ -14,7 +16,7 @@ use crate::client::{Call, Session};
 use crate::context::Context;
 use crate::duration::took;
 use crate::exit::Exit;
-use crate::output::Ui;
+use crate::output::{Format, Ui};
 use crate::problem::Result;
 
 pub(super) async fn runs(session: &mut Session<'_>, context: &Context, command: Runs) -> Result<Exit> {
@@ -30,6 +32,16 @@ pub(super) async fn runs(session: &mut Session<'_>, context: &Context, command: 
         Runs::Show { id } => {
             let body = session.ask(&Call::get(format!("/v1/runs/{id}"))).await?;
             listing::item(ui, &body, |run| record(run, ui))
+        }
+        Runs::Send { id, text } => {
+            let text = said_or_read(&text).await?;
+            let call = Call::post(format!("/v1/runs/{id}/send"), &json!({ "text": text }));
+            let body = session.ask(&call).await?;
+            match ui.format {
+                Format::Text => {}
+                Format::Json | Format::Jsonl => ui.line(&body)?,
+            }
+            Ok(Exit::Done)
         }
         Runs::Logs(arguments) => logs::logs(session, context, &arguments).await,
     }

@@ -114,7 +114,7 @@ async fn post(session: &mut Session<'_>, context: &Context, arguments: &ThreadPo
         Some(surroundings.command(&arguments.command, &context.config, &context.environment)?)
     };
     let body = json!({
-        "text": said(&arguments.text).await?,
+        "text": said_or_read(&arguments.text).await?,
         "command": command,
         "when_busy": arguments.when_busy.word(),
     });
@@ -123,7 +123,7 @@ async fn post(session: &mut Session<'_>, context: &Context, arguments: &ThreadPo
 }
 
 /// The text of the argument, or of stdin.
-async fn said(text: &str) -> Result<String> {
+pub(super) async fn said_or_read(text: &str) -> Result<String> {
     if text != "-" {
         return Ok(text.to_owned());
     }

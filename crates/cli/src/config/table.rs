@@ -222,6 +222,13 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "whether workers are walled in: required, best_effort or off; required where the kernel can, else best_effort",
     },
+    Key {
+        path: "worker.inbox_max",
+        kind: Kind::Number(1, 1_000),
+        default: Some("16"),
+        scope: Scope::User,
+        about: "most texts that wait to be said to the worker of a run (runs send)",
+    },
     detect::HTML_MAX,
     detect::SNIPPET_MAX,
     detect::EMPTY,

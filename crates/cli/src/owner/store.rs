@@ -304,6 +304,8 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         tz: or(&["TZ"], "UTC"),
         isolation: isolation(context),
         closed: context.closed(),
+        offered: None,
+        inbox_max: usize::try_from(context.config.number("worker.inbox_max")).unwrap_or(usize::MAX),
     };
     Ok(Supervisor::with_endpoints(
         engine,

@@ -14,6 +14,7 @@ use dormouse_engine::relay::FileSink;
 use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::session::Sessions;
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions};
+use dormouse_engine::worker::isolation::Offered;
 use dormouse_engine::{
     Channel, Clock, Engine, EngineOptions, Environment, Epoch, HostIdentity, Principal, PrincipalKind,
     Random, SystemClock, TenantRow,
@@ -77,6 +78,26 @@ impl Api {
         store: Arc<dyn RecordStore>,
         options: EngineOptions,
     ) -> Self {
+        Self::whole(role, clock, store, options, None).await
+    }
+
+    /// The same on a kernel that has this to wall workers in.
+    pub(crate) async fn on(
+        role: Role,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn RecordStore>,
+        offered: Option<Offered>,
+    ) -> Self {
+        Self::whole(role, clock, store, EngineOptions::default(), offered).await
+    }
+
+    async fn whole(
+        role: Role,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn RecordStore>,
+        options: EngineOptions,
+        offered: Option<Offered>,
+    ) -> Self {
         let now = dormouse_cli::edge::now();
         let random = Arc::new(Random::seeded(7));
         let epoch = Epoch::make(now, &random);
@@ -120,6 +141,8 @@ impl Api {
                 tz: String::new(),
                 isolation: None,
                 closed: Vec::new(),
+                offered,
+                inbox_max: dormouse_engine::run::INBOX_MAX,
             },
         );
         let (phase, seen) = watch::channel(Phase::Serving);

@@ -11,6 +11,7 @@ mod config;
 mod duration;
 mod exit;
 mod gates;
+mod isolation;
 mod nearest;
 mod once;
 mod output;

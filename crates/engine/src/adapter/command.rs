@@ -1,6 +1,7 @@
 //! The command line of a known provider: recognised by the name of its program, and given what its stream needs.
 
 use super::Provider;
+use crate::command::Stdin;
 
 /// A command line that prints a stream that is read, or holds a dialogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,24 +10,69 @@ pub struct Adapted {
     pub provider: Provider,
     /// As it is run.
     pub argv: Vec<String>,
+    /// Whether it is spoken to over its standard input while it works ([`dialogue`](super::dialogue)).
+    pub is_spoken_to: bool,
+}
+
+/// A worker that takes no further words while it works, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} takes no further words: {why}")]
+pub struct NoFollowUps {
+    /// Its kind: a provider's word, or `exec`.
+    pub kind: &'static str,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// Whether a worker of this command line takes further words while it works.
+///
+/// # Errors
+/// Why it does not.
+pub fn takes_follow_ups(argv: &[String], stdin: &Stdin) -> Result<(), NoFollowUps> {
+    const CLOSED: &str = "its standard input is not kept open: --stdin stream does that";
+    let adapted = adapt(argv, "", stdin, false);
+    let (kind, why) = match adapted.as_ref().map(|adapted| adapted.provider) {
+        _ if adapted.as_ref().is_some_and(|adapted| adapted.is_spoken_to) => return Ok(()),
+        Some(provider @ Provider::Codex) => (
+            provider.word(),
+            "codex exec reads one prompt; codex app-server takes more",
+        ),
+        Some(provider @ Provider::Gemini) => (
+            provider.word(),
+            "gemini -p reads one prompt; gemini --acp takes more",
+        ),
+        Some(provider @ Provider::Opencode) => (
+            provider.word(),
+            "opencode run reads one prompt; opencode acp takes more",
+        ),
+        Some(provider @ (Provider::Claude | Provider::CodexAppServer | Provider::Acp)) => {
+            (provider.word(), CLOSED)
+        }
+        None if *stdin == Stdin::Stream => return Ok(()),
+        None => ("exec", CLOSED),
+    };
+    Err(NoFollowUps { kind, why })
 }
 
 /// What a command line becomes, if it is a known provider's and works without anybody at a terminal. One that asks for
 /// another form of output, or does something else than a turn of work, is as its writer has it, and nobody's.
 ///
-/// `session` is the id a provider is given where it takes one; `resumes` says that its former process had it.
+/// `session` is the id a provider is given where it takes one; `resumes` says that its former process had it. Where `stdin` is
+/// a stream, a provider that may be spoken to is.
 #[must_use]
-pub fn adapt(argv: &[String], session: &str, resumes: bool) -> Option<Adapted> {
+pub fn adapt(argv: &[String], session: &str, stdin: &Stdin, resumes: bool) -> Option<Adapted> {
     let (program, given) = argv.split_first()?;
     if let Some(provider) = dialogue(program, given) {
         return Some(Adapted {
             provider,
             argv: argv.to_vec(),
+            is_spoken_to: true,
         });
     }
     let provider = Provider::of_program(program)?;
+    let is_stream = *stdin == Stdin::Stream;
     let rest = match provider {
-        Provider::Claude => claude(given, session, resumes)?,
+        Provider::Claude => claude(given, session, is_stream, resumes)?,
         Provider::Codex => codex(given)?,
         Provider::Gemini => gemini(given)?,
         Provider::Opencode => opencode(given)?,
@@ -34,7 +80,12 @@ pub fn adapt(argv: &[String], session: &str, resumes: bool) -> Option<Adapted> {
         Provider::CodexAppServer | Provider::Acp => return None,
     };
     let argv = std::iter::once(program.clone()).chain(rest).collect();
-    Some(Adapted { provider, argv })
+    let is_spoken_to = provider == Provider::Claude && is_stream;
+    Some(Adapted {
+        provider,
+        argv,
+        is_spoken_to,
+    })
 }
 
 /// A program that is spoken to: the app-server of Codex, and agents that speak the Agent Client Protocol.
@@ -94,9 +145,13 @@ fn with(given: &[String], more: &[&[&str]]) -> Vec<String> {
 }
 
 /// Hooks and servers of a project load in trusted workspaces only, so from the user's settings alone.
-fn claude(given: &[String], session: &str, resumes: bool) -> Option<Vec<String>> {
+fn claude(given: &[String], session: &str, is_stream: bool, resumes: bool) -> Option<Vec<String>> {
     const FORM: &[&str] = &["--output-format"];
+    const INPUT: &[&str] = &["--input-format"];
     if !has(given, &["-p", "--print"]) || !suits(given, FORM, "stream-json") {
+        return None;
+    }
+    if is_stream && !suits(given, INPUT, "stream-json") {
         return None;
     }
     let names_session = has(
@@ -118,6 +173,9 @@ fn claude(given: &[String], session: &str, resumes: bool) -> Option<Vec<String>>
         &["--setting-sources", "user"],
         &["--strict-mcp-config"],
     ];
+    if is_stream {
+        more.push(&["--input-format", "stream-json"]);
+    }
     if !names_session {
         more.push(&bind);
     }

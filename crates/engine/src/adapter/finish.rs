@@ -18,6 +18,7 @@ pub fn finish(turn: &TurnFinished, scrubber: &Scrubber) -> Finish {
         TurnEnd::Refused => Finish::Refused(FailReason::Refused, message()),
         TurnEnd::Cancelled => Finish::Failed {
             permanent: false,
+            retry_at: None,
             message: scrubber.scrub("the turn was called off"),
         },
         TurnEnd::Deferred => Finish::Refused(
@@ -35,6 +36,7 @@ pub fn finish(turn: &TurnFinished, scrubber: &Scrubber) -> Finish {
             Some(Class::Overloaded) => Finish::Overloaded(message()),
             None => Finish::Failed {
                 permanent: false,
+                retry_at: None,
                 message: message(),
             },
         },

@@ -53,9 +53,9 @@ impl Provider {
         }
     }
 
-    /// Whether it is spoken to while it works ([`dialogue`](super::dialogue)).
+    /// Whether it names its session by itself, by which a later process of the run goes on.
     #[must_use]
-    pub fn is_spoken_to(self) -> bool {
+    pub fn names_session(self) -> bool {
         match self {
             Self::CodexAppServer | Self::Acp => true,
             Self::Claude | Self::Codex | Self::Gemini | Self::Opencode => false,

@@ -134,6 +134,11 @@ impl Stream {
         }
     }
 
+    /// A turn was asked for: without an end of its own the stream is cut, whatever turns before it came to.
+    pub fn turn_begun(&mut self) {
+        self.last = None;
+    }
+
     /// The output is over, and the process left with this code. What is open ends unknown.
     pub fn end(&mut self, code: Option<i32>) -> Vec<Seen> {
         let mut said = Vec::new();
@@ -227,6 +232,12 @@ impl Stream {
     /// What each counter shows that was read: what a later process that resumes is told ([`Options::known`]).
     pub fn shown(&self) -> impl Iterator<Item = (&str, Tokens)> {
         self.meter.shown()
+    }
+
+    /// The place of its last event, from 1; 0 before the first.
+    #[must_use]
+    pub fn last_place(&self) -> u64 {
+        self.seq
     }
 
     /// Calls that were not allowed.

@@ -78,6 +78,19 @@ impl Meter {
     }
 }
 
+impl Tokens {
+    /// These and those of another process: money where either tells it.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        let tells = self.usd_micros.is_some() || more.usd_micros.is_some();
+        let total = sum(self, more);
+        Self {
+            usd_micros: total.usd_micros.filter(|_| tells),
+            ..total
+        }
+    }
+}
+
 fn has_fallen(last: Tokens, now: Tokens) -> bool {
     now.input < last.input || now.output < last.output || now.cached < last.cached
 }

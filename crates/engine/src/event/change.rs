@@ -214,6 +214,9 @@ pub enum Change {
         outcome: OutcomeKind,
         /// From claim to end, in milliseconds.
         clock_ms: u64,
+        /// The level of isolation, where a wall was wanted and there was none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        isolation: Option<String>,
     },
     /// A session was made.
     #[serde(rename = "session.created")]

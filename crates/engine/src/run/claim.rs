@@ -195,6 +195,7 @@ fn made(draft: &Draft, task: &Task, agent: &Agent, id: RunId, session: Option<Se
         spawn: 1,
         clock_ms: 0,
         provider_session: None,
+        used_before: None,
         saved: None,
         started_at: draft.now(),
         ended_at: None,

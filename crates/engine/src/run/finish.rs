@@ -15,6 +15,7 @@ use crate::lease::{LeaseEvent, check};
 use crate::outcome::{Facts, Outcome};
 use crate::rest::Rest;
 use crate::task::{Cause, Moved, Task, TaskEvent, move_task};
+use crate::worker::isolation::Level;
 use crate::{CommandError, Decision, Reason};
 
 /// A run that has ended.
@@ -170,7 +171,14 @@ fn ended(run: &Run, row: &OutcomeRow) -> Change {
         attempt: run.attempt,
         outcome: OutcomeKind::of(&row.outcome),
         clock_ms,
+        isolation: unwalled(row),
     }
+}
+
+/// What is told where a wall was wanted and there was none.
+fn unwalled(row: &OutcomeRow) -> Option<String> {
+    let level = &row.facts.as_ref()?.isolation;
+    (*level == Level::Degraded.to_string()).then(|| level.clone())
 }
 
 /// Stages what the end makes of the run's task.

@@ -7,13 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use super::StopReason;
+use super::{Inbox, StopReason};
 use crate::RunId;
 
 /// The runs that are held by this process.
 #[derive(Debug, Default)]
 pub struct LiveRuns {
-    runs: Mutex<HashMap<RunId, watch::Sender<Option<StopReason>>>>,
+    runs: Mutex<HashMap<RunId, Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stop: watch::Sender<Option<StopReason>>,
+    /// What is said to the future that works on it, where one does.
+    inbox: Option<Inbox>,
 }
 
 impl LiveRuns {
@@ -30,7 +37,11 @@ impl LiveRuns {
 
     pub(super) fn enter(self: &Arc<Self>, run: RunId) -> StopSignal {
         let (sender, receiver) = watch::channel(None);
-        self.with(|runs| runs.insert(run, sender));
+        let entry = Entry {
+            stop: sender,
+            inbox: None,
+        };
+        self.with(|runs| runs.insert(run, entry));
         StopSignal {
             run,
             receiver,
@@ -38,11 +49,25 @@ impl LiveRuns {
         }
     }
 
+    /// A future works on it, and this is where it is told something.
+    pub(crate) fn listen(&self, run: RunId, inbox: &Inbox) {
+        self.with(|runs| {
+            if let Some(entry) = runs.get_mut(&run) {
+                entry.inbox = Some(inbox.clone());
+            }
+        });
+    }
+
+    /// Where the future that works on it is told something.
+    pub(crate) fn inbox(&self, run: RunId) -> Option<Inbox> {
+        self.with(|runs| runs.get(&run)?.inbox.clone())
+    }
+
     /// Tells a run's supervisor, if it is of this process. The first reason stands.
     pub(crate) fn tell(&self, run: RunId, reason: StopReason) {
         self.with(|runs| {
-            let Some(sender) = runs.get(&run) else { return };
-            sender.send_if_modified(|told| {
+            let Some(entry) = runs.get(&run) else { return };
+            entry.stop.send_if_modified(|told| {
                 let is_first = told.is_none();
                 told.get_or_insert(reason);
                 is_first
@@ -50,7 +75,7 @@ impl LiveRuns {
         });
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut HashMap<RunId, watch::Sender<Option<StopReason>>>) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut HashMap<RunId, Entry>) -> T) -> T {
         f(&mut self.runs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

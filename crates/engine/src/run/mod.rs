@@ -7,7 +7,9 @@ mod claim;
 mod claiming;
 mod companion;
 mod finish;
+mod former;
 mod heartbeat;
+mod inbox;
 mod kind;
 mod lapse;
 mod list;
@@ -34,7 +36,11 @@ pub use claim::{ClaimOptions, Claimed, Slot};
 pub(crate) use claiming::Claiming;
 pub use companion::Companion;
 pub use finish::Finished;
+pub(crate) use former::Leaving;
+pub use former::UsedBefore;
 pub use heartbeat::Pulse;
+pub use inbox::{INBOX_MAX, SendError, TEXT_BYTES_MAX};
+pub(crate) use inbox::{Inbox, check as check_text};
 pub use kind::OutcomeKind;
 pub(crate) use lapse::{Lapsed, Seen, give_up, is_tried_again, lapse};
 pub use list::{RunFilter, RunPage, RunRow};
@@ -97,6 +103,9 @@ pub struct Run {
     /// The session of its provider, where that names it itself: what a later process goes on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_session: Option<Scrubbed>,
+    /// What its former processes used, where their streams told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_before: Option<UsedBefore>,
     /// What its worker saved for the next attempt: JSON, at most 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<Scrubbed>,

@@ -1,11 +1,9 @@
 //! Parking: a run that waits for a person or a time holds nothing; and going on with it, when its task is claimed again.
 
-use std::time::Duration;
-
 use dormouse_filesystem::{Records, Versioned};
 
 use super::service::{get, rejected, stage_run};
-use super::{Claimed, Process, Run, RunEvent, RunNext, RunState, RunWait, decide};
+use super::{Claimed, Leaving, Process, Run, RunEvent, RunNext, RunState, RunWait, decide};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::gate::Gate;
@@ -31,7 +29,7 @@ pub(super) async fn park(
     mut draft: Draft,
     claimed: &Claimed,
     wait: RunWait,
-    used: Duration,
+    leaving: &Leaving,
 ) -> Result<Verdict<Parked>, CommandError> {
     let read = get(core, claimed.run.id).await?;
     match decide(read.state, RunEvent::Park) {
@@ -52,7 +50,8 @@ pub(super) async fn park(
     let run = Run {
         state: RunState::Waiting,
         wait: Some(wait),
-        clock_ms: u64::try_from(used.as_millis()).unwrap_or(u64::MAX),
+        clock_ms: u64::try_from(leaving.clock.as_millis()).unwrap_or(u64::MAX),
+        used_before: leaving.used.clone(),
         updated_at: draft.now(),
         op: draft.op(),
         ..Run::clone(&read)

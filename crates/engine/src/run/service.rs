@@ -8,9 +8,9 @@ use dormouse_filesystem::{Cursor, Records, Versioned, WriteOnce};
 use dormouse_secrets::SpawnWrites;
 
 use super::{
-    ClaimOptions, Claimed, Finished, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent, RunFilter,
-    RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, beats, claim, finish, list,
-    next, park, stage_stop, start,
+    ClaimOptions, Claimed, Finished, Leaving, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent,
+    RunFilter, RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, beats, claim,
+    finish, list, next, park, stage_stop, start,
 };
 use crate::agent::Agents;
 use crate::core::Core;
@@ -163,10 +163,25 @@ impl Runs {
         wait: RunWait,
         used: Duration,
     ) -> Result<Parked, CommandError> {
+        let used_before = claimed.run.used_before.clone();
+        let leaving = Leaving {
+            clock: used,
+            used: used_before,
+        };
+        self.leave(claimed, wait, &leaving).await
+    }
+
+    /// The same, with what its processes used of their provider.
+    pub(crate) async fn leave(
+        &self,
+        claimed: &Claimed,
+        wait: RunWait,
+        leaving: &Leaving,
+    ) -> Result<Parked, CommandError> {
         let by = Principal::engine();
         let done = self
             .core
-            .command(&by, |draft| park::park(&self.core, draft, claimed, wait, used));
+            .command(&by, |draft| park::park(&self.core, draft, claimed, wait, leaving));
         Ok(self.of_living(claimed, done.await).await?.answer)
     }
 

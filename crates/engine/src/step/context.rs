@@ -17,11 +17,13 @@ use super::books::{Books, Leave, Ticket};
 use super::conclude::{Kept, StepReport};
 use super::within::within;
 use super::{Effect, Step, StepError, StepFault, StepId, StepKey, StepName, StepPlace};
+use crate::block::{BlockSlot, Met};
 use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::gate::{Canonical, InvalidInput};
 use crate::limits::{PAGE_MAX, STEPS_MAX};
-use crate::run::{Claimed, Runs, StopReason};
+use crate::outcome::BlockReason;
+use crate::run::{Claimed, Inbox, Runs, StopReason};
 use crate::{CommandError, Subject};
 
 /// How long a half waits for another call of its key to be over: that who began that one is gone is heard of a little late.
@@ -39,6 +41,10 @@ pub(super) struct Hand {
     pub(super) core: Arc<Core>,
     pub(super) claimed: Arc<Claimed>,
     pub(super) books: Books,
+    /// The block that the run met, once it met one.
+    block: BlockSlot,
+    /// What is said to the run while it works.
+    inbox: Inbox,
     /// What results and messages pass, once it is known.
     scrubber: Arc<OnceLock<Scrubber>>,
     /// How many steps of this origin and epoch there are.
@@ -72,6 +78,8 @@ impl StepContext {
             core: Arc::clone(core),
             claimed: Arc::clone(claimed),
             books: Books::new(),
+            block: BlockSlot::default(),
+            inbox: Inbox::default(),
             scrubber: Arc::clone(scrubber),
             count: OnceCell::new(),
         };
@@ -100,6 +108,37 @@ impl StepContext {
     /// Whether an external step is in the middle of what it does.
     pub(crate) fn is_in_effect(&self) -> bool {
         self.hand.books.is_flying()
+    }
+
+    /// Says that a defence of somebody else's was met: the run ends as blocked, whatever else its work says. The first that is
+    /// said stands; false for another. Address and words are kept scrubbed and cut.
+    ///
+    /// # Errors
+    /// As any read: what is to be taken out of texts is not known.
+    pub async fn block(
+        &self,
+        reason: BlockReason,
+        url: Option<&str>,
+        detail: Option<&str>,
+    ) -> Result<bool, CommandError> {
+        let scrubber = self.hand.scrubber().await?;
+        Ok(self.hand.block.fill(Met::said(reason, url, detail, &scrubber)))
+    }
+
+    /// The next text that somebody says to the run ([`Runs::send`]), in their order; waits until there is one. What was not
+    /// taken when the run ends or parks is not kept. Dropping this loses none.
+    pub async fn next_text(&self) -> String {
+        self.hand.inbox.next().await
+    }
+
+    /// What is said to the run.
+    pub(super) fn inbox(&self) -> &Inbox {
+        &self.hand.inbox
+    }
+
+    /// The block that the run met.
+    pub(crate) fn block_slot(&self) -> &BlockSlot {
+        &self.hand.block
     }
 
     /// Waits until the run is told to stop; at once when it was. Who goes on is dropped when its grace is over.

@@ -9,6 +9,7 @@ use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::ends::{Said, plain, verdict};
 use super::threads::Slot;
 use super::{Failure, Leave, Report, StepContext};
 use crate::CommandError;
@@ -19,6 +20,7 @@ use crate::outcome::{ClockKind, Facts, FailReason, Outcome, ResourceUsage};
 use crate::pause::pause_until;
 use crate::run::{Claimed, RunWait, Runs, Started, StopReason, give_up};
 use crate::supervisor::RunEnd;
+use crate::worker::classify::Verdict;
 
 /// How long after a commit that was not done the next one is tried.
 const RETRY: Duration = Duration::from_secs(1);
@@ -26,7 +28,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What became of the work.
 enum Worked {
     /// It ended by itself, or was ended.
-    Ended(Outcome),
+    Ended(Verdict),
     /// The run waits.
     Parks(RunWait),
     /// Whether a step happened is not known.
@@ -61,12 +63,13 @@ impl Runs {
         };
         let worked = match hand.started().await {
             Ok(Started::Go) => {
+                self.core.live.listen(hand.claimed.run.id, hand.steps.inbox());
                 let work = work(hand.steps.clone());
                 let work = async move { work.await.map(Into::<Report>::into) };
                 let (task, slot) = self.core.workers.spawn(work);
                 hand.attend(AbortOnDropHandle::new(task), &slot).await
             }
-            Ok(Started::Stop(reason)) => Worked::Ended(reason.outcome()),
+            Ok(Started::Stop(reason)) => Worked::Ended(plain(reason.outcome())),
             Err(error) => hand.unstarted(&error),
         };
         hand.ended(worked).await
@@ -96,10 +99,10 @@ impl Driving<'_> {
         tracing::warn!(run = %self.claimed.run.id, %error, "the work did not begin");
         match error {
             CommandError::Fenced { .. } | CommandError::LeaseExpired { .. } => Worked::Fenced,
-            _ => Worked::Ended(failed(
+            _ => Worked::Ended(plain(failed(
                 FailReason::Abandoned,
                 Scrubbed::constant("that the work begins could not be written"),
-            )),
+            ))),
         }
     }
 
@@ -125,11 +128,11 @@ impl Driving<'_> {
                 _ = self.claimed.stop.stopped(), if dead_at.is_none() => {
                     dead_at = Some(Instant::now() + self.grace());
                 }
-                () = pause_until(dead_at) => break Worked::Ended(self.stopped()),
+                () = pause_until(dead_at) => break Worked::Ended(self.stopped().await),
                 () = sleep(self.claimed.guard.stop_in()) => {
                     // No heartbeat was durable for too long: the work ends before anybody can take it over.
                     if self.claimed.guard.must_stop() {
-                        break Worked::Ended(StopReason::Shutdown.outcome());
+                        break Worked::Ended(self.verdict(Said::Nothing, Some(&StopReason::Shutdown)).await);
                     }
                 }
             }
@@ -170,16 +173,21 @@ impl Driving<'_> {
     async fn joined(&self, joined: Result<Result<Report, Failure>, JoinError>) -> Worked {
         match joined {
             Ok(Err(failure)) if failure.is_fenced() => Worked::Fenced,
-            Ok(Ok(report)) => Worked::Ended(report.outcome(&self.scrubber().await)),
-            Ok(Err(failure)) => Worked::Ended(failure.outcome(&self.scrubber().await)),
-            // The panic's text goes to the log of the panic hook, not into a record.
-            Err(_) => Worked::Ended(panicked()),
+            joined => {
+                let stop = self.claimed.stop.reason();
+                Worked::Ended(self.verdict(Said::Joined(joined), stop.as_ref()).await)
+            }
         }
     }
 
-    fn stopped(&self) -> Outcome {
-        let reason = self.claimed.stop.reason();
-        reason.map_or_else(|| StopReason::Shutdown.outcome(), |reason| reason.outcome())
+    /// It was told to stop, and said nothing in its grace.
+    async fn stopped(&self) -> Verdict {
+        let reason = self.claimed.stop.reason().unwrap_or(StopReason::Shutdown);
+        self.verdict(Said::Nothing, Some(&reason)).await
+    }
+
+    async fn verdict(&self, said: Said, stop: Option<&StopReason>) -> Verdict {
+        verdict(said, stop, self.steps.block_slot(), &self.scrubber().await)
     }
 
     fn grace(&self) -> Duration {
@@ -195,15 +203,15 @@ impl Driving<'_> {
 
     async fn ended(&self, worked: Worked) -> RunEnd {
         match worked {
-            Worked::Ended(outcome) => self.finish(&outcome).await,
+            Worked::Ended(verdict) => self.finish(&verdict).await,
             Worked::Parks(wait) => self.park(wait).await,
             Worked::Lost => self.lose().await,
             Worked::Fenced => self.let_go().await,
         }
     }
 
-    async fn finish(&self, outcome: &Outcome) -> RunEnd {
-        let facts = self.facts();
+    async fn finish(&self, verdict: &Verdict) -> RunEnd {
+        let (outcome, facts) = (&verdict.outcome, self.facts(verdict.after_stop));
         // Ends when it is recorded, refused, or the lease's time is up. The same end again is answered as the first time.
         loop {
             match self.runs.finish(&self.claimed, outcome, &facts).await {
@@ -223,7 +231,7 @@ impl Driving<'_> {
         loop {
             match self.runs.park_for(&self.claimed, wait, self.used()).await {
                 Ok(parked) => return RunEnd::Parked(Box::new(parked)),
-                Err(CommandError::Rejected { .. }) => return self.finish(&self.stopped()).await,
+                Err(CommandError::Rejected { .. }) => return self.finish(&self.stopped().await).await,
                 Err(error) => {
                     if let Some(end) = self.not_written(error, "that the run waits").await {
                         return end;
@@ -307,7 +315,7 @@ impl Driving<'_> {
         Duration::from_millis(self.claimed.run.clock_ms) + self.begun.elapsed()
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self, after_stop: bool) -> Facts {
         Facts {
             exit: None,
             usage: ResourceUsage::default(),
@@ -316,23 +324,13 @@ impl Driving<'_> {
             segments_completed: 0,
             segment_current: None,
             elided_bytes: 0,
-            after_stop: self.claimed.stop.reason().is_some(),
+            after_stop,
             strays: 0,
             isolation: "off".to_owned(),
             formats: BTreeMap::new(),
             stream: None,
             reports: None,
         }
-    }
-}
-
-/// A mistake in the work: tried again, it would panic again (workers.md, 2.8).
-fn panicked() -> Outcome {
-    Outcome::Failed {
-        reason: FailReason::Panic,
-        permanent: true,
-        retry_at: None,
-        message: Scrubbed::constant("the work panicked"),
     }
 }
 

@@ -18,6 +18,7 @@ mod books;
 mod conclude;
 mod context;
 mod drive;
+mod ends;
 mod error;
 mod id;
 mod park;
@@ -38,8 +39,8 @@ pub use report::{Failure, Report};
 pub(crate) use row::stage_gone as stage_step_gone;
 pub use row::{Step, StepIndex, StepResult, StepState};
 pub use table::{CallCell, EndCell, StepEnd, StepRow, decide_call, decide_end};
-pub use threads::WorkerThreads;
 pub(crate) use threads::Workers;
+pub use threads::{WORKER_THREAD, WorkerThreads};
 
 use serde::{Deserialize, Serialize};
 

@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::fmt;
 
-use dormouse_secrets::Scrubber;
+use dormouse_secrets::{Scrubbed, Scrubber};
 use jiff::Timestamp;
 
 use super::StepError;
-use crate::outcome::{FailReason, OUTCOME_TEXT_MAX, Outcome, PartialCause};
+use crate::adapter::{Class, TurnEnd, TurnFinished, finish};
+use crate::outcome::{OUTCOME_TEXT_MAX, PartialCause};
+use crate::worker::classify::Finish;
 
 /// Work that came to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,6 +47,7 @@ pub struct Failure {
     error: Box<dyn Error + Send + Sync>,
     is_permanent: bool,
     retry_at: Option<Timestamp>,
+    class: Option<Class>,
 }
 
 impl Failure {
@@ -62,6 +65,15 @@ impl Failure {
             error: error.into(),
             is_permanent: false,
             retry_at: None,
+            class: None,
+        }
+    }
+
+    /// A failure of a provider that the work asked, which ends the run as it would where its own program was run.
+    pub fn of_provider(class: Class, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            class: Some(class),
+            ..Self::of(error)
         }
     }
 
@@ -79,13 +91,22 @@ impl Failure {
         self.step().is_some_and(StepError::is_fenced)
     }
 
-    pub(super) fn outcome(&self, scrubber: &Scrubber) -> Outcome {
-        let permanent = self.is_permanent || self.step().is_some_and(StepError::is_permanent);
-        Outcome::Failed {
-            reason: FailReason::Worker,
-            permanent,
+    /// As the table of outcomes is asked with it.
+    pub(super) fn finish(&self, scrubber: &Scrubber) -> Finish {
+        let text = self.to_string();
+        if self.class.is_some() {
+            let turn = TurnFinished {
+                how: TurnEnd::Failed,
+                class: self.class,
+                retry_at: self.retry_at,
+                text: Some(text),
+            };
+            return finish(&turn, scrubber);
+        }
+        Finish::Failed {
+            permanent: self.is_permanent || self.step().is_some_and(StepError::is_permanent),
             retry_at: self.retry_at,
-            message: scrubber.scrub(&self.to_string()).truncate_to(OUTCOME_TEXT_MAX),
+            message: scrubber.scrub(&text),
         }
     }
 
@@ -114,13 +135,11 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
 }
 
 impl Report {
-    pub(super) fn outcome(self, scrubber: &Scrubber) -> Outcome {
+    /// As the table of outcomes is asked with it, with its text.
+    pub(super) fn finish(self, scrubber: &Scrubber) -> (Finish, Option<Scrubbed>) {
         let text = self
             .text
             .map(|text| scrubber.scrub(&text).truncate_to(OUTCOME_TEXT_MAX));
-        match self.partial {
-            None => Outcome::Success { text },
-            Some(cause) => Outcome::Partial { cause, text },
-        }
+        (self.partial.map_or(Finish::Whole, Finish::Part), text)
     }
 }

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+/// The name of the threads that runs' futures have of their own: what one says that panics is told by its outcome alone.
+pub const WORKER_THREAD: &str = "dormouse-worker";
+
 /// `worker.threads`: where the futures of runs are polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WorkerThreads {
@@ -68,7 +71,7 @@ impl Workers {
         let made = self.runtime.get_or_init(|| {
             let made = Builder::new_multi_thread()
                 .worker_threads(threads.get())
-                .thread_name("dormouse-worker")
+                .thread_name(WORKER_THREAD)
                 .enable_all()
                 .build();
             made.inspect_err(|error| {

@@ -37,7 +37,8 @@ impl Hand<'_> {
     pub(super) async fn begin_anew(&mut self) {
         // What the refused one said is told, and what it used is counted, before the next is heard.
         if let Some(hearing) = self.hearing.take() {
-            hearing.end(None, false).await;
+            let heard = hearing.end(None, false).await;
+            self.count(&heard);
         }
         self.said().await;
         let parts = self.parts;
@@ -50,9 +51,10 @@ impl Hand<'_> {
         if let Err(error) = parts.tenant.runs.bind(&parts.claimed, &bound).await {
             tracing::warn!(run = %parts.claimed.run.id, %error, "the new session of the provider was not kept");
         }
-        self.adapted = adapt(&self.command.argv, &session, false);
+        self.adapted = adapt(&self.command.argv, &session, &self.command.stdin, false);
         // Closed before another stands in its place.
         self.endpoint = None;
+        (self.talking, self.input) = (None, None);
         (self.has_left, self.end_by, self.leave_by) = (false, None, None);
         self.is_asked_to_leave = false;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dormouse_filesystem::{Records, ScopedBatch, Versioned};
 use dormouse_secrets::Scrubber;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::OnGate;
@@ -14,6 +14,7 @@ use super::asks::Asks;
 use super::endpoint::Endpoints;
 use super::finish::{finish, lost, observed_panic, park};
 use super::heart::{self, Pulseless};
+use super::inbox::Letter;
 use super::work::{self, Signals, Worked};
 use super::{RunEnd, SupervisorOptions};
 use crate::block::BlockSlot;
@@ -38,6 +39,8 @@ pub(super) struct Parts {
     pub(super) options: Arc<SupervisorOptions>,
     pub(super) transcript: Transcript,
     pub(super) kill: Arc<Notify>,
+    /// What is to be said to its worker; none once it is read.
+    pub(super) inbox: Mutex<Option<mpsc::Receiver<Letter>>>,
     /// What all its texts pass, once its worker's secrets are known.
     pub(super) scrubber: Arc<OnceLock<Scrubber>>,
     /// What they pass before.
@@ -62,6 +65,12 @@ pub(super) struct Parts {
 }
 
 impl Parts {
+    /// What is to be said to its worker, for the one that says it; of another there is nothing.
+    pub(super) fn take_inbox(&self) -> mpsc::Receiver<Letter> {
+        let taken = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.unwrap_or_else(|| mpsc::channel(1).1)
+    }
+
     /// What the texts of the run pass.
     pub(super) fn scrubber(&self) -> &Scrubber {
         self.scrubber.get().unwrap_or(&self.fallback)

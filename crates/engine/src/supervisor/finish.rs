@@ -13,7 +13,7 @@ use super::reports::Said;
 use crate::command::CommandSpec;
 use crate::credentials::Unlent;
 use crate::outcome::{Facts, Outcome, PartialCause, ResourceUsage};
-use crate::run::{StopReason, give_up};
+use crate::run::{Leaving, RunWait, StopReason, UsedBefore, give_up};
 use crate::transcript::TranscriptEnd;
 use crate::worker::classify::{self, Codes, Finish, NotStarted, Observed, Verdict, classify};
 use crate::worker::clocks::Expired;
@@ -33,6 +33,8 @@ pub(super) struct End {
     pub(super) formats: BTreeMap<String, u64>,
     /// What was heard of a known provider's stream.
     pub(super) heard: Option<Heard>,
+    /// What it and its former processes used, as a later one has to know it.
+    pub(super) used: Option<UsedBefore>,
     /// What was said on the report channel.
     pub(super) said: Said,
 }
@@ -103,6 +105,7 @@ pub(super) fn observed_panic(error: &tokio::task::JoinError) -> End {
         isolation: "unknown".to_owned(),
         formats: BTreeMap::new(),
         heard: None,
+        used: None,
         said: Said::default(),
     }
 }
@@ -133,8 +136,12 @@ pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> R
 /// off meanwhile.
 pub(super) async fn park(parts: &Parts, gate: GateId, end: End, printed: TranscriptEnd) -> RunEnd {
     let runs = &parts.tenant.runs;
+    let leaving = Leaving {
+        clock: end.clock,
+        used: end.used.clone(),
+    };
     let parked = insist(parts, "that the run waits", || {
-        runs.park(&parts.claimed, gate, end.clock)
+        runs.leave(&parts.claimed, RunWait::Gate { gate }, &leaving)
     });
     match parked.await {
         Ok(parked) => RunEnd::Parked(Box::new(parked)),

@@ -14,19 +14,20 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::Parts;
 use super::rollouts;
-use super::tell::{Told, tell};
+use super::tell::{Latest, Told, tell};
 use crate::adapter::{
     Adapted, Options, Provider, Seen, SessionEvent, Stream, Tokens, TurnEnd, TurnFinished, What, finish,
     request_id, session_event,
 };
 use crate::outcome::{Exit, StreamFacts};
+use crate::run::UsedBefore;
 use crate::worker::classify::Finish;
 use crate::worker::lines::Lines;
 
 /// Most events that wait to be told; further ones are left out, and counted in the log.
 const TOLD_MAX: usize = 1_024;
 /// Most threads whose counters are kept beside an outcome.
-const COUNTERS_KEPT: usize = 100;
+pub(super) const COUNTERS_KEPT: usize = 100;
 /// How long the end of a run waits for what is still to be told.
 const TELL_MAX: Duration = Duration::from_secs(10);
 
@@ -38,7 +39,10 @@ pub(super) struct Hearing {
     /// Lines that were cut, before those of the present ones.
     lines_cut: u64,
     told: mpsc::Sender<Told>,
+    latest: Latest,
     teller: AbortOnDropHandle<()>,
+    /// The last place that the session was told by a former stream of this process of the run.
+    told_to: u64,
     last_told: Option<Event>,
     left_out: u64,
     /// A call has ended since that was asked.
@@ -71,14 +75,34 @@ pub(super) struct Heard {
     pub(super) deferred: Option<Deferred>,
     /// Calls that ended.
     pub(super) calls: u32,
+    /// The last place that the session was told.
+    pub(super) last_place: u64,
     pub(super) facts: StreamFacts,
 }
 
+impl Heard {
+    /// The same, with what all processes of the run used, not this one alone.
+    pub(super) fn with(mut self, used: Option<&UsedBefore>) -> Self {
+        if let Some(used) = used {
+            self.facts.used = used.used;
+            self.facts.counters.clone_from(&used.counters);
+        }
+        self
+    }
+}
+
 impl Hearing {
-    /// `known` is what its counters showed before.
-    pub(super) fn new(parts: &Arc<Parts>, adapted: &Adapted, known: Vec<(String, Tokens)>) -> Self {
+    /// `known` is what its counters showed before, `told_to` the last place that the session was told.
+    pub(super) fn new(
+        parts: &Arc<Parts>,
+        adapted: &Adapted,
+        known: Vec<(String, Tokens)>,
+        told_to: u64,
+    ) -> Self {
         let (told, events) = mpsc::channel(TOLD_MAX);
-        let teller = AbortOnDropHandle::new(tokio::spawn(tell(Arc::clone(parts), adapted.provider, events)));
+        let (latest, seen) = Latest::new();
+        let telling = tell(Arc::clone(parts), adapted.provider, events, seen);
+        let teller = AbortOnDropHandle::new(tokio::spawn(telling));
         let options = Options {
             // A zone nobody knows is that of no clock.
             tz: TimeZone::get(&parts.options.tz).ok(),
@@ -90,7 +114,9 @@ impl Hearing {
             lines: Lines::default(),
             lines_cut: 0,
             told,
+            latest,
             teller,
+            told_to,
             last_told: None,
             left_out: 0,
             call_ended: false,
@@ -115,6 +141,12 @@ impl Hearing {
         let did_work = stream.calls() > 0 || stream.text().is_some();
         let says_why = |turn: &TurnFinished| turn.how != TurnEnd::Failed || turn.class.is_some();
         did_work || stream.last().is_some_and(says_why)
+    }
+
+    /// Something was said to the provider: the end of the turn before is not the end of its work.
+    pub(super) fn turn_begun(&mut self) {
+        self.stream.turn_begun();
+        self.deferred = None;
     }
 
     /// A person has answered what the provider asked.
@@ -146,7 +178,7 @@ impl Hearing {
             let (run, left_out) = (self.parts.claimed.run.id, self.left_out);
             tracing::warn!(%run, left_out, "events of the stream came too fast to be told to the session");
         }
-        drop(self.told);
+        drop((self.told, self.latest));
         if timeout(TELL_MAX, self.teller).await.is_err() {
             let run = self.parts.claimed.run.id;
             tracing::warn!(%run, "the session was not told the end of the stream in time");
@@ -192,11 +224,11 @@ impl Hearing {
                     let is_deferred = turn.how == TurnEnd::Deferred;
                     self.deferred = self.last_call.clone().filter(|_| is_deferred);
                 }
-                What::Bound { external_id, .. } if self.stream.provider().is_spoken_to() => {
+                What::Bound { external_id, .. } if self.stream.provider().names_session() => {
                     let session = self.parts.scrubber().scrub(external_id);
-                    self.send(Told::Bound(session));
+                    self.latest.bound.send_replace(Some(session));
                 }
-                What::Usage(_) => self.send(Told::Used(self.stream.used())),
+                What::Usage(_) => drop(self.latest.used.send_replace(Some(self.stream.used()))),
                 What::Warning { code, text } => {
                     self.warnings.insert(code);
                     let (run, text) = (self.parts.claimed.run.id, self.parts.scrubber().scrub(text));
@@ -218,11 +250,8 @@ impl Hearing {
         }
         self.last_told = Some(event.event.clone());
         let at = self.parts.clock.now();
-        self.send(Told::Session { seq, at, event });
-    }
-
-    fn send(&mut self, told: Told) {
-        if self.told.try_send(told).is_err() {
+        let seq = self.told_to.saturating_add(seq);
+        if self.told.try_send(Told { seq, at, event }).is_err() {
             self.left_out += 1;
         }
     }
@@ -256,6 +285,7 @@ impl Hearing {
                 .map(scrub)
                 .map(|text| text.truncate_to(crate::outcome::OUTCOME_TEXT_MAX)),
             deferred: self.deferred.clone(),
+            last_place: self.told_to.saturating_add(stream.last_place()),
             calls: u32::try_from(stream.calls()).unwrap_or(u32::MAX),
             facts: StreamFacts {
                 provider: stream.provider(),

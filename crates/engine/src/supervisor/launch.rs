@@ -66,6 +66,7 @@ pub(super) async fn launch(
         feed,
         limits: ProcessLimits::default(),
         isolation: command.isolation.or(parts.options.isolation),
+        offered: parts.options.offered,
         wall: WallSpec {
             read: endpoint
                 .as_ref()

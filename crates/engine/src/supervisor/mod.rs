@@ -24,6 +24,7 @@ mod finish;
 mod giving;
 mod hearing;
 mod heart;
+mod inbox;
 mod launch;
 mod message;
 mod opening;
@@ -50,7 +51,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dormouse_secrets::{Scrubbed, Scrubber};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 pub use asking::{AskError, Asking};
@@ -59,10 +60,11 @@ pub use giving::GivenResult;
 pub use orphans::SystemOrphans;
 pub use question::{OnGate, Question};
 
+use self::inbox::Letter;
 use crate::run::{Finished, Parked, Run, RunRow, StopReason};
 use crate::transcript::{Follower, Transcript, TranscriptLogs};
 use crate::worker::environment::former_run;
-use crate::worker::isolation::Policy;
+use crate::worker::isolation::{self, Level, Offered, Policy};
 use crate::{CommandError, Engine, Principal, RunId, Tenant};
 
 /// What workers are started with.
@@ -87,6 +89,18 @@ pub struct SupervisorOptions {
     pub isolation: Option<Policy>,
     /// What no wall opens, but for a run's own workspace and folder: store, keys, configuration, state, workspaces.
     pub closed: Vec<PathBuf>,
+    /// Most texts that wait to be said to one run ([`Supervisor::send`]), at least 1; [`INBOX_MAX`](crate::run::INBOX_MAX) is usual.
+    pub inbox_max: usize,
+    /// What the kernel has to wall workers in; it is asked where none is given.
+    pub offered: Option<Offered>,
+}
+
+impl SupervisorOptions {
+    /// What the kernel has.
+    #[must_use]
+    pub fn offered(&self) -> Offered {
+        self.offered.unwrap_or_else(isolation::offered)
+    }
 }
 
 /// Supervises the runs of this process. Cloning is cheap.
@@ -122,6 +136,8 @@ impl Drop for Books {
 struct Live {
     transcript: Transcript,
     kill: Arc<Notify>,
+    /// What is to be said to its worker.
+    inbox: mpsc::Sender<Letter>,
     /// What its texts pass, once its worker's secrets are known.
     scrubber: Arc<OnceLock<Scrubber>>,
     end: watch::Receiver<Option<RunEnd>>,
@@ -160,6 +176,12 @@ impl Supervisor {
         self.0.options.isolation
     }
 
+    /// What the kernel has to wall workers in.
+    #[must_use]
+    pub fn offered(&self) -> Offered {
+        self.0.options.offered()
+    }
+
     /// A supervisor with no run yet. Its workers make their calls as they like and cannot ask, so it starts one only in a
     /// session whose mode is open.
     #[must_use]
@@ -178,6 +200,10 @@ impl Supervisor {
     }
 
     fn make(engine: &Engine, options: SupervisorOptions, endpoints: Option<Arc<dyn Endpoints>>) -> Self {
+        if isolation::decide(options.isolation, options.offered()) == Ok(Level::Degraded) {
+            let exposed = Level::Degraded.exposes().join("; ");
+            tracing::warn!(%exposed, "workers are not walled in: this kernel has no Landlock");
+        }
         let (count, _) = watch::channel(0);
         Self(Arc::new(Shared {
             engine: engine.clone(),

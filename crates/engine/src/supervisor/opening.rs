@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use dormouse_secrets::Scrubbed;
 
 use super::attempt::Parts;
-use crate::adapter::dialogue::Opening;
+use crate::adapter::Provider;
+use crate::adapter::dialogue::{Opening, Resumes};
 use crate::command::{CommandSpec, Stdin};
 use crate::thread::MessageAt;
 
@@ -24,7 +25,16 @@ const UNREAD: &str =
     "the words to say cannot be read from the file that --stdin names: it is not to be opened, or no UTF-8";
 const TOO_LONG: &str = "the file that --stdin names has more than 1 MiB: it is too long for words to say";
 
-/// The opening of the run's dialogue.
+/// What a worker that is spoken to hears first.
+#[derive(Debug)]
+pub(super) enum Words {
+    /// A provider's.
+    Dialogue(Opening),
+    /// Any other: a line, if there is one.
+    Lines(Option<String>),
+}
+
+/// The opening of the run's dialogue. `is_anew` where its session was refused, and another takes its place.
 ///
 /// # Errors
 /// Why nothing can be said; the worker is not started.
@@ -32,16 +42,51 @@ pub(super) async fn opening(
     parts: &Parts,
     command: &CommandSpec,
     workspace: &Path,
+    provider: Provider,
+    is_anew: bool,
 ) -> Result<Opening, Scrubbed> {
-    let run = &parts.claimed.run;
     let cwd = command.cwd.as_deref().unwrap_or(workspace);
     let cwd = cwd.to_string_lossy().into_owned();
-    let resumes = run.provider_session.as_ref().map(|id| id.as_str().to_owned());
-    let prompt = match (&resumes, run.spawn) {
-        (Some(_), 2..) => GO_ON.to_owned(),
-        _ => prompt(parts, command).await?,
+    let session = session(parts, provider).filter(|_| !is_anew);
+    let prompt = match prompt(parts, command).await {
+        // A session that goes on has heard it.
+        Err(_) if session.is_some() => GO_ON.to_owned(),
+        prompt => prompt?,
     };
-    Ok(Opening { cwd, prompt, resumes })
+    Ok(Opening {
+        cwd,
+        prompt,
+        resumes: session.map(|session| Resumes {
+            session,
+            go_on: GO_ON.to_owned(),
+        }),
+        inbox_max: parts.options.inbox_max,
+    })
+}
+
+/// The provider's session that goes on behind a park: by its own name, or that of the run.
+fn session(parts: &Parts, provider: Provider) -> Option<String> {
+    let run = &parts.claimed.run;
+    if run.spawn <= 1 {
+        return None;
+    }
+    let bound = run.provider_session.as_ref().map(|id| id.as_str().to_owned());
+    bound.or_else(|| (!provider.names_session()).then(|| run.id.to_string()))
+}
+
+/// What a worker that is no provider's hears first, if there is anything.
+///
+/// # Errors
+/// What there is cannot be read.
+pub(super) async fn first_line(parts: &Parts) -> Result<Option<String>, Scrubbed> {
+    if parts.claimed.run.spawn > 1 {
+        return Ok(None);
+    }
+    if let Some(text) = message(parts).await? {
+        return Ok(Some(text));
+    }
+    let body = &parts.claimed.task.body;
+    Ok((!body.trim().is_empty()).then(|| body.to_string()))
 }
 
 async fn prompt(parts: &Parts, command: &CommandSpec) -> Result<String, Scrubbed> {

@@ -9,14 +9,16 @@ use super::attempt::{Parts, end_processes};
 use super::finish::{Cause, Seen, Unstarted};
 use super::hearing::Hearing;
 use super::heart::is_renewed;
+use super::inbox::Lines;
 use super::launch::{Unlaunchable, launch, workspace};
-use super::opening::opening;
+use super::opening::{Words, first_line, opening};
 use super::reports::Reports;
 use super::stopping::cause;
 use super::talking::Talking;
 use super::threads_used::known;
 use super::work::Hand;
 use crate::CommandError;
+use crate::command::Stdin;
 use crate::run::{Process, Started};
 use crate::worker::{self, Feed, Live, Prepared};
 
@@ -57,12 +59,9 @@ impl Hand<'_> {
 
     /// What the worker gets of its agent's secrets. From here on all texts of the run pass the scrubber of these.
     async fn lend(&mut self) -> Result<(BTreeMap<String, String>, Option<SpawnWrites>), Seen> {
-        let parts = self.parts;
-        let lent = parts
-            .tenant
-            .credentials
-            .lend(&parts.claimed.run, self.command)
-            .await;
+        let (parts, command) = (self.parts, self.command);
+        let lend = parts.tenant.credentials.lend(&parts.claimed.run, command);
+        let lent = self.before_stop(lend).await?;
         let lent = lent.map_err(|why| Seen::Unstarted(Unstarted::Secrets(why)))?;
         parts.scrubber.get_or_init(|| lent.scrubber.clone());
         if parts.claimed.run.spawn > 1 {
@@ -76,45 +75,60 @@ impl Hand<'_> {
         let (parts, scrubber) = (self.parts, self.parts.scrubber());
         (self.stdout, self.stderr) = (Some(scrubber.stream()), Some(scrubber.stream()));
         self.reports = Some(Reports::new(parts));
-        if self
-            .adapted
-            .as_ref()
-            .is_some_and(|adapted| adapted.provider.is_spoken_to())
-        {
-            let opening = opening(parts, self.command, &workspace(parts)).await;
-            self.opening = Some(opening.map_err(|why| Seen::Unstarted(Unstarted::Wordless(why)))?);
+        self.words().await?;
+        if let Some(adapted) = self.adapted.clone() {
+            let known = self.before_stop(known(parts, &adapted)).await?;
+            self.hearing = Some(Hearing::new(parts, &adapted, known, self.told_to));
         }
-        if let Some(adapted) = &self.adapted {
-            let known = known(parts, adapted).await;
-            self.hearing = Some(Hearing::new(parts, adapted, known));
+        Ok(())
+    }
+
+    /// What is said to it first, of one that is spoken to.
+    async fn words(&mut self) -> Result<(), Seen> {
+        let (parts, command, is_anew) = (self.parts, self.command, self.spawns > 0);
+        let wordless = |why| Seen::Unstarted(Unstarted::Wordless(why));
+        let spoken_to = self.adapted.as_ref().filter(|adapted| adapted.is_spoken_to);
+        match spoken_to.map(|adapted| adapted.provider) {
+            Some(provider) => {
+                let workspace = workspace(parts);
+                let opening = opening(parts, command, &workspace, provider, is_anew);
+                let opening = self.before_stop(opening).await?.map_err(wordless)?;
+                self.opening = Some(Words::Dialogue(opening));
+            }
+            None if command.stdin == Stdin::Stream => {
+                let line = self.before_stop(first_line(parts)).await?.map_err(wordless)?;
+                self.opening = Some(Words::Lines(line));
+            }
+            None => {}
         }
         Ok(())
     }
 
     async fn prepare(&mut self, leased: BTreeMap<String, String>) -> Result<Prepared, Seen> {
         let parts = self.parts;
-        let argv = self
-            .adapted
-            .as_ref()
-            .map_or(&self.command.argv, |adapted| &adapted.argv);
+        let adapted = self.adapted.as_ref();
+        let argv = adapted.map_or_else(|| self.command.argv.clone(), |adapted| adapted.argv.clone());
         let feed = match &self.opening {
             Some(_) => Feed::Piped,
             None => Feed::Given,
         };
-        let launched = launch(parts, self.command, argv, feed, leased).await;
+        let launched = launch(parts, self.command, &argv, feed, leased);
+        let launched = self.before_stop(launched).await?;
         let (launch, endpoint) = launched.map_err(|error| match error {
             Unlaunchable::Environment(error) => Seen::Unstarted(Unstarted::Environment(error)),
             Unlaunchable::Spawn(error) => Seen::Unstarted(Unstarted::Spawn(error)),
         })?;
         self.endpoint = endpoint;
-        self.before_stop(worker::prepare(&launch)).await
+        let prepared = self.before_stop(worker::prepare(&launch)).await?;
+        prepared.map_err(unspawned)
     }
 
     /// A stop that comes while the worker is being started may come too late for it: then it is ended by its row, so
     /// that nothing of it lives once its outcome is written.
     async fn go(&mut self, prepared: Prepared) -> Result<Live, Seen> {
         self.spawns += 1;
-        let mut gone = self.before_stop(prepared.go()).await;
+        let gone = self.before_stop(prepared.go()).await;
+        let mut gone = gone.and_then(|gone| gone.map_err(unspawned));
         if let Ok(live) = &mut gone {
             self.talk(live);
         }
@@ -127,24 +141,36 @@ impl Hand<'_> {
     /// Begins to speak to a provider that is spoken to.
     fn talk(&mut self, live: &mut Live) {
         let provider = self.adapted.as_ref().map(|adapted| adapted.provider);
-        if let (Some(provider), Some(opening), Some(feed)) = (provider, self.opening.take(), live.take_feed())
-        {
-            self.talking = Talking::begin(self.parts, provider, opening, feed);
+        let (Some(words), Some(feed)) = (self.opening.take(), live.take_feed()) else {
+            return;
+        };
+        match (words, provider) {
+            (Words::Dialogue(opening), Some(provider)) => {
+                self.talking = Talking::begin(self.parts, provider, opening, feed);
+            }
+            (Words::Lines(first), _) => {
+                let lines = Lines::new(feed, self.parts.options.inbox_max.max(1));
+                // Nothing waits yet.
+                first.map(|first| lines.say(&first));
+                self.input = Some(lines);
+            }
+            (Words::Dialogue(_), None) => {}
         }
     }
 
-    /// A step of the start, unless a stop comes first: then the step is dropped.
-    async fn before_stop<T>(
-        &mut self,
-        step: impl Future<Output = Result<T, worker::SpawnError>>,
-    ) -> Result<T, Seen> {
+    /// A step of the start, unless a stop comes first: then the step is dropped, and a slow store delays no stop.
+    async fn before_stop<T>(&mut self, step: impl Future<Output = T>) -> Result<T, Seen> {
         tokio::select! {
-            done = step => return done.map_err(|error| Seen::Unstarted(Unstarted::Spawn(error))),
+            done = step => return Ok(done),
             cause = cause(self.parts, &self.clocks, self.signals) => self.stop = Some(cause),
             () = self.signals.fenced.notified() => self.is_fenced = true,
         }
         Err(Seen::Unstarted(Unstarted::Stopped))
     }
+}
+
+fn unspawned(error: worker::SpawnError) -> Seen {
+    Seen::Unstarted(Unstarted::Spawn(error))
 }
 
 /// Makes the processes durable before they may go. A lease whose time was up is renewed first where that can be.

@@ -4,12 +4,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use dormouse_state::Lifecycle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::asks::Asks;
 use super::attempt::{Parts, own};
 use super::{Books, Live, OnGate, Supervisor};
-use crate::block::BlockSlot;
 use crate::gate::Enforcement;
 use crate::id::segment;
 use crate::run::{ClaimOptions, Claimed, RunState, Slot, StopReason};
@@ -143,22 +142,28 @@ impl Supervisor {
             _ => Transcript::new(tenant.space(), &segment(&run.to_string())),
         };
         let (sender, end) = watch::channel(None);
+        let (letters, inbox) = mpsc::channel(self.0.options.inbox_max.max(1));
         let live = Live {
             transcript: transcript.clone(),
             kill: Arc::new(Notify::new()),
+            inbox: letters,
             scrubber: Arc::default(),
             end,
         };
         self.lock().insert(run, live.clone());
         self.0.count.send_modify(|count| *count += 1);
         let claimed = Arc::new(claimed);
+        let steps = StepContext::new(&tenant.core, &claimed, &live.scrubber);
         let parts = Parts {
-            steps: StepContext::new(&tenant.core, &claimed, &live.scrubber),
+            // One slot, whoever says it.
+            block: steps.block_slot().clone(),
+            steps,
             tenant,
             claimed,
             options: Arc::clone(&self.0.options),
             transcript,
             kill: live.kill,
+            inbox: Mutex::new(Some(inbox)),
             scrubber: live.scrubber,
             fallback: self.0.engine.scrubber(),
             clock: Arc::clone(&self.0.engine.environment().clock),
@@ -166,7 +171,6 @@ impl Supervisor {
             by: starter.by,
             on_gate: starter.on_gate,
             asks: Asks::new(),
-            block: BlockSlot::default(),
             over_budget: Notify::new(),
             endpoints: self.0.endpoints.clone(),
         };

@@ -14,7 +14,7 @@ use crate::outcome::CancelledBy;
 use crate::pause::pause_until;
 use crate::run::StopReason;
 use crate::worker::classify::Stopped;
-use crate::worker::clocks::{Clocks, Expired};
+use crate::worker::clocks::Clocks;
 use crate::worker::{FirstSignal, Live, Stop};
 use crate::{CommandError, GateId};
 
@@ -147,15 +147,8 @@ impl Cause {
     pub(super) fn stopped(&self) -> Option<Stopped> {
         Some(match self {
             Self::Blocked | Self::OverBudget => return None,
-            Self::Told(StopReason::Cancel { reason, .. }) => {
-                Stopped::By(CancelledBy::Principal, reason.clone())
-            }
-            Self::Told(StopReason::AgentPause) => Stopped::By(CancelledBy::AgentPause, None),
-            Self::Told(StopReason::Shutdown) | Self::SelfStop => Stopped::By(CancelledBy::Shutdown, None),
-            Self::Told(StopReason::Clock { clock, limit_ms }) => Stopped::Clock(Expired {
-                clock: *clock,
-                limit: Duration::from_millis(*limit_ms),
-            }),
+            Self::Told(reason) => Stopped::of(reason),
+            Self::SelfStop => Stopped::By(CancelledBy::Shutdown, None),
             Self::Clock(expired) => Stopped::Clock(*expired),
         })
     }

@@ -52,6 +52,11 @@ impl Hand<'_> {
         let goes_on = self.hearing.as_mut().is_none_or(|hearing| hearing.hear(clean));
         if let Some(talking) = &mut self.talking {
             talking.hear(clean);
+            if talking.take_turn_begun()
+                && let Some(hearing) = &mut self.hearing
+            {
+                hearing.turn_begun();
+            }
         }
         goes_on
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use dormouse_state::GateKind;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -12,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::asking::Asking;
 use super::attempt::Parts;
+use super::inbox::write;
 use super::question::Question;
 use crate::adapter::dialogue::{Act, Dialogue, Opening, Permission};
 use crate::adapter::{Provider, Say};
@@ -33,6 +33,8 @@ pub(super) struct Talking {
     _writer: AbortOnDropHandle<()>,
     asked: JoinSet<Say>,
     pending: Vec<(Permission, AbortHandle)>,
+    /// A turn was begun since that was asked.
+    turn_begun: bool,
 }
 
 /// What a person said to a permission.
@@ -60,6 +62,7 @@ impl Talking {
             _writer: AbortOnDropHandle::new(tokio::spawn(write(feed, lines))),
             asked: JoinSet::new(),
             pending: Vec::new(),
+            turn_begun: false,
             dialogue,
         };
         let acts = talking.dialogue.begin();
@@ -80,6 +83,16 @@ impl Talking {
     /// Something of it is missing: the line it was in is none.
     pub(super) fn cut(&mut self) {
         self.lines = Lines::default();
+    }
+
+    /// What is said, and what waits.
+    pub(super) fn dialogue_mut(&mut self) -> &mut Dialogue {
+        &mut self.dialogue
+    }
+
+    /// Whether a turn was begun since this was asked before.
+    pub(super) fn take_turn_begun(&mut self) -> bool {
+        std::mem::take(&mut self.turn_begun)
     }
 
     /// Whether nothing more is said.
@@ -127,6 +140,7 @@ impl Talking {
         for act in acts {
             match act {
                 Act::Say(line) => self.say(&line),
+                Act::TurnBegun => self.turn_begun = true,
                 Act::Ask(permission) => self.ask(permission),
                 Act::Settled(request) => self.settled(&request),
                 Act::Over => self.say = None,
@@ -195,14 +209,5 @@ fn question(permission: &Permission) -> Question {
         input,
         default_no: true,
         ..Question::new(GateKind::Approval, permission.title.clone())
-    }
-}
-
-/// Ends, and closes the pipe, when nothing more is said or nobody reads it.
-async fn write(mut feed: pipe::Sender, mut lines: mpsc::Receiver<String>) {
-    while let Some(line) = lines.recv().await {
-        if feed.write_all(line.as_bytes()).await.is_err() {
-            return;
-        }
     }
 }

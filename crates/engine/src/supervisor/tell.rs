@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dormouse_secrets::Scrubbed;
 use dormouse_state::{Observed, Position, SourceId};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::attempt::Parts;
 use super::hearing::amounts;
@@ -17,50 +17,138 @@ use crate::{CommandError, HoldId, Principal};
 /// The source of what a stream says.
 const SOURCE: &str = "stream";
 
-/// Something to tell.
+/// Something to tell the session.
 #[derive(Debug)]
-pub(super) enum Told {
-    /// To the session.
-    Session {
-        /// Its place in the stream.
-        seq: u64,
-        /// When it was heard.
-        at: Timestamp,
-        /// What.
-        event: SessionEvent,
-    },
+pub(super) struct Told {
+    /// Its place in the stream.
+    pub(super) seq: u64,
+    /// When it was heard.
+    pub(super) at: Timestamp,
+    /// What.
+    pub(super) event: SessionEvent,
+}
+
+/// That of which only the latest counts: it waits in no queue, so it is lost in none.
+#[derive(Debug)]
+pub(super) struct Latest {
     /// So much is used by now.
-    Used(Tokens),
+    pub(super) used: watch::Sender<Option<Tokens>>,
     /// The provider's session is this.
-    Bound(Scrubbed),
+    pub(super) bound: watch::Sender<Option<Scrubbed>>,
+}
+
+/// The other end of it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    used: watch::Receiver<Option<Tokens>>,
+    bound: watch::Receiver<Option<Scrubbed>>,
+}
+
+impl Latest {
+    /// Nothing yet, with its other end.
+    pub(super) fn new() -> (Self, Seen) {
+        let (used, bound) = (watch::Sender::new(None), watch::Sender::new(None));
+        let seen = Seen {
+            used: used.subscribe(),
+            bound: bound.subscribe(),
+        };
+        (Self { used, bound }, seen)
+    }
 }
 
 /// Tells until nothing comes any more; then what was used is settled. What cannot be told is logged: a run does not fail for it.
-pub(super) async fn tell(parts: Arc<Parts>, provider: Provider, mut events: mpsc::Receiver<Told>) {
-    let mut hold = None;
-    let mut used = Amounts::none();
+pub(super) async fn tell(
+    parts: Arc<Parts>,
+    provider: Provider,
+    mut events: mpsc::Receiver<Told>,
+    mut seen: Seen,
+) {
+    let mut teller = Teller {
+        parts,
+        provider,
+        hold: None,
+        bound: None,
+        used: None,
+    };
     // Ends when the stream does.
-    while let Some(told) = events.recv().await {
-        let done = match told {
-            Told::Session { seq, at, event } => observe(&parts, seq, at, event).await,
-            Told::Bound(session) => {
-                let runs = &parts.tenant.runs;
-                insist(&parts, "a session", || runs.bind(&parts.claimed, &session)).await
+    loop {
+        tokio::select! {
+            biased;
+            Ok(()) = seen.bound.changed() => {
+                let bound = seen.bound.borrow_and_update().clone();
+                teller.bind(bound).await;
             }
-            Told::Used(tokens) => {
-                used = amounts(provider, tokens);
-                meter(&parts, &mut hold, &used).await
+            Ok(()) = seen.used.changed() => {
+                let used = *seen.used.borrow_and_update();
+                teller.meter(used).await;
             }
-        };
-        if let Err(error) = done {
-            let run = parts.claimed.run.id;
-            tracing::warn!(%run, %error, "what the stream says was not written down");
+            told = events.recv() => match told {
+                Some(told) => teller.observe(told).await,
+                None => break,
+            },
         }
     }
-    if let Some(hold) = hold {
-        let settled = parts.tenant.budgets.reconcile(&engine(), hold, &used).await;
+    let (bound, used) = (seen.bound.borrow().clone(), *seen.used.borrow());
+    teller.bind(bound).await;
+    teller.meter(used).await;
+    teller.settle().await;
+}
+
+struct Teller {
+    parts: Arc<Parts>,
+    provider: Provider,
+    hold: Option<HoldId>,
+    /// What was written down of the latest.
+    bound: Option<Scrubbed>,
+    used: Option<Tokens>,
+}
+
+impl Teller {
+    async fn observe(&self, told: Told) {
+        let done = observe(&self.parts, told.seq, told.at, told.event).await;
+        self.log(done);
+    }
+
+    async fn bind(&mut self, session: Option<Scrubbed>) {
+        let Some(session) = session.filter(|session| self.bound.as_ref() != Some(session)) else {
+            return;
+        };
+        let runs = &self.parts.tenant.runs;
+        let done = insist(&self.parts, "a session", || {
+            runs.bind(&self.parts.claimed, &session)
+        });
+        let done = done.await;
+        self.log(done);
+        self.bound = Some(session);
+    }
+
+    async fn meter(&mut self, used: Option<Tokens>) {
+        let Some(tokens) = used.filter(|_| used != self.used) else {
+            return;
+        };
+        let done = meter(&self.parts, &mut self.hold, &amounts(self.provider, tokens)).await;
+        // What was not metered is tried again with the next reading, and at the end.
+        if done.is_ok() {
+            self.used = used;
+        }
+        self.log(done);
+    }
+
+    async fn settle(self) {
+        let (Some(hold), Some(used)) = (self.hold, self.used) else {
+            return;
+        };
+        let used = amounts(self.provider, used);
+        let settled = self.parts.tenant.budgets.reconcile(&engine(), hold, &used).await;
         if let Err(error) = settled {
-            tracing::warn!(run = %parts.claimed.run.id, %error, "what was used was not settled");
+            tracing::warn!(run = %self.parts.claimed.run.id, %error, "what was used was not settled");
+        }
+    }
+
+    fn log(&self, done: Result<(), CommandError>) {
+        if let Err(error) = done {
+            let run = self.parts.claimed.run.id;
+            tracing::warn!(%run, %error, "what the stream says was not written down");
         }
     }
 }

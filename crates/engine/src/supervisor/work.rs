@@ -5,22 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_secrets::{ScrubStream, Scrubbed};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{Parts, end_processes};
 use super::deferring;
 use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
-use super::hearing::{Heard, Hearing};
+use super::hearing::{COUNTERS_KEPT, Heard, Hearing};
+use super::inbox::{Letter, Lines};
+use super::opening::Words;
 use super::reports::{Reports, Said};
 use super::silence::Silence;
 use super::stopping::cause;
 use super::talking::{Answered, Talking};
-use crate::adapter::dialogue::Opening;
 use crate::adapter::{Adapted, adapt};
 use crate::command::CommandSpec;
 use crate::pause::pause_until;
+use crate::run::UsedBefore;
 use crate::worker::clocks::{ClockLimits, Clocks};
 use crate::worker::{Gone, Live, LiveEvent};
 use crate::{GateId, PrefixedId as _};
@@ -101,16 +103,26 @@ pub(super) struct Hand<'a> {
     pub(super) hearing: Option<Hearing>,
     /// What is heard on its report channel.
     pub(super) reports: Option<Reports>,
-    /// With what its dialogue begins, of a provider that is spoken to.
-    pub(super) opening: Option<Opening>,
+    /// What it hears first, of a worker that is spoken to.
+    pub(super) opening: Option<Words>,
     /// That dialogue.
     pub(super) talking: Option<Talking>,
+    /// The standard input of a worker that is no provider's, where it is kept open.
+    pub(super) input: Option<Lines>,
+    /// What is to be said to the worker.
+    pub(super) inbox: mpsc::Receiver<Letter>,
+    /// It was told to come to an end before its wall clock runs out.
+    pub(super) is_wrapped_up: bool,
     /// When a provider that was told all, and has not left, is told to.
     pub(super) leave_by: Option<Instant>,
     /// Whether it was told.
     pub(super) is_asked_to_leave: bool,
     /// What is known of its silence.
     pub(super) silence: Silence,
+    /// What its processes used that are over, those before a park among them.
+    pub(super) used: Option<UsedBefore>,
+    /// The last place of their streams that its session was told, of those behind the last park.
+    pub(super) told_to: u64,
 }
 
 impl<'a> Hand<'a> {
@@ -148,9 +160,14 @@ impl<'a> Hand<'a> {
             reports: None,
             opening: None,
             talking: None,
+            input: None,
+            inbox: parts.take_inbox(),
+            is_wrapped_up: false,
             leave_by: None,
             is_asked_to_leave: false,
             silence: Silence::default(),
+            used: parts.claimed.run.used_before.clone(),
+            told_to: 0,
         }
     }
 
@@ -169,6 +186,9 @@ impl<'a> Hand<'a> {
         // What is done behind it is no work of its.
         let clock = self.clocks.used(Instant::now());
         let heard = self.heard(&seen).await;
+        if let Some(heard) = &heard {
+            self.count(heard);
+        }
         let said = self.said().await;
         let end = Box::new(End {
             seen,
@@ -177,7 +197,8 @@ impl<'a> Hand<'a> {
             spawns: self.spawns,
             isolation: self.isolation,
             formats: self.formats,
-            heard,
+            heard: heard.map(|heard| heard.with(self.used.as_ref())),
+            used: self.used,
             said,
         });
         if let Some(gate) = deferred(self.parts, &end).await {
@@ -205,6 +226,20 @@ impl<'a> Hand<'a> {
         Some(hearing.end(exit, self.stop.is_some()).await)
     }
 
+    /// Adds what a stream told that is over, before another is heard or the run parks.
+    pub(super) fn count(&mut self, heard: &Heard) {
+        let before = self.used.get_or_insert_default();
+        before.used = before.used.plus(heard.facts.used);
+        let mut counters = heard.facts.counters.clone();
+        for (thread, shown) in std::mem::take(&mut before.counters) {
+            if counters.len() < COUNTERS_KEPT {
+                counters.entry(thread).or_insert(shown);
+            }
+        }
+        before.counters = counters;
+        self.told_to = heard.last_place;
+    }
+
     /// What it said on its report channel.
     pub(super) async fn said(&mut self) -> Said {
         match self.reports.take() {
@@ -227,6 +262,7 @@ impl<'a> Hand<'a> {
             self.leave_soon();
             let (stalls_at, sample_every) = (self.stalls_at(), self.sample_every());
             let is_timed = self.stop.is_none() && !self.has_left;
+            let wrap_up_at = self.wrap_up_at();
             tokio::select! {
                 event = live.next() => match event {
                     Some(LiveEvent::Gone(gone)) => {
@@ -259,6 +295,8 @@ impl<'a> Hand<'a> {
                         hearing.answered(&answered.request, answered.is_allowed);
                     }
                 }
+                Some(letter) = self.inbox.recv() => self.post(letter),
+                () = pause_until(wrap_up_at), if is_timed => self.wrap_up(),
                 () = pause_until(self.leave_by) => self.leave(&live),
                 () = self.parts.kill.notified() => self.kill(&live),
                 () = self.signals.fenced.notified() => {
@@ -277,6 +315,14 @@ impl<'a> Hand<'a> {
                 () = pause_until(stalls_at), if is_timed => self.stall(),
             }
         }
+    }
+
+    /// When it is told to come to an end; none when it was, or is not to be.
+    fn wrap_up_at(&self) -> Option<Instant> {
+        let wrap_up = self.command.wrap_up.as_ref().filter(|_| !self.is_wrapped_up)?;
+        self.clocks
+            .wall_at()?
+            .checked_sub(Duration::from_millis(wrap_up.before_ms))
     }
 
     /// Whether it is stopped because it met a block: looked at when a call of its provider has ended. A worker without
@@ -301,7 +347,7 @@ fn adapted(parts: &Parts, command: &CommandSpec) -> Option<Adapted> {
     let run = &parts.claimed.run;
     let session = run.provider_session.as_ref();
     let session = session.map_or_else(|| run.id.uuid().to_string(), Scrubbed::to_string);
-    adapt(&command.argv, &session, run.spawn > 1)
+    adapt(&command.argv, &session, &command.stdin, run.spawn > 1)
 }
 
 /// The next answer of a person in the dialogue, if there is one.

@@ -122,9 +122,15 @@ impl Clocks {
     /// The earliest moment at which a clock can run out; none while they stand still without end.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let wall = self.runs_since()? + self.limits.wall.saturating_sub(self.used);
+        let wall = self.wall_at()?;
         let idle = self.limits.idle.and_then(|idle| Some(self.idle_since()? + idle));
         Some(idle.map_or(wall, |idle| idle.min(wall)))
+    }
+
+    /// When the wall clock runs out; none while it stands still without end.
+    #[must_use]
+    pub fn wall_at(&self) -> Option<Instant> {
+        Some(self.runs_since()? + self.limits.wall.saturating_sub(self.used))
     }
 
     /// Since when the idle clock runs: it stood still at least as long as the wall clock did.

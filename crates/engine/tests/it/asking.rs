@@ -1,6 +1,8 @@
 //! What a run may ask, by the mode of its session, and what an answer is an answer to.
 
+mod alike;
 mod clocks;
+mod resumed;
 
 use std::path::Path;
 use std::sync::Arc;

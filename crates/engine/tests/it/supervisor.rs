@@ -2,13 +2,16 @@
 
 mod clocks;
 mod ends;
+mod follow_ups;
 mod intensity;
 mod orphans;
 mod reports;
+mod slow;
 mod spawns;
 mod stops;
 mod streams;
 mod threads;
+mod unwalled;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -89,6 +92,8 @@ pub(crate) fn options(folder: &Path) -> SupervisorOptions {
         tz: "UTC".into(),
         isolation: None,
         closed: Vec::new(),
+        offered: None,
+        inbox_max: dormouse_engine::run::INBOX_MAX,
     }
 }
 
@@ -221,6 +226,7 @@ impl House {
     pub(crate) async fn begin_with(&self, command: CommandSpec, on_gate: OnGate) -> RunId {
         let task = NewTask {
             command: Some(command),
+            body: "do it".to_owned(),
             ..NewTask::new(alice(), "a task")
         };
         let task = self.tenant.tasks.create(&operator(), task).await.unwrap();

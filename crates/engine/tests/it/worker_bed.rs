@@ -83,6 +83,7 @@ pub(crate) fn launch<S: AsRef<str>>(folder: &Path, argv: &[S]) -> Launch {
         feed: Feed::Given,
         limits: ProcessLimits::default(),
         isolation: Some(Policy::Off),
+        offered: None,
         wall: WallSpec {
             write: vec![run_folder],
             ..WallSpec::default()

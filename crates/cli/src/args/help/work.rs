@@ -83,6 +83,10 @@ pages! {
         "dormouse runs logs run_0198c0de7f3a7c11a2b3c4d5e6f70819",
         "dormouse runs logs -f run_0198c0de",
         "dormouse runs logs --raw run_0198c0de > output.bin";
+    runs_send COMMON =>
+        "dormouse runs send run_0198c0de7f3a7c11a2b3c4d5e6f70819 \"and the tests too\"",
+        "dormouse runs send run_0198c0de continue",
+        "dormouse runs send run_0198c0de - < more.md";
     gate COMMON =>
         "dormouse gate list",
         "dormouse gate show gat_0198c0de",

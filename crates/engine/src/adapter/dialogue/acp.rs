@@ -22,7 +22,7 @@ const HELLO: u64 = 0;
 impl Acp {
     pub(super) fn new(opening: Opening) -> Self {
         Self {
-            turns: Turns::new(opening.prompt.clone()),
+            turns: Turns::new(&opening),
             opening,
             session: None,
             new: None,
@@ -64,7 +64,10 @@ impl Acp {
             if is_refused {
                 return vec![self.open(false)];
             }
-            self.session.clone_from(&self.opening.resumes);
+            if let Some(resumes) = &self.opening.resumes {
+                self.session = Some(resumes.session.clone());
+                self.turns.goes_on(&resumes.go_on);
+            }
             return self.next_turn();
         }
         if answers(line, self.new) && !is_refused {
@@ -86,9 +89,9 @@ impl Acp {
         let id = self.turns.id();
         let (cwd, servers) = (&self.opening.cwd, json!([]));
         match &self.opening.resumes {
-            Some(session) if can_load => {
+            Some(resumes) if can_load => {
                 self.load = Some(id);
-                let params = json!({ "sessionId": session, "cwd": cwd, "mcpServers": servers });
+                let params = json!({ "sessionId": resumes.session, "cwd": cwd, "mcpServers": servers });
                 request(id, "session/load", &params)
             }
             Some(_) | None => {
@@ -105,11 +108,8 @@ impl Acp {
         let id = self.turns.id();
         self.prompt = Some(id);
         let prompt = json!([{ "type": "text", "text": text }]);
-        vec![request(
-            id,
-            "session/prompt",
-            &json!({ "sessionId": session, "prompt": prompt }),
-        )]
+        let params = json!({ "sessionId": session, "prompt": prompt });
+        self.turns.said(request_line(id, "session/prompt", &params))
     }
 
     fn asked(&self, id: &Value, params: &Value) -> Vec<Act> {
@@ -148,5 +148,9 @@ impl Acp {
 }
 
 fn request(id: u64, method: &str, params: &Value) -> Act {
-    Act::Say(json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
+    Act::Say(request_line(id, method, params))
+}
+
+fn request_line(id: u64, method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
 }

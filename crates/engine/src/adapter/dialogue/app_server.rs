@@ -51,7 +51,7 @@ const HELLO: u64 = 0;
 impl AppServer {
     pub(super) fn new(opening: Opening) -> Self {
         Self {
-            turns: Turns::new(opening.prompt.clone()),
+            turns: Turns::new(&opening),
             opening,
             thread: None,
             turn: None,
@@ -99,6 +99,14 @@ impl AppServer {
         let is_of_thread = answers(line, self.start) || answers(line, self.resume);
         if is_of_thread && !is_refused {
             self.thread = line["result"]["thread"]["id"].as_str().map(str::to_owned);
+            if let Some(resumes) = self
+                .opening
+                .resumes
+                .as_ref()
+                .filter(|_| answers(line, self.resume))
+            {
+                self.turns.goes_on(&resumes.go_on);
+            }
             return self.next_turn();
         }
         if answers(line, self.prompt) && !is_refused {
@@ -117,11 +125,11 @@ impl AppServer {
 
     /// A thread that goes on is resumed under the same rules: never laxer.
     fn session(&mut self) -> Act {
-        let Some(thread) = &self.opening.resumes else {
+        let Some(resumes) = &self.opening.resumes else {
             return self.started();
         };
         let mut params = self.rules();
-        params["threadId"] = json!(thread);
+        params["threadId"] = json!(resumes.session);
         let id = self.turns.id();
         self.resume = Some(id);
         Act::Say(json!({ "id": id, "method": "thread/resume", "params": params }))
@@ -146,9 +154,8 @@ impl AppServer {
         self.prompt = Some(id);
         let input = json!([{ "type": "text", "text": text }]);
         let params = json!({ "threadId": thread, "input": input });
-        vec![Act::Say(
-            json!({ "id": id, "method": "turn/start", "params": params }),
-        )]
+        let turn = json!({ "id": id, "method": "turn/start", "params": params });
+        self.turns.said(turn)
     }
 
     fn asked(&self, method: &str, line: &Value) -> Vec<Act> {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! begin ──▶ hello ──▶ session: new, or the former one loaded ──▶ prompt ──▶ … asks, answers … ──▶ over
-//!                            └─ refused: once without
+//!                            └─ refused: once without            ▲                          │
+//!                                                                └──── what is said next ───┘
 //! ```
 //!
 //! Pure: what the provider said goes in, what is to be said and asked comes out. What its words mean for session and outcome
@@ -10,15 +11,15 @@
 
 mod acp;
 mod app_server;
+mod claude;
 
 use serde_json::{Value, json};
 
 use self::acp::Acp;
 use self::app_server::AppServer;
+use self::claude::Claude;
 use super::{Provider, Say};
 
-/// Most texts that wait to be said behind the first.
-pub const FOLLOW_UPS_MAX: usize = 16;
 /// What is answered to a request that is not understood: a client that was not offered, or is new.
 const NOT_OFFERED: i64 = -32601;
 
@@ -30,7 +31,18 @@ pub struct Opening {
     /// What is to be done.
     pub prompt: String,
     /// The provider's session that goes on, if one does.
-    pub resumes: Option<String>,
+    pub resumes: Option<Resumes>,
+    /// Most texts that wait to be said behind the first.
+    pub inbox_max: usize,
+}
+
+/// A session that goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumes {
+    /// Which.
+    pub session: String,
+    /// What is said to it, in place of the prompt that it has heard.
+    pub go_on: String,
 }
 
 /// What is to be done next.
@@ -38,6 +50,8 @@ pub struct Opening {
 pub enum Act {
     /// This line is said.
     Say(Value),
+    /// A further turn begins with what was said: the end of the one before is not the end.
+    TurnBegun,
     /// A person is asked.
     Ask(Permission),
     /// What was asked by this request was settled without us.
@@ -79,9 +93,12 @@ impl Permission {
 /// A text that cannot be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CannotSay {
-    /// [`FOLLOW_UPS_MAX`] wait already.
-    #[error("{FOLLOW_UPS_MAX} texts wait to be said already")]
-    QueueFull,
+    /// So many wait already.
+    #[error("{max} texts wait to be said already")]
+    QueueFull {
+        /// [`Opening::inbox_max`].
+        max: usize,
+    },
     /// It is over.
     #[error("the dialogue is over")]
     Over,
@@ -95,25 +112,27 @@ pub struct Dialogue(Speaker);
 enum Speaker {
     AppServer(AppServer),
     Acp(Acp),
+    Claude(Claude),
 }
 
 impl Dialogue {
-    /// A dialogue with this provider; none with one that is not spoken to.
+    /// A dialogue with this provider; none with one that is never spoken to.
     #[must_use]
     pub fn new(provider: Provider, opening: Opening) -> Option<Self> {
         match provider {
             Provider::CodexAppServer => Some(Self(Speaker::AppServer(AppServer::new(opening)))),
             Provider::Acp => Some(Self(Speaker::Acp(Acp::new(opening)))),
-            Provider::Claude | Provider::Codex | Provider::Gemini | Provider::Opencode => None,
+            Provider::Claude => Some(Self(Speaker::Claude(Claude::new(&opening)))),
+            Provider::Codex | Provider::Gemini | Provider::Opencode => None,
         }
     }
 
     /// The first words.
-    #[must_use]
-    pub fn begin(&self) -> Vec<Act> {
-        match &self.0 {
+    pub fn begin(&mut self) -> Vec<Act> {
+        match &mut self.0 {
             Speaker::AppServer(speaker) => speaker.begin(),
             Speaker::Acp(speaker) => speaker.begin(),
+            Speaker::Claude(speaker) => speaker.begin(),
         }
     }
 
@@ -122,23 +141,31 @@ impl Dialogue {
         match &mut self.0 {
             Speaker::AppServer(speaker) => speaker.heard(line),
             Speaker::Acp(speaker) => speaker.heard(line),
+            Speaker::Claude(speaker) => speaker.heard(line),
         }
     }
 
-    /// Something more to say, once the turn is over.
+    /// Something more to say, once the turn is over, behind what waits already.
     ///
     /// # Errors
     /// [`CannotSay`]: it is not said.
-    pub fn follow_up(&mut self, text: &str) -> Result<Vec<Act>, CannotSay> {
+    pub fn follow_up(&mut self, text: String) -> Result<(), CannotSay> {
         let turns = self.turns();
-        if turns.is_over {
+        if turns.is_over || turns.is_interrupted {
             return Err(CannotSay::Over);
         }
-        if turns.more.len() >= FOLLOW_UPS_MAX {
-            return Err(CannotSay::QueueFull);
+        if turns.more.len() >= turns.inbox_max {
+            let max = turns.inbox_max;
+            return Err(CannotSay::QueueFull { max });
         }
-        turns.more.push_back(text.to_owned());
-        Ok(Vec::new())
+        turns.more.push_back(text);
+        Ok(())
+    }
+
+    /// How many texts wait to be said.
+    #[must_use]
+    pub fn waiting(&mut self) -> usize {
+        self.turns().more.len()
     }
 
     /// The turn is called off; nothing more is said behind it.
@@ -147,6 +174,7 @@ impl Dialogue {
         match &mut self.0 {
             Speaker::AppServer(speaker) => speaker.interrupt(),
             Speaker::Acp(speaker) => speaker.interrupt(),
+            Speaker::Claude(speaker) => speaker.interrupt(),
         }
     }
 
@@ -154,6 +182,7 @@ impl Dialogue {
         match &mut self.0 {
             Speaker::AppServer(speaker) => &mut speaker.turns,
             Speaker::Acp(speaker) => &mut speaker.turns,
+            Speaker::Claude(speaker) => &mut speaker.turns,
         }
     }
 }
@@ -161,16 +190,24 @@ impl Dialogue {
 /// What is to be said, turn by turn, and the ids of our requests.
 #[derive(Debug)]
 struct Turns {
+    /// What is said first, until it is.
+    first: Option<String>,
     more: std::collections::VecDeque<String>,
+    inbox_max: usize,
+    /// What was taken last is a further turn's.
+    is_further: bool,
     is_over: bool,
     is_interrupted: bool,
     last_id: u64,
 }
 
 impl Turns {
-    fn new(prompt: String) -> Self {
+    fn new(opening: &Opening) -> Self {
         Self {
-            more: [prompt].into(),
+            first: Some(opening.prompt.clone()),
+            more: std::collections::VecDeque::new(),
+            inbox_max: opening.inbox_max,
+            is_further: false,
             is_over: false,
             is_interrupted: false,
             last_id: 0,
@@ -185,7 +222,20 @@ impl Turns {
 
     /// What is said next; nothing once the turn was called off.
     fn next(&mut self) -> Option<String> {
-        self.more.pop_front().filter(|_| !self.is_interrupted)
+        self.is_further = self.first.is_none();
+        let next = self.first.take().or_else(|| self.more.pop_front());
+        next.filter(|_| !self.is_interrupted)
+    }
+
+    /// What was taken last is said by this line.
+    fn said(&self, line: Value) -> Vec<Act> {
+        let further = self.is_further.then_some(Act::TurnBegun);
+        std::iter::once(Act::Say(line)).chain(further).collect()
+    }
+
+    /// The session has heard the prompt before: this is said in its place.
+    fn goes_on(&mut self, with: &str) {
+        self.first = self.first.take().map(|_| with.to_owned());
     }
 
     fn over(&mut self) -> Vec<Act> {

@@ -1,12 +1,18 @@
 use serde_json::json;
 
 use super::*;
+use crate::adapter::takes_follow_ups;
+use crate::command::Stdin;
 
 fn opening(resumes: Option<&str>) -> Opening {
     Opening {
         cwd: "/w".to_owned(),
         prompt: "do it".to_owned(),
-        resumes: resumes.map(str::to_owned),
+        resumes: resumes.map(|session| Resumes {
+            session: session.to_owned(),
+            go_on: "go on".to_owned(),
+        }),
+        inbox_max: 16,
     }
 }
 
@@ -15,7 +21,7 @@ fn said(acts: &[Act]) -> Vec<&Value> {
     acts.iter()
         .filter_map(|act| match act {
             Act::Say(line) => Some(line),
-            Act::Ask(_) | Act::Settled(_) | Act::Over => None,
+            Act::TurnBegun | Act::Ask(_) | Act::Settled(_) | Act::Over => None,
         })
         .collect()
 }
@@ -89,7 +95,17 @@ fn a_resume_that_is_refused_is_begun_anew_once() {
     assert_eq!(methods(&acts), ["initialized", "thread/resume"]);
     let again = codex.heard(&json!({ "id": 1, "error": { "code": -1, "message": "no such thread" } }));
     assert_eq!(methods(&again), ["thread/start"]);
-    assert_eq!(codex.heard(&json!({ "id": 2, "error": {} })), [Act::Over]);
+    // It has not heard the prompt, and one that is resumed has.
+    let prompt = codex.heard(&json!({ "id": 2, "result": { "thread": { "id": "t2" } } }));
+    assert_eq!(said(&prompt)[0]["params"]["input"][0]["text"], "do it");
+    let mut resumed = Dialogue::new(Provider::CodexAppServer, opening(Some("t1"))).unwrap();
+    resumed.heard(&json!({ "id": 0, "result": {} }));
+    let prompt = resumed.heard(&json!({ "id": 1, "result": { "thread": { "id": "t1" } } }));
+    assert_eq!(said(&prompt)[0]["params"]["input"][0]["text"], "go on");
+    let mut refused = Dialogue::new(Provider::CodexAppServer, opening(Some("t1"))).unwrap();
+    refused.heard(&json!({ "id": 0, "result": {} }));
+    refused.heard(&json!({ "id": 1, "error": {} }));
+    assert_eq!(refused.heard(&json!({ "id": 2, "error": {} })), [Act::Over]);
 
     let hello = json!({ "id": 0, "result": { "agentCapabilities": { "loadSession": true } } });
     let mut acp = Dialogue::new(Provider::Acp, opening(Some("s1"))).unwrap();
@@ -100,6 +116,7 @@ fn a_resume_that_is_refused_is_begun_anew_once() {
     acp.heard(&hello);
     let prompt = acp.heard(&json!({ "id": 1, "result": null }));
     assert_eq!(said(&prompt)[0]["params"]["sessionId"], "s1");
+    assert_eq!(said(&prompt)[0]["params"]["prompt"][0]["text"], "go on");
     // One that cannot load begins anew.
     let mut acp = Dialogue::new(Provider::Acp, opening(Some("s1"))).unwrap();
     assert_eq!(
@@ -114,20 +131,58 @@ fn follow_ups_are_said_in_order_turn_by_turn_and_no_more_than_fit() {
     acp.heard(&json!({ "id": 0, "result": {} }));
     acp.heard(&json!({ "id": 1, "result": { "sessionId": "s" } }));
     for text in ["one", "two"] {
-        acp.follow_up(text).unwrap();
+        acp.follow_up(text.to_owned()).unwrap();
     }
     for (id, text) in [(2, "one"), (3, "two")] {
         let acts = acp.heard(&json!({ "id": id, "result": { "stopReason": "end_turn" } }));
         assert_eq!(said(&acts)[0]["params"]["prompt"][0]["text"], text);
     }
-    let full = std::iter::repeat_with(|| acp.follow_up("more")).take(FOLLOW_UPS_MAX + 1);
-    assert_eq!(full.last().unwrap(), Err(CannotSay::QueueFull));
+    let full: Vec<_> = std::iter::repeat_with(|| acp.follow_up("more".to_owned()))
+        .take(17)
+        .collect();
+    assert!(full[..16].iter().all(Result::is_ok), "{full:?}");
+    assert_eq!(full[16], Err(CannotSay::QueueFull { max: 16 }));
     acp.interrupt();
     assert_eq!(
         acp.heard(&json!({ "id": 4, "result": { "stopReason": "cancelled" } })),
         [Act::Over]
     );
-    assert_eq!(acp.follow_up("more"), Err(CannotSay::Over));
+    assert_eq!(acp.follow_up("more".to_owned()), Err(CannotSay::Over));
+}
+
+#[test]
+fn what_is_said_to_claude_is_a_message_a_turn_and_its_input_closes_behind_the_last_result() {
+    let mut claude = Dialogue::new(Provider::Claude, opening(None)).unwrap();
+    let message = |acts: &[Act]| said(acts)[0]["message"]["content"][0]["text"].clone();
+    let first = claude.begin();
+    assert_eq!(message(&first), "do it");
+    assert_eq!(first.len(), 1, "no other turn was before it");
+    claude.follow_up("more".to_owned()).unwrap();
+    assert_eq!(claude.heard(&json!({ "type": "system", "subtype": "init" })), []);
+    let result = json!({ "type": "result", "subtype": "success" });
+    let further = claude.heard(&result);
+    assert_eq!(message(&further), "more");
+    assert_eq!(further[1], Act::TurnBegun);
+    let asks = claude.heard(&json!({ "type": "control_request", "request_id": "r1" }));
+    assert_eq!(said(&asks)[0]["response"]["request_id"], "r1");
+    assert_eq!(claude.heard(&result), [Act::Over]);
+
+    // Called off: its turn ends with a result too, and what waits is not said.
+    let mut claude = Dialogue::new(Provider::Claude, opening(Some("s"))).unwrap();
+    assert_eq!(
+        message(&claude.begin()),
+        "go on",
+        "its session has heard the prompt"
+    );
+    claude.follow_up("more".to_owned()).unwrap();
+    assert_eq!(said(&claude.interrupt())[0]["request"]["subtype"], "interrupt");
+    assert_eq!(claude.heard(&result), [Act::Over]);
+
+    let mut claude = Dialogue::new(Provider::Claude, opening(None)).unwrap();
+    claude.begin();
+    claude.follow_up("more".to_owned()).unwrap();
+    let deferred = json!({ "type": "result", "subtype": "success", "stop_reason": "tool_deferred" });
+    assert_eq!(claude.heard(&deferred), [Act::Over], "it waits for a person");
 }
 
 #[test]
@@ -199,14 +254,40 @@ fn who_is_spoken_to_is_known_by_the_command_line() {
         ("acp", None),
     ] {
         let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        let adapted = crate::adapter::adapt(&argv, "session", false);
+        let adapted = crate::adapter::adapt(&argv, "session", &Stdin::Null, false);
         assert_eq!(
             adapted.as_ref().map(|adapted| adapted.provider),
             provider,
             "{line}"
         );
-        if provider.is_some_and(Provider::is_spoken_to) {
-            assert_eq!(adapted.unwrap().argv, argv, "nothing is added");
+        if let Some(adapted) = adapted.filter(|adapted| adapted.is_spoken_to) {
+            assert_eq!(adapted.argv, argv, "nothing is added");
+            assert_ne!(adapted.provider, Provider::Gemini);
         }
     }
+}
+
+#[test]
+fn who_takes_further_words_is_known_by_command_line_and_input() {
+    let takes = |line: &str, stdin: &Stdin| {
+        let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        takes_follow_ups(&argv, stdin).map_err(|refused| refused.kind)
+    };
+    for (line, null, stream) in [
+        ("codex app-server", Ok(()), Ok(())),
+        ("opencode acp", Ok(()), Ok(())),
+        ("claude -p", Err("claude"), Ok(())),
+        ("codex exec x", Err("codex"), Err("codex")),
+        ("gemini -p x", Err("gemini"), Err("gemini")),
+        ("opencode run x", Err("opencode"), Err("opencode")),
+        ("./script", Err("exec"), Ok(())),
+    ] {
+        assert_eq!(takes(line, &Stdin::Null), null, "{line}");
+        assert_eq!(takes(line, &Stdin::Stream), stream, "{line}");
+    }
+    let argv = ["claude", "-p"].map(str::to_owned);
+    let adapted = crate::adapter::adapt(&argv, "s", &Stdin::Stream, false).unwrap();
+    let line = adapted.argv.join(" ");
+    assert!(line.contains("--input-format stream-json"), "{line}");
+    assert!(adapted.is_spoken_to);
 }

@@ -6,12 +6,15 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use dormouse_secrets::{Scrubbed, Scrubber};
 use jiff::Timestamp;
 
 use super::clocks::Expired;
 use super::process::SpawnError;
 use crate::outcome::{BlockEvidence, BlockReason, CancelledBy, Exit, FailReason, Outcome, PartialCause};
+use crate::run::StopReason;
 
 /// Everything an outcome depends on.
 #[derive(Debug)]
@@ -35,6 +38,22 @@ pub enum Stopped {
     By(CancelledBy, Option<Scrubbed>),
     /// By a clock.
     Clock(Expired),
+}
+
+impl Stopped {
+    /// As it was recorded.
+    #[must_use]
+    pub fn of(reason: &StopReason) -> Self {
+        match reason {
+            StopReason::Cancel { reason, .. } => Self::By(CancelledBy::Principal, reason.clone()),
+            StopReason::AgentPause => Self::By(CancelledBy::AgentPause, None),
+            StopReason::Shutdown => Self::By(CancelledBy::Shutdown, None),
+            StopReason::Clock { clock, limit_ms } => Self::Clock(Expired {
+                clock: *clock,
+                limit: Duration::from_millis(*limit_ms),
+            }),
+        }
+    }
 }
 
 /// What exit codes mean, of a worker without adapter.
@@ -87,6 +106,8 @@ pub enum Finish {
     Failed {
         /// Whether no retry can mend it.
         permanent: bool,
+        /// It is not tried again before this.
+        retry_at: Option<Timestamp>,
         /// What it says.
         message: Scrubbed,
     },

@@ -94,7 +94,16 @@ fn unfinished(finish: &Finish) -> Outcome {
             message: message.clone().truncate_to(OUTCOME_TEXT_MAX),
         },
         Finish::Overloaded(message) => fail(FailReason::Overloaded, false, message.clone()),
-        Finish::Failed { permanent, message } => fail(FailReason::Worker, *permanent, message.clone()),
+        Finish::Failed {
+            permanent,
+            retry_at,
+            message,
+        } => Outcome::Failed {
+            reason: FailReason::Worker,
+            permanent: *permanent,
+            retry_at: *retry_at,
+            message: message.clone().truncate_to(OUTCOME_TEXT_MAX),
+        },
         Finish::Whole | Finish::Part(_) => fail(
             FailReason::Worker,
             false,

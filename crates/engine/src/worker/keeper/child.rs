@@ -38,7 +38,7 @@ impl Child {
         std::env::set_current_dir(&order.cwd).map_err(|e| failed(Stage::WorkingFolder, &e))?;
         let stdin = match (handed.stdin, &order.stdin) {
             (Some(pipe), _) => Stdio::from(pipe),
-            (None, Stdin::Null) => Stdio::null(),
+            (None, Stdin::Null | Stdin::Stream) => Stdio::null(),
             (None, Stdin::File(path)) => Stdio::from(File::open(path).map_err(|e| failed(Stage::Stdin, &e))?),
         };
         let wall = order

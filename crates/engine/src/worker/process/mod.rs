@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::isolation::{Policy, WallSpec};
+use super::isolation::{Offered, Policy, WallSpec};
 use super::limits::ProcessLimits;
 use crate::command::Stdin;
 
@@ -65,6 +65,8 @@ pub struct Launch {
     pub limits: ProcessLimits,
     /// Whether it is walled in; none asks for a wall wherever the kernel has one.
     pub isolation: Option<Policy>,
+    /// What the kernel has for that; it is asked where none is given.
+    pub offered: Option<Offered>,
     /// What it may reach beside the system and the workspace.
     pub wall: WallSpec,
 }

@@ -50,7 +50,7 @@ pub async fn prepare(launch: &Launch) -> Result<Prepared, SpawnError> {
         program: order.program.clone(),
         cwd: order.cwd.clone(),
         stdin: match &launch.stdin {
-            Stdin::Null => None,
+            Stdin::Null | Stdin::Stream => None,
             Stdin::File(file) => Some(file.clone()),
         },
     };
@@ -180,7 +180,10 @@ fn check_blocking(launch: Launch) -> Result<(Order, Level), SpawnError> {
     let name = launch.argv.first().map_or("", String::as_str);
     let path = launch.environment.get("PATH").map_or("", String::as_str);
     let program = find_program(name, path, &cwd).map_err(|error| without_own(error, &launch.wall.write))?;
-    let level = isolation::decide(launch.isolation, isolation::offered())?;
+    let level = isolation::decide(
+        launch.isolation,
+        launch.offered.unwrap_or_else(isolation::offered),
+    )?;
     let mut spec: WallSpec = launch.wall;
     spec.write.push(workspace);
     spec.check()?;

@@ -224,6 +224,7 @@ fn a_run_is_stored_so() {
         spawn: 1,
         clock_ms: 0,
         provider_session: None,
+        used_before: None,
         saved: None,
         started_at: ids.now,
         ended_at: Some(ids.now),
