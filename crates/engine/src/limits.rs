@@ -204,6 +204,12 @@ pub const LANES_MAX: usize = 100_000;
 pub const INTENSITY_RUNS: usize = 10;
 /// Within so long.
 pub const INTENSITY_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// Most such runs that can be named: they are looked for on one page of runs.
+pub const INTENSITY_RUNS_MAX: usize = 250;
+/// Shortest time within which they are counted.
+pub const INTENSITY_WITHIN_MIN: Duration = Duration::from_secs(1);
+/// Longest.
+pub const INTENSITY_WITHIN_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How often a loop of the engine that panics is begun again.
 pub const RESTARTS_MAX: usize = 3;
 /// Within so long.

@@ -24,6 +24,8 @@ use crate::duration::{self, Bounds};
 use crate::endpoint::Expires;
 use crate::nearest::nearest;
 
+use super::spec::milliseconds;
+
 /// Words that make a variable's name look like a credential's.
 const CREDENTIAL_WORDS: &[&str] = &[
     "TOKEN",
@@ -73,7 +75,42 @@ const AGENT_KEYS: &[(&str, &str, AgentValue)] = &[
     ("secrets", "secrets", |text| names(text, secret)),
     ("scrub.formats", "scrub_formats", formats),
     ("effects", "effects", effects),
+    ("wall_clock", "wall_clock_ms", |text| {
+        set(text, clock, |time| json!(milliseconds(time)))
+    }),
+    ("idle_timeout", "idle_timeout_ms", |text| {
+        set(text, maybe_off, timer)
+    }),
+    ("stall_after", "stall_after_ms", |text| {
+        set(text, maybe_off, timer)
+    }),
+    ("grace", "grace_ms", |text| {
+        set(text, grace, |time| json!(milliseconds(time)))
+    }),
 ];
+
+/// What is set, as the API takes it; of an empty text nothing is.
+fn set<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+    value: impl FnOnce(T) -> Value,
+) -> Result<Value, String> {
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    parse(text).map(value)
+}
+
+fn maybe_off(text: &str) -> Result<MaybeOff, String> {
+    text.parse()
+}
+
+fn timer(timer: MaybeOff) -> Value {
+    match timer {
+        MaybeOff::Off => json!("off"),
+        MaybeOff::After(time) => json!(milliseconds(time)),
+    }
+}
 
 fn effects(text: &str) -> Result<Value, String> {
     known(text, &["opaque", "repeatable"]).map(Value::String)
@@ -316,16 +353,16 @@ pub(super) fn expires(text: &str) -> Result<Expires, String> {
     }
 }
 
-/// An idle clock, or none.
+/// A clock that may be off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdleTimeout {
-    /// No idle clock.
+pub enum MaybeOff {
+    /// It does not run.
     Off,
     /// This long without progress.
     After(Duration),
 }
 
-impl FromStr for IdleTimeout {
+impl FromStr for MaybeOff {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

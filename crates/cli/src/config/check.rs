@@ -3,6 +3,7 @@
 use dormouse_engine::gate::{Modes, Rule, RuleEffect};
 use dormouse_filesystem::{Backend, StoreUrl};
 
+use super::intensity::intensity;
 use super::key::{Key, Kind};
 use super::table::TABLE;
 use crate::bytes;
@@ -58,6 +59,7 @@ impl Key {
                 .map(drop)
                 .map_err(|e| format!("{e}, or never")),
             Kind::Rules => rules(value).map(drop),
+            Kind::Intensity => intensity(value).map(drop),
         }
     }
 
@@ -79,7 +81,8 @@ impl Key {
             | Kind::Schema
             | Kind::Word(_)
             | Kind::DurationOrNever(_)
-            | Kind::Rules => value.to_owned(),
+            | Kind::Rules
+            | Kind::Intensity => value.to_owned(),
         }
     }
 

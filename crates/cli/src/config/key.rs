@@ -41,6 +41,8 @@ pub enum Kind {
     DurationOrNever(Bounds),
     /// `gates.rules`.
     Rules,
+    /// How often within how long, or `off`.
+    Intensity,
 }
 
 /// One setting.

@@ -200,6 +200,13 @@ pub const TABLE: &[Key] = &[
         about: "how long a run may be without progress",
     },
     Key {
+        path: "run.stall_after",
+        kind: Kind::DurationOrOff(CLOCK),
+        default: Some("3m"),
+        scope: Scope::Project,
+        about: "how long a run is without progress before its session is told that it stalls",
+    },
+    Key {
         path: "run.grace",
         kind: Kind::Duration(GRACE),
         default: Some("10s"),
@@ -220,6 +227,12 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "whether workers are walled in: required, best_effort or off; required where the kernel can, else best_effort",
     },
+    store(
+        "worker.agent_intensity",
+        Kind::Intensity,
+        Some("10/10m"),
+        "how many runs of an agent end badly within how long before it is paused, or off",
+    ),
     detect::HTML_MAX,
     detect::SNIPPET_MAX,
     detect::EMPTY,

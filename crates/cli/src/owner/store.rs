@@ -28,6 +28,7 @@ use crate::endpoint::RunEndpoints;
 use crate::log;
 use crate::problem::{Code, Problem};
 
+use super::clocks::clocks;
 use super::lock::OwnerLock;
 use super::token::ControlToken;
 use super::{Keys, Role};
@@ -139,6 +140,8 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
             lag_max: config.duration("relay.lag_max").unwrap_or_default(),
         },
         janitor_every: time("janitor.every"),
+        agent_intensity: config.intensity(),
+        clocks: clocks(config),
         on_agent_delete: match config.text("secrets.on_agent_delete") {
             Some("destroy") => OnAgentDelete::Destroy,
             _ => OnAgentDelete::Quarantine,

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::moves::{Move, Reservation};
 use super::{AccountPath, Amounts, Chain, Dimension, Hold, HoldIndex};
+use crate::command::CommandSpec;
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::rest::Rest;
@@ -34,7 +35,12 @@ pub(crate) fn stage_claim(core: &Core, draft: &mut Draft, task: &Task, run: &Run
 /// What a run may use: of most it is not known, so nothing is held, and yet it is judged.
 fn estimate(task: &Task, run: &Run) -> Amounts {
     let mut estimate: Amounts = Dimension::FLOWS.into_iter().map(|flow| (flow, 0)).collect();
-    let wall_ms = task.command.as_ref().map_or(0, |command| command.wall_clock_ms);
+    let wall_clock = task
+        .command
+        .as_ref()
+        .map(CommandSpec::wall_clock)
+        .unwrap_or_default();
+    let wall_ms = u64::try_from(wall_clock.as_millis()).unwrap_or(u64::MAX);
     estimate.set(Dimension::WallMs, wall_ms.saturating_sub(run.clock_ms));
     estimate.set(Dimension::Processes, u64::from(task.command.is_some()));
     estimate.set(Dimension::Concurrency, 1);

@@ -333,6 +333,7 @@ fn panicked() -> Outcome {
         permanent: true,
         retry_at: None,
         message: Scrubbed::constant("the work panicked"),
+        hint: None,
     }
 }
 
@@ -342,5 +343,6 @@ fn failed(reason: FailReason, message: Scrubbed) -> Outcome {
         permanent: false,
         retry_at: None,
         message,
+        hint: None,
     }
 }

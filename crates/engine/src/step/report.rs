@@ -86,6 +86,7 @@ impl Failure {
             permanent,
             retry_at: self.retry_at,
             message: scrubber.scrub(&self.to_string()).truncate_to(OUTCOME_TEXT_MAX),
+            hint: None,
         }
     }
 

@@ -11,6 +11,7 @@ mod session;
 mod sink;
 mod task;
 mod thread;
+mod timer;
 
 pub use agent::AgentView;
 pub use budget::{BudgetView, UsageView};
@@ -23,3 +24,4 @@ pub use session::SessionView;
 pub use sink::SinkView;
 pub use task::TaskView;
 pub use thread::{AttachmentView, MessageView, ThreadView};
+pub use timer::{Off, TimerView};

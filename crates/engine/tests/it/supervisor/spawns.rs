@@ -112,7 +112,7 @@ async fn what_cannot_be_started_is_row_11_and_a_start_that_hangs_is_row_3() {
     let house = House { supervisor, ..house };
     let row = house
         .run(CommandSpec {
-            wall_clock_ms: 1000,
+            wall_clock_ms: Some(1000),
             ..argv("true")
         })
         .await;
