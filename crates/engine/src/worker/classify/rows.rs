@@ -146,7 +146,7 @@ fn left(exit: &Exit, permanent: &[i32], scrubber: &Scrubber) -> Outcome {
 fn not_started(why: &NotStarted<'_>, scrubber: &Scrubber) -> Outcome {
     match why {
         NotStarted::Spawn(error) => {
-            let hint = error.hint().map(|hint| scrubber.scrub(&hint.to_string()));
+            let hint = error.hint().map(Scrubbed::constant);
             let message = scrubber.scrub(&error.to_string());
             hinted(fail(error.fail_reason(), error.is_permanent(), message), hint)
         }
