@@ -43,6 +43,7 @@ pub use task::{Task, TaskAdd, TaskSet};
 pub use thread::{Thread, ThreadPost, WhenBusy};
 pub use topic::{TOPICS, topic};
 pub use value::{AgentSetting, Cursor, MaybeOff, NewMode, Variable};
+pub(crate) use value::{is_variable, looks_like_credential};
 
 use crate::client::Server;
 use crate::output::{ColorWhen, Format, TimeStyle};

@@ -76,21 +76,22 @@ const AGENT_KEYS: &[(&str, &str, AgentValue)] = &[
     ("scrub.formats", "scrub_formats", formats),
     ("effects", "effects", effects),
     ("wall_clock", "wall_clock_ms", |text| {
-        set(text, clock, |time| json!(milliseconds(time)))
+        set("wall_clock", text, clock, |time| json!(milliseconds(time)))
     }),
     ("idle_timeout", "idle_timeout_ms", |text| {
-        set(text, maybe_off, timer)
+        set("idle_timeout", text, maybe_off, timer)
     }),
     ("stall_after", "stall_after_ms", |text| {
-        set(text, maybe_off, timer)
+        set("stall_after", text, maybe_off, timer)
     }),
     ("grace", "grace_ms", |text| {
-        set(text, grace, |time| json!(milliseconds(time)))
+        set("grace", text, grace, |time| json!(milliseconds(time)))
     }),
 ];
 
 /// What is set, as the API takes it; of an empty text nothing is.
 fn set<T>(
+    key: &str,
     text: &str,
     parse: impl FnOnce(&str) -> Result<T, String>,
     value: impl FnOnce(T) -> Value,
@@ -98,7 +99,7 @@ fn set<T>(
     if text.is_empty() {
         return Ok(Value::Null);
     }
-    parse(text).map(value)
+    parse(text).map(value).map_err(|why| format!("{key}: {why}"))
 }
 
 fn maybe_off(text: &str) -> Result<MaybeOff, String> {
@@ -427,10 +428,7 @@ impl Variable {
     /// What is wrong; the value is never repeated.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once('=').ok_or("--env takes NAME=VALUE")?;
-        let is_name = !name.is_empty()
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !is_name {
+        if !is_variable(name) {
             return Err("--env takes NAME=VALUE, the name of letters, digits and _".to_owned());
         }
         if looks_like_credential(name) {
@@ -451,8 +449,15 @@ impl Variable {
     }
 }
 
+/// Whether it is the name of a variable: letters, digits and `_`, no digit first.
+pub(crate) fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
 /// Whether a part of the name, between underscores, is a word for a credential.
-fn looks_like_credential(name: &str) -> bool {
+pub(crate) fn looks_like_credential(name: &str) -> bool {
     let name = format!("_{}_", name.to_ascii_uppercase());
     CREDENTIAL_WORDS
         .iter()

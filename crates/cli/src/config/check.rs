@@ -6,6 +6,7 @@ use dormouse_filesystem::{Backend, StoreUrl};
 use super::intensity::intensity;
 use super::key::{Key, Kind};
 use super::table::TABLE;
+use super::variables::variables;
 use crate::bytes;
 use crate::duration;
 
@@ -60,6 +61,7 @@ impl Key {
                 .map_err(|e| format!("{e}, or never")),
             Kind::Rules => rules(value).map(drop),
             Kind::Intensity => intensity(value).map(drop),
+            Kind::Variables => variables(value).map(drop),
         }
     }
 
@@ -82,7 +84,8 @@ impl Key {
             | Kind::Word(_)
             | Kind::DurationOrNever(_)
             | Kind::Rules
-            | Kind::Intensity => value.to_owned(),
+            | Kind::Intensity
+            | Kind::Variables => value.to_owned(),
         }
     }
 

@@ -43,6 +43,8 @@ pub enum Kind {
     Rules,
     /// How often within how long, or `off`.
     Intensity,
+    /// Names of variables that a worker may be given, with commas between; none of an empty text.
+    Variables,
 }
 
 /// One setting.

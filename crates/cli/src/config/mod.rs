@@ -9,6 +9,7 @@ pub mod key;
 mod lease;
 mod retention;
 pub mod table;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -210,6 +211,16 @@ impl Config {
     pub fn intensity(&self) -> Option<Intensity> {
         let value = self.text("worker.agent_intensity").expect("it has a default");
         intensity::intensity(value).expect("values are checked when they are set")
+    }
+
+    /// `worker.pass`, name by name.
+    ///
+    /// # Panics
+    /// When the table has no default for it, which a test of the table rules out.
+    #[must_use]
+    pub fn passed(&self) -> Vec<&str> {
+        let value = self.text("worker.pass").expect("it has a default");
+        variables::variables(value).expect("values are checked when they are set")
     }
 
     /// A value as text.

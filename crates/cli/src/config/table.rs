@@ -228,6 +228,12 @@ pub const TABLE: &[Key] = &[
         about: "whether workers are walled in: required, best_effort or off; required where the kernel can, else best_effort",
     },
     store(
+        "worker.pass",
+        Kind::Variables,
+        Some(""),
+        "variables that every worker gets as the owner has them, with commas between; credentials are refused",
+    ),
+    store(
         "worker.agent_intensity",
         Kind::Intensity,
         Some("10/10m"),

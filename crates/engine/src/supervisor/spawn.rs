@@ -9,7 +9,7 @@ use super::attempt::{Parts, end_processes};
 use super::finish::{Cause, Seen, Unstarted};
 use super::hearing::Hearing;
 use super::heart::is_renewed;
-use super::launch::{Unlaunchable, launch, workspace};
+use super::launch::{Unlaunchable, launch, layers, workspace};
 use super::opening::opening;
 use super::reports::Reports;
 use super::stopping::cause;
@@ -18,6 +18,7 @@ use super::threads_used::known;
 use super::work::Hand;
 use crate::CommandError;
 use crate::run::{Process, Started};
+use crate::worker::environment::apart_from_secrets;
 use crate::worker::{self, Feed, Live, Prepared};
 
 impl Hand<'_> {
@@ -65,6 +66,9 @@ impl Hand<'_> {
             .await;
         let lent = lent.map_err(|why| Seen::Unstarted(Unstarted::Secrets(why)))?;
         parts.scrubber.get_or_init(|| lent.scrubber.clone());
+        let others = layers(parts, self.command, BTreeMap::new());
+        apart_from_secrets(&others, &lent.visible)
+            .map_err(|error| Seen::Unstarted(Unstarted::Environment(error)))?;
         if parts.claimed.run.spawn > 1 {
             self.lent = Some(lent.variables.clone());
         }

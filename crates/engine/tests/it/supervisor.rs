@@ -10,6 +10,7 @@ mod stops;
 mod streams;
 mod threads;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -87,6 +88,7 @@ pub(crate) fn options(folder: &Path) -> SupervisorOptions {
         user: "test".into(),
         lang: "C.UTF-8".into(),
         tz: "UTC".into(),
+        passed: BTreeMap::new(),
         isolation: None,
         closed: Vec::new(),
     }

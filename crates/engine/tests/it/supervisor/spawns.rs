@@ -154,7 +154,7 @@ async fn a_name_in_two_layers_is_a_conflict_and_no_other_value_stands_for_a_lock
     let (reason, permanent, message) = failure(&row);
     assert_eq!((reason, permanent), (FailReason::Spawn, true), "{message}");
     assert!(
-        message.contains("`GH_TOKEN` is set by the leased secrets and by the profile"),
+        message.contains("`GH_TOKEN` is set by the secrets of its agent and by the profile"),
         "{message}"
     );
 
