@@ -71,8 +71,8 @@ async fn the_first_level_that_sets_a_clock_holds(house: House) {
                 clocks: set,
                 ..AgentConfig::default()
             };
-            let made = tenant.agents.create(&operator(), &name(&agent), config);
-            made.await.unwrap();
+            let (by, named) = (operator(), name(&agent));
+            tenant.agents.create(&by, &named, config).await.unwrap();
             let next = set.or(&instance);
             for (task, expected) in [
                 (clocks(1), clocks(1)),

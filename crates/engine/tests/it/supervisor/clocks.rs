@@ -1,5 +1,6 @@
 //! Clocks that run out over real processes: what was there is kept, and nothing lives on.
 
+use dormouse_engine::command::Timer;
 use dormouse_engine::wake::Wake;
 use dormouse_filesystem::Records;
 
