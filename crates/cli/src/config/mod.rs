@@ -10,6 +10,7 @@ mod lease;
 mod retention;
 pub mod table;
 mod variables;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,13 +1,11 @@
 //! The one table of settings: files, environment, `config` and the help texts are made from it.
 
-use dormouse_engine::worker::isolation::Policy;
-
 use super::bounds::{
-    AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, CLOCK, COMMIT, DERIVATION, EXPIRES, EXPORT_IDLE, GRACE,
-    HOUSEKEEPING, NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
+    AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, COMMIT, DERIVATION, EXPIRES, EXPORT_IDLE, HOUSEKEEPING,
+    NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use super::key::{Key, Kind, MODES, Scope};
-use super::{detect, lease, retention};
+use super::{detect, lease, retention, worker};
 
 /// A setting of the store, which a project does not choose.
 pub(super) const fn store(
@@ -185,34 +183,10 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "how long to wait for an answer, tries together",
     },
-    Key {
-        path: "run.wall_clock",
-        kind: Kind::Duration(CLOCK),
-        default: Some("30m"),
-        scope: Scope::Project,
-        about: "how long a run may take",
-    },
-    Key {
-        path: "run.idle_timeout",
-        kind: Kind::DurationOrOff(CLOCK),
-        default: Some("10m"),
-        scope: Scope::Project,
-        about: "how long a run may be without progress",
-    },
-    Key {
-        path: "run.stall_after",
-        kind: Kind::DurationOrOff(CLOCK),
-        default: Some("3m"),
-        scope: Scope::Project,
-        about: "how long a run is without progress before its session is told that it stalls",
-    },
-    Key {
-        path: "run.grace",
-        kind: Kind::Duration(GRACE),
-        default: Some("10s"),
-        scope: Scope::Project,
-        about: "how long a worker has from being asked to stop to being killed",
-    },
+    worker::WALL_CLOCK,
+    worker::IDLE_TIMEOUT,
+    worker::STALL_AFTER,
+    worker::GRACE,
     Key {
         path: "runs.instance_max",
         kind: Kind::Number(1, 10_000),
@@ -220,25 +194,9 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "most runs at work at once in a process that serves",
     },
-    Key {
-        path: "worker.isolation",
-        kind: Kind::Word(&Policy::WORDS),
-        default: None,
-        scope: Scope::User,
-        about: "whether workers are walled in: required, best_effort or off; required where the kernel can, else best_effort",
-    },
-    store(
-        "worker.pass",
-        Kind::Variables,
-        Some(""),
-        "variables that every worker gets as the owner has them, with commas between; credentials are refused",
-    ),
-    store(
-        "worker.agent_intensity",
-        Kind::Intensity,
-        Some("10/10m"),
-        "how many runs of an agent end badly within how long before it is paused, or off",
-    ),
+    worker::ISOLATION,
+    worker::PASS,
+    worker::AGENT_INTENSITY,
     detect::HTML_MAX,
     detect::SNIPPET_MAX,
     detect::EMPTY,
