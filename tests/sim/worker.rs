@@ -301,6 +301,7 @@ fn failed(permanent: bool) -> Outcome {
         permanent,
         retry_at: None,
         message: Scrubbed::constant("no"),
+        hint: None,
     }
 }
 

@@ -36,6 +36,64 @@ fn an_agent_is_made_set_paused_and_resumed() {
     home.type_line("agent pause bob").exits(3).hints();
 }
 
+/// The clock of a task goes before that of its agent, and that before the instance's. What a variable says counts as the
+/// task's: whoever gives it says it.
+#[test]
+fn the_first_clock_that_is_set_holds_of_task_agent_and_instance() {
+    let home = Home::new();
+    home.type_line("agent add quick wall_clock=1s").exits(0);
+    home.type_line("agent add slow wall_clock=10m idle_timeout=off")
+        .exits(0);
+    let shown = home.json("agent show slow");
+    assert_eq!(
+        (&shown["wall_clock_ms"], &shown["idle_timeout_ms"]),
+        (&600_000.into(), &"off".into())
+    );
+    let forever = ["sh", "-c", "exec sleep 300"];
+    let run = |home: &Home, words: &[&str], worker: &[&str]| {
+        home.dormouse(["run"].iter().chain(words).chain(&["--"]).chain(worker))
+    };
+    run(&home, &["--agent", "quick"], &forever).exits(124);
+    run(&home, &["--agent", "slow", "--timeout", "1s"], &forever).exits(124);
+    let here = home.with("DORMOUSE_RUN_WALL_CLOCK", "1s");
+    run(&here, &["--agent", "slow"], &forever).exits(124);
+    let home = here.with("DORMOUSE_RUN_WALL_CLOCK", "10m");
+    let longer = ["sh", "-c", "exec sleep 2"];
+    // Longer than its agent's, and yet the task's own.
+    run(&home, &["--agent", "quick"], &longer).exits(0);
+    home.type_line("agent set quick wall_clock=").exits(0);
+    assert_eq!(home.json("agent show quick").get("wall_clock_ms"), None);
+}
+
+#[test]
+fn a_clock_of_the_instance_is_the_last_that_is_asked() {
+    let home = Home::new();
+    let file = home.path().join("config/config.toml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "[run]\nwall_clock = \"1s\"\n").unwrap();
+    home.type_line("agent add slow wall_clock=10m").exits(0);
+    home.dormouse(["run", "--agent", "slow", "--", "sh", "-c", "exec sleep 2"])
+        .exits(0);
+    home.dormouse(["run", "--agent", "any", "--", "sh", "-c", "exec sleep 300"])
+        .exits(124);
+}
+
+#[test]
+fn a_clock_of_an_agent_that_is_none_is_refused_by_its_name() {
+    let home = Home::new();
+    home.type_line("agent add alice").exits(0);
+    for key in ["wall_clock", "idle_timeout", "stall_after"] {
+        for wrong in ["0s", "31d", "-1s", "soon"] {
+            home.type_line(&format!("agent set alice {key}={wrong}"))
+                .exits(2)
+                .errs(&[key]);
+        }
+    }
+    home.type_line("agent set alice grace=6m")
+        .exits(2)
+        .errs(&["grace"]);
+}
+
 #[test]
 fn an_agent_is_removed_when_it_is_meant_and_a_new_one_of_its_name_has_nothing_of_it() {
     let home = Home::new();

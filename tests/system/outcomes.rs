@@ -115,3 +115,20 @@ fn a_block_that_is_detected_inside_a_run_is_the_runs() {
     // What is none is told to nobody.
     run(&home, &[], "echo '<h1>Welcome' | dormouse detect -").exits(0);
 }
+
+/// What a worker asks about is judged as its owner's settings say, however long they let a page be.
+#[test]
+fn a_page_that_is_detected_inside_a_run_is_read_as_far_as_its_owners_settings_say() {
+    let page = "{ printf '<title>One moment</title><!--'; head -c 5000000 /dev/zero | tr '\\0' x; \
+                printf '%s' '--><form><div class=\"g-recaptcha\" data-sitekey=\"k\"></div></form>'; } >page.html; ";
+    let script = format!("{page}dormouse detect page.html --url https://a.example/ --status 200");
+    let wide = Home::new().with("DORMOUSE_DETECT_HTML_MAX", "8MiB");
+    let ran = run(&wide, &[], &script);
+    ran.exits(11);
+    assert!(!ran.stderr.contains("of the page were read"), "{ran:?}");
+    let narrow = Home::new().with("DORMOUSE_DETECT_HTML_MAX", "64KiB");
+    let ran = run(&narrow, &[], &script);
+    ran.exits(0);
+    let cut = "only the first 65536 bytes of the page were read";
+    assert!(ran.stdout.contains(cut) || ran.stderr.contains(cut), "{ran:?}");
+}

@@ -900,3 +900,49 @@ fn what_a_worker_says_of_its_end_has_no_value_in_outcome_log_event_stderr_and_an
         is_nowhere(&home, TOKEN);
     }
 }
+
+/// SE-46
+#[test]
+fn a_variable_that_is_passed_or_given_under_the_name_of_a_visible_secret_is_a_conflict_and_nothing_runs() {
+    let home = Home::new()
+        .with("DORMOUSE_WORKER_PASS", "BURROW_SIDE,NOT_SET")
+        .with("BURROW_SIDE", "the north side");
+    let script =
+        "echo ran >>ran; echo \"${BURROW_SIDE-unset} ${NOT_SET-unset} ${DORMOUSE_WORKER_PASS-unset}\"";
+    let ran = worker(&home, "alice", script);
+    ran.exits(0);
+    assert_eq!(ran.stdout, "the north side unset unset\n");
+    std::fs::remove_file(home.workspace("alice").join("ran")).unwrap();
+
+    set(&home, "BURROW_SIDE", &[], TOKEN);
+    set(&home, "OTHER_ONE", &[], TOKEN);
+    let conflict = "`BURROW_SIDE` is set by the secrets of its agent and by the names passed through";
+    worker(&home, "alice", script).exits(1).errs(&[conflict]);
+    // Visible, and not lent.
+    let lent = ["run", "--agent", "alice", "--secret", "OTHER_ONE"];
+    let worker_words = ["--", "sh", "-c", script];
+    home.dormouse(lent.iter().chain(&worker_words))
+        .exits(1)
+        .errs(&[conflict]);
+    let home = home.with("DORMOUSE_WORKER_PASS", "");
+    let given = ["--env", "BURROW_SIDE=south"];
+    home.dormouse(lent.iter().chain(&given).chain(&worker_words))
+        .exits(1)
+        .errs(&["`BURROW_SIDE` is set by the secrets of its agent and by the profile"]);
+    assert!(!home.workspace("alice").join("ran").exists(), "nothing ran");
+}
+
+#[test]
+fn a_name_that_nobody_may_set_and_one_of_a_credential_are_not_passed() {
+    for (name, why) in [
+        ("LD_PRELOAD", "programs load code by it"),
+        ("path", "the engine sets it"),
+        ("API_TOKEN", "looks like a credential"),
+        ("A=B", "is no name"),
+    ] {
+        let home = Home::new().with("DORMOUSE_WORKER_PASS", format!("FINE,{name}"));
+        let ran = worker(&home, "alice", "true");
+        assert_ne!(ran.code(), Some(0), "{ran:?}");
+        ran.errs(&["worker.pass", why]);
+    }
+}

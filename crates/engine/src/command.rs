@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::adapter::{NoFollowUps, takes_follow_ups};
 use crate::worker::isolation::Policy;
 
+mod clocks;
+
+use clocks::timer;
+pub use clocks::{ClockSettings, InvalidClock, Timer};
+
 /// Most bytes of a command line, arguments and their separators together.
 pub const ARGV_BYTES_MAX: usize = 128 * 1024;
 /// Most paths opened for a worker beside its own, to read and again to write.
@@ -61,21 +66,19 @@ pub struct CommandSpec {
     /// Whether the command may be run again after its holder vanished.
     #[serde(default)]
     pub effects: Effects,
-    /// From claim to stop, in milliseconds: [`CLOCK_MIN`] to [`CLOCK_MAX`].
-    #[serde(default = "wall_clock_default")]
-    pub wall_clock_ms: u64,
-    /// From the last progress to the stop, in milliseconds; none is off.
-    #[serde(default = "idle_timeout_default")]
-    pub idle_timeout_ms: Option<u64>,
-    /// From the last progress to the word that it stalls, in milliseconds; none is off.
-    #[serde(
-        default = "stall_after_default",
-        skip_serializing_if = "is_stall_after_default"
-    )]
-    pub stall_after_ms: Option<u64>,
+    /// From claim to stop, in milliseconds: [`CLOCK_MIN`] to [`CLOCK_MAX`]. This clock, as each of the next three, is that
+    /// of the agent where none is set, else that of the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_clock_ms: Option<u64>,
+    /// From the last progress to the stop.
+    #[serde(default, deserialize_with = "timer", skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<Timer>,
+    /// From the last progress to the word that it stalls.
+    #[serde(default, deserialize_with = "timer", skip_serializing_if = "Option::is_none")]
+    pub stall_after_ms: Option<Timer>,
     /// From the cooperative stop to the kill, in milliseconds: 0 to [`GRACE_MAX`].
-    #[serde(default = "grace_default")]
-    pub grace_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
     /// What is said to it before its wall clock runs out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrap_up: Option<WrapUp>,
@@ -85,29 +88,6 @@ pub struct CommandSpec {
     /// Exit codes that mean a failure no retry mends.
     #[serde(default = "permanent_codes_default")]
     pub permanent_codes: Vec<i32>,
-}
-
-fn wall_clock_default() -> u64 {
-    u64::try_from(WALL_CLOCK_DEFAULT.as_millis()).expect("half an hour fits")
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
-fn idle_timeout_default() -> Option<u64> {
-    Some(u64::try_from(IDLE_TIMEOUT_DEFAULT.as_millis()).expect("ten minutes fit"))
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
-fn stall_after_default() -> Option<u64> {
-    Some(u64::try_from(STALL_AFTER_DEFAULT.as_millis()).expect("three minutes fit"))
-}
-
-#[expect(clippy::ref_option, reason = "serde asks with a reference")]
-fn is_stall_after_default(stall_after: &Option<u64>) -> bool {
-    *stall_after == stall_after_default()
-}
-
-fn grace_default() -> u64 {
-    u64::try_from(GRACE_DEFAULT.as_millis()).expect("ten seconds fit")
 }
 
 /// What shells answer when a program cannot be run or found.
@@ -182,17 +162,8 @@ pub enum InvalidCommand {
         field: &'static str,
     },
     /// A clock out of its bounds.
-    #[error("{field}: {found} ms is out of bounds, {min} to {max} ms are taken")]
-    Clock {
-        /// The field.
-        field: &'static str,
-        /// What was given.
-        found: u64,
-        /// The least.
-        min: u64,
-        /// The most.
-        max: u64,
-    },
+    #[error(transparent)]
+    Clock(#[from] InvalidClock),
     /// Over [`OPENED_MAX`].
     #[error("{field}: has {found} paths, at most {OPENED_MAX} are taken")]
     TooManyOpened {
@@ -232,38 +203,58 @@ impl CommandSpec {
             read: Vec::new(),
             write: Vec::new(),
             effects: Effects::default(),
-            wall_clock_ms: wall_clock_default(),
-            idle_timeout_ms: idle_timeout_default(),
-            stall_after_ms: stall_after_default(),
-            grace_ms: grace_default(),
+            wall_clock_ms: None,
+            idle_timeout_ms: None,
+            stall_after_ms: None,
+            grace_ms: None,
             wrap_up: None,
             partial_codes: Vec::new(),
             permanent_codes: permanent_codes_default(),
         }
     }
 
+    /// The clocks that are set of it.
+    #[must_use]
+    pub fn clocks(&self) -> ClockSettings {
+        ClockSettings {
+            wall_clock_ms: self.wall_clock_ms,
+            idle_timeout_ms: self.idle_timeout_ms,
+            stall_after_ms: self.stall_after_ms,
+            grace_ms: self.grace_ms,
+        }
+    }
+
+    /// Takes the clocks that it sets not itself from whoever comes next.
+    pub fn fill(&mut self, next: &ClockSettings) {
+        let clocks = self.clocks().or(next);
+        self.wall_clock_ms = clocks.wall_clock_ms;
+        self.idle_timeout_ms = clocks.idle_timeout_ms;
+        self.stall_after_ms = clocks.stall_after_ms;
+        self.grace_ms = clocks.grace_ms;
+    }
+
     /// The wall clock.
     #[must_use]
     pub fn wall_clock(&self) -> Duration {
-        Duration::from_millis(self.wall_clock_ms)
+        self.clocks().wall_clock()
     }
 
     /// The idle clock, if it is on.
     #[must_use]
     pub fn idle_timeout(&self) -> Option<Duration> {
-        self.idle_timeout_ms.map(Duration::from_millis)
+        self.clocks().idle_timeout()
     }
 
     /// How long it is silent before its session is told, if that is told.
     #[must_use]
     pub fn stall_after(&self) -> Option<Duration> {
-        self.stall_after_ms.map(Duration::from_millis)
+        self.clocks().stall_after()
     }
 
     /// From the cooperative stop to the kill.
     #[must_use]
     pub fn grace(&self) -> Duration {
-        Duration::from_millis(self.grace_ms)
+        self.clocks().grace()
     }
 
     /// Checks every field's bounds.
@@ -284,14 +275,7 @@ impl CommandSpec {
             let found = self.secrets.len();
             return Err(InvalidCommand::TooManySecrets { found });
         }
-        check_clock("wall_clock_ms", self.wall_clock_ms, CLOCK_MIN, CLOCK_MAX)?;
-        if let Some(idle) = self.idle_timeout_ms {
-            check_clock("idle_timeout_ms", idle, CLOCK_MIN, CLOCK_MAX)?;
-        }
-        if let Some(stall) = self.stall_after_ms {
-            check_clock("stall_after_ms", stall, CLOCK_MIN, CLOCK_MAX)?;
-        }
-        check_clock("grace_ms", self.grace_ms, Duration::ZERO, GRACE_MAX)?;
+        self.clocks().validate()?;
         self.check_words()?;
         check_opened("read", &self.read)?;
         check_opened("write", &self.write)?;
@@ -316,8 +300,15 @@ impl CommandSpec {
         if !(1..=WRAP_UP_BYTES_MAX).contains(&bytes) {
             return Err(InvalidCommand::WrapUp { bytes });
         }
-        let most = Duration::from_millis(self.wall_clock_ms.saturating_sub(1));
-        check_clock("wrap_up.before_ms", wrap_up.before_ms, CLOCK_MIN, most)
+        // Where the task has none the clock is its agent's, which is not known here.
+        let wall_clock = self.wall_clock_ms.map_or(CLOCK_MAX, Duration::from_millis);
+        let most = wall_clock.saturating_sub(Duration::from_millis(1));
+        Ok(clocks::check(
+            "wrap_up.before_ms",
+            Some(wrap_up.before_ms),
+            CLOCK_MIN,
+            most,
+        )?)
     }
 
     fn check_nul(&self) -> Result<(), InvalidCommand> {
@@ -352,18 +343,4 @@ fn check_opened(field: &'static str, paths: &[PathBuf]) -> Result<(), InvalidCom
         return Err(InvalidCommand::Nul { field });
     }
     Ok(())
-}
-
-fn check_clock(field: &'static str, found: u64, min: Duration, max: Duration) -> Result<(), InvalidCommand> {
-    let [min, max] = [min, max].map(|d| u64::try_from(d.as_millis()).expect("bounds are days at most"));
-    if (min..=max).contains(&found) {
-        Ok(())
-    } else {
-        Err(InvalidCommand::Clock {
-            field,
-            found,
-            min,
-            max,
-        })
-    }
 }

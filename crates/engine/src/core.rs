@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent::{Agent, AgentState, Intensity, Removals};
 use crate::bad;
 use crate::budget::{BudgetOptions, Entered, Freed, Ledger, Moved, enter};
+use crate::command::ClockSettings;
 use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) companions: Vec<Arc<dyn Companion>>,
     /// How many bad ends pause an agent; none is never.
     pub(crate) intensity: Option<Intensity>,
+    /// The clocks of runs whose task and agent set none.
+    pub(crate) clocks: ClockSettings,
     /// Where futures of runs are polled.
     pub(crate) workers: Arc<Workers>,
     pub(crate) live: Arc<LiveRuns>,

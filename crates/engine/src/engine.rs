@@ -16,6 +16,7 @@ use crate::agent::{Agents, Intensity};
 use crate::bad::BadRecords;
 use crate::budget::{BudgetOptions, Budgets, Freed};
 use crate::capability::Capabilities;
+use crate::command::ClockSettings;
 use crate::core::Core;
 use crate::credentials::{Credentials, Living};
 use crate::due::DueHint;
@@ -68,6 +69,8 @@ pub struct EngineOptions {
     pub janitor_every: Duration,
     /// How many bad ends pause an agent; none is never.
     pub agent_intensity: Option<Intensity>,
+    /// The clocks of runs, where neither their task nor their agent sets them.
+    pub clocks: ClockSettings,
     /// Where futures of runs are polled.
     pub worker_threads: WorkerThreads,
     /// `wakes.due_max`: most agents that are to be woken, before asking for one more is refused. What becomes ready wakes its
@@ -97,6 +100,7 @@ impl Default for EngineOptions {
             retention: Retention::default(),
             janitor_every: JANITOR_EVERY,
             agent_intensity: Some(Intensity::default()),
+            clocks: ClockSettings::default(),
             worker_threads: WorkerThreads::default(),
             wakes_due_max: WAKES_DUE_MAX,
             wakes_timed_max: TIMED_WAKES_MAX,
@@ -298,6 +302,7 @@ impl Engine {
         let space = shared.system.tenant(&id.segment());
         let core = Arc::new(Core {
             intensity: shared.options.agent_intensity,
+            clocks: shared.options.clocks,
             workers: Arc::clone(&shared.workers),
             budgets: shared.options.budgets,
             ledger: Arc::default(),

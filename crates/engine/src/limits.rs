@@ -193,9 +193,6 @@ pub const CANDIDATES_MAX: usize = 64;
 pub const FULL_RECHECK: Duration = Duration::from_secs(5);
 /// How soon a ready task that was refused for a reason of its own is tried again.
 pub const REFUSED_RECHECK: Duration = Duration::from_secs(60);
-/// In a lane of at most so many places what is ready is looked for before it is known how many are free, in the trip that
-/// tells it: all that is found is read.
-pub const LANE_AHEAD_MAX: usize = 8;
 /// How long a process has a lane for itself without saying so again.
 pub const PICK_TTL: Duration = Duration::from_secs(30);
 /// Most lanes of which a process keeps what it knows; the rest stay in their rows.
@@ -204,6 +201,12 @@ pub const LANES_MAX: usize = 100_000;
 pub const INTENSITY_RUNS: usize = 10;
 /// Within so long.
 pub const INTENSITY_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// Most such runs that can be named: they are looked for on one page of runs.
+pub const INTENSITY_RUNS_MAX: usize = 250;
+/// Shortest time within which they are counted.
+pub const INTENSITY_WITHIN_MIN: Duration = Duration::from_secs(1);
+/// Longest.
+pub const INTENSITY_WITHIN_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How often a loop of the engine that panics is begun again.
 pub const RESTARTS_MAX: usize = 3;
 /// Within so long.

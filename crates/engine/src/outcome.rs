@@ -48,6 +48,9 @@ pub enum Outcome {
         retry_at: Option<Timestamp>,
         /// What went wrong, at most [`OUTCOME_TEXT_MAX`] bytes.
         message: Scrubbed,
+        /// What to do about it, where we know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<Scrubbed>,
     },
     /// A clock ran out.
     Timeout {
@@ -71,6 +74,36 @@ pub enum Outcome {
         last_heartbeat_at: Option<Timestamp>,
     },
 }
+
+impl Outcome {
+    /// What went wrong of what failed, and what to do about it. Rows of former builds have both in one text where the worker
+    /// was never started; of what a worker said nothing is taken for a hint.
+    #[must_use]
+    pub fn failure(&self) -> Option<(&str, Option<&str>)> {
+        let Self::Failed {
+            reason,
+            message,
+            hint,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        if let Some(hint) = hint {
+            return Some((message.as_str(), Some(hint.as_str())));
+        }
+        let in_text = reason
+            .is_before_start()
+            .then(|| message.as_str().split_once(HINT));
+        Some(match in_text.flatten() {
+            Some((what, hint)) => (what, Some(hint)),
+            None => (message.as_str(), None),
+        })
+    }
+}
+
+/// What former builds wrote between a message and its hint.
+const HINT: &str = "\nhint: ";
 
 /// Why a result is not the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +195,31 @@ pub enum FailReason {
     Abandoned,
     /// The worker said so.
     Worker,
+}
+
+impl FailReason {
+    /// Whether the worker was never started: the message is ours alone.
+    fn is_before_start(self) -> bool {
+        match self {
+            Self::Spawn | Self::Isolation | Self::SecretUnavailable => true,
+            Self::Exit
+            | Self::Signal
+            | Self::Panic
+            | Self::StreamEnded
+            | Self::Refused
+            | Self::Auth
+            | Self::Billing
+            | Self::ContextOverflow
+            | Self::BadRequest
+            | Self::Overloaded
+            | Self::RateLimited
+            | Self::PermissionDenied
+            | Self::GateUnavailable
+            | Self::KeeperLost
+            | Self::Abandoned
+            | Self::Worker => false,
+        }
+    }
 }
 
 /// The clocks of a run.

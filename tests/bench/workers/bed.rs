@@ -1,5 +1,6 @@
 //! An engine with a supervisor on a store, and hands to give it work.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,7 @@ fn options_of(folder: &Path) -> SupervisorOptions {
         user: "bench".to_owned(),
         lang: "C.UTF-8".to_owned(),
         tz: "UTC".to_owned(),
+        passed: BTreeMap::new(),
         isolation: None,
         closed: Vec::new(),
         offered: None,

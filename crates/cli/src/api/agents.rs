@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use dormouse_engine::agent::{Agent, AgentConfig, AtWork};
-use dormouse_engine::command::Effects;
+use dormouse_engine::command::{ClockSettings, Effects, Timer};
 use dormouse_engine::{AgentName, CommandError};
 use dormouse_filesystem::Versioned;
 use dormouse_secrets::{Formats, SecretName};
@@ -14,7 +14,7 @@ use super::Paging;
 use super::body::{self, IfMatch, Json, List, Named, Parameters};
 use super::house::{Asker, House};
 use super::refusal::{self, Answered};
-use super::view::{AgentView, FormatsView, WokenView};
+use super::view::{AgentView, FormatsView, TimerView, WokenView};
 use crate::problem::Problem;
 
 /// What of an agent's configuration is to be so; the rest stays, of a new one as is the default.
@@ -31,6 +31,14 @@ pub(super) struct Configured {
     scrub_formats: Option<Option<FormatsView>>,
     #[serde(default)]
     effects: Option<Effects>,
+    #[serde(default, deserialize_with = "said")]
+    wall_clock_ms: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "said")]
+    idle_timeout_ms: Option<Option<TimerView>>,
+    #[serde(default, deserialize_with = "said")]
+    stall_after_ms: Option<Option<TimerView>>,
+    #[serde(default, deserialize_with = "said")]
+    grace_ms: Option<Option<u64>>,
 }
 
 impl Configured {
@@ -46,6 +54,15 @@ impl Configured {
         if let Some(formats) = self.scrub_formats {
             config.formats = formats.map(Formats::from);
         }
+        self.set_clocks(&mut config.clocks);
+    }
+
+    fn set_clocks(&self, clocks: &mut ClockSettings) {
+        let timer = |given: Option<TimerView>| given.map(Timer::from);
+        clocks.wall_clock_ms = self.wall_clock_ms.unwrap_or(clocks.wall_clock_ms);
+        clocks.idle_timeout_ms = self.idle_timeout_ms.map_or(clocks.idle_timeout_ms, timer);
+        clocks.stall_after_ms = self.stall_after_ms.map_or(clocks.stall_after_ms, timer);
+        clocks.grace_ms = self.grace_ms.unwrap_or(clocks.grace_ms);
     }
 }
 
@@ -69,6 +86,14 @@ pub(super) struct NewAgent {
     effects: Option<Effects>,
     #[serde(default, deserialize_with = "said")]
     scrub_formats: Option<Option<FormatsView>>,
+    #[serde(default, deserialize_with = "said")]
+    wall_clock_ms: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "said")]
+    idle_timeout_ms: Option<Option<TimerView>>,
+    #[serde(default, deserialize_with = "said")]
+    stall_after_ms: Option<Option<TimerView>>,
+    #[serde(default, deserialize_with = "said")]
+    grace_ms: Option<Option<u64>>,
 }
 
 pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered {
@@ -78,6 +103,10 @@ pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered 
         secrets: new.secrets,
         effects: new.effects,
         scrub_formats: new.scrub_formats,
+        wall_clock_ms: new.wall_clock_ms,
+        idle_timeout_ms: new.idle_timeout_ms,
+        stall_after_ms: new.stall_after_ms,
+        grace_ms: new.grace_ms,
     };
     let mut config = AgentConfig::default();
     configured.apply(&mut config);

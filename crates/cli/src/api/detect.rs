@@ -13,8 +13,15 @@ use super::House;
 use super::body::{self, Json};
 use crate::problem::{Code, Problem};
 
-/// Longest body with a visit, in bytes: a page of the longest that is read, however it is written.
+/// Longest body with a visit, in bytes: a page of the longest that is read, unless most of it is written with escapes.
 pub(crate) const VISIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How pages are judged, for whoever sends one: more of it need not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DetectLimits {
+    /// `detect.html_max`: how much of a page is looked at, in bytes.
+    pub(crate) html_max: usize,
+}
 
 /// A visit, as it is asked about. What is not known is left out.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -37,12 +37,14 @@ pub use refusal::{problem_of, wants_json};
 pub use secret::{NewKey, Secret, SecretSet, SlotChange, VaultKey, Which};
 pub use serve::Serve;
 pub use session::Session;
+pub(crate) use spec::milliseconds;
 pub use spec::{ExitBy, GateMode, Surroundings};
 pub use step::{Step, StepEffect};
 pub use task::{Task, TaskAdd, TaskSet};
 pub use thread::{Thread, ThreadPost, WhenBusy};
 pub use topic::{TOPICS, topic};
-pub use value::{AgentSetting, Cursor, IdleTimeout, NewMode, Variable};
+pub use value::{AgentSetting, Cursor, MaybeOff, NewMode, Variable};
+pub(crate) use value::{is_variable, looks_like_credential};
 pub use wake::{Wake, WakeAdd};
 
 use crate::client::Server;

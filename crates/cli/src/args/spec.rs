@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use dormouse_engine::command::{CommandSpec, Effects, InvalidCommand, Stdin, WrapUp};
+use dormouse_engine::command::{CommandSpec, Effects, InvalidCommand, Stdin, Timer, WrapUp};
 use dormouse_engine::worker::isolation::Policy;
 use dormouse_secrets::SecretName;
 
-use super::value::{self, IdleTimeout, Variable};
+use super::value::{self, MaybeOff, Variable};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::problem::{Code, Problem};
@@ -45,7 +45,10 @@ pub struct Surroundings {
     pub timeout: Option<Duration>,
     /// How long it may be without progress, or off [env: DORMOUSE_RUN_IDLE_TIMEOUT]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub idle_timeout: Option<IdleTimeout>,
+    pub idle_timeout: Option<MaybeOff>,
+    /// How long without progress its session is told that it stalls, or off [env: DORMOUSE_RUN_STALL_AFTER]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub stall_after: Option<MaybeOff>,
     /// How long it has from being asked to stop to being killed [env: DORMOUSE_RUN_GRACE]
     #[arg(long, value_name = "DURATION", value_parser = value::grace, allow_hyphen_values = true)]
     pub grace: Option<Duration>,
@@ -97,15 +100,7 @@ impl Surroundings {
             .first()
             .map(|program| absolute_program(program, cwd.as_deref(), environment));
         let mut spec = CommandSpec::new(program.into_iter().chain(argv.iter().skip(1).cloned()).collect());
-        spec.wall_clock_ms = milliseconds(self.timeout.or_else(|| config.duration("run.wall_clock")));
-        spec.grace_ms = milliseconds(self.grace.or_else(|| config.duration("run.grace")));
-        spec.idle_timeout_ms = match self.idle_timeout {
-            Some(IdleTimeout::Off) => None,
-            Some(IdleTimeout::After(idle)) => Some(milliseconds(Some(idle))),
-            None => config
-                .duration("run.idle_timeout")
-                .map(|idle| milliseconds(Some(idle))),
-        };
+        self.set_clocks(&mut spec, config);
         if let Some(cwd) = &cwd
             && !cwd.is_dir()
         {
@@ -133,7 +128,7 @@ impl Surroundings {
         spec.write = opened("--write", &self.write, environment)?;
         spec.wrap_up = self.wrap_up.clone().map(|text| WrapUp {
             text,
-            before_ms: milliseconds(Some(self.wrap_up_before)),
+            before_ms: milliseconds(self.wrap_up_before),
         });
         if self.repeatable {
             spec.effects = Effects::Repeatable;
@@ -144,15 +139,14 @@ impl Surroundings {
                     "leave --stdin stream and --wrap-up out, or choose another worker"
                 }
                 InvalidCommand::WrapUp { .. } => "say something that is not too long, or leave --wrap-up out",
-                InvalidCommand::Clock {
-                    field: "wrap_up.before_ms",
-                    ..
-                } => "choose --wrap-up-before shorter than --timeout",
+                InvalidCommand::Clock(clock) if clock.field == "wrap_up.before_ms" => {
+                    "choose --wrap-up-before shorter than --timeout"
+                }
                 InvalidCommand::Empty
                 | InvalidCommand::TooLong { .. }
                 | InvalidCommand::TooManySecrets { .. }
                 | InvalidCommand::Nul { .. }
-                | InvalidCommand::Clock { .. }
+                | InvalidCommand::Clock(_)
                 | InvalidCommand::TooManyOpened { .. }
                 | InvalidCommand::NotAbsolute { .. } => {
                     "write a command after --, as in dormouse run -- make check"
@@ -161,6 +155,22 @@ impl Surroundings {
             Problem::new(Code::Usage, error.to_string()).hint(hint)
         })?;
         Ok(spec)
+    }
+
+    /// The clocks that its flags set, and what a project's file or a variable says of tasks that are given here. What the
+    /// user's file says is the owner's to know, behind what is set of the agent.
+    fn set_clocks(&self, spec: &mut CommandSpec, config: &Config) {
+        let here = |path| config.is_set_here(path).then(|| config.duration(path));
+        let timer = |flag: Option<MaybeOff>, path| match flag {
+            Some(MaybeOff::Off) => Some(Timer::Off),
+            Some(MaybeOff::After(time)) => Some(Timer::After(milliseconds(time))),
+            None => here(path).map(|time| Timer::from(time.map(milliseconds))),
+        };
+        let time = |flag: Option<Duration>, path| flag.or_else(|| here(path).flatten()).map(milliseconds);
+        spec.wall_clock_ms = time(self.timeout, "run.wall_clock");
+        spec.idle_timeout_ms = timer(self.idle_timeout, "run.idle_timeout");
+        spec.stall_after_ms = timer(self.stall_after, "run.stall_after");
+        spec.grace_ms = time(self.grace, "run.grace");
     }
 
     fn stdin(&self, environment: &Environment) -> Result<Stdin, Problem> {
@@ -206,10 +216,9 @@ fn absolute_program(program: &str, cwd: Option<&Path>, environment: &Environment
     whole.to_str().map_or_else(|| program.to_owned(), str::to_owned)
 }
 
-fn milliseconds(duration: Option<Duration>) -> u64 {
-    duration.map_or(0, |duration| {
-        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-    })
+/// A duration in milliseconds, as commands have them.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn refused(flag: &str, why: &str) -> Problem {

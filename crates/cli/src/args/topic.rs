@@ -64,8 +64,14 @@ fn config_topic() -> String {
             Kind::Rules => {
                 "allow TOOL, deny TOOL and ask TOOL, with commas between; TOOL may end in *".to_owned()
             }
+            Kind::Intensity => "how many within how long, as in 10/10m, or off".to_owned(),
+            Kind::Variables => "names of variables with commas between".to_owned(),
         };
-        let default = key.default.unwrap_or("by the place");
+        let default = match key.default {
+            Some("") => "none",
+            Some(default) => default,
+            None => "by the place",
+        };
         text.push_str(&format!(
             "  {}\n      {}\n      takes {takes}; default {default}; {}\n",
             key.path,

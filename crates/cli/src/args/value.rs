@@ -26,6 +26,8 @@ use crate::duration::{self, Bounds};
 use crate::endpoint::Expires;
 use crate::nearest::nearest;
 
+use super::spec::milliseconds;
+
 /// Words that make a variable's name look like a credential's.
 const CREDENTIAL_WORDS: &[&str] = &[
     "TOKEN",
@@ -75,7 +77,43 @@ const AGENT_KEYS: &[(&str, &str, AgentValue)] = &[
     ("secrets", "secrets", |text| names(text, secret)),
     ("scrub.formats", "scrub_formats", formats),
     ("effects", "effects", effects),
+    ("wall_clock", "wall_clock_ms", |text| {
+        set("wall_clock", text, clock, |time| json!(milliseconds(time)))
+    }),
+    ("idle_timeout", "idle_timeout_ms", |text| {
+        set("idle_timeout", text, maybe_off, timer)
+    }),
+    ("stall_after", "stall_after_ms", |text| {
+        set("stall_after", text, maybe_off, timer)
+    }),
+    ("grace", "grace_ms", |text| {
+        set("grace", text, grace, |time| json!(milliseconds(time)))
+    }),
 ];
+
+/// What is set, as the API takes it; of an empty text nothing is.
+fn set<T>(
+    key: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+    value: impl FnOnce(T) -> Value,
+) -> Result<Value, String> {
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    parse(text).map(value).map_err(|why| format!("{key}: {why}"))
+}
+
+fn maybe_off(text: &str) -> Result<MaybeOff, String> {
+    text.parse()
+}
+
+fn timer(timer: MaybeOff) -> Value {
+    match timer {
+        MaybeOff::Off => json!("off"),
+        MaybeOff::After(time) => json!(milliseconds(time)),
+    }
+}
 
 fn effects(text: &str) -> Result<Value, String> {
     known(text, &["opaque", "repeatable"]).map(Value::String)
@@ -325,16 +363,16 @@ pub(super) fn expires(text: &str) -> Result<Expires, String> {
     }
 }
 
-/// An idle clock, or none.
+/// A clock that may be off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdleTimeout {
-    /// No idle clock.
+pub enum MaybeOff {
+    /// It does not run.
     Off,
     /// This long without progress.
     After(Duration),
 }
 
-impl FromStr for IdleTimeout {
+impl FromStr for MaybeOff {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -399,10 +437,7 @@ impl Variable {
     /// What is wrong; the value is never repeated.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once('=').ok_or("--env takes NAME=VALUE")?;
-        let is_name = !name.is_empty()
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !is_name {
+        if !is_variable(name) {
             return Err("--env takes NAME=VALUE, the name of letters, digits and _".to_owned());
         }
         if looks_like_credential(name) {
@@ -423,8 +458,15 @@ impl Variable {
     }
 }
 
+/// Whether it is the name of a variable: letters, digits and `_`, no digit first.
+pub(crate) fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
 /// Whether a part of the name, between underscores, is a word for a credential.
-fn looks_like_credential(name: &str) -> bool {
+pub(crate) fn looks_like_credential(name: &str) -> bool {
     let name = format!("_{}_", name.to_ascii_uppercase());
     CREDENTIAL_WORDS
         .iter()

@@ -55,6 +55,12 @@ impl Call {
         }
     }
 
+    /// How long its body is, in bytes.
+    #[must_use]
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, Vec::len)
+    }
+
     /// A change that, sent again, is answered as the first time.
     #[must_use]
     pub fn put(path: impl Into<String>, body: &impl Serialize) -> Self {

@@ -12,10 +12,11 @@ use tokio::time::{Instant, sleep};
 
 use super::listing;
 use super::secret::Meant;
-use crate::api::{AgentView, WokenView};
+use crate::api::{AgentView, Off, TimerView, WokenView};
 use crate::args::{Agent, AgentSetting};
 use crate::client::{Call, Session};
 use crate::context::Context;
+use crate::duration;
 use crate::exit::Exit;
 use crate::output::{Format, Ui};
 use crate::problem::{Code, Failure, Result};
@@ -202,6 +203,22 @@ async fn is_gone(session: &mut Session<'_>, name: &AgentName) -> Result<bool> {
     }
 }
 
+/// The clocks that are set of it, under the keys that set them.
+fn clocks(agent: &AgentView) -> impl Iterator<Item = (&'static str, String)> {
+    let shown = |timer| match timer {
+        TimerView::Word(Off::Off) => "off".to_owned(),
+        TimerView::After(ms) => duration::show(Duration::from_millis(ms)),
+    };
+    let clocks = [
+        ("wall_clock", agent.wall_clock_ms.map(TimerView::After)),
+        ("idle_timeout", agent.idle_timeout_ms),
+        ("stall_after", agent.stall_after_ms),
+        ("grace", agent.grace_ms.map(TimerView::After)),
+    ];
+    let set = clocks.into_iter().filter_map(|(key, timer)| Some((key, timer?)));
+    set.map(move |(key, timer)| (key, shown(timer)))
+}
+
 fn record(agent: &AgentView, ui: &Ui) -> Vec<(&'static str, String)> {
     let mut pairs = vec![
         ("name", agent.name.to_string()),
@@ -224,6 +241,7 @@ fn record(agent: &AgentView, ui: &Ui) -> Vec<(&'static str, String)> {
     if agent.effects == Effects::Repeatable {
         pairs.push(("effects", "repeatable".to_owned()));
     }
+    pairs.extend(clocks(agent));
     pairs.extend(
         agent
             .paused_reason

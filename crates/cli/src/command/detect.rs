@@ -9,13 +9,19 @@ use dormouse_engine::outcome::BlockReason;
 
 use super::inside::Inside;
 use super::runs::block_detail;
-use crate::api::detect::{VisitBody, of_nobody};
+use crate::api::detect::{DetectLimits, VISIT_BYTES_MAX, VisitBody, of_nobody};
 use crate::args::Detect;
 use crate::client::Call;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::{Format, Ui, visible};
 use crate::problem::{Code, Problem, Result};
+
+/// More bytes than any byte of a page takes in a body, with room for what is beside the page.
+const ESCAPED_MAX: usize = 8;
+/// How much more of a page is read than is looked at: it is known that there is more, and a credential that lies across
+/// the end of what is looked at is whole, however it is written.
+const READ_BEYOND: u64 = 256 * 1024;
 
 /// Judges a page by these rules, and says so.
 pub(crate) fn detect(arguments: &Detect, rules: &Rules, environment: &Environment, ui: &Ui) -> Result<Exit> {
@@ -31,13 +37,18 @@ pub(crate) fn detect(arguments: &Detect, rules: &Rules, environment: &Environmen
     said(&detection, rules, ui)
 }
 
-/// Has a page judged by the endpoint of the run that this is inside of. A run that cannot be told goes on as if it had
-/// not been asked, and that is said.
+/// Has a page judged by the endpoint of the run that this is inside of, which says how much of one is looked at: the
+/// settings of the owner are not a worker's to read. A run that cannot be told goes on as if it had not been asked, and
+/// that is said.
 pub(crate) async fn detect_inside(arguments: &Detect, environment: &Environment, ui: &Ui) -> Result<Exit> {
-    let rules = Rules::default();
     let run = match Inside::of(environment, "detect", "dormouse run -- dormouse detect page.html") {
         Ok(run) => run,
-        Err(_) => return untold(arguments, &rules, environment, ui),
+        Err(_) => return untold(arguments, environment, ui),
+    };
+    let limits: DetectLimits = super::listing::read(&run.ask(&Call::get("/v1/detect")).await?)?;
+    let rules = Rules {
+        html_max: limits.html_max,
+        ..Rules::default()
     };
     let html = read(&arguments.file, &rules, environment)?;
     let visit = VisitBody {
@@ -47,7 +58,7 @@ pub(crate) async fn detect_inside(arguments: &Detect, environment: &Environment,
         headers: headers(&arguments.header),
         html: Some(String::from_utf8_lossy(&html).into_owned()),
     };
-    let bytes = run.ask(&Call::post("/v1/detect", &visit)).await?;
+    let bytes = run.ask(&fitting(visit, ui)).await?;
     let detection: Detection = super::listing::read(&bytes)?;
     if detection.block.is_some() {
         ui.note("the run was told: it ends as blocked");
@@ -55,9 +66,27 @@ pub(crate) async fn detect_inside(arguments: &Detect, environment: &Environment,
     said(&detection, &rules, ui)
 }
 
-fn untold(arguments: &Detect, rules: &Rules, environment: &Environment, ui: &Ui) -> Result<Exit> {
-    ui.warning("nobody answers for this run, so it is not told what comes of this");
-    detect(arguments, rules, environment, ui)
+/// The call that asks. A page that is too long as it is written is cut, and that is said.
+fn fitting(mut visit: VisitBody, ui: &Ui) -> Call {
+    let call = Call::post("/v1/detect", &visit);
+    let html = visit
+        .html
+        .as_mut()
+        .filter(|_| call.body_bytes() > VISIT_BYTES_MAX);
+    let Some(html) = html else {
+        return call;
+    };
+    let kept = html.floor_char_boundary(VISIT_BYTES_MAX / ESCAPED_MAX);
+    html.truncate(kept);
+    ui.warning(&format!(
+        "the page is written with many escapes: only its first {kept} bytes were sent"
+    ));
+    Call::post("/v1/detect", &visit)
+}
+
+fn untold(arguments: &Detect, environment: &Environment, ui: &Ui) -> Result<Exit> {
+    ui.warning("nobody answers for this run: it is not told what comes of this, and its owner's settings are not known");
+    detect(arguments, &Rules::default(), environment, ui)
 }
 
 /// Of a name that is there twice, the first.
@@ -90,7 +119,6 @@ fn said(detection: &Detection, rules: &Rules, ui: &Ui) -> Result<Exit> {
     })
 }
 
-/// More than is looked at, so that it is known that there is more, and no credential is cut where the reading ends.
 fn read(file: &Path, rules: &Rules, environment: &Environment) -> Result<Vec<u8>> {
     let refuse = |error: std::io::Error| {
         Problem::new(Code::Invalid, format!("{}: {error}", file.display()))
@@ -103,7 +131,7 @@ fn read(file: &Path, rules: &Rules, environment: &Environment) -> Result<Vec<u8>
     };
     let mut html = Vec::new();
     reader
-        .take(2 * rules.html_max as u64)
+        .take((rules.html_max as u64).saturating_add(READ_BEYOND))
         .read_to_end(&mut html)
         .map_err(refuse)?;
     Ok(html)

@@ -7,7 +7,6 @@ use dormouse_engine::outcome::{
 use dormouse_engine::run::{OutcomeKind, RunWait};
 use serde_json::json;
 
-use super::run::hinted;
 use super::thread::said_or_read;
 use super::{listing, logs};
 use crate::api::RunView;
@@ -78,8 +77,8 @@ fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
     if let Some(outcome) = &run.outcome {
         pairs.push(("outcome", said(outcome, run)));
         match outcome {
-            Outcome::Failed { message, .. } => {
-                let (because, hint) = hinted(message.as_str());
+            Outcome::Failed { .. } => {
+                let (because, hint) = outcome.failure().unwrap_or_default();
                 pairs.push(("because", because.to_owned()));
                 pairs.extend(hint.map(|hint| ("hint", hint.to_owned())));
             }

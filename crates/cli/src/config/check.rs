@@ -3,8 +3,10 @@
 use dormouse_engine::gate::{Modes, Rule, RuleEffect};
 use dormouse_filesystem::{Backend, StoreUrl};
 
+use super::intensity::intensity;
 use super::key::{Key, Kind};
 use super::table::TABLE;
+use super::variables::variables;
 use crate::bytes;
 use crate::duration;
 
@@ -58,6 +60,8 @@ impl Key {
                 .map(drop)
                 .map_err(|e| format!("{e}, or never")),
             Kind::Rules => rules(value).map(drop),
+            Kind::Intensity => intensity(value).map(drop),
+            Kind::Variables => variables(value).map(drop),
         }
     }
 
@@ -79,7 +83,9 @@ impl Key {
             | Kind::Schema
             | Kind::Word(_)
             | Kind::DurationOrNever(_)
-            | Kind::Rules => value.to_owned(),
+            | Kind::Rules
+            | Kind::Intensity
+            | Kind::Variables => value.to_owned(),
         }
     }
 

@@ -41,6 +41,10 @@ pub enum Kind {
     DurationOrNever(Bounds),
     /// `gates.rules`.
     Rules,
+    /// How often within how long, or `off`.
+    Intensity,
+    /// Names of variables that a worker may be given, with commas between; none of an empty text.
+    Variables,
 }
 
 /// One setting.

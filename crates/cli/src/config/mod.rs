@@ -4,16 +4,21 @@ pub mod bounds;
 mod check;
 mod detect;
 mod file;
+mod intensity;
 pub mod key;
 mod lease;
 mod retention;
 pub mod table;
+mod variables;
 mod wakes;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use dormouse_engine::agent::Intensity;
 
 pub use check::rules;
 pub use detect::detect_rules;
@@ -188,6 +193,36 @@ impl Config {
         TABLE
             .iter()
             .filter_map(|key| Some((key, self.values.get(key.path)?)))
+    }
+
+    /// Whether a project's file or a variable says it: who is here means what is done from here.
+    #[must_use]
+    pub fn is_set_here(&self, path: &str) -> bool {
+        match self.values.get(path).map(|setting| &setting.origin) {
+            Some(Origin::File(file, _)) => file.ends_with(PROJECT_FILE),
+            Some(Origin::Variable(_)) => true,
+            Some(Origin::Default) | None => false,
+        }
+    }
+
+    /// How many bad ends pause an agent; none is never.
+    ///
+    /// # Panics
+    /// When the table has no default for it, which a test of the table rules out.
+    #[must_use]
+    pub fn intensity(&self) -> Option<Intensity> {
+        let value = self.text("worker.agent_intensity").expect("it has a default");
+        intensity::intensity(value).expect("values are checked when they are set")
+    }
+
+    /// `worker.pass`, name by name.
+    ///
+    /// # Panics
+    /// When the table has no default for it, which a test of the table rules out.
+    #[must_use]
+    pub fn passed(&self) -> Vec<&str> {
+        let value = self.text("worker.pass").expect("it has a default");
+        variables::variables(value).expect("values are checked when they are set")
     }
 
     /// A value as text.

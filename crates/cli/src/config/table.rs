@@ -1,13 +1,11 @@
 //! The one table of settings: files, environment, `config` and the help texts are made from it.
 
-use dormouse_engine::worker::isolation::Policy;
-
 use super::bounds::{
-    AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, CLOCK, COMMIT, DERIVATION, EXPIRES, EXPORT_IDLE, GRACE,
-    HOUSEKEEPING, NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
+    AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, COMMIT, DERIVATION, EXPIRES, EXPORT_IDLE, HOUSEKEEPING,
+    NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
 use super::key::{Key, Kind, MODES, Scope};
-use super::{detect, lease, retention, wakes};
+use super::{detect, lease, retention, wakes, worker};
 
 /// A setting of the store, which a project does not choose.
 pub(super) const fn store(
@@ -185,27 +183,10 @@ pub const TABLE: &[Key] = &[
         scope: Scope::User,
         about: "how long to wait for an answer, tries together",
     },
-    Key {
-        path: "run.wall_clock",
-        kind: Kind::Duration(CLOCK),
-        default: Some("30m"),
-        scope: Scope::Project,
-        about: "how long a run may take",
-    },
-    Key {
-        path: "run.idle_timeout",
-        kind: Kind::DurationOrOff(CLOCK),
-        default: Some("10m"),
-        scope: Scope::Project,
-        about: "how long a run may be without progress",
-    },
-    Key {
-        path: "run.grace",
-        kind: Kind::Duration(GRACE),
-        default: Some("10s"),
-        scope: Scope::Project,
-        about: "how long a worker has from being asked to stop to being killed",
-    },
+    worker::WALL_CLOCK,
+    worker::IDLE_TIMEOUT,
+    worker::STALL_AFTER,
+    worker::GRACE,
     Key {
         path: "runs.instance_max",
         kind: Kind::Number(1, 10_000),
@@ -215,20 +196,10 @@ pub const TABLE: &[Key] = &[
     },
     wakes::DUE_MAX,
     wakes::TIMED_MAX,
-    Key {
-        path: "worker.isolation",
-        kind: Kind::Word(&Policy::WORDS),
-        default: None,
-        scope: Scope::User,
-        about: "whether workers are walled in: required, best_effort or off; required where the kernel can, else best_effort",
-    },
-    Key {
-        path: "worker.inbox_max",
-        kind: Kind::Number(1, 1_000),
-        default: Some("16"),
-        scope: Scope::User,
-        about: "most texts that wait to be said to the worker of a run (runs send)",
-    },
+    worker::ISOLATION,
+    worker::PASS,
+    worker::AGENT_INTENSITY,
+    worker::INBOX_MAX,
     detect::HTML_MAX,
     detect::SNIPPET_MAX,
     detect::EMPTY,

@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use dormouse_engine::GateId;
 use dormouse_engine::capability::CapabilityError;
@@ -50,7 +50,7 @@ pub(super) fn router(asking: Asking, token: ControlToken, rules: Rules) -> Route
         .route("/v1/holds/{id}/release", post(usage::release))
         .route("/v1/steps", post(steps::begin))
         .route("/v1/steps/{ticket}/end", post(steps::end))
-        .route("/v1/detect", post(detect::detect))
+        .route("/v1/detect", get(detect::limits).post(detect::detect))
         .route("/v1/tasks", post(give))
         .route("/v1/tasks/{id}/result", post(result))
         .fallback(async || {

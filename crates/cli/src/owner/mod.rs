@@ -1,5 +1,6 @@
 //! Owning a store: the lock, the control token, the control socket, and who may speak through it.
 
+mod clocks;
 mod keys;
 pub mod lock;
 pub mod peer;

@@ -1,5 +1,6 @@
 //! Opening the store and the engine on it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::endpoint::RunEndpoints;
 use crate::log;
 use crate::problem::{Code, Problem};
 
+use super::clocks::clocks;
 use super::lock::OwnerLock;
 use super::token::ControlToken;
 use super::{Keys, Role};
@@ -141,6 +143,8 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
         janitor_every: time("janitor.every"),
         wakes_due_max: whole(config.number("wakes.due_max")),
         wakes_timed_max: whole(config.number("wakes.timed_max")),
+        agent_intensity: config.intensity(),
+        clocks: clocks(config),
         on_agent_delete: match config.text("secrets.on_agent_delete") {
             Some("destroy") => OnAgentDelete::Destroy,
             _ => OnAgentDelete::Quarantine,
@@ -283,7 +287,8 @@ fn environment(lock: &OwnerLock, token: &ControlToken) -> Result<Environment, Pr
     })
 }
 
-/// What runs workers. They get of our environment their search path, user, language and zone, and nothing else.
+/// What runs workers. They get of our environment their search path, user, language and zone, what `worker.pass` names, and
+/// nothing else.
 pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Supervisor, Problem> {
     let keeper = this_program()?;
     let text = |name: &str| context.environment.get(name).and_then(|value| value.to_str());
@@ -302,6 +307,7 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         user: or(&["USER", "LOGNAME"], "dormouse"),
         lang: or(&["LC_ALL", "LANG"], "C.UTF-8"),
         tz: or(&["TZ"], "UTC"),
+        passed: passed(context),
         isolation: isolation(context),
         closed: context.closed(),
         offered: None,
@@ -312,6 +318,16 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         options,
         Arc::new(RunEndpoints::new(detect_rules(&context.config))),
     ))
+}
+
+/// The variables that workers get as we have them. One that is not set here, or is no text, they do not get.
+fn passed(context: &Context) -> BTreeMap<String, String> {
+    let names = context.config.passed().into_iter();
+    let here = names.filter_map(|name| {
+        let value = context.environment.get(name)?.to_str()?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    here.collect()
 }
 
 /// Whether workers are walled in, if it was said.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -139,6 +140,7 @@ impl Api {
                 user: String::new(),
                 lang: String::new(),
                 tz: String::new(),
+                passed: BTreeMap::new(),
                 isolation: None,
                 closed: Vec::new(),
                 offered,

@@ -53,7 +53,7 @@ fn an_id_of_another_kind_is_named() {
 #[test]
 fn durations_out_of_bounds_name_flag_and_bounds() {
     for bad in ["0s", "-1s", "22265d", "NaN", "5"] {
-        for flag in ["--timeout", "--idle-timeout"] {
+        for flag in ["--timeout", "--idle-timeout", "--stall-after"] {
             let (detail, _) = refused(&["run", flag, bad, "--", "true"]);
             assert!(detail.contains(flag) && detail.contains("1s to 30d"), "{detail}");
         }
@@ -193,7 +193,12 @@ fn variables_named_in_help_are_those_of_the_settings() {
         .unwrap()
         .render_long_help()
         .to_string();
-    for path in ["run.wall_clock", "run.idle_timeout", "run.grace"] {
+    for path in [
+        "run.wall_clock",
+        "run.idle_timeout",
+        "run.stall_after",
+        "run.grace",
+    ] {
         let variable = dormouse_cli::config::key::Key::find(path).unwrap().variable();
         assert!(run.contains(&format!("[env: {variable}]")), "{path}");
     }

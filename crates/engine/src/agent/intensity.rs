@@ -19,7 +19,7 @@ const LOOKED_AT: usize = 4;
 /// `worker.agent_intensity`: as many bad ends within so long pause an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intensity {
-    /// So many, at least 1 and at most 250.
+    /// So many, at least 1 and at most [`INTENSITY_RUNS_MAX`](crate::limits::INTENSITY_RUNS_MAX).
     pub runs: usize,
     /// Within so long.
     pub within: Duration,

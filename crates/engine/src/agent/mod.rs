@@ -23,7 +23,7 @@ pub use service::{AgentPage, Agents};
 pub use table::{AgentEvent, decide};
 
 use self::stored::Stored;
-use crate::command::Effects;
+use crate::command::{ClockSettings, Effects};
 use crate::credentials::{FormatsWord, is_not_said};
 use crate::event::About;
 use crate::{AgentName, Incarnation, OpId, Subject};
@@ -76,6 +76,9 @@ pub struct AgentConfig {
     /// What is known of the effects of its workers, where their command says nothing of it.
     #[serde(default, skip_serializing_if = "Effects::is_default")]
     pub effects: Effects,
+    /// The clocks of its runs, where their command sets them not itself.
+    #[serde(default, skip_serializing_if = "ClockSettings::is_empty")]
+    pub clocks: ClockSettings,
 }
 
 impl Default for AgentConfig {
@@ -87,6 +90,7 @@ impl Default for AgentConfig {
             secrets: Vec::new(),
             formats: None,
             effects: Effects::default(),
+            clocks: ClockSettings::default(),
         }
     }
 }

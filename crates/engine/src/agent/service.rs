@@ -311,7 +311,8 @@ fn check(config: &AgentConfig) -> Result<(), CommandError> {
         let reason = format!("names at most {DELEGATES_MAX} agents");
         return Err(CommandError::invalid("delegates_to", reason));
     }
-    Ok(())
+    let clocks = config.clocks.validate();
+    clocks.map_err(|clock| CommandError::invalid(clock.field, clock.reason()))
 }
 
 /// Whether a row is at the version that somebody read.

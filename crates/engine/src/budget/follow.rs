@@ -5,7 +5,9 @@ use jiff::Timestamp;
 
 use super::moves::{Move, Reservation};
 use super::sheet::{Mover, Refused, Sheet};
-use super::{AccountPath, Amounts, Chain, Dimension, Hold, HoldIndex, Refusal};
+use super::{Account, AccountPath, Amounts, Chain, Dimension, Hold, HoldIndex, Refusal};
+use crate::agent::Agent;
+use crate::command::CommandSpec;
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::rest::Rest;
@@ -39,6 +41,24 @@ fn claim_moves(id: HoldId, chain: Chain, estimate: Amounts, free_below: Option<u
         is_in_flight: false,
     });
     [slot, reserve]
+}
+
+/// How many runs of an agent are at work, as its account counts them: a claim takes a slot there and is refused by it, so
+/// this is no second truth beside the rows of runs. One that cannot be believed is full of nothing: the claim says why not.
+pub(crate) async fn slots_taken(core: &Core, agent: &Agent) -> Result<usize, CommandError> {
+    let path = AccountPath::Agent(agent.name.clone());
+    let account = match Records::<Account>::new(&core.space)
+        .get(&path)
+        .await
+        .map_err(CommandError::from)
+    {
+        Ok(account) => account,
+        Err(CommandError::Corrupt(_) | CommandError::TooNew(_)) => None,
+        Err(error) => return Err(error),
+    };
+    let own = account.filter(|account| account.agent_incarnation == Some(agent.incarnation));
+    let taken = own.map_or(0, |account| account.reserved.get(Dimension::Concurrency));
+    Ok(usize::try_from(taken).unwrap_or(usize::MAX))
 }
 
 /// What the accounts would say if this task were claimed by its agent's lane now, with so many slots: the refusal, if they
@@ -78,7 +98,12 @@ pub(crate) async fn would_refuse(
 /// What a run may use: of most it is not known, so nothing is held, and yet it is judged.
 fn estimate(task: &Task, clock_ms: u64) -> Amounts {
     let mut estimate: Amounts = Dimension::FLOWS.into_iter().map(|flow| (flow, 0)).collect();
-    let wall_ms = task.command.as_ref().map_or(0, |command| command.wall_clock_ms);
+    let wall_clock = task
+        .command
+        .as_ref()
+        .map(CommandSpec::wall_clock)
+        .unwrap_or_default();
+    let wall_ms = u64::try_from(wall_clock.as_millis()).unwrap_or(u64::MAX);
     estimate.set(Dimension::WallMs, wall_ms.saturating_sub(clock_ms));
     estimate.set(Dimension::Processes, u64::from(task.command.is_some()));
     estimate.set(Dimension::Concurrency, 1);

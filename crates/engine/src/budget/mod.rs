@@ -39,7 +39,7 @@ pub use amounts::{Amounts, Dimension};
 pub use ask::BudgetAsk;
 pub(crate) use ask::{follow_gate, stands};
 pub use decide::{Answer, Line, Metered, Said, judge, meter};
-pub(crate) use follow::{ahead_of_end, follow_run, stage_claim, would_refuse};
+pub(crate) use follow::{ahead_of_end, follow_run, slots_taken, stage_claim, would_refuse};
 pub use freed::Freed;
 pub use hold::{Hold, HoldIndex};
 pub(crate) use ledger::{Entered, Ledger, enter};

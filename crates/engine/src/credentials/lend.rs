@@ -1,6 +1,6 @@
 //! What a run's worker gets, and what is taken out of all its texts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dormouse_secrets::{
     KeyError, LeaseId, LeaseStatus, SESSION_USES_MAX, Scrubbed, Scrubber, SecretError, SessionRow,
@@ -17,6 +17,8 @@ use crate::{CommandError, Principal};
 pub(crate) struct Lent {
     /// Its worker's variables.
     pub(crate) variables: BTreeMap<String, String>,
+    /// The names of all secrets that its agent sees.
+    pub(crate) visible: BTreeSet<String>,
     /// What its texts pass.
     pub(crate) scrubber: Scrubber,
     /// Its credential session, for the commit that starts its worker; none where nothing is lent.
@@ -96,6 +98,7 @@ impl Credentials {
         });
         Ok(Lent {
             variables: variables.collect(),
+            visible: set.visible.iter().map(|name| name.as_str().to_owned()).collect(),
             scrubber: set.scrubber.with_formats(formats),
             writes: (!set.names.is_empty()).then_some(set.writes),
         })

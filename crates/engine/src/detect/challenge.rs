@@ -11,6 +11,11 @@ pub(super) enum Provider {
     Funcaptcha,
     Geetest,
     AwsWaf,
+    Friendly,
+    Altcha,
+    Smart,
+    Mtcaptcha,
+    Procaptcha,
     Image,
 }
 
@@ -23,6 +28,11 @@ impl Provider {
             Self::Funcaptcha => "funcaptcha",
             Self::Geetest => "geetest",
             Self::AwsWaf => "aws_waf",
+            Self::Friendly => "friendly",
+            Self::Altcha => "altcha",
+            Self::Smart => "smart",
+            Self::Mtcaptcha => "mtcaptcha",
+            Self::Procaptcha => "procaptcha",
             Self::Image => "image",
         }
     }
@@ -54,6 +64,7 @@ fn provider_of(tag: &Tag) -> Option<Provider> {
         "iframe" => return framed(&tag.source.to_ascii_lowercase()),
         "img" => return is_image(tag).then_some(Provider::Image),
         "awswaf-captcha" => return Some(Provider::AwsWaf),
+        "altcha-widget" => return Some(Provider::Altcha),
         "script" | "link" | "meta" | "input" | "textarea" => return None,
         _ => {}
     }
@@ -69,6 +80,10 @@ fn classed(class: &str) -> Option<Provider> {
         "h-captcha" => Some(Provider::Hcaptcha),
         "g-recaptcha" => Some(Provider::Recaptcha),
         "amzn-captcha-modal" => Some(Provider::AwsWaf),
+        "frc-captcha" => Some(Provider::Friendly),
+        "smart-captcha" => Some(Provider::Smart),
+        "mtcaptcha" => Some(Provider::Mtcaptcha),
+        "procaptcha" => Some(Provider::Procaptcha),
         "geetest_captcha" | "geetest_holder" | "geetest_panel" | "geetest_box" | "geetest_radar_btn" => {
             Some(Provider::Geetest)
         }
@@ -92,6 +107,29 @@ fn framed(source: &str) -> Option<Provider> {
     } else {
         None
     }
+}
+
+/// Whether an element is named after such a test, whoever makes it.
+pub(super) fn is_named(tag: &Tag) -> bool {
+    let names = [&tag.id, &tag.name, &tag.class];
+    names
+        .iter()
+        .any(|name| name.to_ascii_lowercase().contains("captcha"))
+}
+
+/// Whether a text speaks of such a test.
+pub(super) fn speaks_of(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "captcha",
+        "验证码",
+        "驗證碼",
+        "人机验证",
+        "капча",
+        "캡차",
+        "キャプチャ",
+    ];
+    let text = text.to_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
 }
 
 /// A picture of letters. Its words for those who do not see it say nothing: articles have such pictures too.

@@ -3,16 +3,18 @@
 use jiff::fmt::rfc2822;
 
 use super::address::Address;
-use super::login;
 use super::page::{Facts, REFUSAL_TEXT_MAX};
 use super::rules::Rules;
 use super::trace::{Rule, Step, Stop};
 use super::vendors::{Found, Group, Place, Vendor};
 use super::visit::Visit;
+use super::{challenge as widgets, login};
 use crate::outcome::BlockReason;
 
 /// Statuses with which a visit is refused.
 const REFUSALS: &[u16] = &[401, 403, 405, 429, 503, 999];
+/// Further ones with which only a defence answers, so that one mark of it is enough.
+const DEFENCES: &[u16] = &[202, 406, 418, 428];
 
 /// A visit, read.
 #[derive(Debug)]
@@ -207,7 +209,8 @@ fn vendor_page(case: &Case<'_>) -> Verdict {
     if !facts.is_thin() {
         return Verdict::Stopped(Stop::NotThin);
     }
-    if count == 1 && !case.is_refusal() {
+    let is_defence = case.visit.status.is_some_and(|status| DEFENCES.contains(&status));
+    if count == 1 && !case.is_refusal() && !is_defence {
         return Verdict::Stopped(Stop::OneMark);
     }
     let reason = BlockReason::FraudDetect {
@@ -236,6 +239,11 @@ fn challenge(case: &Case<'_>) -> Verdict {
         return Verdict::NotMet;
     };
     let Some(provider) = facts.challenge else {
+        if facts.is_thin() && facts.fields == 0 && is_unnamed_challenge(case, facts) {
+            let reason = BlockReason::Captcha { provider: None };
+            let hit = Hit::new(Rule::Challenge, reason).marker("named captcha");
+            return Verdict::Decided(hit.needle("captcha"));
+        }
         return match facts.has_invisible_widget {
             true => Verdict::Stopped(Stop::InvisibleWidget),
             false => Verdict::NotMet,
@@ -253,6 +261,20 @@ fn challenge(case: &Case<'_>) -> Verdict {
     };
     let hit = Hit::new(Rule::Challenge, reason).marker(provider.name());
     Verdict::Decided(hit.needle("captcha").needle("turnstile"))
+}
+
+/// A test of a maker without marks: what is named so on a page that says so, is refused or has its address; or a page that
+/// one was sent to, named so and titled as a refusal is.
+fn is_unnamed_challenge(case: &Case<'_>, facts: &Facts) -> bool {
+    let named = |address: &Address| address.path().to_ascii_lowercase().contains("captcha");
+    let is_address = case.arrived.as_ref().is_some_and(named);
+    let mut texts = [&facts.title, &facts.heading].into_iter();
+    let is_phrase = texts.clone().any(|text| phrase(case.rules, text).is_some());
+    if facts.names_challenge {
+        return is_address || case.is_refusal() || is_phrase || texts.any(|text| widgets::speaks_of(text));
+    }
+    let was_sent = case.requested.as_ref().is_some_and(|requested| !named(requested));
+    was_sent && is_address && is_phrase
 }
 
 fn unauthorized(case: &Case<'_>) -> Verdict {
@@ -309,7 +331,8 @@ fn refused(case: &Case<'_>) -> Verdict {
         return Verdict::Decided(hit.marker("empty page"));
     }
     let texts = [&facts.title, &facts.heading];
-    let Some(phrase) = texts.iter().find_map(|text| phrase(case.rules, text)) else {
+    let titled = texts.iter().find_map(|text| phrase(case.rules, text));
+    let Some(phrase) = titled.or_else(|| said(case, facts)) else {
         return Verdict::NotMet;
     };
     if case.thin().is_none() {
@@ -324,11 +347,24 @@ fn refused(case: &Case<'_>) -> Verdict {
     Verdict::Decided(hit.marker(phrase).needle(phrase))
 }
 
+/// The words in the text of a refusal by which it says that it takes the visitor for a machine, or for an attack: a server
+/// that merely forbids a page has none.
+fn said<'a>(case: &Case<'a>, facts: &Facts) -> Option<&'a str> {
+    if !case.is_refusal() || !facts.is_thin() {
+        return None;
+    }
+    let text = facts.text.to_lowercase();
+    let words = &case.rules.vendors().words;
+    let found = words.iter().find(|words| text.contains(words.as_str()));
+    found.map(String::as_str)
+}
+
 /// The phrase of refusal that a title or heading is, or a part of it between bars or dashes. A sentence that has one in
 /// it speaks of it.
 fn phrase<'a>(rules: &'a Rules, text: &str) -> Option<&'a str> {
     let text = text.to_lowercase();
-    let parts = text.split(['|', '–', '—', '·', '-']).chain([text.as_str()]);
+    let parts = text.split(['|', '–', '—', '·', ':']);
+    let parts = parts.flat_map(|part| part.split(" - ")).chain([text.as_str()]);
     let bare = parts.map(|part| part.trim_matches(|c: char| !c.is_alphanumeric()));
     let is_phrase = |part: &str| {
         rules

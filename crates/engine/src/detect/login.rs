@@ -16,8 +16,51 @@ const STRONG: &[&str] = &[
     "authenticate",
 ];
 
-/// Words that name one if it asks for a password.
-const WEAK: &[&str] = &["auth", "sso", "account", "identity", "session"];
+/// Words that name one if it asks for a password; those of other languages too, which are words of other things as well.
+const WEAK: &[&str] = &[
+    "auth",
+    "sso",
+    "account",
+    "identity",
+    "session",
+    "authwall",
+    "anmelden",
+    "anmeldung",
+    "einloggen",
+    "connexion",
+    "se-connecter",
+    "identification",
+    "iniciar-sesion",
+    "acceder",
+    "acceso",
+    "ingresar",
+    "entrar",
+    "accedi",
+    "accesso",
+    "inloggen",
+    "aanmelden",
+    "logga-in",
+    "logg-inn",
+    "log-ind",
+    "kirjaudu",
+    "zaloguj",
+    "logowanie",
+    "prihlaseni",
+    "prihlasenie",
+    "bejelentkezes",
+    "autentificare",
+    "giris",
+    "masuk",
+    "vhod",
+    "вход",
+    "войти",
+    "ログイン",
+    "登录",
+    "로그인",
+];
+
+/// Endings of pages that a program makes, which a login page may have if it asks for a password.
+const PROGRAMS: &[&str] = &[".php", ".jsp", ".asp", ".aspx", ".do", ".action", ".cgi", ".jsf"];
 
 /// Steps of a login, after its word.
 const STEPS: &[&str] = &["new", "identifier", "password", "username", "start", "index"];
@@ -117,21 +160,44 @@ fn word_of(arrived: &Address, facts: Option<&Facts>) -> Option<&'static str> {
     if is_word(arrived, STRONG) {
         return Some("login path");
     }
-    (is_word(arrived, WEAK) && has_password(facts)).then_some("password at account path")
+    if !has_password(facts) {
+        return None;
+    }
+    if is_word(arrived, WEAK) {
+        return Some("password at account path");
+    }
+    is_program(arrived).then_some("password at login program")
 }
 
 /// A login page by where it says it will return to.
 fn returning(requested: &Address, arrived: &Address, facts: Option<&Facts>) -> Option<&'static str> {
     let mut query = arrived.query();
-    let names = query.any(|(name, value)| is_return(&name) && requested.is_named_by(&value));
-    (names && (has_password(facts) || has_login_title(facts))).then_some("return parameter")
+    if query.any(|(name, value)| is_return(&name) && requested.is_named_by(&value))
+        && (has_password(facts) || has_login_title(facts))
+    {
+        return Some("return parameter");
+    }
+    // Whatever it calls it: nothing but a wall asks for a password and says where one wanted to go.
+    let mut query = arrived.query();
+    let is_way_back = query.any(|(_, value)| value.contains('/') && requested.is_named_by(&value));
+    (is_way_back && !requested.segments().is_empty() && has_password(facts)).then_some("way back")
+}
+
+/// The last part of the path is a login word with the ending of a program.
+fn is_program(address: &Address) -> bool {
+    let segments = address.segments();
+    let last = segments.last().map(|segment| segment.to_lowercase());
+    let Some(last) = last else { return false };
+    let mut names = PROGRAMS.iter().filter_map(|ending| last.strip_suffix(ending));
+    names.any(|name| STRONG.contains(&name) || WEAK.contains(&name))
 }
 
 /// The last part of the path, or the last but one before a step, is one of the words. A name with an extension is a file.
 fn is_word(address: &Address, words: &[&str]) -> bool {
     let segments = address.segments();
     let is_one_of = |segment: Option<&String>, words: &[&str]| {
-        segment.is_some_and(|segment| words.iter().any(|word| segment.eq_ignore_ascii_case(word)))
+        let segment = segment.map(|segment| segment.to_lowercase());
+        segment.is_some_and(|segment| words.contains(&segment.as_str()))
     };
     let last = segments.last();
     let before = segments.len().checked_sub(2).and_then(|at| segments.get(at));

@@ -89,6 +89,8 @@ pub(super) struct Vendors {
     pub(super) vendors: Vec<Vendor>,
     /// Titles and first headings of refusals, in lower case.
     pub(super) phrases: Vec<String>,
+    /// What refusals have in their text that take the visitor for a machine or an attack, in lower case.
+    pub(super) words: Vec<String>,
     marks: Vec<Mark>,
     search: AhoCorasick,
     /// For each needle of `search` the number of its mark.
@@ -102,6 +104,7 @@ pub(super) struct Vendors {
 struct File {
     version: u32,
     refusal_phrases: Vec<String>,
+    refusal_words: Vec<String>,
     vendors: Vec<VendorRow>,
 }
 
@@ -152,6 +155,7 @@ impl Vendors {
             version: file.version,
             vendors,
             phrases: file.refusal_phrases,
+            words: file.refusal_words,
             compared: compared(&marks),
             marks,
             search,
@@ -309,6 +313,7 @@ mod tests {
         }
         let is_lower = |text: &String| text.to_lowercase() == *text;
         assert!(vendors.phrases.iter().all(is_lower));
+        assert!(vendors.words.iter().all(is_lower));
         let titles = vendors.compared_at(Place::Title).iter();
         assert!(titles.map(|(needle, _)| needle).all(is_lower));
     }
@@ -317,7 +322,7 @@ mod tests {
     fn what_is_no_mark_is_refused() {
         for bad in ["nothing", "somewhere:a"] {
             let text = format!(
-                r#"{{"version":1,"refusal_phrases":[],"vendors":[{{"name":"a","groups":[{{"name":"b","all":[["{bad}"]]}}]}}]}}"#
+                r#"{{"version":1,"refusal_phrases":[],"refusal_words":[],"vendors":[{{"name":"a","groups":[{{"name":"b","all":[["{bad}"]]}}]}}]}}"#
             );
             assert!(Vendors::parse(&text).is_err(), "{bad}");
         }

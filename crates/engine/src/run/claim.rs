@@ -47,7 +47,7 @@ pub enum Slot {
 /// Dropping it does not end the run: its lease lapses. Whoever holds it finishes it.
 #[derive(Debug)]
 pub struct Claimed {
-    /// The task, as it was claimed.
+    /// The task, as it was claimed; its command has the clocks of its agent and of the engine where it sets none itself.
     pub task: Task,
     /// The run, as it was made.
     pub run: Run,
@@ -143,9 +143,13 @@ async fn staged(
         claim: parked.is_none().then_some(run),
         ..Cause::default()
     };
-    let Moved::To(task) = move_task(core, &mut draft, &read, &TaskEvent::Claim, cause).await? else {
+    let Moved::To(mut task) = move_task(core, &mut draft, &read, &TaskEvent::Claim, cause).await? else {
         unreachable!("a claim applies or is rejected")
     };
+    // Its row stays as it is: what its agent and the engine say is as they say it at each claim.
+    if let Some(command) = &mut task.command {
+        command.fill(&agent.config.clocks.or(&core.clocks));
+    }
     let run = match &parked {
         Some(read) => resumed(&draft, read)?,
         None => made(&draft, &task, &agent, run, options.session),

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use dormouse_filesystem::{Cursor, IndexValue, Issue, Order, Query, Records, Versioned, WriteOnce};
 
 use super::outcome::shown;
-use super::{OutcomeIndex, OutcomeKind, OutcomeRow, Run, RunIndex, RunState};
+use super::{OutcomeIndex, OutcomeKind, OutcomeRow, Run, RunIndex};
 use crate::core::Core;
-use crate::limits::PAGE_MAX;
 use crate::{AgentName, CommandError, RunId, TaskId};
 
 /// Which runs are wanted.
@@ -44,34 +43,10 @@ pub struct RunPage {
     pub issues: Vec<Issue>,
 }
 
-/// How many runs of an agent hold a place, or so many as are asked about: all that have not ended and are not parked.
-pub(crate) async fn places_taken(core: &Core, agent: &AgentName, most: usize) -> Result<usize, CommandError> {
-    let rows = Records::<Run>::new(&core.space);
-    let (mut taken, mut after) = (0, None);
-    // Ends with the last page, or with as many as are asked about.
-    loop {
-        let query = live_query(agent, most).after(after);
-        let page = rows.find(&query).await?;
-        let holding = page.rows.iter().filter(|run| run.state != RunState::Waiting);
-        taken += holding.count();
-        after = page.next;
-        if after.is_none() || taken >= most {
-            return Ok(taken);
-        }
-    }
-}
-
 /// A run with its outcome as it is shown.
 pub(super) fn row(core: &Core, run: Versioned<Run>, outcome: Option<Versioned<OutcomeRow>>) -> RunRow {
     let outcome = outcome.map(|outcome| shown(outcome, &core.scrubber));
     RunRow { run, outcome }
-}
-
-/// The first of an agent's runs that have not ended.
-pub(crate) fn live_query(agent: &AgentName, most: usize) -> Query<RunIndex> {
-    Query::of(RunIndex::Live)
-        .equals([IndexValue::segment(agent.segment())])
-        .limit(most.clamp(1, PAGE_MAX))
 }
 
 pub(super) async fn list(

@@ -44,7 +44,6 @@ pub(crate) use inbox::{Inbox, check as check_text};
 pub use kind::OutcomeKind;
 pub(crate) use lapse::{Lapsed, Seen, give_up, is_tried_again, lapse};
 pub use list::{RunFilter, RunPage, RunRow};
-pub(crate) use list::{live_query, places_taken};
 pub use live::{LiveRuns, StopSignal};
 pub use next::Next;
 pub use outcome::{OutcomeIndex, OutcomeRow};

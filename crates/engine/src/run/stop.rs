@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::service::{get, rejected, stage_run};
 use super::{Run, RunEvent, RunNext, RunState, StopReason, decide};
-use crate::command::{CommandSpec, GRACE_DEFAULT};
+use crate::agent::Agent;
+use crate::command::ClockSettings;
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::Change;
@@ -86,6 +87,19 @@ async fn grace(core: &Core, run: &Run) -> Result<SignedDuration, CommandError> {
         None => None,
     };
     let command = task.as_ref().and_then(|task| task.command.as_ref());
-    let grace = command.map_or(GRACE_DEFAULT, CommandSpec::grace);
+    let clocks = match command {
+        // Of a future nobody sets any.
+        None => ClockSettings::default(),
+        Some(command) if command.grace_ms.is_some() => command.clocks(),
+        Some(_) => of_agent(core, run).await?,
+    };
+    let grace = clocks.grace();
     Ok(SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX))
+}
+
+/// The clocks of a run whose command sets none.
+async fn of_agent(core: &Core, run: &Run) -> Result<ClockSettings, CommandError> {
+    // Also while it is being deleted: its worker was begun with these.
+    let agent = Records::<Agent>::new(&core.space).get(&run.agent).await?;
+    Ok(agent.map_or(core.clocks, |agent| agent.config.clocks.or(&core.clocks)))
 }

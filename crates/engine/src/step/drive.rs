@@ -340,5 +340,6 @@ fn failed(reason: FailReason, message: Scrubbed) -> Outcome {
         permanent: false,
         retry_at: None,
         message,
+        hint: None,
     }
 }

@@ -43,8 +43,9 @@ pub(super) async fn launch(
     leased: BTreeMap<String, String>,
 ) -> Result<(Launch, Option<Endpoint>), Unlaunchable> {
     let (workspace, run_folder) = (workspace(parts), run_folder(parts));
-    let mut environment = build(&base(parts, &workspace, &run_folder), &layers(command, leased))
-        .map_err(Unlaunchable::Environment)?;
+    let layers = layers(parts, command, leased);
+    let mut environment =
+        build(&base(parts, &workspace, &run_folder), &layers).map_err(Unlaunchable::Environment)?;
     make(workspace.clone(), run_folder.clone())
         .await
         .map_err(Unlaunchable::Spawn)?;
@@ -109,11 +110,12 @@ fn base(parts: &Parts, workspace: &Path, run_folder: &Path) -> Base {
     }
 }
 
-fn layers(command: &CommandSpec, leased: BTreeMap<String, String>) -> Layers {
+/// What a worker gets above the base.
+pub(super) fn layers(parts: &Parts, command: &CommandSpec, leased: BTreeMap<String, String>) -> Layers {
     Layers {
+        passed: parts.options.passed.clone(),
         leased,
         profile: command.env.clone(),
-        ..Layers::default()
     }
 }
 

@@ -44,7 +44,7 @@ mod threads_used;
 mod usage;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,6 +85,8 @@ pub struct SupervisorOptions {
     pub lang: String,
     /// The time zone of workers, for example `UTC`.
     pub tz: String,
+    /// Variables that every worker gets, beside its own: names passed through, with their values here.
+    pub passed: BTreeMap<String, String>,
     /// Whether workers whose command does not say are walled in; none asks for a wall wherever the kernel has one.
     pub isolation: Option<Policy>,
     /// What no wall opens, but for a run's own workspace and folder: store, keys, configuration, state, workspaces.

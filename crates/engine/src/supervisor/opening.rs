@@ -17,8 +17,7 @@ const PROMPT_MAX: u64 = 1024 * 1024;
 const GO_ON: &str =
     "Go on where you were. What you asked has been answered: ask again, and you get the answer.";
 /// Why there is none.
-const NO_WORDS: &str = "the provider is spoken to, and there is nothing to say to it\nhint: give the task words \
-    (task add --prompt), or name a file (--stdin FILE)";
+const NO_WORDS: &str = "the provider is spoken to, and there is nothing to say to it";
 
 const NO_FILE: &str = "what --stdin names is no regular file that is there: it holds no words to say";
 const UNREAD: &str =

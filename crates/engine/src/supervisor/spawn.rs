@@ -10,7 +10,7 @@ use super::finish::{Cause, Seen, Unstarted};
 use super::hearing::Hearing;
 use super::heart::is_renewed;
 use super::inbox::Lines;
-use super::launch::{Unlaunchable, launch, workspace};
+use super::launch::{Unlaunchable, launch, layers, workspace};
 use super::opening::{Words, first_line, opening};
 use super::reports::Reports;
 use super::stopping::cause;
@@ -20,6 +20,7 @@ use super::work::Hand;
 use crate::CommandError;
 use crate::command::Stdin;
 use crate::run::{Process, Started};
+use crate::worker::environment::apart_from_secrets;
 use crate::worker::{self, Feed, Live, Prepared};
 
 impl Hand<'_> {
@@ -64,6 +65,9 @@ impl Hand<'_> {
         let lent = self.before_stop(lend).await?;
         let lent = lent.map_err(|why| Seen::Unstarted(Unstarted::Secrets(why)))?;
         parts.scrubber.get_or_init(|| lent.scrubber.clone());
+        let others = layers(parts, self.command, BTreeMap::new());
+        apart_from_secrets(&others, &lent.visible)
+            .map_err(|error| Seen::Unstarted(Unstarted::Environment(error)))?;
         if parts.claimed.run.spawn > 1 {
             self.lent = Some(lent.variables.clone());
         }

@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Wake, WakeEvent, WakeFacts, WakeState, decide};
 use crate::agent::{Agent, AgentState};
 use crate::bad::pass_over;
+use crate::budget::{Account, AccountPath, slots_taken};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
-use crate::limits::{CANDIDATES_MAX, LANE_AHEAD_MAX, PICK_TTL};
-use crate::run::{Run, live_query, places_taken};
+use crate::limits::{CANDIDATES_MAX, PICK_TTL};
 use crate::task::{Task, TaskIndex};
 use crate::{AgentName, CommandError, Decision, Principal, TaskId};
 
@@ -50,7 +50,8 @@ pub(crate) async fn look(
     // Before the tasks: a ring after this raises the row's version.
     let first = Ahead::of(&core.space)
         .record::<Agent>(agent)
-        .record::<Wake>(agent);
+        .record::<Wake>(agent)
+        .record::<Account>(&AccountPath::Agent(agent.clone()));
     let core = &core.reading(first.read().await?);
     let Some(row) = core.agent_if_there(agent).await? else {
         return Ok(Found::Gone);
@@ -60,23 +61,11 @@ pub(crate) async fn look(
     }
     let seen = Records::<Wake>::new(&core.space).get(agent).await?;
     let most = usize::try_from(row.config.concurrency).unwrap_or(usize::MAX);
-    let mut then = Ahead::of(&core.space).found::<Run>(&live_query(agent, most));
-    let is_small = most <= LANE_AHEAD_MAX;
-    if is_small {
-        then = then.found::<Task>(&ready_query(
-            agent,
-            most.min(wanted.saturating_add(passed_over.len())),
-        ));
-    }
-    let core = &core.reading(then.read().await?);
-    let places = most.saturating_sub(places_taken(core, agent, most).await?);
+    let places = most.saturating_sub(slots_taken(core, &row).await?);
     if places == 0 {
         return Ok(Found::NoPlace);
     }
-    let page = if is_small { most } else { places };
-    let free = places.min(wanted);
-    let page = page.min(wanted.saturating_add(passed_over.len()));
-    let (tasks, has_others) = ready(core, agent, passed_over, free, page).await?;
+    let (tasks, has_others) = ready(core, agent, passed_over, places.min(wanted)).await?;
     if tasks.is_empty() {
         let seen = seen.map(|wake| wake.version());
         return Ok(Found::Nothing { seen, has_others });
@@ -91,15 +80,15 @@ fn ready_query(agent: &AgentName, most: usize) -> Query<TaskIndex> {
         .limit(most.clamp(1, CANDIDATES_MAX))
 }
 
-/// The first ready tasks that were not passed over, at most so many, and whether any was; read in pages of this size.
+/// The first ready tasks that were not passed over, at most so many, and whether any was.
 async fn ready(
     core: &Core,
     agent: &AgentName,
     passed_over: &HashSet<TaskId>,
     free: usize,
-    page: usize,
 ) -> Result<(Vec<TaskId>, bool), CommandError> {
     let free = free.min(CANDIDATES_MAX);
+    let page = free.saturating_add(passed_over.len());
     let rows = Records::<Task>::new(&core.space);
     let (mut found, mut has_others, mut after) = (Vec::new(), false, None);
     // Ends with the last page, or with as many as are wanted.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_engine::capability::{CapabilityError, CapabilityState};
-use dormouse_engine::command::CommandSpec;
+use dormouse_engine::command::{CommandSpec, Timer};
 use dormouse_engine::gate::{
     Approvers, Asked, AuthorKind, Canonical, Choice, Decide, Gate, GateError, GateFilter, GateOptions, Modes,
     Rule, RuleEffect, Scope, Timeout,
@@ -80,7 +80,7 @@ impl Approvers for Nobody {
 impl Worker {
     async fn begin(gates: GateOptions, wall_ms: u64) -> Self {
         let command = CommandSpec {
-            wall_clock_ms: wall_ms,
+            wall_clock_ms: Some(wall_ms),
             ..sh("sleep 60")
         };
         Self::begin_in(bed(), asking_options(gates), command, OnGate::Wait).await
@@ -91,7 +91,7 @@ impl Worker {
         let (sender, mut handed) = watch::channel(None);
         let endpoints: Arc<dyn Endpoints> = Arc::new(Handed(sender));
         house.supervisor = Supervisor::with_endpoints(&house.engine, options(bed.folder()), endpoints);
-        command.idle_timeout_ms = None;
+        command.idle_timeout_ms = Some(Timer::Off);
         let run = house.begin_with(command, on_gate).await;
         let asking = handed.wait_for(Option::is_some).await.unwrap().clone().unwrap();
         let session = house.tenant.runs.get(run).await.unwrap().run.session.unwrap();
@@ -402,7 +402,7 @@ async fn a_run_that_rejects_every_gate_does_so_whoever_started_it() {
 #[tokio::test]
 async fn what_is_approved_while_a_run_parks_is_left_to_its_next_process() {
     let command = CommandSpec {
-        grace_ms: 1500,
+        grace_ms: Some(1500),
         ..sh("trap '' TERM; sleep 60")
     };
     let engine = asking_options(GateOptions::default());

@@ -13,6 +13,7 @@ mod streams;
 mod threads;
 mod unwalled;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -90,6 +91,7 @@ pub(crate) fn options(folder: &Path) -> SupervisorOptions {
         user: "test".into(),
         lang: "C.UTF-8".into(),
         tz: "UTC".into(),
+        passed: BTreeMap::new(),
         isolation: None,
         closed: Vec::new(),
         offered: None,
@@ -205,7 +207,7 @@ pub(crate) fn alice() -> AgentName {
 
 pub(crate) fn sh(script: &str) -> CommandSpec {
     CommandSpec {
-        grace_ms: 500,
+        grace_ms: Some(500),
         ..CommandSpec::new(vec!["sh".into(), "-c".into(), script.into()])
     }
 }
@@ -439,7 +441,7 @@ async fn the_wall_clock_ends_the_whole_tree() {
     let house = bed().open_with_alice().await;
     let mark = unique_sleep();
     let command = CommandSpec {
-        wall_clock_ms: 1000,
+        wall_clock_ms: Some(1000),
         ..sh(&format!("sleep {mark} & setsid sleep {mark} & echo up; wait"))
     };
     let row = house.run(command).await;
@@ -501,7 +503,7 @@ async fn a_worker_that_ignores_the_stop_is_killed_when_its_grace_is_over_or_at_o
     for (force, grace_ms) in [(Force::Cooperative, 300), (Force::Kill, 60_000)] {
         let run = house
             .begin(CommandSpec {
-                grace_ms,
+                grace_ms: Some(grace_ms),
                 ..sh(stubborn)
             })
             .await;
@@ -653,7 +655,7 @@ async fn a_keeper_that_stands_still_is_ended_by_its_row_after_the_stop() {
     let mark = unique_sleep();
     let run = house
         .begin(CommandSpec {
-            grace_ms: 0,
+            grace_ms: Some(0),
             ..sh(&format!("echo up; exec sleep {mark}"))
         })
         .await;
@@ -756,7 +758,7 @@ async fn what_a_worker_was_lent_is_taken_back_whichever_way_it_ends() {
         ("sleep 60", 1_000),
     ] {
         let command = CommandSpec {
-            wall_clock_ms,
+            wall_clock_ms: Some(wall_clock_ms),
             ..sh(script)
         };
         let row = house.run(command).await;

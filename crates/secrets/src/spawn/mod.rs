@@ -4,6 +4,7 @@ mod read;
 mod session;
 mod set;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -68,6 +69,8 @@ pub struct SpawnSet {
     pub env: WorkerEnv,
     /// The names of those, sorted, once each: what the worker is told.
     pub names: Vec<SecretName>,
+    /// The names of all secrets that its agent sees, lent or not: no other variable of the worker may have one of them.
+    pub visible: BTreeSet<SecretName>,
     /// Takes every value the run may leak out of its texts.
     pub scrubber: Scrubber,
     /// The redactions the scrubber is made of are spent; how many values could not be opened for it.
@@ -120,6 +123,7 @@ impl Secrets {
         Ok(SpawnSet {
             env: WorkerEnv(opened.env),
             names,
+            visible: opened.visible,
             scrubber,
             unopened: opened.unopened,
             session: writes.session(),

@@ -1,6 +1,6 @@
 //! Reading what an agent sees, and opening it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dormouse_filesystem::RecordError;
 
@@ -19,6 +19,7 @@ pub(super) struct Opened {
     pub(super) generations: Vec<(SecretName, u64)>,
     pub(super) redactions: Vec<Redaction>,
     pub(super) unopened: usize,
+    pub(super) visible: BTreeSet<SecretName>,
 }
 
 impl Secrets {
@@ -61,13 +62,19 @@ impl Secrets {
                     other => return Err(other.into()),
                 };
                 return if set.is_empty() {
-                    Ok(Some(Opened::default()))
+                    Ok(Some(Opened {
+                        visible: seen.names(),
+                        ..Opened::default()
+                    }))
                 } else {
                     Err(SpawnError::VaultNotUnlocked { now })
                 };
             }
         };
-        let mut opened = Opened::default();
+        let mut opened = Opened {
+            visible: seen.names(),
+            ..Opened::default()
+        };
         let mut values = self.set_values(call, agent, ring.as_ref(), set).await?;
         for row in seen.own.rows.iter().chain(&seen.shared.rows) {
             self.redact(ring.as_ref(), row, &mut opened);

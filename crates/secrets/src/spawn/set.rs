@@ -13,6 +13,20 @@ pub(super) struct Seen {
     pub(super) shared: Layer,
 }
 
+impl Seen {
+    /// The names that the agent sees, of whatever category: nobody else's variables have them.
+    pub(super) fn names(&self) -> BTreeSet<SecretName> {
+        let layers = [&self.own, &self.shared];
+        let names = layers.into_iter().flat_map(|layer| {
+            let rows = layer.rows.iter().filter(|row| row.usable().is_some());
+            rows.map(|row| row.place.name())
+                .chain(&layer.unbelievable)
+                .cloned()
+        });
+        names.collect()
+    }
+}
+
 /// The rows of one scope.
 #[derive(Default)]
 pub(super) struct Layer {

@@ -8,7 +8,7 @@ use dormouse_secrets::SecretName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::FormatsView;
+use super::{FormatsView, TimerView};
 
 /// An agent, as the API answers it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,18 @@ pub struct AgentView {
     /// What is known of the effects of its workers, where their command says nothing of it.
     #[serde(default)]
     pub effects: Effects,
+    /// How long its runs may take, where their task does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_clock_ms: Option<u64>,
+    /// How long they may be without progress, where their task does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<TimerView>,
+    /// How long without progress is a stall, where their task does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall_after_ms: Option<TimerView>,
+    /// How long they have from being asked to stop to being killed, where their task does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
     /// Why it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_reason: Option<String>,
@@ -45,6 +57,7 @@ impl AgentView {
     /// The view of a row.
     #[must_use]
     pub fn of(agent: &Agent, version: Version) -> Self {
+        let clocks = &agent.config.clocks;
         Self {
             name: agent.name.clone(),
             state: agent.state,
@@ -53,6 +66,10 @@ impl AgentView {
             secrets: agent.config.secrets.clone(),
             scrub_formats: agent.config.formats.map(FormatsView::from),
             effects: agent.config.effects,
+            wall_clock_ms: clocks.wall_clock_ms,
+            idle_timeout_ms: clocks.idle_timeout_ms.map(TimerView::from),
+            stall_after_ms: clocks.stall_after_ms.map(TimerView::from),
+            grace_ms: clocks.grace_ms,
             paused_reason: agent.paused_reason.as_ref().map(ToString::to_string),
             created_at: agent.created_at,
             updated_at: agent.updated_at,

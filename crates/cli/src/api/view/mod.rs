@@ -11,6 +11,7 @@ mod session;
 mod sink;
 mod task;
 mod thread;
+mod timer;
 mod wake;
 
 pub use agent::AgentView;
@@ -24,4 +25,5 @@ pub use session::SessionView;
 pub use sink::SinkView;
 pub use task::TaskView;
 pub use thread::{AttachmentView, MessageView, ThreadView};
+pub use timer::{Off, TimerView};
 pub use wake::{WakeView, WokenView};

@@ -69,14 +69,6 @@ fn parked(context: &Context, body: &Bytes, run: &RunView) -> Result<Exit> {
     Ok(Exit::Waiting)
 }
 
-/// A message and what to do about it, where it says.
-pub(in crate::command) fn hinted(message: &str) -> (&str, Option<&str>) {
-    match message.split_once("\nhint: ") {
-        Some((what, hint)) => (what, Some(hint)),
-        None => (message, None),
-    }
-}
-
 /// What went wrong, where it was not the worker itself that said so.
 fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
     match outcome {
@@ -86,12 +78,11 @@ fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
         } => None,
         Outcome::Failed {
             reason: FailReason::Spawn,
-            message,
             ..
         } => {
             let general =
                 "dormouse run --help says where programs are looked for and which folders are taken";
-            let (what, hint) = hinted(message.as_str());
+            let (what, hint) = outcome.failure()?;
             Some(Problem::new(Code::Invalid, what).hint(hint.unwrap_or(general)))
         }
         Outcome::Failed {
@@ -103,8 +94,8 @@ fn trouble(outcome: &Outcome, run: &RunView) -> Option<Problem> {
                 "the worker was not started; dormouse secret doctor says which secret, and what mends it",
             ))
         }
-        Outcome::Failed { message, .. } => {
-            let (what, hint) = hinted(message.as_str());
+        Outcome::Failed { .. } => {
+            let (what, hint) = outcome.failure()?;
             let shown = format!("see dormouse runs show {}", run.id);
             Some(Problem::new(Code::Internal, what).hint(hint.map_or(shown, str::to_owned)))
         }

@@ -13,7 +13,6 @@ use dormouse_engine::run::RunState;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::conclude::conclude;
-pub(super) use self::conclude::hinted;
 use self::start::begin;
 pub(super) use self::start::ensure_agent;
 use self::stop::{Stopper, stay_for_guests};

@@ -6,6 +6,7 @@ mod wait;
 pub(super) use self::wait::exit_of;
 
 use std::path::Path;
+use std::time::Duration;
 
 use dormouse_engine::task::Wait;
 use jiff::{SignedDuration, Timestamp};
@@ -232,7 +233,8 @@ fn record(task: &TaskView, ui: &Ui) -> Vec<(&'static str, String)> {
     if let Some(command) = &task.command {
         pairs.push(("command", shown(&command.argv)));
         pairs.extend(command.cwd.as_ref().map(|cwd| ("cwd", cwd.display().to_string())));
-        pairs.push(("timeout", duration::show(command.wall_clock())));
+        let timeout = command.wall_clock_ms.map(Duration::from_millis);
+        pairs.extend(timeout.map(|timeout| ("timeout", duration::show(timeout))));
     }
     pairs.extend(task.not_before.map(|at| ("not before", ui.instant(at))));
     if !task.metadata.is_empty() {

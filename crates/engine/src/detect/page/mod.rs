@@ -52,6 +52,8 @@ pub(super) struct Facts {
     pub(super) elements: usize,
     /// The first visible challenge.
     pub(super) challenge: Option<Provider>,
+    /// A visible element is named after a test for humans.
+    pub(super) names_challenge: bool,
     /// A widget that nobody sees.
     pub(super) has_invisible_widget: bool,
     /// Marks of vendors.

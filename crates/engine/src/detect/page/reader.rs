@@ -38,6 +38,7 @@ impl<'a> Reader<'a> {
                 heading: String::new(),
                 elements: 0,
                 challenge: None,
+                names_challenge: false,
                 has_invisible_widget: false,
                 found: vendors.nothing(),
             },
@@ -158,6 +159,7 @@ impl<'a> Reader<'a> {
             self.facts.links += 1;
         }
         self.signs.element(tag);
+        self.facts.names_challenge |= !inside.badge && challenge::is_named(tag);
         match challenge::seen(tag, inside.badge) {
             Seen::Challenge(provider) => {
                 self.facts.challenge.get_or_insert(provider);

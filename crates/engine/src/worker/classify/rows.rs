@@ -5,6 +5,9 @@ use dormouse_secrets::{Scrubbed, Scrubber};
 use super::{End, Finish, NotStarted, Observed, Stopped};
 use crate::outcome::{Exit, FailReason, OUTCOME_TEXT_MAX, Outcome, PartialCause};
 
+/// What to do where there is nothing to say to a provider.
+const WORDS: &str = "give the task words (task add --prompt), or name a file (--stdin FILE)";
+
 /// Row 1: a block, whatever else was seen.
 pub(super) fn blocked(observed: &Observed<'_>) -> Option<Outcome> {
     let (reason, evidence) = observed.block.clone()?;
@@ -92,6 +95,7 @@ fn unfinished(finish: &Finish) -> Outcome {
             permanent: false,
             retry_at: *retry_at,
             message: message.clone().truncate_to(OUTCOME_TEXT_MAX),
+            hint: None,
         },
         Finish::Overloaded(message) => fail(FailReason::Overloaded, false, message.clone()),
         Finish::Failed {
@@ -103,6 +107,7 @@ fn unfinished(finish: &Finish) -> Outcome {
             permanent: *permanent,
             retry_at: *retry_at,
             message: message.clone().truncate_to(OUTCOME_TEXT_MAX),
+            hint: None,
         },
         Finish::Whole | Finish::Part(_) => fail(
             FailReason::Worker,
@@ -151,21 +156,17 @@ fn left(exit: &Exit, permanent: &[i32], scrubber: &Scrubber) -> Outcome {
 fn not_started(why: &NotStarted<'_>, scrubber: &Scrubber) -> Outcome {
     match why {
         NotStarted::Spawn(error) => {
-            // A line of its own, so that who shows it can tell it apart.
-            let hint = error
-                .hint()
-                .map(|hint| format!("\nhint: {hint}"))
-                .unwrap_or_default();
-            fail(
-                error.fail_reason(),
-                error.is_permanent(),
-                scrubber.scrub(&format!("{error}{hint}")),
-            )
+            let hint = error.hint().map(Scrubbed::constant);
+            let message = scrubber.scrub(&error.to_string());
+            hinted(fail(error.fail_reason(), error.is_permanent(), message), hint)
         }
         NotStarted::Secret { locked, message } => {
             fail(FailReason::SecretUnavailable, !locked, message.clone())
         }
-        NotStarted::Wordless(why) => fail(FailReason::Spawn, true, why.clone()),
+        NotStarted::Wordless(why) => hinted(
+            fail(FailReason::Spawn, true, why.clone()),
+            Some(Scrubbed::constant(WORDS)),
+        ),
         NotStarted::Environment(error) => fail(FailReason::Spawn, true, scrubber.scrub(&error.to_string())),
     }
 }
@@ -176,5 +177,14 @@ fn fail(reason: FailReason, permanent: bool, message: Scrubbed) -> Outcome {
         permanent,
         retry_at: None,
         message: message.truncate_to(OUTCOME_TEXT_MAX),
+        hint: None,
     }
+}
+
+/// A failure, and what to do about it.
+fn hinted(mut outcome: Outcome, what: Option<Scrubbed>) -> Outcome {
+    if let Outcome::Failed { hint, .. } = &mut outcome {
+        *hint = what.map(|what| what.truncate_to(OUTCOME_TEXT_MAX));
+    }
+    outcome
 }

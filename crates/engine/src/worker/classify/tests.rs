@@ -316,12 +316,29 @@ fn an_error_says_what_to_do() {
         path: "/bin".into(),
     };
     let seen = observed(End::NotStarted(NotStarted::Spawn(&missing)));
-    let Outcome::Failed { message, .. } = verdict(&seen).outcome else {
-        panic!("it failed")
+    let outcome = verdict(&seen).outcome;
+    assert_eq!(
+        outcome.failure(),
+        Some((
+            "the program `no-such` was not found on the worker's PATH (/bin)",
+            Some("install it, or give its whole path; the worker's PATH is not yours")
+        ))
+    );
+}
+
+#[test]
+fn a_hint_is_told_from_what_a_worker_says_and_found_in_rows_of_former_builds() {
+    let failed = |reason: &str| {
+        let row = format!(
+            r#"{{"kind":"failed","reason":"{reason}","permanent":true,"message":"it is not there\nhint: install it"}}"#
+        );
+        serde_json::from_str::<Outcome>(&row).unwrap()
     };
     assert_eq!(
-        message.as_str(),
-        "the program `no-such` was not found on the worker's PATH (/bin)\n\
-         hint: install it, or give its whole path; the worker's PATH is not yours"
+        failed("spawn").failure(),
+        Some(("it is not there", Some("install it")))
     );
+    let said = "it is not there\nhint: install it";
+    assert_eq!(failed("worker").failure(), Some((said, None)));
+    assert_eq!(failed("exit").failure(), Some((said, None)));
 }

@@ -11,7 +11,7 @@ mod names;
 pub use folders::{create_folders, former_run};
 pub use names::{NameClass, name_class};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::identity::RUN_VARIABLE;
@@ -78,7 +78,7 @@ impl std::fmt::Display for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Passed => "the names passed through",
-            Self::Leased => "the leased secrets",
+            Self::Leased => "the secrets of its agent",
             Self::Profile => "the profile",
         })
     }
@@ -143,6 +143,25 @@ pub fn build(base: &Base, layers: &Layers) -> Result<BTreeMap<String, String>, E
         }
     }
     Ok(environment)
+}
+
+/// Refuses a variable that has the name of a secret which its agent sees, also where that is not lent: a worker that is given
+/// the one for the other would not know.
+///
+/// # Errors
+/// [`EnvError::Conflict`], for the first of them.
+pub fn apart_from_secrets(layers: &Layers, visible: &BTreeSet<String>) -> Result<(), EnvError> {
+    for (layer, variables) in [(Layer::Passed, &layers.passed), (Layer::Profile, &layers.profile)] {
+        if let Some(name) = variables.keys().find(|name| visible.contains(*name)) {
+            let name = name.clone();
+            return Err(EnvError::Conflict {
+                name,
+                first: Layer::Leased,
+                second: layer,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn check(layer: Layer, name: &str, value: &str) -> Result<(), EnvError> {

@@ -54,6 +54,7 @@ fn failed(reason: FailReason, permanent: bool, message: &'static str) -> Outcome
         permanent,
         retry_at: None,
         message: Scrubbed::constant(message),
+        hint: None,
     }
 }
 
@@ -170,12 +171,14 @@ fn timeless(outcome: Outcome) -> Outcome {
             reason,
             permanent,
             message,
+            hint,
             ..
         } => Outcome::Failed {
             reason,
             permanent,
             retry_at: None,
             message,
+            hint,
         },
         other => other,
     }
@@ -263,8 +266,8 @@ async fn the_outcome_of_a_provider_is_the_same_in_a_first_a_further_and_a_resume
             let argv = [claude.to_str().unwrap(), "-p"].map(str::to_owned);
             let command = CommandSpec {
                 stdin: Stdin::Stream,
-                grace_ms: 2_000,
-                wall_clock_ms: clock_of(row.stop),
+                grace_ms: Some(2_000),
+                wall_clock_ms: Some(clock_of(row.stop)),
                 ..CommandSpec::new(argv.to_vec())
             };
             let ended = come_to_its_end(bed, command, turn, row.stop).await;
@@ -378,7 +381,7 @@ async fn of_future(row: &Row, turn: Turn) -> RunEnd {
         .await;
     let (by, runs) = (operator(), &house.tenant.runs);
     let command = CommandSpec {
-        wall_clock_ms: clock_of(row.stop),
+        wall_clock_ms: Some(clock_of(row.stop)),
         ..sh("is not run: a future does the work")
     };
     let new = NewTask {

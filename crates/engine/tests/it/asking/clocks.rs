@@ -45,7 +45,7 @@ impl Worker {
 async fn who_asks_is_not_timed_and_the_clock_of_a_parked_run_goes_on_where_it_was() {
     // Asks for more than twice its time, and has what was left of it behind that.
     let command = CommandSpec {
-        wall_clock_ms: 4_000,
+        wall_clock_ms: Some(4_000),
         ..sh("sleep 9; echo still here; sleep 60")
     };
     let engine = asking_options(GateOptions::default());
@@ -64,7 +64,7 @@ async fn who_asks_is_not_timed_and_the_clock_of_a_parked_run_goes_on_where_it_wa
     let counts =
         "n=$(cat n 2>/dev/null || echo 0); n=$((n+1)); echo $n > n; sleep 0.9; echo part $n; sleep 60";
     let command = CommandSpec {
-        wall_clock_ms: 6_000,
+        wall_clock_ms: Some(6_000),
         ..sh(counts)
     };
     let engine = asking_options(GateOptions::default());

@@ -21,7 +21,7 @@ pub(super) fn program(bed: &Bed, name: &str, script: &str) -> PathBuf {
 
 fn command(argv: &[&str]) -> CommandSpec {
     CommandSpec {
-        grace_ms: 500,
+        grace_ms: Some(500),
         ..CommandSpec::new(argv.iter().map(|word| (*word).to_owned()).collect())
     }
 }

@@ -33,6 +33,11 @@ const CHALLENGES: &[(&str, &str)] = &[
     ("funcaptcha", r#"<div id="FunCaptcha"></div>"#),
     ("geetest", r#"<div class="geetest_captcha"></div>"#),
     ("aws_waf", "<awswaf-captcha></awswaf-captcha>"),
+    ("friendly", r#"<div class="frc-captcha" data-sitekey="k"></div>"#),
+    ("altcha", "<altcha-widget></altcha-widget>"),
+    ("smart", r#"<div class="smart-captcha"></div>"#),
+    ("mtcaptcha", r#"<div class="mtcaptcha"></div>"#),
+    ("procaptcha", r#"<div class="procaptcha"></div>"#),
     (
         "image",
         r#"<img src="/captcha/1.jpg" width="200"><input name="captcha">"#,
@@ -143,6 +148,39 @@ fn of_addresses(requested: &str, arrived: &str, html: &str) -> String {
 
 const PASSWORD: &str = "<title>Welcome</title><form><input name=user><input type=password name=word></form>";
 
+#[test]
+fn a_test_of_an_unknown_maker_is_a_captcha_only_where_the_page_says_so_too() {
+    let element = r#"<div id="slide-captcha-box"></div>"#;
+    let titled = |title: &str| format!("<title>{title}</title>{element}");
+    assert_eq!(of_page(&titled("Solve the captcha")), "captcha");
+    assert_eq!(of_page(&titled("Are you human?")), "captcha");
+    assert_eq!(with_status(403, &titled("Shop")), "captcha");
+    assert_eq!(of_page(&titled("Shop")), "none");
+    assert_eq!(of_page("<title>What a captcha is</title><p>A test."), "none");
+    assert_eq!(of_page(&content(&titled("Solve the captcha"))), "none");
+    let field = format!("{}<input name=mail>", titled("Solve the captcha"));
+    assert_eq!(of_page(&field), "none");
+}
+
+#[test]
+fn a_refusal_that_speaks_of_machines_is_one_and_one_that_forbids_a_page_is_none() {
+    let robot = "<h1>Access denied</h1><p>We believe that this is automated traffic.";
+    assert_eq!(with_status(403, robot), "unknown");
+    assert_eq!(of_page(robot), "none", "what was served is prose");
+    assert_eq!(with_status(403, &content(robot)), "none");
+    assert_eq!(with_status(404, robot), "none");
+    assert_eq!(
+        with_status(403, "<h1>Forbidden</h1><p>You may not see this page."),
+        "none"
+    );
+    // A word is no part of a title.
+    assert_eq!(
+        of_page("<title>Robot check-up</title><p>For your vacuum."),
+        "none"
+    );
+    assert_eq!(of_page("<title>Robot check - Shop</title>"), "unknown");
+}
+
 /// WK-44: redirects to a login page of the same site, and a wall that only the query tells of, are login walls.
 #[test]
 fn a_redirect_to_a_login_page_is_a_wall() {
@@ -152,6 +190,17 @@ fn a_redirect_to_a_login_page_is_a_wall() {
             "https://a.example/login?next=/dashboard",
         ),
         ("https://a.example/dashboard", "https://www.a.example/login"),
+        ("https://a.example/dashboard", "https://a.example/Login.jsp"),
+        (
+            "https://a.example/dashboard",
+            "https://a.example/wp-login.php?x=/dashboard",
+        ),
+        ("https://a.example/konto", "https://a.example/de/anmelden"),
+        ("https://a.example/マイ", "https://a.example/ログイン"),
+        (
+            "https://a.example/dashboard",
+            "https://a.example/wall?wherefrom=https%3A%2F%2Fa.example%2Fdashboard",
+        ),
         ("https://a.example/dashboard", "https://a.example/sign-in"),
         ("https://a.example/dashboard", "https://a.example/auth"),
         (
@@ -221,6 +270,21 @@ fn what_only_looks_like_a_login_redirect_is_none() {
             "https://a.example/old",
             "https://a.example/login.html",
             docs.as_str(),
+        ),
+        (
+            "https://a.example/old",
+            "https://a.example/login.php",
+            docs.as_str(),
+        ),
+        (
+            "https://a.example/docs",
+            "https://a.example/docs/connexion",
+            docs.as_str(),
+        ),
+        (
+            "https://a.example/",
+            "https://a.example/welcome?from=/",
+            "<p>Welcome",
         ),
         (
             "https://a.example/dashboard",

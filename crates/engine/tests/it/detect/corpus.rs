@@ -1,6 +1,7 @@
-//! The labelled corpus in `tests/fixtures/detect`: one file a visit, its facts, a blank line, its page.
+//! The labelled pages in `tests/fixtures/detect`: one file a visit, its facts, a blank line, its page.
 //!
-//! The pages are our own: they have the public marks of each vendor and nothing else of theirs.
+//! The pages are our own: they have the public marks of each vendor and nothing else of theirs. Those of `held_out` were
+//! written by somebody who had not seen the rules; its README says what binds whoever mends them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,8 +59,14 @@ impl Case {
     }
 }
 
+/// The pages that were written with the rules in hand.
 fn corpus() -> Vec<Case> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/detect");
+    cases_in("")
+}
+
+fn cases_in(folder: &str) -> Vec<Case> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/detect");
+    let folder = root.join(folder);
     let mut paths: Vec<PathBuf> = ["blocked", "served"]
         .iter()
         .flat_map(|part| fs::read_dir(folder.join(part)).expect("the corpus is there"))
@@ -109,51 +116,87 @@ fn class(words: &str) -> String {
     words.split(' ').next().unwrap_or_default().to_owned()
 }
 
+/// What the detector got right and wrong of some pages, in all and by class.
+#[derive(Debug, Default)]
+struct Score {
+    blocked: usize,
+    served: usize,
+    all: Count,
+    classes: BTreeMap<String, Count>,
+}
+
+impl Score {
+    /// Judges the cases, and says which were misjudged.
+    fn of(cases: &[Case]) -> Self {
+        let mut score = Self::default();
+        for case in cases {
+            score.judge(case);
+        }
+        eprintln!(
+            "{} blocked and {} served pages, precision {:.4}, recall {:.4}",
+            score.blocked,
+            score.served,
+            score.all.precision(),
+            score.all.recall()
+        );
+        for (name, count) in &score.classes {
+            eprintln!(
+                "  {name}: precision {:.4}, recall {:.4}",
+                count.precision(),
+                count.recall()
+            );
+        }
+        score
+    }
+
+    fn judge(&mut self, case: &Case) {
+        let said = case.said();
+        // a label of a class alone is right whatever the detail: its provider has no word of ours
+        let is_right = said == case.expected || (case.expected == "captcha" && class(&said) == "captcha");
+        if !is_right {
+            eprintln!("misjudged {}: {said} instead of {}", case.name, case.expected);
+        }
+        let is_blocked = case.expected != "none";
+        self.blocked += usize::from(is_blocked);
+        self.served += usize::from(!is_blocked);
+        self.all.add(is_blocked, said != "none");
+        for name in [class(&case.expected), class(&said)] {
+            self.classes.entry(name).or_default();
+        }
+        for (name, count) in &mut self.classes {
+            count.add(
+                class(&case.expected) == *name,
+                class(&said) == *name && (is_right || class(&case.expected) != *name),
+            );
+        }
+    }
+
+    fn is_high(&self) {
+        assert!(self.all.precision() >= 0.98, "precision {}", self.all.precision());
+        assert!(self.all.recall() >= 0.98, "recall {}", self.all.recall());
+        for (name, count) in &self.classes {
+            assert!(
+                count.precision() >= 0.95 && count.recall() >= 0.95,
+                "{name}: {count:?}"
+            );
+        }
+    }
+}
+
 /// Beside the target of the figure: this corpus was written with the rules in hand, so it shows that they hold, not how
 /// they do on pages that nobody here has seen.
 #[test]
 fn precision_and_recall_on_the_corpus_are_high_and_no_class_falls_behind() {
-    let cases = corpus();
-    let blocked = cases.iter().filter(|case| case.expected != "none").count();
-    assert!(
-        blocked >= 60 && cases.len() - blocked >= 120,
-        "{blocked} of {}",
-        cases.len()
-    );
+    let score = Score::of(&corpus());
+    assert!(score.blocked >= 60 && score.served >= 120, "{score:?}");
+    score.is_high();
+}
 
-    let mut all = Count::default();
-    let mut classes: BTreeMap<String, Count> = BTreeMap::new();
-    for case in &cases {
-        let said = case.said();
-        if said != case.expected {
-            eprintln!("misjudged {}: {said} instead of {}", case.name, case.expected);
-        }
-        all.add(case.expected != "none", said != "none");
-        for name in [class(&case.expected), class(&said)] {
-            classes.entry(name).or_default();
-        }
-        for (name, count) in &mut classes {
-            count.add(
-                class(&case.expected) == *name,
-                class(&said) == *name && said == case.expected,
-            );
-        }
-    }
-    eprintln!(
-        "{} cases, precision {:.4}, recall {:.4}",
-        cases.len(),
-        all.precision(),
-        all.recall()
-    );
-
-    assert!(all.precision() >= 0.98, "precision {}", all.precision());
-    assert!(all.recall() >= 0.98, "recall {}", all.recall());
-    for (name, count) in &classes {
-        assert!(
-            count.precision() >= 0.95 && count.recall() >= 0.95,
-            "{name}: {count:?}"
-        );
-    }
+#[test]
+fn precision_and_recall_on_held_out_pages_are_high_and_no_class_falls_behind() {
+    let score = Score::of(&cases_in("held_out"));
+    assert!(score.blocked >= 20 && score.served >= 40, "{score:?}");
+    score.is_high();
 }
 
 const VENDORS: &[&str] = &[

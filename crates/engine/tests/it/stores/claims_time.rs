@@ -198,6 +198,7 @@ async fn what_says_when_it_may_be_tried_again_is_not_tried_before() {
         permanent: false,
         retry_at: Some(again),
         message: Scrubbed::constant("the limit is reached"),
+        hint: None,
     };
     let Seen { begun, task, .. } = lived(&house, limited).await;
     assert_eq!((begun.len(), task.state), (5, TaskState::Quarantined));

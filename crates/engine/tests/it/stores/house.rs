@@ -548,5 +548,6 @@ pub(crate) fn failed(permanent: bool) -> Outcome {
         permanent,
         retry_at: None,
         message: Scrubbed::constant("exit code 3"),
+        hint: None,
     }
 }

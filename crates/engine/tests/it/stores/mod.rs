@@ -15,6 +15,7 @@ mod budgets_time;
 mod catalogue;
 mod claims;
 mod claims_time;
+mod clocks;
 mod closing;
 mod cost;
 mod creation;

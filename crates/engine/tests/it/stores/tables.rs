@@ -332,6 +332,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         permanent: false,
         retry_at: Some(after(seconds)),
         message: Scrubbed::constant("slow down"),
+        hint: None,
     };
     vec![
         ("success", success()),

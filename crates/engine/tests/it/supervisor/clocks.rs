@@ -1,5 +1,6 @@
 //! Clocks that run out over real processes: what was there is kept, and nothing lives on.
 
+use dormouse_engine::command::Timer;
 use dormouse_engine::wake::Wake;
 use dormouse_filesystem::Records;
 
@@ -26,8 +27,8 @@ async fn a_clock_that_ran_out_ends_the_tree_in_time_and_keeps_what_there_was() {
     let bed = bed();
     let house = programs.first(&bed, bed.open_with_alice().await);
     let command = CommandSpec {
-        wall_clock_ms: WALL_MS,
-        grace_ms: GRACE_MS,
+        wall_clock_ms: Some(WALL_MS),
+        grace_ms: Some(GRACE_MS),
         ..CommandSpec::new(["opencode", "run", "list"].map(str::to_owned).to_vec())
     };
     let row = house.run(command).await;
@@ -63,8 +64,8 @@ async fn was_told(house: &House, kind: &str) -> bool {
 /// Clocks of a worker that says nothing.
 fn silent(command: CommandSpec) -> CommandSpec {
     CommandSpec {
-        idle_timeout_ms: Some(4_000),
-        stall_after_ms: Some(2_000),
+        idle_timeout_ms: Some(Timer::After(4_000)),
+        stall_after_ms: Some(Timer::After(2_000)),
         ..command
     }
 }
@@ -103,7 +104,7 @@ async fn silence_with_work_is_none_and_keep_alives_or_a_wedged_call_are_silence(
         let bed = bed();
         let house = programs.first(&bed, bed.open_with_alice().await);
         let command = CommandSpec {
-            grace_ms: 500,
+            grace_ms: Some(500),
             ..CommandSpec::new(["claude", "-p", "count"].map(str::to_owned).to_vec())
         };
         let row = house.run(silent(command)).await;
@@ -137,8 +138,8 @@ async fn silence_with_work_is_none_and_keep_alives_or_a_wedged_call_are_silence(
 #[test]
 fn an_idle_clock_that_is_off_is_off_when_it_is_read_again() {
     let off = CommandSpec {
-        idle_timeout_ms: None,
-        stall_after_ms: None,
+        idle_timeout_ms: Some(Timer::Off),
+        stall_after_ms: Some(Timer::Off),
         ..sh("true")
     };
     let kept = serde_json::to_string(&off).unwrap();

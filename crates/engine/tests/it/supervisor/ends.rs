@@ -32,6 +32,7 @@ fn rows() -> Vec<Outcome> {
         permanent,
         retry_at: None,
         message: Scrubbed::constant("why"),
+        hint: None,
     };
     vec![
         Outcome::Blocked {
@@ -136,7 +137,7 @@ async fn every_way_to_end_leaves_one_outcome_in_the_commit_of_the_end() {
         let missing = CommandSpec::new(vec!["no-such-program".into()]);
         ends.push((house.run(missing).await.run.id, "failed"));
         let slow = CommandSpec {
-            wall_clock_ms: 1000,
+            wall_clock_ms: Some(1000),
             ..sh("sleep 300")
         };
         ends.push((house.run(slow).await.run.id, "timeout"));

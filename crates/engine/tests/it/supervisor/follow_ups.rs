@@ -48,7 +48,7 @@ const SPOKEN_TO: [(&str, &[&str], &str, &str); 3] = [
 fn streamed(argv: &[&str]) -> CommandSpec {
     CommandSpec {
         stdin: Stdin::Stream,
-        grace_ms: 500,
+        grace_ms: Some(500),
         ..CommandSpec::new(argv.iter().map(|word| (*word).to_owned()).collect())
     }
 }
@@ -247,7 +247,7 @@ async fn before_its_time_is_over_a_worker_is_told_to_come_to_an_end() {
     let house = bed.open_with_alice().await;
     let script = "echo up; IFS= read -r first; IFS= read -r line; echo \"told $line\"";
     let command = CommandSpec {
-        wall_clock_ms: 61_000,
+        wall_clock_ms: Some(61_000),
         wrap_up: Some(WrapUp {
             text: "come to an end".to_owned(),
             before_ms: 60_000,
@@ -265,7 +265,7 @@ async fn before_its_time_is_over_a_worker_is_told_to_come_to_an_end() {
         ..command.clone()
     };
     let late = CommandSpec {
-        wall_clock_ms: 60_000,
+        wall_clock_ms: Some(60_000),
         ..command
     };
     let codex = streamed(&["codex", "exec", "x"]);

@@ -118,7 +118,7 @@ async fn parts_that_were_completed_count_and_the_next_attempt_gets_the_checkpoin
         echo '{"partial":"six pages"}' >&3
         sleep 300"#;
     let slow = CommandSpec {
-        wall_clock_ms: 5_000,
+        wall_clock_ms: Some(5_000),
         ..sh(script)
     };
     let row = house.run(slow).await;
@@ -144,7 +144,7 @@ async fn a_result_that_was_reported_stands_though_a_stop_had_begun() {
     let script =
         r#"trap 'echo "{\"result\":\"all of it\"}" >&3; exit 1' TERM; echo up; while :; do sleep 0.1; done"#;
     let command = CommandSpec {
-        grace_ms: 10_000,
+        grace_ms: Some(10_000),
         ..sh(script)
     };
     let run = house.begin(command).await;

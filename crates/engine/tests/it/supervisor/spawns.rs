@@ -112,7 +112,7 @@ async fn what_cannot_be_started_is_row_11_and_a_start_that_hangs_is_row_3() {
     let house = House { supervisor, ..house };
     let row = house
         .run(CommandSpec {
-            wall_clock_ms: 1000,
+            wall_clock_ms: Some(1000),
             ..argv("true")
         })
         .await;
@@ -154,7 +154,7 @@ async fn a_name_in_two_layers_is_a_conflict_and_no_other_value_stands_for_a_lock
     let (reason, permanent, message) = failure(&row);
     assert_eq!((reason, permanent), (FailReason::Spawn, true), "{message}");
     assert!(
-        message.contains("`GH_TOKEN` is set by the leased secrets and by the profile"),
+        message.contains("`GH_TOKEN` is set by the secrets of its agent and by the profile"),
         "{message}"
     );
 

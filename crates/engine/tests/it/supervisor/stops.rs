@@ -14,8 +14,8 @@ const DEAF: &str = "trap '' TERM INT; echo up; while :; do sleep 0.1; done";
 /// A worker that leaves when it is killed, by a clock or whoever stops it.
 async fn deaf(house: &House, wall_clock_ms: u64, grace_ms: u64) -> RunId {
     let command = CommandSpec {
-        wall_clock_ms,
-        grace_ms,
+        wall_clock_ms: Some(wall_clock_ms),
+        grace_ms: Some(grace_ms),
         ..sh(DEAF)
     };
     let run = house.begin(command).await;

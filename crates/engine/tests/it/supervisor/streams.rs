@@ -61,7 +61,7 @@ async fn of_a_gibibyte_of_output_head_and_tail_are_kept_and_the_rest_is_counted(
         "echo 'the first line'; sleep 1; head -c {BYTES} /dev/zero; echo all is written > written; while [ ! -e go ]; do sleep 0.05; done; echo; echo 'the last line'"
     );
     let command = CommandSpec {
-        wall_clock_ms: 300_000,
+        wall_clock_ms: Some(300_000),
         ..sh(&script)
     };
     let run = house.begin(command).await;
@@ -113,7 +113,7 @@ async fn what_is_no_line_of_a_stream_is_counted_and_the_next_one_is_read() {
     let bed = bed();
     let house = programs.first(&bed, bed.open_with_alice().await);
     let command = CommandSpec {
-        wall_clock_ms: 300_000,
+        wall_clock_ms: Some(300_000),
         ..CommandSpec::new(["claude", "-p", "count"].map(str::to_owned).to_vec())
     };
     let row = house.run(command).await;

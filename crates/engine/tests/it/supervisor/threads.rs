@@ -14,8 +14,8 @@ use super::*;
 /// A run that has so long.
 async fn claimed(house: &House, wall_clock_ms: u64) -> Claimed {
     let command = CommandSpec {
-        wall_clock_ms,
-        grace_ms: 300,
+        wall_clock_ms: Some(wall_clock_ms),
+        grace_ms: Some(300),
         ..sh("is not run: a future does the work")
     };
     let task = NewTask {
