@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::types::ToSql;
 
 use super::sql::Shape;
-use crate::{Batch, Expected, Version};
+use crate::{Batch, Expected, Put, Version};
 
 /// The rows of records to be locked, in key order, and what is expected of each.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Locks<'a> {
     pub(super) writes: Vec<bool>,
     /// The version; 0 for absent, which is no commit's.
     pub(super) expected: Vec<i64>,
-    /// Those expected absent: a row must be there to hold the lock.
+    /// Those only checked to be absent: a row must be there to hold the lock.
     pub(super) absent: Vec<&'a str>,
 }
 
@@ -26,8 +26,9 @@ impl<'a> Locks<'a> {
         for batch in batches {
             let checks = batch.checks.len();
             for (at, (key, expected)) in batch.keys().enumerate() {
-                rows.insert(key.stored(), (at >= checks, expected));
-                if expected == Expected::Absent {
+                let is_written = at >= checks;
+                rows.insert(key.stored(), (is_written, expected));
+                if expected == Expected::Absent && !is_written {
                     absent.push(key.stored());
                 }
             }
@@ -58,15 +59,34 @@ impl<'a> Locks<'a> {
     }
 }
 
+/// Records, each with the place of its commit.
+#[derive(Debug, Default)]
+struct Puts<'a> {
+    keys: Vec<&'a str>,
+    kinds: Vec<&'a str>,
+    values: Vec<&'a [u8]>,
+    crcs: Vec<i64>,
+    commits: Vec<i32>,
+}
+
+impl<'a> Puts<'a> {
+    fn add(&mut self, put: &'a Put, commit: i32) {
+        let (key, kind) = (put.key.stored(), put.kind.as_str());
+        self.keys.push(key);
+        self.kinds.push(kind);
+        self.values.push(&put.value);
+        self.crcs.push(checksum(key, kind, &put.value));
+        self.commits.push(commit);
+    }
+}
+
 /// What is written, each with the place of its commit, counted from 1.
 #[derive(Debug, Default)]
 pub(super) struct Writes<'a> {
     commits: i32,
-    put_keys: Vec<&'a str>,
-    put_kinds: Vec<&'a str>,
-    put_values: Vec<&'a [u8]>,
-    put_crcs: Vec<i64>,
-    put_commits: Vec<i32>,
+    puts: Puts<'a>,
+    /// Of records that are not there yet.
+    makes: Puts<'a>,
     delete_keys: Vec<&'a str>,
     delete_commits: Vec<i32>,
     append_streams: Vec<&'a str>,
@@ -93,12 +113,11 @@ impl<'a> Writes<'a> {
 
     fn add(&mut self, batch: &'a Batch) {
         for put in &batch.puts {
-            self.put_keys.push(put.key.stored());
-            self.put_kinds.push(put.kind.as_str());
-            self.put_values.push(&put.value);
-            self.put_crcs
-                .push(checksum(put.key.stored(), put.kind.as_str(), &put.value));
-            self.put_commits.push(self.commits);
+            let puts = match put.expected {
+                Expected::Absent => &mut self.makes,
+                Expected::At(_) => &mut self.puts,
+            };
+            puts.add(put, self.commits);
         }
         for delete in &batch.deletes {
             self.delete_keys.push(delete.key.stored());
@@ -120,7 +139,8 @@ impl<'a> Writes<'a> {
 
     pub(super) fn shape(&self) -> Shape {
         Shape {
-            puts: !self.put_keys.is_empty(),
+            puts: !self.puts.keys.is_empty(),
+            makes: !self.makes.keys.is_empty(),
             deletes: !self.delete_keys.is_empty(),
             appends: self.has_logs(),
             begins: !self.empty_streams.is_empty(),
@@ -131,17 +151,22 @@ impl<'a> Writes<'a> {
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
         vec![
             &self.commits,
-            &self.put_keys,
-            &self.put_kinds,
-            &self.put_values,
-            &self.put_crcs,
-            &self.put_commits,
+            &self.puts.keys,
+            &self.puts.kinds,
+            &self.puts.values,
+            &self.puts.crcs,
+            &self.puts.commits,
             &self.delete_keys,
             &self.delete_commits,
             &self.append_streams,
             &self.append_values,
             &self.append_commits,
             &self.empty_streams,
+            &self.makes.keys,
+            &self.makes.kinds,
+            &self.makes.values,
+            &self.makes.crcs,
+            &self.makes.commits,
         ]
     }
 }

@@ -12,16 +12,14 @@ pub(super) const PRUNE_EVERY: usize = 512;
 /// Rows that a step takes at most.
 const STEP_ROWS: i64 = 1000;
 
-/// How many rows without a record a batch may have left: of what it removed, and of what it expected absent and did
-/// not make.
+/// How many rows without a record a batch may have left: of what it removed, and of what it checked to be absent.
 pub(super) fn rows_left(batch: &Batch, is_done: bool) -> usize {
-    let absent = batch.keys().filter(|(_, expected)| *expected == Expected::Absent);
-    let made = batch.puts.iter().filter(|put| put.expected == Expected::Absent);
-    if is_done {
-        batch.deletes.len() + absent.count() - made.count()
-    } else {
-        absent.count()
-    }
+    let absent = batch
+        .checks
+        .iter()
+        .filter(|check| check.expected == Expected::Absent);
+    let removed = if is_done { batch.deletes.len() } else { 0 };
+    removed + absent.count()
 }
 
 /// Whether there may be enough since the last time. Then it is counted anew: who is told so prunes.

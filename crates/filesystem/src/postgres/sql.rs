@@ -4,11 +4,11 @@
 #[derive(Debug)]
 pub(super) struct Sql {
     schema: String,
-    /// Rows for keys expected absent that never were: `$1` keys, in order.
+    /// Rows for keys that never were, and are only checked to be absent: `$1` keys, in order.
     pub(super) place: String,
     /// Locks rows in the order of `$1` keys, those of `$2` to be written; tells key, version, whether it is there.
     pub(super) lock: String,
-    /// Fails with `division_by_zero` unless keys `$1` are at versions `$2` (0: absent).
+    /// Fails with `division_by_zero` unless keys `$1` are at versions `$2` (0: absent), those of `$3` to be written.
     pub(super) guard: String,
     /// Rows for logs that never were: `$1` streams, in order.
     pub(super) place_logs: String,
@@ -51,6 +51,7 @@ pub(super) const STATUS: &str = "SELECT pg_xact_status($1::text::xid8)";
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) puts: bool,
+    pub(super) makes: bool,
     pub(super) deletes: bool,
     pub(super) appends: bool,
     pub(super) begins: bool,
@@ -85,8 +86,9 @@ impl Sql {
         }
     }
 
-    /// Numbers `$1` commits and writes them: what they put (`$2` to `$6`), remove (`$7`, `$8`), append (`$9` to
-    /// `$11`), begin without appending to it (`$12`). Tells for each its version and the transaction's number.
+    /// Numbers `$1` commits and writes them: what they replace (`$2` to `$6`), remove (`$7`, `$8`), append (`$9` to
+    /// `$11`), begin without appending to it (`$12`), make (`$13` to `$17`). Tells for each its version and the
+    /// transaction's number. Fails with `division_by_zero` where a record came to be since it was looked for.
     ///
     /// The numbers are drawn here, under every lock, so they rise with each key and each log. They are the
     /// sequence's; only where that is behind (its values are cached, it was restored) they follow what is there.
@@ -94,6 +96,7 @@ impl Sql {
         let mut text = WRITE.to_owned();
         for (is_there, part) in [
             (shape.puts, WRITE_PUTS),
+            (shape.makes, WRITE_MAKES),
             (shape.deletes, WRITE_DELETES),
             (shape.appends, WRITE_APPENDS),
             (shape.begins, WRITE_BEGINS),
@@ -103,6 +106,10 @@ impl Sql {
             }
         }
         text.push_str(WRITE_END);
+        if shape.makes {
+            text.push_str(WRITE_MADE);
+        }
+        text.push_str(WRITE_ORDER);
         let old = |is_there: bool, query: &str| {
             if is_there {
                 query.to_owned()
@@ -111,6 +118,7 @@ impl Sql {
             }
         };
         text.replace("{puts}", &old(shape.puts, OLD_PUTS))
+            .replace("{makes}", &old(shape.makes, OLD_MAKES))
             .replace("{deletes}", &old(shape.deletes, OLD_DELETES))
             .replace("{logs}", &old(shape.appends, OLD_LOGS))
             .replace("{s}", &format!("\"{}\"", self.schema))
@@ -135,11 +143,12 @@ const LOCK: &str = "SELECT asked.key, coalesce(w.version, c.version), coalesce(w
     LEFT JOIN LATERAL (SELECT version, removed IS NULL AS live FROM {s}.dormouse_record r \
         WHERE r.key = asked.key AND NOT asked.writes FOR SHARE) c ON true";
 
-/// An expectation of absence wants a row without a value: a row that is not there holds no lock.
+/// What is only checked to be absent wants a row without a value: a row that is not there holds no lock. What is made
+/// needs none: its row comes with the write, and two that come at once find each other by the key.
 const GUARD: &str = "SELECT 1 / CASE WHEN EXISTS (SELECT 1 \
-    FROM unnest($1::text[], $2::bigint[]) AS asked (key, at) \
+    FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS asked (key, at, writes) \
     LEFT JOIN {s}.dormouse_record r ON r.key = asked.key \
-    WHERE CASE WHEN r.key IS NULL THEN true WHEN asked.at = 0 THEN r.removed IS NULL \
+    WHERE CASE WHEN r.key IS NULL THEN asked.at <> 0 OR NOT asked.writes WHEN asked.at = 0 THEN r.removed IS NULL \
         ELSE r.removed IS NOT NULL OR r.version <> asked.at END) THEN 0 ELSE 1 END";
 
 const PLACE_LOGS: &str = "INSERT INTO {s}.dormouse_log (stream, incarnation, first, next, bytes, last) \
@@ -156,13 +165,16 @@ const BEGIN_LOGS: &str = "UPDATE {s}.dormouse_log l \
     WHERE l.stream = b.stream";
 
 const OLD_PUTS: &str = "(SELECT max(version) FROM {s}.dormouse_record WHERE key = ANY ($2::text[]))";
+const OLD_MAKES: &str = "(SELECT max(version) FROM {s}.dormouse_record WHERE key = ANY ($13::text[]))";
 const OLD_DELETES: &str = "(SELECT max(version) FROM {s}.dormouse_record WHERE key = ANY ($7::text[]))";
 const OLD_LOGS: &str = "(SELECT max(last) FROM {s}.dormouse_log WHERE stream = ANY ($9::text[]))";
 
-/// Parameters of parts that are left out have their types named here, so that every shape takes the same twelve.
+/// Parameters of parts that are left out have their types named here, so that every shape takes the same seventeen.
 const WRITE: &str = "WITH given AS (SELECT $2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::int[], \
-        $7::text[], $8::int[], $9::text[], $10::bytea[], $11::int[], $12::text[]), \
-    base AS MATERIALIZED (SELECT greatest((SELECT floor FROM {s}.dormouse_meta), {puts}, {deletes}, {logs}) AS at), \
+        $7::text[], $8::int[], $9::text[], $10::bytea[], $11::int[], $12::text[], \
+        $13::text[], $14::text[], $15::bytea[], $16::bigint[], $17::int[]), \
+    base AS MATERIALIZED (SELECT greatest((SELECT floor FROM {s}.dormouse_meta), \
+        {puts}, {makes}, {deletes}, {logs}) AS at), \
     numbered AS MATERIALIZED (SELECT n, greatest(nextval('{s}.dormouse_version'), base.at + n) AS version \
         FROM base, generate_series(1, $1::int) AS n)";
 
@@ -170,6 +182,16 @@ const WRITE_PUTS: &str = ", put AS (UPDATE {s}.dormouse_record r \
     SET version = v.version, kind = p.kind, value = p.value, crc = p.crc, removed = NULL \
     FROM unnest($2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::int[]) AS p (key, kind, value, crc, n) \
     JOIN numbered v ON v.n = p.n WHERE r.key = p.key)";
+
+/// In the order of keys, as all locks are taken. A row that stands there is one that was removed, or only held a lock;
+/// where it is a record by now, or was one of a later number, nothing is returned for it.
+const WRITE_MAKES: &str = ", made AS (INSERT INTO {s}.dormouse_record AS r (key, version, kind, value, crc) \
+    SELECT p.key, v.version, p.kind, p.value, p.crc \
+    FROM unnest($13::text[], $14::text[], $15::bytea[], $16::bigint[], $17::int[]) AS p (key, kind, value, crc, n) \
+    JOIN numbered v ON v.n = p.n ORDER BY p.key COLLATE \"C\" \
+    ON CONFLICT (key) DO UPDATE SET version = excluded.version, kind = excluded.kind, value = excluded.value, \
+        crc = excluded.crc, removed = NULL WHERE r.removed IS NOT NULL AND r.version < excluded.version \
+    RETURNING 1)";
 
 const WRITE_DELETES: &str = ", gone AS (UPDATE {s}.dormouse_record r \
     SET version = v.version, kind = NULL, value = NULL, crc = NULL, removed = now() \
@@ -190,7 +212,10 @@ const WRITE_APPENDS: &str = ", appended AS MATERIALIZED (SELECT a.stream, a.valu
 const WRITE_BEGINS: &str = ", begun AS (UPDATE {s}.dormouse_log l SET incarnation = v.version, last = v.version \
     FROM numbered v WHERE l.stream = ANY ($12::text[]))";
 
-const WRITE_END: &str = " SELECT version, pg_current_xact_id()::text FROM numbered ORDER BY n";
+const WRITE_END: &str = " SELECT version, pg_current_xact_id()::text FROM numbered";
+const WRITE_MADE: &str =
+    " WHERE 1 / CASE WHEN (SELECT count(*) FROM made) = cardinality($13::text[]) THEN 1 ELSE 0 END = 1";
+const WRITE_ORDER: &str = " ORDER BY n";
 
 const CREATE: &str = "INSERT INTO {s}.dormouse_record AS r (key, kind, value, crc, version) \
     SELECT $1, $2, $3, $4, greatest(nextval('{s}.dormouse_version'), floor + 1) FROM {s}.dormouse_meta \

@@ -16,7 +16,7 @@ use super::session::Session;
 use super::single;
 use super::sql::{BEGIN, COMMIT, ROLLBACK, Sql, TRANSACTION};
 use crate::judge::judge;
-use crate::{Batch, CommitError, Committed, Key, Position, Stream, Version};
+use crate::{Batch, Check, CommitError, Committed, Expected, Key, Position, Stream, Version};
 
 /// How a transaction ended. Answers are in the order of its commits.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ pub(super) async fn lone(session: &mut Session, sql: &Sql, batch: &Batch) -> End
         session.client.batch_execute(BEGIN),
         rows(session, place, vec![&locks.absent]),
         rows(session, lock, vec![&locks.keys, &locks.writes]),
-        rows(session, guard, vec![&locks.keys, &locks.expected]),
+        rows(session, guard, vec![&locks.keys, &locks.expected, &locks.writes]),
         rows(session, place_logs, vec![&writes.logs]),
         rows(session, lock_logs, vec![&writes.logs]),
         rows(session, write, writes.parameters()),
@@ -346,9 +346,10 @@ impl Found {
 
     /// Whether a row that has to hold a lock is not there.
     pub(super) fn lacks_a_lock(&self, batch: &Batch) -> bool {
-        let is_unlocked =
-            |(key, expected)| expected == crate::Expected::Absent && matches!(self.at(key), Place::Missing);
-        batch.keys().any(is_unlocked)
+        let is_unlocked = |check: &Check| {
+            check.expected == Expected::Absent && matches!(self.at(&check.key), Place::Missing)
+        };
+        batch.checks.iter().any(is_unlocked)
     }
 
     pub(super) fn version_of(&self, key: &Key) -> Option<Version> {

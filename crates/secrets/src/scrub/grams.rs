@@ -4,8 +4,6 @@
 //! fifth place one lies within those eight. A gram that no form has is passed over at the cost of one look
 //! into a bitmap; else the eight-byte grams around it are looked up exactly.
 
-use std::collections::HashMap;
-
 use crate::VALUE_MIN;
 
 /// The bytes of a gram that is sampled.
@@ -31,35 +29,32 @@ pub(super) struct Grams {
 impl Grams {
     /// `reach` says how many bytes that count stand before each byte of a form.
     pub(super) fn new<'a>(forms: impl Iterator<Item = (&'a [u8], Vec<u32>)>) -> Grams {
-        let mut eights: HashMap<u64, u32> = HashMap::new();
+        let mut eights: Vec<(u64, u32)> = Vec::new();
         for (form, reach) in forms {
-            for (gram, reach) in form.windows(VALUE_MIN).zip(reach) {
-                let most = eights.entry(eight(gram)).or_insert(0);
-                *most = reach.max(*most);
-            }
+            eights.extend(form.windows(VALUE_MIN).map(eight).zip(reach));
         }
-        let bits = (eights.len() * BITS_PER_GRAM).next_power_of_two().max(1 << 12);
+        let slots = distinct(&eights);
+        let count = slots.iter().filter(|(_, reach)| *reach != FREE).count();
+        let bits = (count * BITS_PER_GRAM).next_power_of_two().max(1 << 12);
         let mut grams = Grams {
             bitmap: vec![0; bits / 64],
             shift: 32 - bits.trailing_zeros().min(31),
-            slots: vec![(0, FREE); (eights.len() * 2).next_power_of_two().max(2)],
+            slots,
         };
-        for (gram, reach) in eights {
-            grams.insert(gram, reach);
+        for at in 0..grams.slots.len() {
+            let (gram, reach) = grams.slots[at];
+            if reach != FREE {
+                grams.mark(gram);
+            }
         }
         grams
     }
 
-    fn insert(&mut self, gram: u64, reach: u32) {
+    fn mark(&mut self, gram: u64) {
         for sample in gram.to_le_bytes().windows(SAMPLE) {
             let bit = self.bit(four(sample));
             self.bitmap[bit / 64] |= 1 << (bit % 64);
         }
-        let mut slot = self.slot(gram);
-        while self.slots[slot].1 != FREE {
-            slot = (slot + 1) & (self.slots.len() - 1);
-        }
-        self.slots[slot] = (gram, reach);
     }
 
     /// The next place from `at` on where a sample has a gram of a form.
@@ -89,13 +84,9 @@ impl Grams {
     /// If a form has the eight bytes at `at`: how many bytes that count stand before them in it, at most.
     pub(super) fn reach(&self, text: &[u8], at: usize) -> Option<u32> {
         let gram = eight(text.get(at..at + VALUE_MIN)?);
-        let mut slot = self.slot(gram);
-        loop {
-            match self.slots[slot] {
-                (_, FREE) => return None,
-                (held, reach) if held == gram => return Some(reach),
-                _ => slot = (slot + 1) & (self.slots.len() - 1),
-            }
+        match self.slots[slot(&self.slots, gram)] {
+            (_, FREE) => None,
+            (_, reach) => Some(reach),
         }
     }
 
@@ -109,11 +100,58 @@ impl Grams {
     fn bit(&self, gram: u32) -> usize {
         (gram.wrapping_mul(0x9E37_79B1) >> self.shift) as usize
     }
+}
 
-    fn slot(&self, gram: u64) -> usize {
-        let hash = gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
-        usize::try_from(hash).unwrap_or(usize::MAX) & (self.slots.len() - 1)
+/// A table of the grams, each with the most that stands before it, at most half full.
+///
+/// Forms of one value share most of their grams, so a table for all of them is made first, and a smaller one of it: a
+/// set is made for every run, and a map that guards against chosen keys takes most of that time.
+fn distinct(eights: &[(u64, u32)]) -> Vec<(u64, u32)> {
+    let mut all = free(eights.len());
+    let mut count = 0;
+    for (gram, reach) in eights {
+        count += usize::from(enter(&mut all, *gram, *reach));
     }
+    let mut least = free(count);
+    if least.len() == all.len() {
+        return all;
+    }
+    for (gram, reach) in all {
+        if reach != FREE {
+            enter(&mut least, gram, reach);
+        }
+    }
+    least
+}
+
+/// Free slots for so many grams.
+fn free(count: usize) -> Vec<(u64, u32)> {
+    vec![(0, FREE); (count * 2).next_power_of_two().max(2)]
+}
+
+/// Whether it was not there.
+fn enter(slots: &mut [(u64, u32)], gram: u64, reach: u32) -> bool {
+    let slot = slot(slots, gram);
+    match slots[slot] {
+        (_, FREE) => {
+            slots[slot] = (gram, reach);
+            true
+        }
+        (_, most) => {
+            slots[slot].1 = most.max(reach);
+            false
+        }
+    }
+}
+
+/// The slot that holds a gram, or the one where it belongs. One at least is free.
+fn slot(slots: &[(u64, u32)], gram: u64) -> usize {
+    let hash = gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+    let mut slot = usize::try_from(hash).unwrap_or(usize::MAX) & (slots.len() - 1);
+    while slots[slot].1 != FREE && slots[slot].0 != gram {
+        slot = (slot + 1) & (slots.len() - 1);
+    }
+    slot
 }
 
 /// The reach of a slot that holds no gram.

@@ -7,6 +7,7 @@ mod congestion;
 mod cuts;
 mod exports;
 mod killed;
+mod makers;
 mod one_order;
 mod openers;
 mod opening;
