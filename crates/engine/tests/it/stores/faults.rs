@@ -13,7 +13,8 @@ use dormouse_engine::task::{NewTask, Start, Steps, Task, TaskEdit};
 use dormouse_engine::thread::{
     Append, Arrival, MessageAt, MessageKind, NewMessage, NewSummary, NewThread, Thread, WhenBusy,
 };
-use dormouse_engine::{AgentName, CommandError, Engine, HoldId, Tenant, TenantId};
+use dormouse_engine::wake::NewWake;
+use dormouse_engine::{AgentName, CommandError, Engine, HoldId, Tenant, TenantId, WakeId};
 use dormouse_filesystem::RecordStore;
 use dormouse_filesystem::wrapper::{Fault, FaultKind, Operation};
 use futures::future::BoxFuture;
@@ -58,6 +59,7 @@ struct World {
     said: MessageAt,
     chain: Chain,
     hold: HoldId,
+    wake: WakeId,
 }
 
 impl Prepared for World {
@@ -130,6 +132,7 @@ impl Prepared for World {
         })
         .await;
         let said = append(note()).await;
+        let wake = tenant.wakes.add(&by, wake_of(&alice)).await.unwrap().id;
         Self {
             tenant,
             alice,
@@ -144,6 +147,7 @@ impl Prepared for World {
             said,
             chain,
             hold,
+            wake,
         }
     }
 }
@@ -154,6 +158,16 @@ fn reserve(chain: &Chain) -> Reserve {
         chain: chain.clone(),
         estimate: tokens(3),
         is_in_flight: false,
+    }
+}
+
+/// One far ahead.
+fn wake_of(agent: &AgentName) -> NewWake {
+    NewWake {
+        agent: agent.clone(),
+        due: "2026-03-02T12:00:00Z".parse().unwrap(),
+        reason: "look at the mail".to_owned(),
+        command: None,
     }
 }
 
@@ -224,6 +238,8 @@ const COMMANDS: &[Command<World>] = commands! { w:
     "thread::delete_message" => w.tenant.threads.delete_message(&operator(), w.said);
     "thread::close" => w.tenant.threads.close(&operator(), w.thread.id);
     "thread::delete" => w.tenant.threads.delete(&operator(), w.thread.id);
+    "wake::add" => w.tenant.wakes.add(&operator(), wake_of(&w.bob));
+    "wake::cancel" => w.tenant.wakes.cancel(&operator(), w.wake);
     "budget::set" => set(w);
     "budget::reserve" => reserved(w);
     "budget::grow" => w.tenant.budgets.grow(&operator(), w.hold, more());
@@ -417,6 +433,7 @@ fn every_command_is_in_the_table() {
         ("task", "task/service.rs"),
         ("delegation", "task/delegations.rs"),
         ("thread", "thread/service.rs"),
+        ("wake", "wake/timed/service.rs"),
         ("budget", "budget/service.rs"),
     ];
     let mut declared = BTreeSet::new();
