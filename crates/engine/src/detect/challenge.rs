@@ -109,8 +109,15 @@ fn framed(source: &str) -> Option<Provider> {
     }
 }
 
-/// Whether an element is named after such a test, whoever makes it.
+/// Whether an element holds something named after such a test, whoever makes it. The whole page and the parts of a form are
+/// named so where a widget works unseen.
 pub(super) fn is_named(tag: &Tag) -> bool {
+    const OTHERS: &[&str] = &[
+        "html", "body", "script", "link", "meta", "input", "textarea", "select", "button", "label", "a",
+    ];
+    if OTHERS.contains(&tag.element.as_str()) {
+        return false;
+    }
     let names = [&tag.id, &tag.name, &tag.class];
     names
         .iter()

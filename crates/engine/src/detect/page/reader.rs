@@ -159,13 +159,12 @@ impl<'a> Reader<'a> {
             self.facts.links += 1;
         }
         self.signs.element(tag);
-        self.facts.names_challenge |= !inside.badge && challenge::is_named(tag);
         match challenge::seen(tag, inside.badge) {
             Seen::Challenge(provider) => {
                 self.facts.challenge.get_or_insert(provider);
             }
             Seen::Invisible => self.facts.has_invisible_widget = true,
-            Seen::Nothing => {}
+            Seen::Nothing => self.facts.names_challenge |= !inside.badge && challenge::is_named(tag),
         }
     }
 

@@ -156,6 +156,14 @@ fn a_test_of_an_unknown_maker_is_a_captcha_only_where_the_page_says_so_too() {
     assert_eq!(of_page(&titled("Are you human?")), "captcha");
     assert_eq!(with_status(403, &titled("Shop")), "captcha");
     assert_eq!(of_page(&titled("Shop")), "none");
+    for unseen in [
+        r#"<div class="g-recaptcha" data-size="invisible"></div>"#,
+        r#"<input type=hidden name=captcha_token>"#,
+        r#"<div hidden><div id="slide-captcha-box"></div></div>"#,
+    ] {
+        let forbidden = format!("<title>Forbidden</title><p>You may not.</p>{unseen}");
+        assert_eq!(with_status(403, &forbidden), "none", "{unseen}");
+    }
     assert_eq!(of_page("<title>What a captcha is</title><p>A test."), "none");
     assert_eq!(of_page(&content(&titled("Solve the captcha"))), "none");
     let field = format!("{}<input name=mail>", titled("Solve the captcha"));
