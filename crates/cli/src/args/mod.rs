@@ -153,7 +153,7 @@ impl Global {
 pub enum Command {
     /// Run a command as a task of an agent, and stream what it prints
     #[command(after_help = help::run())]
-    Run(Run),
+    Run(Box<Run>),
     /// Run a command once in the life of a task, from inside a run, and print what it printed
     ///
     /// The first time the command is run, and what it prints to stdout is kept, without secrets. In every later attempt at the

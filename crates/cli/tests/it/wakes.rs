@@ -165,7 +165,7 @@ async fn a_timed_wake_is_added_listed_and_called_off() {
         shown.headers["etag"].to_str().unwrap(),
         format!("\"{}\"", added["version"])
     );
-    assert_eq!(items(&api, "/v1/wakes").await, [added.clone()]);
+    assert_eq!(items(&api, "/v1/wakes").await, std::slice::from_ref(&added));
     assert_eq!(items(&api, "/v1/wakes?agent=alice").await, [added]);
     assert_eq!(items(&api, "/v1/wakes?agent=bob").await, Vec::<Value>::new());
 
