@@ -112,7 +112,7 @@ impl Drop for StopSignal {
     fn drop(&mut self) {
         self.live.with(|runs| {
             // Whoever goes on with a parked run may have entered before the last of this one is gone.
-            let is_own = |sender: &watch::Sender<_>| sender.subscribe().same_channel(&self.receiver);
+            let is_own = |entry: &Entry| entry.stop.subscribe().same_channel(&self.receiver);
             if runs.get(&self.run).is_some_and(is_own) {
                 runs.remove(&self.run);
             }
