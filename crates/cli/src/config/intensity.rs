@@ -15,7 +15,7 @@ const WITHIN: Bounds = Bounds {
 ///
 /// # Errors
 /// What is wrong.
-pub fn intensity(value: &str) -> Result<Option<Intensity>, String> {
+pub(super) fn intensity(value: &str) -> Result<Option<Intensity>, String> {
     if value == "off" {
         return Ok(None);
     }

@@ -11,7 +11,7 @@ const NAMES_MAX: usize = 64;
 ///
 /// # Errors
 /// What is wrong with the first that is none, or that nobody may set.
-pub fn variables(value: &str) -> Result<Vec<&str>, String> {
+pub(super) fn variables(value: &str) -> Result<Vec<&str>, String> {
     let names: Vec<&str> = value
         .split(',')
         .map(str::trim)
