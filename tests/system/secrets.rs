@@ -816,7 +816,6 @@ fn a_key_beside_the_store_that_it_opens_is_refused() {
     crate::modes::is_ours_alone(&elsewhere);
 }
 
-/// SE-46
 #[test]
 fn a_variable_that_is_passed_or_given_under_the_name_of_a_visible_secret_is_a_conflict_and_nothing_runs() {
     let home = Home::new()
