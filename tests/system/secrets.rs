@@ -914,8 +914,8 @@ fn a_variable_that_is_passed_or_given_under_the_name_of_a_visible_secret_is_a_co
     assert_eq!(ran.stdout, "the north side unset unset\n");
     std::fs::remove_file(home.workspace("alice").join("ran")).unwrap();
 
-    set(&home, "BURROW_SIDE", &[], TOKEN);
-    set(&home, "OTHER_ONE", &[], TOKEN);
+    set(&home, "BURROW_SIDE", &["--agent", "alice"], TOKEN);
+    set(&home, "OTHER_ONE", &["--agent", "alice"], TOKEN);
     let conflict = "`BURROW_SIDE` is set by the secrets of its agent and by the names passed through";
     worker(&home, "alice", script).exits(1).errs(&[conflict]);
     // Visible, and not lent.

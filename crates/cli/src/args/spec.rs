@@ -46,7 +46,7 @@ pub struct Surroundings {
     /// How long it may be without progress, or off [env: DORMOUSE_RUN_IDLE_TIMEOUT]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub idle_timeout: Option<MaybeOff>,
-    /// How long without progress its session is told that it stalls, or off [env: DORMOUSE_RUN_STALL_AFTER]
+    /// Without progress for so long it stalls, or off [env: DORMOUSE_RUN_STALL_AFTER]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub stall_after: Option<MaybeOff>,
     /// How long it has from being asked to stop to being killed [env: DORMOUSE_RUN_GRACE]

@@ -201,6 +201,8 @@ fn every_key_that_is_read_is_in_the_table() {
             "config.text(\"",
             "config.bytes(\"",
             "config.number(\"",
+            "ms(\"run.",
+            "self.text(\"worker.",
             "bytes(\"detect.",
             "path(\"store.",
             "time(\"store.",
