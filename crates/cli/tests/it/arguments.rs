@@ -163,7 +163,7 @@ fn every_example_parses() {
     examples(&Cli::definition(), &mut all);
     assert!(all.len() > 40);
     for example in all {
-        let line = example.split(['>', '|', '&']).next().unwrap();
+        let line = example.split(['<', '>', '|', '&']).next().unwrap();
         let line: Vec<std::ffi::OsString> = split(line).into_iter().map(Into::into).collect();
         // A shortened id stands for a whole one.
         parse(line).unwrap_or_else(|error| panic!("{example}: {error}"));
