@@ -4,7 +4,7 @@ use super::moves::{Moved, Setting};
 use super::options::check_lines;
 use super::sheet::{Refused, Sheet};
 use super::{Account, AccountPath, Bucket, BudgetAsk, Chain, Period};
-use crate::event::Change;
+use crate::event::{BudgetDenial, Change};
 use crate::{CommandError, GateId, Incarnation};
 
 impl Sheet {
@@ -90,13 +90,13 @@ impl Sheet {
         };
         account.denied.insert(ask.dimension, gate);
         if account.is_first_denial(ask.dimension) {
-            let change = Change::BudgetDenied {
+            let change = Change::BudgetDenied(BudgetDenial {
                 dimension: ask.dimension,
                 used: account.used.get(ask.dimension),
                 reserved: account.reserved.get(ask.dimension),
                 estimate: ask.needed.saturating_sub(ask.used),
                 limit: ask.limit,
-            };
+            });
             self.tell(account.about(), change);
         }
         self.put_account(account);

@@ -12,7 +12,7 @@ use super::touched::Touched;
 use super::{Account, AccountPath, BudgetOptions, Chain, Hold, Refusal, Usage, UsageId};
 use crate::core::Core;
 use crate::draft::Draft;
-use crate::event::{About, Change};
+use crate::event::{About, BudgetDenial, Change};
 use crate::{CommandError, HoldId, OpId, Principal};
 
 /// Why a command's moves were not done.
@@ -289,13 +289,13 @@ impl Sheet {
         };
         let mut account = account.at(self.now);
         if account.is_first_denial(refusal.dimension) {
-            let change = Change::BudgetDenied {
+            let change = Change::BudgetDenied(BudgetDenial {
                 dimension: refusal.dimension,
                 used: refusal.used,
                 reserved: refusal.reserved,
                 estimate: refusal.estimate,
                 limit: refusal.limit,
-            };
+            });
             self.tell(account.about(), change);
             self.put_account(account);
         }

@@ -4,7 +4,7 @@ use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::part::{BadRecord, Ending, GateEnding, GateOpening, InThread};
+use super::part::{BadRecord, BudgetDenial, BudgetPause, Ending, GateEnding, GateOpening, InThread};
 use crate::budget::{Amounts, Dimension, Period};
 use crate::capability::CapabilityEnd;
 use crate::gate::AuthorKind;
@@ -497,32 +497,10 @@ pub enum Change {
     },
     /// An account came to the line from where a person is asked, and is.
     #[serde(rename = "budget.paused")]
-    BudgetPaused {
-        /// In what.
-        dimension: Dimension,
-        /// What was used in the period, and held.
-        used: u64,
-        /// The limit.
-        limit: u64,
-        /// What the limit would have to be.
-        needed: u64,
-        /// By which gate.
-        gate: GateId,
-    },
+    BudgetPaused(BudgetPause),
     /// An account refused more: told once in its period.
     #[serde(rename = "budget.denied")]
-    BudgetDenied {
-        /// In what.
-        dimension: Dimension,
-        /// What was used in the period.
-        used: u64,
-        /// What is held.
-        reserved: u64,
-        /// What was asked for beside that.
-        estimate: u64,
-        /// The limit.
-        limit: u64,
-    },
+    BudgetDenied(BudgetDenial),
     /// A person raised the limit of an account, for its period.
     #[serde(rename = "budget.raised")]
     BudgetRaised {

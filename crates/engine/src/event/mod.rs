@@ -19,7 +19,7 @@ pub(crate) use clean::clean;
 pub use cursor::EventCursor;
 pub use filter::EventFilter;
 pub use glob::Glob;
-pub use part::{BadRecord, Ending, GateEnding, GateOpening, InThread};
+pub use part::{BadRecord, BudgetDenial, BudgetPause, Ending, GateEnding, GateOpening, InThread};
 pub use service::{EventAt, EventPage, Events, Filtered};
 pub use subscribe::{Begin, Subscription};
 

@@ -5,10 +5,41 @@ use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Dimension;
 use crate::gate::{AuthorKind, GateStatus, Scope};
 use crate::outcome::{BlockReason, FailReason};
 use crate::run::OutcomeKind;
 use crate::{GateId, RunId, SessionId, Subject, ThreadId};
+
+/// An account at the line from where a person is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetPause {
+    /// In what.
+    pub dimension: Dimension,
+    /// What was used in the period, and held.
+    pub used: u64,
+    /// The limit.
+    pub limit: u64,
+    /// What the limit would have to be.
+    pub needed: u64,
+    /// By which gate.
+    pub gate: GateId,
+}
+
+/// What an account refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetDenial {
+    /// In what.
+    pub dimension: Dimension,
+    /// What was used in the period.
+    pub used: u64,
+    /// What is held.
+    pub reserved: u64,
+    /// What was asked for beside that.
+    pub estimate: u64,
+    /// The limit.
+    pub limit: u64,
+}
 
 /// A gate that was opened: who waits, for what and until when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use crate::agent::{Agent, Agents};
 use crate::budget::BudgetAsk;
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
-use crate::event::{About, Change, GateOpening};
+use crate::event::{About, BudgetPause, Change, GateOpening};
 use crate::run::Run;
 use crate::session::SessionRow;
 use crate::{CommandError, GateId, PrefixedId, Reason, Subject};
@@ -208,13 +208,13 @@ fn in_turn(heard: Heard, seen: &SeenIn) -> Result<InTurn, GateError> {
 }
 
 fn paused(ask: &BudgetAsk, gate: GateId) -> Change {
-    Change::BudgetPaused {
+    Change::BudgetPaused(BudgetPause {
         dimension: ask.dimension,
         used: ask.used,
         limit: ask.limit,
         needed: ask.needed,
         gate,
-    }
+    })
 }
 
 /// The key of the gate at a line of an account in its period.
