@@ -86,7 +86,7 @@ pages! {
     runs_send COMMON =>
         "dormouse runs send run_0198c0de7f3a7c11a2b3c4d5e6f70819 \"and the tests too\"",
         "dormouse runs send run_0198c0de continue",
-        "dormouse runs send run_0198c0de - < more.md";
+        "cat more.md | dormouse runs send run_0198c0de -";
     gate COMMON =>
         "dormouse gate list",
         "dormouse gate show gat_0198c0de",

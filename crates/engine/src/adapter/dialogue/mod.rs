@@ -162,12 +162,6 @@ impl Dialogue {
         Ok(())
     }
 
-    /// How many texts wait to be said.
-    #[must_use]
-    pub fn waiting(&mut self) -> usize {
-        self.turns().more.len()
-    }
-
     /// The turn is called off; nothing more is said behind it.
     pub fn interrupt(&mut self) -> Vec<Act> {
         self.turns().more.clear();
