@@ -218,7 +218,7 @@ fn a_variable_of_the_name_of_a_secret_starts_nothing() {
         "touch",
         "ran",
     ]);
-    ran.exits(1).errs(&["DEPLOY_URL", "leased secrets"]);
+    ran.exits(1).errs(&["DEPLOY_URL", "secrets of its agent"]);
     assert!(!home.workspace("alice").join("ran").exists(), "nothing ran");
     assert!(!format!("{ran:?}").contains(TOKEN));
 }
@@ -862,7 +862,7 @@ const SAYS: [(&str, i32); 4] = [
     ),
     (
         r#"echo "<title>Log in $GH_TOKEN</title><form><input name=user><input type=password name=word>$GH_TOKEN</form>" |
-        dormouse detect - --requested-url "https://a.example/$GH_TOKEN" --url "https://u:$GH_TOKEN@a.example/login?next=$GH_TOKEN""#,
+        dormouse detect - --requested-url "https://a.example/$GH_TOKEN" --url "https://a.example/login?next=$GH_TOKEN""#,
         11,
     ),
     (r#"printf '%s\n' "{\"result\":\"it is $GH_TOKEN\"}" >&3"#, 0),
