@@ -869,8 +869,8 @@ const SAYS: [(&str, i32); 4] = [
     (r#"echo "broke: $GH_TOKEN" >&2; cat "/$GH_TOKEN"; exit 3"#, 1),
 ];
 
-/// Together with what a panic prints (`log::tests` of the secrets: a future's is told by its place alone) and, byte by byte,
-/// `no_text_of_a_report_has_a_value` of the engine.
+/// WK-12, with what a panic prints: `log::tests` of the secrets, and futures' panics are told by place alone; and with
+/// `no_text_of_a_report_has_a_value` of the engine, byte by byte.
 #[test]
 fn what_a_worker_says_of_its_end_has_no_value_in_outcome_log_event_stderr_and_answers() {
     for (script, exit) in SAYS {

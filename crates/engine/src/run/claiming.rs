@@ -2,6 +2,7 @@
 //! for the same.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -13,6 +14,8 @@ use crate::TaskId;
 #[derive(Debug, Default)]
 pub(crate) struct Claiming {
     tasks: Mutex<HashSet<TaskId>>,
+    /// How many look for one that is ready, and have not begun to claim it.
+    looking: AtomicUsize,
     /// Told with each claim that is over: all who wait, in the order in which they began to. A `watch` would wake them in
     /// an order of chance, and a simulation would be another history each time.
     over: Notify,
@@ -28,9 +31,10 @@ impl Claiming {
         })
     }
 
-    /// How many claims are under way.
-    pub(super) fn under_way(&self) -> usize {
-        self.with(|tasks| tasks.len())
+    /// Says that somebody looks for a task to claim, until this is dropped.
+    pub(super) fn look(self: &Arc<Self>) -> Looking {
+        self.looking.fetch_add(1, Ordering::Relaxed);
+        Looking(Arc::clone(self))
     }
 
     /// Returns when a claim is over that was not when this was asked for: so before it is looked what is being claimed.
@@ -40,6 +44,23 @@ impl Claiming {
 
     fn with<T>(&self, f: impl FnOnce(&mut HashSet<TaskId>) -> T) -> T {
         f(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Somebody who looks for a task.
+#[derive(Debug)]
+pub(super) struct Looking(Arc<Claiming>);
+
+impl Looking {
+    /// How many ready tasks are to be read so that one is left for this: one for each that looks, and each that is claimed.
+    pub(super) fn wanted(&self) -> usize {
+        self.0.looking.load(Ordering::Relaxed) + self.0.with(|tasks| tasks.len())
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.looking.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

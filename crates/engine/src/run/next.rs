@@ -49,9 +49,10 @@ pub(super) async fn claim_next(
     // Ends when so many races were lost: each pass over the lane claims, loses or waits for another's claim to be over.
     while lost.len() < CANDIDATES_MAX {
         let over = core.claiming.over();
-        // One for this, and one for each that is on its way here.
-        let wanted = core.claiming.under_way() + 1;
-        let tasks = match look(core, agent, &lost, wanted).await? {
+        let looking = core.claiming.look();
+        let found = look(core, agent, &lost, looking.wanted()).await?;
+        drop(looking);
+        let tasks = match found {
             Found::Ready { tasks, .. } => tasks,
             Found::NoPlace => return Ok(Next::Full),
             // Those that were lost are others', unless nobody can have them.

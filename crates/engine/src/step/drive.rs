@@ -37,6 +37,14 @@ enum Worked {
     Fenced,
 }
 
+/// How the work was left, before it is gone.
+enum Gone {
+    /// It is known what became of it.
+    As(Worked),
+    /// It was stopped for this, and said nothing.
+    Stopped(StopReason),
+}
+
 impl Runs {
     /// Works on a claimed run by this future, and ends the run with what became of it: its report, its failure, its panic,
     /// the stop it was told, or that it waits. Heartbeats go on beside it. Told to stop, it has its grace to end by itself
@@ -116,11 +124,11 @@ impl Driving<'_> {
             tokio::select! {
                 biased;
                 joined = &mut task => return self.joined(joined).await,
-                () = &mut heart => break Worked::Fenced,
-                left = self.steps.left() => break match left {
+                () = &mut heart => break Gone::As(Worked::Fenced),
+                left = self.steps.left() => break Gone::As(match left {
                     Leave::Park(wait) => Worked::Parks(wait),
                     Leave::Lose(_) => Worked::Lost,
-                },
+                }),
                 () = pause_until(wall_at), if dead_at.is_none() => {
                     wall_at = None;
                     self.run_out().await;
@@ -128,11 +136,14 @@ impl Driving<'_> {
                 _ = self.claimed.stop.stopped(), if dead_at.is_none() => {
                     dead_at = Some(Instant::now() + self.grace());
                 }
-                () = pause_until(dead_at) => break Worked::Ended(self.stopped().await),
+                () = pause_until(dead_at) => {
+                    // It was told to stop, and said nothing in its grace.
+                    break Gone::Stopped(self.claimed.stop.reason().unwrap_or(StopReason::Shutdown));
+                }
                 () = sleep(self.claimed.guard.stop_in()) => {
                     // No heartbeat was durable for too long: the work ends before anybody can take it over.
                     if self.claimed.guard.must_stop() {
-                        break Worked::Ended(self.verdict(Said::Nothing, Some(&StopReason::Shutdown)).await);
+                        break Gone::Stopped(StopReason::Shutdown);
                     }
                 }
             }
@@ -144,7 +155,11 @@ impl Driving<'_> {
             tracing::error!(%run, "a future that was told to end keeps its thread; its run ends without it");
             slot.abandon();
         }
-        ended
+        match ended {
+            Gone::As(worked) => worked,
+            // Not before it is gone: what its secrets are may have to be asked of a store that does not answer.
+            Gone::Stopped(reason) => Worked::Ended(self.verdict(Said::Nothing, Some(&reason)).await),
+        }
     }
 
     /// When its wall clock runs out, if its task has a command, which has one.
@@ -180,7 +195,7 @@ impl Driving<'_> {
         }
     }
 
-    /// It was told to stop, and said nothing in its grace.
+    /// It was told to stop, and is gone.
     async fn stopped(&self) -> Verdict {
         let reason = self.claimed.stop.reason().unwrap_or(StopReason::Shutdown);
         self.verdict(Said::Nothing, Some(&reason)).await

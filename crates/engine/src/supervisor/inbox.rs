@@ -122,7 +122,11 @@ impl Hand<'_> {
         }
         let said = match (&mut self.talking, &self.input) {
             (Some(talking), _) => talking.follow_up(text),
-            (None, Some(lines)) => lines.say(&text),
+            // It works on, so who said it is not to wait for its end to hear this.
+            (None, Some(lines)) => match lines.say(&text) {
+                Err(CannotSay::Over) => return Err(closed()),
+                said => said,
+            },
             (None, None) => return Err(self.unsupported()),
         };
         said.map_err(|cannot| match cannot {
@@ -137,10 +141,17 @@ impl Hand<'_> {
                 kind: refused.kind,
                 why: refused.why,
             }),
-            // Its input is gone.
-            Ok(()) => Unsaid::Over,
+            Ok(()) => closed(),
         }
     }
+}
+
+/// Its input is gone.
+fn closed() -> Unsaid {
+    Unsaid::No(SendError::Unsupported {
+        kind: "exec",
+        why: "its standard input is closed",
+    })
 }
 
 /// Why it is not said.

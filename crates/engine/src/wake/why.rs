@@ -118,7 +118,12 @@ impl Engine {
         if let Some(why) = self.why_unserved() {
             return Ok(Some(why));
         }
-        if let Some(refusal) = would_refuse(&tenant.core, task, agent.config.concurrency).await? {
+        // As it would be claimed: a clock that it does not set is its agent's or the engine's.
+        let mut task = task.clone();
+        if let Some(command) = &mut task.command {
+            command.fill(&agent.config.clocks.or(&tenant.core.clocks));
+        }
+        if let Some(refusal) = would_refuse(&tenant.core, &task, agent.config.concurrency).await? {
             return Ok(Some(of_refusal(&refusal)));
         }
         Ok(self.bell().is_full().then_some(WhyWaits::InstanceFull))
