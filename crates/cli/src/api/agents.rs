@@ -15,12 +15,15 @@ use super::body::{self, IfMatch, Json, List, Named, Parameters};
 use super::house::{Asker, House};
 use super::refusal::{self, Answered};
 use super::view::{AgentView, FormatsView, TimerView, WokenView};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// What of an agent's configuration is to be so; the rest stays, of a new one as is the default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Configured {
+    /// Of a new one, and of no other.
+    #[serde(default)]
+    name: Option<AgentName>,
     #[serde(default)]
     concurrency: Option<u32>,
     #[serde(default)]
@@ -71,48 +74,15 @@ fn said<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Resul
     T::deserialize(from).map(Some)
 }
 
-/// A new agent: its name, beside what is set of it as in [`Configured`].
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewAgent {
-    name: AgentName,
-    #[serde(default)]
-    concurrency: Option<u32>,
-    #[serde(default)]
-    delegates_to: Option<Vec<AgentName>>,
-    #[serde(default)]
-    secrets: Option<Vec<SecretName>>,
-    #[serde(default)]
-    effects: Option<Effects>,
-    #[serde(default, deserialize_with = "said")]
-    scrub_formats: Option<Option<FormatsView>>,
-    #[serde(default, deserialize_with = "said")]
-    wall_clock_ms: Option<Option<u64>>,
-    #[serde(default, deserialize_with = "said")]
-    idle_timeout_ms: Option<Option<TimerView>>,
-    #[serde(default, deserialize_with = "said")]
-    stall_after_ms: Option<Option<TimerView>>,
-    #[serde(default, deserialize_with = "said")]
-    grace_ms: Option<Option<u64>>,
-}
-
-pub(super) async fn create(asker: Asker, Json(new): Json<NewAgent>) -> Answered {
-    let configured = Configured {
-        concurrency: new.concurrency,
-        delegates_to: new.delegates_to,
-        secrets: new.secrets,
-        effects: new.effects,
-        scrub_formats: new.scrub_formats,
-        wall_clock_ms: new.wall_clock_ms,
-        idle_timeout_ms: new.idle_timeout_ms,
-        stall_after_ms: new.stall_after_ms,
-        grace_ms: new.grace_ms,
+pub(super) async fn create(asker: Asker, Json(new): Json<Configured>) -> Answered {
+    let Some(name) = &new.name else {
+        return Err(Problem::new(Code::BadRequest, "the body: missing field `name`"));
     };
     let mut config = AgentConfig::default();
-    configured.apply(&mut config);
+    new.apply(&mut config);
     let agents = &asker.tenant.agents;
-    agents.create(&asker.principal, &new.name, config).await?;
-    show(&asker, &new.name, StatusCode::CREATED).await
+    agents.create(&asker.principal, name, config).await?;
+    show(&asker, name, StatusCode::CREATED).await
 }
 
 /// Changes what is said, of the version that was read.
@@ -123,6 +93,12 @@ pub(super) async fn configure(
     Json(new): Json<Configured>,
 ) -> Answered {
     let name = parsed(&name)?;
+    if new.name.is_some() {
+        return Err(Problem::new(
+            Code::BadRequest,
+            "the body: an agent keeps its `name`",
+        ));
+    }
     let change = |config: &mut AgentConfig| new.apply(config);
     let (agents, by) = (&asker.tenant.agents, &asker.decider);
     match if_match.required()? {

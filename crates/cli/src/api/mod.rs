@@ -33,6 +33,7 @@ use axum::Router;
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
+use dormouse_engine::AgentName;
 use dormouse_filesystem::Cursor;
 use serde::Deserialize;
 
@@ -166,6 +167,22 @@ fn routes() -> Router<House> {
 struct Paging {
     limit: Option<usize>,
     cursor: Option<String>,
+}
+
+/// Which part of a list, of one agent or of all.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfAgent {
+    agent: Option<AgentName>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+impl OfAgent {
+    fn parts(self) -> (Option<AgentName>, Paging) {
+        let (limit, cursor) = (self.limit, self.cursor);
+        (self.agent, Paging { limit, cursor })
+    }
 }
 
 impl Paging {

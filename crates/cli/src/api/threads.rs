@@ -14,33 +14,22 @@ use dormouse_filesystem::Versioned;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Paging;
 use super::body::{self, Json, List, Named, Parameters};
 use super::house::Asker;
 use super::refusal::{self, Answered};
 use super::view::{MessageView, ThreadView};
+use super::{OfAgent, Paging};
 use crate::problem::{Code, Problem};
 
 /// Bytes of a message's text that a page shows; a whole one is had by itself.
 const TEXT_SHOWN_MAX: usize = 8 * 1024;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Filter {
-    agent: Option<AgentName>,
-    limit: Option<usize>,
-    cursor: Option<String>,
-}
-
-pub(super) async fn list(asker: Asker, Parameters(filter): Parameters<Filter>) -> Answered {
-    let paging = Paging {
-        limit: filter.limit,
-        cursor: filter.cursor,
-    };
+pub(super) async fn list(asker: Asker, Parameters(filter): Parameters<OfAgent>) -> Answered {
+    let (agent, paging) = filter.parts();
     let page = asker
         .tenant
         .threads
-        .list(filter.agent.as_ref(), paging.cursor(), paging.limit()?)
+        .list(agent.as_ref(), paging.cursor(), paging.limit()?)
         .await?;
     refusal::whole(&page.issues)?;
     let items = page

@@ -2,18 +2,18 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use dormouse_engine::AgentName;
 use dormouse_engine::command::CommandSpec;
-use dormouse_engine::wake::NewWake;
-use dormouse_engine::{AgentName, WakeId};
+use dormouse_engine::wake::{NewWake, TimedWake};
+use dormouse_filesystem::Version;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Paging;
+use super::OfAgent;
 use super::body::{self, Json, List, Named, Parameters};
 use super::house::Asker;
 use super::refusal::{self, Answered};
 use super::view::WakeView;
-use crate::problem::Problem;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,25 +33,15 @@ pub(super) async fn add(asker: Asker, Json(wanted): Json<Wanted>) -> Answered {
         reason: wanted.reason,
         command: wanted.command,
     };
-    let wake = asker.tenant.wakes.add(&asker.decider, new).await?;
-    show(&asker, wake.id, StatusCode::ACCEPTED).await
+    // Not read again: one that is due at once may be a task by now.
+    let (wake, version) = asker.tenant.wakes.add(&asker.decider, new).await?;
+    Ok(shown(StatusCode::ACCEPTED, &wake, version))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Filter {
-    agent: Option<AgentName>,
-    limit: Option<usize>,
-    cursor: Option<String>,
-}
-
-pub(super) async fn list(asker: Asker, Parameters(filter): Parameters<Filter>) -> Answered {
-    let paging = Paging {
-        limit: filter.limit,
-        cursor: filter.cursor,
-    };
+pub(super) async fn list(asker: Asker, Parameters(filter): Parameters<OfAgent>) -> Answered {
+    let (agent, paging) = filter.parts();
     let (wakes, limit) = (&asker.tenant.wakes, paging.limit()?);
-    let page = wakes.list(filter.agent.as_ref(), paging.cursor(), limit).await?;
+    let page = wakes.list(agent.as_ref(), paging.cursor(), limit).await?;
     refusal::whole(&page.issues)?;
     let items: Vec<_> = page
         .rows
@@ -64,7 +54,8 @@ pub(super) async fn list(asker: Asker, Parameters(filter): Parameters<Filter>) -
 
 pub(super) async fn get(asker: Asker, Named(id): Named) -> Answered {
     let id = asker.tenant.wakes.resolve(&id).await?;
-    show(&asker, id, StatusCode::OK).await
+    let wake = asker.tenant.wakes.get(id).await?;
+    Ok(shown(StatusCode::OK, &wake, wake.version()))
 }
 
 /// Calls one off that waits.
@@ -74,8 +65,6 @@ pub(super) async fn cancel(asker: Asker, Named(id): Named) -> Answered {
     Ok(body::nothing())
 }
 
-async fn show(asker: &Asker, id: WakeId, status: StatusCode) -> Result<Response, Problem> {
-    let wake = asker.tenant.wakes.get(id).await?;
-    let view = WakeView::of(&wake, wake.version());
-    Ok(body::item(status, wake.version().get(), &view))
+fn shown(status: StatusCode, wake: &TimedWake, version: Version) -> Response {
+    body::item(status, version.get(), &WakeView::of(wake, version))
 }

@@ -54,7 +54,11 @@ impl Hand<'_> {
         self.adapted = adapt(&self.command.argv, &session, &self.command.stdin, false);
         // Closed before another stands in its place.
         self.endpoint = None;
-        (self.talking, self.input) = (None, None);
+        // Whoever said it was told that it waits: it waits behind the next one's prompt.
+        if let Some(mut talking) = self.talking.take() {
+            self.unsaid = talking.dialogue_mut().take_unsaid();
+        }
+        self.input = None;
         (self.has_left, self.end_by, self.leave_by) = (false, None, None);
         self.is_asked_to_leave = false;
     }

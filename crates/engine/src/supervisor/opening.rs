@@ -73,14 +73,12 @@ fn session(parts: &Parts, provider: Provider) -> Option<String> {
     bound.or_else(|| (!provider.names_session()).then(|| run.id.to_string()))
 }
 
-/// What a worker that is no provider's hears first, if there is anything.
+/// What a worker that is no provider's hears first, if there is anything. Behind a park it begins from its beginning, so it
+/// hears it again.
 ///
 /// # Errors
 /// What there is cannot be read.
 pub(super) async fn first_line(parts: &Parts) -> Result<Option<String>, Scrubbed> {
-    if parts.claimed.run.spawn > 1 {
-        return Ok(None);
-    }
     if let Some(text) = message(parts).await? {
         return Ok(Some(text));
     }

@@ -151,6 +151,12 @@ impl Hand<'_> {
         match (words, provider) {
             (Words::Dialogue(opening), Some(provider)) => {
                 self.talking = Talking::begin(self.parts, provider, opening, feed);
+                if let Some(talking) = &mut self.talking {
+                    for text in std::mem::take(&mut self.unsaid) {
+                        // There was room for as many where they waited before.
+                        let _ = talking.dialogue_mut().follow_up(text);
+                    }
+                }
             }
             (Words::Lines(first), _) => {
                 let lines = Lines::new(feed, self.parts.options.inbox_max.max(1));

@@ -81,6 +81,10 @@ pub(super) async fn tell(
             Ok(()) = seen.used.changed() => {
                 let used = *seen.used.borrow_and_update();
                 teller.meter(used).await;
+                // However often something is used: what was said is told meanwhile.
+                if let Ok(told) = events.try_recv() {
+                    teller.observe(told).await;
+                }
             }
             told = events.recv() => match told {
                 Some(told) => teller.observe(told).await,

@@ -107,6 +107,8 @@ pub(super) struct Hand<'a> {
     pub(super) opening: Option<Words>,
     /// That dialogue.
     pub(super) talking: Option<Talking>,
+    /// What waited in a dialogue that another takes the place of.
+    pub(super) unsaid: Vec<String>,
     /// The standard input of a worker that is no provider's, where it is kept open.
     pub(super) input: Option<Lines>,
     /// What is to be said to the worker.
@@ -160,6 +162,7 @@ impl<'a> Hand<'a> {
             reports: None,
             opening: None,
             talking: None,
+            unsaid: Vec::new(),
             input: None,
             inbox: parts.take_inbox(),
             is_wrapped_up: false,

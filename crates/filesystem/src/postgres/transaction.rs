@@ -2,6 +2,10 @@
 //!
 //! Either locks the rows of records in key order, judges, then locks those of logs in their order, then numbers and
 //! writes. All statements of an exchange are sent at once; one that fails makes the `COMMIT` behind it a rollback.
+//!
+//! A record that is made has no row to lock before: its key is taken by the write, the last of all. So one that makes a key
+//! and one of another process that only checks it to be absent, and shares a log or a record with it, may wait for each
+//! other: the server ends one of them after its `deadlock_timeout`, and it is tried again.
 
 use std::collections::HashMap;
 

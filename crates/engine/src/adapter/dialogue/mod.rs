@@ -162,6 +162,11 @@ impl Dialogue {
         Ok(())
     }
 
+    /// What waits to be said, for another dialogue that takes this one's place.
+    pub fn take_unsaid(&mut self) -> Vec<String> {
+        self.turns().more.drain(..).collect()
+    }
+
     /// The turn is called off; nothing more is said behind it.
     pub fn interrupt(&mut self) -> Vec<Act> {
         self.turns().more.clear();

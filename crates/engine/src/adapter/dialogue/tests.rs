@@ -142,6 +142,8 @@ fn follow_ups_are_said_in_order_turn_by_turn_and_no_more_than_fit() {
         .collect();
     assert!(full[..16].iter().all(Result::is_ok), "{full:?}");
     assert_eq!(full[16], Err(CannotSay::QueueFull { max: 16 }));
+    assert_eq!(acp.take_unsaid(), ["more"; 16], "another dialogue may say it");
+    assert_eq!(acp.take_unsaid(), [""; 0]);
     acp.interrupt();
     assert_eq!(
         acp.heard(&json!({ "id": 4, "result": { "stopReason": "cancelled" } })),

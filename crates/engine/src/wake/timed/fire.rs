@@ -35,7 +35,8 @@ async fn fired(core: &Core, mut draft: Draft, id: WakeId) -> Result<Verdict<bool
         return Ok(Verdict::Commit(draft, false));
     };
     Records::<Agent>::new(&core.space).stage_check(draft.batch(), &agent);
-    let new = task_of(&read);
+    // What is a secret by now was none when it was added, perhaps: it goes before anything is cut.
+    let new = task_of(&read, core.scrubber.scrub(read.reason.as_ref()).into_string());
     let clean = Clean::of(&new, &core.scrubber);
     let mut numbers = Numbers::read(core).await?;
     let grounds = Grounds::of(agent);
@@ -47,12 +48,12 @@ async fn fired(core: &Core, mut draft: Draft, id: WakeId) -> Result<Verdict<bool
 }
 
 /// The task that it becomes.
-fn task_of(wake: &TimedWake) -> NewTask {
-    let reason = wake.reason.as_ref();
+fn task_of(wake: &TimedWake, reason: String) -> NewTask {
+    let title = title_of(&reason);
     NewTask {
-        body: reason.to_owned(),
+        body: reason,
         command: wake.command.clone(),
-        ..NewTask::new(wake.agent.clone(), title_of(reason))
+        ..NewTask::new(wake.agent.clone(), title)
     }
 }
 

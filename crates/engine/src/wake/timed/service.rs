@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dormouse_filesystem::{Cursor, IndexValue, Issue, Query, Records, Versioned};
+use dormouse_filesystem::{Cursor, IndexValue, Issue, Query, Records, Version, Versioned};
 use dormouse_secrets::Scrubbed;
 use jiff::{SignedDuration, Timestamp};
 
@@ -75,13 +75,13 @@ impl TimedWakes {
         }
     }
 
-    /// Has a task made of an agent's at a time: once, by whoever serves what is due then. A paused agent's is made too, and
+    /// Has a task made of an agent's at a time, and tells the version of its row, which may be gone by then: once, by whoever serves what is due then. A paused agent's is made too, and
     /// waits as its other tasks do.
     ///
     /// # Errors
     /// `NotFound` and `AgentDeleting` for its agent; `Invalid` and `InvalidCommand` for its fields; `Full` while the agent
     /// has as many as it may (`wakes.timed_max`), which those that are added at one moment may pass.
-    pub async fn add(&self, by: &Principal, new: NewWake) -> Result<TimedWake, CommandError> {
+    pub async fn add(&self, by: &Principal, new: NewWake) -> Result<(TimedWake, Version), CommandError> {
         new.check(self.core.environment.clock.now())?;
         let scrubber = Credentials::new(&self.core).scrubber(&new.agent).await?;
         let reason = scrubber.scrub(&new.reason).truncate_to(REASON_MAX);
@@ -89,7 +89,8 @@ impl TimedWakes {
         let done = self
             .core
             .command(by, |draft| added(&self.core, draft, by, new, reason));
-        Ok(done.await?.answer)
+        let done = done.await?;
+        Ok((done.answer, done.version.expect("a new row is written")))
     }
 
     /// One that waits. One whose time came is a task by now, and is not there.

@@ -132,7 +132,7 @@ impl Prepared for World {
         })
         .await;
         let said = append(note()).await;
-        let wake = tenant.wakes.add(&by, wake_of(&alice)).await.unwrap().id;
+        let wake = tenant.wakes.add(&by, wake_of(&alice)).await.unwrap().0.id;
         Self {
             tenant,
             alice,

@@ -48,6 +48,11 @@ impl Place {
         own_schema().map(Self::Postgres)
     }
 
+    /// A maker of each that outlives a process; that of a server makes none where there is no server.
+    pub(crate) fn lasting() -> [fn() -> Option<Self>; 3] {
+        [|| Some(Self::sled()), || Some(Self::local()), Self::postgres]
+    }
+
     pub(crate) async fn open(&self) -> Arc<dyn RecordStore> {
         match self {
             Self::Memory(store) | Self::Theirs(store, _) => Arc::clone(store),

@@ -54,10 +54,7 @@ async fn a_process() {
 /// WK-23, of the end of a run: its row and its event. WK-52, with lost hints in `who_vanishes_at_any_commit_of_a_pass_leaves_nothing_undone_for_a_minute`.
 #[tokio::test]
 async fn after_a_kill_at_any_commit_each_task_is_done_once_by_the_next_process() {
-    let makers = [Place::sled as fn() -> Place, Place::local];
-    let makers = makers.map(|make| Box::new(move || Some(make())) as Box<dyn Fn() -> Option<Place>>);
-    let postgres: Box<dyn Fn() -> Option<Place>> = Box::new(Place::postgres);
-    for make in makers.into_iter().chain([postgres]) {
+    for make in Place::lasting() {
         // Ends with a child that comes to its end before it is to stop.
         for nth in 0.. {
             let Some(place) = make() else { break };

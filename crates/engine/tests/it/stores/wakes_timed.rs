@@ -32,7 +32,7 @@ pub(super) fn new(house: &House, agent: &AgentName, seconds: i64) -> NewWake {
 
 pub(super) async fn add(house: &House, agent: &AgentName, seconds: i64) -> TimedWake {
     let new = new(house, agent, seconds);
-    house.tenant.wakes.add(&operator(), new).await.unwrap()
+    house.tenant.wakes.add(&operator(), new).await.unwrap().0
 }
 
 async fn waiting(house: &House, agent: Option<&AgentName>) -> Vec<TimedWake> {
@@ -56,7 +56,7 @@ async fn one_becomes_a_task_when_its_time_has_come_and_not_before(house: House) 
         command: Some(command.clone()),
         ..new(&house, &alice, 60)
     };
-    let added = house.tenant.wakes.add(&operator(), wanted).await.unwrap();
+    let (added, _) = house.tenant.wakes.add(&operator(), wanted).await.unwrap();
     let later = add(&house, &alice, 3600).await;
     assert_eq!(waiting(&house, None).await, [added.clone(), later.clone()]);
     house.clock.advance(59);
@@ -249,7 +249,7 @@ async fn one_is_added_once_under_its_key(house: House) {
         let once = Once::new(&tenant_id(), &operator(), "test", &key, &[b"one"]);
         house.tenant.once(&Arc::new(once))
     };
-    let first = under()
+    let (first, _) = under()
         .wakes
         .add(&operator(), new(&house, &alice, 60))
         .await

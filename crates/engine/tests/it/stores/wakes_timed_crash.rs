@@ -37,10 +37,7 @@ async fn a_process() {
 
 #[tokio::test]
 async fn after_a_kill_at_any_commit_each_timed_wake_is_one_task() {
-    let makers = [Place::sled as fn() -> Place, Place::local];
-    let makers = makers.map(|make| Box::new(move || Some(make())) as Box<dyn Fn() -> Option<Place>>);
-    let postgres: Box<dyn Fn() -> Option<Place>> = Box::new(Place::postgres);
-    for make in makers.into_iter().chain([postgres]) {
+    for make in Place::lasting() {
         // Ends with a child that comes to its end before it is to stop.
         for nth in 0.. {
             let Some(place) = make() else { break };
