@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use dormouse_engine::AgentName;
 use dormouse_engine::idempotency::ClientKey;
 use jiff::Timestamp;
@@ -36,17 +36,13 @@ pub enum Wake {
 
 /// `wake add`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("when").args(["at", "in_"]).required(true)))]
 pub struct WakeAdd {
     /// Whose task it becomes
     #[arg(short, long, value_name = "NAME")]
     pub agent: AgentName,
     /// When, as in 2026-03-01T12:00:00Z; up to 366 days ahead
-    #[arg(
-        long,
-        value_name = "INSTANT",
-        conflicts_with = "in_",
-        required_unless_present = "in_"
-    )]
+    #[arg(long, value_name = "INSTANT")]
     pub at: Option<Timestamp>,
     /// In so much time, 1s to 90d
     #[arg(long = "in", id = "in_", value_name = "DURATION", value_parser = value::later)]
