@@ -9,6 +9,7 @@ mod keep;
 mod lend;
 mod living;
 mod service;
+mod used;
 
 pub(crate) use formats::{FormatsWord, is_not_said};
 pub(crate) use journal::EventJournal;

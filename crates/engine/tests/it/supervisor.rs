@@ -5,6 +5,7 @@ mod ends;
 mod follow_ups;
 mod intensity;
 mod orphans;
+mod panics;
 mod reports;
 mod slow;
 mod spawns;

@@ -6,6 +6,7 @@ mod crash;
 mod driven;
 mod dying;
 mod environment;
+#[cfg(feature = "age")]
 mod events;
 mod gone;
 mod house;
@@ -23,9 +24,13 @@ mod staged;
 mod tables;
 mod together;
 mod told;
+#[cfg(feature = "age")]
 mod transfer;
+mod used;
 mod vault;
 mod verbs;
+#[cfg(not(feature = "age"))]
+mod without_age;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {
