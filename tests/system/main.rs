@@ -27,6 +27,7 @@ mod recovery;
 mod run;
 mod secrets;
 mod secrets_crash;
+mod secrets_keyring;
 mod secrets_migrate;
 mod serve;
 mod server;

@@ -18,12 +18,18 @@ pub(crate) struct Options {
     /// Cuts the power of a simulated disk instead, so often for each embedded backend
     #[arg(long)]
     power: bool,
+    /// Runs the cases of secrets that are too large for each test run instead: a million leases, and the largest import killed
+    /// at each of its commits
+    #[arg(long, conflicts_with = "power")]
+    secrets: bool,
 }
 
 /// Builds the test with optimisation and runs it.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let mut command = if options.power {
         power(options)
+    } else if options.secrets {
+        test("dormouse-secrets", "it", LARGE)
     } else {
         kills(options)
     };
@@ -33,6 +39,13 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         ExitCode::FAILURE
     }
 }
+
+/// Ignored in each test run.
+const LARGE: &[&str] = &[
+    "--ignored",
+    "store::many::a_million_leases_that_were_used_and_purged_leave_nothing",
+    "store::large::the_largest_import_killed_at_each_of_its_commits_is_all_or_none_and_a_repeat_ends_with_all",
+];
 
 fn kills(options: &Options) -> Command {
     let mut command = test("dormouse-tests", "crash", &[]);

@@ -43,6 +43,8 @@ pub use keyring::{
     KDF_MEMORY_KIB_MIN, KDF_PASSES_MAX, KDF_PASSES_MIN, KeySource, Keyring, PASSPHRASE_MIN,
     PassphraseKeyring, WrappedKey,
 };
+#[cfg(feature = "keyring")]
+pub use keyring::SystemKeyring;
 pub use kinds::kinds;
 pub use lease::{
     Cause, Granted, HOLDER_LEASES_MAX, Holder, LEASE_KEPT, LEASE_TTL, LEASE_TTL_MAX, Lease, LeaseDecision,

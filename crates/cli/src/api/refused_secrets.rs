@@ -22,6 +22,8 @@ impl From<KeyError> for Problem {
             KeyError::LastSlot | KeyError::SlotsFull => {
                 Self::new(Code::State, detail).hint("see dormouse secret slots")
             }
+            KeyError::MayVanish => Self::new(Code::State, detail)
+                .hint("nothing was changed; use the key file, or --passphrase or --key-file FILE"),
             KeyError::TooMany { at } => {
                 let wait = at.duration_since(edge::now()).as_millis();
                 Self::new(Code::Limit, detail)

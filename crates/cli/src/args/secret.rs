@@ -143,7 +143,7 @@ pub enum Secret {
 /// `secret slots add|remove`.
 #[derive(Debug, Subcommand)]
 pub enum SlotChange {
-    /// Let another key open the vault too: a passphrase, or a file, which is made where there is none
+    /// Let another key open the vault too: a passphrase, a file, or one in the system's key store
     #[command(after_help = help::secret_slots_add())]
     Add {
         /// Which key.
@@ -162,7 +162,7 @@ pub enum SlotChange {
     },
 }
 
-/// A key that is to open the vault too: one of the two.
+/// A key that is to open the vault too: one of the three.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct NewKey {
@@ -172,6 +172,9 @@ pub struct NewKey {
     /// A passphrase of at least 12 bytes, from stdin or typed twice without being shown
     #[arg(long)]
     pub passphrase: bool,
+    /// One in the system's key store, made there where there is none: it opens the vault until the machine starts anew
+    #[arg(long)]
+    pub keyring: bool,
 }
 
 /// The key with which a vault is opened or sealed anew.
@@ -183,6 +186,9 @@ pub struct VaultKey {
     /// With a passphrase, from stdin or typed without being shown
     #[arg(long)]
     pub passphrase: bool,
+    /// With the one in the system's key store
+    #[arg(long, conflicts_with_all = ["key_file", "passphrase"])]
+    pub keyring: bool,
 }
 
 /// `secret set`.

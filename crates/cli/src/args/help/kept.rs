@@ -153,8 +153,8 @@ pages! {
         "dormouse secret slots add --passphrase";
     secret_slots_add COMMON =>
         "dormouse secret slots add --passphrase",
-        "cat passphrase | dormouse secret slots add --passphrase",
-        "dormouse secret slots add --key-file /mnt/usb/secrets.key";
+        "dormouse secret slots add --key-file /mnt/usb/secrets.key",
+        "dormouse secret slots add --keyring";
     secret_slots_remove COMMON =>
         "dormouse secret slots remove 2",
         "dormouse secret slots remove 2 --yes",

@@ -95,20 +95,20 @@ pub(super) async fn secret(
             key,
             restore_key_file,
         } => {
-            let body = vault::key(context, key.key_file, given.as_ref())?;
+            let body = vault::key(context, (key.key_file, key.keyring), given.as_ref())?;
             vault::unlock(session, ui, body, restore_key_file).await
         }
         Secret::Lock => vault::lock(session, ui).await,
         Secret::Rotate => vault::rotate(session, ui).await,
         Secret::Rekey { key } => {
-            let body = vault::key(context, key.key_file, given.as_ref())?;
+            let body = vault::key(context, (key.key_file, key.keyring), given.as_ref())?;
             vault::rekey(session, ui, &body).await
         }
         Secret::Slots { change: None } => slots::list(session, ui).await,
         Secret::Slots {
             change: Some(SlotChange::Add { key }),
         } => {
-            let body = vault::key(context, key.key_file, given.as_ref())?;
+            let body = vault::key(context, (key.key_file, key.keyring), given.as_ref())?;
             slots::add(session, ui, &body).await
         }
         Secret::Slots {

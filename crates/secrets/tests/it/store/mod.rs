@@ -21,6 +21,8 @@ mod rekeys;
 mod rotations;
 mod sealing;
 mod staged;
+#[cfg(feature = "keyring")]
+mod system_key;
 mod tables;
 mod together;
 mod told;
