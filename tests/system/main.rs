@@ -29,6 +29,7 @@ mod secrets;
 mod secrets_crash;
 mod secrets_keyring;
 mod secrets_migrate;
+mod secrets_named;
 mod serve;
 mod server;
 mod several;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dormouse_secrets::{PER_SCOPE_MAX, SecretName};
+use dormouse_secrets::{InvalidName, PER_SCOPE_MAX, SecretName};
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::{NoFollowUps, takes_follow_ups};
+use crate::credentials::secret_reference;
 use crate::worker::isolation::Policy;
 
 mod clocks;
@@ -45,7 +46,8 @@ pub struct CommandSpec {
     /// The working folder, absolute; the agent's workspace when none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<PathBuf>,
-    /// Further variables of the worker's environment; never credentials, those are leased.
+    /// Further variables of the worker's environment; never credentials, those are leased: the value `secret:NAME` is that of
+    /// the agent's secret of this name, which the worker then has under the variable's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// The secrets the worker gets, each of them; where none is named, what its agent's configuration says.
@@ -154,6 +156,14 @@ pub enum InvalidCommand {
     TooManySecrets {
         /// How many there are.
         found: usize,
+    },
+    /// A variable that is to have the value of a secret, by what is no name of one.
+    #[error("env: {variable}: {why}")]
+    Reference {
+        /// The variable.
+        variable: String,
+        /// What is wrong with the name.
+        why: InvalidName,
     },
     /// A NUL byte in an argument, a variable or a path.
     #[error("{field}: holds a NUL byte")]
@@ -271,6 +281,7 @@ impl CommandSpec {
             return Err(InvalidCommand::TooLong { bytes });
         }
         self.check_nul()?;
+        self.check_references()?;
         if self.secrets.len() > PER_SCOPE_MAX {
             let found = self.secrets.len();
             return Err(InvalidCommand::TooManySecrets { found });
@@ -309,6 +320,16 @@ impl CommandSpec {
             CLOCK_MIN,
             most,
         )?)
+    }
+
+    fn check_references(&self) -> Result<(), InvalidCommand> {
+        for (variable, value) in &self.env {
+            if let Some(Err(why)) = secret_reference(value) {
+                let variable = variable.clone();
+                return Err(InvalidCommand::Reference { variable, why });
+            }
+        }
+        Ok(())
     }
 
     fn check_nul(&self) -> Result<(), InvalidCommand> {

@@ -55,7 +55,7 @@ pub struct Surroundings {
     /// A secret it gets; named once, it gets no other. All that its agent sees if nothing is said
     #[arg(long = "secret", value_name = "NAME", value_parser = value::secret)]
     pub secrets: Vec<SecretName>,
-    /// A further variable of its environment; credentials are refused
+    /// A further variable of its environment; of a credential secret:NAME, whose value it then has, and nothing else
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub variables: Vec<String>,
     /// Its working folder, inside the agent's workspace; that workspace if nothing is said
@@ -110,7 +110,7 @@ impl Surroundings {
         spec.cwd = cwd;
         for variable in &self.variables {
             let variable = Variable::parse(variable).map_err(|why| {
-                Problem::new(Code::Usage, why).hint("keep credentials out of command lines: dormouse secret set puts one where the worker finds it")
+                Problem::new(Code::Usage, why).hint("keep credentials out of command lines: dormouse secret set puts one where the worker finds it, --env NAME=secret:OTHER under another name")
             })?;
             if spec.env.contains_key(&variable.name) {
                 return Err(
@@ -145,6 +145,7 @@ impl Surroundings {
                 InvalidCommand::Empty
                 | InvalidCommand::TooLong { .. }
                 | InvalidCommand::TooManySecrets { .. }
+                | InvalidCommand::Reference { .. }
                 | InvalidCommand::Nul { .. }
                 | InvalidCommand::Clock(_)
                 | InvalidCommand::TooManyOpened { .. }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use data_encoding::BASE64;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{LEGACY_LAYOUT_MAX, Legacy, LegacyMeta, LegacyRow};
 use crate::{Origin, Secret, SecretCategory};
@@ -51,7 +51,7 @@ struct Head {
 struct Line<'a> {
     key: String,
     /// In base64, borrowed so that it is copied once; `null` where the source had one that it could not read.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "said")]
     value: Option<&'a str>,
     #[serde(default)]
     meta: Option<Meta>,
@@ -115,6 +115,11 @@ impl Legacy {
         }
         Ok(legacy)
     }
+}
+
+/// A field that is there, though it may be `null`.
+fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de str>, D::Error> {
+    Option::deserialize(from)
 }
 
 fn row(line: &[u8]) -> Option<LegacyRow> {
