@@ -11,7 +11,7 @@ use dormouse_filesystem::{
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 
 use crate::SecretError;
@@ -113,7 +113,7 @@ impl Uses {
 impl Secrets {
     /// A value was handed out. It is remembered, and nothing is read or written.
     pub(crate) fn note_use(&self, place: &Place, generation: u64, now: Timestamp) {
-        let day = now.to_zoned(TimeZone::UTC).date();
+        let day = Offset::UTC.to_datetime(now).date();
         self.uses().note(place, Use { day, generation });
     }
 

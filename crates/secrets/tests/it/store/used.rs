@@ -21,7 +21,7 @@ super::on_every_store! {
 const ROW: &str = "t/acme/r/secret_used/shared/g";
 
 fn day(number: i64) -> Option<Date> {
-    let day = after(number * DAY).to_zoned(jiff::tz::TimeZone::UTC).date();
+    let day = jiff::tz::Offset::UTC.to_datetime(after(number * DAY)).date();
     Some(day)
 }
 
@@ -32,7 +32,8 @@ async fn spawned(secrets: &Secrets, house: &House, agent: &AgentAt, seconds: i64
         session: None,
         expires_at: after(seconds + HOUR),
     };
-    let set = secrets.spawn_set(&house.call(seconds), agent, &Need::All, &run, Vec::new());
+    let call = house.call(seconds);
+    let set = secrets.spawn_set(&call, agent, &Need::All, &run, Vec::new());
     let names = set.await.unwrap().names;
     names.iter().map(ToString::to_string).collect()
 }
@@ -109,12 +110,11 @@ async fn what_the_agent_does_not_get_is_not_used(house: House) {
 async fn a_lease_uses_its_secret(house: House) {
     let house = with_secret(house).await;
     let (call, options) = (house.call(DAY), LeaseOptions::default());
-    let lease = house
-        .secrets
-        .lease(&call, &at("shared:G"), &Purpose::Reference, &holder(), options);
+    let (of, holder) = (at("shared:G"), holder());
+    let lease = house.secrets.lease(&call, &of, &Purpose::Reference, &holder, options);
     let id = lease.await.unwrap().id();
     assert_eq!(used(&house, "shared:G").await, None, "it may be, and is not yet");
-    house.secrets.use_lease(&call, id, &holder()).await.unwrap();
+    house.secrets.use_lease(&call, id, &holder).await.unwrap();
     assert_eq!(house.secrets.write_used().await.unwrap(), 1);
     assert_eq!(used(&house, "shared:G").await, day(1));
 }
@@ -165,6 +165,6 @@ async fn the_day_of_a_row_that_cannot_be_believed_keeps_nobody_from_theirs(house
     assert_eq!((used(&house, "shared:G").await, used(&house, "shared:H").await), (None, day(1)));
     assert_eq!(days(&house.secrets.list(&Filter::All).await.unwrap())[1].1, day(1));
     assert_eq!(house.stored(ROW).await, bad, "its bytes stay");
-    let delete = house.secrets.delete(&house.call(DAY), &at("shared:G"), &Deletion::Force);
-    delete.await.unwrap();
+    let (call, of) = (house.call(DAY), at("shared:G"));
+    house.secrets.delete(&call, &of, &Deletion::Force).await.unwrap();
 }
