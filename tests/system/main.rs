@@ -30,6 +30,7 @@ mod secrets_crash;
 mod secrets_keyring;
 mod secrets_migrate;
 mod secrets_named;
+mod secrets_used;
 mod serve;
 mod server;
 mod several;

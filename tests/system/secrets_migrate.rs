@@ -88,7 +88,7 @@ fn secrets_of_an_older_layout_are_foretold_taken_over_and_told_of_where_they_can
         let text = home.dormouse(["secret", "migrate", path]);
         text.exits(1);
         assert!(text.stderr.contains("dormouse secret place"), "{text:?}");
-        for said in ["its agent does not live here", "nobody may set a variable of its name", "s\\0BROKEN"] {
+        for said in ["its agent does not live here", "nobody may set a variable of its name", "s NUL BROKEN"] {
             assert!(text.stdout.contains(said), "{text:?}");
         }
 

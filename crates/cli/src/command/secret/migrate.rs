@@ -86,14 +86,22 @@ fn told(migrated: &MigratedView, ui: &Ui) -> Vec<(&'static str, String)> {
     ];
     let set_aside = |aside: &QuarantinedView| {
         let until = aside.until.map(|until| format!(", until {}", ui.instant(until)));
-        let line = format!("{}: {}{}", aside.key, why(aside), until.unwrap_or_default());
+        let line = format!("{}: {}{}", legible(&aside.key), why(aside), until.unwrap_or_default());
         ("quarantined", line)
     };
     pairs.extend(migrated.quarantined.iter().map(set_aside));
-    let gone = |key: &String| ("gone", format!("{key}: set aside before, and not in quarantine any more"));
+    let gone = |key: &String| {
+        let line = format!("{}: set aside before, and not in quarantine any more", legible(key));
+        ("gone", line)
+    };
     pairs.extend(migrated.gone.iter().map(gone));
-    pairs.extend(migrated.unreadable.iter().map(|key| ("unreadable", key.clone())));
+    pairs.extend(migrated.unreadable.iter().map(|key| ("unreadable", legible(key))));
     pairs
+}
+
+/// A key for people: where it is printed a backslash is written twice.
+fn legible(key: &str) -> String {
+    key.replace("\\0", " NUL ")
 }
 
 /// The reason in words.
@@ -116,9 +124,10 @@ async fn is_destroyed(migrated: &MigratedView, ui: &Ui, file: &std::path::Path) 
     let missing = migrated.missing.as_deref().unwrap_or_default();
     if let Some(first) = missing.first() {
         ui.warning(&format!(
-            "{} stays: {} of its rows do not come back from here, first {first}",
+            "{} stays: {} of its rows do not come back from here, first {}",
             file.display(),
-            missing.len()
+            missing.len(),
+            legible(first)
         ));
         return false;
     }
@@ -138,7 +147,7 @@ pub(super) async fn quarantined(session: &mut Session<'_>, ui: &Ui) -> Result<Ex
     listing::whole(session, ui, Call::get(PATH), &columns, |aside: &QuarantinedView| {
         vec![
             aside.id.clone().unwrap_or_default(),
-            aside.key.clone(),
+            legible(&aside.key),
             aside.reason.clone(),
             aside.until.map_or_else(String::new, |until| ui.instant(until)),
         ]
