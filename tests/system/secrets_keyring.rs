@@ -18,7 +18,10 @@ fn a_key_in_the_kernel_opens_the_vault_of_a_machine_that_was_unlocked_once() {
     set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);
     let added = home.dormouse(["secret", "slots", "add", "--keyring", "-o", "json"]);
     if added.code() == Some(6) {
-        eprintln!("SKIPPED: the kernel gives this process no key store: {}", added.stderr);
+        eprintln!(
+            "SKIPPED: the kernel gives this process no key store: {}",
+            added.stderr
+        );
         return;
     }
     added.exits(0);
@@ -27,7 +30,9 @@ fn a_key_in_the_kernel_opens_the_vault_of_a_machine_that_was_unlocked_once() {
     assert_eq!(added.json()["source"], "keyring");
     let doctor = home.type_line("secret doctor");
     assert!(
-        doctor.stdout.contains(&format!("the key of slot {id} is in the system's key store")),
+        doctor
+            .stdout
+            .contains(&format!("the key of slot {id} is in the system's key store")),
         "{doctor:?}"
     );
 
@@ -40,7 +45,12 @@ fn a_key_in_the_kernel_opens_the_vault_of_a_machine_that_was_unlocked_once() {
     home.type_line("secret rekey --keyring").exits(7).hints();
 
     // The machine's passphrase was typed once; the key file is elsewhere.
-    fed(&home, &["secret", "slots", "add", "--passphrase"], "correct horse battery").exits(0);
+    fed(
+        &home,
+        &["secret", "slots", "add", "--passphrase"],
+        "correct horse battery",
+    )
+    .exits(0);
     std::fs::remove_file(home.path().join("config/secrets.key")).unwrap();
     let ran = worker(&home, "alice", "echo $GH_TOKEN");
     assert_eq!(ran.stdout, "[redacted:GH_TOKEN]\n", "{ran:?}");
@@ -52,5 +62,10 @@ fn a_key_in_the_kernel_opens_the_vault_of_a_machine_that_was_unlocked_once() {
     drop(taken);
     assert_eq!(home.json("secret status")["vault"], "sealed");
     home.type_line("secret unlock --keyring").exits(4).hints();
-    fed(&home, &["secret", "unlock", "--passphrase"], "correct horse battery").exits(0);
+    fed(
+        &home,
+        &["secret", "unlock", "--passphrase"],
+        "correct horse battery",
+    )
+    .exits(0);
 }

@@ -64,7 +64,10 @@ fn secrets_of_an_older_layout_are_foretold_taken_over_and_told_of_where_they_can
         let reasons = |told: &Value| -> Vec<(String, String)> {
             let aside = told["quarantined"].as_array().unwrap();
             let text = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
-            aside.iter().map(|row| (text(row, "key"), text(row, "reason"))).collect()
+            aside
+                .iter()
+                .map(|row| (text(row, "key"), text(row, "reason")))
+                .collect()
         };
         let expected = [("a\\0nobody\\0KEY", "no_agent"), ("s\\0LD_PRELOAD", "reserved")];
         let expected = expected.map(|(key, reason)| (key.to_owned(), reason.to_owned()));
@@ -72,7 +75,10 @@ fn secrets_of_an_older_layout_are_foretold_taken_over_and_told_of_where_they_can
         assert_eq!(reasons(&foretold), expected);
         assert_eq!(done["missing"], json!(["s\\0BROKEN"]));
         let known = home.json("secret show GH_TOKEN --agent alice");
-        assert_eq!((&known["created_at"], &known["times_known"]), (&json!(time), &json!(true)));
+        assert_eq!(
+            (&known["created_at"], &known["times_known"]),
+            (&json!(time), &json!(true))
+        );
         let unknown = home.json("secret show DEPLOY_KEY --shared");
         assert_eq!(unknown["times_known"], false);
         let ran = worker(&home, "alice", "echo $GH_TOKEN $DEPLOY_KEY [$LD_PRELOAD]");
@@ -82,13 +88,20 @@ fn secrets_of_an_older_layout_are_foretold_taken_over_and_told_of_where_they_can
         let again = home.dormouse(["secret", "migrate", path, "-o", "json"]);
         again.exits(1);
         let again = again.json();
-        assert_eq!((&again["written"], &again["there"]), (&json!([]), &done["written"]));
+        assert_eq!(
+            (&again["written"], &again["there"]),
+            (&json!([]), &done["written"])
+        );
         assert_eq!(again["quarantined"], done["quarantined"]);
         assert_eq!(std::fs::read(&file).unwrap(), source, "the source is as it was");
         let text = home.dormouse(["secret", "migrate", path]);
         text.exits(1);
         assert!(text.stderr.contains("dormouse secret place"), "{text:?}");
-        for said in ["its agent does not live here", "nobody may set a variable of its name", "s NUL BROKEN"] {
+        for said in [
+            "its agent does not live here",
+            "nobody may set a variable of its name",
+            "s NUL BROKEN",
+        ] {
             assert!(text.stdout.contains(said), "{text:?}");
         }
 
@@ -97,10 +110,16 @@ fn secrets_of_an_older_layout_are_foretold_taken_over_and_told_of_where_they_can
         assert_eq!(aside.len(), 2);
         let of_nobody = aside.iter().find(|row| row["reason"] == "no_agent").unwrap();
         let id = of_nobody["id"].as_str().unwrap();
-        home.dormouse(["secret", "place", id, "LD_PRELOAD", "--shared"]).exits(2).hints();
-        home.dormouse(["secret", "place", id, "DEPLOY_KEY", "--shared"]).exits(7);
-        home.dormouse(["secret", "place", id, "KEY", "--agent", "alice"]).exits(0);
-        home.dormouse(["secret", "place", id, "KEY", "--agent", "alice"]).exits(3).hints();
+        home.dormouse(["secret", "place", id, "LD_PRELOAD", "--shared"])
+            .exits(2)
+            .hints();
+        home.dormouse(["secret", "place", id, "DEPLOY_KEY", "--shared"])
+            .exits(7);
+        home.dormouse(["secret", "place", id, "KEY", "--agent", "alice"])
+            .exits(0);
+        home.dormouse(["secret", "place", id, "KEY", "--agent", "alice"])
+            .exits(3)
+            .hints();
         assert_eq!(home.items("secret quarantined").len(), 1);
         assert_eq!(worker(&home, "alice", "echo $KEY").stdout, "[redacted:KEY]\n");
 
@@ -122,7 +141,9 @@ fn a_file_is_destroyed_only_when_all_of_it_came_back() {
     home.type_line("agent add alice").exits(0);
     let before = std::fs::read(&path).unwrap();
     // Nobody can be asked, and a row could not be read.
-    home.dormouse([&migrate[..], &["--destroy"]].concat()).exits(2).hints();
+    home.dormouse([&migrate[..], &["--destroy"]].concat())
+        .exits(2)
+        .hints();
     assert_eq!(names(&home), Vec::<String>::new());
     let kept = home.dormouse(&destroy);
     kept.exits(1);
@@ -152,7 +173,9 @@ fn a_file_that_is_not_understood_changes_nothing() {
             .hints();
     }
     let path = file(&home, &[good]);
-    let newer = std::fs::read_to_string(&path).unwrap().replace("\"layout\":2", "\"layout\":3");
+    let newer = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("\"layout\":2", "\"layout\":3");
     std::fs::write(&path, newer).unwrap();
     home.dormouse(["secret", "migrate", path.to_str().unwrap()])
         .exits(2)

@@ -23,12 +23,25 @@ fn the_day_of_a_worker_is_the_day_on_which_its_secret_was_used() {
         assert!(days.iter().any(|today| day == today.as_str()), "{day}");
         assert!(used("NOT_LENT --shared").is_null());
         let shown = home.type_line("secret show GH_TOKEN --agent alice");
-        let line = shown.stdout.lines().find(|line| line.starts_with("used")).unwrap();
+        let line = shown
+            .stdout
+            .lines()
+            .find(|line| line.starts_with("used"))
+            .unwrap();
         assert!(line.ends_with(day.as_str().unwrap()), "{line}");
         let listed = home.items("secret list");
         let listed: Vec<bool> = listed.iter().map(|item| item["used_on"] == day).collect();
         assert_eq!(listed, [false, true]);
-        set(&home, "GH_TOKEN", &["--agent", "alice"], &format!("{TOKEN}-newer"));
-        assert_eq!(used("GH_TOKEN --agent alice"), day, "another value is the same secret");
+        set(
+            &home,
+            "GH_TOKEN",
+            &["--agent", "alice"],
+            &format!("{TOKEN}-newer"),
+        );
+        assert_eq!(
+            used("GH_TOKEN --agent alice"),
+            day,
+            "another value is the same secret"
+        );
     }
 }

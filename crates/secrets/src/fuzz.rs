@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use crate::transfer::read_lines;
 use crate::{
-    Formats, LEGACY_LAYOUT_MAX, LEGACY_ROWS_MAX, Legacy, LegacyKey, MaskKeys, Redaction, Scrubber, Secret, SecretName,
-    SecretRef, SecretScope,
+    Formats, LEGACY_LAYOUT_MAX, LEGACY_ROWS_MAX, Legacy, LegacyKey, MaskKeys, Redaction, Scrubber, Secret,
+    SecretName, SecretRef, SecretScope,
 };
 
 /// One target.
@@ -134,7 +134,10 @@ pub fn legacy(bytes: &[u8]) {
     assert_eq!(keys.len(), legacy.rows.len(), "each key is there once");
     assert!(legacy.rows.len() <= LEGACY_ROWS_MAX, "rows are few");
     let is_known = legacy.layout <= LEGACY_LAYOUT_MAX;
-    assert!(is_known || legacy.rows.is_empty(), "nobody knows what a newer one says");
+    assert!(
+        is_known || legacy.rows.is_empty(),
+        "nobody knows what a newer one says"
+    );
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
     assert!(legacy.rows.len() <= lines, "a row is a line");
 }

@@ -38,13 +38,13 @@ pub use category::{InvalidOrigin, ORIGIN_MAX, ORIGINS_MAX, Origin, Purpose, Secr
 pub use change::{Call, Change, Journal, NoJournal, Recorded, VaultChange};
 pub use detect::{FormatCounts, Formats};
 pub use error::{ImportError, KeyError, LeaseError, SecretError, SpawnError};
+#[cfg(feature = "keyring")]
+pub use keyring::SystemKeyring;
 pub use keyring::{
     Argon2Params, CredentialKeyring, Ensured, FileKeyring, FixedKeyring, KDF_LANES_MAX, KDF_MEMORY_KIB_MAX,
     KDF_MEMORY_KIB_MIN, KDF_PASSES_MAX, KDF_PASSES_MIN, KeySource, Keyring, PASSPHRASE_MIN,
     PassphraseKeyring, WrappedKey,
 };
-#[cfg(feature = "keyring")]
-pub use keyring::SystemKeyring;
 pub use kinds::kinds;
 pub use lease::{
     Cause, Granted, HOLDER_LEASES_MAX, Holder, LEASE_KEPT, LEASE_TTL, LEASE_TTL_MAX, Lease, LeaseDecision,
@@ -58,9 +58,9 @@ pub use log::{
 pub use log::{LogForm, ScrubFormat, ScrubLayer, scrub_layer};
 pub use meta::{Fingerprint, NOTE_MAX, PutMeta, SecretMeta, Short};
 pub use migrate::{
-    DestroyError, Foretold, InvalidQuarantineId, LEGACY_LAYOUT_MAX, LEGACY_ROWS_MAX, Legacy, LegacyFileError, LegacyKey, LegacyMeta,
-    LegacyOwner, LegacyRow, MigrateError, Migrated, QuarantineId, Quarantined, Unplaceable, Unplaced,
-    destroy_source,
+    DestroyError, Foretold, InvalidQuarantineId, LEGACY_LAYOUT_MAX, LEGACY_ROWS_MAX, Legacy, LegacyFileError,
+    LegacyKey, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, Migrated, QuarantineId, Quarantined,
+    Unplaceable, Unplaced, destroy_source,
 };
 pub use name::{InvalidName, NAME_MAX, SecretName};
 pub use place::{AgentAt, Agents, EveryAgent, Place};

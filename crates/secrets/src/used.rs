@@ -87,7 +87,11 @@ impl Uses {
 
     fn waiting(&self) -> Vec<(Place, Use)> {
         let noted = self.lock();
-        noted.waiting.iter().map(|(place, of)| (place.clone(), *of)).collect()
+        noted
+            .waiting
+            .iter()
+            .map(|(place, of)| (place.clone(), *of))
+            .collect()
     }
 
     fn wrote(&self, page: &[(Place, Use)]) {

@@ -50,8 +50,8 @@ pub use once::{KEY, takes_key};
 pub use vault::{FailedView, RekeyView};
 pub use view::{
     AgentView, AttachmentView, BudgetView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView,
-    GrantView, MessageView, Off, QuarantinedView, RunView, SecretView, SessionView, ShownView, SinkView, SlotView, TaskView,
-    ThreadView, TimerView, UsageView, VaultView, WakeView, WokenView,
+    GrantView, MessageView, Off, QuarantinedView, RunView, SecretView, SessionView, ShownView, SinkView,
+    SlotView, TaskView, ThreadView, TimerView, UsageView, VaultView, WakeView, WokenView,
 };
 
 use crate::problem::{Code, Problem};

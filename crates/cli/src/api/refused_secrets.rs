@@ -165,9 +165,7 @@ impl From<MigrateError> for Problem {
             MigrateError::UnknownTag { .. } => {
                 Self::new(Code::Invalid, detail).hint("was the file written by a newer build, or by hand?")
             }
-            MigrateError::NewerLayout { .. } => {
-                Self::new(Code::Invalid, detail).hint("nothing was migrated")
-            }
+            MigrateError::NewerLayout { .. } => Self::new(Code::Invalid, detail).hint("nothing was migrated"),
             MigrateError::Secret(error) => error.into(),
         }
     }

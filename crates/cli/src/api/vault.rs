@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use dormouse_engine::TenantId;
 use dormouse_engine::credentials::Rekey;
 use dormouse_secrets::{
-    FileKeyring, KeyError, KeySource, Keyring, PassphraseKeyring, SLOTS_MAX, SecretRef, SlotInfo, SlotState, SystemKeyring,
-    VaultState,
+    FileKeyring, KeyError, KeySource, Keyring, PassphraseKeyring, SLOTS_MAX, SecretRef, SlotInfo, SlotState,
+    SystemKeyring, VaultState,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -225,7 +225,9 @@ async fn add(house: &House, asker: &Asker, source: &Source) -> Result<u32, Probl
     let is_full = vault.slots(call.now).await?.len() >= SLOTS_MAX;
     match source {
         Source::Passphrase(_) => {}
-        Source::File(_) | Source::System(_) if is_full && state_of(house, source.keyring()).await?.is_none() => {
+        Source::File(_) | Source::System(_)
+            if is_full && state_of(house, source.keyring()).await?.is_none() =>
+        {
             return Err(KeyError::SlotsFull.into());
         }
         Source::File(file) => {

@@ -50,7 +50,10 @@ impl Keys {
             Arc::new(keyring) as Arc<dyn Keyring>
         });
         let file: Arc<dyn Keyring> = Arc::new(self.file());
-        let system = self.system().ok().map(|system| Arc::new(system) as Arc<dyn Keyring>);
+        let system = self
+            .system()
+            .ok()
+            .map(|system| Arc::new(system) as Arc<dyn Keyring>);
         VaultOptions {
             sources: credential.into_iter().chain([file]).chain(system).collect(),
             first_key: Some(self.file()),

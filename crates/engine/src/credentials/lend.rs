@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dormouse_secrets::{
-    KeyError, LeaseId, LeaseStatus, SESSION_USES_MAX, Scrubbed, Scrubber, SecretError, SecretName, SessionRow,
-    SpawnError, SpawnFor, SpawnSet, SpawnWrites,
+    KeyError, LeaseId, LeaseStatus, SESSION_USES_MAX, Scrubbed, Scrubber, SecretError, SecretName,
+    SessionRow, SpawnError, SpawnFor, SpawnSet, SpawnWrites,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -93,7 +93,8 @@ impl Credentials {
             tracing::warn!(run = %run.id, unopened = set.unopened, "values the run may know do not open");
         }
         let formats = agent.config.formats.unwrap_or(self.core.formats);
-        let variables = variables(&set, listed(&agent, command), &references(&command.env)).map_err(unlent)?;
+        let variables =
+            variables(&set, listed(&agent, command), &references(&command.env)).map_err(unlent)?;
         Ok(Lent {
             variables,
             visible: set.visible.iter().map(|name| name.as_str().to_owned()).collect(),
@@ -128,7 +129,9 @@ fn variables(
     let mut variables = BTreeMap::new();
     for (name, value) in set.env.iter() {
         let text = value.expose_text().expect("a value for environments is text");
-        let own = listed.is_none_or(|names| names.contains(name)).then_some(name.as_str());
+        let own = listed
+            .is_none_or(|names| names.contains(name))
+            .then_some(name.as_str());
         let others = references.iter().filter(|(_, secret)| *secret == name);
         let all = own.into_iter().chain(others.map(|(variable, _)| *variable));
         variables.extend(all.map(|variable| (variable.to_owned(), text.to_owned())));

@@ -179,7 +179,10 @@ mod tests {
         let good = "{\"key\":\"OLD\",\"value\":null}\n";
         for (rows, error) in [
             ("[]".to_owned(), LegacyFileError::Malformed { line: 2 }),
-            (format!("{good}{{\"key\":\"X\"}}"), LegacyFileError::Malformed { line: 3 }),
+            (
+                format!("{good}{{\"key\":\"X\"}}"),
+                LegacyFileError::Malformed { line: 3 },
+            ),
             (
                 format!("{good}{{\"key\":\"X\",\"value\":null,\"more\":1}}"),
                 LegacyFileError::Malformed { line: 3 },
@@ -188,7 +191,13 @@ mod tests {
         ] {
             assert_eq!(read(&rows).expect_err(&rows), error);
         }
-        for no_head in ["", "\n", "{}", "{\"format\":\"dormouse-secrets\",\"layout\":1}", good] {
+        for no_head in [
+            "",
+            "\n",
+            "{}",
+            "{\"format\":\"dormouse-secrets\",\"layout\":1}",
+            good,
+        ] {
             let refused = Legacy::read(no_head.as_bytes()).expect_err(no_head);
             assert_eq!(refused, LegacyFileError::Head);
         }

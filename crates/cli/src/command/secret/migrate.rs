@@ -69,7 +69,8 @@ pub(super) async fn migrate(
             "what could not be placed is sealed and served to nobody; dormouse secret place makes a secret of it within 7 days",
         );
     }
-    let has_place = migrated.quarantined.is_empty() && migrated.gone.is_empty() && migrated.unreadable.is_empty();
+    let has_place =
+        migrated.quarantined.is_empty() && migrated.gone.is_empty() && migrated.unreadable.is_empty();
     let is_as_wanted = !migrate.destroy || is_destroyed(&migrated, ui, &file).await;
     Ok(if has_place && is_as_wanted {
         Exit::Done
@@ -86,12 +87,20 @@ fn told(migrated: &MigratedView, ui: &Ui) -> Vec<(&'static str, String)> {
     ];
     let set_aside = |aside: &QuarantinedView| {
         let until = aside.until.map(|until| format!(", until {}", ui.instant(until)));
-        let line = format!("{}: {}{}", legible(&aside.key), why(aside), until.unwrap_or_default());
+        let line = format!(
+            "{}: {}{}",
+            legible(&aside.key),
+            why(aside),
+            until.unwrap_or_default()
+        );
         ("quarantined", line)
     };
     pairs.extend(migrated.quarantined.iter().map(set_aside));
     let gone = |key: &String| {
-        let line = format!("{}: set aside before, and not in quarantine any more", legible(key));
+        let line = format!(
+            "{}: set aside before, and not in quarantine any more",
+            legible(key)
+        );
         ("gone", line)
     };
     pairs.extend(migrated.gone.iter().map(gone));
@@ -144,14 +153,20 @@ async fn is_destroyed(migrated: &MigratedView, ui: &Ui, file: &std::path::Path) 
 
 pub(super) async fn quarantined(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {
     let columns = ["id", "key", "reason", "until"];
-    listing::whole(session, ui, Call::get(PATH), &columns, |aside: &QuarantinedView| {
-        vec![
-            aside.id.clone().unwrap_or_default(),
-            legible(&aside.key),
-            aside.reason.clone(),
-            aside.until.map_or_else(String::new, |until| ui.instant(until)),
-        ]
-    })
+    listing::whole(
+        session,
+        ui,
+        Call::get(PATH),
+        &columns,
+        |aside: &QuarantinedView| {
+            vec![
+                aside.id.clone().unwrap_or_default(),
+                legible(&aside.key),
+                aside.reason.clone(),
+                aside.until.map_or_else(String::new, |until| ui.instant(until)),
+            ]
+        },
+    )
     .await
 }
 

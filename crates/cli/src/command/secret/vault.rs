@@ -26,7 +26,8 @@ pub(super) async fn unlock(
     restores: bool,
 ) -> Result<Exit> {
     // Such a key opens the vault in each process that starts.
-    let is_of_settings = key.as_object().is_some_and(serde_json::Map::is_empty) || key.get("keyring").is_some();
+    let is_of_settings =
+        key.as_object().is_some_and(serde_json::Map::is_empty) || key.get("keyring").is_some();
     if restores {
         key["restore_key_file"] = true.into();
     }

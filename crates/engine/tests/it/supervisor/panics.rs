@@ -4,9 +4,7 @@ use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 
 use dormouse_engine::step::{Failure, StepContext, WORKER_THREAD, WorkerThreads};
-use dormouse_secrets::{
-    Holder, LeaseOptions, OpenValues, PanicText, Purpose, install_panic_hook,
-};
+use dormouse_secrets::{Holder, LeaseOptions, OpenValues, PanicText, Purpose, install_panic_hook};
 
 use super::*;
 
@@ -93,7 +91,10 @@ fn printed(how: &str) -> String {
 fn what_is_printed_of_a_future_that_panics_has_no_value_and_its_outcome_none_of_its_text() {
     let said = printed("of_caller");
     assert!(said.contains("panicked at "), "{said}");
-    assert!(said.contains("fell over [redacted:GH_TOKEN], [redacted:GH_TOKEN]"), "{said}");
+    assert!(
+        said.contains("fell over [redacted:GH_TOKEN], [redacted:GH_TOKEN]"),
+        "{said}"
+    );
     is_clean("what is printed", &said);
     let encoded = data_encoding::BASE64.encode(VALUE.as_bytes());
     for piece in encoded.as_bytes().windows(8) {
@@ -101,7 +102,10 @@ fn what_is_printed_of_a_future_that_panics_has_no_value_and_its_outcome_none_of_
     }
 
     let said = printed("own");
-    assert!(said.contains(&format!("thread '{WORKER_THREAD}' panicked at ")), "{said}");
+    assert!(
+        said.contains(&format!("thread '{WORKER_THREAD}' panicked at ")),
+        "{said}"
+    );
     assert!(!said.contains("fell over"), "{said}");
     is_clean("what is printed", &said);
 }

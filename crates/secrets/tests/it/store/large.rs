@@ -150,5 +150,8 @@ async fn the_largest_import_killed_at_each_of_its_commits_is_all_or_none_and_a_r
         assert_eq!(left, (Stands::None, 0), "{kills}");
         is_all_or_none(&house, true).await;
     }
-    assert!(kills > 2 * ALL as u64 / PAGE as u64, "{kills} commits were come by");
+    assert!(
+        kills > 2 * ALL as u64 / PAGE as u64,
+        "{kills} commits were come by"
+    );
 }

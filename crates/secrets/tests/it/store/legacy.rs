@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dormouse_secrets::{
-    Filter, Legacy, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, OpenValues, Quarantined, SecretCategory,
-    SecretError, Secrets, Unplaceable, Unplaced, destroy_source,
+    Filter, Legacy, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, OpenValues, Quarantined,
+    SecretCategory, SecretError, Secrets, Unplaceable, Unplaced, destroy_source,
 };
 
 use super::environment::value_or;
@@ -303,7 +303,11 @@ async fn what_is_set_aside_is_placed_by_somebody_or_goes_after_a_week(house: Hou
     }
     assert!(house.secrets.quarantined().await.unwrap().is_empty());
     // Who migrates again is not told that these are there.
-    let again = house.secrets.migrate(&week, &source, &LegacyOwner::Keys).await.unwrap();
+    let again = house
+        .secrets
+        .migrate(&week, &source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
     assert_eq!(again.there, [at("shared:KEY")], "which has another value");
     assert_eq!(again.gone, ["a\\0nobody\\0KEY", "s\\0low"]);
 }
@@ -333,7 +337,11 @@ async fn what_is_foretold_comes_to_pass_and_foretelling_writes_nothing(house: Ho
     let foretold = house.secrets.foretell_migration(&source, &owner).await.unwrap();
     assert_eq!(foretold, of_nothing);
     assert_eq!(house.text_of_rows("").await, before);
-    let done = house.secrets.migrate(&house.call(1), &source, &owner).await.unwrap();
+    let done = house
+        .secrets
+        .migrate(&house.call(1), &source, &owner)
+        .await
+        .unwrap();
     let reasons = |aside: &[Quarantined]| -> Vec<Unplaceable> {
         let told = |aside: &Quarantined| Unplaceable {
             key: aside.key.clone(),
@@ -347,7 +355,11 @@ async fn what_is_foretold_comes_to_pass_and_foretelling_writes_nothing(house: Ho
     );
     assert_eq!(foretold.quarantined, reasons(&done.quarantined));
     assert_eq!(
-        (foretold.written.len(), foretold.quarantined.len(), foretold.unreadable.len()),
+        (
+            foretold.written.len(),
+            foretold.quarantined.len(),
+            foretold.unreadable.len()
+        ),
         (2, 3, 1)
     );
 
@@ -355,7 +367,10 @@ async fn what_is_foretold_comes_to_pass_and_foretelling_writes_nothing(house: Ho
     assert_eq!((again.written.len(), again.there), (0, done.written));
     house.vault.lock(&house.call(2)).await.unwrap();
     let locked = house.secrets.foretell_migration(&source, &owner).await;
-    assert!(matches!(locked, Err(MigrateError::Secret(SecretError::Locked))), "{locked:?}");
+    assert!(
+        matches!(locked, Err(MigrateError::Secret(SecretError::Locked))),
+        "{locked:?}"
+    );
 }
 
 #[tokio::test]

@@ -94,7 +94,9 @@ fn keyring(store: &Store, house: &House) -> SystemKeyring {
 
 async fn a_key_of_the_system_opens_the_vault_by_itself_until_it_is_gone(house: House) {
     let (house, store) = (house.enabled().await, Store::default());
-    house.put("shared:G", "the value of G", SecretCategory::Tool).await;
+    house
+        .put("shared:G", "the value of G", SecretCategory::Tool)
+        .await;
     let key = keyring(&store, &house);
     assert!(matches!(
         house.vault.add_slot(&house.call(1), &key).await,
@@ -103,11 +105,24 @@ async fn a_key_of_the_system_opens_the_vault_by_itself_until_it_is_gone(house: H
     assert_eq!(key.ensure().await.unwrap(), Ensured::Made);
     let made = store.keys.lock().unwrap().clone();
     assert_eq!(key.ensure().await.unwrap(), Ensured::Found);
-    assert_eq!(*store.keys.lock().unwrap(), made, "one that is there is never overwritten");
+    assert_eq!(
+        *store.keys.lock().unwrap(),
+        made,
+        "one that is there is never overwritten"
+    );
     assert_eq!(made.keys().collect::<Vec<_>>(), ["secrets of a test@dormouse"]);
     let slot = house.vault.add_slot(&house.call(1), &key).await.unwrap();
-    house.vault.confirm_slot(&house.call(1), slot, &key).await.unwrap();
-    let info = house.vault.slot_for(&key, house.call(1).now).await.unwrap().unwrap();
+    house
+        .vault
+        .confirm_slot(&house.call(1), slot, &key)
+        .await
+        .unwrap();
+    let info = house
+        .vault
+        .slot_for(&key, house.call(1).now)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((info.id, info.source), (slot, KeySource::Keyring));
 
     let starts = async || {
@@ -117,7 +132,10 @@ async fn a_key_of_the_system_opens_the_vault_by_itself_until_it_is_gone(house: H
     };
     let (state, secrets) = starts().await;
     assert_eq!(state, VaultState::Unlocked);
-    assert_eq!(value_or(&secrets, &house, "shared:G").await.unwrap(), "the value of G");
+    assert_eq!(
+        value_or(&secrets, &house, "shared:G").await.unwrap(),
+        "the value of G"
+    );
 
     // A store that does not answer, has no key, no key at all, or another, opens nothing and breaks nothing.
     *store.is_broken.lock().unwrap() = true;
@@ -125,17 +143,28 @@ async fn a_key_of_the_system_opens_the_vault_by_itself_until_it_is_gone(house: H
     assert!(matches!(key.ensure().await, Err(KeyError::Unavailable { .. })));
     *store.is_broken.lock().unwrap() = false;
     for (bytes, refusal) in [(vec![7; 5], "malformed"), (vec![7; 32], "malformed")] {
-        store.keys.lock().unwrap().insert("secrets of a test@dormouse".to_owned(), bytes);
+        store
+            .keys
+            .lock()
+            .unwrap()
+            .insert("secrets of a test@dormouse".to_owned(), bytes);
         assert_eq!(starts().await.0, VaultState::Sealed);
         let refused = key.ensure().await;
-        assert!(matches!(refused, Err(KeyError::Malformed { .. })), "{refusal}: {refused:?}");
+        assert!(
+            matches!(refused, Err(KeyError::Malformed { .. })),
+            "{refusal}: {refused:?}"
+        );
     }
     key.forget().await.unwrap();
     key.forget().await.unwrap();
     assert!(store.keys.lock().unwrap().is_empty());
     assert_eq!(starts().await.0, VaultState::Sealed);
     key.ensure().await.unwrap();
-    assert_eq!(starts().await.0, VaultState::Sealed, "another key is not the one of the slot");
+    assert_eq!(
+        starts().await.0,
+        VaultState::Sealed,
+        "another key is not the one of the slot"
+    );
     store.keys.lock().unwrap().extend(made);
     assert_eq!(starts().await.0, VaultState::Unlocked);
 }

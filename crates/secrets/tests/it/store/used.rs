@@ -2,8 +2,8 @@
 
 use dormouse_filesystem::wrapper::{FaultKind, Operation};
 use dormouse_secrets::{
-    AgentAt, Deletion, Filter, LeaseOptions, Need, OnAgentDelete, Purpose, SecretCategory, SecretMeta, Secrets,
-    SpawnFor, due,
+    AgentAt, Deletion, Filter, LeaseOptions, Need, OnAgentDelete, Purpose, SecretCategory, SecretMeta,
+    Secrets, SpawnFor, due,
 };
 use jiff::civil::Date;
 
@@ -45,14 +45,20 @@ async fn used(house: &House, reference: &str) -> Option<Date> {
 /// A vault, and a secret of the tenant.
 async fn with_secret(house: House) -> House {
     let house = house.enabled().await;
-    house.put("shared:G", "the value of G", SecretCategory::Tool).await;
+    house
+        .put("shared:G", "the value of G", SecretCategory::Tool)
+        .await;
     house
 }
 
 async fn a_use_is_written_once_a_day_whoever_used_it(house: House) {
     let house = with_secret(house).await;
     let (a, b) = (house.live("a", 1), house.live("b", 2));
-    assert_eq!(house.secrets.write_used().await.unwrap(), 0, "nobody used anything");
+    assert_eq!(
+        house.secrets.write_used().await.unwrap(),
+        0,
+        "nobody used anything"
+    );
     assert_eq!(used(&house, "shared:G").await, None);
 
     // The spawn itself writes nothing, and is in no way of one that cannot be written.
@@ -60,7 +66,11 @@ async fn a_use_is_written_once_a_day_whoever_used_it(house: House) {
     house.store.next(Operation::Commit, FaultKind::Refuse);
     assert_eq!(spawned(&house.secrets, &house, &a, 0).await, ["G"]);
     assert_eq!(house.text_of_rows("").await, before);
-    assert_eq!(used(&house, "shared:G").await, day(0), "who looks here knows it at once");
+    assert_eq!(
+        used(&house, "shared:G").await,
+        day(0),
+        "who looks here knows it at once"
+    );
     let refused = house.secrets.write_used().await;
     assert!(refused.is_err(), "{refused:?}");
     assert_eq!(house.secrets.write_used().await.unwrap(), 1, "it is tried again");
@@ -93,9 +103,15 @@ fn days(listed: &[SecretMeta]) -> Vec<(String, Option<Date>)> {
 
 async fn what_the_agent_does_not_get_is_not_used(house: House) {
     let house = with_secret(house).await;
-    house.put("agent:a:G", "the own value", SecretCategory::Tool).await;
-    house.put("agent:b:KEY", "another's value", SecretCategory::Tool).await;
-    house.put("shared:S", "for the program", SecretCategory::System).await;
+    house
+        .put("agent:a:G", "the own value", SecretCategory::Tool)
+        .await;
+    house
+        .put("agent:b:KEY", "another's value", SecretCategory::Tool)
+        .await;
+    house
+        .put("shared:S", "for the program", SecretCategory::System)
+        .await;
     let a = house.live("a", 1);
     spawned(&house.secrets, &house, &a, 0).await;
     assert_eq!(house.secrets.write_used().await.unwrap(), 1);
@@ -111,7 +127,9 @@ async fn a_lease_uses_its_secret(house: House) {
     let house = with_secret(house).await;
     let (call, options) = (house.call(DAY), LeaseOptions::default());
     let (of, holder) = (at("shared:G"), holder());
-    let lease = house.secrets.lease(&call, &of, &Purpose::Reference, &holder, options);
+    let lease = house
+        .secrets
+        .lease(&call, &of, &Purpose::Reference, &holder, options);
     let id = lease.await.unwrap().id();
     assert_eq!(used(&house, "shared:G").await, None, "it may be, and is not yet");
     house.secrets.use_lease(&call, id, &holder).await.unwrap();
@@ -122,7 +140,9 @@ async fn a_lease_uses_its_secret(house: House) {
 async fn a_day_goes_with_its_secret_and_a_new_one_begins_without(house: House) {
     let house = with_secret(house).await;
     let a = house.live("a", 1);
-    house.put("agent:a:KEY", "the value of KEY", SecretCategory::Tool).await;
+    house
+        .put("agent:a:KEY", "the value of KEY", SecretCategory::Tool)
+        .await;
     spawned(&house.secrets, &house, &a, 0).await;
     assert_eq!(house.secrets.write_used().await.unwrap(), 2);
     let delete = |seconds| {
@@ -143,7 +163,11 @@ async fn a_day_goes_with_its_secret_and_a_new_one_begins_without(house: House) {
     delete(DAY).await.unwrap();
     let ended = OnAgentDelete::Quarantine;
     house.die("a");
-    house.secrets.agent_ended(&house.call(DAY), &a, ended).await.unwrap();
+    house
+        .secrets
+        .agent_ended(&house.call(DAY), &a, ended)
+        .await
+        .unwrap();
     assert_eq!(house.secrets.write_used().await.unwrap(), 0);
     let later = house.call(9 * DAY);
     for (_, over) in due(&house.system, later.now, 100).await.unwrap() {
@@ -154,16 +178,26 @@ async fn a_day_goes_with_its_secret_and_a_new_one_begins_without(house: House) {
 
 async fn the_day_of_a_row_that_cannot_be_believed_keeps_nobody_from_theirs(house: House) {
     let house = with_secret(house).await;
-    house.put("shared:H", "the value of H", SecretCategory::Tool).await;
+    house
+        .put("shared:H", "the value of H", SecretCategory::Tool)
+        .await;
     let a = house.live("a", 1);
     spawned(&house.secrets, &house, &a, 0).await;
     house.secrets.write_used().await.unwrap();
-    house.edit(ROW, |row| row.replace("\"used_on\":\"", "\"used_on\":\"not ")).await;
+    house
+        .edit(ROW, |row| row.replace("\"used_on\":\"", "\"used_on\":\"not "))
+        .await;
     let bad = house.stored(ROW).await;
     spawned(&house.secrets, &house, &a, DAY).await;
     assert_eq!(house.secrets.write_used().await.unwrap(), 1);
-    assert_eq!((used(&house, "shared:G").await, used(&house, "shared:H").await), (None, day(1)));
-    assert_eq!(days(&house.secrets.list(&Filter::All).await.unwrap())[1].1, day(1));
+    assert_eq!(
+        (used(&house, "shared:G").await, used(&house, "shared:H").await),
+        (None, day(1))
+    );
+    assert_eq!(
+        days(&house.secrets.list(&Filter::All).await.unwrap())[1].1,
+        day(1)
+    );
     assert_eq!(house.stored(ROW).await, bad, "its bytes stay");
     let (call, of) = (house.call(DAY), at("shared:G"));
     house.secrets.delete(&call, &of, &Deletion::Force).await.unwrap();

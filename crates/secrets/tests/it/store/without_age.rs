@@ -1,7 +1,9 @@
 //! A build without the feature `age`, as `cargo xtask test` makes one for these tests: no export is encrypted, and none is in
 //! clear instead.
 
-use dormouse_secrets::{Change, Existing, ExportError, ExportTo, Filter, ImportError, ImportKey, SecretCategory};
+use dormouse_secrets::{
+    Change, Existing, ExportError, ExportTo, Filter, ImportError, ImportKey, SecretCategory,
+};
 
 use super::house::{House, at, secret};
 
@@ -17,7 +19,9 @@ const ENCRYPTED: &[u8] = b"age-encryption.org/v1\n-> X25519 TEiF0ypqr+bpvcqXNyCV
 
 async fn an_export_is_refused_and_nothing_is_written_or_told(house: House) {
     let house = house.enabled().await;
-    house.put("shared:G", "the value of G", SecretCategory::Tool).await;
+    house
+        .put("shared:G", "the value of G", SecretCategory::Tool)
+        .await;
     let before = house.text_of_rows("").await;
     drop(house.journal.take());
     let (secrets, call) = (&house.secrets, house.call(1));
@@ -43,9 +47,20 @@ async fn an_export_is_refused_and_nothing_is_written_or_told(house: House) {
     let path = folder.path().join("plain");
     secrets.export_in_clear(&call, path.clone()).await.unwrap();
     let told = house.journal.take().0;
-    assert!(matches!(told[..], [Change::Exported { plaintext: true, count: 1 }]), "{told:?}");
+    assert!(
+        matches!(
+            told[..],
+            [Change::Exported {
+                plaintext: true,
+                count: 1
+            }]
+        ),
+        "{told:?}"
+    );
     let plain = std::fs::read(path).unwrap();
-    let done = secrets.import(&call, &plain, &ImportKey::Clear, Existing::Refuse).await;
+    let done = secrets
+        .import(&call, &plain, &ImportKey::Clear, Existing::Refuse)
+        .await;
     assert_eq!(done.unwrap().unchanged, [at("shared:G")]);
     assert_eq!(secrets.list(&Filter::All).await.unwrap().len(), 1);
 }
