@@ -39,7 +39,12 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "it", "golden", "rows.txt"]
+    rows_in("rows.txt")
+}
+
+/// Those of a golden file.
+pub(super) fn rows_in(file: &str) -> Vec<Row> {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "it", "golden", file]
         .iter()
         .collect();
     let text = std::fs::read_to_string(path).unwrap();
@@ -101,7 +106,7 @@ fn a_row_of_every_kind_and_schema_is_written_down() {
 }
 
 /// Kinds of the library of secrets, which has golden files of its own.
-fn is_of_secrets(kind: &str) -> bool {
+pub(super) fn is_of_secrets(kind: &str) -> bool {
     dormouse_secrets::kinds()
         .iter()
         .any(|secret| secret.name().as_str() == kind)

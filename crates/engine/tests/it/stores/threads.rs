@@ -214,7 +214,7 @@ async fn appends_at_once_share_commits(house: House) {
     house.engine.close().await;
 }
 
-async fn a_busy_thread_refuses_queues_or_keeps_as_it_is_asked(house: House) {
+pub(super) async fn a_busy_thread_refuses_queues_or_keeps_as_it_is_asked(house: House) {
     let thread = thread(&house).await;
     let claimed = {
         let first = post(&house, thread.id, "one").await;
@@ -427,7 +427,7 @@ async fn a_draft_is_written_now_and_then_and_is_final_once(house: House) {
     assert_eq!(said(&house, thread.id).await.len(), 2, "one final message a run");
 }
 
-async fn what_a_run_leaves_unfinished_is_interrupted_and_what_it_said_is_its_answer(house: House) {
+pub(super) async fn what_a_run_leaves_unfinished_is_interrupted_and_what_it_said_is_its_answer(house: House) {
     let thread = thread(&house).await;
     let posted = post(&house, thread.id, "hello").await;
     let claimed = claim(&house, posted.task.unwrap()).await;
