@@ -67,10 +67,7 @@ async fn days(tenant: &Tenant) -> Result<(Amounts, u64), String> {
         }
         closed += day.closed;
     }
-    let amounts = used
-        .into_iter()
-        .fold(Amounts::none(), |all, (dimension, amount)| all.with(dimension, amount));
-    Ok((amounts, closed))
+    Ok((used.into_iter().collect(), closed))
 }
 
 /// The last that is told of each task is how it stands, and of each run that it began before it ended: whoever read nothing
