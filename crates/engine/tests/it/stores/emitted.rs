@@ -70,7 +70,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
     sessions_repair::a_session_that_waits_for_a_gate_that_is_nowhere_waits_no_more_after_a_start => [
         "session.repaired",
     ];
-    threads::a_busy_thread_refuses_queues_or_keeps_as_it_is_asked => ["message.queued", "message.rejected_busy"];
+    threads::what_was_accepted_is_sent_later => ["message.queued", "message.rejected_busy"];
     threads::what_a_run_leaves_unfinished_is_interrupted_and_what_it_said_is_its_answer => [
         "message.final", "message.interrupted",
     ];

@@ -214,7 +214,7 @@ async fn appends_at_once_share_commits(house: House) {
     house.engine.close().await;
 }
 
-pub(super) async fn a_busy_thread_refuses_queues_or_keeps_as_it_is_asked(house: House) {
+async fn a_busy_thread_refuses_queues_or_keeps_as_it_is_asked(house: House) {
     let thread = thread(&house).await;
     let claimed = {
         let first = post(&house, thread.id, "one").await;
@@ -314,7 +314,7 @@ async fn a_cancelled_turn_gives_way_to_the_next(house: House) {
     assert_eq!(status(&house, second).await, MessageStatus::Submitted);
 }
 
-async fn what_was_accepted_is_sent_later(house: House) {
+pub(super) async fn what_was_accepted_is_sent_later(house: House) {
     let thread = thread(&house).await;
     let threads = &house.tenant.threads;
     let accept = Append {
