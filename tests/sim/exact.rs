@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use dormouse_engine::Tenant;
 use dormouse_engine::budget::{AccountPath, Amounts, Dimension, Hold};
 use dormouse_engine::event::EventAt;
-use dormouse_engine::Tenant;
 use dormouse_filesystem::{Records, Versioned};
 
 use crate::audit::Books;
@@ -27,7 +27,11 @@ pub(crate) async fn spending_is_exact(world: &World, tenant: &Tenant, books: &Bo
         }
     }
     if days.1 != holds.len() as u64 {
-        return Err(format!("{} holds were closed, its days say {}", holds.len(), days.1));
+        return Err(format!(
+            "{} holds were closed, its days say {}",
+            holds.len(),
+            days.1
+        ));
     }
     let spent = world.ledger.lock().spent.clone();
     for hold in &holds {
@@ -36,7 +40,10 @@ pub(crate) async fn spending_is_exact(world: &World, tenant: &Tenant, books: &Bo
         }
         let found = hold.metered.get(Dimension::InputTokens);
         if let Some(told) = spent.get(&hold.id).filter(|told| **told > found) {
-            return Err(format!("{} was told to have used {told}, and has {found}", hold.id));
+            return Err(format!(
+                "{} was told to have used {told}, and has {found}",
+                hold.id
+            ));
         }
     }
     Ok(())
@@ -78,8 +85,8 @@ pub(crate) fn events_tell_every_state(books: &Books) -> Result<(), String> {
     for EventAt { event, position } in &books.events {
         let (subject, kind) = (event.subject.as_str(), event.kind.as_str());
         match kind {
-            "task.created" | "task.ready" | "task.waiting" | "task.done" | "task.failed" | "task.quarantined"
-            | "task.cancelled" | "task.shelved" => {
+            "task.created" | "task.ready" | "task.waiting" | "task.done" | "task.failed"
+            | "task.quarantined" | "task.cancelled" | "task.shelved" => {
                 last.insert(subject, kind);
             }
             // Whoever is refused is cancelled.
@@ -95,7 +102,10 @@ pub(crate) fn events_tell_every_state(books: &Books) -> Result<(), String> {
         let subject = format!("task:{}", task.id);
         let told = last.get(subject.as_str()).copied().unwrap_or("nothing");
         if told != format!("task.{}", task.state.word()) {
-            return Err(format!("{} is {:?}, and its last event is {told}", task.id, task.state));
+            return Err(format!(
+                "{} is {:?}, and its last event is {told}",
+                task.id, task.state
+            ));
         }
     }
     for row in &books.runs {

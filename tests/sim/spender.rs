@@ -35,7 +35,9 @@ pub(crate) async fn spends(world: &World, tenant: &Tenant, claimed: &Claimed, ra
         return;
     };
     let Some(hold) = admission.hold else {
-        world.ledger.wrong(format!("{} reserved nothing of what is limited", claimed.run.id));
+        world
+            .ledger
+            .wrong(format!("{} reserved nothing of what is limited", claimed.run.id));
         return;
     };
     world.ledger.did("reserve");

@@ -103,7 +103,9 @@ impl World {
         loop {
             let listed = self.store.list(&page).await.unwrap();
             for item in listed.items {
-                let Item::Entry(entry) = item else { panic!("{item:?}") };
+                let Item::Entry(entry) = item else {
+                    panic!("{item:?}")
+                };
                 let text = String::from_utf8_lossy(&entry.value);
                 stored.push(format!("{} {:?} {text}", entry.key, entry.version));
             }
@@ -134,7 +136,11 @@ impl World {
             agent: agent.clone(),
             state,
             again: false,
-            due_at: if state == WakeState::Picked { earlier } else { due_at },
+            due_at: if state == WakeState::Picked {
+                earlier
+            } else {
+                due_at
+            },
             causes: [WakeCause::TaskReady].into(),
             rings: 1,
             first_at: earlier,
@@ -143,7 +149,10 @@ impl World {
             picked_until: picked.map(|_| if case.is_early { later } else { earlier }),
             op: OpId::make(now, &Random::seeded(7)),
         };
-        Records::<Wake>::new(&self.core().space).create(&row).await.unwrap();
+        Records::<Wake>::new(&self.core().space)
+            .create(&row)
+            .await
+            .unwrap();
     }
 }
 
@@ -208,7 +217,9 @@ fn wanted(case: &Case, is_exclusive: bool) -> Option<Option<WakeState>> {
         // Where nobody else writes the store, being at a lane is not written down.
         (Some(WakeState::Due), _) if is_leaving && is_exclusive => Some(WakeState::Picked),
         // A pick that is over, and a lane that was full and is due: both are due.
-        (Some(WakeState::Picked | WakeState::Full), WakeEvent::Pick) if !case.is_early => Some(WakeState::Due),
+        (Some(WakeState::Picked | WakeState::Full), WakeEvent::Pick) if !case.is_early => {
+            Some(WakeState::Due)
+        }
         // What is ours already is picked for longer.
         (Some(WakeState::Picked), WakeEvent::Pick) if case.by == By::Us => return Some(case.state),
         (state, _) => state,
@@ -234,7 +245,12 @@ async fn happens(world: &World, agent: &AgentName, case: &Case) {
         }
         // An agent that is not paused: a row that is held is written only while it is.
         WakeEvent::Resume => {
-            world.tenant.agents.resume(&Principal::engine(), agent).await.unwrap();
+            world
+                .tenant
+                .agents
+                .resume(&Principal::engine(), agent)
+                .await
+                .unwrap();
             return;
         }
         WakeEvent::Drained => match seen {
@@ -281,7 +297,10 @@ async fn what_a_wake_ignores_leaves_every_byte(place: Place) {
             }
         }
     }
-    assert!(ignored > 40 && applied > 20, "{ignored} are ignored, {applied} applied");
+    assert!(
+        ignored > 40 && applied > 20,
+        "{ignored} are ignored, {applied} applied"
+    );
     // A lane that was rung since it was looked at is not left either.
     let agent: AgentName = "rung".parse().unwrap();
     let case = Case {

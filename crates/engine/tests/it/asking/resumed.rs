@@ -213,7 +213,10 @@ async fn what_was_said_to_a_refused_session_is_said_to_the_one_that_is_begun_ane
         worker.run,
     );
     let saying = async {
-        until("its session is asked for", async || workspace.join("resumed").exists()).await;
+        until("its session is asked for", async || {
+            workspace.join("resumed").exists()
+        })
+        .await;
         supervisor.send(&tenant, run, "and then rest").await.unwrap();
         std::fs::write(workspace.join("go"), "").unwrap();
     };
@@ -225,7 +228,11 @@ async fn what_was_said_to_a_refused_session_is_said_to_the_one_that_is_begun_ane
     let said = std::fs::read_to_string(workspace.join("said")).unwrap();
     let words = said.lines().map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        line.pointer("/message/content/0/text").unwrap().as_str().unwrap().to_owned()
+        line.pointer("/message/content/0/text")
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
     });
     assert_eq!(words.collect::<Vec<_>>(), ["do it", "and then rest"]);
 }
@@ -277,7 +284,10 @@ async fn events_are_told_however_often_something_is_used() {
     tenant.budgets.set(&operator(), &path, &setting).await.unwrap();
     until("it uses something", async || workspace.join("up").exists()).await;
     // Longer than from one reading to the next.
-    store.always(Operation::Commit, Some(FaultKind::Delay(Duration::from_millis(50))));
+    store.always(
+        Operation::Commit,
+        Some(FaultKind::Delay(Duration::from_millis(50))),
+    );
     std::fs::write(workspace.join("plan"), "").unwrap();
     let planned = async || {
         let state = tenant.sessions.state(worker.session).await.unwrap();

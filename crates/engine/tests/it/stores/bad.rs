@@ -43,7 +43,9 @@ async fn told(house: &House, kind: &str) -> usize {
     types.iter().filter(|told| *told == kind).count()
 }
 
-pub(super) async fn an_invalid_message_of_ten_is_left_out_and_its_bytes_survive_repair_and_restart(house: House) {
+pub(super) async fn an_invalid_message_of_ten_is_left_out_and_its_bytes_survive_repair_and_restart(
+    house: House,
+) {
     let thread = thread(&house).await;
     for nth in 0..10 {
         note(&house, thread.id, &format!("note {nth}")).await;

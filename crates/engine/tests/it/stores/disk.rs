@@ -101,7 +101,9 @@ impl Disk {
                 }
                 tokio::time::sleep(pace.flush).await;
                 for Waiting { batch, answer, .. } in group {
-                    let committed = inner.commit(batch, Deadline::after(Duration::from_secs(60))).await;
+                    let committed = inner
+                        .commit(batch, Deadline::after(Duration::from_secs(60)))
+                        .await;
                     // Who asked may have gone.
                     let _ = answer.send(committed);
                 }

@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dormouse_engine::Random;
 use dormouse_engine::agent::AtWork;
 use dormouse_engine::event::catalogue;
 use dormouse_engine::task::NewTask;
-use dormouse_engine::Random;
 use dormouse_secrets::{
     AgentAt, Deletion, Existing, ExportTo, FixedKeyring, Formats, Holder, ImportKey, LeaseOptions, Need,
     Purpose, Scrubbed, Scrubber, Secret, SecretRef, SpawnFor,
@@ -29,7 +29,11 @@ use super::{
     gates_decide, lapses, relay, retention, sessions, sessions_repair, threads, wakes_timed,
 };
 
-type Scenario = (&'static str, fn(House) -> LocalBoxFuture<'static, ()>, &'static [&'static str]);
+type Scenario = (
+    &'static str,
+    fn(House) -> LocalBoxFuture<'static, ()>,
+    &'static [&'static str],
+);
 
 macro_rules! scenarios {
     ($($scenario:path => $events:expr;)*) => {
@@ -93,7 +97,11 @@ const SCENARIOS: &[Scenario] = scenarios! {
 
 #[test]
 fn each_entry_of_the_catalogue_is_in_the_table_once() {
-    let mut listed: Vec<&str> = SCENARIOS.iter().flat_map(|(.., events)| *events).copied().collect();
+    let mut listed: Vec<&str> = SCENARIOS
+        .iter()
+        .flat_map(|(.., events)| *events)
+        .copied()
+        .collect();
     listed.sort_unstable();
     assert_eq!(listed, catalogue());
 }
@@ -186,10 +194,19 @@ async fn a_session_works(house: House) {
     tell(1, Event::SessionStarted).await;
     tell(2, Event::Thinking).await;
     tell(3, working()).await;
-    tell(4, Event::Stalled { silent_for_ms: 60_000 }).await;
+    tell(
+        4,
+        Event::Stalled {
+            silent_for_ms: 60_000,
+        },
+    )
+    .await;
     tell(5, working()).await;
     let activity = "session.activity".to_owned();
-    super::until("what it does is told", async || house.event_types().await.contains(&activity)).await;
+    super::until("what it does is told", async || {
+        house.event_types().await.contains(&activity)
+    })
+    .await;
     tell(6, done()).await;
     let mode = Mode::Rules;
     for command in [Command::SetMode { mode }, Command::Pause, Command::Resume] {
@@ -230,7 +247,9 @@ async fn words_that_must_not_be_told(house: House) {
         hint: said(),
     };
     let runs = &house.tenant.runs;
-    runs.finish(&claimed, &blocked, &super::house::facts()).await.unwrap();
+    runs.finish(&claimed, &blocked, &super::house::facts())
+        .await
+        .unwrap();
     let agents = &house.tenant.agents;
     agents.pause(&by, &alice, said()).await.unwrap();
     agents.resume(&by, &alice).await.unwrap();
@@ -239,7 +258,12 @@ async fn words_that_must_not_be_told(house: House) {
     house.engine.close().await;
     // What is not a secret of them is told.
     let told = house.events().await;
-    for kind in ["agent.paused", "session.permission_denied", "session.errored", "task.cancelled"] {
+    for kind in [
+        "agent.paused",
+        "session.permission_denied",
+        "session.errored",
+        "task.cancelled",
+    ] {
         let event = told.iter().find(|event| event.kind == kind).unwrap();
         let data = serde_json::json!(event.data).to_string();
         assert!(data.contains("refused by"), "{kind}: {data}");
@@ -265,21 +289,37 @@ async fn all_that_is_done_with_secrets(house: House) {
     );
     let (secrets, vault) = (house.tenant.credentials.secrets(), house.engine.vault());
     let (me, options) = (Holder::Service("test".to_owned()), LeaseOptions::default());
-    let lease = secrets.lease(&call, &other, &Purpose::Reference, &me, options).await;
-    secrets.revoke_lease(&call, lease.unwrap().id(), &me).await.unwrap();
+    let lease = secrets
+        .lease(&call, &other, &Purpose::Reference, &me, options)
+        .await;
+    secrets
+        .revoke_lease(&call, lease.unwrap().id(), &me)
+        .await
+        .unwrap();
 
     let words = || Secret::new(b"correct horse battery".to_vec());
-    let export = secrets.export(&call, &ExportTo::Passphrase(words())).await.unwrap();
+    let export = secrets
+        .export(&call, &ExportTo::Passphrase(words()))
+        .await
+        .unwrap();
     secrets.delete(&call, &other, &Deletion::Force).await.unwrap();
     let imported = secrets
-        .import(&call, &export, &ImportKey::Passphrase(words()), Existing::Overwrite)
+        .import(
+            &call,
+            &export,
+            &ImportKey::Passphrase(words()),
+            Existing::Overwrite,
+        )
         .await;
     imported.unwrap();
 
     // Its agent goes, and another of its name has them.
     let (alice, former) = (name("alice"), life_of_alice(&house).await);
     let agents = &house.tenant.agents;
-    agents.delete(&operator(), &alice, AtWork::Refuse, None).await.unwrap();
+    agents
+        .delete(&operator(), &alice, AtWork::Refuse, None)
+        .await
+        .unwrap();
     gone(&house, &alice).await;
     house.agent("alice").await;
     let living = life_of_alice(&house).await;
@@ -303,6 +343,8 @@ async fn all_that_is_done_with_secrets(house: House) {
         session: None,
         expires_at: call.now,
     };
-    let refused = secrets.spawn_set(&call, &living, &Need::All, &run, Vec::new()).await;
+    let refused = secrets
+        .spawn_set(&call, &living, &Need::All, &run, Vec::new())
+        .await;
     assert!(refused.is_err(), "{refused:?}");
 }

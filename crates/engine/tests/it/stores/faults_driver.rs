@@ -96,7 +96,11 @@ impl World {
                 }
             }
             Own::BecomesIdle => {
-                let made = tenant.sessions.create(&by, &NewSession::new(alice)).await.unwrap();
+                let made = tenant
+                    .sessions
+                    .create(&by, &NewSession::new(alice))
+                    .await
+                    .unwrap();
                 Self {
                     tenant,
                     session: made.session,
@@ -112,7 +116,12 @@ impl World {
     }
 
     async fn told(&self) -> Vec<String> {
-        let page = self.tenant.events.read_after(Position::START, 1000).await.unwrap();
+        let page = self
+            .tenant
+            .events
+            .read_after(Position::START, 1000)
+            .await
+            .unwrap();
         page.events.into_iter().map(|at| at.event.kind).collect()
     }
 
@@ -124,7 +133,13 @@ impl World {
     }
 
     async fn row(&self) -> Row {
-        self.tenant.sessions.require(self.session).await.unwrap().state.row()
+        self.tenant
+            .sessions
+            .require(self.session)
+            .await
+            .unwrap()
+            .state
+            .row()
     }
 }
 

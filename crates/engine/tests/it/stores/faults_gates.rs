@@ -205,9 +205,7 @@ impl World {
         let refused = tenant.threads.append(&operator(), id, &append).await;
         assert_eq!(refused.unwrap_err().code(), "corrupt");
         let kept = tenant.bad.list(BadStore::Quarantine, None, 10).await.unwrap();
-        let [row] = &kept.rows[..] else {
-            panic!("{kept:?}")
-        };
+        let [row] = &kept.rows[..] else { panic!("{kept:?}") };
         self.aside = Some(row.id.clone());
     }
 

@@ -298,7 +298,13 @@ fn no_stored_type_has_a_field_of_the_moment() {
     of_folder(&state, &mut sources);
     for source in &sources {
         for line in source.lines().filter(|line| line.contains("serde(")) {
-            let skips = ["skip)", "skip,", "skip_serializing)", "skip_serializing,", "skip_deserializing"];
+            let skips = [
+                "skip)",
+                "skip,",
+                "skip_serializing)",
+                "skip_serializing,",
+                "skip_deserializing",
+            ];
             assert!(!skips.iter().any(|skip| line.contains(skip)), "{line}");
         }
     }

@@ -98,7 +98,8 @@ fn no_row_leaves_a_field_out() {
             None => drop(of_kind.insert(row.kind.clone(), found)),
             Some(former) => {
                 let both = |path: &String| {
-                    let is_said = |fields: &Fields| fields.known.contains(path) && !fields.left_out.contains(path);
+                    let is_said =
+                        |fields: &Fields| fields.known.contains(path) && !fields.left_out.contains(path);
                     !is_said(former) && !is_said(&found)
                 };
                 let left_out = former.left_out.union(&found.left_out).filter(|path| both(path));
