@@ -25,7 +25,6 @@ use futures::future::LocalBoxFuture;
 use serde_json::Value;
 
 use super::fields::{Fields, fields};
-use super::golden;
 use super::house::House;
 use super::rows::{Row, is_of_secrets, rows_in};
 
@@ -85,7 +84,7 @@ fn fields_of<R: Record>(row: &Row) -> Fields {
     fields::<R>(&row.form["value"]).1
 }
 
-/// Every field of each kind is set in some row of it; and all of them are written down, so that a new one is seen.
+/// Every field of each kind is set in some row of it: a new one has to be set here too.
 #[test]
 fn no_row_leaves_a_field_out() {
     let mut of_kind: BTreeMap<String, Fields> = BTreeMap::new();
@@ -112,18 +111,13 @@ fn no_row_leaves_a_field_out() {
     let mut wanted: BTreeSet<String> = kinds().iter().map(|kind| kind.name().to_string()).collect();
     wanted.retain(|kind| !is_of_secrets(kind) && kind != "task_numbers");
     assert_eq!(known, wanted, "a full row of each kind");
-    let mut written = String::new();
     for (kind, fields) in &of_kind {
         assert!(
             fields.left_out.is_empty(),
             "no row of {kind} has {:?}",
             fields.left_out
         );
-        for path in &fields.known {
-            written.push_str(&format!("{kind} {path}\n"));
-        }
     }
-    golden::check("rows_fields.txt", &written);
 }
 
 /// Writes it as a command does.
