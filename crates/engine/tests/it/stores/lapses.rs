@@ -61,7 +61,7 @@ fn lost() -> TaskState {
     TaskState::Failed { outcome }
 }
 
-async fn a_task_that_lapses_without_checkpoint_is_ready_thrice_and_then_failed(house: House) {
+pub(super) async fn a_task_that_lapses_without_checkpoint_is_ready_thrice_and_then_failed(house: House) {
     let row = house.ready_task().await;
     for nth in 1..=3 {
         house.claim(&row).await;
