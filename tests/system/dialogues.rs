@@ -9,7 +9,7 @@ use crate::home::{Home, Ran, Running};
 use crate::wait::until;
 
 /// A home with words to say, and a program of this name that keeps what it is told in `said`.
-fn home_with(program: &str, script: &str) -> (Home, tempfile::TempDir) {
+pub(crate) fn home_with(program: &str, script: &str) -> (Home, tempfile::TempDir) {
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     let file = folder.path().join(program);
     let hear =
@@ -43,7 +43,7 @@ fn line<'a>(programs: &'a tempfile::TempDir, on_gate: &'a str, command: &[&'a st
 }
 
 /// What the peer was told.
-fn said(home: &Home) -> Vec<Value> {
+pub(crate) fn said(home: &Home) -> Vec<Value> {
     let text = std::fs::read_to_string(home.workspace("alice").join("said")).unwrap_or_default();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| json!(line)))
@@ -70,7 +70,7 @@ fn gate(home: &Home) -> String {
     })
 }
 
-fn decide(home: &Home, verb: &str) {
+pub(crate) fn decide(home: &Home, verb: &str) {
     let gate = gate(home);
     home.type_line(&format!("gate {verb} {gate} --yes")).exits(0);
 }

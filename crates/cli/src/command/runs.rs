@@ -4,7 +4,8 @@ use dormouse_engine::budget::Dimension;
 use dormouse_engine::outcome::{
     BlockEvidence, BlockReason, Exit as WorkerExit, Facts, FailReason, Outcome, StreamFacts,
 };
-use dormouse_engine::run::{OutcomeKind, RunWait};
+use dormouse_engine::run::{Checkpoint, OutcomeKind, RunWait};
+use dormouse_secrets::Scrubbed;
 use serde_json::json;
 
 use super::thread::said_or_read;
@@ -74,6 +75,8 @@ fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
         pairs.push(("waits for", gate.to_string()));
     }
     pairs.extend(run.session.map(|session| ("session", session.to_string())));
+    pairs.extend(run.continues.map(|former| ("goes on from", former.to_string())));
+    pairs.extend(effects(run).map(|effects| ("effects", effects)));
     if let Some(outcome) = &run.outcome {
         pairs.push(("outcome", said(outcome, run)));
         match outcome {
@@ -96,6 +99,25 @@ fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.push(("started", ui.instant(run.started_at)));
     pairs.extend(run.ended_at.map(|at| ("ended", ui.instant(at))));
     pairs
+}
+
+/// What is known of the effects of a run that is not over, or was lost.
+fn effects(run: &RunView) -> Option<String> {
+    if !matches!(run.outcome, None | Some(Outcome::Lost { .. })) {
+        return None;
+    }
+    let text = |said: &Option<Scrubbed>| said.as_ref().map(ToString::to_string);
+    match &run.checkpoint {
+        Checkpoint::None => None,
+        Checkpoint::Safe { label } => Some(match text(label) {
+            Some(label) => format!("known: {label}"),
+            None => "known".to_owned(),
+        }),
+        Checkpoint::SideEffect { what } => Some(match text(what) {
+            Some(what) => format!("open: {what} may have happened"),
+            None => "open: something may have happened".to_owned(),
+        }),
+    }
 }
 
 /// What is known of a block.
