@@ -9,7 +9,12 @@ use crate::home::{Home, Ran, Running};
 use crate::wait::until;
 
 /// A home with words to say, and a program of this name that keeps what it is told in `said`.
-pub(crate) fn home_with(program: &str, script: &str) -> (Home, tempfile::TempDir) {
+fn home_with(program: &str, script: &str) -> (Home, tempfile::TempDir) {
+    peer_in(Home::new(), program, script)
+}
+
+/// The same in this home.
+pub(crate) fn peer_in(home: Home, program: &str, script: &str) -> (Home, tempfile::TempDir) {
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     let file = folder.path().join(program);
     let hear =
@@ -18,7 +23,7 @@ pub(crate) fn home_with(program: &str, script: &str) -> (Home, tempfile::TempDir
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", folder.path().display());
     std::fs::write(folder.path().join("words"), "count the sheep").unwrap();
-    let home = Home::new().with("PATH", path);
+    let home = home.with("PATH", path);
     home.type_line("agent add alice").exits(0);
     (home, folder)
 }

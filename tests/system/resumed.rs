@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::dialogues::{decide, home_with, said};
+use crate::dialogues::{decide, peer_in, said};
 use crate::home::{Home, Running};
+use crate::server::Schema;
 use crate::wait::until;
 
 /// A provider: how it begins, asks for `rm -rf x`, tells the result, and ends its turn. Killed once, it finishes.
@@ -128,7 +129,7 @@ impl Peer {
 /// A server, and the task of a peer that is at its place.
 struct Scene {
     home: Home,
-    programs: tempfile::TempDir,
+    _programs: tempfile::TempDir,
     task: String,
     run: String,
 }
@@ -163,9 +164,24 @@ fn show(home: &Home, run: &str) -> Value {
     home.json(&format!("runs show {run}"))
 }
 
+/// Each backend that is there: a home of its own, and one whose store is a server's.
+fn everywhere(check: impl Fn(&dyn Fn() -> Home)) {
+    check(&Home::new);
+    let Some(schema) = Schema::new() else { return };
+    // Each scene has a schema of its own.
+    drop(schema);
+    let schemas = std::cell::RefCell::new(Vec::new());
+    check(&|| {
+        let schema = Schema::new().expect("there was one");
+        let home = schema.home();
+        schemas.borrow_mut().push(schema);
+        home
+    });
+}
+
 /// The server is killed while the first process of the peer stays at its place, and what was known by then is durable.
-fn killed(peer: &Peer, stays: Stays) -> Scene {
-    let (home, programs) = home_with(peer.program, &peer.script(stays));
+fn killed(home: Home, peer: &Peer, stays: Stays) -> Scene {
+    let (home, programs) = peer_in(home, peer.program, &peer.script(stays));
     let serving = serve(&home);
     let task = add(&home, programs.path(), peer.command);
     if matches!(stays, Stays::InCall | Stays::BehindCall) {
@@ -205,7 +221,7 @@ fn killed(peer: &Peer, stays: Stays) -> Scene {
     serving.kill();
     Scene {
         home,
-        programs,
+        _programs: programs,
         task,
         run,
     }
@@ -248,54 +264,64 @@ fn continued(scene: &Scene, peer: &Peer) -> Value {
 /// `a_server_killed_with_twenty_workers_ends_them_all_before_it_claims_again`
 #[test]
 fn killed_while_no_call_is_open_the_session_goes_on_and_nothing_happens_twice() {
-    for peer in [&APP_SERVER, &ACP] {
-        for stays in [Stays::BeforeCalls, Stays::Asking, Stays::BehindCall] {
-            let scene = killed(peer, stays);
-            let _serving = serve(&scene.home);
-            let next = continued(&scene, peer);
-            let name = format!("{} {stays:?}", peer.program);
-            assert_eq!(next["facts"]["stream"]["session"], peer.session, "{name}");
-            let (methods, words) = told(&scene, peer);
-            assert!(methods.iter().any(|method| method == peer.resume), "{name}: {methods:?}");
-            assert!(words.starts_with("The program that ran you was cut off"), "{name}: {words}");
-            assert!(!words.contains("may have happened"), "{name}: {words}");
-            // It may have been cut off before it heard them.
-            assert!(words.contains("count the sheep"), "{name}: {words}");
-            let happened = usize::from(stays == Stays::BehindCall);
-            assert_eq!(effects(&scene.home), happened, "{name}");
+    everywhere(|home| {
+        for peer in [&APP_SERVER, &ACP] {
+            for stays in [Stays::BeforeCalls, Stays::Asking, Stays::BehindCall] {
+                let scene = killed(home(), peer, stays);
+                let _serving = serve(&scene.home);
+                let next = continued(&scene, peer);
+                let name = format!("{} {stays:?}", peer.program);
+                assert_eq!(next["facts"]["stream"]["session"], peer.session, "{name}");
+                let (methods, words) = told(&scene, peer);
+                assert!(
+                    methods.iter().any(|method| method == peer.resume),
+                    "{name}: {methods:?}"
+                );
+                assert!(
+                    words.starts_with("The program that ran you was cut off"),
+                    "{name}: {words}"
+                );
+                assert!(!words.contains("may have happened"), "{name}: {words}");
+                // It may have been cut off before it heard them.
+                assert!(words.contains("count the sheep"), "{name}: {words}");
+                let happened = usize::from(stays == Stays::BehindCall);
+                assert_eq!(effects(&scene.home), happened, "{name}");
+            }
         }
-    }
+    });
 }
 
 /// WK-28, resumable with a call open
 #[test]
 fn killed_within_a_call_it_is_lost_and_whoever_tries_it_again_is_told_of_it() {
-    for peer in [&APP_SERVER, &ACP] {
-        let scene = killed(peer, Stays::InCall);
-        let home = &scene.home;
-        let _serving = serve(home);
-        ends(&scene, "failed");
-        let runs = home.items("runs list");
-        assert_eq!((runs.len(), &runs[0]["outcome"]["kind"]), (1, &json!("lost")));
-        let shown = home.type_line(&format!("runs show {}", scene.run));
-        assert!(
-            shown.exits(0).stdout.contains("rm -rf x may have happened"),
-            "{shown:?}"
-        );
-        home.type_line(&format!("task retry {}", scene.task)).exits(0);
-        continued(&scene, peer);
-        let (methods, words) = told(&scene, peer);
-        assert!(methods.iter().any(|method| method == peer.resume), "{methods:?}");
-        assert!(words.contains("may have happened"), "{words}");
-        assert!(words.contains("- execute: rm -rf x (c0)"), "{words}");
-        assert_eq!(effects(home), 1, "it was told to look, and did not do it again");
-    }
+    everywhere(|home| {
+        for peer in [&APP_SERVER, &ACP] {
+            let scene = killed(home(), peer, Stays::InCall);
+            let home = &scene.home;
+            let _serving = serve(home);
+            ends(&scene, "failed");
+            let runs = home.items("runs list");
+            assert_eq!((runs.len(), &runs[0]["outcome"]["kind"]), (1, &json!("lost")));
+            let shown = home.type_line(&format!("runs show {}", scene.run));
+            assert!(
+                shown.exits(0).stdout.contains("rm -rf x may have happened"),
+                "{shown:?}"
+            );
+            home.type_line(&format!("task retry {}", scene.task)).exits(0);
+            continued(&scene, peer);
+            let (methods, words) = told(&scene, peer);
+            assert!(methods.iter().any(|method| method == peer.resume), "{methods:?}");
+            assert!(words.contains("may have happened"), "{words}");
+            assert!(words.contains("- execute: rm -rf x (c0)"), "{words}");
+            assert_eq!(effects(home), 1, "it was told to look, and did not do it again");
+        }
+    });
 }
 
 #[test]
 fn a_session_that_is_refused_behind_a_crash_is_begun_anew_once() {
     for (peer, anew) in [(&APP_SERVER, "thread/start"), (&ACP, "session/new")] {
-        let scene = killed(peer, Stays::BehindCall);
+        let scene = killed(Home::new(), peer, Stays::BehindCall);
         std::fs::write(scene.home.workspace("alice").join("refuse"), "").unwrap();
         let _serving = serve(&scene.home);
         continued(&scene, peer);
@@ -308,7 +334,7 @@ fn a_session_that_is_refused_behind_a_crash_is_begun_anew_once() {
 
 #[test]
 fn what_cannot_go_on_is_not_said_to() {
-    let (home, programs) = home_with(APP_SERVER.program, &APP_SERVER.script(Stays::BeforeCalls));
+    let (home, programs) = peer_in(Home::new(), APP_SERVER.program, &APP_SERVER.script(Stays::BeforeCalls));
     for (command, why) in [
         (&["sh", "-c", "true"][..], "exec is not resumable"),
         (&["claude", "-p", "x"], "the hook for that is not built"),

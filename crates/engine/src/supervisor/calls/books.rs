@@ -37,8 +37,8 @@ impl Books {
 
     /// A call is to begin: not before this revision is stored. None where too many are open.
     pub(super) fn begin(&mut self, id: &str, call: OpenCall) -> Option<u64> {
-        match self.open.iter_mut().find(|entry| entry.id == id) {
-            Some(entry) => entry.is_allowed = true,
+        match self.open.iter().position(|entry| entry.id == id) {
+            Some(at) => self.open[at].is_allowed = true,
             None if self.open.len() >= OPEN_MAX => return None,
             None => self.enter(id, call, true),
         }
