@@ -23,6 +23,7 @@ mod credentials;
 mod cut;
 mod delegations;
 mod dependencies;
+mod dropped;
 mod due;
 mod edits;
 mod events;
