@@ -14,7 +14,7 @@ use super::attempt::Parts;
 use super::calls::Calls;
 use super::inbox::write;
 use super::question::Question;
-use crate::adapter::dialogue::{Act, Dialogue, Opening, Permission};
+use crate::adapter::dialogue::{Act, Call, Dialogue, Opening, Permission};
 use crate::adapter::{Provider, Say};
 use crate::gate::{Asked, Canonical, GateStatus};
 use crate::worker::lines::Lines;
@@ -189,11 +189,7 @@ impl Talking {
                 Act::TurnBegun => self.turn_begun = true,
                 Act::Ask(permission) => self.ask(permission),
                 Act::Settled(request) => self.settled(&request),
-                Act::Began(call) => {
-                    if let Some(calls) = &self.calls {
-                        calls.note(&self.parts, &call);
-                    }
-                }
+                Act::Began(call) => self.goes_on(&call),
                 Act::Ended { call, is_cut } => {
                     if let Some(calls) = &self.calls {
                         calls.end(&call, is_cut);
@@ -233,6 +229,14 @@ impl Talking {
         let is_it = |pending: &mut Pending| pending.permission.request == *request;
         let settled: Vec<_> = self.pending.extract_if(.., is_it).collect();
         settled.iter().for_each(|pending| self.give_up(pending));
+    }
+
+    /// A call goes on that is not asked for, unless it waits for its answer.
+    fn goes_on(&self, call: &Call) {
+        let is_asked = self.pending.iter().any(|pending| pending.permission.call.id == call.id);
+        if let Some(calls) = self.calls.as_ref().filter(|_| !is_asked) {
+            calls.note(&self.parts, call);
+        }
     }
 
     /// Nobody waits for the answer any more.

@@ -19,7 +19,7 @@ use super::house::{House, operator};
 use super::until;
 
 super::on_every_store! {
-    /// WK-27: a dropped guard; the other rows are in `supervisor::ends` and `supervisor::spawns`
+    /// WK-27: a dropped guard, with `every_way_to_end_leaves_one_outcome_in_the_commit_of_the_end` and the rows of `classify`
     who_drops_what_drives_a_run_ends_it_as_abandoned;
     what_a_dropped_driver_was_told_before_stands;
     a_driver_that_is_gone_with_its_process_leaves_its_run_to_its_lease;
