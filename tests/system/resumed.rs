@@ -230,9 +230,14 @@ fn killed(home: Home, peer: &Peer, stays: Stays) -> Scene {
 /// What the last process of the peer was told: by what methods, and in what words.
 fn told(scene: &Scene, peer: &Peer) -> (Vec<String>, String) {
     let said = said(&scene.home);
-    let begins = said.iter().rposition(|line| line["method"] == "initialize").unwrap();
+    let begins = said
+        .iter()
+        .rposition(|line| line["method"] == "initialize")
+        .unwrap();
     let told = &said[begins..];
-    let methods = told.iter().filter_map(|line| line["method"].as_str().map(str::to_owned));
+    let methods = told
+        .iter()
+        .filter_map(|line| line["method"].as_str().map(str::to_owned));
     let words = told.iter().find(|line| line["method"] == peer.prompt).unwrap();
     let words = words.pointer(peer.words).unwrap().as_str().unwrap().to_owned();
     (methods.collect(), words)
@@ -256,7 +261,12 @@ fn continued(scene: &Scene, peer: &Peer) -> Value {
     let next = show(&scene.home, next["id"].as_str().unwrap());
     let outcome = json!({ "kind": "success", "text": "the sheep are counted" });
     assert_eq!(next["outcome"], outcome, "{next:#}");
-    assert_eq!(next["continues"], scene.run.as_str(), "{}: {next:#}", peer.program);
+    assert_eq!(
+        next["continues"],
+        scene.run.as_str(),
+        "{}: {next:#}",
+        peer.program
+    );
     next
 }
 
@@ -334,7 +344,11 @@ fn a_session_that_is_refused_behind_a_crash_is_begun_anew_once() {
 
 #[test]
 fn what_cannot_go_on_is_not_said_to() {
-    let (home, programs) = peer_in(Home::new(), APP_SERVER.program, &APP_SERVER.script(Stays::BeforeCalls));
+    let (home, programs) = peer_in(
+        Home::new(),
+        APP_SERVER.program,
+        &APP_SERVER.script(Stays::BeforeCalls),
+    );
     for (command, why) in [
         (&["sh", "-c", "true"][..], "exec is not resumable"),
         (&["claude", "-p", "x"], "the hook for that is not built"),
@@ -351,9 +365,22 @@ fn what_cannot_go_on_is_not_said_to() {
     ran.exits(1).errs(&["exec is not resumable"]).hints();
     assert!(!home.workspace("alice").join("ran").exists());
     let run = &home.items("runs list")[0];
-    assert_eq!((&run["outcome"]["kind"], &run["outcome"]["permanent"]), (&json!("failed"), &json!(true)));
+    assert_eq!(
+        (&run["outcome"]["kind"], &run["outcome"]["permanent"]),
+        (&json!("failed"), &json!(true))
+    );
     // What is said of the task comes first.
-    let head = ["run", "--agent", "alice", "--effects", "opaque", "--", "sh", "-c", "true"];
+    let head = [
+        "run",
+        "--agent",
+        "alice",
+        "--effects",
+        "opaque",
+        "--",
+        "sh",
+        "-c",
+        "true",
+    ];
     home.dormouse(head).exits(0);
     // And an agent's word before that of the kind.
     home.type_line("agent set alice effects=opaque").exits(0);

@@ -237,7 +237,11 @@ fn record(agent: &AgentView, ui: &Ui) -> Vec<(&'static str, String)> {
             .scrub_formats
             .map(|formats| ("scrub.formats", formats.word().to_owned())),
     );
-    pairs.extend(agent.effects.map(|effects| ("effects", effects.word().to_owned())));
+    pairs.extend(
+        agent
+            .effects
+            .map(|effects| ("effects", effects.word().to_owned())),
+    );
     pairs.extend(clocks(agent));
     pairs.extend(
         agent

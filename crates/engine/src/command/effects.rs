@@ -80,7 +80,10 @@ mod tests {
             match of_kind {
                 Resumable => assert_eq!(refused, Ok(()), "{line}"),
                 Opaque | Repeatable => {
-                    assert!(matches!(refused, Err(InvalidCommand::NotResumable(_))), "{line}: {refused:?}");
+                    assert!(
+                        matches!(refused, Err(InvalidCommand::NotResumable(_))),
+                        "{line}: {refused:?}"
+                    );
                 }
             }
         }

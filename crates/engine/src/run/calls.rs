@@ -172,7 +172,14 @@ mod tests {
         let step = effect("the step post");
         for (name, at_claim, stored, calls, step_is_open, expected) in [
             ("nothing", &Checkpoint::None, &safe, vec![], false, &safe),
-            ("a call", &Checkpoint::None, &safe, vec![call("rm x", Open)], false, &effect("rm x")),
+            (
+                "a call",
+                &Checkpoint::None,
+                &safe,
+                vec![call("rm x", Open)],
+                false,
+                &effect("rm x"),
+            ),
             (
                 "two calls",
                 &Checkpoint::None,
@@ -191,7 +198,14 @@ mod tests {
             ),
             ("a step is open", &Checkpoint::None, &step, vec![], true, &step),
             ("a step was open", &Checkpoint::None, &step, vec![], false, &safe),
-            ("a step has ended meanwhile", &Checkpoint::None, &safe, vec![], true, &safe),
+            (
+                "a step has ended meanwhile",
+                &Checkpoint::None,
+                &safe,
+                vec![],
+                true,
+                &safe,
+            ),
             (
                 "both",
                 &Checkpoint::None,
@@ -201,8 +215,22 @@ mod tests {
                 &effect("rm x"),
             ),
             // What was open when it parked is never known again.
-            ("parked with one open", &effect("rm z"), &effect("rm x"), vec![], false, &effect("rm z")),
-            ("nobody sees its calls", &process, &process, vec![], false, &process),
+            (
+                "parked with one open",
+                &effect("rm z"),
+                &effect("rm x"),
+                vec![],
+                false,
+                &effect("rm z"),
+            ),
+            (
+                "nobody sees its calls",
+                &process,
+                &process,
+                vec![],
+                false,
+                &process,
+            ),
         ] {
             let facts = Facts {
                 at_claim,

@@ -110,8 +110,8 @@ mod tests {
 
     use super::*;
     use crate::adapter::ToolKind;
-    use crate::run::RunState;
     use crate::outcome::{ClockKind, FailReason};
+    use crate::run::RunState;
     use crate::{Incarnation, OpId, PrefixedId as _, Random};
 
     fn call(fate: CallFate) -> OpenCall {
@@ -181,18 +181,106 @@ mod tests {
             effect(super::super::start::PROCESS),
         );
         for (name, checkpoint, session, outcome, effects, is_fresh, goes_on) in [
-            ("lost between two calls", &safe, Some("t1"), lost(), Resumable, false, true),
-            ("lost in a call, and retried", &open, Some("t1"), lost(), Resumable, false, true),
-            ("the engine left", &safe, Some("t1"), cancelled(CancelledBy::Shutdown), Resumable, false, true),
-            ("its agent was paused", &safe, Some("t1"), cancelled(CancelledBy::AgentPause), Resumable, false, true),
-            ("called off", &safe, Some("t1"), cancelled(CancelledBy::Principal), Resumable, false, false),
-            ("retried afresh", &safe, Some("t1"), lost(), Resumable, true, false),
+            (
+                "lost between two calls",
+                &safe,
+                Some("t1"),
+                lost(),
+                Resumable,
+                false,
+                true,
+            ),
+            (
+                "lost in a call, and retried",
+                &open,
+                Some("t1"),
+                lost(),
+                Resumable,
+                false,
+                true,
+            ),
+            (
+                "the engine left",
+                &safe,
+                Some("t1"),
+                cancelled(CancelledBy::Shutdown),
+                Resumable,
+                false,
+                true,
+            ),
+            (
+                "its agent was paused",
+                &safe,
+                Some("t1"),
+                cancelled(CancelledBy::AgentPause),
+                Resumable,
+                false,
+                true,
+            ),
+            (
+                "called off",
+                &safe,
+                Some("t1"),
+                cancelled(CancelledBy::Principal),
+                Resumable,
+                false,
+                false,
+            ),
+            (
+                "retried afresh",
+                &safe,
+                Some("t1"),
+                lost(),
+                Resumable,
+                true,
+                false,
+            ),
             ("no session", &safe, None, lost(), Resumable, false, false),
-            ("never begun", &Checkpoint::None, Some("t1"), lost(), Resumable, false, false),
-            ("nobody saw its calls", &process, Some("t1"), lost(), Resumable, false, false),
-            ("it may be run again", &safe, Some("t1"), lost(), Repeatable, false, false),
-            ("nobody will see its calls", &safe, Some("t1"), lost(), Opaque, false, false),
-            ("done", &safe, Some("t1"), Outcome::Success { text: None }, Resumable, false, false),
+            (
+                "never begun",
+                &Checkpoint::None,
+                Some("t1"),
+                lost(),
+                Resumable,
+                false,
+                false,
+            ),
+            (
+                "nobody saw its calls",
+                &process,
+                Some("t1"),
+                lost(),
+                Resumable,
+                false,
+                false,
+            ),
+            (
+                "it may be run again",
+                &safe,
+                Some("t1"),
+                lost(),
+                Repeatable,
+                false,
+                false,
+            ),
+            (
+                "nobody will see its calls",
+                &safe,
+                Some("t1"),
+                lost(),
+                Opaque,
+                false,
+                false,
+            ),
+            (
+                "done",
+                &safe,
+                Some("t1"),
+                Outcome::Success { text: None },
+                Resumable,
+                false,
+                false,
+            ),
             (
                 "timed out",
                 &safe,

@@ -80,7 +80,9 @@ impl Drop for Guard {
             work.task.abort();
         }
         // Without a runtime the process ends, or as good as that: then the run lapses.
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         let hand = Arc::clone(&self.hand);
         let background = hand.background();
         background.spawn_on(async move { hand.abandoned(work, worked).await }, &runtime);

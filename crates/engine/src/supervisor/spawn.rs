@@ -19,8 +19,8 @@ use super::talking::Talking;
 use super::threads_used::known;
 use super::work::Hand;
 use crate::CommandError;
-use crate::command::{Effects, Stdin};
 use crate::adapter::can_resume;
+use crate::command::{Effects, Stdin};
 use crate::run::{self, Process, Started};
 use crate::worker::environment::apart_from_secrets;
 use crate::worker::{self, Feed, Live, Prepared};
@@ -63,12 +63,17 @@ impl Hand<'_> {
 
     /// A worker whose agent says that it is resumable, and which is not, is not started.
     fn admit(&self) -> Result<(), Seen> {
-        match (self.command.effects, can_resume(&self.command.argv, &self.command.stdin)) {
+        match (
+            self.command.effects,
+            can_resume(&self.command.argv, &self.command.stdin),
+        ) {
             (Some(Effects::Resumable), Err(why)) => {
                 let why = self.parts.scrubber().scrub(&why.to_string());
                 Err(Seen::Unstarted(Unstarted::Unresumable(why)))
             }
-            (Some(Effects::Resumable), Ok(())) | (Some(Effects::Opaque | Effects::Repeatable) | None, _) => Ok(()),
+            (Some(Effects::Resumable), Ok(())) | (Some(Effects::Opaque | Effects::Repeatable) | None, _) => {
+                Ok(())
+            }
         }
     }
 

@@ -233,7 +233,10 @@ impl Talking {
 
     /// A call goes on that is not asked for, unless it waits for its answer.
     fn goes_on(&self, call: &Call) {
-        let is_asked = self.pending.iter().any(|pending| pending.permission.call.id == call.id);
+        let is_asked = self
+            .pending
+            .iter()
+            .any(|pending| pending.permission.call.id == call.id);
         if let Some(calls) = self.calls.as_ref().filter(|_| !is_asked) {
             calls.note(&self.parts, call);
         }

@@ -141,7 +141,10 @@ impl Acp {
             status => {
                 self.kinds.remove(&call.id);
                 let is_cut = !matches!(status, "completed" | "failed");
-                Some(Act::Ended { call: call.id, is_cut })
+                Some(Act::Ended {
+                    call: call.id,
+                    is_cut,
+                })
             }
         }
     }

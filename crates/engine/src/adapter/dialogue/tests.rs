@@ -355,7 +355,10 @@ fn what_the_protocol_says_of_a_call_tells_when_it_goes_on_and_when_it_has_ended(
     let mut acp = Dialogue::new(Provider::Acp, opening(Some("s"))).unwrap();
     acp.heard(&json!({ "id": 0, "result": { "agentCapabilities": { "loadSession": true } } }));
     let params = json!({ "sessionId": "s", "update": of("c", "in_progress") });
-    assert_eq!(acp.heard(&json!({ "method": "session/update", "params": params })), []);
+    assert_eq!(
+        acp.heard(&json!({ "method": "session/update", "params": params })),
+        []
+    );
 }
 
 #[test]
@@ -363,7 +366,10 @@ fn what_the_protocol_asks_for_is_a_call_of_its_kind() {
     let mut acp = at_work(Provider::Acp);
     let mut asked = |said: Value| {
         let params = json!({ "options": [], "toolCall": said });
-        match acp.heard(&json!({ "id": 9, "method": "session/request_permission", "params": params })).remove(0) {
+        match acp
+            .heard(&json!({ "id": 9, "method": "session/request_permission", "params": params }))
+            .remove(0)
+        {
             Act::Ask(permission) => permission.call,
             other => panic!("{other:?}"),
         }
@@ -385,13 +391,27 @@ fn what_the_protocol_asks_for_is_a_call_of_its_kind() {
 #[test]
 fn what_the_app_server_says_of_its_items_tells_which_calls_go_on_unasked_and_which_have_ended() {
     let mut codex = at_work(Provider::CodexAppServer);
-    let mut told = |method: &str, item: Value| codex.heard(&json!({ "method": method, "params": { "item": item } }));
+    let mut told =
+        |method: &str, item: Value| codex.heard(&json!({ "method": method, "params": { "item": item } }));
     // It asks for what is not known to be harmless.
-    for kind in ["commandExecution", "fileChange", "webSearch", "agentMessage", "reasoning"] {
-        assert_eq!(told("item/started", json!({ "type": kind, "id": "c0" })), [], "{kind}");
+    for kind in [
+        "commandExecution",
+        "fileChange",
+        "webSearch",
+        "agentMessage",
+        "reasoning",
+    ] {
+        assert_eq!(
+            told("item/started", json!({ "type": kind, "id": "c0" })),
+            [],
+            "{kind}"
+        );
     }
     for kind in ["mcpToolCall", "dynamicToolCall", "collabToolCall"] {
-        let began = told("item/started", json!({ "type": kind, "id": "c1", "tool": "post" }));
+        let began = told(
+            "item/started",
+            json!({ "type": kind, "id": "c1", "tool": "post" }),
+        );
         assert_eq!(began, [Act::Began(call("c1", ToolKind::Other, "post"))], "{kind}");
     }
     for (status, is_cut) in [
@@ -421,7 +441,10 @@ fn what_the_app_server_says_of_its_items_tells_which_calls_go_on_unasked_and_whi
             call("c4", ToolKind::Execute, "rm x"),
         ),
     ] {
-        match codex.heard(&json!({ "id": 7, "method": method, "params": params })).remove(0) {
+        match codex
+            .heard(&json!({ "id": 7, "method": method, "params": params }))
+            .remove(0)
+        {
             Act::Ask(permission) => assert_eq!(permission.call, expected),
             other => panic!("{other:?}"),
         }

@@ -158,7 +158,11 @@ mod tests {
         assert_eq!(books.shown(), (2, vec![]), "it waits for an answer");
         books.begin("c0", call()).unwrap();
         books.ask("c0");
-        assert_eq!(fates(&books), [CallFate::Open], "asked again it may have begun before");
+        assert_eq!(
+            fates(&books),
+            [CallFate::Open],
+            "asked again it may have begun before"
+        );
         books.withdraw("c0");
         assert_eq!(fates(&books), []);
     }

@@ -9,7 +9,8 @@ use crate::outcome::{Exit, FailReason, OUTCOME_TEXT_MAX, Outcome, PartialCause};
 const WORDS: &str = "give the task words (task add --prompt), or name a file (--stdin FILE)";
 
 /// What to do where a worker is to be resumable that is not.
-const EFFECTS: &str = "say of its agent what is so (agent set NAME effects=opaque), or of the task (--effects opaque)";
+const EFFECTS: &str =
+    "say of its agent what is so (agent set NAME effects=opaque), or of the task (--effects opaque)";
 
 /// Row 1: a block, whatever else was seen.
 pub(super) fn blocked(observed: &Observed<'_>) -> Option<Outcome> {

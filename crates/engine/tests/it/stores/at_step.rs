@@ -83,7 +83,11 @@ impl AtStep {
         let (lives, dies) = oneshot::channel();
         let driving = tokio::spawn(until_gone(drive, dies));
         let steps = tell.recv().await.expect("it comes to its step");
-        Self { steps, driving, lives }
+        Self {
+            steps,
+            driving,
+            lives,
+        }
     }
 
     /// What it is held by.

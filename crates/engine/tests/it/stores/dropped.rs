@@ -35,7 +35,14 @@ impl Drop for Held {
 }
 
 /// A driver of a run whose work is in an external step, and whether that work is dropped.
-async fn driving(house: &House) -> (JoinHandle<Option<RunEnd>>, RunId, Arc<AtomicBool>, oneshot::Sender<()>) {
+async fn driving(
+    house: &House,
+) -> (
+    JoinHandle<Option<RunEnd>>,
+    RunId,
+    Arc<AtomicBool>,
+    oneshot::Sender<()>,
+) {
     let task = house.ready_task().await;
     let claimed = house.claim(&task).await;
     let (runs, id) = (house.tenant.runs.clone(), claimed.run.id);
@@ -61,7 +68,10 @@ async fn driving(house: &House) -> (JoinHandle<Option<RunEnd>>, RunId, Arc<Atomi
 
 async fn ended(house: &House, id: RunId) -> RunRow {
     let runs = &house.tenant.runs;
-    until("it has ended", async || runs.get(id).await.unwrap().outcome.is_some()).await;
+    until("it has ended", async || {
+        runs.get(id).await.unwrap().outcome.is_some()
+    })
+    .await;
     runs.get(id).await.unwrap()
 }
 
@@ -82,10 +92,18 @@ async fn who_drops_what_drives_a_run_ends_it_as_abandoned(house: House) {
         "{outcome:?}"
     );
     assert!(is_dropped.load(Ordering::SeqCst), "first its work is dropped");
-    assert!(matches!(row.run.checkpoint, Checkpoint::SideEffect { .. }), "{row:?}");
+    assert!(
+        matches!(row.run.checkpoint, Checkpoint::SideEffect { .. }),
+        "{row:?}"
+    );
     let task = house.tenant.tasks.get(row.run.task.unwrap()).await.unwrap();
     assert!(
-        matches!(task.state, TaskState::Waiting { on: Wait::Until { .. } }),
+        matches!(
+            task.state,
+            TaskState::Waiting {
+                on: Wait::Until { .. }
+            }
+        ),
         "{:?}",
         task.state
     );
@@ -101,7 +119,10 @@ async fn what_a_dropped_driver_was_told_before_stands(house: House) {
     tasks.cancel(&operator(), task, None).await.unwrap();
     driving.abort();
     let row = ended(&house, id).await;
-    assert!(matches!(row.run.stop_reason, Some(StopReason::Cancel { .. })), "{row:?}");
+    assert!(
+        matches!(row.run.stop_reason, Some(StopReason::Cancel { .. })),
+        "{row:?}"
+    );
     let outcome = row.outcome.as_ref().unwrap().outcome.clone();
     assert!(
         matches!(

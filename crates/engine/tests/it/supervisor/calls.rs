@@ -101,9 +101,7 @@ async fn a_yes_is_told_when_it_is_stored_that_the_call_begins() {
     assert!(asks.answer().await.contains("accept"));
     let run = asks.row().await.run;
     assert!(matches!(run.checkpoint, Checkpoint::SideEffect { .. }), "{run:?}");
-    let [call] = &run.calls[..] else {
-        panic!("{run:?}")
-    };
+    let [call] = &run.calls[..] else { panic!("{run:?}") };
     assert_eq!((call.id.as_str(), call.title.as_str()), ("c0", "rm x"));
     assert_eq!((call.kind, call.fate), (ToolKind::Execute, CallFate::Open));
     asks.touch("finish");
@@ -147,7 +145,10 @@ async fn an_engine_that_leaves_between_two_calls_is_followed_by_who_goes_on_and_
     assert_eq!(outcome(&next).name(), "success", "{next:?}");
     assert_eq!(next.run.continues, Some(asks.run));
     let stream = facts(&next).stream.unwrap();
-    assert_eq!(stream.used.input, 500, "what its thread had used was the former's");
+    assert_eq!(
+        stream.used.input, 500,
+        "what its thread had used was the former's"
+    );
     let said = std::fs::read_to_string(asks.bed.folder().join("workspaces/default/alice/said")).unwrap();
     let resumed = said.lines().filter(|line| line.contains("thread/resume"));
     assert_eq!(resumed.count(), 1, "{said}");
