@@ -5,7 +5,6 @@ use dormouse_engine::outcome::{
     BlockEvidence, BlockReason, Exit as WorkerExit, Facts, FailReason, Outcome, StreamFacts,
 };
 use dormouse_engine::run::{Checkpoint, OutcomeKind, RunWait};
-use dormouse_secrets::Scrubbed;
 use serde_json::json;
 
 use super::thread::said_or_read;
@@ -106,18 +105,13 @@ fn effects(run: &RunView) -> Option<String> {
     if !matches!(run.outcome, None | Some(Outcome::Lost { .. })) {
         return None;
     }
-    let text = |said: &Option<Scrubbed>| said.as_ref().map(ToString::to_string);
-    match &run.checkpoint {
-        Checkpoint::None => None,
-        Checkpoint::Safe { label } => Some(match text(label) {
-            Some(label) => format!("known: {label}"),
-            None => "known".to_owned(),
-        }),
-        Checkpoint::SideEffect { what } => Some(match text(what) {
-            Some(what) => format!("open: {what} may have happened"),
-            None => "open: something may have happened".to_owned(),
-        }),
-    }
+    Some(match &run.checkpoint {
+        Checkpoint::None => return None,
+        Checkpoint::Safe { label: Some(label) } => format!("known: {label}"),
+        Checkpoint::Safe { label: None } => "known".to_owned(),
+        Checkpoint::SideEffect { what: Some(what) } => format!("open: {what} may have happened"),
+        Checkpoint::SideEffect { what: None } => "open: something may have happened".to_owned(),
+    })
 }
 
 /// What is known of a block.
