@@ -2,7 +2,6 @@
 
 use dormouse_engine::adapter::ToolKind;
 use dormouse_engine::run::{CallFate, Checkpoint};
-use tokio::sync::Notify;
 
 use super::streams::Programs;
 use super::*;
@@ -83,21 +82,9 @@ impl Asks {
 }
 
 #[tokio::test]
-async fn a_yes_is_told_when_it_is_stored_that_the_call_begins() {
+async fn a_call_that_was_allowed_is_open_until_its_result() {
     let asks = Asks::begin().await;
-    let (reached, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (reaches, release) = (Arc::clone(&reached), Arc::clone(&goes_on));
-    asks.store.after_read("run", async move {
-        reaches.notify_one();
-        release.notified().await;
-    });
     asks.touch("go");
-    reached.notified().await;
-    // Longer than a yes takes.
-    let other = asks.house.run(sh("true")).await;
-    assert_eq!(outcome(&other).name(), "success");
-    assert_eq!(asks.told(), None, "it is not stored that it begins");
-    goes_on.notify_one();
     assert!(asks.answer().await.contains("accept"));
     let run = asks.row().await.run;
     assert!(matches!(run.checkpoint, Checkpoint::SideEffect { .. }), "{run:?}");
