@@ -11,6 +11,7 @@ mod refusal;
 mod secret;
 mod serve;
 mod session;
+mod setting;
 mod spec;
 mod step;
 mod task;
@@ -43,7 +44,9 @@ pub use step::{Step, StepEffect};
 pub use task::{Task, TaskAdd, TaskSet};
 pub use thread::{Thread, ThreadPost, WhenBusy};
 pub use topic::{TOPICS, topic};
-pub use value::{AgentSetting, Cursor, MaybeOff, NewMode, Variable};
+pub use setting::AgentSetting;
+pub(crate) use setting::agent_value;
+pub use value::{Cursor, MaybeOff, NewMode, Variable};
 pub(crate) use value::{is_variable, looks_like_credential};
 pub use wake::{Wake, WakeAdd};
 
@@ -417,6 +420,12 @@ pub enum Config {
     /// Check the configuration, and report everything that is wrong
     #[command(after_help = help::config_validate())]
     Validate,
+    /// Have whoever owns the store read its settings again, as SIGHUP has a server do
+    ///
+    /// Settings of class live, and the agents of the file, hold from then on; those of class restart are listed as pending. Where
+    /// anything is wrong the old settings hold, all of them.
+    #[command(after_help = help::config_reload())]
+    Reload,
 }
 
 /// `store …`.

@@ -11,7 +11,7 @@ mod living;
 mod service;
 
 pub(crate) use formats::{FormatsWord, is_not_said};
-pub(crate) use journal::EventJournal;
+pub(crate) use journal::{EventJournal, of_no_tenant};
 pub use keep::Rekey;
 pub(crate) use lend::Unlent;
 pub(crate) use living::Living;

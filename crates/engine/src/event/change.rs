@@ -597,6 +597,12 @@ pub enum Change {
         /// The last position that it had.
         after: u64,
     },
+    /// The settings were read again and could not be taken: those before them hold.
+    #[serde(rename = "config.rejected")]
+    ConfigRejected {
+        /// How many things were wrong, at least 1. Which they are is told to whoever asked: they hold what people wrote.
+        errors: usize,
+    },
     /// Old events went.
     #[serde(rename = "events.truncated")]
     EventsTruncated {

@@ -6,6 +6,7 @@ mod clean;
 mod cursor;
 mod filter;
 mod glob;
+mod house;
 mod part;
 mod service;
 mod subscribe;

@@ -148,7 +148,7 @@ async fn staged(
     };
     // Its row stays as it is: what its agent and the engine say is as they say it at each claim.
     if let Some(command) = &mut task.command {
-        command.fill(&agent.config.clocks.or(&core.clocks));
+        command.fill(&agent.config.clocks.or(&core.adjusted.now().clocks));
     }
     let run = match &parked {
         Some(read) => resumed(&draft, read)?,
