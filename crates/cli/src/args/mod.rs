@@ -336,7 +336,7 @@ pub enum Events {
         /// Begin at this position; 0 is the beginning. The last 20 if nothing is said
         #[arg(long, value_name = "POSITION")]
         from: Option<u64>,
-        /// Those of the installation, which are its vault's, instead of the tenant's
+        /// Those of the installation, of its vault and its settings, instead of the tenant's
         #[arg(long)]
         system: bool,
         /// Which events.
@@ -352,7 +352,7 @@ pub enum Events {
         /// The last position; the newest there is if nothing is said
         #[arg(long, value_name = "POSITION")]
         to: Option<u64>,
-        /// Those of the installation, which are its vault's, instead of the tenant's
+        /// Those of the installation, of its vault and its settings, instead of the tenant's
         #[arg(long)]
         system: bool,
         /// Which events.

@@ -337,7 +337,8 @@ impl Config {
 
 fn check(path: &str, value: &str, by: Scope) -> Result<&'static Key, String> {
     let Some(key) = Key::find(path) else {
-        let near = nearest_key(path).map(|near| format!("; the nearest is {near}"));
+        let near = of_an_agent(path).or_else(|| nearest_key(path));
+        let near = near.map(|near| format!("; the nearest is {near}"));
         return Err(format!("not a setting{}", near.unwrap_or_default()));
     };
     if by == Scope::Project && key.scope != Scope::Project {
@@ -361,6 +362,12 @@ fn check_readers(key: &'static Key, value: &str, path: &Path) -> Result<&'static
         ));
     }
     Ok(key)
+}
+
+/// What is set of agents has a table of its own, which is taken for a misspelt one.
+fn of_an_agent(path: &str) -> Option<&'static str> {
+    let (first, _) = path.split_once('.')?;
+    nearest(first, [file::AGENTS]).map(|_| "agents.NAME.KEY")
 }
 
 /// By whole path, else by last part: a key in the wrong table is found too.

@@ -85,6 +85,7 @@ fn what_is_wrong_with_an_agent_of_a_file_is_told_with_line_path_value_and_what_i
         ("\n[agents.Alice]\n", 2, "agents.Alice", &["a-z"]),
         ("[agents]\nalice = 3\n", 2, "agents.alice", &["not a table"]),
         ("agents = 3\n", 1, "agents", &["not a setting"]),
+        ("[agent.alice]\nmode = \"resident\"\n", 2, "agent.alice.mode", &["agents.NAME.KEY"]),
     ] {
         let place = Place::new();
         let refused = place.load(file).expect_err(file);
