@@ -68,11 +68,21 @@ fn agents_by_boot_api_and_reload_dormant_and_resident_behave_alike() {
         let boot = format!("[agents.by-boot]\nmode = \"resident\"\n{WRITTEN}[agents.dormant]\n{WRITTEN}");
         write(&home, &boot);
         let serving = serve(&home);
-        write(&home, &format!("{boot}[agents.by-reload]\nmode = \"resident\"\n{WRITTEN}"));
+        write(
+            &home,
+            &format!("{boot}[agents.by-reload]\nmode = \"resident\"\n{WRITTEN}"),
+        );
         let made = reload(&home);
-        assert_eq!(made["agents"], json!([{ "name": "by-reload", "what": "made" }]), "{made:#}");
+        assert_eq!(
+            made["agents"],
+            json!([{ "name": "by-reload", "what": "made" }]),
+            "{made:#}"
+        );
         let resident = alike(&home, "by-api");
-        assert_eq!((&resident["mode"], &resident["concurrency"]), (&json!("resident"), &json!(2)));
+        assert_eq!(
+            (&resident["mode"], &resident["concurrency"]),
+            (&json!("resident"), &json!(2))
+        );
         for other in ["by-boot", "by-reload"] {
             assert_eq!(alike(&home, other), resident, "{other}");
         }
@@ -99,9 +109,16 @@ fn what_the_file_does_not_name_stays_and_who_leaves_it_is_not_deleted() {
     serving.until_said("serving");
     home.type_line("agent set night grace=7s concurrency=9").exits(0);
     let set = reload(&home);
-    assert_eq!(set["agents"], json!([{ "name": "night", "what": "changed" }]), "{set:#}");
+    assert_eq!(
+        set["agents"],
+        json!([{ "name": "night", "what": "changed" }]),
+        "{set:#}"
+    );
     let night = home.json("agent show night");
-    assert_eq!((&night["concurrency"], &night["grace_ms"]), (&json!(3), &json!(7000)));
+    assert_eq!(
+        (&night["concurrency"], &night["grace_ms"]),
+        (&json!(3), &json!(7000))
+    );
     assert_eq!(reload(&home)["agents"], json!([]), "it is as the file has it");
     write(&home, "");
     let left = reload(&home);
@@ -109,7 +126,11 @@ fn what_the_file_does_not_name_stays_and_who_leaves_it_is_not_deleted() {
     assert_eq!(home.json("agent show night")["concurrency"], 3);
     home.type_line("agent set night concurrency=9").exits(0);
     assert_eq!(reload(&home)["left"], json!([]), "it was told once");
-    assert_eq!(home.json("agent show night")["concurrency"], 9, "it is nobody's but its own");
+    assert_eq!(
+        home.json("agent show night")["concurrency"],
+        9,
+        "it is nobody's but its own"
+    );
     leave(serving);
 }
 
@@ -122,7 +143,10 @@ fn a_bad_file_leaves_the_old_settings_and_a_good_one_holds_for_old_and_new_agent
         let mut serving = serve(&home);
         run(&home, "old", "exec sleep 300").exits(124);
 
-        let bad = format!("{}\n[store]\ncash = 1\n", first.replace("\"1s\"", "\"10m\"").replace("= 2", "= 0"));
+        let bad = format!(
+            "{}\n[store]\ncash = 1\n",
+            first.replace("\"1s\"", "\"10m\"").replace("= 2", "= 0")
+        );
         write(&home, &bad);
         let refused = home.type_line("config reload");
         refused.exits(2).errs(&["2 errors"]).hints();
@@ -142,7 +166,10 @@ fn a_bad_file_leaves_the_old_settings_and_a_good_one_holds_for_old_and_new_agent
         serving.until_said("2 errors");
         let told = rejections(&home);
         assert_eq!(told.len(), 3, "{told:#?}");
-        assert_eq!((&told[2]["type"], &told[2]["data"]), (&json!("config.rejected"), &json!({ "errors": 2 })));
+        assert_eq!(
+            (&told[2]["type"], &told[2]["data"]),
+            (&json!("config.rejected"), &json!({ "errors": 2 }))
+        );
         assert_eq!(told[2]["actor"]["name"], "signal");
         run(&home, "old", "exec sleep 300").exits(124);
         assert_eq!(home.json("agent show old")["concurrency"], 2);
@@ -170,7 +197,10 @@ fn a_bad_file_leaves_the_old_settings_and_a_good_one_holds_for_old_and_new_agent
 #[test]
 fn without_an_owner_there_is_nothing_to_reload_and_what_is_wrong_is_told() {
     let home = Home::new();
-    home.type_line("config reload").exits(6).errs(&["nobody serves"]).hints();
+    home.type_line("config reload")
+        .exits(6)
+        .errs(&["nobody serves"])
+        .hints();
     write(&home, "[run]\nwall_clok = \"1s\"\n");
     home.type_line("config reload")
         .exits(2)
@@ -182,8 +212,12 @@ fn without_an_owner_there_is_nothing_to_reload_and_what_is_wrong_is_told() {
 type Probe = fn(&Home) -> bool;
 
 const LIVE: &[(&str, &str, Probe)] = &[
-    ("run.wall_clock", "1s", |home| sleeps(home, "2.5").code() == Some(124)),
-    ("run.idle_timeout", "1s", |home| sleeps(home, "2.5").code() == Some(124)),
+    ("run.wall_clock", "1s", |home| {
+        sleeps(home, "2.5").code() == Some(124)
+    }),
+    ("run.idle_timeout", "1s", |home| {
+        sleeps(home, "2.5").code() == Some(124)
+    }),
     ("run.stall_after", "1s", |home| {
         sleeps(home, "2.5").exits(0);
         home.type_line("events tail --from 0 --type session.stalled")
@@ -200,7 +234,9 @@ const LIVE: &[(&str, &str, Probe)] = &[
         let run = home.items("runs list --agent a").remove(0);
         run["facts"]["isolation"] == "off"
     }),
-    ("worker.pass", "SHEEP", |home| run(home, "a", "echo ${SHEEP:-none}").stdout == "white\n"),
+    ("worker.pass", "SHEEP", |home| {
+        run(home, "a", "echo ${SHEEP:-none}").stdout == "white\n"
+    }),
     ("worker.agent_intensity", "1/10m", |home| {
         run(home, "b", "exit 3").exits(1);
         // It is done behind the end of the run.
@@ -213,7 +249,9 @@ const LIVE: &[(&str, &str, Probe)] = &[
     ("worker.inbox_max", "1", |home| {
         let workspace = home.workspace("a");
         let script = "echo up > up; while [ ! -e go ]; do sleep 0.05; done";
-        let words = ["run", "--agent", "a", "--stdin", "stream", "--", "sh", "-c", script];
+        let words = [
+            "run", "--agent", "a", "--stdin", "stream", "--", "sh", "-c", script,
+        ];
         let running = home.start(words);
         until("it runs", || workspace.join("up").exists().then_some(()));
         let run = home.items("runs list --agent a").remove(0)["id"].clone();
@@ -221,7 +259,10 @@ const LIVE: &[(&str, &str, Probe)] = &[
         let long = "x".repeat(100_000);
         let mut last = 0;
         for _ in 0..4 {
-            last = home.dormouse(["runs", "send", run.as_str().unwrap(), &long]).code().unwrap();
+            last = home
+                .dormouse(["runs", "send", run.as_str().unwrap(), &long])
+                .code()
+                .unwrap();
         }
         std::fs::write(workspace.join("go"), "").unwrap();
         running.wait();
@@ -266,7 +307,11 @@ fn every_live_key_is_taken_by_a_reload() {
         assert!(!probe(&home), "{key}: as it is by default");
         write(&home, &format!("{key} = \"{value}\"\n"));
         let reloaded = reload(&home);
-        assert_eq!(reloaded["taken"], json!([{ "key": key, "value": value }]), "{reloaded:#}");
+        assert_eq!(
+            reloaded["taken"],
+            json!([{ "key": key, "value": value }]),
+            "{reloaded:#}"
+        );
         assert_eq!(reloaded["pending"], json!([]), "{key}");
         assert!(probe(&home), "{key}: {value}");
     }

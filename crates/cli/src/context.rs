@@ -38,7 +38,7 @@ pub struct Context {
     /// How to print.
     pub ui: Ui,
     /// What the command line said, by which the settings are read again.
-    global: Global,
+    pub global: Global,
 }
 
 impl Context {

@@ -74,7 +74,11 @@ pub struct RefusedView {
 pub(super) struct Reload {}
 
 /// Asked again, it finds done what it did.
-pub(super) async fn reload(State(house): State<House>, asker: Asker, Json(Reload {}): Json<Reload>) -> Answered {
+pub(super) async fn reload(
+    State(house): State<House>,
+    asker: Asker,
+    Json(Reload {}): Json<Reload>,
+) -> Answered {
     let reloaded = house.reload(&asker.principal).await?;
     Ok(body::json(StatusCode::OK, &reloaded))
 }
@@ -105,14 +109,19 @@ impl House {
         view.keep(self.keep_agents(config).await?);
         settings.running(|running| {
             let is_gone = |agent: &&FileAgent| config.agents().all(|later| later.name != agent.name);
-            view.left = running.agents().filter(is_gone).map(|agent| agent.name.clone()).collect();
+            view.left = running
+                .agents()
+                .filter(is_gone)
+                .map(|agent| agent.name.clone())
+                .collect();
             let taken = running.take_over(config);
             view.taken = taken.into_iter().map(|key| taken_view(key, config)).collect();
             let pending = running.pending(config).into_iter();
             view.pending = pending.map(|key| pending_view(key, running, config)).collect();
             self.engine().adjust(live::adjustable(running));
         });
-        self.supervisor().adjust(|options| live::set_workers(&later, options));
+        self.supervisor()
+            .adjust(|options| live::set_workers(&later, options));
         Ok(view)
     }
 

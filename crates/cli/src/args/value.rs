@@ -9,9 +9,7 @@ use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::task::{OnFailed, Priority, TaskState};
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::worker::isolation::{InvalidPolicy, Policy};
-use dormouse_engine::{
-    GateId, HoldId, MessageId, PrefixedId, RunId, SessionId, TaskId, ThreadId, WakeId,
-};
+use dormouse_engine::{GateId, HoldId, MessageId, PrefixedId, RunId, SessionId, TaskId, ThreadId, WakeId};
 use dormouse_secrets::{SecretCategory, SecretName};
 use jiff::Timestamp;
 use serde_json::Value;

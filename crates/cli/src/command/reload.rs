@@ -91,10 +91,16 @@ pub(super) fn tell(ui: &Ui, view: &ReloadedView) {
         [] => {}
         some if some.len() <= TOLD_MAX => {
             for agent in some {
-                ui.note(&format!("agent {} {}, as the file has it", agent.name, agent.what));
+                ui.note(&format!(
+                    "agent {} {}, as the file has it",
+                    agent.name, agent.what
+                ));
             }
         }
-        many => ui.note(&format!("{} agents made or changed, as the file has them", many.len())),
+        many => ui.note(&format!(
+            "{} agents made or changed, as the file has them",
+            many.len()
+        )),
     }
     for left in &view.left {
         ui.note(&of_left(left.as_str()));
@@ -115,5 +121,7 @@ pub(super) fn tell(ui: &Ui, view: &ReloadedView) {
 const TOLD_MAX: usize = 10;
 
 fn of_left(agent: &str) -> String {
-    format!("agent {agent} is not in the file any more and stays as it is; dormouse agent remove {agent} deletes it")
+    format!(
+        "agent {agent} is not in the file any more and stays as it is; dormouse agent remove {agent} deletes it"
+    )
 }

@@ -44,7 +44,12 @@ pub(super) fn agent_of(found: FoundAgent, by: Scope) -> Result<FileAgent, Vec<Is
         }]);
     }
     let (mut body, mut settings, mut issues) = (Map::new(), Vec::new(), Vec::new());
-    for Found { path: key, value, origin } in found.values {
+    for Found {
+        path: key,
+        value,
+        origin,
+    } in found.values
+    {
         match agent_value(&key, &value) {
             Ok(setting) => {
                 body.insert(setting.field.to_owned(), setting.value);

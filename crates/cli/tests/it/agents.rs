@@ -98,7 +98,10 @@ async fn who_runs_nothing_and_who_was_given_its_settings_reads_none_again() {
     for role in [Role::Visitor, Role::Supervisor] {
         let api = Api::new(role).await;
         let answer = api.post("/v1/config/reload", &json!({})).await;
-        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "unavailable"));
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (503, "unavailable")
+        );
         let answer = api.post("/v1/config/reload", &json!({ "file": "x" })).await;
         assert_eq!(answer.code(), "bad_request");
     }

@@ -75,24 +75,68 @@ grace = \"\"
 #[test]
 fn what_is_wrong_with_an_agent_of_a_file_is_told_with_line_path_value_and_what_is_taken() {
     for (file, line, path, words) in [
-        ("[agents.alice]\nmod = \"resident\"\n", 2, "agents.alice.mod", &["did you mean mode?"][..]),
-        ("[agents.alice]\nmode = \"awake\"\n", 2, "agents.alice.mode", &["\"awake\"", "dormant, resident"]),
-        ("[agents.alice]\nconcurrency = 0\n", 2, "agents.alice.concurrency", &["\"0\"", "1 to 10000"]),
-        ("[agents.alice]\nwall_clock = \"31d\"\n", 2, "agents.alice.wall_clock", &["\"31d\"", "1s to 30d"]),
-        ("[agents.alice]\nsecrets = [1]\n", 2, "agents.alice.secrets", &["not a text"]),
-        ("[agents.alice]\ndelegates_to = [\"a,b\"]\n", 2, "agents.alice.delegates_to", &["not a text"]),
-        ("[agents.alice]\nscrub.format = \"off\"\n", 2, "agents.alice.scrub.format", &["scrub.formats"]),
+        (
+            "[agents.alice]\nmod = \"resident\"\n",
+            2,
+            "agents.alice.mod",
+            &["did you mean mode?"][..],
+        ),
+        (
+            "[agents.alice]\nmode = \"awake\"\n",
+            2,
+            "agents.alice.mode",
+            &["\"awake\"", "dormant, resident"],
+        ),
+        (
+            "[agents.alice]\nconcurrency = 0\n",
+            2,
+            "agents.alice.concurrency",
+            &["\"0\"", "1 to 10000"],
+        ),
+        (
+            "[agents.alice]\nwall_clock = \"31d\"\n",
+            2,
+            "agents.alice.wall_clock",
+            &["\"31d\"", "1s to 30d"],
+        ),
+        (
+            "[agents.alice]\nsecrets = [1]\n",
+            2,
+            "agents.alice.secrets",
+            &["not a text"],
+        ),
+        (
+            "[agents.alice]\ndelegates_to = [\"a,b\"]\n",
+            2,
+            "agents.alice.delegates_to",
+            &["not a text"],
+        ),
+        (
+            "[agents.alice]\nscrub.format = \"off\"\n",
+            2,
+            "agents.alice.scrub.format",
+            &["scrub.formats"],
+        ),
         ("\n[agents.Alice]\n", 2, "agents.Alice", &["a-z"]),
         ("[agents]\nalice = 3\n", 2, "agents.alice", &["not a table"]),
         ("agents = 3\n", 1, "agents", &["not a setting"]),
-        ("[agent.alice]\nmode = \"resident\"\n", 2, "agent.alice.mode", &["agents.NAME.KEY"]),
+        (
+            "[agent.alice]\nmode = \"resident\"\n",
+            2,
+            "agent.alice.mode",
+            &["agents.NAME.KEY"],
+        ),
     ] {
         let place = Place::new();
         let refused = place.load(file).expect_err(file);
         let at = format!("{}:{line}: {path}: ", place.file().display());
         assert!(refused.detail.starts_with(&at), "{file}: {}", refused.detail);
         for word in words {
-            assert!(refused.detail.contains(word), "{file}: {word:?}: {}", refused.detail);
+            assert!(
+                refused.detail.contains(word),
+                "{file}: {word:?}: {}",
+                refused.detail
+            );
         }
         assert!(refused.hint.is_some());
         assert_eq!(refused.exit().code(), 2);
@@ -109,30 +153,48 @@ fn what_is_wrong_with_an_agent_of_a_file_is_told_with_line_path_value_and_what_i
 #[test]
 fn a_project_makes_no_agents() {
     let place = Place::new();
-    fs::write(place.0.path().join(".dormouse.toml"), "[agents.alice]\nmode = \"resident\"\n").unwrap();
+    fs::write(
+        place.0.path().join(".dormouse.toml"),
+        "[agents.alice]\nmode = \"resident\"\n",
+    )
+    .unwrap();
     let refused = place.load("").expect_err("anybody's folder may hold one");
-    assert!(refused.detail.contains("agents.alice: not to be set in a project's file"), "{}", refused.detail);
+    assert!(
+        refused
+            .detail
+            .contains("agents.alice: not to be set in a project's file"),
+        "{}",
+        refused.detail
+    );
 }
 
 /// What is live is taken over, and what needs a start is pending for as long as it is other.
 #[test]
 fn of_a_later_reading_each_key_does_what_its_class_says() {
     let place = Place::new();
-    let first = place.load("run.grace = \"3s\"\nstore.cache = \"1MiB\"\n[agents.a]\n").unwrap();
+    let first = place
+        .load("run.grace = \"3s\"\nstore.cache = \"1MiB\"\n[agents.a]\n")
+        .unwrap();
     let later = "run.grace = \"4s\"\nworker.isolation = \"off\"\nstore.cache = \"2MiB\"\nclient.deadline = \"9s\"\n[agents.b]\n";
     let later = place.load(later).unwrap();
     let mut running = first.clone();
     let paths = |keys: Vec<&'static dormouse_cli::config::key::Key>| -> Vec<&str> {
         keys.iter().map(|key| key.path).collect()
     };
-    assert_eq!(paths(running.take_over(&later)), ["run.grace", "worker.isolation"]);
+    assert_eq!(
+        paths(running.take_over(&later)),
+        ["run.grace", "worker.isolation"]
+    );
     assert_eq!(paths(running.pending(&later)), ["store.cache"]);
     assert_eq!(running.text("run.grace"), Some("4s"));
     assert_eq!(running.text("store.cache"), Some("1MiB"));
     assert_eq!(running.text("client.deadline"), Some("9s"));
     let agents: Vec<_> = running.agents().map(|agent| agent.name.as_str()).collect();
     assert_eq!(agents, ["b"]);
-    assert_eq!(paths(running.take_over(&first)), ["run.grace", "worker.isolation"]);
+    assert_eq!(
+        paths(running.take_over(&first)),
+        ["run.grace", "worker.isolation"]
+    );
     assert_eq!(running.text("worker.isolation"), None, "nobody sets it any more");
     assert!(running.pending(&first).is_empty());
     let restart = TABLE.iter().filter(|key| key.class == Class::Restart);

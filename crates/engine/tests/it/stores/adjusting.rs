@@ -127,10 +127,21 @@ async fn as_many_timed_wakes_wait_as_is_said_now(house: House) {
 async fn settings_that_are_rejected_are_one_event_of_the_installation(house: House) {
     let by = Principal::engine();
     house.engine.tell_config_rejected(&by, 3).await.unwrap();
-    let page = house.engine.events().read_after(Position::START, 100).await.unwrap();
+    let page = house
+        .engine
+        .events()
+        .read_after(Position::START, 100)
+        .await
+        .unwrap();
     let told: Vec<_> = page.events.into_iter().map(|at| at.event).collect();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((told[0].kind.as_str(), told[0].subject.as_str()), ("config.rejected", "config:one"));
-    assert_eq!(serde_json::Value::from(told[0].data.clone()), serde_json::json!({ "errors": 3 }));
+    assert_eq!(
+        (told[0].kind.as_str(), told[0].subject.as_str()),
+        ("config.rejected", "config:one")
+    );
+    assert_eq!(
+        serde_json::Value::from(told[0].data.clone()),
+        serde_json::json!({ "errors": 3 })
+    );
     assert!(house.event_types().await.is_empty(), "it is no tenant's");
 }

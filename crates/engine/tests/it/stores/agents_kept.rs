@@ -100,16 +100,20 @@ async fn agents_made_at_boot_by_api_and_by_reload_are_equal(house: House) {
     let mut config = AgentConfig::default();
     written(&mut config);
     let agents = &house.tenant.agents;
-    agents
-        .create(&operator(), &name("by-api"), config)
-        .await
-        .unwrap();
+    agents.create(&operator(), &name("by-api"), config).await.unwrap();
     let reload = [("by-boot", written as fn(&mut _)), ("by-reload", written)];
     assert_eq!(kept(&house, &reload).await, [Keeping::Same, Keeping::Made]);
-    assert_eq!(kept(&house, &[("dormant", |config| {
-        written(config);
-        config.mode = AgentMode::Dormant;
-    })]).await, [Keeping::Made]);
+    assert_eq!(
+        kept(
+            &house,
+            &[("dormant", |config| {
+                written(config);
+                config.mode = AgentMode::Dormant;
+            })]
+        )
+        .await,
+        [Keeping::Made]
+    );
     let by_api = rows(&house, "by-api").await;
     assert_eq!(by_api.0.config.mode, AgentMode::Resident);
     assert!(by_api.1.len() >= 3, "the row and its index entries: {by_api:?}");
@@ -182,7 +186,10 @@ async fn one_that_cannot_be_kept_is_in_no_others_way(house: House) {
         .collect();
     assert_eq!(words, ["made", "agent_deleting", "corrupt", "invalid", "made"]);
     assert_eq!(agents.get(&name("first")).await.unwrap().config.concurrency, 2);
-    assert_eq!(agents.get(&name("last")).await.unwrap().config, AgentConfig::default());
+    assert_eq!(
+        agents.get(&name("last")).await.unwrap().config,
+        AgentConfig::default()
+    );
     assert_eq!(agents.get(&going).await.unwrap().state, AgentState::Deleting);
     assert!(agents.get(&name("idle")).await.is_err());
 }
@@ -240,7 +247,10 @@ async fn a_hundred_thousand_kept_agents_are_rows_and_no_timer() {
     let made = agents.keep(&by(), &wanted).await;
     assert!(made.iter().all(|made| matches!(made, Ok(Keeping::Made))));
     let commits = store.counts().of(Operation::Commit) - before.of(Operation::Commit);
-    assert!(commits < MANY as u64 / 32, "some dozens share a commit: {commits}");
+    assert!(
+        commits < MANY as u64 / 32,
+        "some dozens share a commit: {commits}"
+    );
     assert_eq!(Handle::current().metrics().num_alive_tasks(), at_work);
     let before = store.counts();
     let same = agents.keep(&by(), &wanted).await;
@@ -248,5 +258,8 @@ async fn a_hundred_thousand_kept_agents_are_rows_and_no_timer() {
     let after = store.counts();
     assert_eq!(after.of(Operation::Commit), before.of(Operation::Commit));
     let reads = after.operations() - before.operations();
-    assert!(reads < MANY as u64 / 32, "no list, and a read for some dozens: {reads}");
+    assert!(
+        reads < MANY as u64 / 32,
+        "no list, and a read for some dozens: {reads}"
+    );
 }
