@@ -25,6 +25,23 @@ fn serve(home: &Home) -> Running {
     serving
 }
 
+/// What a server makes of a script of an agent's: how its run ends.
+fn ends(home: &Home, agent: &str, script: &str) -> String {
+    let added = home.dormouse([
+        "task", "add", "-o", "json", "--agent", agent, "--", "sh", "-c", script,
+    ]);
+    added.exits(0);
+    let task = added.json()["id"].clone();
+    let kind = until("its run has ended", || {
+        let runs = home.items(&format!("runs list --agent {agent}"));
+        let run = runs.into_iter().find(|run| run["task"] == task)?;
+        Some(run.pointer("/outcome/kind")?.as_str()?.to_owned())
+    });
+    // One that failed would be tried again.
+    home.dormouse(["task", "cancel", task.as_str().unwrap()]);
+    kind
+}
+
 fn leave(serving: Running) {
     serving.signal(Signal::TERM);
     assert_eq!(serving.wait(), Some(0));
@@ -91,8 +108,8 @@ fn agents_by_boot_api_and_reload_dormant_and_resident_behave_alike() {
         dormant["mode"] = json!("resident");
         assert_eq!(dormant, resident, "but for its mode");
         for agent in ["by-boot", "by-api", "by-reload", "dormant"] {
-            run(&home, agent, "exec sleep 300").exits(124);
-            assert_eq!(run(&home, agent, "echo done").exits(0).stdout, "done\n");
+            assert_eq!(ends(&home, agent, "exec sleep 300"), "timeout", "{agent}");
+            assert_eq!(ends(&home, agent, "echo done"), "success", "{agent}");
         }
         let shown = home.type_line("agent show by-boot").stdout;
         assert!(shown.contains("resident: nothing is kept"), "{shown}");
@@ -139,15 +156,23 @@ fn what_the_file_does_not_name_stays_and_who_leaves_it_is_not_deleted() {
 fn a_bad_file_leaves_the_old_settings_and_a_good_one_holds_for_old_and_new_agents() {
     for (home, _schema) in homes() {
         let first = "[run]\nwall_clock = \"1s\"\n[agents.old]\nconcurrency = 2\n";
-        write(&home, first);
-        let mut serving = serve(&home);
-        run(&home, "old", "exec sleep 300").exits(124);
+        // A file of the server's own: commands that read a bad one say so themselves.
+        let served = home.path().with_file_name("served.toml");
+        let write = |text: &str| std::fs::write(&served, text).unwrap();
+        let serve = || {
+            let mut serving = home.start(["serve", "--config", served.to_str().unwrap()]);
+            serving.until_said("serving");
+            serving
+        };
+        write(first);
+        let mut serving = serve();
+        assert_eq!(ends(&home, "old", "exec sleep 300"), "timeout");
 
         let bad = format!(
             "{}\n[store]\ncash = 1\n",
             first.replace("\"1s\"", "\"10m\"").replace("= 2", "= 0")
         );
-        write(&home, &bad);
+        write(&bad);
         let refused = home.type_line("config reload");
         refused.exits(2).errs(&["2 errors"]).hints();
         let refused = home.type_line("config reload -o json");
@@ -155,7 +180,7 @@ fn a_bad_file_leaves_the_old_settings_and_a_good_one_holds_for_old_and_new_agent
         let problem: Value = serde_json::from_str(refused.stderr.trim()).unwrap();
         assert_eq!(problem["status"], 422, "{problem:#}");
         let paths: Vec<_> = problem["errors"].as_array().unwrap().iter().collect();
-        let at = file(&home).display().to_string();
+        let at = served.display().to_string();
         for (path, line) in [("store.cash", 7), ("agents.old.concurrency", 4)] {
             let of = paths.iter().find(|error| error["path"] == path).unwrap();
             let message = of["message"].as_str().unwrap();
@@ -171,24 +196,24 @@ fn a_bad_file_leaves_the_old_settings_and_a_good_one_holds_for_old_and_new_agent
             (&json!("config.rejected"), &json!({ "errors": 2 }))
         );
         assert_eq!(told[2]["actor"]["name"], "signal");
-        run(&home, "old", "exec sleep 300").exits(124);
+        assert_eq!(ends(&home, "old", "exec sleep 300"), "timeout");
         assert_eq!(home.json("agent show old")["concurrency"], 2);
 
         home.type_line("agent add made-before").exits(0);
         let good = "[run]\nwall_clock = \"10m\"\n[store]\ncache = \"128MiB\"\n[agents.new]\n";
-        write(&home, good);
+        write(good);
         serving.signal(Signal::HUP);
         serving.until_said("agent old is not in the file any more");
         home.type_line("agent add made-after").exits(0);
         for agent in ["old", "new", "made-before", "made-after"] {
-            run(&home, agent, "exec sleep 1.5").exits(0);
+            assert_eq!(ends(&home, agent, "exec sleep 1.5"), "success", "{agent}");
         }
         let pending = reload(&home)["pending"].clone();
         let waits = json!([{ "key": "store.cache", "value": "128MiB", "running": "64MiB" }]);
         assert_eq!(pending, waits, "until the next start");
         assert_eq!(rejections(&home).len(), 3);
         leave(serving);
-        let serving = serve(&home);
+        let serving = serve();
         assert_eq!(reload(&home)["pending"], json!([]));
         leave(serving);
     }
@@ -300,7 +325,18 @@ fn every_live_key_is_taken_by_a_reload() {
     expected.sort_unstable();
     assert_eq!(live, expected, "each has a probe");
     write(&home, "");
-    let serving = serve(&home);
+    // An owner that runs what it is asked to run, and claims nothing by itself.
+    let owning = home.start([
+        "run",
+        "--agent",
+        "owner",
+        "--",
+        "sh",
+        "-c",
+        "echo up > up; exec sleep 300",
+    ]);
+    let up = home.workspace("owner").join("up");
+    until("it owns", || up.exists().then_some(()));
     for (key, value, probe) in LIVE {
         write(&home, "");
         reload(&home);
@@ -315,5 +351,6 @@ fn every_live_key_is_taken_by_a_reload() {
         assert_eq!(reloaded["pending"], json!([]), "{key}");
         assert!(probe(&home), "{key}: {value}");
     }
-    leave(serving);
+    owning.signal(Signal::INT);
+    assert_eq!(owning.wait(), Some(130));
 }

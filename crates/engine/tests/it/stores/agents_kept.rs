@@ -38,14 +38,17 @@ fn written(config: &mut AgentConfig) {
     config.clocks.wall_clock_ms = Some(60_000);
 }
 
+/// What is to be so of an agent.
+type Set = fn(&mut AgentConfig);
+
 fn nothing(_: &mut AgentConfig) {}
 
-async fn keep(house: &House, wanted: &[(&str, fn(&mut AgentConfig))]) -> Vec<Result<Keeping, CommandError>> {
+async fn keep(house: &House, wanted: &[(&str, Set)]) -> Vec<Result<Keeping, CommandError>> {
     let wanted: Vec<_> = wanted.iter().map(|(agent, set)| (name(agent), *set)).collect();
     house.tenant.agents.keep(&by(), &wanted).await
 }
 
-async fn kept(house: &House, wanted: &[(&str, fn(&mut AgentConfig))]) -> Vec<Keeping> {
+async fn kept(house: &House, wanted: &[(&str, Set)]) -> Vec<Keeping> {
     let kept = keep(house, wanted).await.into_iter();
     kept.map(|kept| kept.unwrap()).collect()
 }
@@ -101,7 +104,7 @@ async fn agents_made_at_boot_by_api_and_by_reload_are_equal(house: House) {
     written(&mut config);
     let agents = &house.tenant.agents;
     agents.create(&operator(), &name("by-api"), config).await.unwrap();
-    let reload = [("by-boot", written as fn(&mut _)), ("by-reload", written)];
+    let reload = [("by-boot", written as Set), ("by-reload", written)];
     assert_eq!(kept(&house, &reload).await, [Keeping::Same, Keeping::Made]);
     assert_eq!(
         kept(
@@ -172,7 +175,7 @@ async fn one_that_cannot_be_kept_is_in_no_others_way(house: House) {
     // One whose row cannot be believed.
     house.agent("broken").await;
     house.spoil("agent", &"agent/broken").await;
-    let wanted: [(&str, fn(&mut AgentConfig)); 5] = [
+    let wanted: [(&str, Set); 5] = [
         ("first", written),
         ("going", written),
         ("broken", written),
@@ -224,7 +227,7 @@ async fn what_somebody_sets_meanwhile_is_not_undone() {
         tell.send(others.configure(&operator(), &other, secrets).await)
             .unwrap();
     });
-    let both = [("alice", written as fn(&mut _)), ("bob", written)];
+    let both = [("alice", written as Set), ("bob", written)];
     assert_eq!(kept(&house, &both).await, [Keeping::Changed, Keeping::Made]);
     told.await.unwrap().unwrap();
     let config = house.tenant.agents.get(&alice).await.unwrap().config.clone();
@@ -239,8 +242,8 @@ async fn a_hundred_thousand_kept_agents_are_rows_and_no_timer() {
     let house = House::over_exclusive(Arc::clone(&store) as Arc<dyn RecordStore>).await;
     // One that nobody wrote down, of which nothing is read.
     house.agent("somebody").await;
-    let wanted = (0..MANY).map(|nth| (name(&format!("agent-{nth}")), written as fn(&mut _)));
-    let wanted: Vec<(AgentName, fn(&mut AgentConfig))> = wanted.collect();
+    let wanted = (0..MANY).map(|nth| (name(&format!("agent-{nth}")), written as Set));
+    let wanted: Vec<(AgentName, Set)> = wanted.collect();
     let at_work = Handle::current().metrics().num_alive_tasks();
     let agents = &house.tenant.agents;
     let before = store.counts();
