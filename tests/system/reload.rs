@@ -76,7 +76,7 @@ fn alike(home: &Home, agent: &str) -> Value {
 
 const WRITTEN: &str = "concurrency = 2\nwall_clock = \"1s\"\n";
 
-/// WK-54 but for the process that a resident agent keeps: none does, its worker ends with its run as any other.
+/// No process is kept for a resident one: its worker ends with its run, as any other.
 #[test]
 fn agents_by_boot_api_and_reload_dormant_and_resident_behave_alike() {
     for (home, _schema) in homes() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dormouse_filesystem::Deadline;
 
-use super::{Change, EVENT_SCHEMA, Event};
+use super::{Change, EVENT_SCHEMA, Event, Rejection};
 use crate::credentials::of_no_tenant;
 use crate::draft::parts;
 use crate::{CommandError, Engine, EventId, OpId, PrefixedId, Principal};
@@ -20,7 +20,7 @@ impl Engine {
     /// # Errors
     /// As any commit.
     pub async fn tell_config_rejected(&self, by: &Principal, errors: usize) -> Result<(), CommandError> {
-        self.tell_of_house(by, SETTINGS, &Change::ConfigRejected { errors })
+        self.tell_of_house(by, SETTINGS, &Change::ConfigRejected(Rejection { errors }))
             .await
     }
 
