@@ -296,8 +296,9 @@ const LIVE: &[(&str, &str, Probe)] = &[
         }
         last == 9
     }),
-    ("wakes.timed_max", "2", |home| {
+    ("wakes.timed_max", "3", |home| {
         let add = ["wake", "add", "--agent", "a", "--in", "1h", "--reason", "look"];
+        // Those of the look before wait still.
         home.dormouse(add).exits(0);
         home.dormouse(add).code() == Some(9)
     }),
