@@ -24,6 +24,7 @@ mod program;
 mod providers;
 mod readme;
 mod recovery;
+mod reload;
 mod resumed;
 mod run;
 mod secrets;

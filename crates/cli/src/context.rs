@@ -37,6 +37,8 @@ pub struct Context {
     pub tenant: Option<TenantId>,
     /// How to print.
     pub ui: Ui,
+    /// What the command line said, by which the settings are read again.
+    pub global: Global,
 }
 
 impl Context {
@@ -45,8 +47,44 @@ impl Context {
     /// # Errors
     /// What is wrong with the settings, or with where they are.
     pub fn find(global: &Global, environment: Environment, ui: Ui) -> Result<Self, Problem> {
+        match Self::find_what_is_right(global, environment, ui)? {
+            (context, None) => Ok(context),
+            (_, Some(problem)) => Err(problem),
+        }
+    }
+
+    /// The same of an owner's settings, as they are now.
+    ///
+    /// # Errors
+    /// As [`Context::find`].
+    pub fn again(&self) -> Result<Self, Problem> {
+        Self::find(&self.global, self.environment.clone(), self.ui.clone())
+    }
+
+    /// The same, with what is right where something is wrong: for who asks another process, which has settings of its own.
+    ///
+    /// # Errors
+    /// When it is not known where anything is.
+    pub fn find_what_is_right(
+        global: &Global,
+        environment: Environment,
+        ui: Ui,
+    ) -> Result<(Self, Option<Problem>), Problem> {
         let places = Places::find(&environment)?;
-        let config = Config::load(&environment, &places.config, global.config.as_deref())?;
+        let named = global.config.as_deref();
+        let (config, wrong) = Config::load_what_is_right(&environment, &places.config, named);
+        let context = Self::of(global, environment, ui, &places, config)?;
+        let wrong = wrong.or_else(|| context.check().err());
+        Ok((context, wrong))
+    }
+
+    fn of(
+        global: &Global,
+        environment: Environment,
+        ui: Ui,
+        places: &Places,
+        config: Config,
+    ) -> Result<Self, Problem> {
         let server = match (&global.server, config.text("client.server")) {
             (Some(server), _) => Some(server.clone()),
             (None, Some(text)) => Some(
@@ -59,10 +97,10 @@ impl Context {
         let key_file = config
             .text("secrets.key_file")
             .map_or(places.key.clone(), PathBuf::from);
-        let context = Self {
+        Ok(Self {
             key_file,
             config_file: named.unwrap_or_else(|| places.config.clone()),
-            places: places_of(&places, &config),
+            places: places_of(places, &config),
             token_file: global
                 .token_file
                 .as_deref()
@@ -72,12 +110,15 @@ impl Context {
             config,
             server,
             ui,
-        };
-        // Settings that do not go together are refused before anything is made.
-        store::options(&context)?;
-        store::behaviour(&context)?;
-        context.check_key_file()?;
-        Ok(context)
+            global: global.clone(),
+        })
+    }
+
+    /// Settings that do not go together are refused before anything is made.
+    fn check(&self) -> Result<(), Problem> {
+        store::options(self)?;
+        store::behaviour(self)?;
+        self.check_key_file()
     }
 
     /// What no worker's wall opens, but for its own workspace and run folder.

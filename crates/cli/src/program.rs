@@ -139,6 +139,9 @@ fn execute(cli: Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
     refuse_inside_a_run(&environment)?;
     log::begin(cli.global.verbose, &environment, ui)?;
     let context = match &cli.command {
+        Command::Config(args::Config::Reload) => {
+            return with_runtime(command::reload(&cli.global, environment, ui));
+        }
         Command::Doctor => return with_runtime(command::doctor(&cli.global, environment, ui)),
         _ => Context::find(&cli.global, environment, ui.clone())?,
     };

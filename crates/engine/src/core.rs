@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::{Agent, AgentState, Intensity, Removals};
+use crate::adjust::Adjusted;
+use crate::agent::{Agent, AgentState, Removals};
 use crate::bad;
 use crate::budget::{BudgetOptions, Entered, Freed, Ledger, Moved, enter};
-use crate::command::ClockSettings;
 use crate::credentials::EventJournal;
 use crate::draft::{Draft, Verdict};
 use crate::due::DueHint;
@@ -41,10 +41,8 @@ pub(crate) struct Core {
     pub(crate) events: Log,
     pub(crate) environment: Environment,
     pub(crate) companions: Vec<Arc<dyn Companion>>,
-    /// How many bad ends pause an agent; none is never.
-    pub(crate) intensity: Option<Intensity>,
-    /// The clocks of runs whose task and agent set none.
-    pub(crate) clocks: ClockSettings,
+    /// What may be set otherwise at any time.
+    pub(crate) adjusted: Arc<Adjusted>,
     /// Where futures of runs are polled.
     pub(crate) workers: Arc<Workers>,
     pub(crate) live: Arc<LiveRuns>,
@@ -72,8 +70,6 @@ pub(crate) struct Core {
     pub(crate) due: Arc<DueHint>,
     /// Where it is said that an agent has something to do.
     pub(crate) bell: Arc<Bell>,
-    /// Most timed wakes of an agent that wait.
-    pub(crate) timed_wakes_max: usize,
     /// Where it is said that something is to be settled.
     pub(crate) settling: Arc<SettleHint>,
     /// Its credentials.

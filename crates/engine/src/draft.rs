@@ -293,7 +293,7 @@ impl Draft {
 }
 
 /// The type and the data of a change.
-fn parts(change: &Change) -> (String, serde_json::Map<String, serde_json::Value>) {
+pub(crate) fn parts(change: &Change) -> (String, serde_json::Map<String, serde_json::Value>) {
     use serde_json::Value;
     let Value::Object(mut tagged) = serde_json::to_value(change).expect("a change is plain data") else {
         unreachable!("a change is tagged, so it is an object")

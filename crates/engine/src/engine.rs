@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::adjust::{Adjustable, Adjusted};
 use crate::agent::{Agents, Intensity};
 use crate::bad::BadRecords;
 use crate::budget::{BudgetOptions, Budgets, Freed};
@@ -112,6 +113,18 @@ impl Default for EngineOptions {
     }
 }
 
+impl EngineOptions {
+    /// The part of them that may be set otherwise while the engine is open.
+    #[must_use]
+    pub fn adjustable(&self) -> Adjustable {
+        Adjustable {
+            agent_intensity: self.agent_intensity,
+            clocks: self.clocks,
+            wakes_timed_max: self.wakes_timed_max,
+        }
+    }
+}
+
 /// The engine of one store. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Engine(Arc<Shared>);
@@ -122,6 +135,7 @@ struct Shared {
     environment: Environment,
     options: EngineOptions,
     gate_options: Arc<GateOptions>,
+    adjusted: Arc<Adjusted>,
     vault: Vault,
     live: Arc<LiveRuns>,
     due: Arc<DueHint>,
@@ -252,10 +266,12 @@ impl Engine {
         let random = Arc::clone(&environment.random);
         let vault = Vault::new(&system, options.vault.clone(), random);
         let workers = Arc::new(Workers::new(options.worker_threads));
+        let adjusted = Arc::new(Adjusted::new(options.adjustable()));
         Self(Arc::new(Shared {
             system,
             environment,
             gate_options: Arc::new(options.gates.clone()),
+            adjusted,
             options,
             vault,
             live: Arc::default(),
@@ -301,8 +317,7 @@ impl Engine {
         let shared = &self.0;
         let space = shared.system.tenant(&id.segment());
         let core = Arc::new(Core {
-            intensity: shared.options.agent_intensity,
-            clocks: shared.options.clocks,
+            adjusted: Arc::clone(&shared.adjusted),
             workers: Arc::clone(&shared.workers),
             budgets: shared.options.budgets,
             ledger: Arc::default(),
@@ -327,7 +342,6 @@ impl Engine {
             switches: Arc::default(),
             due: Arc::clone(&shared.due),
             bell: Arc::clone(&shared.bell),
-            timed_wakes_max: shared.options.wakes_timed_max,
             settling: Arc::clone(&shared.settling),
             secrets: Secrets::new(
                 &shared.vault,
@@ -468,7 +482,8 @@ impl Engine {
         Events::of(store, self.log(), None, self.0.options.formats)
     }
 
-    fn log(&self) -> Log {
+    /// The log of the installation.
+    pub(crate) fn log(&self) -> Log {
         self.0.system.log(&[crate::id::segment("events")])
     }
 
@@ -490,7 +505,18 @@ impl Engine {
         &self.0.gate_options.modes
     }
 
-    /// What is set of it.
+    /// What of its options may be set otherwise, as it is now.
+    #[must_use]
+    pub fn adjusted(&self) -> Adjustable {
+        self.0.adjusted.now()
+    }
+
+    /// Sets that otherwise, for every tenant and for what begins from now on.
+    pub fn adjust(&self, to: Adjustable) {
+        self.0.adjusted.set(to);
+    }
+
+    /// What is set of it; of what is [adjustable](Adjustable) what it was opened with.
     pub(crate) fn options(&self) -> &EngineOptions {
         &self.0.options
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod adapter;
+mod adjust;
 pub mod agent;
 pub mod bad;
 pub mod block;
@@ -54,6 +55,7 @@ pub mod transcript;
 pub mod wake;
 pub mod worker;
 
+pub use adjust::Adjustable;
 pub use clock::{Clock, Random, SystemClock};
 pub use decision::{Decision, Reason};
 pub use draft::Draft;

@@ -22,6 +22,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::once::DoneSoFar;
 use crate::owner::phase::Phase;
+use crate::owner::settings::Settings;
 use crate::owner::{Keys, Role};
 use crate::problem::{Code, Problem};
 
@@ -56,6 +57,8 @@ struct Inner {
     backend: Backend,
     keys: Keys,
     rules: Rules,
+    /// What it runs with, where that can be read again.
+    settings: Option<Settings>,
     /// A permit is held while a run is being started, so that who leaves can wait until none is; closed once we leave.
     starts: Semaphore,
     wanted: Notify,
@@ -82,9 +85,46 @@ impl House {
             backend,
             keys,
             rules,
+            settings: None,
             starts,
             wanted: Notify::new(),
         }))
+    }
+
+    /// The same, before anybody else has it, with settings that can be read again.
+    #[must_use]
+    pub(crate) fn with_settings(mut self, settings: Settings) -> Self {
+        let inner = Arc::get_mut(&mut self.0).expect("it was just made, and nobody else has it");
+        inner.settings = Some(settings);
+        self
+    }
+
+    /// What it runs with.
+    ///
+    /// # Errors
+    /// `Unavailable` where it cannot be read again.
+    pub(super) fn settings(&self) -> Result<&Settings, Problem> {
+        let settings = self.0.settings.as_ref();
+        settings.ok_or_else(|| Problem::new(Code::Unavailable, "the settings here were given, not read"))
+    }
+
+    /// What runs workers.
+    pub(super) fn supervisor(&self) -> &Supervisor {
+        &self.0.supervisor
+    }
+
+    /// Refuses what is asked of a process that runs something, and says that it is in the way of one.
+    ///
+    /// # Errors
+    /// `Unavailable`, for a moment.
+    pub(super) fn supervises(&self) -> Result<(), Problem> {
+        if self.0.role == Role::Supervisor {
+            return Ok(());
+        }
+        self.0.wanted.notify_one();
+        Err(unavailable(
+            "the owner of the store runs nothing: it only reads or writes rows, and makes room",
+        ))
     }
 
     /// The engine.
@@ -182,12 +222,7 @@ impl House {
     ///
     /// Only who supervises takes runs. Another owner is told that it is in the way.
     pub(super) async fn start(&self, asker: &Asker, start: Start, on_gate: OnGate) -> Result<RunId, Problem> {
-        if self.0.role != Role::Supervisor {
-            self.0.wanted.notify_one();
-            return Err(unavailable(
-                "the owner of the store runs nothing: it only reads or writes rows, and makes room",
-            ));
-        }
+        self.supervises()?;
         let (house, asker) = (self.clone(), asker.clone());
         let started = tokio::spawn(async move { house.start_through(&asker, start, on_gate).await }).await;
         // What a panic said is in the log, scrubbed.

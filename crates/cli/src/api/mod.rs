@@ -3,10 +3,12 @@
 //! Handlers parse, call one engine service and answer. What the engine refuses becomes a problem document in
 //! `refusal`; who may ask at all is decided in `gate` before any handler runs.
 
+mod agent_change;
 mod agents;
 pub(crate) mod body;
 mod budgets;
 mod carry;
+mod config;
 pub(crate) mod detect;
 mod events;
 mod gate;
@@ -38,8 +40,11 @@ use dormouse_engine::AgentName;
 use dormouse_filesystem::Cursor;
 use serde::Deserialize;
 
+pub(crate) use agent_change::AgentChange;
 pub use body::{BODY_BYTES_MAX, List};
 pub use carry::{EXPORT_BYTES_MAX, Existing, IMPORT_BODY_BYTES_MAX, ImportedView};
+pub(crate) use config::by_itself;
+pub use config::{KeptView, PendingView, RefusedView, ReloadedView, TakenView};
 pub use events::{EventList, Gap};
 pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
@@ -162,6 +167,7 @@ fn routes() -> Router<House> {
         .route("/v1/sinks/{name}/pause", post(sinks::pause))
         .route("/v1/sinks/{name}/resume", post(sinks::resume))
         .route("/v1/store/export", get(store::export))
+        .route("/v1/config/reload", post(config::reload))
         .route("/v1/detect", post(detect::detect))
         .fallback(async || Problem::new(Code::NoRoute, "there is no such route").into_response())
         .method_not_allowed_fallback(async || {

@@ -5,7 +5,8 @@
 //! owner died in between, is made again from the rows that the key names: nobody has seen another.
 //!
 //! Not under keys are the secrets: no digest of what may be a passphrase is stored. What is asked of them twice is
-//! refused, or does no harm. Nor is what is said to a worker: it is nowhere but in its ear, so no row could say that it was.
+//! refused, or does no harm. A reload of the settings writes nothing under its key: asked again, it finds done what it did.
+//! Nor is what is said to a worker: it is nowhere but in its ear, so no row could say that it was.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use dormouse_engine::AgentName;
 
-use super::{AgentSetting, Page, help, value};
+use super::{AgentSetting, Page, help, setting};
 
 /// `agent …`.
 #[derive(Debug, Subcommand)]
@@ -15,7 +15,7 @@ pub enum Agent {
         #[arg(value_name = "NAME")]
         name: AgentName,
         /// What is set of it, as agent set takes it
-        #[arg(value_name = "KEY=VALUE", value_parser = value::agent_setting)]
+        #[arg(value_name = "KEY=VALUE", value_parser = setting::agent_setting)]
         settings: Vec<AgentSetting>,
     },
     /// List agents
@@ -34,8 +34,9 @@ pub enum Agent {
         /// concurrency=N, delegates_to=AGENT,… (empty: nobody), secrets=NAME,… (empty: all it sees),
         /// scrub.formats=strict|own_only|off (empty: as the settings say),
         /// effects=opaque|repeatable|resumable (whether a lost run may be run again, or goes on; empty: as its kind has it),
+        /// mode=dormant|resident (whether something of it may stay between its tasks; nothing does yet),
         /// wall_clock=D, idle_timeout=D|off, stall_after=D|off, grace=D (empty: as the settings run.… say)
-        #[arg(value_name = "KEY=VALUE", required = true, value_parser = value::agent_setting)]
+        #[arg(value_name = "KEY=VALUE", required = true, value_parser = setting::agent_setting)]
         settings: Vec<AgentSetting>,
     },
     /// Let an agent claim nothing: its tasks wait, and what is at work ends by itself

@@ -11,6 +11,7 @@ mod refusal;
 mod secret;
 mod serve;
 mod session;
+mod setting;
 mod spec;
 mod step;
 mod task;
@@ -37,13 +38,15 @@ pub use refusal::{problem_of, wants_json};
 pub use secret::{NewKey, Secret, SecretMigrate, SecretSet, SlotChange, VaultKey, Which};
 pub use serve::Serve;
 pub use session::Session;
+pub use setting::AgentSetting;
+pub(crate) use setting::agent_value;
 pub(crate) use spec::milliseconds;
 pub use spec::{ExitBy, GateMode, Surroundings};
 pub use step::{Step, StepEffect};
 pub use task::{Task, TaskAdd, TaskSet};
 pub use thread::{Thread, ThreadPost, WhenBusy};
 pub use topic::{TOPICS, topic};
-pub use value::{AgentSetting, Cursor, MaybeOff, NewMode, Variable};
+pub use value::{Cursor, MaybeOff, NewMode, Variable};
 pub(crate) use value::{is_variable, looks_like_credential};
 pub use wake::{Wake, WakeAdd};
 
@@ -333,7 +336,7 @@ pub enum Events {
         /// Begin at this position; 0 is the beginning. The last 20 if nothing is said
         #[arg(long, value_name = "POSITION")]
         from: Option<u64>,
-        /// Those of the installation, which are its vault's, instead of the tenant's
+        /// Those of the installation, of its vault and its settings, instead of the tenant's
         #[arg(long)]
         system: bool,
         /// Which events.
@@ -349,7 +352,7 @@ pub enum Events {
         /// The last position; the newest there is if nothing is said
         #[arg(long, value_name = "POSITION")]
         to: Option<u64>,
-        /// Those of the installation, which are its vault's, instead of the tenant's
+        /// Those of the installation, of its vault and its settings, instead of the tenant's
         #[arg(long)]
         system: bool,
         /// Which events.
@@ -417,6 +420,12 @@ pub enum Config {
     /// Check the configuration, and report everything that is wrong
     #[command(after_help = help::config_validate())]
     Validate,
+    /// Have whoever owns the store read its settings again, as SIGHUP has a server do
+    ///
+    /// Settings of class live, and the agents of the file, hold from then on; those of class restart are listed as pending. Where
+    /// anything is wrong the old settings hold, all of them.
+    #[command(after_help = help::config_reload())]
+    Reload,
 }
 
 /// `store …`.

@@ -73,14 +73,31 @@ fn config_topic() -> String {
             None => "by the place",
         };
         text.push_str(&format!(
-            "  {}\n      {}\n      takes {takes}; default {default}; {}\n",
+            "  {}\n      {}\n      takes {takes}; default {default}; {}; {}\n",
             key.path,
             key.about,
-            key.variable()
+            key.variable(),
+            key.class.word()
         ));
     }
+    text.push_str(CLASSES);
     text
 }
+
+const CLASSES: &str = "
+A setting of class live is taken when an owner reads its settings again (dormouse config reload, or SIGHUP to dormouse serve), by
+what begins from then on; one of class restart at the next start of the owner, and a reload lists it as pending; one of class
+command by each command for itself. Where anything is wrong a reload takes nothing, and says config.rejected in an event.
+
+Agents of the user's file, in [agents.NAME] with the keys of dormouse agent set:
+
+  [agents.alice]
+  concurrency = 2
+  mode = \"dormant\"
+
+dormouse serve makes those that are not there, at its start and at a reload, in the tenant default, and sets what the file names;
+what it does not name stays. An agent that leaves the file stays as it is: dormouse agent remove deletes one.
+";
 
 const FORMATTING: &str = "\
 How data is printed

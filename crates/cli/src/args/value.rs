@@ -6,28 +6,20 @@ use std::time::Duration;
 use dormouse_engine::credentials::secret_reference;
 use dormouse_engine::gate::Scope;
 use dormouse_engine::idempotency::{ClientKey, InvalidClientKey};
-use dormouse_engine::limits::AGENT_CONCURRENCY_MAX;
-use dormouse_engine::name::InvalidName;
 use dormouse_engine::run::OutcomeKind;
 use dormouse_engine::task::{OnFailed, Priority, TaskState};
 use dormouse_engine::worker::environment::{NameClass, name_class};
 use dormouse_engine::worker::isolation::{InvalidPolicy, Policy};
-use dormouse_engine::{
-    AgentName, GateId, HoldId, MessageId, PrefixedId, RunId, SessionId, TaskId, ThreadId, WakeId,
-};
+use dormouse_engine::{GateId, HoldId, MessageId, PrefixedId, RunId, SessionId, TaskId, ThreadId, WakeId};
 use dormouse_secrets::{SecretCategory, SecretName};
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::api::FormatsView;
 use crate::config::bounds::{CLOCK, EXPIRES, GRACE};
 use crate::config::key::MODES;
 use crate::duration::{self, Bounds};
 use crate::endpoint::Expires;
 use crate::nearest::nearest;
-
-use super::spec::milliseconds;
 
 /// Words that make a variable's name look like a credential's.
 const CREDENTIAL_WORDS: &[&str] = &[
@@ -57,108 +49,6 @@ pub(super) fn category(text: &str) -> Result<SecretCategory, String> {
         "system" => SecretCategory::System,
         _ => SecretCategory::Tool,
     })
-}
-
-/// One thing that is set of an agent: a field of the API's body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentSetting {
-    /// The field.
-    pub field: &'static str,
-    /// What it is to be.
-    pub value: Value,
-}
-
-/// What a key's text means, or what is wrong with it.
-type AgentValue = fn(&str) -> Result<Value, String>;
-
-/// What can be set of an agent: its key, the field of the API's body, and what is taken.
-const AGENT_KEYS: &[(&str, &str, AgentValue)] = &[
-    ("concurrency", "concurrency", concurrency),
-    ("delegates_to", "delegates_to", |text| names(text, agent_name)),
-    ("secrets", "secrets", |text| names(text, secret)),
-    ("scrub.formats", "scrub_formats", formats),
-    ("effects", "effects", effects),
-    ("wall_clock", "wall_clock_ms", |text| {
-        set("wall_clock", text, clock, |time| json!(milliseconds(time)))
-    }),
-    ("idle_timeout", "idle_timeout_ms", |text| {
-        set("idle_timeout", text, maybe_off, timer)
-    }),
-    ("stall_after", "stall_after_ms", |text| {
-        set("stall_after", text, maybe_off, timer)
-    }),
-    ("grace", "grace_ms", |text| {
-        set("grace", text, grace, |time| json!(milliseconds(time)))
-    }),
-];
-
-/// What is set, as the API takes it; of an empty text nothing is.
-fn set<T>(
-    key: &str,
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-    value: impl FnOnce(T) -> Value,
-) -> Result<Value, String> {
-    if text.is_empty() {
-        return Ok(Value::Null);
-    }
-    parse(text).map(value).map_err(|why| format!("{key}: {why}"))
-}
-
-fn maybe_off(text: &str) -> Result<MaybeOff, String> {
-    text.parse()
-}
-
-fn timer(timer: MaybeOff) -> Value {
-    match timer {
-        MaybeOff::Off => json!("off"),
-        MaybeOff::After(time) => json!(milliseconds(time)),
-    }
-}
-
-fn effects(text: &str) -> Result<Value, String> {
-    if text.is_empty() {
-        return Ok(Value::Null);
-    }
-    known(text, &["opaque", "repeatable", "resumable"]).map(Value::String)
-}
-
-fn concurrency(text: &str) -> Result<Value, String> {
-    match text.parse::<u32>() {
-        Ok(1..=AGENT_CONCURRENCY_MAX) => Ok(json!(text.parse::<u32>().expect("it was parsed"))),
-        _ => Err(format!("concurrency is a number, 1 to {AGENT_CONCURRENCY_MAX}")),
-    }
-}
-
-/// Names with commas between them; none of an empty text.
-fn names<T: Serialize>(text: &str, name: impl Fn(&str) -> Result<T, String>) -> Result<Value, String> {
-    let found = text.split(',').filter(|text| !text.is_empty()).map(name);
-    Ok(json!(found.collect::<Result<Vec<T>, _>>()?))
-}
-
-fn agent_name(text: &str) -> Result<AgentName, String> {
-    text.parse().map_err(|error: InvalidName| error.to_string())
-}
-
-fn formats(text: &str) -> Result<Value, String> {
-    if text.is_empty() {
-        return Ok(Value::Null);
-    }
-    let word = known(text, &["strict", "own_only", "off"])?;
-    Ok(json!(FormatsView::of_word(&word)))
-}
-
-/// `KEY=VALUE` of an agent.
-pub(super) fn agent_setting(text: &str) -> Result<AgentSetting, String> {
-    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is taken")?;
-    let keys: Vec<&str> = AGENT_KEYS.iter().map(|(key, ..)| *key).collect();
-    let key = known(key, &keys)?;
-    let (_, field, parse) = AGENT_KEYS
-        .iter()
-        .find(|(known, ..)| *known == key)
-        .expect("it is one of them");
-    let value = parse(value)?;
-    Ok(AgentSetting { field, value })
 }
 
 /// A task's number, `12` or `#12`, its id or its short form, checked and kept as it was written but for the mark of a

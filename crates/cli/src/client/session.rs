@@ -37,6 +37,8 @@ const MAKE_ROOM: Duration = Duration::from_millis(200);
 pub struct Session<'a> {
     context: &'a Context,
     role: Role,
+    /// Whether it becomes the owner where there is none.
+    may_own: bool,
     client: watch::Sender<Option<Client>>,
     owner: Option<Owner>,
 }
@@ -48,8 +50,18 @@ impl<'a> Session<'a> {
         Self {
             context,
             role,
+            may_own: true,
             client: watch::Sender::new(None),
             owner: None,
+        }
+    }
+
+    /// The same, which asks an owner that is there and never becomes one.
+    #[must_use]
+    pub fn of_guest(context: &'a Context) -> Self {
+        Self {
+            may_own: false,
+            ..Self::new(context, Role::Visitor)
         }
     }
 
@@ -277,6 +289,7 @@ impl<'a> Session<'a> {
             ) {
                 Step::UseServer => drop(self.client.send_replace(Some(self.server_client()?))),
                 Step::UseSocket => drop(self.client.send_replace(Some(self.socket_client()?))),
+                Step::TryLock if !self.may_own => return Err(nobody().into()),
                 Step::TryLock => {
                     self.context.places.ensure()?;
                     lock = match OwnerLock::attempt(&self.context.places.lock, &note())? {
@@ -398,6 +411,11 @@ fn served(holder: Option<String>) -> Problem {
     let holder = holder.map_or_else(|| "another process".to_owned(), |note| note.trim().to_owned());
     Problem::new(Code::State, format!("the store is served by {holder}"))
         .hint("use it: every command finds it; or stop it first")
+}
+
+fn nobody() -> Problem {
+    Problem::new(Code::Unavailable, "nobody serves the store")
+        .hint("each command reads the settings when it begins; dormouse serve reads them at its start")
 }
 
 fn note() -> String {

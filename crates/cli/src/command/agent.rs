@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dormouse_engine::AgentName;
-use dormouse_engine::agent::AgentState;
+use dormouse_engine::agent::{AgentMode, AgentState};
 use dormouse_secrets::SecretName;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -45,10 +45,11 @@ pub(super) async fn agent(session: &mut Session<'_>, context: &Context, command:
                 vec![
                     agent.name.to_string(),
                     agent.state.word().to_owned(),
+                    agent.mode.word().to_owned(),
                     ui.instant(agent.updated_at),
                 ]
             };
-            let columns = ["name", "state", "updated"];
+            let columns = ["name", "state", "mode", "updated"];
             listing::pages(session, ui, Call::get("/v1/agents"), &page, &columns, row).await
         }
         Agent::Set { name, settings } => {
@@ -218,10 +219,19 @@ fn clocks(agent: &AgentView) -> impl Iterator<Item = (&'static str, String)> {
     set.map(move |(key, timer)| (key, shown(timer)))
 }
 
+/// The mode, and what it comes to.
+fn mode(mode: AgentMode) -> String {
+    match mode {
+        AgentMode::Dormant => mode.word().to_owned(),
+        AgentMode::Resident => format!("{}: nothing is kept, each worker ends with its run", mode.word()),
+    }
+}
+
 fn record(agent: &AgentView, ui: &Ui) -> Vec<(&'static str, String)> {
     let mut pairs = vec![
         ("name", agent.name.to_string()),
         ("state", agent.state.word().to_owned()),
+        ("mode", mode(agent.mode)),
         ("concurrency", agent.concurrency.to_string()),
     ];
     if !agent.delegates_to.is_empty() {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::listing;
 use crate::args::Config;
+use crate::config::key::Class;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{Format, Table};
@@ -15,6 +16,7 @@ pub(crate) fn config(command: &Config, context: &Context) -> Result<Exit> {
         Config::Path => paths(context),
         Config::List { origin } => list(context, *origin),
         Config::Validate => validate(context),
+        Config::Reload => unreachable!("it asks whoever owns the store"),
     }
 }
 
@@ -55,13 +57,26 @@ fn list(context: &Context, with_origin: bool) -> Result<Exit> {
     for (key, setting) in context.config.settings() {
         let shown = key.shown(&setting.value);
         let mut row = vec![key.path.to_owned(), shown.clone()];
-        let mut item = json!({ "key": key.path, "value": shown });
+        let mut item = json!({ "key": key.path, "value": shown, "class": key.class.word() });
         if with_origin {
             row.push(setting.origin.to_string());
             item["origin"] = setting.origin.to_string().into();
         }
         table.rows.push(row);
         items.push(item);
+    }
+    for agent in context.config.agents() {
+        for (key, setting) in &agent.settings {
+            let path = format!("{}.{key}", agent.path());
+            let mut row = vec![path.clone(), setting.value.clone()];
+            let mut item = json!({ "key": path, "value": setting.value, "class": Class::Live.word() });
+            if with_origin {
+                row.push(setting.origin.to_string());
+                item["origin"] = setting.origin.to_string().into();
+            }
+            table.rows.push(row);
+            items.push(item);
+        }
     }
     listing::local(&context.ui, items, &table)
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::signals::Signals;
-use crate::api::House;
+use super::reload;
+use super::signals::{Heard, Signals};
+use crate::api::{House, ReloadedView, by_itself};
 use crate::args::Serve;
 use crate::client::Session;
 use crate::context::Context;
@@ -20,9 +21,10 @@ pub(super) async fn serve(session: &mut Session<'_>, context: &Context, argument
     let mut signals = Signals::listen();
     let owner = tokio::select! {
         owner = session.own_or_refuse() => owner?,
-        _ = signals.next() => return Ok(Exit::Done),
+        () = signals.stop_of_server() => return Ok(Exit::Done),
     };
     let house = owner.house().clone();
+    keep_agents(&house, context).await?;
     let places = &context.places;
     context.ui.note(&format!(
         "serving {} on {}; Ctrl-C lets runs end for {}",
@@ -41,12 +43,28 @@ pub(super) async fn serve(session: &mut Session<'_>, context: &Context, argument
             house.claim_until(most, left).await;
         })
     };
-    signals.next().await;
+    // Ends with the signal to leave.
+    while signals.of_server().await == Heard::Reload {
+        match house.reload(&by_itself("signal")).await {
+            Ok(reloaded) => reload::tell(&context.ui, &reloaded),
+            Err(problem) => context.ui.problem(&problem.scrubbed()),
+        }
+    }
     leaving.send_replace(true);
     // A panic of its was printed.
     let _ = claiming.await;
     drain(&house, context, arguments.drain, &mut signals).await;
     Ok(Exit::Done)
+}
+
+/// Makes and sets the agents of the file. One that cannot be kept is told, and is in nobody else's way.
+async fn keep_agents(house: &House, context: &Context) -> Result<()> {
+    let mut view = ReloadedView::default();
+    view.keep(house.keep_agents(&context.config).await?);
+    if view != ReloadedView::default() {
+        reload::tell(&context.ui, &view);
+    }
+    Ok(())
 }
 
 async fn drain(house: &House, context: &Context, longest: Duration, signals: &mut Signals) {
@@ -60,12 +78,12 @@ async fn drain(house: &House, context: &Context, longest: Duration, signals: &mu
     tokio::select! {
         () = house.leave_when_idle() => return,
         () = sleep(longest) => {}
-        _ = signals.next() => {}
+        () = signals.stop_of_server() => {}
     }
     let mut stopping = std::pin::pin!(house.stop());
     tokio::select! {
         () = &mut stopping => return,
-        _ = signals.next() => house.kill_all(),
+        () = signals.stop_of_server() => house.kill_all(),
     }
     stopping.await;
 }

@@ -1,5 +1,7 @@
 //! Being asked to stop.
 
+use std::fs::File;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
@@ -13,12 +15,22 @@ pub(super) enum Asked {
     Terminate,
 }
 
+/// What a server is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// To leave.
+    Stop,
+    /// To read its settings again: SIGHUP of one whose terminal, if it had one, is still there.
+    Reload,
+}
+
 /// The signals that ask a command to stop; from here on none of them ends the process by itself.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
     hangup: Option<Signal>,
+    had_terminal: bool,
 }
 
 impl Signals {
@@ -30,7 +42,29 @@ impl Signals {
             interrupt: of(SignalKind::interrupt()),
             terminate: of(SignalKind::terminate()),
             hangup: of(SignalKind::hangup()),
+            had_terminal: has_terminal(),
         }
+    }
+
+    /// Waits for the next one, of a server.
+    pub(super) async fn of_server(&mut self) -> Heard {
+        tokio::select! {
+            () = arrives(&mut self.interrupt) => Heard::Stop,
+            () = arrives(&mut self.terminate) => Heard::Stop,
+            () = arrives(&mut self.hangup) => {
+                // A shell says the same when its terminal goes: whoever served there is gone.
+                match self.had_terminal && !has_terminal() {
+                    true => Heard::Stop,
+                    false => Heard::Reload,
+                }
+            }
+        }
+    }
+
+    /// Waits until a server is asked to leave; what it is to read again does not matter any more, or not yet.
+    pub(super) async fn stop_of_server(&mut self) {
+        // Ends with the signal to leave.
+        while self.of_server().await == Heard::Reload {}
     }
 
     /// Waits for the next one.
@@ -41,6 +75,11 @@ impl Signals {
             () = arrives(&mut self.hangup) => Asked::Terminate,
         }
     }
+}
+
+/// Whether this process has a terminal that controls it.
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
 }
 
 async fn arrives(signal: &mut Option<Signal>) {

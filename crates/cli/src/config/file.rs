@@ -1,5 +1,6 @@
 //! A configuration file: what it sets, with the line of each value.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -14,6 +15,8 @@ use crate::place::Refusal;
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Deepest table.
 const DEPTH_MAX: usize = 8;
+/// The table whose tables are agents.
+pub(super) const AGENTS: &str = "agents";
 
 /// One value of a file.
 pub(super) struct Found {
@@ -55,15 +58,32 @@ pub(super) fn check_source(path: &Path, file: &File) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A table of the file that says what is to be so of an agent.
+pub(super) struct FoundAgent {
+    /// Its name, as it is written.
+    pub(super) name: String,
+    /// Where it begins.
+    pub(super) origin: Origin,
+    /// What it sets, by paths within it.
+    pub(super) values: Vec<Found>,
+}
+
+/// What is in a file.
+#[derive(Default)]
+pub(super) struct Contents {
+    pub(super) values: Vec<Found>,
+    pub(super) agents: Vec<FoundAgent>,
+}
+
 /// Every value of the file; what cannot be read becomes an issue.
-pub(super) fn parse(path: &Path, bytes: &[u8], issues: &mut Vec<Issue>) -> Vec<Found> {
+pub(super) fn parse(path: &Path, bytes: &[u8], issues: &mut Vec<Issue>) -> Contents {
     let file = Source {
         path,
         text: &String::from_utf8_lossy(bytes),
     };
     if std::str::from_utf8(bytes).is_err() {
         issues.push(file.issue(0, String::new(), "the file is not UTF-8".to_owned()));
-        return Vec::new();
+        return Contents::default();
     }
     let (table, errors) = DeTable::parse_recoverable(file.text);
     for error in errors {
@@ -74,9 +94,24 @@ pub(super) fn parse(path: &Path, bytes: &[u8], issues: &mut Vec<Issue>) -> Vec<F
             error.message().lines().collect::<Vec<_>>().join(", "),
         ));
     }
-    let mut found = Vec::new();
-    file.walk(table.get_ref(), "", 0, &mut found, issues);
+    let mut found = Contents::default();
+    for (name, value) in table.get_ref() {
+        match value.get_ref() {
+            DeValue::Table(agents) if name.get_ref() == AGENTS => {
+                found.agents = file.agents(agents, issues);
+            }
+            _ => file.value(name, value, &Above::file(), &mut found.values, issues),
+        }
+    }
     found
+}
+
+/// The path of an agent's table.
+pub(super) fn agent_path(name: &str) -> String {
+    match name.contains('.') {
+        true => format!("{AGENTS}.\"{name}\""),
+        false => format!("{AGENTS}.{name}"),
+    }
 }
 
 struct Source<'a> {
@@ -84,35 +119,91 @@ struct Source<'a> {
     text: &'a str,
 }
 
+/// Where in a file a value is.
+struct Above<'a> {
+    path: &'a str,
+    depth: usize,
+    /// Whether a list of texts is taken, as a text with commas.
+    takes_lists: bool,
+}
+
+impl Above<'_> {
+    fn file() -> Self {
+        Self {
+            path: "",
+            depth: 0,
+            takes_lists: false,
+        }
+    }
+
+    fn below(&self, name: &str) -> String {
+        match self.path {
+            "" => name.to_owned(),
+            above => format!("{above}.{name}"),
+        }
+    }
+}
+
 impl Source<'_> {
-    fn walk(
+    fn agents(&self, table: &DeTable<'_>, issues: &mut Vec<Issue>) -> Vec<FoundAgent> {
+        let mut found = Vec::new();
+        for (name, value) in table {
+            let at = name.span().start;
+            let path = agent_path(name.get_ref());
+            let DeValue::Table(settings) = value.get_ref() else {
+                let what = "not a table of what is set of an agent".to_owned();
+                issues.push(self.issue(at, path, what));
+                continue;
+            };
+            let (mut values, first) = (Vec::new(), issues.len());
+            let within = Above {
+                takes_lists: true,
+                ..Above::file()
+            };
+            for (name, value) in settings {
+                self.value(name, value, &within, &mut values, issues);
+            }
+            for issue in &mut issues[first..] {
+                issue.path = format!("{path}.{}", issue.path);
+            }
+            found.push(FoundAgent {
+                name: name.get_ref().to_string(),
+                origin: self.origin(at),
+                values,
+            });
+        }
+        found
+    }
+
+    fn value(
         &self,
-        table: &DeTable<'_>,
-        above: &str,
-        depth: usize,
+        name: &Spanned<Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+        above: &Above<'_>,
         found: &mut Vec<Found>,
         issues: &mut Vec<Issue>,
     ) {
-        for (name, value) in table {
-            let path = if above.is_empty() {
-                name.get_ref().to_string()
-            } else {
-                format!("{above}.{}", name.get_ref())
-            };
-            let at = name.span().start;
-            match value.get_ref() {
-                DeValue::Table(below) if depth < DEPTH_MAX => {
-                    self.walk(below, &path, depth + 1, found, issues);
+        let path = above.below(name.get_ref());
+        let at = name.span().start;
+        match value.get_ref() {
+            DeValue::Table(table) if above.depth < DEPTH_MAX => {
+                let above = Above {
+                    path: &path,
+                    depth: above.depth + 1,
+                    ..*above
+                };
+                for (name, value) in table {
+                    self.value(name, value, &above, found, issues);
                 }
-                _ => match text_of(value) {
-                    Some(value) => found.push(Found {
-                        path,
-                        value,
-                        origin: self.origin(at),
-                    }),
-                    None => issues.push(self.issue(at, path, "not a text, number or truth value".to_owned())),
-                },
             }
+            _ => match text_of(value, above.takes_lists) {
+                Some(value) => found.push(Found {
+                    path,
+                    value,
+                    origin: self.origin(at),
+                }),
+                None => issues.push(self.issue(at, path, "not a text, number or truth value".to_owned())),
+            },
         }
     }
 
@@ -133,12 +224,20 @@ impl Source<'_> {
     }
 }
 
-fn text_of(value: &Spanned<DeValue<'_>>) -> Option<String> {
+fn text_of(value: &Spanned<DeValue<'_>>, takes_lists: bool) -> Option<String> {
     match value.get_ref() {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) => Some(number.to_string()),
         DeValue::Float(number) => Some(number.to_string()),
         DeValue::Boolean(truth) => Some(truth.to_string()),
+        DeValue::Array(items) if takes_lists => {
+            let texts = items.iter().map(|item| match item.get_ref() {
+                // A comma in one of them would make two of it.
+                DeValue::String(text) if !text.contains(',') => Some(text.to_string()),
+                _ => None,
+            });
+            Some(texts.collect::<Option<Vec<_>>>()?.join(","))
+        }
         DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }

@@ -12,6 +12,29 @@ pub enum Scope {
     Project,
 }
 
+/// When a value that was changed in a file takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// At a reload, for what begins from then on.
+    Live,
+    /// At the next start of whoever owns the store; a reload lists it as pending.
+    Restart,
+    /// At the next command: each reads it for itself, and an owner has no use for it.
+    Command,
+}
+
+impl Class {
+    /// The class's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Restart => "restart",
+            Self::Command => "command",
+        }
+    }
+}
+
 /// What a key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -58,8 +81,20 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// Who may set it.
     pub scope: Scope,
+    /// When a change of it takes effect.
+    pub class: Class,
     /// What it does.
     pub about: &'static str,
+}
+
+impl Key {
+    /// The same, taken at a reload.
+    pub(super) const fn live(self) -> Self {
+        Self {
+            class: Class::Live,
+            ..self
+        }
+    }
 }
 
 /// The rules that calls are made under, strictest first.

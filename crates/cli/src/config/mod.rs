@@ -1,5 +1,6 @@
 //! Settings: read once at start, from the environment, a project's file, the user's file and the defaults, in that order.
 
+mod agents;
 pub mod bounds;
 mod check;
 mod detect;
@@ -18,12 +19,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dormouse_engine::AgentName;
 use dormouse_engine::agent::Intensity;
 
+pub use agents::FileAgent;
 pub use check::rules;
 pub use detect::detect_rules;
 pub use file::FILE_BYTES_MAX;
-use key::{Key, OTHER_VARIABLES, Scope};
+use key::{Class, Key, OTHER_VARIABLES, Scope};
 use table::TABLE;
 
 use crate::bytes;
@@ -85,9 +88,11 @@ pub struct Issue {
 }
 
 /// Every setting with its value.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     values: BTreeMap<&'static str, Setting>,
+    /// The agents of the user's file, by name.
+    agents: BTreeMap<AgentName, FileAgent>,
     /// What is odd and does no harm.
     pub warnings: Vec<String>,
 }
@@ -100,19 +105,41 @@ impl Config {
     /// # Errors
     /// One problem with every issue.
     pub fn load(environment: &Environment, usual: &Path, named: Option<&Path>) -> Result<Self, Problem> {
+        let (config, wrong) = Self::load_what_is_right(environment, usual, named);
+        wrong.map_or(Ok(config), Err)
+    }
+
+    /// The same, with what is right where something is wrong: for who asks another process, which has its own settings.
+    #[must_use]
+    pub fn load_what_is_right(
+        environment: &Environment,
+        usual: &Path,
+        named: Option<&Path>,
+    ) -> (Self, Option<Problem>) {
         let mut config = Self::default();
         let mut issues = Vec::new();
         config.take_defaults();
-        let user = named.map_or_else(|| usual.to_owned(), |path| environment.absolute(path));
-        config.take_file(&user, Scope::User, named.is_some(), &mut issues)?;
-        if let Some(project) = project_file(environment.working_folder()) {
-            config.take_file(&project, Scope::Project, true, &mut issues)?;
-        }
+        let files = config.take_files(environment, usual, named, &mut issues);
         config.take_variables(environment, &mut issues);
-        if issues.is_empty() {
-            Ok(config)
-        } else {
-            Err(refused(&issues))
+        let wrong = match files {
+            Err(problem) => Some(problem),
+            Ok(()) => (!issues.is_empty()).then(|| refused(&issues)),
+        };
+        (config, wrong)
+    }
+
+    fn take_files(
+        &mut self,
+        environment: &Environment,
+        usual: &Path,
+        named: Option<&Path>,
+        issues: &mut Vec<Issue>,
+    ) -> Result<(), Problem> {
+        let user = named.map_or_else(|| usual.to_owned(), |path| environment.absolute(path));
+        self.take_file(&user, Scope::User, named.is_some(), issues)?;
+        match project_file(environment.working_folder()) {
+            Some(project) => self.take_file(&project, Scope::Project, true, issues),
+            None => Ok(()),
         }
     }
 
@@ -135,7 +162,8 @@ impl Config {
             Err(refusal) if refusal.is_missing() && !required => return Ok(()),
             read => read?,
         };
-        for found in file::parse(path, &bytes, issues) {
+        let contents = file::parse(path, &bytes, issues);
+        for found in contents.values {
             match check(&found.path, &found.value, by).and_then(|key| check_readers(key, &found.value, path))
             {
                 Ok(key) => self.set(key, found.value, found.origin),
@@ -144,6 +172,12 @@ impl Config {
                     path: found.path,
                     message,
                 }),
+            }
+        }
+        for found in contents.agents {
+            match agents::agent_of(found, by) {
+                Ok(agent) => drop(self.agents.insert(agent.name.clone(), agent)),
+                Err(wrong) => issues.extend(wrong),
             }
         }
         Ok(())
@@ -193,6 +227,35 @@ impl Config {
         TABLE
             .iter()
             .filter_map(|key| Some((key, self.values.get(key.path)?)))
+    }
+
+    /// The agents of the user's file, by name.
+    pub fn agents(&self) -> impl Iterator<Item = &FileAgent> {
+        self.agents.values()
+    }
+
+    /// Takes over from a later reading what holds without a start, and returns which live settings are others now.
+    pub fn take_over(&mut self, later: &Self) -> Vec<&'static Key> {
+        let mut changed = Vec::new();
+        for key in TABLE.iter().filter(|key| key.class != Class::Restart) {
+            if key.class == Class::Live && self.text(key.path) != later.text(key.path) {
+                changed.push(key);
+            }
+            match later.values.get(key.path) {
+                Some(setting) => drop(self.values.insert(key.path, setting.clone())),
+                None => drop(self.values.remove(key.path)),
+            }
+        }
+        self.agents.clone_from(&later.agents);
+        changed
+    }
+
+    /// The settings that a later reading has otherwise and that hold from the next start on.
+    #[must_use]
+    pub fn pending(&self, later: &Self) -> Vec<&'static Key> {
+        let is_other =
+            |key: &&'static Key| key.class == Class::Restart && self.text(key.path) != later.text(key.path);
+        TABLE.iter().filter(is_other).collect()
     }
 
     /// Whether a project's file or a variable says it: who is here means what is done from here.
@@ -274,7 +337,8 @@ impl Config {
 
 fn check(path: &str, value: &str, by: Scope) -> Result<&'static Key, String> {
     let Some(key) = Key::find(path) else {
-        let near = nearest_key(path).map(|near| format!("; the nearest is {near}"));
+        let near = of_an_agent(path).or_else(|| nearest_key(path));
+        let near = near.map(|near| format!("; the nearest is {near}"));
         return Err(format!("not a setting{}", near.unwrap_or_default()));
     };
     if by == Scope::Project && key.scope != Scope::Project {
@@ -298,6 +362,12 @@ fn check_readers(key: &'static Key, value: &str, path: &Path) -> Result<&'static
         ));
     }
     Ok(key)
+}
+
+/// What is set of agents has a table of its own, which is taken for a misspelt one.
+fn of_an_agent(path: &str) -> Option<&'static str> {
+    let (first, _) = path.split_once('.')?;
+    nearest(first, [file::AGENTS]).map(|_| "agents.NAME.KEY")
 }
 
 /// By whole path, else by last part: a key in the wrong table is found too.

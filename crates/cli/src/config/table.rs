@@ -4,10 +4,10 @@ use super::bounds::{
     AT_WORK, AUTO_IDLE, CACHE, CAPABILITY_TTL, COMMIT, DERIVATION, EXPIRES, EXPORT_IDLE, HOUSEKEEPING,
     NOTIFY, RESERVE, SEGMENT, TOMBSTONES, WAIT, WITHIN_COMMIT,
 };
-use super::key::{Key, Kind, MODES, Scope};
+use super::key::{Class, Key, Kind, MODES, Scope};
 use super::{detect, lease, retention, wakes, worker};
 
-/// A setting of the store, which a project does not choose.
+/// A setting of the store, which a project does not choose, taken at a start.
 pub(super) const fn store(
     path: &'static str,
     kind: Kind,
@@ -19,6 +19,7 @@ pub(super) const fn store(
         kind,
         default,
         scope: Scope::User,
+        class: Class::Restart,
         about,
     }
 }
@@ -132,6 +133,7 @@ pub const TABLE: &[Key] = &[
         kind: Kind::Path,
         default: None,
         scope: Scope::User,
+        class: Class::Restart,
         about: "the file with the key that opens the secrets; secrets.key in the configuration folder",
     },
     store(
@@ -160,6 +162,7 @@ pub const TABLE: &[Key] = &[
         kind: Kind::Word(&["strict", "own_only", "off"]),
         default: Some("strict"),
         scope: Scope::User,
+        class: Class::Restart,
         about: "credentials that nobody registered: redacted, left and counted, or not looked for; an agent may say otherwise",
     },
     Key {
@@ -167,6 +170,7 @@ pub const TABLE: &[Key] = &[
         kind: Kind::Server,
         default: None,
         scope: Scope::User,
+        class: Class::Command,
         about: "the server to talk to, instead of the store of this host",
     },
     Key {
@@ -174,6 +178,7 @@ pub const TABLE: &[Key] = &[
         kind: Kind::Duration(WAIT),
         default: Some("5s"),
         scope: Scope::User,
+        class: Class::Command,
         about: "how long to wait for the owner of the store, or to become it",
     },
     Key {
@@ -181,6 +186,7 @@ pub const TABLE: &[Key] = &[
         kind: Kind::Duration(WAIT),
         default: Some("30s"),
         scope: Scope::User,
+        class: Class::Command,
         about: "how long to wait for an answer, tries together",
     },
     worker::WALL_CLOCK,
@@ -192,6 +198,7 @@ pub const TABLE: &[Key] = &[
         kind: Kind::Number(1, 10_000),
         default: Some("32"),
         scope: Scope::User,
+        class: Class::Restart,
         about: "most runs at work at once in a process that serves",
     },
     wakes::DUE_MAX,

@@ -15,4 +15,5 @@ pub(super) const TIMED_MAX: Key = store(
     Kind::Number(1, 100_000),
     Some("1000"),
     "most timed wakes of an agent that may wait",
-);
+)
+.live();

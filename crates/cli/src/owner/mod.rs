@@ -1,11 +1,12 @@
 //! Owning a store: the lock, the control token, the control socket, and who may speak through it.
 
-mod clocks;
 mod keys;
+pub(crate) mod live;
 pub mod lock;
 pub mod peer;
 pub mod phase;
 mod serve;
+pub(crate) mod settings;
 pub mod socket;
 pub(crate) mod store;
 pub mod token;
@@ -32,6 +33,7 @@ use crate::problem::{Code, Problem};
 pub use self::keys::Keys;
 use self::lock::OwnerLock;
 use self::phase::Phase;
+use self::settings::Settings;
 use self::token::ControlToken;
 
 /// A store on a server has no one owner who could tell whose descendant a command is: it tells itself.
@@ -96,7 +98,8 @@ impl Owner {
         let due = tokio::spawn(serve_due(engine.clone(), role, sinks, seen.clone()));
         let backend = places.url.backend();
         let rules = config::detect_rules(&context.config);
-        let house = House::new(engine, supervisor, role, seen.clone(), backend, keys, rules);
+        let house = House::new(engine, supervisor, role, seen.clone(), backend, keys, rules)
+            .with_settings(Settings::of(context));
         let router = api::router(
             house.clone(),
             Guard {

@@ -11,6 +11,7 @@ use dormouse_engine::lease::LeaseOptions;
 use dormouse_engine::recovery::Recovery;
 use dormouse_engine::relay::{FileSink, Sink};
 use dormouse_engine::retention::Retention;
+use dormouse_engine::run::INBOX_MAX;
 use dormouse_engine::session::{SessionOptions, Sessions};
 use dormouse_engine::supervisor::{Supervisor, SupervisorOptions, SystemOrphans};
 use dormouse_engine::worker::Boot;
@@ -29,7 +30,7 @@ use crate::endpoint::RunEndpoints;
 use crate::log;
 use crate::problem::{Code, Problem};
 
-use super::clocks::clocks;
+use super::live;
 use super::lock::OwnerLock;
 use super::token::ControlToken;
 use super::{Keys, Role};
@@ -98,6 +99,7 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
     let modes = modes.expect("values are checked when they are set");
     let mode = mode_of(config.text("gates.mode").unwrap_or_default());
     let mode = mode.expect("values are checked when they are set");
+    let live = live::adjustable(config);
     modes.may_be_set(mode).map_err(|_| {
         Problem::new(Code::Config, "gates.mode: open needs gates.allow_open")
             .hint("set gates.allow_open to true, or gates.mode to another")
@@ -142,9 +144,9 @@ pub(crate) fn behaviour(context: &Context) -> Result<EngineOptions, Problem> {
         },
         janitor_every: time("janitor.every"),
         wakes_due_max: whole(config.number("wakes.due_max")),
-        wakes_timed_max: whole(config.number("wakes.timed_max")),
-        agent_intensity: config.intensity(),
-        clocks: clocks(config),
+        wakes_timed_max: live.wakes_timed_max,
+        agent_intensity: live.agent_intensity,
+        clocks: live.clocks,
         on_agent_delete: match config.text("secrets.on_agent_delete") {
             Some("destroy") => OnAgentDelete::Destroy,
             _ => OnAgentDelete::Quarantine,
@@ -299,7 +301,7 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
             .unwrap_or(default)
             .to_owned()
     };
-    let options = SupervisorOptions {
+    let mut options = SupervisorOptions {
         keeper,
         workspaces: context.places.workspaces.clone(),
         run_folders: context.places.runs.clone(),
@@ -307,27 +309,18 @@ pub(super) fn supervisor(engine: &Engine, context: &Context) -> Result<Superviso
         user: or(&["USER", "LOGNAME"], "dormouse"),
         lang: or(&["LC_ALL", "LANG"], "C.UTF-8"),
         tz: or(&["TZ"], "UTC"),
-        passed: passed(context),
-        isolation: isolation(context),
+        passed: BTreeMap::new(),
+        isolation: None,
         closed: context.closed(),
         offered: None,
-        inbox_max: usize::try_from(context.config.number("worker.inbox_max")).unwrap_or(usize::MAX),
+        inbox_max: INBOX_MAX,
     };
+    live::set_workers(context, &mut options);
     Ok(Supervisor::with_endpoints(
         engine,
         options,
         Arc::new(RunEndpoints::new(detect_rules(&context.config))),
     ))
-}
-
-/// The variables that workers get as we have them. One that is not set here, or is no text, they do not get.
-fn passed(context: &Context) -> BTreeMap<String, String> {
-    let names = context.config.passed().into_iter();
-    let here = names.filter_map(|name| {
-        let value = context.environment.get(name)?.to_str()?;
-        Some((name.to_owned(), value.to_owned()))
-    });
-    here.collect()
 }
 
 /// Whether workers are walled in, if it was said.

@@ -81,6 +81,33 @@ async fn gone(api: &Api) {
 }
 
 #[tokio::test]
+async fn a_mode_is_one_of_two_words_and_shown() {
+    let api = made().await;
+    assert_eq!(api.get(ALICE).await.json()["mode"], "dormant");
+    let set = send(&api, "PATCH", ALICE, Some("*"), &json!({ "mode": "resident" })).await;
+    assert_eq!(set.json()["mode"], "resident");
+    assert_eq!(api.get("/v1/agents").await.json()["items"][0]["mode"], "resident");
+    let wrong = send(&api, "PATCH", ALICE, Some("*"), &json!({ "mode": "awake" })).await;
+    assert_eq!(wrong.code(), "bad_request");
+    let new = json!({ "name": "bob", "mode": "resident" });
+    assert_eq!(api.post("/v1/agents", &new).await.json()["mode"], "resident");
+}
+
+#[tokio::test]
+async fn who_runs_nothing_and_who_was_given_its_settings_reads_none_again() {
+    for role in [Role::Visitor, Role::Supervisor] {
+        let api = Api::new(role).await;
+        let answer = api.post("/v1/config/reload", &json!({})).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (503, "unavailable")
+        );
+        let answer = api.post("/v1/config/reload", &json!({ "file": "x" })).await;
+        assert_eq!(answer.code(), "bad_request");
+    }
+}
+
+#[tokio::test]
 async fn an_agent_changes_under_its_version_only() {
     let api = made().await;
     let listed = api.get("/v1/agents").await.json()["items"][0].clone();

@@ -8,6 +8,7 @@ mod api;
 mod arguments;
 mod attach;
 mod config;
+mod config_agents;
 mod duration;
 mod exit;
 mod gates;

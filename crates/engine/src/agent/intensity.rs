@@ -50,7 +50,7 @@ pub(crate) fn is_bad(outcome: &Outcome) -> bool {
 /// Pauses an agent, one run of which has just ended badly, where it is one of too many. What ended before the agent was
 /// changed last counts no more: whoever resumed it, or set it otherwise, knew of it.
 pub(crate) async fn heed_bad_end(core: &Arc<Core>, name: &AgentName) -> Result<(), CommandError> {
-    let Some(intensity) = core.intensity else {
+    let Some(intensity) = core.adjusted.now().agent_intensity else {
         return Ok(());
     };
     let Some(agent) = core.agent_if_there(name).await? else {

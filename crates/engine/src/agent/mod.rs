@@ -2,6 +2,8 @@
 
 mod delete;
 mod intensity;
+mod keep;
+mod mode;
 mod removal;
 mod removing;
 mod service;
@@ -18,6 +20,8 @@ use sha2::{Digest, Sha256};
 pub use delete::AtWork;
 pub use intensity::Intensity;
 pub(crate) use intensity::{heed_bad_end, is_bad};
+pub use keep::Keeping;
+pub use mode::AgentMode;
 pub(crate) use removing::Removals;
 pub use service::{AgentPage, Agents};
 pub use table::{AgentEvent, decide};
@@ -26,7 +30,7 @@ use self::stored::Stored;
 use crate::command::{ClockSettings, Effects};
 use crate::credentials::{FormatsWord, is_not_said};
 use crate::event::About;
-use crate::{AgentName, Incarnation, OpId, Subject};
+use crate::{AgentName, CommandError, Incarnation, OpId, Subject};
 
 /// Where an agent is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,6 +83,9 @@ pub struct AgentConfig {
     /// The clocks of its runs, where their command sets them not itself.
     #[serde(default, skip_serializing_if = "ClockSettings::is_empty")]
     pub clocks: ClockSettings,
+    /// Whether something of it may stay between its tasks.
+    #[serde(default, skip_serializing_if = "AgentMode::is_default")]
+    pub mode: AgentMode,
 }
 
 impl Default for AgentConfig {
@@ -91,11 +98,20 @@ impl Default for AgentConfig {
             formats: None,
             effects: None,
             clocks: ClockSettings::default(),
+            mode: AgentMode::default(),
         }
     }
 }
 
 impl AgentConfig {
+    /// Checks what an agent can be set to.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field and what is wrong.
+    pub fn validate(&self) -> Result<(), CommandError> {
+        service::check(self)
+    }
+
     /// The SHA-256 of its JSON, in hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> String {

@@ -29,8 +29,8 @@ pub struct AgentPage {
 /// A tenant's agents.
 #[derive(Debug, Clone)]
 pub struct Agents {
-    core: Arc<Core>,
-    rows: Records<Agent>,
+    pub(super) core: Arc<Core>,
+    pub(super) rows: Records<Agent>,
 }
 
 impl Agents {
@@ -82,7 +82,14 @@ impl Agents {
         Ok(done.await?.answer)
     }
 
-    fn made(&self, draft: &Draft, name: &AgentName, config: &AgentConfig, state: AgentState) -> Agent {
+    /// A new one, as this draft makes it.
+    pub(super) fn made(
+        &self,
+        draft: &Draft,
+        name: &AgentName,
+        config: &AgentConfig,
+        state: AgentState,
+    ) -> Agent {
         Agent {
             name: name.clone(),
             incarnation: Incarnation::make(draft.now(), &self.core.environment.random),
@@ -296,7 +303,7 @@ impl Agents {
     }
 }
 
-fn check(config: &AgentConfig) -> Result<(), CommandError> {
+pub(super) fn check(config: &AgentConfig) -> Result<(), CommandError> {
     if config.concurrency == 0 {
         return Err(CommandError::invalid(
             "concurrency",

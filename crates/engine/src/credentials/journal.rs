@@ -13,8 +13,8 @@ use crate::{AgentName, EventId, OpId, PrefixedId, Principal, Random, TenantId};
 
 /// Most names of one event: a change of more tells the first of them.
 const NAMES_MAX: usize = 64;
-/// Whose the events of the vault are, which belongs to no tenant.
-pub(super) fn of_no_tenant() -> TenantId {
+/// Whose the events of the vault and of settings are, which belong to no tenant.
+pub(crate) fn of_no_tenant() -> TenantId {
     "system".parse().expect("it is a name")
 }
 

@@ -13,7 +13,7 @@ mod service;
 mod used;
 
 pub(crate) use formats::{FormatsWord, is_not_said};
-pub(crate) use journal::EventJournal;
+pub(crate) use journal::{EventJournal, of_no_tenant};
 pub use keep::Rekey;
 pub(crate) use lend::Unlent;
 pub(crate) use living::Living;

@@ -4,7 +4,9 @@ use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::part::{BadRecord, BudgetDenial, BudgetPause, Ending, GateEnding, GateOpening, InThread};
+use super::part::{
+    BadRecord, BudgetDenial, BudgetPause, Ending, GateEnding, GateOpening, InThread, Rejection, Truncation,
+};
 use crate::budget::{Amounts, Dimension, Period};
 use crate::capability::CapabilityEnd;
 use crate::gate::AuthorKind;
@@ -597,12 +599,10 @@ pub enum Change {
         /// The last position that it had.
         after: u64,
     },
+    /// The settings were read again and could not be taken: those before them hold.
+    #[serde(rename = "config.rejected")]
+    ConfigRejected(Rejection),
     /// Old events went.
     #[serde(rename = "events.truncated")]
-    EventsTruncated {
-        /// The earliest position that is kept.
-        first: u64,
-        /// How many went.
-        count: u64,
-    },
+    EventsTruncated(Truncation),
 }

@@ -6,6 +6,7 @@ mod clean;
 mod cursor;
 mod filter;
 mod glob;
+mod house;
 mod part;
 mod service;
 mod subscribe;
@@ -19,7 +20,9 @@ pub(crate) use clean::clean;
 pub use cursor::EventCursor;
 pub use filter::EventFilter;
 pub use glob::Glob;
-pub use part::{BadRecord, BudgetDenial, BudgetPause, Ending, GateEnding, GateOpening, InThread};
+pub use part::{
+    BadRecord, BudgetDenial, BudgetPause, Ending, GateEnding, GateOpening, InThread, Rejection, Truncation,
+};
 pub use service::{EventAt, EventPage, Events, Filtered};
 pub use subscribe::{Begin, Subscription};
 

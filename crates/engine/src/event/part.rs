@@ -104,6 +104,22 @@ pub struct BadRecord {
     pub cause: String,
 }
 
+/// Settings that were read again and not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// How many things were wrong, at least 1. Which they are is told to whoever asked: they hold what people wrote.
+    pub errors: usize,
+}
+
+/// Old events that went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truncation {
+    /// The earliest position that is kept.
+    pub first: u64,
+    /// How many went.
+    pub count: u64,
+}
+
 /// Where a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InThread {

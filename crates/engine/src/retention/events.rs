@@ -11,7 +11,7 @@ use super::Retention;
 use super::sweep::{ago, later};
 use crate::core::Core;
 use crate::draft::Verdict;
-use crate::event::{About, Change, EventFilter, Events};
+use crate::event::{About, Change, EventFilter, Events, Truncation};
 use crate::lease::{LeaseEvent, check, give_back, take_up};
 use crate::limits::{RELAY_LAG_GRACE, SWEEP_EVENT_PAGES, SWEEP_EVENTS_EVERY, SWEEP_PAGE};
 use crate::relay::{RelayCursor, SinkState, detach, live_of, sweep_of_events};
@@ -277,7 +277,7 @@ async fn truncate(core: &Core, head: &LogHead, before: Position) -> Result<u64, 
             agent: None,
         };
         let first = before.get();
-        draft.tell(&about, &Change::EventsTruncated { first, count })?;
+        draft.tell(&about, &Change::EventsTruncated(Truncation { first, count }))?;
         Ok(Verdict::Commit(draft, true))
     });
     let done = done.await;

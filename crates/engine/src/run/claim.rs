@@ -150,7 +150,7 @@ async fn staged(
     };
     // Its row stays as it is: what its agent and the engine say is as they say it at each claim.
     if let Some(command) = &mut task.command {
-        command.fill(&agent.config.clocks.or(&core.clocks));
+        command.fill(&agent.config.clocks.or(&core.adjusted.now().clocks));
         command.effects = Some(command.effects_by(agent.config.effects));
     }
     let run = match &parked {

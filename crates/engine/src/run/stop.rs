@@ -101,5 +101,11 @@ async fn grace(core: &Core, run: &Run) -> Result<SignedDuration, CommandError> {
 async fn of_agent(core: &Core, run: &Run) -> Result<ClockSettings, CommandError> {
     // Also while it is being deleted: its worker was begun with these.
     let agent = Records::<Agent>::new(&core.space).get(&run.agent).await?;
-    Ok(agent.map_or(core.clocks, |agent| agent.config.clocks.or(&core.clocks)))
+    // Of the engine it is not known which one it had: the longest leaves it its time.
+    let grace_max = u64::try_from(core.adjusted.grace_max().as_millis()).unwrap_or(u64::MAX);
+    let next = ClockSettings {
+        grace_ms: Some(grace_max),
+        ..core.adjusted.now().clocks
+    };
+    Ok(agent.map_or(next, |agent| agent.config.clocks.or(&next)))
 }

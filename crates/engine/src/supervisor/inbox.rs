@@ -41,7 +41,7 @@ impl Supervisor {
                     }
                 }
                 Err(mpsc::error::TrySendError::Full(_)) => {
-                    let max = self.0.options.inbox_max;
+                    let max = live.inbox.max_capacity();
                     return Err(SendError::QueueFull { max });
                 }
                 Err(mpsc::error::TrySendError::Closed(_)) => {}

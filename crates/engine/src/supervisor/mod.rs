@@ -49,7 +49,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use dormouse_secrets::{Scrubbed, Scrubber};
 use tokio::sync::{Notify, mpsc, watch};
@@ -104,6 +104,13 @@ impl SupervisorOptions {
     pub fn offered(&self) -> Offered {
         self.offered.unwrap_or_else(isolation::offered)
     }
+
+    fn warn_of_missing_walls(&self) {
+        if isolation::decide(self.isolation, self.offered()) == Ok(Level::Degraded) {
+            let exposed = Level::Degraded.exposes().join("; ");
+            tracing::warn!(%exposed, "workers are not walled in: this kernel has no Landlock");
+        }
+    }
 }
 
 /// Supervises the runs of this process. Cloning is cheap.
@@ -112,7 +119,8 @@ pub struct Supervisor(Arc<Shared>);
 
 struct Shared {
     engine: Engine,
-    options: Arc<SupervisorOptions>,
+    /// What a run is started with from now on; each keeps those of its start.
+    options: RwLock<Arc<SupervisorOptions>>,
     endpoints: Option<Arc<dyn Endpoints>>,
     live: Mutex<HashMap<RunId, Live>>,
     /// How many owner tasks there are.
@@ -176,13 +184,32 @@ impl Supervisor {
     /// Whether workers whose command does not say are walled in.
     #[must_use]
     pub fn isolation(&self) -> Option<Policy> {
-        self.0.options.isolation
+        self.options().isolation
     }
 
     /// What the kernel has to wall workers in.
     #[must_use]
     pub fn offered(&self) -> Offered {
-        self.0.options.offered()
+        self.options().offered()
+    }
+
+    /// Changes what workers are started with, from the next run on. Folders stay as they are: what is at work lies in them.
+    pub fn adjust(&self, change: impl FnOnce(&mut SupervisorOptions)) {
+        let before = self.options();
+        let mut options = SupervisorOptions::clone(&before);
+        change(&mut options);
+        options.keeper.clone_from(&before.keeper);
+        options.workspaces.clone_from(&before.workspaces);
+        options.run_folders.clone_from(&before.run_folders);
+        if options.isolation != before.isolation {
+            options.warn_of_missing_walls();
+        }
+        *self.0.options.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(options);
+    }
+
+    /// What a run is started with now.
+    fn options(&self) -> Arc<SupervisorOptions> {
+        Arc::clone(&self.0.options.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A supervisor with no run yet. Its workers make their calls as they like and cannot ask, so it starts one only in a
@@ -203,14 +230,11 @@ impl Supervisor {
     }
 
     fn make(engine: &Engine, options: SupervisorOptions, endpoints: Option<Arc<dyn Endpoints>>) -> Self {
-        if isolation::decide(options.isolation, options.offered()) == Ok(Level::Degraded) {
-            let exposed = Level::Degraded.exposes().join("; ");
-            tracing::warn!(%exposed, "workers are not walled in: this kernel has no Landlock");
-        }
+        options.warn_of_missing_walls();
         let (count, _) = watch::channel(0);
         Self(Arc::new(Shared {
             engine: engine.clone(),
-            options: Arc::new(options),
+            options: RwLock::new(Arc::new(options)),
             endpoints,
             live: Mutex::default(),
             count,
@@ -324,7 +348,7 @@ impl Supervisor {
     /// # Errors
     /// The file system's, from listing; a folder that cannot be removed stays and is logged.
     pub async fn sweep_folders(&self) -> std::io::Result<usize> {
-        let mut entries = match tokio::fs::read_dir(&self.0.options.run_folders).await {
+        let mut entries = match tokio::fs::read_dir(&self.options().run_folders).await {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
             Err(error) => return Err(error),

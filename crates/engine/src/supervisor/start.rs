@@ -142,7 +142,8 @@ impl Supervisor {
             _ => Transcript::new(tenant.space(), &segment(&run.to_string())),
         };
         let (sender, end) = watch::channel(None);
-        let (letters, inbox) = mpsc::channel(self.0.options.inbox_max.max(1));
+        let options = self.options();
+        let (letters, inbox) = mpsc::channel(options.inbox_max.max(1));
         let live = Live {
             transcript: transcript.clone(),
             kill: Arc::new(Notify::new()),
@@ -160,7 +161,7 @@ impl Supervisor {
             steps,
             tenant,
             claimed,
-            options: Arc::clone(&self.0.options),
+            options,
             transcript,
             kill: live.kill,
             inbox: Mutex::new(Some(inbox)),

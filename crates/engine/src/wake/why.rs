@@ -121,7 +121,7 @@ impl Engine {
         // As it would be claimed: a clock that it does not set is its agent's or the engine's.
         let mut task = task.clone();
         if let Some(command) = &mut task.command {
-            command.fill(&agent.config.clocks.or(&tenant.core.clocks));
+            command.fill(&agent.config.clocks.or(&tenant.core.adjusted.now().clocks));
         }
         if let Some(refusal) = would_refuse(&tenant.core, &task, agent.config.concurrency).await? {
             return Ok(Some(of_refusal(&refusal)));

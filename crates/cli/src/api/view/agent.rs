@@ -1,7 +1,7 @@
 //! An agent.
 
 use dormouse_engine::AgentName;
-use dormouse_engine::agent::{Agent, AgentState};
+use dormouse_engine::agent::{Agent, AgentMode, AgentState};
 use dormouse_engine::command::Effects;
 use dormouse_filesystem::Version;
 use dormouse_secrets::SecretName;
@@ -30,6 +30,9 @@ pub struct AgentView {
     /// What is known of the effects of its workers, where that is said of it; else as their kind has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<Effects>,
+    /// Whether something of it may stay between its tasks.
+    #[serde(default)]
+    pub mode: AgentMode,
     /// How long its runs may take, where their task does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_clock_ms: Option<u64>,
@@ -66,6 +69,7 @@ impl AgentView {
             secrets: agent.config.secrets.clone(),
             scrub_formats: agent.config.formats.map(FormatsView::from),
             effects: agent.config.effects,
+            mode: agent.config.mode,
             wall_clock_ms: clocks.wall_clock_ms,
             idle_timeout_ms: clocks.idle_timeout_ms.map(TimerView::from),
             stall_after_ms: clocks.stall_after_ms.map(TimerView::from),

@@ -186,7 +186,7 @@ pages! {
     agent_set COMMON =>
         "dormouse agent set alice secrets=GH_TOKEN,NPM_TOKEN",
         "dormouse agent set alice concurrency=2 delegates_to=bob,carol",
-        "dormouse agent set alice effects=repeatable scrub.formats=own_only secrets=";
+        "dormouse agent set alice effects=repeatable scrub.formats=own_only mode=dormant";
     agent_pause COMMON =>
         "dormouse agent pause alice",
         "dormouse agent pause alice --stop-runs",
@@ -283,6 +283,10 @@ pages! {
         "dormouse config validate",
         "dormouse config validate --config ./config.toml",
         "dormouse config validate -o json";
+    config_reload &[0, 2, 4, 6, 8] =>
+        "dormouse config validate && dormouse config reload",
+        "dormouse config reload -o json",
+        "kill -HUP \"$(pidof dormouse)\"";
     store &[0, 1, 2, 3, 6, 7] =>
         "dormouse store check --repair",
         "dormouse store export store.dormouse",

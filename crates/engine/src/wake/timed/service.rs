@@ -178,7 +178,7 @@ async fn added(
 
 /// An agent has at most so many that wait.
 async fn check_room(core: &Core, rows: &Records<TimedWake>, agent: &AgentName) -> Result<(), CommandError> {
-    let most = core.timed_wakes_max;
+    let most = core.adjusted.now().wakes_timed_max;
     let (mut count, mut after) = (0, None);
     // Ends with the last page, or with as many as may be.
     loop {

@@ -208,7 +208,11 @@ fn precision_and_recall_on_held_out_pages_are_high_and_no_class_falls_behind() {
 fn precision_and_recall_on_the_second_held_out_pages_are_no_worse_than_when_first_measured() {
     let score = Score::of(&cases_in("held_out_2"));
     assert!(score.blocked >= 70 && score.served >= 80, "{score:?}");
-    assert!(score.all.precision() >= 0.97, "precision {}", score.all.precision());
+    assert!(
+        score.all.precision() >= 0.97,
+        "precision {}",
+        score.all.precision()
+    );
     assert!(score.all.recall() >= 0.75, "recall {}", score.all.recall());
 }
 

@@ -1,7 +1,9 @@
 //! Agents, tasks, runs, leases and events, through their services, on every backend.
 
+mod adjusting;
 mod agents;
 mod agents_crash;
+mod agents_kept;
 mod agents_removal;
 mod at_step;
 mod bad;

@@ -1,0 +1,58 @@
+//! What may be set otherwise while an engine is open: read where it is used, each time.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::agent::Intensity;
+use crate::command::ClockSettings;
+
+/// What may be set otherwise while an engine is open. What is at work keeps what it began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adjustable {
+    /// How many bad ends pause an agent; none is never.
+    pub agent_intensity: Option<Intensity>,
+    /// The clocks of runs, where neither their task nor their agent sets them: of claims from now on.
+    pub clocks: ClockSettings,
+    /// `wakes.timed_max`: most timed wakes of an agent that wait.
+    pub wakes_timed_max: usize,
+}
+
+/// The present ones, which all tenants of an engine share.
+#[derive(Debug)]
+pub(crate) struct Adjusted(RwLock<Kept>);
+
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    now: Adjustable,
+    /// The longest grace that was set since the engine was opened: a worker at work may have begun with any of them.
+    grace_max: Duration,
+}
+
+impl Adjusted {
+    pub(crate) fn new(first: Adjustable) -> Self {
+        Self(RwLock::new(Kept {
+            now: first,
+            grace_max: first.clocks.grace(),
+        }))
+    }
+
+    /// As they are now.
+    pub(crate) fn now(&self) -> Adjustable {
+        self.kept().now
+    }
+
+    /// The longest grace that a worker at work may have begun with, where neither its task nor its agent sets one.
+    pub(crate) fn grace_max(&self) -> Duration {
+        self.kept().grace_max
+    }
+
+    pub(crate) fn set(&self, to: Adjustable) {
+        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        kept.grace_max = kept.grace_max.max(to.clocks.grace());
+        kept.now = to;
+    }
+
+    fn kept(&self) -> Kept {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
