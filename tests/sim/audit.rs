@@ -10,16 +10,17 @@ use dormouse_engine::{CommandError, Tenant};
 use dormouse_filesystem::{Digest, Entry, Item, Page, Position, Prefix, RecordStore};
 use tokio::time::{Duration, sleep};
 
+use crate::exact::{events_tell_every_state, spending_is_exact};
 use crate::process::tenant_id;
 use crate::world::{AT_ONCE, TENANTS, World};
 
 /// Everything of one tenant.
-struct Books {
-    number: usize,
-    tasks: Vec<Task>,
-    runs: Vec<RunRow>,
-    events: Vec<EventAt>,
-    account: Option<Account>,
+pub(crate) struct Books {
+    pub(crate) number: usize,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) runs: Vec<RunRow>,
+    pub(crate) events: Vec<EventAt>,
+    pub(crate) account: Option<Account>,
 }
 
 /// Waits until every task has ended.
@@ -86,11 +87,15 @@ pub(crate) async fn audit(world: &World) -> Result<Digest, String> {
         events_are_whole(books)?;
         tasks_are_whole(books)?;
         slots_are_exact(books)?;
+        events_tell_every_state(books)?;
+        let tenant = world.processes[0].tenant(books.number).await;
+        spending_is_exact(world, &tenant, books).await?;
     }
     what_was_acknowledged_is_there(world, &books)?;
     effects_happened_once(world, &books)?;
     nobody_sees_anothers(world, &books).await?;
     let entries = entries(world).await?;
+    no_row_names_anothers(&entries, &books)?;
     nothing_is_held(&entries)?;
     if let Some(wrong) = world.ledger.lock().wrong.first() {
         return Err(wrong.clone());
@@ -306,6 +311,27 @@ async fn nobody_sees_anothers(world: &World, books: &[Books]) -> Result<(), Stri
                     "an event of tenant {} names {id} of the other",
                     books.number
                 ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No row of one tenant, nor an entry of an index, has an id of the other.
+fn no_row_names_anothers(entries: &[Entry], books: &[Books]) -> Result<(), String> {
+    let own: Vec<BTreeSet<String>> = books.iter().map(ids).collect();
+    for books in books {
+        let place = format!("t/{}/", tenant_id(books.number));
+        let foreign = &own[(books.number + 1) % TENANTS];
+        for entry in entries {
+            let key = entry.key.to_string();
+            if !key.starts_with(&place) {
+                continue;
+            }
+            let text = format!("{key} {}", String::from_utf8_lossy(&entry.value));
+            let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            if let Some(id) = words.find(|word| foreign.contains(*word)) {
+                return Err(format!("{key} names {id} of the other tenant"));
             }
         }
     }

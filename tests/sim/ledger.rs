@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dormouse_engine::run::OutcomeKind;
-use dormouse_engine::{RunId, TaskId};
+use dormouse_engine::{HoldId, RunId, TaskId};
 
 /// What was acknowledged, and which effects happened.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub(crate) struct Entries {
     pub(crate) finished: BTreeMap<RunId, OutcomeKind>,
     /// How often somebody said `retry` of a task, unless that was certainly refused.
     pub(crate) retried: BTreeMap<TaskId, u32>,
+    /// What was acknowledged to be used at least, by hold.
+    pub(crate) spent: BTreeMap<HoldId, u64>,
     /// External effects that happened, by task and step.
     pub(crate) effects: BTreeMap<(TaskId, String), u32>,
     /// Of these it was acknowledged that they are done.

@@ -2,7 +2,7 @@
 //!
 //! Two tenants, three processes over one store whose answers are refused, lost and late; submitters, workers that crash, stall
 //! and lie, an operator, clocks that differ. Then everybody is honest until nothing is left to do, and an auditor looks at what
-//! is there: the slots of limited accounts too. One thread and paused time: the same seed is the same history, `DORMOUSE_SIM_SEED` replays exactly one.
+//! is there: the slots and the spending of limited accounts too. One thread and paused time: the same seed is the same history, `DORMOUSE_SIM_SEED` replays exactly one.
 //!
 //! `DORMOUSE_SIM_ROUNDS` (4) says how many seeds follow from the first. `cargo xtask sim --seed S --rounds N` sets both.
 #![allow(
@@ -13,9 +13,11 @@
 
 mod actor;
 mod audit;
+mod exact;
 mod ledger;
 mod operator;
 mod process;
+mod spender;
 mod store;
 mod worker;
 mod world;

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
 
 use crate::process::Process;
+use crate::spender::spends;
 use crate::world::{TENANTS, World, one_of, pause, person};
 
 /// How honest workers are.
@@ -150,6 +151,7 @@ async fn works(world: &World, tenant: &Tenant, claimed: &Claimed, random: &mut S
     if let Started::Stop(reason) = started {
         return finishes(world, tenant, claimed, &reason.outcome()).await;
     }
+    spends(world, tenant, claimed, random).await;
     let mut left = random.random_range(1..200_u64);
     while left > 0 {
         let step = left.min(20);

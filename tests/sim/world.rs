@@ -27,6 +27,8 @@ pub(crate) const TENANTS: usize = 2;
 pub(crate) const AGENTS: [&str; 2] = ["alice", "bob"];
 /// How much a tenant may run at once: fewer than there are workers, so that claims are refused for it.
 pub(crate) const AT_ONCE: u64 = 2;
+/// How much a tenant may use: more than it does, since nothing is claimed without, but it is counted.
+const TOKENS_MAX: u64 = 1_000_000_000;
 /// How many machines there are.
 const PROCESSES: usize = 3;
 /// Workers of a machine.
@@ -110,7 +112,10 @@ async fn made(seed: u64) -> World {
             made.await.unwrap();
         }
         let setting = Setting {
-            limits: vec![(Dimension::Concurrency, Some(AT_ONCE))],
+            limits: vec![
+                (Dimension::Concurrency, Some(AT_ONCE)),
+                (Dimension::InputTokens, Some(TOKENS_MAX)),
+            ],
             // Nobody is asked.
             pause: Some(Some(100)),
             ..Setting::default()

@@ -24,6 +24,7 @@ mod program;
 mod providers;
 mod readme;
 mod recovery;
+mod resumed;
 mod run;
 mod secrets;
 mod secrets_crash;

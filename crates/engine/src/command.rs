@@ -7,14 +7,16 @@ use std::time::Duration;
 use dormouse_secrets::{InvalidName, PER_SCOPE_MAX, SecretName};
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{NoFollowUps, takes_follow_ups};
+use crate::adapter::{NoFollowUps, NotResumable, can_resume, takes_follow_ups};
 use crate::credentials::secret_reference;
 use crate::worker::isolation::Policy;
 
 mod clocks;
+mod effects;
 
 use clocks::timer;
 pub use clocks::{ClockSettings, InvalidClock, Timer};
+pub use effects::Effects;
 
 /// Most bytes of a command line, arguments and their separators together.
 pub const ARGV_BYTES_MAX: usize = 128 * 1024;
@@ -65,9 +67,10 @@ pub struct CommandSpec {
     /// What a walled worker may read and write beside its own, absolute, at most [`OPENED_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub write: Vec<PathBuf>,
-    /// Whether the command may be run again after its holder vanished.
-    #[serde(default)]
-    pub effects: Effects,
+    /// Whether the command may be run again, or go on, after its holder vanished; as its agent has it when none, else as its
+    /// kind has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Effects>,
     /// From claim to stop, in milliseconds: [`CLOCK_MIN`] to [`CLOCK_MAX`]. This clock, as each of the next three, is that
     /// of the agent where none is set, else that of the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,25 +123,6 @@ pub struct WrapUp {
     pub before_ms: u64,
 }
 
-/// What is known of a command's effects: decides whether a lapsed run is tried again (stores.md, table C).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Effects {
-    /// Nothing: a side effect is assumed from spawn to end, and a lapse is final.
-    #[default]
-    Opaque,
-    /// Running it again does no harm.
-    Repeatable,
-}
-
-impl Effects {
-    /// Whether nothing is said of them.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-    pub(crate) fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// A command that cannot be accepted. Each names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCommand {
@@ -185,6 +169,9 @@ pub enum InvalidCommand {
     /// It takes no words while it works, and is to.
     #[error(transparent)]
     NoFollowUps(#[from] NoFollowUps),
+    /// It cannot go on where a lost one was, and is to.
+    #[error(transparent)]
+    NotResumable(#[from] NotResumable),
     /// What is said before the wall clock runs out is nothing, or over [`WRAP_UP_BYTES_MAX`].
     #[error("wrap_up: has {bytes} bytes, 1 to {WRAP_UP_BYTES_MAX} are taken")]
     WrapUp {
@@ -212,7 +199,7 @@ impl CommandSpec {
             isolation: None,
             read: Vec::new(),
             write: Vec::new(),
-            effects: Effects::default(),
+            effects: None,
             wall_clock_ms: None,
             idle_timeout_ms: None,
             stall_after_ms: None,
@@ -288,6 +275,9 @@ impl CommandSpec {
         }
         self.clocks().validate()?;
         self.check_words()?;
+        if self.effects == Some(Effects::Resumable) {
+            can_resume(&self.argv, &self.stdin)?;
+        }
         check_opened("read", &self.read)?;
         check_opened("write", &self.write)?;
         match (&self.cwd, &self.stdin) {

@@ -117,7 +117,10 @@ fn timer(timer: MaybeOff) -> Value {
 }
 
 fn effects(text: &str) -> Result<Value, String> {
-    known(text, &["opaque", "repeatable"]).map(Value::String)
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    known(text, &["opaque", "repeatable", "resumable"]).map(Value::String)
 }
 
 fn concurrency(text: &str) -> Result<Value, String> {

@@ -21,6 +21,8 @@ mod serve;
 mod serving;
 mod stage;
 mod table;
+#[cfg(test)]
+mod tests;
 mod timed;
 mod turns;
 mod why;

@@ -1,5 +1,6 @@
 //! The supervisor over the reference backend, with real processes: every way a run can end.
 
+mod calls;
 mod clocks;
 mod ends;
 mod follow_ups;

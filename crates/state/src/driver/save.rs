@@ -33,6 +33,10 @@ impl<S: Store> Driver<S> {
     /// Saves what is unsaved. A live state is still ahead of the durable one: what led to it comes again with that.
     pub(super) async fn flush(&mut self, wanted: SaveKind) -> Result<(), SaveError> {
         self.be_sure().await?;
+        // What was unknown is stored: it is not written, nor told, once more.
+        if wanted == SaveKind::Live && !self.is_ahead {
+            return Ok(());
+        }
         // On a state that another one wrote, what could be gathered may have become more.
         let kind = if self.changes.iter().any(|applied| applied.durable) {
             SaveKind::Durable

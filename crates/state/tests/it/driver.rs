@@ -521,6 +521,20 @@ async fn after_a_save_of_unknown_end_the_store_is_read_first() {
     assert_eq!(world.with(|shelf| shelf.edges.len()), 1);
 }
 
+/// What was gathered is written once, though nobody heard that it was.
+#[tokio::test(start_paused = true)]
+async fn a_live_save_of_unknown_end_that_was_done_is_not_done_again() {
+    let (world, handle, _driver, mut teller) = started();
+    teller.event(Event::Thinking).await.unwrap();
+    teller.event(working()).await.unwrap();
+    world.with(|shelf| shelf.troubles.push_back(Trouble::LostAnswer));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(
+        (world.saves(SaveKind::Live), handle.view().row()),
+        (1, Row::Working)
+    );
+}
+
 /// SG-34
 #[tokio::test(start_paused = true)]
 async fn a_stopped_driver_saves_what_is_unsaved() {

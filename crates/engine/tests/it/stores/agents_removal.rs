@@ -155,7 +155,7 @@ async fn ends(house: &House, claimed: &Claimed) -> Outcome {
     ended.outcome.outcome
 }
 
-async fn a_deleted_agent_takes_what_is_its_with_it(house: House) {
+pub(super) async fn a_deleted_agent_takes_what_is_its_with_it(house: House) {
     let had = Belongings::of_alice(&house).await;
     delete(&house, &had.agent).await;
     let ended = ends(&house, &had.running).await;

@@ -43,7 +43,9 @@ async fn told(house: &House, kind: &str) -> usize {
     types.iter().filter(|told| *told == kind).count()
 }
 
-async fn an_invalid_message_of_ten_is_left_out_and_its_bytes_survive_repair_and_restart(house: House) {
+pub(super) async fn an_invalid_message_of_ten_is_left_out_and_its_bytes_survive_repair_and_restart(
+    house: House,
+) {
     let thread = thread(&house).await;
     for nth in 0..10 {
         note(&house, thread.id, &format!("note {nth}")).await;
@@ -175,7 +177,7 @@ async fn a_corrupt_task_first_in_a_lane_is_passed_over_and_leaves_the_index(hous
     assert_eq!(kept(&house, BadStore::Quarantine).await.len(), 1);
 }
 
-async fn a_row_that_is_written_anew_is_copied_anew(house: House) {
+pub(super) async fn a_row_that_is_written_anew_is_copied_anew(house: House) {
     let task = house.ready_task().await;
     for _ in 0..2 {
         house.spoil("task", &task.id).await;

@@ -283,7 +283,7 @@ async fn sixty_four_callers_share_commits(house: House) {
     assert_eq!(tokens_of(&house, &of(&alice)).await, (0, 64));
 }
 
-async fn a_denial_and_a_warning_are_told_once_in_a_period(house: House) {
+pub(super) async fn a_denial_and_a_warning_are_told_once_in_a_period(house: House) {
     let alice = house.agent("alice").await;
     let setting = Setting {
         period: Some(Period::Calendar {

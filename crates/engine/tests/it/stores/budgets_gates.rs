@@ -229,7 +229,7 @@ async fn of_100_runs_at_a_pause_line_one_asks_and_all_are_woken_once(house: Hous
     );
 }
 
-async fn a_claim_at_a_pause_line_asks_and_goes_on_when_it_is_raised(house: House) {
+pub(super) async fn a_claim_at_a_pause_line_asks_and_goes_on_when_it_is_raised(house: House) {
     let by = operator();
     let alice = house.agent("alice").await;
     set(&house, &of(&alice), &paused()).await;

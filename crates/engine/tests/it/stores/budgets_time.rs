@@ -182,7 +182,9 @@ async fn a_clock_that_goes_back_begins_no_period_anew(house: House) {
     assert!(refuses(&house, &chain, 50).await);
 }
 
-async fn after_a_crash_what_is_known_is_charged_and_what_was_in_flight_as_it_was_expected(house: House) {
+pub(super) async fn after_a_crash_what_is_known_is_charged_and_what_was_in_flight_as_it_was_expected(
+    house: House,
+) {
     let alice = house.agent("alice").await;
     set(&house, &of(&alice), &limit(1000)).await;
     let task = house.task(NewTask::new(alice.clone(), "ask")).await;

@@ -264,7 +264,7 @@ async fn a_lane_whose_tasks_were_all_refused_is_looked_at_again_though_nothing_e
 }
 
 /// Each delay as it is stored, a second before it is over and when it is: on every store.
-async fn what_fails_waits_as_it_is_stored_and_is_quarantined_at_the_fifth(house: House) {
+pub(super) async fn what_fails_waits_as_it_is_stored_and_is_quarantined_at_the_fifth(house: House) {
     let task = house.ready_task().await;
     let tasks = &house.tenant.tasks;
     for nth in 0..4 {

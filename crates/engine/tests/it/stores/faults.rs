@@ -36,6 +36,19 @@ async fn a_fault_at_the_first_read_or_commit_leaves_every_command_working(house:
     every_command(house, 1, COMMANDS).await;
 }
 
+/// Each command once, with nothing in its way.
+pub(super) async fn each_command_once(house: House) {
+    each_once(&house, COMMANDS).await;
+}
+
+pub(super) async fn each_once<W: Prepared>(house: &House, commands: &[Command<W>]) {
+    for (nth, (command, call)) in commands.iter().enumerate() {
+        let world = W::new(&house.engine, nth, command).await;
+        let answer = call(&world).await;
+        answer.unwrap_or_else(|error| panic!("{command}: {error:?}"));
+    }
+}
+
 /// What there is when one of these commands is asked for.
 pub(super) trait Prepared: Sized {
     /// What this one needs, in a tenant of its own.
@@ -315,7 +328,7 @@ async fn reserved(w: &World) -> Result<(), CommandError> {
         .map(drop)
 }
 
-const OPERATIONS: [Operation; 7] = [
+pub(super) const OPERATIONS: [Operation; 7] = [
     Operation::Get,
     Operation::GetMany,
     Operation::List,
@@ -325,7 +338,7 @@ const OPERATIONS: [Operation; 7] = [
     Operation::Head,
 ];
 
-const FAULTS: [FaultKind; 5] = [
+pub(super) const FAULTS: [FaultKind; 5] = [
     FaultKind::Refuse,
     FaultKind::Damage,
     FaultKind::Conflict,
@@ -341,7 +354,7 @@ const FEW: [(Operation, FaultKind); 3] = [
 ];
 
 /// The classes of errors that may come of a fault that happens once.
-fn may_answer(fault: FaultKind, code: &str) -> bool {
+pub(super) fn may_answer(fault: FaultKind, code: &str) -> bool {
     match fault {
         FaultKind::Refuse => matches!(code, "unavailable" | "contended"),
         FaultKind::Damage => code == "corrupt",
@@ -351,7 +364,7 @@ fn may_answer(fault: FaultKind, code: &str) -> bool {
     }
 }
 
-type Store = Arc<Fault<Arc<dyn RecordStore>>>;
+pub(super) type Store = Arc<Fault<Arc<dyn RecordStore>>>;
 
 /// Asks for each command with a fault at each of the first operations of each kind.
 pub(super) async fn every_command<W: Prepared>(house: House, most: usize, commands: &[Command<W>]) {

@@ -1,5 +1,5 @@
-//! A fault at each operation of the store that a command of gates, capabilities, sessions, sinks, delegations or parking
-//! makes: as [`faults`](super::faults) says of the others.
+//! A fault at each operation of the store that a command of gates, capabilities, sessions, sinks, delegations, parking or
+//! rows set aside makes: as [`faults`](super::faults) says of the others.
 
 use std::time::Duration;
 
@@ -13,15 +13,19 @@ use dormouse_engine::task::NewTask;
 use dormouse_engine::thread::{Append, NewMessage, NewThread};
 use dormouse_engine::{
     CommandError, Engine, GateId, OpId, PrefixedId, SessionId, SinkName, Subject, TaskId, Tenant, TenantId,
+    ThreadId,
 };
-use dormouse_filesystem::{Digest, Position, Records};
+use dormouse_filesystem::{
+    BadRowId, BadStore, Class, Digest, IndexEntry, NoIndexes, Position, Record, RecordKind, Records,
+};
 use dormouse_secrets::{Scrubbed, Scrubber};
 use dormouse_state::{
     Command as SessionCommand, EndReason, Evidence, Invalidation, Mode, Position as At, SourceId,
 };
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::faults::{Command, OfCommand, Prepared, commands, every_command};
+use super::faults::{Command, OfCommand, Prepared, commands, each_once, every_command};
 use super::gates::{call_of, yes};
 use super::house::{House, facts, name, operator, success};
 
@@ -38,6 +42,11 @@ async fn a_fault_at_each_operation_leaves_these_working_too() {
 
 async fn a_fault_at_the_first_read_or_commit_leaves_these_working_too(house: House) {
     every_command(house, 1, COMMANDS).await;
+}
+
+/// Each command once, with nothing in its way.
+pub(super) async fn each_command_once(house: House) {
+    each_once(&house, COMMANDS).await;
 }
 
 impl OfCommand for GateError {
@@ -68,6 +77,29 @@ impl Action for Bash {
     }
 }
 
+/// A thread as no build writes one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct NoThread {
+    id: ThreadId,
+}
+
+impl Record for NoThread {
+    type Scope = dormouse_filesystem::Tenant;
+    type Id = ThreadId;
+    type Index = NoIndexes;
+    const KIND: RecordKind = RecordKind::of("thread");
+    const SCHEMA: u32 = 1;
+    const CLASS: Class = Class::Authority;
+
+    fn id(&self) -> ThreadId {
+        self.id
+    }
+
+    fn index_entries(&self) -> Vec<IndexEntry<NoIndexes>> {
+        Vec::new()
+    }
+}
+
 /// What there is when a command is asked for: what that one needs.
 struct World {
     tenant: Tenant,
@@ -82,6 +114,8 @@ struct World {
     sink: SinkName,
     /// What the run gave away.
     given: Option<TaskId>,
+    /// A row that was set aside.
+    aside: Option<BadRowId>,
 }
 
 impl World {
@@ -161,6 +195,20 @@ impl World {
         engine.settle_once().await.unwrap();
     }
 
+    /// A thread that cannot be believed was used.
+    async fn has_set_aside(&mut self) {
+        let (tenant, at) = (&self.tenant, Timestamp::UNIX_EPOCH);
+        let id = ThreadId::make(at, &dormouse_engine::Random::seeded(7));
+        let rows = Records::<NoThread>::new(tenant.space());
+        rows.create(&NoThread { id }).await.unwrap();
+        let append = Append::submit(NewMessage::user("hello"));
+        let refused = tenant.threads.append(&operator(), id, &append).await;
+        assert_eq!(refused.unwrap_err().code(), "corrupt");
+        let kept = tenant.bad.list(BadStore::Quarantine, None, 10).await.unwrap();
+        let [row] = &kept.rows[..] else { panic!("{kept:?}") };
+        self.aside = Some(row.id.clone());
+    }
+
     async fn has_session(&mut self) -> SessionId {
         let new = NewSession::new(name("alice"));
         let session = self
@@ -200,8 +248,10 @@ impl Prepared for World {
             session: None,
             sink: "book".parse().unwrap(),
             given: None,
+            aside: None,
         };
         match command {
+            "bad::discard" => world.has_set_aside().await,
             "gate::open" | "gate::ask" | "run::park_for" => {
                 world.claimed = Some(at_work(&world.tenant, engine).await);
             }
@@ -361,6 +411,7 @@ const COMMANDS: &[Command<World>] = commands! { w:
     "session::command" => w.tenant.sessions.command(&operator(), w.session.unwrap(), &SessionCommand::Pause);
     "session::end" => w.tenant.sessions.end(&operator(), w.session.unwrap(), EndReason::Operator);
     "session::reopen" => w.tenant.sessions.reopen(&operator(), w.session.unwrap());
+    "bad::discard" => discarded(w);
     "sink::pause" => w.tenant.sinks.pause(&operator(), &w.sink);
     "sink::resume" => w.tenant.sinks.resume(&operator(), &w.sink);
     "sink::remove" => w.tenant.sinks.remove(&operator(), &w.sink);
@@ -371,11 +422,23 @@ const COMMANDS: &[Command<World>] = commands! { w:
     "delegation::abandon" => w.tenant.delegations.abandon(&operator(), w.given.unwrap());
 };
 
+/// Who asks again for what is thrown away is told that it is not there.
+async fn discarded(w: &World) -> Result<(), CommandError> {
+    let (bad, id) = (&w.tenant.bad, w.aside.as_ref().unwrap());
+    match bad.discard(&operator(), BadStore::Quarantine, id).await {
+        Err(CommandError::NotFound { .. }) => {
+            assert_eq!(bad.list(BadStore::Quarantine, None, 10).await?.rows, []);
+            Ok(())
+        }
+        answered => answered,
+    }
+}
+
 /// Those that are proven elsewhere.
 const ELSEWHERE: &[&str] = &[
     // As `open`, and a read before it.
     "session::create_with",
-    // Its driver gathers what is said and writes it in its own time: `sessions_crash` and `sessions_histories`.
+    // Its driver gathers what is said and writes it in its own time: `faults_driver`.
     "session::observe",
     // As `end`, for each of a page; what goes wrong is in its answer.
     "session::close_stale",
@@ -413,6 +476,7 @@ fn every_command_of_these_is_in_the_table() {
             ][..],
         ),
         ("sink", "relay/service.rs", &["list", "dead_letters"][..]),
+        ("bad", "bad/service.rs", &["list", "get"][..]),
     ];
     let listed: Vec<&str> = COMMANDS
         .iter()

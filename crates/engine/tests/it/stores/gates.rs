@@ -290,7 +290,7 @@ async fn what_a_run_asked_ends_with_it_when_nobody_tries_again(house: House) {
     assert_eq!(waiter.await.unwrap().unwrap().word(), "invalidated");
 }
 
-async fn an_equal_call_of_the_next_process_takes_the_gate_over_once(house: House) {
+pub(super) async fn an_equal_call_of_the_next_process_takes_the_gate_over_once(house: House) {
     let asker = Asker::new(&house).await;
     let gate = open(&house, &asker.approval("1", "{}")).await;
     let of_spawn = |call: &str, spawn| NewGate {
@@ -337,7 +337,7 @@ async fn a_gate_has_one_waiter_and_dropping_it_decides_nothing(house: House) {
     assert_eq!(gates.waiting(), 0);
 }
 
-async fn the_101st_pending_gate_is_refused_and_none_removed(house: House) {
+pub(super) async fn the_101st_pending_gate_is_refused_and_none_removed(house: House) {
     let asker = Asker::new(&house).await;
     for nth in 0..100 {
         open(&house, &asker.approval(&nth.to_string(), "{}")).await;

@@ -282,7 +282,7 @@ impl Approvers for Revocable {
     }
 }
 
-async fn a_run_never_decides_and_a_right_taken_away_is_gone_at_once(house: House) {
+pub(super) async fn a_run_never_decides_and_a_right_taken_away_is_gone_at_once(house: House) {
     let asker = Asker::new(&house).await;
     let gate = open(&house, &asker.approval("1", "{}")).await;
     let decide = shown(&house, &gate, yes()).await;

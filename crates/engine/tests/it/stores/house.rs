@@ -27,6 +27,7 @@ use dormouse_filesystem::{
 use dormouse_secrets::{FixedKeyring, Keyring, Scrubbed, VaultOptions};
 use jiff::{SignedDuration, Timestamp};
 
+use super::overheard::Heard;
 use super::place::Place;
 
 /// A clock that stands until it is moved.
@@ -73,6 +74,8 @@ pub(crate) struct House {
     store: Arc<dyn RecordStore>,
     /// Where the store is, removed at the end.
     place: Place,
+    /// Who listens to what is told.
+    heard: Option<Heard>,
 }
 
 impl House {
@@ -95,7 +98,14 @@ impl House {
 
     pub(crate) async fn at(place: Place) -> Self {
         let store = place.open().await;
-        Self::on(store, place, Arc::new(HandClock::new())).await
+        Self::on(store, place, Arc::new(HandClock::new()), None).await
+    }
+
+    /// The same, where somebody listens to what is told.
+    pub(super) async fn overheard(place: Place, heard: &Heard) -> Self {
+        let store = place.open().await;
+        let clock = Arc::new(HandClock::new());
+        Self::on(store, place, clock, Some(heard.clone())).await
     }
 
     /// In this store that others may write too, on the [seat](Self::seat).
@@ -136,9 +146,19 @@ impl House {
 
     /// In a store that is not this process's alone it has the [seat](Self::seat), so that the next process on it takes
     /// over what this one leaves.
-    async fn on(store: Arc<dyn RecordStore>, place: Place, clock: Arc<HandClock>) -> Self {
+    async fn on(
+        store: Arc<dyn RecordStore>,
+        place: Place,
+        clock: Arc<HandClock>,
+        heard: Option<Heard>,
+    ) -> Self {
         let seat = place.is_shared().then(Self::seat);
-        Self::seated(seat, store, place, clock).await
+        let store = match &heard {
+            Some(heard) => heard.over(store),
+            None => store,
+        };
+        let house = Self::seated(seat, store, place, clock).await;
+        Self { heard, ..house }
     }
 
     async fn seated(
@@ -155,6 +175,7 @@ impl House {
             clock,
             store,
             place,
+            heard: None,
         }
     }
 
@@ -166,10 +187,11 @@ impl House {
             clock,
             store,
             place,
+            heard,
         } = self;
         drop((engine, tenant));
         let store = place.reopen(store).await;
-        Self::on(store, place, clock).await
+        Self::on(store, place, clock, heard).await
     }
 
     /// Where its store is.

@@ -61,7 +61,7 @@ fn lost() -> TaskState {
     TaskState::Failed { outcome }
 }
 
-async fn a_task_that_lapses_without_checkpoint_is_ready_thrice_and_then_failed(house: House) {
+pub(super) async fn a_task_that_lapses_without_checkpoint_is_ready_thrice_and_then_failed(house: House) {
     let row = house.ready_task().await;
     for nth in 1..=3 {
         house.claim(&row).await;
@@ -104,7 +104,7 @@ async fn what_a_lapse_makes_of_a_task_is_said_by_what_is_known_of_its_effects(ho
 /// A task whose work is dropped as soon as it is told to stop.
 async fn without_grace(house: &House) -> Task {
     let command = CommandSpec {
-        effects: Effects::Repeatable,
+        effects: Some(Effects::Repeatable),
         grace_ms: Some(0),
         ..CommandSpec::new(vec!["true".to_owned()])
     };

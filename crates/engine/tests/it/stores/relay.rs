@@ -293,7 +293,7 @@ async fn what_was_not_acknowledged_is_sent_again_under_the_same_ids(house: House
     assert_eq!(first, ids[0]);
 }
 
-async fn an_event_that_is_refused_for_good_lies_apart_where_the_policy_says_so(house: House) {
+pub(super) async fn an_event_that_is_refused_for_good_lies_apart_where_the_policy_says_so(house: House) {
     house.agent("alice").await;
     tasks(&house.tenant, 3).await;
     let options = SinkOptions {
@@ -339,7 +339,7 @@ async fn an_event_that_is_refused_for_good_lies_apart_where_the_policy_says_so(h
     );
 }
 
-async fn a_sink_that_refuses_for_good_is_disabled_until_somebody_resumes_it(house: House) {
+pub(super) async fn a_sink_that_refuses_for_good_is_disabled_until_somebody_resumes_it(house: House) {
     house.agent("alice").await;
     tasks(&house.tenant, 3).await;
     let sink = Recorder::new("audit");
@@ -431,7 +431,7 @@ async fn a_sink_that_is_removed_begins_anew(house: House) {
     relay.leaves().await;
 }
 
-async fn what_a_relay_that_vanished_held_is_taken_over(house: House) {
+pub(super) async fn what_a_relay_that_vanished_held_is_taken_over(house: House) {
     house.agent("alice").await;
     let sink = Recorder::new("audit");
     let relay = Relay::of(&house.engine, vec![sink.clone()]);

@@ -170,7 +170,7 @@ async fn events_go_when_they_are_old_and_never_beyond_the_end(house: House) {
     assert_eq!(sweep(&mut sweeper).await.events, 0);
 }
 
-async fn no_event_goes_that_a_live_sink_has_yet_to_be_told(house: House) {
+pub(super) async fn no_event_goes_that_a_live_sink_has_yet_to_be_told(house: House) {
     house.agent("alice").await;
     let sink = Recorder::new("audit");
     let relay = Relay::of(&house.engine, vec![sink.clone()]);

@@ -228,7 +228,7 @@ async fn a_session_that_was_reopened_refuses_all_of_its_former_life(house: House
     assert_eq!((ends.len(), ends[0].at), (2, ended_at));
 }
 
-async fn a_session_that_is_due_becomes_idle_at_recovery_once(house: House) {
+pub(super) async fn a_session_that_is_due_becomes_idle_at_recovery_once(house: House) {
     let session = completed(&house).await;
     let house = house.reopened().await;
     house.clock.advance(3);

@@ -74,7 +74,9 @@ async fn a_session_that_knows_a_gate_without_a_row_forgets_it(house: House) {
     assert_eq!(repairs(&house).await, 1);
 }
 
-async fn a_session_that_waits_for_a_gate_that_is_nowhere_waits_no_more_after_a_start(house: House) {
+pub(super) async fn a_session_that_waits_for_a_gate_that_is_nowhere_waits_no_more_after_a_start(
+    house: House,
+) {
     // No gate and no run leads to it.
     let session = completed(&house).await;
     let at = house.tenant.sessions.require(session).await.unwrap().updated_at;

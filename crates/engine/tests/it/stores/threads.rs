@@ -314,7 +314,7 @@ async fn a_cancelled_turn_gives_way_to_the_next(house: House) {
     assert_eq!(status(&house, second).await, MessageStatus::Submitted);
 }
 
-async fn what_was_accepted_is_sent_later(house: House) {
+pub(super) async fn what_was_accepted_is_sent_later(house: House) {
     let thread = thread(&house).await;
     let threads = &house.tenant.threads;
     let accept = Append {
@@ -427,7 +427,7 @@ async fn a_draft_is_written_now_and_then_and_is_final_once(house: House) {
     assert_eq!(said(&house, thread.id).await.len(), 2, "one final message a run");
 }
 
-async fn what_a_run_leaves_unfinished_is_interrupted_and_what_it_said_is_its_answer(house: House) {
+pub(super) async fn what_a_run_leaves_unfinished_is_interrupted_and_what_it_said_is_its_answer(house: House) {
     let thread = thread(&house).await;
     let posted = post(&house, thread.id, "hello").await;
     let claimed = claim(&house, posted.task.unwrap()).await;

@@ -49,7 +49,7 @@ pub(super) async fn tasks(house: &House) -> Vec<Task> {
         .collect()
 }
 
-async fn one_becomes_a_task_when_its_time_has_come_and_not_before(house: House) {
+pub(super) async fn one_becomes_a_task_when_its_time_has_come_and_not_before(house: House) {
     let alice = house.agent("alice").await;
     let command = CommandSpec::new(vec!["true".to_owned()]);
     let wanted = NewWake {
