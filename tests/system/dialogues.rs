@@ -10,6 +10,11 @@ use crate::wait::until;
 
 /// A home with words to say, and a program of this name that keeps what it is told in `said`.
 fn home_with(program: &str, script: &str) -> (Home, tempfile::TempDir) {
+    peer_in(Home::new(), program, script)
+}
+
+/// The same in this home.
+pub(crate) fn peer_in(home: Home, program: &str, script: &str) -> (Home, tempfile::TempDir) {
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     let file = folder.path().join(program);
     let hear =
@@ -18,7 +23,7 @@ fn home_with(program: &str, script: &str) -> (Home, tempfile::TempDir) {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", folder.path().display());
     std::fs::write(folder.path().join("words"), "count the sheep").unwrap();
-    let home = Home::new().with("PATH", path);
+    let home = home.with("PATH", path);
     home.type_line("agent add alice").exits(0);
     (home, folder)
 }
@@ -43,7 +48,7 @@ fn line<'a>(programs: &'a tempfile::TempDir, on_gate: &'a str, command: &[&'a st
 }
 
 /// What the peer was told.
-fn said(home: &Home) -> Vec<Value> {
+pub(crate) fn said(home: &Home) -> Vec<Value> {
     let text = std::fs::read_to_string(home.workspace("alice").join("said")).unwrap_or_default();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| json!(line)))
@@ -70,7 +75,7 @@ fn gate(home: &Home) -> String {
     })
 }
 
-fn decide(home: &Home, verb: &str) {
+pub(crate) fn decide(home: &Home, verb: &str) {
     let gate = gate(home);
     home.type_line(&format!("gate {verb} {gate} --yes")).exits(0);
 }

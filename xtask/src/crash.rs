@@ -18,12 +18,18 @@ pub(crate) struct Options {
     /// Cuts the power of a simulated disk instead, so often for each embedded backend
     #[arg(long)]
     power: bool,
+    /// Runs the cases of secrets that are too large for each test run instead: a million leases, and the largest import killed
+    /// at each of its commits
+    #[arg(long, conflicts_with = "power")]
+    secrets: bool,
 }
 
 /// Builds the test with optimisation and runs it.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let mut command = if options.power {
         power(options)
+    } else if options.secrets {
+        large()
     } else {
         kills(options)
     };
@@ -32,6 +38,13 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Tests that do less in each test run.
+fn large() -> Command {
+    let mut command = test("dormouse-secrets", "it", &["store::many", "store::large"]);
+    command.env("DORMOUSE_TEST_SECRETS_LARGE", "1");
+    command
 }
 
 fn kills(options: &Options) -> Command {

@@ -42,6 +42,8 @@ enum Step {
     Docs,
     /// Every test of every package, against the program as users build it
     Tests,
+    /// The tests of a build without age, which encrypts no export
+    Ageless,
     /// The examples in the documentation
     Doctests,
 }
@@ -121,6 +123,7 @@ impl Step {
             Self::Clippy => Report::check(&cargo(place, CLIPPY)),
             Self::Docs => Report::check(&run_said(docs(place))),
             Self::Tests => tests(place),
+            Self::Ageless => ageless(place),
             Self::Doctests => Report::tests(&cargo(place, DOCTESTS)),
         }
     }
@@ -207,6 +210,16 @@ fn tests(place: Place) -> Report {
     report
 }
 
+/// With a server they run on it too, as the others.
+fn ageless(place: Place) -> Report {
+    let mut command = command(place, AGELESS);
+    let server = postgres::Server::for_tests();
+    if let Ok(Some(server)) = &server {
+        command.env(postgres::VARIABLE, server.url());
+    }
+    Report::tests(&run_said(command))
+}
+
 /// How many tests run at once for each core: most of a durable store's test is waiting for the disk.
 const TESTS_PER_CORE: usize = 2;
 
@@ -231,6 +244,16 @@ const NEXTEST: &[&str] = &[
     "--workspace",
     "--all-features",
     "--no-fail-fast",
+];
+const AGELESS: &[&str] = &[
+    "test",
+    "--package",
+    "dormouse-secrets",
+    "--no-default-features",
+    "--no-fail-fast",
+    "--test",
+    "it",
+    "store::without_age",
 ];
 const TEST: &[&str] = &[
     "test",

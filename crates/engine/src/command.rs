@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dormouse_secrets::{PER_SCOPE_MAX, SecretName};
+use dormouse_secrets::{InvalidName, PER_SCOPE_MAX, SecretName};
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{NoFollowUps, takes_follow_ups};
+use crate::adapter::{NoFollowUps, NotResumable, can_resume, takes_follow_ups};
+use crate::credentials::secret_reference;
 use crate::worker::isolation::Policy;
 
 mod clocks;
+mod effects;
 
 use clocks::timer;
 pub use clocks::{ClockSettings, InvalidClock, Timer};
+pub use effects::Effects;
 
 /// Most bytes of a command line, arguments and their separators together.
 pub const ARGV_BYTES_MAX: usize = 128 * 1024;
@@ -45,7 +48,8 @@ pub struct CommandSpec {
     /// The working folder, absolute; the agent's workspace when none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<PathBuf>,
-    /// Further variables of the worker's environment; never credentials, those are leased.
+    /// Further variables of the worker's environment; never credentials, those are leased: the value `secret:NAME` is that of
+    /// the agent's secret of this name, which the worker then has under the variable's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// The secrets the worker gets, each of them; where none is named, what its agent's configuration says.
@@ -63,9 +67,10 @@ pub struct CommandSpec {
     /// What a walled worker may read and write beside its own, absolute, at most [`OPENED_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub write: Vec<PathBuf>,
-    /// Whether the command may be run again after its holder vanished.
-    #[serde(default)]
-    pub effects: Effects,
+    /// Whether the command may be run again, or go on, after its holder vanished; as its agent has it when none, else as its
+    /// kind has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Effects>,
     /// From claim to stop, in milliseconds: [`CLOCK_MIN`] to [`CLOCK_MAX`]. This clock, as each of the next three, is that
     /// of the agent where none is set, else that of the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,25 +123,6 @@ pub struct WrapUp {
     pub before_ms: u64,
 }
 
-/// What is known of a command's effects: decides whether a lapsed run is tried again (stores.md, table C).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Effects {
-    /// Nothing: a side effect is assumed from spawn to end, and a lapse is final.
-    #[default]
-    Opaque,
-    /// Running it again does no harm.
-    Repeatable,
-}
-
-impl Effects {
-    /// Whether nothing is said of them.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-    pub(crate) fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// A command that cannot be accepted. Each names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCommand {
@@ -154,6 +140,14 @@ pub enum InvalidCommand {
     TooManySecrets {
         /// How many there are.
         found: usize,
+    },
+    /// A variable that is to have the value of a secret, by what is no name of one.
+    #[error("env: {variable}: {why}")]
+    Reference {
+        /// The variable.
+        variable: String,
+        /// What is wrong with the name.
+        why: InvalidName,
     },
     /// A NUL byte in an argument, a variable or a path.
     #[error("{field}: holds a NUL byte")]
@@ -175,6 +169,9 @@ pub enum InvalidCommand {
     /// It takes no words while it works, and is to.
     #[error(transparent)]
     NoFollowUps(#[from] NoFollowUps),
+    /// It cannot go on where a lost one was, and is to.
+    #[error(transparent)]
+    NotResumable(#[from] NotResumable),
     /// What is said before the wall clock runs out is nothing, or over [`WRAP_UP_BYTES_MAX`].
     #[error("wrap_up: has {bytes} bytes, 1 to {WRAP_UP_BYTES_MAX} are taken")]
     WrapUp {
@@ -202,7 +199,7 @@ impl CommandSpec {
             isolation: None,
             read: Vec::new(),
             write: Vec::new(),
-            effects: Effects::default(),
+            effects: None,
             wall_clock_ms: None,
             idle_timeout_ms: None,
             stall_after_ms: None,
@@ -271,12 +268,16 @@ impl CommandSpec {
             return Err(InvalidCommand::TooLong { bytes });
         }
         self.check_nul()?;
+        self.check_references()?;
         if self.secrets.len() > PER_SCOPE_MAX {
             let found = self.secrets.len();
             return Err(InvalidCommand::TooManySecrets { found });
         }
         self.clocks().validate()?;
         self.check_words()?;
+        if self.effects == Some(Effects::Resumable) {
+            can_resume(&self.argv, &self.stdin)?;
+        }
         check_opened("read", &self.read)?;
         check_opened("write", &self.write)?;
         match (&self.cwd, &self.stdin) {
@@ -309,6 +310,16 @@ impl CommandSpec {
             CLOCK_MIN,
             most,
         )?)
+    }
+
+    fn check_references(&self) -> Result<(), InvalidCommand> {
+        for (variable, value) in &self.env {
+            if let Some(Err(why)) = secret_reference(value) {
+                let variable = variable.clone();
+                return Err(InvalidCommand::Reference { variable, why });
+            }
+        }
+        Ok(())
     }
 
     fn check_nul(&self) -> Result<(), InvalidCommand> {

@@ -378,10 +378,15 @@ impl Engine {
         f(&mut self.0.tenants.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The tenants that were asked for in this process.
+    pub(crate) fn tenants_here(&self) -> Vec<Tenant> {
+        self.with_tenants(|tenants| tenants.values().cloned().collect())
+    }
+
     /// Lets the drivers of sessions save what is unsaved, for 5 s at most, and waits until all that the engine does in
     /// the background has ended. To be called when nobody asks it for anything any more, before its store is closed.
     pub async fn close(&self) -> Closed {
-        let tenants: Vec<Tenant> = self.with_tenants(|tenants| tenants.values().cloned().collect());
+        let tenants = self.tenants_here();
         for tenant in &tenants {
             tenant.core.drivers.close();
         }

@@ -162,6 +162,8 @@ pub const SESSION_STALE: Duration = Duration::from_secs(24 * 60 * 60);
 pub const JANITOR_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How soon after its start a janitor looks first, and how soon again where a look did not come to its end.
 pub const JANITOR_SOON: Duration = Duration::from_secs(10);
+/// How often it is written on which days secrets were used.
+pub const USED_EVERY: Duration = Duration::from_secs(60);
 /// `sessions.todo_max`: items of a session's plan that are kept.
 pub const SESSION_TODO_MAX: usize = dormouse_state::TODO_MAX;
 /// `sessions.denials_max`: refused calls of a session that are kept.

@@ -30,6 +30,10 @@ pub enum KeyError {
     /// Without this slot nobody could open the vault. Nothing changed.
     #[error("it is the last active slot: without it nobody could open the vault")]
     LastSlot,
+    /// The key's source may be empty at the next start of the machine, and after this nothing else would open the vault.
+    /// Nothing changed; use another key.
+    #[error("the key may be gone at the next start, and nothing else would open the vault")]
+    MayVanish,
     /// As many slots as there may be. Nothing changed; remove one.
     #[error("the vault has {SLOTS_MAX} slots, as many as there may be", SLOTS_MAX = crate::SLOTS_MAX)]
     SlotsFull,

@@ -3,18 +3,24 @@
 //! Each takes any input and panics when something is wrong. `cargo xtask fuzz` runs them under libFuzzer; the tests run
 //! them over the inputs of `fuzz/corpus` and changed ones.
 
+use std::collections::BTreeSet;
+
 use crate::transfer::read_lines;
-use crate::{Formats, LegacyKey, MaskKeys, Redaction, Scrubber, Secret, SecretName, SecretRef, SecretScope};
+use crate::{
+    Formats, LEGACY_LAYOUT_MAX, LEGACY_ROWS_MAX, Legacy, LegacyKey, MaskKeys, Redaction, Scrubber, Secret,
+    SecretName, SecretRef, SecretScope,
+};
 
 /// One target.
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("chunkings", chunkings),
     ("detector", detector),
     ("imports", imports),
     ("keys", keys),
+    ("legacy", legacy),
     ("masks", masks),
 ];
 
@@ -116,6 +122,24 @@ pub fn keys(bytes: &[u8]) {
     if let Some(place) = <crate::Place as dormouse_filesystem::RecordId>::from_segments(&segments) {
         assert_eq!(place.to_string(), segments.join("/"), "one row, one key");
     }
+}
+
+/// A file with rows of an older layout that somebody wrote: what is read of it is within bounds.
+///
+/// # Panics
+/// When it is not.
+pub fn legacy(bytes: &[u8]) {
+    let Ok(legacy) = Legacy::read(bytes) else { return };
+    let keys: BTreeSet<&[u8]> = legacy.rows.iter().map(|row| &row.key[..]).collect();
+    assert_eq!(keys.len(), legacy.rows.len(), "each key is there once");
+    assert!(legacy.rows.len() <= LEGACY_ROWS_MAX, "rows are few");
+    let is_known = legacy.layout <= LEGACY_LAYOUT_MAX;
+    assert!(
+        is_known || legacy.rows.is_empty(),
+        "nobody knows what a newer one says"
+    );
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    assert!(legacy.rows.len() <= lines, "a row is a line");
 }
 
 /// A text in which keys of credentials are sought, and which stands under one itself.

@@ -6,6 +6,7 @@ use crate::lease::{LeaseRow, SessionRow};
 use crate::migrate::{MigrationRow, QuarantineRow};
 use crate::ring::RingRow;
 use crate::row::SecretRow;
+use crate::used::UsedRow;
 use crate::vault::VaultRow;
 
 /// Every kind of record this crate stores, for the catalogue of the store.
@@ -18,6 +19,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<RingRow>(),
         Kind::of::<SecretRow>(),
         Kind::of::<SessionRow>(),
+        Kind::of::<UsedRow>(),
         Kind::of::<VaultRow>(),
     ]
 }

@@ -31,12 +31,15 @@ mod secret;
 mod secrets;
 mod spawn;
 mod transfer;
+mod used;
 mod vault;
 
 pub use category::{InvalidOrigin, ORIGIN_MAX, ORIGINS_MAX, Origin, Purpose, SecretCategory};
 pub use change::{Call, Change, Journal, NoJournal, Recorded, VaultChange};
 pub use detect::{FormatCounts, Formats};
 pub use error::{ImportError, KeyError, LeaseError, SecretError, SpawnError};
+#[cfg(feature = "keyring")]
+pub use keyring::SystemKeyring;
 pub use keyring::{
     Argon2Params, CredentialKeyring, Ensured, FileKeyring, FixedKeyring, KDF_LANES_MAX, KDF_MEMORY_KIB_MAX,
     KDF_MEMORY_KIB_MIN, KDF_PASSES_MAX, KDF_PASSES_MIN, KeySource, Keyring, PASSPHRASE_MIN,
@@ -55,8 +58,9 @@ pub use log::{
 pub use log::{LogForm, ScrubFormat, ScrubLayer, scrub_layer};
 pub use meta::{Fingerprint, NOTE_MAX, PutMeta, SecretMeta, Short};
 pub use migrate::{
-    DestroyError, LEGACY_LAYOUT_MAX, Legacy, LegacyKey, LegacyMeta, LegacyOwner, LegacyRow, MigrateError,
-    Migrated, QuarantineId, Quarantined, Unplaced, destroy_source,
+    DestroyError, Foretold, InvalidQuarantineId, LEGACY_LAYOUT_MAX, LEGACY_ROWS_MAX, Legacy, LegacyFileError,
+    LegacyKey, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, Migrated, QuarantineId, Quarantined,
+    Unplaceable, Unplaced, destroy_source,
 };
 pub use name::{InvalidName, NAME_MAX, SecretName};
 pub use place::{AgentAt, Agents, EveryAgent, Place};
@@ -74,6 +78,7 @@ pub use secrets::{
 };
 pub use spawn::{ENV_TOTAL_MAX, Need, SpawnFor, SpawnSet, SpawnWrites, WorkerEnv};
 pub use transfer::{Existing, ExportError, ExportTo, IMPORT_MAX, IMPORT_OPEN, ImportKey, Imported};
+pub use used::USED_NOTED_MAX;
 pub use vault::{
     Key, Others, RekeyUnderWay, SLOT_PENDING, SLOTS_MAX, SlotDecision, SlotEvent, SlotInfo, SlotState,
     UNLOCK_PER_MINUTE, Vault, VaultDecision, VaultEvent, VaultOptions, VaultState, decide_slot, decide_vault,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::{Origin, SecretCategory, SecretRef};
@@ -44,6 +45,9 @@ pub struct SecretMeta {
     pub note: String,
     /// Whether its value is too short to be scrubbed, which somebody accepted.
     pub unscrubbed: bool,
+    /// The day, in UTC, on which its value was last handed out, to a worker or by a lease; `None` where that is not known,
+    /// and in the answer of a put, which does not look.
+    pub used_on: Option<Date>,
     /// Which of the tenant's data keys seals it.
     pub key_id: u32,
 }

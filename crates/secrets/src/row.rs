@@ -103,6 +103,7 @@ impl SecretRow {
             origins: live.body.origins.clone(),
             note: live.note.clone(),
             unscrubbed: live.unscrubbed,
+            used_on: None,
             key_id: live.body.key_id,
         })
     }

@@ -32,8 +32,8 @@ pub(super) struct Configured {
     secrets: Option<Vec<SecretName>>,
     #[serde(default, deserialize_with = "said")]
     scrub_formats: Option<Option<FormatsView>>,
-    #[serde(default)]
-    effects: Option<Effects>,
+    #[serde(default, deserialize_with = "said")]
+    effects: Option<Option<Effects>>,
     #[serde(default, deserialize_with = "said")]
     wall_clock_ms: Option<Option<u64>>,
     #[serde(default, deserialize_with = "said")]

@@ -14,6 +14,7 @@ pub(crate) mod gates;
 mod grants;
 mod health;
 mod house;
+mod migrate;
 mod once;
 mod refusal;
 mod refused_secrets;
@@ -44,12 +45,13 @@ pub use gate::{Caller, Guard};
 pub use gates::DecidedView;
 pub use health::{CapabilitiesView, HealthView, IsolationView};
 pub use house::{House, TENANT_DEFAULT, WHO};
+pub use migrate::MigratedView;
 pub use once::{KEY, takes_key};
 pub use vault::{FailedView, RekeyView};
 pub use view::{
     AgentView, AttachmentView, BudgetView, ChunkView, DecisionView, EffectiveView, FormatsView, GateView,
-    GrantView, MessageView, Off, RunView, SecretView, SessionView, ShownView, SinkView, SlotView, TaskView,
-    ThreadView, TimerView, UsageView, VaultView, WakeView, WokenView,
+    GrantView, MessageView, Off, QuarantinedView, RunView, SecretView, SessionView, ShownView, SinkView,
+    SlotView, TaskView, ThreadView, TimerView, UsageView, VaultView, WakeView, WokenView,
 };
 
 use crate::problem::{Code, Problem};
@@ -141,6 +143,12 @@ fn routes() -> Router<House> {
         .route("/v1/secrets/rekey", post(vault::rekey))
         .route("/v1/secrets/export", post(carry::export))
         .route("/v1/secrets/import", post(carry::import))
+        .route("/v1/secrets/migrate", post(migrate::migrate))
+        .route("/v1/secrets/quarantined", get(migrate::quarantined))
+        .route(
+            "/v1/secrets/quarantined/{source}/{row}/place",
+            post(migrate::place),
+        )
         .route(
             "/v1/secrets/{scope}/{name}",
             put(secrets::put).get(secrets::get).delete(secrets::delete),

@@ -1,7 +1,9 @@
 //! What secrets and their vault refuse, as problem documents. No value, key or path is in any of them.
 
 use dormouse_engine::CommandError;
-use dormouse_secrets::{ExportError, ImportError, KeyError, SecretError, SecretRef, VaultState};
+use dormouse_secrets::{
+    ExportError, ImportError, KeyError, LegacyFileError, MigrateError, SecretError, SecretRef, VaultState,
+};
 
 use crate::edge;
 use crate::problem::{Code, Problem};
@@ -20,6 +22,8 @@ impl From<KeyError> for Problem {
             KeyError::LastSlot | KeyError::SlotsFull => {
                 Self::new(Code::State, detail).hint("see dormouse secret slots")
             }
+            KeyError::MayVanish => Self::new(Code::State, detail)
+                .hint("nothing was changed; use the key file, or --passphrase or --key-file FILE"),
             KeyError::TooMany { at } => {
                 let wait = at.duration_since(edge::now()).as_millis();
                 Self::new(Code::Limit, detail)
@@ -150,6 +154,34 @@ impl From<ImportError> for Problem {
                 .hint("nothing was imported; pass --keep or --overwrite"),
             ImportError::NoAge => Self::new(Code::Usage, detail).hint("use a build with the feature age"),
             ImportError::Secret(error) => error.into(),
+        }
+    }
+}
+
+impl From<MigrateError> for Problem {
+    fn from(error: MigrateError) -> Self {
+        let detail = error.to_string();
+        match error {
+            MigrateError::UnknownTag { .. } => {
+                Self::new(Code::Invalid, detail).hint("was the file written by a newer build, or by hand?")
+            }
+            MigrateError::NewerLayout { .. } => Self::new(Code::Invalid, detail).hint("nothing was migrated"),
+            MigrateError::Secret(error) => error.into(),
+        }
+    }
+}
+
+impl From<LegacyFileError> for Problem {
+    fn from(error: LegacyFileError) -> Self {
+        let detail = error.to_string();
+        match error {
+            LegacyFileError::Head => Self::new(Code::Invalid, detail)
+                .hint("docs/FORMAT.md says what it has; an export is read by dormouse secret import"),
+            LegacyFileError::Malformed { .. }
+            | LegacyFileError::Twice { .. }
+            | LegacyFileError::TooLarge { .. } => {
+                Self::new(Code::Invalid, detail).hint("nothing was migrated")
+            }
         }
     }
 }

@@ -209,7 +209,7 @@ pub(super) async fn effective(asker: Asker, Parameters(whose): Parameters<Whose>
     Ok(body::json(StatusCode::OK, &List { items, next_cursor }))
 }
 
-fn id_of(agent: &AgentName) -> dormouse_secrets::AgentId {
+pub(super) fn id_of(agent: &AgentName) -> dormouse_secrets::AgentId {
     agent.as_str().parse().expect("both have the same alphabet")
 }
 

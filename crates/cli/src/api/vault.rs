@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use dormouse_engine::TenantId;
 use dormouse_engine::credentials::Rekey;
 use dormouse_secrets::{
-    FileKeyring, KeyError, Keyring, PassphraseKeyring, SLOTS_MAX, SecretRef, SlotState, VaultState,
+    FileKeyring, KeyError, KeySource, Keyring, PassphraseKeyring, SLOTS_MAX, SecretRef, SlotInfo, SlotState,
+    SystemKeyring, VaultState,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,12 +72,16 @@ pub(super) struct GivenKey {
     key_file: Option<PathBuf>,
     #[serde(default)]
     passphrase: Option<Hidden>,
+    /// That of the system's key store.
+    #[serde(default)]
+    keyring: bool,
 }
 
 /// Where a key comes from.
 enum Source {
     File(FileKeyring),
     Passphrase(PassphraseKeyring),
+    System(SystemKeyring),
 }
 
 impl Source {
@@ -84,27 +89,29 @@ impl Source {
         match self {
             Self::File(file) => file,
             Self::Passphrase(passphrase) => passphrase,
+            Self::System(system) => system,
         }
     }
 }
 
 impl GivenKey {
     fn is_nothing(&self) -> bool {
-        self.key_file.is_none() && self.passphrase.is_none()
+        self.key_file.is_none() && self.passphrase.is_none() && !self.keyring
     }
 
     fn source(self, keys: &Keys) -> Result<Source, Problem> {
-        match (self.key_file, self.passphrase) {
-            (None, None) => Ok(Source::File(keys.file())),
-            (Some(path), None) => Ok(Source::File(FileKeyring::new(path, keys.random()))),
-            (None, Some(Hidden(passphrase))) => {
+        match (self.key_file, self.passphrase, self.keyring) {
+            (None, None, false) => Ok(Source::File(keys.file())),
+            (None, None, true) => Ok(Source::System(keys.system()?)),
+            (Some(path), None, false) => Ok(Source::File(FileKeyring::new(path, keys.random()))),
+            (None, Some(Hidden(passphrase)), false) => {
                 let passphrase =
                     PassphraseKeyring::new(passphrase.expose(), keys.derivation(), keys.random())?;
                 Ok(Source::Passphrase(passphrase))
             }
-            (Some(_), Some(_)) => Err(Problem::new(
+            (Some(_), Some(_), _) | (Some(_), None, true) | (None, Some(_), true) => Err(Problem::new(
                 Code::BadRequest,
-                "key_file and passphrase: one of them is taken",
+                "key_file, passphrase and keyring: one of them is taken",
             )),
         }
     }
@@ -117,6 +124,8 @@ pub(super) struct Unlock {
     key_file: Option<PathBuf>,
     #[serde(default)]
     passphrase: Option<Hidden>,
+    #[serde(default)]
+    keyring: bool,
     /// The key file of the settings is gone, and is made anew.
     #[serde(default)]
     restore_key_file: bool,
@@ -126,9 +135,14 @@ pub(super) async fn unlock(State(house): State<House>, asker: Asker, Json(unlock
     let Unlock {
         key_file,
         passphrase,
+        keyring,
         restore_key_file,
     } = unlock;
-    let given = GivenKey { key_file, passphrase };
+    let given = GivenKey {
+        key_file,
+        passphrase,
+        keyring,
+    };
     if restore_key_file {
         restore(&house, &asker, given).await?;
     } else {
@@ -188,7 +202,7 @@ pub(super) async fn add_slot(
     if given.is_nothing() {
         return Err(Problem::new(
             Code::BadRequest,
-            "key_file or passphrase: one of them is needed",
+            "key_file, passphrase or keyring: one of them is needed",
         ));
     }
     let source = given.source(house.keys())?;
@@ -208,11 +222,20 @@ async fn add(house: &House, asker: &Asker, source: &Source) -> Result<u32, Probl
         VaultState::Unlocked => {}
         now => return Err(KeyError::State { now }.into()),
     }
-    if let Source::File(file) = source {
-        if vault.slots(call.now).await?.len() >= SLOTS_MAX && state_of(house, file).await?.is_none() {
+    let is_full = vault.slots(call.now).await?.len() >= SLOTS_MAX;
+    match source {
+        Source::Passphrase(_) => {}
+        Source::File(_) | Source::System(_)
+            if is_full && state_of(house, source.keyring()).await?.is_none() =>
+        {
             return Err(KeyError::SlotsFull.into());
         }
-        file.ensure().await?;
+        Source::File(file) => {
+            file.ensure().await?;
+        }
+        Source::System(system) => {
+            system.ensure().await?;
+        }
     }
     let id = vault.add_slot(&call, source.keyring()).await?;
     vault.confirm_slot(&call, id, source.keyring()).await?;
@@ -222,7 +245,20 @@ async fn add(house: &House, asker: &Asker, source: &Source) -> Result<u32, Probl
 pub(super) async fn remove_slot(State(house): State<House>, asker: Asker, Named(id): Named) -> Answered {
     let id = id.parse().map_err(|_| KeyError::UnknownSlot)?;
     let call = asker.tenant.credentials.call(&asker.decider);
-    house.engine().vault().remove_slot(&call, id).await?;
+    let vault = house.engine().vault();
+    let slots = vault.slots(call.now).await?;
+    vault.remove_slot(&call, id).await?;
+    let is_of_system = |slot: &SlotInfo| slot.id == id && slot.source == KeySource::Keyring;
+    if slots.iter().any(is_of_system) {
+        // It opens nothing any more, wherever it lies.
+        let forgotten = match house.keys().system() {
+            Ok(system) => system.forget().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "a key that opens nothing any more is still in the system's key store");
+        }
+    }
     Ok(body::nothing())
 }
 

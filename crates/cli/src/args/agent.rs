@@ -33,7 +33,7 @@ pub enum Agent {
         name: AgentName,
         /// concurrency=N, delegates_to=AGENT,… (empty: nobody), secrets=NAME,… (empty: all it sees),
         /// scrub.formats=strict|own_only|off (empty: as the settings say),
-        /// effects=opaque|repeatable (whether a lost run may be run again),
+        /// effects=opaque|repeatable|resumable (whether a lost run may be run again, or goes on; empty: as its kind has it),
         /// wall_clock=D, idle_timeout=D|off, stall_after=D|off, grace=D (empty: as the settings run.… say)
         #[arg(value_name = "KEY=VALUE", required = true, value_parser = value::agent_setting)]
         settings: Vec<AgentSetting>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use dormouse_engine::AgentName;
-use dormouse_secrets::{Origin, SecretCategory, SecretName, SecretRef};
+use dormouse_secrets::{Origin, QuarantineId, SecretCategory, SecretName, SecretRef};
 
 use super::{Page, help, value};
 
@@ -119,6 +119,22 @@ pub enum Secret {
         #[arg(long)]
         keep: bool,
     },
+    /// Take over a file with secrets of an older layout; the file stays as it is
+    #[command(after_help = help::secret_migrate())]
+    Migrate(SecretMigrate),
+    /// List what migrations could not place, and why: it goes after 7 days
+    #[command(after_help = help::secret_quarantined())]
+    Quarantined,
+    /// Make a secret of what a migration could not place
+    #[command(after_help = help::secret_place())]
+    Place {
+        /// What, as secret quarantined lists it
+        #[arg(value_name = "ID")]
+        id: QuarantineId,
+        /// What it becomes.
+        #[command(flatten)]
+        which: Which,
+    },
     /// Check the vault, its key and every secret; changes nothing
     #[command(after_help = help::secret_doctor())]
     Doctor,
@@ -127,7 +143,7 @@ pub enum Secret {
 /// `secret slots add|remove`.
 #[derive(Debug, Subcommand)]
 pub enum SlotChange {
-    /// Let another key open the vault too: a passphrase, or a file, which is made where there is none
+    /// Let another key open the vault too: a passphrase, a file, or one in the system's key store
     #[command(after_help = help::secret_slots_add())]
     Add {
         /// Which key.
@@ -146,7 +162,7 @@ pub enum SlotChange {
     },
 }
 
-/// A key that is to open the vault too: one of the two.
+/// A key that is to open the vault too: one of the three.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct NewKey {
@@ -156,6 +172,9 @@ pub struct NewKey {
     /// A passphrase of at least 12 bytes, from stdin or typed twice without being shown
     #[arg(long)]
     pub passphrase: bool,
+    /// One in the system's key store, made there where there is none: it opens the vault until the machine starts anew
+    #[arg(long)]
+    pub keyring: bool,
 }
 
 /// The key with which a vault is opened or sealed anew.
@@ -167,6 +186,9 @@ pub struct VaultKey {
     /// With a passphrase, from stdin or typed without being shown
     #[arg(long)]
     pub passphrase: bool,
+    /// With the one in the system's key store
+    #[arg(long, conflicts_with_all = ["key_file", "passphrase"])]
+    pub keyring: bool,
 }
 
 /// `secret set`.
@@ -193,6 +215,29 @@ pub struct SecretSet {
     /// Take a value of less than 8 bytes, which cannot be taken out of texts
     #[arg(long)]
     pub accept_short: bool,
+}
+
+/// `secret migrate`.
+#[derive(Debug, Args)]
+pub struct SecretMigrate {
+    /// The file, as docs/FORMAT.md draws it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// It was the store of this agent alone, which gets all of it
+    #[arg(long, value_name = "NAME", conflicts_with = "shared")]
+    pub agent: Option<AgentName>,
+    /// It was the store of one agent, and every agent gets all of it
+    #[arg(long)]
+    pub shared: bool,
+    /// Say what would become of each row, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Overwrite and remove the file, once all of it was read back
+    #[arg(long, conflicts_with = "dry_run")]
+    pub destroy: bool,
+    /// It is meant: do not ask before the file is destroyed
+    #[arg(short, long, requires = "destroy")]
+    pub yes: bool,
 }
 
 /// One secret: its name, and whose it is.

@@ -55,7 +55,7 @@ pub struct Surroundings {
     /// A secret it gets; named once, it gets no other. All that its agent sees if nothing is said
     #[arg(long = "secret", value_name = "NAME", value_parser = value::secret)]
     pub secrets: Vec<SecretName>,
-    /// A further variable of its environment; credentials are refused
+    /// A further variable of its environment; of a credential secret:NAME, whose value it then has, and nothing else
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub variables: Vec<String>,
     /// Its working folder, inside the agent's workspace; that workspace if nothing is said
@@ -80,8 +80,32 @@ pub struct Surroundings {
     #[arg(long, value_name = "DURATION", value_parser = value::clock, default_value = "2m", requires = "wrap_up")]
     pub wrap_up_before: Duration,
     /// It may be run again after a crash: running it twice does no harm
-    #[arg(long)]
+    #[arg(long, conflicts_with = "effects")]
     pub repeatable: bool,
+    /// What becomes of it after a crash: opaque fails, repeatable is run again, resumable goes on
+    #[arg(long, value_name = "EFFECTS")]
+    pub effects: Option<EffectsFlag>,
+}
+
+/// What is known of a worker's effects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EffectsFlag {
+    /// Nothing: after a crash its task fails, and a person decides.
+    Opaque,
+    /// Running it twice does no harm: it is run again.
+    Repeatable,
+    /// It asks before each call that has an effect: between two calls it goes on with its session.
+    Resumable,
+}
+
+impl From<EffectsFlag> for Effects {
+    fn from(flag: EffectsFlag) -> Self {
+        match flag {
+            EffectsFlag::Opaque => Self::Opaque,
+            EffectsFlag::Repeatable => Self::Repeatable,
+            EffectsFlag::Resumable => Self::Resumable,
+        }
+    }
 }
 
 impl Surroundings {
@@ -110,7 +134,7 @@ impl Surroundings {
         spec.cwd = cwd;
         for variable in &self.variables {
             let variable = Variable::parse(variable).map_err(|why| {
-                Problem::new(Code::Usage, why).hint("keep credentials out of command lines: dormouse secret set puts one where the worker finds it")
+                Problem::new(Code::Usage, why).hint("keep credentials out of command lines: dormouse secret set puts one where the worker finds it, --env NAME=secret:OTHER under another name")
             })?;
             if spec.env.contains_key(&variable.name) {
                 return Err(
@@ -130,13 +154,17 @@ impl Surroundings {
             text,
             before_ms: milliseconds(self.wrap_up_before),
         });
-        if self.repeatable {
-            spec.effects = Effects::Repeatable;
-        }
+        spec.effects = match self.repeatable {
+            true => Some(Effects::Repeatable),
+            false => self.effects.map(Effects::from),
+        };
         spec.validate().map_err(|error| {
             let hint = match &error {
                 InvalidCommand::NoFollowUps(_) => {
                     "leave --stdin stream and --wrap-up out, or choose another worker"
+                }
+                InvalidCommand::NotResumable(_) => {
+                    "leave --effects resumable out, or choose a worker that asks: codex app-server, or one that speaks ACP"
                 }
                 InvalidCommand::WrapUp { .. } => "say something that is not too long, or leave --wrap-up out",
                 InvalidCommand::Clock(clock) if clock.field == "wrap_up.before_ms" => {
@@ -145,6 +173,7 @@ impl Surroundings {
                 InvalidCommand::Empty
                 | InvalidCommand::TooLong { .. }
                 | InvalidCommand::TooManySecrets { .. }
+                | InvalidCommand::Reference { .. }
                 | InvalidCommand::Nul { .. }
                 | InvalidCommand::Clock(_)
                 | InvalidCommand::TooManyOpened { .. }

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use dormouse_engine::credentials::secret_reference;
 use dormouse_engine::gate::Scope;
 use dormouse_engine::idempotency::{ClientKey, InvalidClientKey};
 use dormouse_engine::limits::AGENT_CONCURRENCY_MAX;
@@ -116,7 +117,10 @@ fn timer(timer: MaybeOff) -> Value {
 }
 
 fn effects(text: &str) -> Result<Value, String> {
-    known(text, &["opaque", "repeatable"]).map(Value::String)
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    known(text, &["opaque", "repeatable", "resumable"]).map(Value::String)
 }
 
 fn concurrency(text: &str) -> Result<Value, String> {
@@ -430,7 +434,7 @@ impl std::fmt::Debug for Variable {
 }
 
 impl Variable {
-    /// Parses `NAME=VALUE`. Names that look like credentials are refused: a value on a command line is readable by
+    /// Parses `NAME=VALUE`. Names that look like credentials take `secret:OTHER` alone: a value on a command line is readable by
     /// everybody on the host, and by the store's history.
     ///
     /// # Errors
@@ -440,7 +444,12 @@ impl Variable {
         if !is_variable(name) {
             return Err("--env takes NAME=VALUE, the name of letters, digits and _".to_owned());
         }
-        if looks_like_credential(name) {
+        let is_reference = match secret_reference(value) {
+            None => false,
+            Some(Ok(_)) => true,
+            Some(Err(why)) => return Err(format!("--env {name}: {why}")),
+        };
+        if looks_like_credential(name) && !is_reference {
             return Err(format!(
                 "--env {name}: a variable of that name looks like a credential"
             ));

@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use dormouse_engine::AgentName;
 use dormouse_engine::agent::AgentState;
-use dormouse_engine::command::Effects;
 use dormouse_secrets::SecretName;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -238,9 +237,11 @@ fn record(agent: &AgentView, ui: &Ui) -> Vec<(&'static str, String)> {
             .scrub_formats
             .map(|formats| ("scrub.formats", formats.word().to_owned())),
     );
-    if agent.effects == Effects::Repeatable {
-        pairs.push(("effects", "repeatable".to_owned()));
-    }
+    pairs.extend(
+        agent
+            .effects
+            .map(|effects| ("effects", effects.word().to_owned())),
+    );
     pairs.extend(clocks(agent));
     pairs.extend(
         agent

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::doctor_clis::look_at_clis;
+use super::doctor_keys::in_system;
 use super::listing;
 use crate::api::{CapabilitiesView, HealthView, IsolationView, VaultView};
 use crate::args::Global;
@@ -96,6 +97,7 @@ pub(crate) async fn doctor(global: &Global, environment: Environment, ui: &Ui) -
             policy = store::isolation(&context);
             let vault = vault_of_owner(&context).await;
             checks.push(key_file(&context, vault.as_ref()));
+            checks.extend(vault.as_ref().and_then(in_system));
         }
         Err(problem) => checks.push(Check::refused("config", &problem)),
     }

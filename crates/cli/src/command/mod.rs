@@ -7,6 +7,7 @@ mod delegate;
 mod detect;
 mod doctor;
 mod doctor_clis;
+mod doctor_keys;
 mod events;
 mod gate;
 mod inside;

@@ -4,7 +4,7 @@ use dormouse_engine::budget::Dimension;
 use dormouse_engine::outcome::{
     BlockEvidence, BlockReason, Exit as WorkerExit, Facts, FailReason, Outcome, StreamFacts,
 };
-use dormouse_engine::run::{OutcomeKind, RunWait};
+use dormouse_engine::run::{Checkpoint, OutcomeKind, RunWait};
 use serde_json::json;
 
 use super::thread::said_or_read;
@@ -74,6 +74,8 @@ fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
         pairs.push(("waits for", gate.to_string()));
     }
     pairs.extend(run.session.map(|session| ("session", session.to_string())));
+    pairs.extend(run.continues.map(|former| ("goes on from", former.to_string())));
+    pairs.extend(effects(run).map(|effects| ("effects", effects)));
     if let Some(outcome) = &run.outcome {
         pairs.push(("outcome", said(outcome, run)));
         match outcome {
@@ -96,6 +98,20 @@ fn record(run: &RunView, ui: &Ui) -> Vec<(&'static str, String)> {
     pairs.push(("started", ui.instant(run.started_at)));
     pairs.extend(run.ended_at.map(|at| ("ended", ui.instant(at))));
     pairs
+}
+
+/// What is known of the effects of a run that is not over, or was lost.
+fn effects(run: &RunView) -> Option<String> {
+    if !matches!(run.outcome, None | Some(Outcome::Lost { .. })) {
+        return None;
+    }
+    Some(match &run.checkpoint {
+        Checkpoint::None => return None,
+        Checkpoint::Safe { label: Some(label) } => format!("known: {label}"),
+        Checkpoint::Safe { label: None } => "known".to_owned(),
+        Checkpoint::SideEffect { what: Some(what) } => format!("open: {what} may have happened"),
+        Checkpoint::SideEffect { what: None } => "open: something may have happened".to_owned(),
+    })
 }
 
 /// What is known of a block.

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dormouse_secrets::{Argon2Params, CredentialKeyring, FileKeyring, Keyring, Random, VaultOptions};
+use dormouse_secrets::{
+    Argon2Params, CredentialKeyring, FileKeyring, KeyError, Keyring, Random, SystemKeyring, VaultOptions,
+};
 
 use crate::config::Config;
 use crate::context::Context;
@@ -39,7 +41,8 @@ impl Keys {
         }
     }
 
-    /// What is tried at a start, in this order: what a service manager gives, then the file. The file makes the vault.
+    /// What is tried at a start, in this order: what a service manager gives, the file, then the system's key store, which
+    /// is asked only where a slot is of it. The file makes the vault.
     #[must_use]
     pub fn vault(&self) -> VaultOptions {
         let credential = self.credentials.as_deref().map(|folder| {
@@ -47,8 +50,12 @@ impl Keys {
             Arc::new(keyring) as Arc<dyn Keyring>
         });
         let file: Arc<dyn Keyring> = Arc::new(self.file());
+        let system = self
+            .system()
+            .ok()
+            .map(|system| Arc::new(system) as Arc<dyn Keyring>);
         VaultOptions {
-            sources: credential.into_iter().chain([file]).collect(),
+            sources: credential.into_iter().chain([file]).chain(system).collect(),
             first_key: Some(self.file()),
         }
     }
@@ -57,6 +64,31 @@ impl Keys {
     #[must_use]
     pub fn file(&self) -> FileKeyring {
         FileKeyring::new(self.path.clone(), self.random())
+    }
+
+    /// The key in the system's key store, whether or not it is there: that of Linux's kernel, where it is named by the key
+    /// file in whose place it opens the vault.
+    ///
+    /// # Errors
+    /// `Unavailable` where the system has no such store.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn system(&self) -> Result<SystemKeyring, KeyError> {
+        let store = linux_keyutils_keyring_store::Store::new();
+        let store = store.map_err(|_| KeyError::Unavailable {
+            reason: "the kernel has no key store",
+        })?;
+        SystemKeyring::new(&*store, &self.path.display().to_string(), self.random())
+    }
+
+    /// The key in the system's key store.
+    ///
+    /// # Errors
+    /// `Unavailable`: this build knows none.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn system(&self) -> Result<SystemKeyring, KeyError> {
+        Err(KeyError::Unavailable {
+            reason: "this build knows no key store of the system",
+        })
     }
 
     /// How a key is derived of a passphrase that gets a slot. Slots that are there say themselves how theirs were.

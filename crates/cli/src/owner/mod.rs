@@ -192,7 +192,10 @@ async fn serve_due(engine: Engine, role: Role, sinks: Vec<Arc<dyn Sink>>, phase:
             async move { engine.serve_relay(sinks, leaving).await }
         });
         let vault = kept(&engine, "vault", &phase, keep_vault);
-        tokio::join!(due, janitor, settling, retention, relay, vault);
+        let used = kept(&engine, "used", &phase, |engine, leaving| async move {
+            engine.serve_used(leaving).await;
+        });
+        tokio::join!(due, janitor, settling, retention, relay, vault, used);
     }
 }
 

@@ -216,7 +216,7 @@ fn exit(call: &Value) -> Option<i64> {
     call["rawOutput"]["metadata"]["exit"].as_i64()
 }
 
-fn kind(word: &str) -> ToolKind {
+pub(super) fn kind(word: &str) -> ToolKind {
     match word {
         "execute" => ToolKind::Execute,
         "read" => ToolKind::Read,

@@ -54,6 +54,45 @@ pub fn takes_follow_ups(argv: &[String], stdin: &Stdin) -> Result<(), NoFollowUp
     Err(NoFollowUps { kind, why })
 }
 
+/// A worker that cannot go on where a lost one was, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("effects: {kind} is not resumable: {why}")]
+pub struct NotResumable {
+    /// Its kind: a provider's word, or `exec`.
+    pub kind: &'static str,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// Whether a worker of this command line asks before each call that has an effect, and its session goes on in another process.
+///
+/// # Errors
+/// Why it does not.
+pub fn can_resume(argv: &[String], stdin: &Stdin) -> Result<(), NotResumable> {
+    let provider = adapt(argv, "", stdin, false).map(|adapted| adapted.provider);
+    let (kind, why) = match provider {
+        Some(Provider::CodexAppServer | Provider::Acp) => return Ok(()),
+        Some(provider @ Provider::Claude) => (
+            provider.word(),
+            "it is not asked before a call of claude's: the hook for that is not built",
+        ),
+        Some(provider @ Provider::Codex) => (
+            provider.word(),
+            "codex exec asks nobody before a call; codex app-server does",
+        ),
+        Some(provider @ Provider::Gemini) => (
+            provider.word(),
+            "gemini -p asks nobody before a call; gemini --acp does",
+        ),
+        Some(provider @ Provider::Opencode) => (
+            provider.word(),
+            "opencode run asks nobody before a call; opencode acp does",
+        ),
+        None => ("exec", "what a command does is not seen before it is done"),
+    };
+    Err(NotResumable { kind, why })
+}
+
 /// What a command line becomes, if it is a known provider's and works without anybody at a terminal. One that asks for
 /// another form of output, or does something else than a turn of work, is as its writer has it, and nobody's.
 ///

@@ -304,7 +304,7 @@ pub enum Role {
 }
 
 /// What kind of thing a tool does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolKind {
     /// Runs a program.
@@ -325,6 +325,33 @@ pub enum ToolKind {
     Think,
     /// Something else.
     Other,
+}
+
+impl ToolKind {
+    /// Whether it may change something: then it is not to happen twice.
+    #[must_use]
+    pub fn has_effect(self) -> bool {
+        match self {
+            Self::Execute | Self::Edit | Self::Delete | Self::Move | Self::Other => true,
+            Self::Read | Self::Search | Self::Fetch | Self::Think => false,
+        }
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Execute => "execute",
+            Self::Read => "read",
+            Self::Edit => "edit",
+            Self::Delete => "delete",
+            Self::Move => "move",
+            Self::Search => "search",
+            Self::Fetch => "fetch",
+            Self::Think => "think",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// How a call ended.

@@ -38,7 +38,7 @@ mod usage;
 pub use acp::{Say, permission};
 pub(crate) use app_server::id_of as request_id;
 pub use class::RATE_LIMIT_DEFAULT;
-pub use command::{Adapted, NoFollowUps, adapt, takes_follow_ups};
+pub use command::{Adapted, NoFollowUps, NotResumable, adapt, can_resume, takes_follow_ups};
 pub use event::{
     Class, DeniedBy, FileChange, GateChoice, Limit, PlanItem, Reading, Role, Seen, Source, Step,
     TOOL_TEXT_MAX, Tokens, ToolEnd, ToolKind, TurnEnd, TurnFinished, What,

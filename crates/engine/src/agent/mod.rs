@@ -74,8 +74,8 @@ pub struct AgentConfig {
     #[serde(default, with = "FormatsWord", skip_serializing_if = "is_not_said")]
     pub formats: Option<Formats>,
     /// What is known of the effects of its workers, where their command says nothing of it.
-    #[serde(default, skip_serializing_if = "Effects::is_default")]
-    pub effects: Effects,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Effects>,
     /// The clocks of its runs, where their command sets them not itself.
     #[serde(default, skip_serializing_if = "ClockSettings::is_empty")]
     pub clocks: ClockSettings,
@@ -89,7 +89,7 @@ impl Default for AgentConfig {
             delegates_to: Vec::new(),
             secrets: Vec::new(),
             formats: None,
-            effects: Effects::default(),
+            effects: None,
             clocks: ClockSettings::default(),
         }
     }

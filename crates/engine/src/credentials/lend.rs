@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dormouse_secrets::{
-    KeyError, LeaseId, LeaseStatus, SESSION_USES_MAX, Scrubbed, Scrubber, SecretError, SessionRow,
-    SpawnError, SpawnFor, SpawnWrites,
+    KeyError, LeaseId, LeaseStatus, SESSION_USES_MAX, Scrubbed, Scrubber, SecretError, SecretName,
+    SessionRow, SpawnError, SpawnFor, SpawnSet, SpawnWrites,
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::service::{Credentials, need};
+use super::references::references;
+use super::service::{Credentials, listed, need};
 use crate::command::CommandSpec;
 use crate::run::Run;
 use crate::{CommandError, Principal};
@@ -92,12 +93,10 @@ impl Credentials {
             tracing::warn!(run = %run.id, unopened = set.unopened, "values the run may know do not open");
         }
         let formats = agent.config.formats.unwrap_or(self.core.formats);
-        let variables = set.env.iter().map(|(name, value)| {
-            let text = value.expose_text().expect("a value for environments is text");
-            (name.as_str().to_owned(), text.to_owned())
-        });
+        let variables =
+            variables(&set, listed(&agent, command), &references(&command.env)).map_err(unlent)?;
         Ok(Lent {
-            variables: variables.collect(),
+            variables,
             visible: set.visible.iter().map(|name| name.as_str().to_owned()).collect(),
             scrubber: set.scrubber.with_formats(formats),
             writes: (!set.names.is_empty()).then_some(set.writes),
@@ -113,6 +112,31 @@ impl Credentials {
         let good = sessions.iter().find(|session| is_good(session, now));
         Ok(good.map(|session| session.id))
     }
+}
+
+/// The worker's variables: each secret that it gets under its name, and those that a variable names under that one's.
+fn variables(
+    set: &SpawnSet,
+    listed: Option<&[SecretName]>,
+    references: &BTreeMap<&str, SecretName>,
+) -> Result<BTreeMap<String, String>, SpawnError> {
+    let is_there = |name: &&SecretName| set.names.contains(name);
+    let missing: BTreeSet<_> = references.values().filter(|name| !is_there(name)).collect();
+    if !missing.is_empty() {
+        let names = missing.into_iter().cloned().collect();
+        return Err(SpawnError::Missing { names });
+    }
+    let mut variables = BTreeMap::new();
+    for (name, value) in set.env.iter() {
+        let text = value.expose_text().expect("a value for environments is text");
+        let own = listed
+            .is_none_or(|names| names.contains(name))
+            .then_some(name.as_str());
+        let others = references.iter().filter(|(_, secret)| *secret == name);
+        let all = own.into_iter().chain(others.map(|(variable, _)| *variable));
+        variables.extend(all.map(|variable| (variable.to_owned(), text.to_owned())));
+    }
+    Ok(variables)
 }
 
 /// Whether the session takes one spawn more. Without such a one, the spawn begins another.

@@ -8,12 +8,16 @@ mod journal;
 mod keep;
 mod lend;
 mod living;
+mod references;
 mod service;
+mod used;
 
 pub(crate) use formats::{FormatsWord, is_not_said};
 pub(crate) use journal::EventJournal;
 pub use keep::Rekey;
 pub(crate) use lend::Unlent;
 pub(crate) use living::Living;
+pub(crate) use references::is_reference;
+pub use references::secret_reference;
 pub use service::Credentials;
 pub(crate) use service::{of_lease, of_secret, unspawned};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use dormouse_secrets::{Call, Need, Scrubber, Secrets, SpawnError, VaultState};
+use dormouse_secrets::{Call, Need, Scrubber, SecretName, Secrets, SpawnError, VaultState};
 
+use super::references::references;
 use crate::agent::Agent;
 use crate::command::CommandSpec;
 use crate::core::Core;
@@ -91,11 +92,22 @@ impl Credentials {
     }
 }
 
-/// What of its agent's secrets a worker gets: the command's list, else the agent's, else all.
-pub(super) fn need(agent: &Agent, command: &CommandSpec) -> Need {
+/// The names that a worker gets of its agent's secrets: the command's list, else the agent's; none for all of them.
+pub(super) fn listed<'a>(agent: &'a Agent, command: &'a CommandSpec) -> Option<&'a [SecretName]> {
     let lists = [&command.secrets, &agent.config.secrets];
-    let named = lists.into_iter().find(|names| !names.is_empty());
-    named.map_or(Need::All, |names| Need::Exactly(names.clone()))
+    lists
+        .into_iter()
+        .find(|names| !names.is_empty())
+        .map(Vec::as_slice)
+}
+
+/// What of its agent's secrets a worker needs: those it gets, and those that a variable of another name has the value of.
+pub(super) fn need(agent: &Agent, command: &CommandSpec) -> Need {
+    let Some(names) = listed(agent, command) else {
+        return Need::All;
+    };
+    let referred = references(&command.env).into_values();
+    Need::Exactly(names.iter().cloned().chain(referred).collect())
 }
 
 /// A set that could not be made or written, as a command's answer.

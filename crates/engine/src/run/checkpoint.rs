@@ -2,7 +2,7 @@
 
 use super::service::{get, rejected, stage_run};
 use super::start::is_opaque;
-use super::{Checkpoint, Run, RunEvent, decide};
+use super::{Checkpoint, Run, RunEvent, calls, decide};
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::{CommandError, Decision, Reason, RunId};
@@ -29,6 +29,11 @@ pub(crate) async fn stage_checkpoint(
     if is_opaque(&read.checkpoint) {
         return Ok(());
     }
+    // What is safe for a step is not while a call of the run's provider is open.
+    let next = match next {
+        Checkpoint::Safe { .. } => calls::open(&read.calls).unwrap_or(next),
+        Checkpoint::None | Checkpoint::SideEffect { .. } => next,
+    };
     let run = Run {
         checkpoint: next,
         updated_at: draft.now(),

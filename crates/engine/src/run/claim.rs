@@ -1,11 +1,13 @@
 //! Claiming: a ready task, its new run, lease and heartbeat in one commit. Nothing is spawned before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dormouse_filesystem::{Records, Version};
 use tokio::time::Instant;
 
 use super::ahead;
+use super::continued::{Continued, continued};
 use super::live::StopSignal;
 use super::park::{parked, resumed};
 use super::service::stage_run;
@@ -149,10 +151,14 @@ async fn staged(
     // Its row stays as it is: what its agent and the engine say is as they say it at each claim.
     if let Some(command) = &mut task.command {
         command.fill(&agent.config.clocks.or(&core.clocks));
+        command.effects = Some(command.effects_by(agent.config.effects));
     }
     let run = match &parked {
         Some(read) => resumed(&draft, read)?,
-        None => made(&draft, &task, &agent, run, options.session),
+        None => {
+            let continued = continued(core, &task, read.last_run).await?;
+            made(&draft, &task, &agent, run, options.session, continued)
+        }
     };
     let lease = take(core, &mut draft, &Subject::Run(run.id))?;
     stage_run(core, &mut draft, parked.as_ref(), &run, None).await?;
@@ -182,7 +188,20 @@ fn first_run(task: &Task) -> Option<RunId> {
     task.turn.filter(|_| task.attempts == 0).map(|turn| turn.run)
 }
 
-fn made(draft: &Draft, task: &Task, agent: &Agent, id: RunId, session: Option<SessionId>) -> Run {
+fn made(
+    draft: &Draft,
+    task: &Task,
+    agent: &Agent,
+    id: RunId,
+    session: Option<SessionId>,
+    continued: Option<Continued>,
+) -> Run {
+    let used_before = continued.as_ref().and_then(Continued::used_before);
+    let continues = continued.as_ref().map(|continued| continued.run);
+    let (provider_session, calls) = match continued {
+        Some(continued) => (Some(continued.session), continued.calls),
+        None => (None, Vec::new()),
+    };
     Run {
         id,
         task: Some(task.id),
@@ -198,8 +217,12 @@ fn made(draft: &Draft, task: &Task, agent: &Agent, id: RunId, session: Option<Se
         wait: None,
         spawn: 1,
         clock_ms: 0,
-        provider_session: None,
-        used_before: None,
+        provider_session,
+        continues,
+        calls,
+        shown: BTreeMap::new(),
+        step_epoch: task.step_epoch,
+        used_before,
         saved: None,
         started_at: draft.now(),
         ended_at: None,

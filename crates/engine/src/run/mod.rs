@@ -2,10 +2,12 @@
 
 mod ahead;
 mod beats;
+mod calls;
 mod checkpoint;
 mod claim;
 mod claiming;
 mod companion;
+mod continued;
 mod finish;
 mod former;
 mod heartbeat;
@@ -25,12 +27,16 @@ mod state;
 mod stop;
 mod table;
 
+use std::collections::BTreeMap;
+
 use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
 use dormouse_secrets::Scrubbed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use beats::Beats;
+pub(crate) use calls::Noted;
+pub use calls::{CallFate, OpenCall};
 pub(crate) use checkpoint::stage_checkpoint;
 pub use claim::{ClaimOptions, Claimed, Slot};
 pub(crate) use claiming::Claiming;
@@ -51,11 +57,13 @@ pub use park::Parked;
 pub(crate) use park::parked;
 pub use process::{Process, ProcessIndex, ProcessMark};
 pub use service::Runs;
+pub(crate) use start::Calls;
 pub use start::Started;
 pub use state::{Checkpoint, RunState, RunWait, StopReason};
 pub(crate) use stop::{Stopped, stage_stop};
 pub use table::{RunEvent, RunNext, decide, reported};
 
+use crate::adapter::Tokens;
 use crate::event::About;
 use crate::{AgentName, Incarnation, OpId, RunId, SessionId, Subject, TaskId, ThreadId};
 
@@ -102,6 +110,19 @@ pub struct Run {
     /// The session of its provider, where that names it itself: what a later process goes on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_session: Option<Scrubbed>,
+    /// The run, lost, whose session of its provider goes on in this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<RunId>,
+    /// The calls of its provider whose effects may have happened and are not known: those that are open, and those that were
+    /// cut, its own and, until it makes its first one, those of the run that it continues.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<OpenCall>,
+    /// What the threads of its provider showed when its calls were noted last, at most 100 of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<String, Tokens>,
+    /// How often its task's steps had been begun afresh when it was claimed.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub step_epoch: u32,
     /// What its former processes used, where their streams told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_before: Option<UsedBefore>,
@@ -128,6 +149,11 @@ fn first() -> u32 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 fn is_first(spawn: &u32) -> bool {
     *spawn == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_never(times: &u32) -> bool {
+    *times == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

@@ -8,7 +8,7 @@ use dormouse_filesystem::{Cursor, Records, Versioned, WriteOnce};
 use dormouse_secrets::SpawnWrites;
 
 use super::{
-    ClaimOptions, Claimed, Finished, Leaving, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent,
+    Calls, ClaimOptions, Claimed, Finished, Leaving, Next, OutcomeRow, Parked, Process, Pulse, Run, RunEvent,
     RunFilter, RunIndex, RunPage, RunRow, RunState, RunWait, Started, StopReason, Stopped, beats, claim,
     finish, list, next, park, stage_stop, start,
 };
@@ -72,19 +72,21 @@ impl Runs {
         claimed: &Claimed,
         process: Option<&Process>,
     ) -> Result<Started, CommandError> {
-        self.started_with(claimed, process, None).await
+        self.started_with(claimed, process, Calls::Unseen, None).await
     }
 
-    /// The same, with what the worker is lent: its credential session is written in this commit.
+    /// The same, with what is seen of its calls, and what the worker is lent: its credential session is written in this
+    /// commit.
     pub(crate) async fn started_with(
         &self,
         claimed: &Claimed,
         process: Option<&Process>,
+        calls: Calls,
         lent: Option<&SpawnWrites>,
     ) -> Result<Started, CommandError> {
         let by = Principal::engine();
         let done = self.core.command(&by, |draft| {
-            start::start(&self.core, draft, claimed, process, lent)
+            start::start(&self.core, draft, claimed, process, calls, lent)
         });
         Ok(self.of_living(claimed, done.await).await?.answer)
     }

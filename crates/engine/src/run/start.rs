@@ -3,6 +3,7 @@
 use dormouse_filesystem::Records;
 use dormouse_secrets::{Scrubbed, SpawnWrites};
 
+use super::calls::between_calls;
 use super::service::{get, stage_run};
 use super::{Checkpoint, Claimed, Process, Run, RunEvent, RunNext, RunState, StopReason, decide};
 use crate::command::Effects;
@@ -22,11 +23,21 @@ pub enum Started {
     Stop(StopReason),
 }
 
+/// What is seen of the calls of a run's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// It asks before each that has an effect, and none is answered before it is stored that it begins.
+    Asked,
+    /// Nothing.
+    Unseen,
+}
+
 pub(super) async fn start(
     core: &Core,
     mut draft: Draft,
     claimed: &Claimed,
     process: Option<&Process>,
+    calls: Calls,
     lent: Option<&SpawnWrites>,
 ) -> Result<Verdict<Started>, CommandError> {
     let read = get(core, claimed.run.id).await?;
@@ -35,7 +46,7 @@ pub(super) async fn start(
             let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
             held.stage_check(core, &mut draft);
             let mut run = read.clone().into_inner();
-            (run.state, run.checkpoint) = (state, checkpoint(core, claimed, &read).await?);
+            (run.state, run.checkpoint) = (state, checkpoint(claimed, &read, calls));
             (run.updated_at, run.op) = (draft.now(), draft.op());
             if let Some(process) = process {
                 Records::new(&core.space).stage_create(draft.batch(), process)?;
@@ -89,7 +100,7 @@ async fn stage_other(
 }
 
 /// What is open while a process runs whose effects nobody sees.
-const PROCESS: &str = "the command's process";
+pub(super) const PROCESS: &str = "the command's process";
 
 /// Whether the effects of a run's process are open from its start to its end.
 pub(super) fn is_opaque(checkpoint: &Checkpoint) -> bool {
@@ -97,25 +108,20 @@ pub(super) fn is_opaque(checkpoint: &Checkpoint) -> bool {
     matches!(checkpoint, Checkpoint::SideEffect { what: Some(open) } if *open == what)
 }
 
-/// A command whose effects cannot be seen has a side effect open from here to its end. Of any other run what is known
-/// stays known: it may have been parked.
-async fn checkpoint(core: &Core, claimed: &Claimed, read: &Run) -> Result<Checkpoint, CommandError> {
-    match effects(core, claimed).await? {
-        Some(Effects::Opaque) => Ok(Checkpoint::SideEffect {
+/// A command whose effects cannot be seen has a side effect open from here to its end; one whose calls are seen begins where
+/// nothing is open. Of any other run what is known stays known: it may have been parked.
+fn checkpoint(claimed: &Claimed, read: &Run, calls: Calls) -> Checkpoint {
+    let command = claimed.task.command.as_ref();
+    // A claim has filled in what its agent or its kind says.
+    match (command.map(|command| command.effects_by(None)), calls) {
+        (None | Some(Effects::Repeatable), _) => read.checkpoint.clone(),
+        (Some(Effects::Resumable), Calls::Asked) => match &read.checkpoint {
+            Checkpoint::None => between_calls(),
+            known @ (Checkpoint::Safe { .. } | Checkpoint::SideEffect { .. }) => known.clone(),
+        },
+        // Whoever runs it does not ask for its calls: nobody sees them.
+        (Some(Effects::Opaque), _) | (Some(Effects::Resumable), Calls::Unseen) => Checkpoint::SideEffect {
             what: Some(Scrubbed::constant(PROCESS)),
-        }),
-        Some(Effects::Repeatable) | None => Ok(read.checkpoint.clone()),
+        },
     }
-}
-
-/// What is known of the effects of a run's command: what is said of it, else of its agent; none without a command.
-async fn effects(core: &Core, claimed: &Claimed) -> Result<Option<Effects>, CommandError> {
-    let Some(command) = &claimed.task.command else {
-        return Ok(None);
-    };
-    if command.effects != Effects::Opaque {
-        return Ok(Some(command.effects));
-    }
-    let agent = core.agent_if_there(&claimed.run.agent).await?;
-    Ok(Some(agent.map_or(Effects::Opaque, |agent| agent.config.effects)))
 }

@@ -142,6 +142,11 @@ impl Books {
         self.lock().open.iter().find(|open| *open != id).cloned()
     }
 
+    /// Whether an external step has begun and not ended.
+    pub(super) fn has_open(&self) -> bool {
+        !self.lock().open.is_empty()
+    }
+
     /// The next place of a gate in its source, from 1.
     pub(super) fn next_gate(&self) -> u64 {
         let mut entries = self.lock();

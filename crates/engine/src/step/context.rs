@@ -105,6 +105,11 @@ impl StepContext {
         &self.hand.claimed
     }
 
+    /// Whether what an external step did is not known to be durable.
+    pub(crate) fn has_open(&self) -> bool {
+        self.hand.books.has_open()
+    }
+
     /// Whether an external step is in the middle of what it does.
     pub(crate) fn is_in_effect(&self) -> bool {
         self.hand.books.is_flying()

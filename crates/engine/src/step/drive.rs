@@ -5,28 +5,26 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dormouse_secrets::{Scrubbed, Scrubber};
-use tokio::task::JoinError;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
 
 use super::ends::{Said, plain, verdict};
-use super::threads::Slot;
+use super::guard::{Guard, Work};
 use super::{Failure, Leave, Report, StepContext};
-use crate::CommandError;
 use crate::command::{CommandSpec, GRACE_DEFAULT};
 use crate::credentials::Credentials;
-use crate::limits::ABANDON_AFTER;
 use crate::outcome::{ClockKind, Facts, FailReason, Outcome, ResourceUsage};
 use crate::pause::pause_until;
 use crate::run::{Claimed, RunWait, Runs, Started, StopReason, give_up};
 use crate::supervisor::RunEnd;
 use crate::worker::classify::Verdict;
+use crate::{CommandError, RunId};
 
 /// How long after a commit that was not done the next one is tried.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What became of the work.
-enum Worked {
+pub(super) enum Worked {
     /// It ended by itself, or was ended.
     Ended(Verdict),
     /// The run waits.
@@ -50,7 +48,8 @@ impl Runs {
     /// the stop it was told, or that it waits. Heartbeats go on beside it. Told to stop, it has its grace to end by itself
     /// ([`StepContext::stopped`]), then it is dropped. What it does durably it does in steps.
     ///
-    /// Dropping this drops the work and writes nothing: the run lapses when its lease expires.
+    /// Dropping this drops the work, and the run ends as abandoned behind it, in the background of the engine; one whose end
+    /// was being written ends so. Where no runtime goes on with that the run lapses when its lease expires.
     ///
     /// # Example
     /// The [crate's page](crate) has one.
@@ -62,37 +61,57 @@ impl Runs {
     {
         let claimed = Arc::new(claimed);
         let scrubber = Arc::default();
-        let hand = Driving {
-            runs: self,
+        let hand = Arc::new(Driving {
+            runs: self.clone(),
             steps: StepContext::new(&self.core, &claimed, &scrubber),
             claimed,
             scrubber,
             begun: Instant::now(),
-        };
+        });
+        let mut guard = Guard::new(&hand);
         let worked = match hand.started().await {
             Ok(Started::Go) => {
                 self.core.live.listen(hand.claimed.run.id, hand.steps.inbox());
                 let work = work(hand.steps.clone());
                 let work = async move { work.await.map(Into::<Report>::into) };
                 let (task, slot) = self.core.workers.spawn(work);
-                hand.attend(AbortOnDropHandle::new(task), &slot).await
+                guard.attend(Work { task, slot }).await
             }
             Ok(Started::Stop(reason)) => Worked::Ended(plain(reason.outcome())),
             Err(error) => hand.unstarted(&error),
         };
-        hand.ended(worked).await
+        guard.ends(worked).await
     }
 }
 
-struct Driving<'a> {
-    runs: &'a Runs,
+/// One run that is driven.
+pub(super) struct Driving {
+    runs: Runs,
     claimed: Arc<Claimed>,
     steps: StepContext,
     scrubber: Arc<OnceLock<Scrubber>>,
     begun: Instant,
 }
 
-impl Driving<'_> {
+impl Driving {
+    pub(super) fn run(&self) -> RunId {
+        self.claimed.run.id
+    }
+
+    pub(super) fn background(&self) -> TaskTracker {
+        self.runs.core.background.clone()
+    }
+
+    /// Ends a run whose driver was dropped: as it ended by then, else as abandoned.
+    pub(super) async fn abandoned(&self, work: Option<Work>, worked: Option<Worked>) {
+        let worked = match (worked, work) {
+            (Some(worked), _) => worked,
+            (None, Some(mut work)) => self.left(work.ended(self).await).await,
+            (None, None) => self.left(Said::Nothing).await,
+        };
+        self.ended(&worked).await;
+    }
+
     async fn started(&self) -> Result<Started, CommandError> {
         // Ends when it is written, refused, or the lease's time is up.
         loop {
@@ -115,7 +134,7 @@ impl Driving<'_> {
     }
 
     /// From the start of the work to its end. Whatever ends it, it is gone when this returns.
-    async fn attend(&self, mut task: AbortOnDropHandle<Result<Report, Failure>>, slot: &Slot) -> Worked {
+    pub(super) async fn attend(&self, work: &mut Work) -> Worked {
         let (mut dead_at, mut wall_at) = (None, self.wall_at());
         let mut heart = std::pin::pin!(self.beat());
         // Ends with the work, or with what ends it.
@@ -123,7 +142,7 @@ impl Driving<'_> {
             // In this order, so that a simulation is the same history each time: how the work ended counts first.
             tokio::select! {
                 biased;
-                joined = &mut task => return self.joined(joined).await,
+                joined = &mut work.task => return self.left(Said::Joined(joined)).await,
                 () = &mut heart => break Gone::As(Worked::Fenced),
                 left = self.steps.left() => break Gone::As(match left {
                     Leave::Park(wait) => Worked::Parks(wait),
@@ -148,13 +167,8 @@ impl Driving<'_> {
                 }
             }
         };
-        task.abort();
-        // What it held is dropped now. What it said in the last moment is said too late.
-        if timeout(ABANDON_AFTER, task).await.is_err() {
-            let run = self.claimed.run.id;
-            tracing::error!(%run, "a future that was told to end keeps its thread; its run ends without it");
-            slot.abandon();
-        }
+        // What it said in the last moment is said too late.
+        work.ended(self).await;
         match ended {
             Gone::As(worked) => worked,
             // Not before it is gone: what its secrets are may have to be asked of a store that does not answer.
@@ -184,13 +198,13 @@ impl Driving<'_> {
         }
     }
 
-    /// The work's own end.
-    async fn joined(&self, joined: Result<Result<Report, Failure>, JoinError>) -> Worked {
-        match joined {
-            Ok(Err(failure)) if failure.is_fenced() => Worked::Fenced,
-            joined => {
+    /// The work's own end, or that it was dropped.
+    async fn left(&self, said: Said) -> Worked {
+        match said {
+            Said::Joined(Ok(Err(failure))) if failure.is_fenced() => Worked::Fenced,
+            said => {
                 let stop = self.claimed.stop.reason();
-                Worked::Ended(self.verdict(Said::Joined(joined), stop.as_ref()).await)
+                Worked::Ended(self.verdict(said, stop.as_ref()).await)
             }
         }
     }
@@ -216,10 +230,10 @@ impl Driving<'_> {
         tracing::warn!(run = %self.claimed.run.id, %error, "the run is no longer held; its work is dropped");
     }
 
-    async fn ended(&self, worked: Worked) -> RunEnd {
+    pub(super) async fn ended(&self, worked: &Worked) -> RunEnd {
         match worked {
-            Worked::Ended(verdict) => self.finish(&verdict).await,
-            Worked::Parks(wait) => self.park(wait).await,
+            Worked::Ended(verdict) => self.finish(verdict).await,
+            Worked::Parks(wait) => self.park(*wait).await,
             Worked::Lost => self.lose().await,
             Worked::Fenced => self.let_go().await,
         }

@@ -20,6 +20,7 @@ mod context;
 mod drive;
 mod ends;
 mod error;
+mod guard;
 mod id;
 mod park;
 mod report;

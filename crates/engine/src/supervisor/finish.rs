@@ -71,6 +71,8 @@ pub(super) enum Unstarted {
     Secrets(Unlent),
     /// There is nothing to say to a provider that is spoken to.
     Wordless(Scrubbed),
+    /// Its agent says that it is resumable, and it is not.
+    Unresumable(Scrubbed),
     /// A stop came first.
     Stopped,
 }
@@ -244,6 +246,9 @@ fn observed<'a>(end: &'a End, command: Option<&CommandSpec>) -> classify::End<'a
         }),
         Seen::Unstarted(Unstarted::Wordless(why)) => {
             classify::End::NotStarted(NotStarted::Wordless(why.clone()))
+        }
+        Seen::Unstarted(Unstarted::Unresumable(why)) => {
+            classify::End::NotStarted(NotStarted::Unresumable(why.clone()))
         }
         Seen::Unstarted(Unstarted::Stopped) | Seen::Abandoned => classify::End::Abandoned,
         Seen::Panicked(message) => classify::End::Panicked(message.clone()),

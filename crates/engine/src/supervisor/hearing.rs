@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::Parts;
+use super::calls;
 use super::rollouts;
 use super::tell::{Latest, Told, tell};
 use crate::adapter::{
@@ -135,6 +136,14 @@ impl Hearing {
         is_progress
     }
 
+    /// What is known by now of its session and its threads, and as it will be.
+    pub(super) fn heard_by_now(&self) -> calls::Heard {
+        calls::Heard {
+            bound: self.latest.bound.subscribe(),
+            shown: self.latest.shown.subscribe(),
+        }
+    }
+
     /// Whether the provider did anything but to fail at once, for no known reason.
     pub(super) fn has_begun(&self) -> bool {
         let stream = &self.stream;
@@ -228,7 +237,10 @@ impl Hearing {
                     let session = self.parts.scrubber().scrub(external_id);
                     self.latest.bound.send_replace(Some(session));
                 }
-                What::Usage(_) => drop(self.latest.used.send_replace(Some(self.stream.used()))),
+                What::Usage(_) => {
+                    self.latest.used.send_replace(Some(self.stream.used()));
+                    self.latest.shown.send_replace(self.counters());
+                }
                 What::Warning { code, text } => {
                     self.warnings.insert(code);
                     let (run, text) = (self.parts.claimed.run.id, self.parts.scrubber().scrub(text));

@@ -8,6 +8,7 @@ use super::asking::Asking;
 use super::attempt::Parts;
 use super::endpoint::Endpoint;
 use crate::command::CommandSpec;
+use crate::credentials::is_reference;
 use crate::worker::environment::{Base, EnvError, Layers, build, create_folders};
 use crate::worker::isolation::WallSpec;
 use crate::worker::{Feed, Launch, ProcessLimits, SpawnError};
@@ -43,7 +44,9 @@ pub(super) async fn launch(
     leased: BTreeMap<String, String>,
 ) -> Result<(Launch, Option<Endpoint>), Unlaunchable> {
     let (workspace, run_folder) = (workspace(parts), run_folder(parts));
-    let layers = layers(parts, command, leased);
+    let mut layers = layers(parts, command, leased);
+    // Their values are among those that are leased.
+    layers.profile.retain(|_, value| !is_reference(value));
     let mut environment =
         build(&base(parts, &workspace, &run_folder), &layers).map_err(Unlaunchable::Environment)?;
     make(workspace.clone(), run_folder.clone())

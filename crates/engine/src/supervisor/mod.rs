@@ -17,6 +17,7 @@ mod asking;
 mod asks;
 mod attempt;
 mod blocking;
+mod calls;
 mod claimer;
 mod deferring;
 mod endpoint;

@@ -9,6 +9,7 @@ use super::attempt::Parts;
 use crate::adapter::Provider;
 use crate::adapter::dialogue::{Opening, Resumes};
 use crate::command::{CommandSpec, Stdin};
+use crate::run::OpenCall;
 use crate::thread::MessageAt;
 
 /// Longest words, in bytes.
@@ -16,6 +17,15 @@ const PROMPT_MAX: u64 = 1024 * 1024;
 /// What is said to a session that goes on behind an answer.
 const GO_ON: &str =
     "Go on where you were. What you asked has been answered: ask again, and you get the answer.";
+/// What is said to a session that goes on behind a crash.
+const CUT_OFF: &str = "The program that ran you was cut off, and you go on where you were.";
+/// What is said to one that begins anew behind one: its provider did not resume the former.
+const BEFORE: &str = "An attempt at this before you was cut off.";
+/// What stands before the calls that nobody saw end.
+const CALLS: &str = "These calls were cut off, or nobody heard how they ended. Each may have happened, wholly or in part: \
+    look what is there before you make one again.";
+/// What stands before the words that a session has heard, unless it was cut off before.
+const TOLD: &str = "What you were told in the beginning:";
 /// Why there is none.
 const NO_WORDS: &str = "the provider is spoken to, and there is nothing to say to it";
 
@@ -47,26 +57,56 @@ pub(super) async fn opening(
     let cwd = command.cwd.as_deref().unwrap_or(workspace);
     let cwd = cwd.to_string_lossy().into_owned();
     let session = session(parts, provider).filter(|_| !is_anew);
-    let prompt = match prompt(parts, command).await {
+    let run = &parts.claimed.run;
+    let is_parked = run.spawn > 1;
+    let prompt = prompt(parts, command).await;
+    let go_on = match &prompt {
+        _ if is_parked => said(&[GO_ON, &listed(&run.calls)]),
+        // It may have been cut off before it heard it.
+        Ok(prompt) => said(&[CUT_OFF, &listed(&run.calls), TOLD, prompt]),
+        Err(_) => said(&[CUT_OFF, &listed(&run.calls)]),
+    };
+    let prompt = match prompt {
         // A session that goes on has heard it.
-        Err(_) if session.is_some() => GO_ON.to_owned(),
+        Err(_) if session.is_some() => go_on.clone(),
+        Ok(prompt) if run.continues.is_some() && !run.calls.is_empty() => {
+            said(&[BEFORE, &listed(&run.calls), &prompt])
+        }
         prompt => prompt?,
     };
     Ok(Opening {
         cwd,
         prompt,
-        resumes: session.map(|session| Resumes {
-            session,
-            go_on: GO_ON.to_owned(),
-        }),
+        resumes: session.map(|session| Resumes { session, go_on }),
         inbox_max: parts.options.inbox_max,
     })
 }
 
-/// The provider's session that goes on behind a park: by its own name, or that of the run.
+/// These parts, an empty line between two.
+fn said(parts: &[&str]) -> String {
+    let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    parts.join("\n\n")
+}
+
+/// The calls of which nobody knows whether they happened, a line each; nothing where there are none.
+fn listed(calls: &[OpenCall]) -> String {
+    if calls.is_empty() {
+        return String::new();
+    }
+    let lines = calls.iter().map(|call| {
+        let title: Vec<&str> = call.title.as_str().split_whitespace().collect();
+        format!("- {}: {} ({})", call.kind.word(), title.join(" "), call.id)
+    });
+    std::iter::once(CALLS.to_owned())
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The provider's session that goes on behind a park, or in place of a run that was lost: by its own name, or that of the run.
 fn session(parts: &Parts, provider: Provider) -> Option<String> {
     let run = &parts.claimed.run;
-    if run.spawn <= 1 {
+    if run.spawn <= 1 && run.continues.is_none() {
         return None;
     }
     let bound = run.provider_session.as_ref().map(|id| id.as_str().to_owned());

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use dormouse_secrets::SpawnWrites;
 
 use super::attempt::{Parts, end_processes};
+use super::calls::Calls;
 use super::finish::{Cause, Seen, Unstarted};
 use super::hearing::Hearing;
 use super::heart::is_renewed;
@@ -18,14 +19,16 @@ use super::talking::Talking;
 use super::threads_used::known;
 use super::work::Hand;
 use crate::CommandError;
-use crate::command::Stdin;
-use crate::run::{Process, Started};
+use crate::adapter::can_resume;
+use crate::command::{Effects, Stdin};
+use crate::run::{self, Process, Started};
 use crate::worker::environment::apart_from_secrets;
 use crate::worker::{self, Feed, Live, Prepared};
 
 impl Hand<'_> {
     /// From the launch to a worker that runs, or why there is none.
     pub(super) async fn spawn(&mut self) -> Result<Live, Seen> {
+        self.admit()?;
         let (variables, lent) = match self.lent.take() {
             Some(variables) => (variables, None),
             None => self.lend().await?,
@@ -40,7 +43,7 @@ impl Hand<'_> {
             .unwrap_or_else(PoisonError::into_inner) = row;
         self.isolation = prepared.isolation().to_string();
         let process = Process::new(self.parts.claimed.run.id, prepared.row());
-        match started(self.parts, &process, lent.as_ref()).await {
+        match started(self.parts, &process, self.calls(), lent.as_ref()).await {
             Ok(Started::Go) => self.go(prepared).await,
             Ok(Started::Stop(reason)) => {
                 self.stop.get_or_insert(Cause::Told(reason));
@@ -55,6 +58,30 @@ impl Hand<'_> {
                 tracing::warn!(%run, %error, "the worker's processes could not be written down");
                 Err(Seen::Abandoned)
             }
+        }
+    }
+
+    /// A worker whose agent says that it is resumable, and which is not, is not started.
+    fn admit(&self) -> Result<(), Seen> {
+        match (
+            self.command.effects,
+            can_resume(&self.command.argv, &self.command.stdin),
+        ) {
+            (Some(Effects::Resumable), Err(why)) => {
+                let why = self.parts.scrubber().scrub(&why.to_string());
+                Err(Seen::Unstarted(Unstarted::Unresumable(why)))
+            }
+            (Some(Effects::Resumable), Ok(())) | (Some(Effects::Opaque | Effects::Repeatable) | None, _) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// What is seen of its calls: those of a run that is resumable are asked for.
+    fn calls(&self) -> run::Calls {
+        match self.command.effects {
+            Some(Effects::Resumable) => run::Calls::Asked,
+            Some(Effects::Opaque | Effects::Repeatable) | None => run::Calls::Unseen,
         }
     }
 
@@ -150,7 +177,12 @@ impl Hand<'_> {
         };
         match (words, provider) {
             (Words::Dialogue(opening), Some(provider)) => {
-                self.talking = Talking::begin(self.parts, provider, opening, feed);
+                let heard = match self.calls() {
+                    run::Calls::Asked => self.hearing.as_ref().map(Hearing::heard_by_now),
+                    run::Calls::Unseen => None,
+                };
+                let calls = heard.map(|heard| Calls::new(self.parts, heard));
+                self.talking = Talking::begin(self.parts, provider, opening, feed, calls);
                 if let Some(talking) = &mut self.talking {
                     for text in std::mem::take(&mut self.unsaid) {
                         // There was room for as many where they waited before.
@@ -187,12 +219,13 @@ fn unspawned(error: worker::SpawnError) -> Seen {
 async fn started(
     parts: &Parts,
     process: &Process,
+    calls: run::Calls,
     lent: Option<&SpawnWrites>,
 ) -> Result<Started, CommandError> {
     let (runs, claimed) = (&parts.tenant.runs, &parts.claimed);
-    match runs.started_with(claimed, Some(process), lent).await {
+    match runs.started_with(claimed, Some(process), calls, lent).await {
         Err(CommandError::LeaseExpired { .. }) if is_renewed(parts).await => {
-            runs.started_with(claimed, Some(process), lent).await
+            runs.started_with(claimed, Some(process), calls, lent).await
         }
         answered => answered,
     }

@@ -11,9 +11,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::asking::Asking;
 use super::attempt::Parts;
+use super::calls::Calls;
 use super::inbox::write;
 use super::question::Question;
-use crate::adapter::dialogue::{Act, Dialogue, Opening, Permission};
+use crate::adapter::dialogue::{Act, Call, Dialogue, Opening, Permission};
 use crate::adapter::{Provider, Say};
 use crate::gate::{Asked, Canonical, GateStatus};
 use crate::worker::lines::Lines;
@@ -32,9 +33,20 @@ pub(super) struct Talking {
     say: Option<mpsc::Sender<String>>,
     _writer: AbortOnDropHandle<()>,
     asked: JoinSet<Say>,
-    pending: Vec<(Permission, AbortHandle)>,
+    pending: Vec<Pending>,
+    /// What is durable of its calls, of a run that is resumable.
+    calls: Option<Calls>,
     /// A turn was begun since that was asked.
     turn_begun: bool,
+}
+
+/// A permission that is not answered.
+struct Pending {
+    permission: Permission,
+    /// Who waits for what is said to it.
+    asking: AbortHandle,
+    /// It was allowed, and is answered when it is stored that its call begins.
+    begins: bool,
 }
 
 /// What a person said to a permission.
@@ -46,12 +58,14 @@ pub(super) struct Answered {
 }
 
 impl Talking {
-    /// Begins one; none with a provider that is not spoken to.
+    /// Begins one; none with a provider that is not spoken to. With `calls` none that has an effect begins before that is
+    /// stored.
     pub(super) fn begin(
         parts: &Arc<Parts>,
         provider: Provider,
         opening: Opening,
         feed: pipe::Sender,
+        calls: Option<Calls>,
     ) -> Option<Self> {
         let dialogue = Dialogue::new(provider, opening)?;
         let (say, lines) = mpsc::channel(LINES_MAX);
@@ -62,6 +76,7 @@ impl Talking {
             _writer: AbortOnDropHandle::new(tokio::spawn(write(feed, lines))),
             asked: JoinSet::new(),
             pending: Vec::new(),
+            calls,
             turn_begun: false,
             dialogue,
         };
@@ -110,11 +125,42 @@ impl Talking {
                 None => std::future::pending().await,
             };
             // One that was settled elsewhere, or called off, waits no more, whatever was said to it.
-            let at = self.pending.iter().position(|(_, asking)| asking.id() == id);
-            if let Some(at) = at {
-                let (permission, _) = self.pending.swap_remove(at);
-                return self.pass_on(&permission, say);
+            let at = self.pending.iter().position(|pending| pending.asking.id() == id);
+            let Some(pending) = at.map(|at| self.pending.swap_remove(at)) else {
+                continue;
+            };
+            if let Some(answered) = self.settle(pending, say) {
+                return answered;
             }
+        }
+    }
+
+    /// Passes on what was said, but a yes to what has an effect: that waits until it is stored that it begins.
+    fn settle(&mut self, pending: Pending, say: Say) -> Option<Answered> {
+        let call = &pending.permission.call;
+        match (&self.calls, say) {
+            (Some(calls), Say::Yes) if call.kind.has_effect() && !pending.begins => {
+                let begun = calls.begin(&self.parts, call);
+                let asking = self
+                    .asked
+                    .spawn(async move { if begun.await { Say::Yes } else { Say::No } });
+                self.pending.push(Pending {
+                    asking,
+                    begins: true,
+                    ..pending
+                });
+                return None;
+            }
+            (Some(calls), Say::No | Say::Nothing) if pending.begins => calls.withdraw(call),
+            (Some(_) | None, Say::Yes | Say::No | Say::Nothing) => {}
+        }
+        Some(self.pass_on(&pending.permission, say))
+    }
+
+    /// Waits until all that is known of its calls is stored.
+    pub(super) async fn settled_calls(&mut self) {
+        if let Some(calls) = &mut self.calls {
+            calls.settled().await;
         }
     }
 
@@ -128,9 +174,9 @@ impl Talking {
 
     /// Calls the turn off: who waits for an answer is told that none comes.
     pub(super) fn interrupt(&mut self) {
-        for (permission, asking) in std::mem::take(&mut self.pending) {
-            asking.abort();
-            self.say(&permission.answered(Say::Nothing));
+        for pending in std::mem::take(&mut self.pending) {
+            self.give_up(&pending);
+            self.say(&pending.permission.answered(Say::Nothing));
         }
         let acts = self.dialogue.interrupt();
         self.act(acts);
@@ -143,6 +189,12 @@ impl Talking {
                 Act::TurnBegun => self.turn_begun = true,
                 Act::Ask(permission) => self.ask(permission),
                 Act::Settled(request) => self.settled(&request),
+                Act::Began(call) => self.goes_on(&call),
+                Act::Ended { call, is_cut } => {
+                    if let Some(calls) = &self.calls {
+                        calls.end(&call, is_cut);
+                    }
+                }
                 Act::Over => self.say = None,
             }
         }
@@ -157,23 +209,45 @@ impl Talking {
     }
 
     fn ask(&mut self, permission: Permission) {
+        if let Some(calls) = &self.calls {
+            calls.ask(&permission.call);
+        }
         if self.pending.len() >= PENDING_MAX {
             return self.say(&permission.answered(Say::No));
         }
         let asking = Asking::new(&self.parts);
         let asked = permission.clone();
-        let handle = self.asked.spawn(async move { say_of(&asking, &asked).await });
-        self.pending.push((permission, handle));
+        let asking = self.asked.spawn(async move { say_of(&asking, &asked).await });
+        self.pending.push(Pending {
+            permission,
+            asking,
+            begins: false,
+        });
     }
 
     fn settled(&mut self, request: &Value) {
-        self.pending.retain(|(pending, asking)| {
-            let is_it = pending.request == *request;
-            if is_it {
-                asking.abort();
-            }
-            !is_it
-        });
+        let is_it = |pending: &mut Pending| pending.permission.request == *request;
+        let settled: Vec<_> = self.pending.extract_if(.., is_it).collect();
+        settled.iter().for_each(|pending| self.give_up(pending));
+    }
+
+    /// A call goes on that is not asked for, unless it waits for its answer.
+    fn goes_on(&self, call: &Call) {
+        let is_asked = self
+            .pending
+            .iter()
+            .any(|pending| pending.permission.call.id == call.id);
+        if let Some(calls) = self.calls.as_ref().filter(|_| !is_asked) {
+            calls.note(&self.parts, call);
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    fn give_up(&self, pending: &Pending) {
+        pending.asking.abort();
+        if let Some(calls) = self.calls.as_ref().filter(|_| pending.begins) {
+            calls.withdraw(&pending.permission.call);
+        }
     }
 }
 

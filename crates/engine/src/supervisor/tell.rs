@@ -1,5 +1,6 @@
 //! Tells what was heard of a stream, in its order: the session its events, the run's budgets what is used.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dormouse_secrets::Scrubbed;
@@ -35,6 +36,8 @@ pub(super) struct Latest {
     pub(super) used: watch::Sender<Option<Tokens>>,
     /// The provider's session is this.
     pub(super) bound: watch::Sender<Option<Scrubbed>>,
+    /// Its threads show this.
+    pub(super) shown: watch::Sender<BTreeMap<String, Tokens>>,
 }
 
 /// The other end of it.
@@ -52,7 +55,8 @@ impl Latest {
             used: used.subscribe(),
             bound: bound.subscribe(),
         };
-        (Self { used, bound }, seen)
+        let shown = watch::Sender::default();
+        (Self { used, bound, shown }, seen)
     }
 }
 

@@ -188,6 +188,10 @@ impl<'a> Hand<'a> {
         }
         // What is done behind it is no work of its.
         let clock = self.clocks.used(Instant::now());
+        // What is known of its effects decides what becomes of its task.
+        if let Some(talking) = &mut self.talking {
+            talking.settled_calls().await;
+        }
         let heard = self.heard(&seen).await;
         if let Some(heard) = &heard {
             self.count(heard);

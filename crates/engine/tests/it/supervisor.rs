@@ -1,10 +1,12 @@
 //! The supervisor over the reference backend, with real processes: every way a run can end.
 
+mod calls;
 mod clocks;
 mod ends;
 mod follow_ups;
 mod intensity;
 mod orphans;
+mod panics;
 mod reports;
 mod slow;
 mod spawns;

@@ -6,6 +6,8 @@ mod fixed;
 mod kdf;
 mod material;
 mod passphrase;
+#[cfg(feature = "keyring")]
+mod system;
 
 use std::fmt;
 
@@ -20,6 +22,8 @@ pub use kdf::{
     Argon2Params, KDF_LANES_MAX, KDF_MEMORY_KIB_MAX, KDF_MEMORY_KIB_MIN, KDF_PASSES_MAX, KDF_PASSES_MIN,
 };
 pub use passphrase::{PASSPHRASE_MIN, PassphraseKeyring};
+#[cfg(feature = "keyring")]
+pub use system::SystemKeyring;
 
 use crate::seal::{self, AssociatedData, RootKey, Sealed};
 use crate::{KeyError, Random};
@@ -43,6 +47,15 @@ pub enum KeySource {
 }
 
 impl KeySource {
+    /// Whether a key of it may be gone when it is asked for next, so that no vault is to rely on it alone.
+    pub(crate) fn may_vanish(self) -> bool {
+        match self {
+            // The kernel's store of Linux is empty after a start of the machine.
+            Self::Keyring => true,
+            Self::Credential | Self::File | Self::Passphrase | Self::Kms | Self::Fixed => false,
+        }
+    }
+
     /// Its word.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -104,6 +104,7 @@ impl Secrets {
                 row.expires_at
             }
         };
+        self.note_use(&row.place, generation, call.now);
         Ok(Lease {
             name: row.place.name().clone(),
             value,

@@ -1,6 +1,9 @@
 //! Taking over secrets of an older layout: sealed rows are written, and the source is left as it was.
 
 mod destroy;
+mod file;
+mod foretold;
+mod judge;
 mod key;
 mod plan;
 mod quarantine;
@@ -8,9 +11,11 @@ mod record;
 mod run;
 
 pub use destroy::{DestroyError, destroy_source};
+pub use file::{LEGACY_ROWS_MAX, LegacyFileError};
+pub use foretold::{Foretold, Unplaceable};
 pub use key::{LEGACY_LAYOUT_MAX, LegacyKey};
 pub(crate) use quarantine::QuarantineIndex;
-pub use quarantine::{QuarantineId, Quarantined, Unplaced};
+pub use quarantine::{InvalidQuarantineId, QuarantineId, Quarantined, Unplaced};
 pub(crate) use quarantine::{QuarantineRow, quarantine_bound};
 pub(crate) use record::MigrationRow;
 pub use run::{MigrateError, Migrated};

@@ -1,6 +1,7 @@
 //! What a migration could not place: sealed, leasable by nobody, gone after 7 days, or placed by somebody.
 
 use std::fmt;
+use std::str::FromStr;
 
 use dormouse_filesystem::{
     Class, IndexEntry, IndexValue, Issue, PAGE_MAX, Record, RecordError, RecordId, RecordKind, Segment,
@@ -29,6 +30,21 @@ pub struct QuarantineId {
 impl fmt::Display for QuarantineId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.source, self.row)
+    }
+}
+
+/// A text that names no row that may be set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id is two times 32 hexadecimal digits, with / between")]
+pub struct InvalidQuarantineId;
+
+impl FromStr for QuarantineId {
+    type Err = InvalidQuarantineId;
+
+    /// As it is printed.
+    fn from_str(text: &str) -> Result<Self, InvalidQuarantineId> {
+        let parts: Vec<&str> = text.split('/').collect();
+        Self::from_segments(&parts).ok_or(InvalidQuarantineId)
     }
 }
 
@@ -70,6 +86,23 @@ pub enum Unplaced {
     Full,
     /// The value or its metadata breaks a rule.
     Invalid,
+}
+
+impl Unplaced {
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InvalidKey => "invalid_key",
+            Self::Reserved => "reserved",
+            Self::Shadowed => "shadowed",
+            Self::NoAgent => "no_agent",
+            Self::ForeignAgent => "foreign_agent",
+            Self::Exists => "exists",
+            Self::Full => "full",
+            Self::Invalid => "invalid",
+        }
+    }
 }
 
 /// A row that is set aside.

@@ -1,11 +1,10 @@
 //! A migration: checked whole, then page by page, each page one commit with how far it is.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use dormouse_filesystem::{RecordError, ScopedBatch, Tenant, Versioned};
 
+use super::judge::{Judged, New, Rooms};
 use super::plan::{Plan, Planned, name_in_logs, quarantine_id, readable, shown, sorted, source_of};
 use super::quarantine::known;
 use super::{
@@ -13,15 +12,12 @@ use super::{
     Quarantined, Unplaced, quarantine_bound,
 };
 use crate::attempts::{ATTEMPTS, is_conflict};
-use crate::place::Place;
 use crate::ring::Ring;
-use crate::row::{Live, QUARANTINE_FOR, SecretRow};
+use crate::row::{QUARANTINE_FOR, SecretRow};
 use crate::sealing::Sealing;
-use crate::secrets::{Going, PER_SCOPE_MAX, Secrets, check_meta, check_name, check_value, replaced};
+use crate::secrets::{Going, Secrets, replaced};
 use crate::transfer::blocking;
-use crate::{
-    AgentAt, Call, Change, PutMeta, Secret, SecretCategory, SecretError, SecretRef, Short, VaultEvent,
-};
+use crate::{Call, Change, Secret, SecretError, SecretRef, VaultEvent};
 
 /// Rows of one commit, at most.
 const PAGE: usize = 100;
@@ -37,6 +33,9 @@ pub struct Migrated {
     pub there: Vec<SecretRef>,
     /// Set aside for 7 days, by this call or one before.
     pub quarantined: Vec<Quarantined>,
+    /// Keys that a call before set aside: since then somebody placed them, or their 7 days were over. This call did not
+    /// take them up again.
+    pub gone: Vec<String>,
     /// Keys without a value that could be read, or with one longer than [`VALUE_MAX`](crate::VALUE_MAX): they are in the source alone.
     pub unreadable: Vec<String>,
 }
@@ -104,7 +103,7 @@ impl Secrets {
     }
 
     /// From here on no log has the values of the source.
-    async fn register(&self, rows: &[Planned<'_>]) {
+    pub(super) async fn register(&self, rows: &[Planned<'_>]) {
         let values = rows.iter().filter_map(|(row, at)| {
             let value = readable(row)?.duplicate();
             Some((name_in_logs(row, at), value))
@@ -192,6 +191,7 @@ impl Secrets {
                 done.written.extend(page.written);
                 done.there.extend(page.there);
                 done.quarantined.extend(page.quarantined);
+                done.gone.extend(page.gone);
                 done.unreadable.extend(page.unreadable);
                 return Ok(next);
             }
@@ -211,14 +211,31 @@ impl Secrets {
                 .set_aside_rows()
                 .get(&quarantine_id(&plan.source, row))
                 .await?;
+            let is_there = match (&aside, at) {
+                (None, Ok(at)) => self.has_row(at).await?,
+                (Some(_), _) | (None, Err(_)) => false,
+            };
             match (aside, at) {
                 (Some(aside), _) => done.quarantined.push(aside.into_inner().told()),
                 (None, _) if readable(row).is_none() => done.unreadable.push(shown(&row.key)),
-                (None, Ok(at)) => done.there.push(at.clone()),
-                (None, Err(_)) => {}
+                (None, Ok(at)) if is_there => done.there.push(at.clone()),
+                (None, Ok(_) | Err(_)) => done.gone.push(shown(&row.key)),
             }
         }
         Ok(())
+    }
+
+    /// Whether there is a row of this secret, deleted or not.
+    async fn has_row(&self, at: &SecretRef) -> Result<bool, MigrateError> {
+        let place = match self.place(at).await {
+            Err(SecretError::NotFound { .. }) => return Ok(false),
+            place => place?,
+        };
+        match self.row(&place, None).await {
+            // One that cannot be believed is there.
+            Err(SecretError::Unreadable { .. }) => Ok(true),
+            row => Ok(row?.is_some()),
+        }
     }
 
     async fn try_page(
@@ -235,7 +252,7 @@ impl Secrets {
         }
         let ring = self.ring_for_put(&keys, &mut batch)?;
         let (mut done, mut next, mut bytes) = (Migrated::default(), from, 0);
-        let mut rooms: BTreeMap<Option<AgentAt>, usize> = BTreeMap::new();
+        let mut rooms = Rooms::default();
         for (row, at) in plan.rows[from..].iter().take(PAGE) {
             bytes += row.value.as_ref().map_or(0, |value| value.expose().len());
             if bytes > PAGE_BYTES && next > from {
@@ -302,97 +319,39 @@ impl Secrets {
         ring: &Ring,
         row: &LegacyRow,
         at: &SecretRef,
-        rooms: &mut BTreeMap<Option<AgentAt>, usize>,
+        rooms: &mut Rooms,
     ) -> Result<Fate, MigrateError> {
-        let Some(value) = readable(row) else {
-            return Ok(Fate::Unreadable);
-        };
-        if check_name(&at.name).is_err() {
-            return Ok(Fate::Aside(Unplaced::Reserved));
-        }
-        let category = row
-            .meta
-            .as_ref()
-            .map_or(SecretCategory::Tool, |meta| meta.category);
-        let meta = PutMeta {
-            origins: row
-                .meta
-                .as_ref()
-                .map(|meta| meta.origins.clone())
-                .unwrap_or_default(),
-            note: row
-                .meta
-                .as_ref()
-                .map(|meta| meta.note.clone())
-                .unwrap_or_default(),
-            short: Short::Accept,
-        };
-        if check_value(value.expose(), category, Short::Accept).is_err() || check_meta(&meta).is_err() {
-            return Ok(Fate::Aside(Unplaced::Invalid));
-        }
-        let place = match self.place(at).await {
-            Err(SecretError::NotFound { .. }) => return Ok(Fate::Aside(Unplaced::NoAgent)),
-            place => place?,
-        };
-        match self.row(&place, None).await {
-            Ok(None) => {}
-            Ok(Some(there)) => {
-                let is_equal = |live: &Live| ring.open(&place, &live.body).is_ok_and(|there| there == *value);
-                return Ok(match &there.live {
-                    Some(live) if !is_equal(live) => Fate::Aside(Unplaced::Exists),
-                    Some(_) | None => Fate::There,
-                });
+        Ok(match self.judge(Some(ring), row, at, rooms).await? {
+            Judged::Write(new) => {
+                let row = self.taken_over(call, ring, row, &new)?;
+                Fate::Written(Box::new(row))
             }
-            Err(SecretError::Unreadable { .. }) => return Ok(Fate::Aside(Unplaced::Exists)),
-            Err(error) => return Err(error.into()),
-        }
-        if !self.takes_room(&place, rooms).await? {
-            return Ok(Fate::Aside(Unplaced::Full));
-        }
-        Ok(Fate::Written(Box::new(self.taken_over(
-            call,
-            ring,
-            &place,
-            row,
-            (value, category, &meta),
-        )?)))
-    }
-
-    /// Whether the scope has room for one more.
-    async fn takes_room(
-        &self,
-        place: &Place,
-        rooms: &mut BTreeMap<Option<AgentAt>, usize>,
-    ) -> Result<bool, MigrateError> {
-        let used = match rooms.entry(place.agent().cloned()) {
-            Entry::Occupied(used) => used.into_mut(),
-            Entry::Vacant(room) => room.insert(self.used_in(place.agent()).await?),
-        };
-        *used += 1;
-        Ok(*used <= PER_SCOPE_MAX)
+            Judged::There => Fate::There,
+            Judged::Aside(reason) => Fate::Aside(reason),
+            Judged::Unreadable => Fate::Unreadable,
+        })
     }
 
     fn taken_over(
         &self,
         call: &Call,
         ring: &Ring,
-        place: &Place,
         row: &LegacyRow,
-        (value, category, meta): (&Secret, SecretCategory, &PutMeta),
+        new: &New<'_>,
     ) -> Result<SecretRow, SecretError> {
         let times = row.meta.as_ref().map(|meta| (meta.created_at, meta.updated_at));
         let (created_at, updated_at) = times.unwrap_or((call.now, call.now));
         let sealing = Sealing {
-            value,
-            category,
-            origins: &meta.origins,
-            note: &meta.note,
+            value: new.value,
+            category: new.category,
+            origins: &new.meta.origins,
+            note: &new.meta.note,
             created_at,
             updated_at,
             times_known: times.is_some(),
         };
-        let live = ring.live(place, 1, &sealing, self.vault().random())?;
-        Ok(replaced(place, None, 1, live, call.now))
+        let live = ring.live(&new.place, 1, &sealing, self.vault().random())?;
+        Ok(replaced(&new.place, None, 1, live, call.now))
     }
 
     fn aside(

@@ -59,6 +59,7 @@ impl Secrets {
             self.rows()
                 .stage_replace(&mut batch, row.raw(), &tombstone)
                 .await?;
+            self.stage_unused(&mut batch, &place).await?;
             let change = Change::Deleted {
                 at: at.clone(),
                 generation: row.generation,

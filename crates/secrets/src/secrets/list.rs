@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dormouse_filesystem::Issue;
+use dormouse_filesystem::{Issue, Segment};
 
 use super::Secrets;
 use super::open::not_found;
@@ -79,8 +79,15 @@ impl Secrets {
             if !self.is_still(&under).await? {
                 continue;
             }
+            let days = self.used_days(&range_of_all(filter, &rows)).await?;
             let usable = rows.iter().filter(|row| row.usable().is_some());
-            let mut found: Vec<SecretMeta> = usable.filter_map(|row| row.meta()).collect();
+            let known = usable.filter_map(|row| {
+                Some(SecretMeta {
+                    used_on: days.of(&row.place),
+                    ..row.meta()?
+                })
+            });
+            let mut found: Vec<SecretMeta> = known.collect();
             found.sort_by(|left, right| left.at.cmp(&right.at));
             return Ok(found);
         }
@@ -120,7 +127,11 @@ impl Secrets {
         let under = self.under().await?;
         let row = self.row(&place, under.import()).await?;
         let row = row.filter(|row| row.usable().is_some());
-        row.and_then(|row| row.meta()).ok_or_else(|| not_found(at))
+        let known = row.and_then(|row| row.meta()).ok_or_else(|| not_found(at))?;
+        Ok(SecretMeta {
+            used_on: self.used_day(&place).await?,
+            ..known
+        })
     }
 
     /// How many there are, and how the vault is.
@@ -206,6 +217,15 @@ impl Secrets {
             }
         }
         Ok(found.into_values().collect())
+    }
+}
+
+/// Where these rows are: those of an agent are in one range.
+fn range_of_all(filter: &Filter, rows: &[Row]) -> Vec<Segment> {
+    match filter {
+        Filter::All => Vec::new(),
+        Filter::Shared => range_of(None),
+        Filter::Agent(_) => range_of(rows.first().and_then(|row| row.place.agent())),
     }
 }
 

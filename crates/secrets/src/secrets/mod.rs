@@ -19,7 +19,7 @@ use dormouse_filesystem::{Namespace, Records, Tenant};
 pub use delete::Deletion;
 pub(crate) use list::name_of_issue;
 pub use list::{Effective, Filter, SecretsStatus, Usable};
-pub(crate) use open::{Keys, unreadable};
+pub(crate) use open::{Keys, of_row, unreadable};
 pub use put::check_name;
 pub use put::{Done, Expect};
 pub(crate) use put::{check_meta, check_value, replaced};
@@ -35,6 +35,7 @@ use crate::migrate::{MigrationRow, QuarantineRow};
 use crate::place::{Agents, Place};
 use crate::ring::RingRow;
 use crate::row::SecretRow;
+use crate::used::{UsedRow, Uses};
 use crate::vault::Vault;
 use crate::{Secret, SecretError, SecretName, SecretRef, SecretScope};
 
@@ -66,10 +67,13 @@ struct Inner {
     rings: Records<RingRow>,
     leases: Records<LeaseRow>,
     sessions: Records<SessionRow>,
+    used: Records<UsedRow>,
     aside: Records<QuarantineRow>,
     migrations: Records<MigrationRow>,
     agents: Arc<dyn Agents>,
     registrar: Arc<dyn Registrar>,
+    /// What was used and is not written yet.
+    uses: Uses,
     /// Spawns that were refused since this was made, because a secret of their set did not open.
     refused_spawns: AtomicU64,
 }
@@ -101,10 +105,12 @@ impl Secrets {
             rings: Records::new(tenant),
             leases: Records::new(tenant),
             sessions: Records::new(tenant),
+            used: Records::new(tenant),
             aside: Records::new(tenant),
             migrations: Records::new(tenant),
             agents,
             registrar,
+            uses: Uses::default(),
             refused_spawns: AtomicU64::new(0),
         }))
     }
@@ -129,6 +135,14 @@ impl Secrets {
 
     pub(crate) fn sessions(&self) -> &Records<SessionRow> {
         &self.0.sessions
+    }
+
+    pub(crate) fn used_rows(&self) -> &Records<UsedRow> {
+        &self.0.used
+    }
+
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.0.uses
     }
 
     pub(crate) fn set_aside_rows(&self) -> &Records<QuarantineRow> {

@@ -87,7 +87,7 @@ impl Secrets {
 }
 
 /// A row that cannot be believed is unreadable; anything else is the store's.
-pub(super) fn of_row(error: RecordError, place: &Place) -> SecretError {
+pub(crate) fn of_row(error: RecordError, place: &Place) -> SecretError {
     match error {
         RecordError::Invalid(_)
         | RecordError::Misplaced { .. }

@@ -73,6 +73,7 @@ impl Secrets {
                 OnAgentDelete::Quarantine if row.live.is_some() => {}
                 OnAgentDelete::Quarantine | OnAgentDelete::Destroy => {
                     self.rows().stage_remove(&mut batch, row).await?;
+                    self.stage_unused(&mut batch, &row.place).await?;
                     count += 1;
                 }
             }
@@ -169,6 +170,7 @@ impl Secrets {
             None => self.rows().stage_create(&mut batch, &new)?,
         }
         self.rows().stage_remove(&mut batch, row).await?;
+        self.stage_unused(&mut batch, from).await?;
         let agent = place.agent().expect("it is an agent's").id.clone();
         let names = vec![place.name().clone()];
         call.journal

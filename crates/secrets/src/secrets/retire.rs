@@ -92,7 +92,10 @@ impl Secrets {
                 };
                 match row.without_past(call.now) {
                     Some(rest) => self.rows().stage_replace(&mut batch, &row, &rest).await?,
-                    None => self.rows().stage_remove(&mut batch, &row).await?,
+                    None => {
+                        self.rows().stage_remove(&mut batch, &row).await?;
+                        self.stage_unused(&mut batch, place).await?;
+                    }
                 }
             }
             Due::Quarantined(id) => {

@@ -119,6 +119,9 @@ impl Secrets {
                 limit: "ENV_TOTAL_MAX",
             });
         }
+        for (place, (_, generation)) in opened.places.iter().zip(&opened.generations) {
+            self.note_use(place, *generation, call.now);
+        }
         let writes = self.session_for(call, agent, run, session, opened.generations);
         Ok(SpawnSet {
             env: WorkerEnv(opened.env),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dormouse_filesystem::RecordError;
 
 use super::set::{Layer, Seen, Set};
-use crate::place::range_of;
+use crate::place::{Place, range_of};
 use crate::ring::{OpenImport, Ring};
 use crate::row::{Body, SecretRow};
 use crate::secrets::Secrets;
@@ -17,6 +17,8 @@ use crate::{AgentAt, Call, Change, Redaction, Secret, SecretError, SecretName, S
 pub(super) struct Opened {
     pub(super) env: Vec<(SecretName, Secret)>,
     pub(super) generations: Vec<(SecretName, u64)>,
+    /// Where the variables are from.
+    pub(super) places: Vec<Place>,
     pub(super) redactions: Vec<Redaction>,
     pub(super) unopened: usize,
     pub(super) visible: BTreeSet<SecretName>,
@@ -81,12 +83,11 @@ impl Secrets {
         }
         opened.unopened += seen.own.unbelievable.len() + seen.shared.unbelievable.len();
         for (name, row) in &set.names {
-            let live = row
-                .as_ref()
-                .and_then(|row| row.usable())
-                .expect("what does not open was refused");
+            let row = row.as_ref().expect("what cannot be believed was refused");
+            let live = row.usable().expect("what does not open was refused");
             let value = values.remove(name).expect("it was opened");
             opened.generations.push((name.clone(), live.body.generation));
+            opened.places.push(row.place.clone());
             opened.env.push((name.clone(), value));
         }
         Ok(Some(opened))

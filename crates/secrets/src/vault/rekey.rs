@@ -23,12 +23,15 @@ impl Vault {
     /// root key stays, under the new one, until no ring is under it any more.
     ///
     /// # Errors
-    /// `WrongKey` when this key opens no slot, before anything else; `Rekeying` while one is under way; `Rotating` while the
+    /// `WrongKey` when this key opens no slot, before anything else; `MayVanish` when it may be gone soon; `Rekeying` while one is under way; `Rotating` while the
     /// slot of this key is being replaced; `State`.
     pub async fn begin_rekey(&self, call: &Call, keyring: &dyn Keyring) -> Result<Vec<u32>, KeyError> {
         for _ in 0..ATTEMPTS {
             let (row, open) = self.unlocked(VaultEvent::Keys).await?;
             let (_, used) = opened_by(&row, keyring).await?;
+            if keyring.source().may_vanish() {
+                return Err(KeyError::MayVanish);
+            }
             if row.retiring.is_some() {
                 return Err(KeyError::Rekeying);
             }

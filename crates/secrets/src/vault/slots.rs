@@ -190,7 +190,7 @@ impl Vault {
     /// Removes a slot.
     ///
     /// # Errors
-    /// `UnknownSlot`, `LastSlot`, `State`; `Rotating` while it is being replaced, or replaces another: the file may have
+    /// `UnknownSlot`, `State`; `LastSlot` when no other is active whose key stays; `Rotating` while it is being replaced, or replaces another: the file may have
     /// the key of either.
     pub async fn remove_slot(&self, call: &Call, id: u32) -> Result<(), KeyError> {
         self.remove(call, id, Remover::Anybody).await
@@ -208,7 +208,7 @@ impl Vault {
             let has_other = row
                 .slots
                 .iter()
-                .any(|slot| slot.id != id && slot.is_active(call.now));
+                .any(|slot| slot.id != id && slot.is_active(call.now) && !slot.source.may_vanish());
             let others = if has_other { Others::Active } else { Others::None };
             match decide_slot(state, SlotEvent::Remove(others)) {
                 SlotDecision::Become(_) => {}

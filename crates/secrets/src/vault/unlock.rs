@@ -21,12 +21,15 @@ impl Vault {
     /// process was first, its vault is opened instead.
     ///
     /// # Errors
-    /// `State` when there is a vault; `Malformed` and `Unavailable` of the source; `WrongKey` when another process
+    /// `State` when there is a vault; `MayVanish` for a key of a source that may be empty at the next start; `Malformed` and `Unavailable` of the source; `WrongKey` when another process
     /// was first and this key does not open its vault. After `Indeterminate` look at the state.
     pub async fn enable(&self, call: &Call, keyring: &dyn Keyring) -> Result<(), KeyError> {
         let seen = self.look().await?;
         if decide_vault(seen.state, VaultEvent::Enable) != VaultDecision::Become(VaultState::Unlocked) {
             return Err(KeyError::State { now: seen.state });
+        }
+        if keyring.source().may_vanish() {
+            return Err(KeyError::MayVanish);
         }
         let (row, root) = self.make(call, keyring).await?;
         let mut batch = self.rows().namespace().batch();

@@ -27,9 +27,9 @@ pub struct AgentView {
     /// What is done about credentials that nobody registered, where it is said of this agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub_formats: Option<FormatsView>,
-    /// What is known of the effects of its workers, where their command says nothing of it.
-    #[serde(default)]
-    pub effects: Effects,
+    /// What is known of the effects of its workers, where that is said of it; else as their kind has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Effects>,
     /// How long its runs may take, where their task does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_clock_ms: Option<u64>,

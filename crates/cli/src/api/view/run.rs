@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dormouse_engine::outcome::{Facts, Outcome};
-use dormouse_engine::run::{Checkpoint, RunRow, RunState, RunWait, StopReason};
+use dormouse_engine::run::{Checkpoint, OpenCall, RunRow, RunState, RunWait, StopReason};
 use dormouse_engine::transcript::Frame;
 use dormouse_engine::{AgentName, RunId, SessionId, TaskId};
 use dormouse_filesystem::Version;
@@ -37,6 +37,15 @@ pub struct RunView {
     pub facts: Option<Facts>,
     /// What is known of its effects.
     pub checkpoint: Checkpoint,
+    /// The calls of its provider that are open, or were cut, so that they may have happened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<OpenCall>,
+    /// The session of its provider, where that is known before it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_session: Option<String>,
+    /// The run, lost, whose session of its provider goes on in this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<RunId>,
     /// Why it is being stopped, or was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<StopReason>,
@@ -65,6 +74,9 @@ impl RunView {
             outcome: row.outcome.as_ref().map(|row| row.outcome.clone()),
             facts: row.outcome.as_ref().and_then(|row| row.facts.clone()),
             checkpoint: run.checkpoint.clone(),
+            calls: run.calls.clone(),
+            provider_session: run.provider_session.as_ref().map(ToString::to_string),
+            continues: run.continues,
             stop_reason: run.stop_reason.clone(),
             started_at: run.started_at,
             ended_at: run.ended_at,

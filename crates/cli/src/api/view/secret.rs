@@ -5,6 +5,7 @@ use dormouse_secrets::{
     Usable,
 };
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 /// What is known of a secret.
@@ -37,6 +38,9 @@ pub struct SecretView {
     pub updated_at: Timestamp,
     /// Whether those two are known.
     pub times_known: bool,
+    /// The day on which its value was last handed out, in UTC; none where that is not known, nor in the answer of a put.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_on: Option<Date>,
 }
 
 impl SecretView {
@@ -56,6 +60,7 @@ impl SecretView {
             created_at: meta.created_at,
             updated_at: meta.updated_at,
             times_known: meta.times_known,
+            used_on: meta.used_on,
         }
     }
 }

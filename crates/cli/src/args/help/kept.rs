@@ -153,8 +153,8 @@ pages! {
         "dormouse secret slots add --passphrase";
     secret_slots_add COMMON =>
         "dormouse secret slots add --passphrase",
-        "cat passphrase | dormouse secret slots add --passphrase",
-        "dormouse secret slots add --key-file /mnt/usb/secrets.key";
+        "dormouse secret slots add --key-file /mnt/usb/secrets.key",
+        "dormouse secret slots add --keyring";
     secret_slots_remove COMMON =>
         "dormouse secret slots remove 2",
         "dormouse secret slots remove 2 --yes",
@@ -167,6 +167,18 @@ pages! {
         "dormouse secret import secrets.age --identity key.txt",
         "dormouse secret import secrets.age --passphrase",
         "dormouse secret import secrets.age --identity key.txt --overwrite";
+    secret_migrate COMMON =>
+        "dormouse secret migrate old-secrets.jsonl --dry-run",
+        "dormouse secret migrate old-secrets.jsonl",
+        "dormouse secret migrate alice.jsonl --agent alice --destroy";
+    secret_quarantined LIST =>
+        "dormouse secret quarantined",
+        "dormouse secret quarantined -o json",
+        "dormouse secret quarantined -o jsonl";
+    secret_place COMMON =>
+        "dormouse secret place 9f86d081884c7d659a2feaa0c55ad015/a3bf4f1b2b0b822cd15d6c15b0f00a08 GH_TOKEN --agent alice",
+        "dormouse secret place 9f86d081884c7d659a2feaa0c55ad015/a3bf4f1b2b0b822cd15d6c15b0f00a08 DEPLOY_KEY --shared",
+        "dormouse secret quarantined";
     secret_doctor COMMON =>
         "dormouse secret doctor",
         "dormouse secret doctor -o json",

@@ -148,6 +148,6 @@ fn identity_of(path: &Path) -> Result<Value> {
     }
 }
 
-fn unread(refusal: place::Refusal) -> Problem {
+pub(super) fn unread(refusal: place::Refusal) -> Problem {
     refusal.into()
 }

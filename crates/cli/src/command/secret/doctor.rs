@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::api::{AgentView, EffectiveView, List, SecretView, VaultView};
 use crate::client::{Call, Session};
 use crate::command::doctor::{Check, key_file, print};
+use crate::command::doctor_keys::in_system;
 use crate::command::listing;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -17,6 +18,7 @@ pub(super) async fn doctor(session: &mut Session<'_>, context: &Context) -> Resu
     let status = session.ask(&Call::get("/v1/secrets/status")).await?;
     let vault: VaultView = listing::read(&status)?;
     let mut checks = vec![key_file(context, Some(&vault)), of_vault(&vault)];
+    checks.extend(in_system(&vault));
     if vault.is_locked_in_memory == Some(false) {
         checks.push(Check::warn(
             "memory",

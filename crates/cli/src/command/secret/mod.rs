@@ -3,6 +3,7 @@
 mod carry;
 mod doctor;
 mod given;
+mod migrate;
 mod slots;
 mod vault;
 
@@ -50,6 +51,9 @@ pub(crate) fn given(command: &Secret, ui: &Ui) -> Result<Given> {
         | Secret::Rotate
         | Secret::Rekey { .. }
         | Secret::Slots { .. }
+        | Secret::Migrate(_)
+        | Secret::Quarantined
+        | Secret::Place { .. }
         | Secret::Doctor => return Ok(Given::Nothing),
     };
     given::read(what, newline, ui)
@@ -75,6 +79,7 @@ pub(super) async fn secret(
                 "fingerprint",
                 "scrubbed",
                 "updated",
+                "used",
                 "note",
             ];
             listing::pages(session, ui, call, &page, &columns, |secret| row(secret, ui)).await
@@ -90,20 +95,20 @@ pub(super) async fn secret(
             key,
             restore_key_file,
         } => {
-            let body = vault::key(context, key.key_file, given.as_ref())?;
+            let body = vault::key(context, (key.key_file, key.keyring), given.as_ref())?;
             vault::unlock(session, ui, body, restore_key_file).await
         }
         Secret::Lock => vault::lock(session, ui).await,
         Secret::Rotate => vault::rotate(session, ui).await,
         Secret::Rekey { key } => {
-            let body = vault::key(context, key.key_file, given.as_ref())?;
+            let body = vault::key(context, (key.key_file, key.keyring), given.as_ref())?;
             vault::rekey(session, ui, &body).await
         }
         Secret::Slots { change: None } => slots::list(session, ui).await,
         Secret::Slots {
             change: Some(SlotChange::Add { key }),
         } => {
-            let body = vault::key(context, key.key_file, given.as_ref())?;
+            let body = vault::key(context, (key.key_file, key.keyring), given.as_ref())?;
             slots::add(session, ui, &body).await
         }
         Secret::Slots {
@@ -129,6 +134,9 @@ pub(super) async fn secret(
             )
             .await
         }
+        Secret::Migrate(migrate) => migrate::migrate(session, context, &migrate).await,
+        Secret::Quarantined => migrate::quarantined(session, ui).await,
+        Secret::Place { id, which } => migrate::place(session, ui, &id, &which).await,
         Secret::Doctor => doctor::doctor(session, context).await,
     }
 }
@@ -267,6 +275,7 @@ fn row(secret: &SecretView, ui: &Ui) -> Vec<String> {
         }
         .to_owned(),
         ui.instant(secret.updated_at),
+        secret.used_on.map_or_else(String::new, |day| day.to_string()),
         secret.note.clone(),
     ]
 }
@@ -295,5 +304,6 @@ fn record(secret: &SecretView, ui: &Ui) -> Vec<(&'static str, String)> {
         pairs.push(("created", ui.instant(secret.created_at)));
         pairs.push(("updated", ui.instant(secret.updated_at)));
     }
+    pairs.extend(secret.used_on.map(|day| ("used", day.to_string())));
     pairs
 }

@@ -25,7 +25,9 @@ pub(super) async fn unlock(
     mut key: serde_json::Value,
     restores: bool,
 ) -> Result<Exit> {
-    let is_of_settings = key.as_object().is_some_and(serde_json::Map::is_empty);
+    // Such a key opens the vault in each process that starts.
+    let is_of_settings =
+        key.as_object().is_some_and(serde_json::Map::is_empty) || key.get("keyring").is_some();
     if restores {
         key["restore_key_file"] = true.into();
     }
@@ -43,13 +45,14 @@ pub(super) async fn unlock(
     Ok(exit)
 }
 
-/// The body that names a key: a file, a passphrase, or the file of the settings.
+/// The body that names a key: a file, a passphrase, that of the system's key store, or the file of the settings.
 pub(super) fn key(
     context: &Context,
-    key_file: Option<PathBuf>,
+    (key_file, keyring): (Option<PathBuf>, bool),
     passphrase: Option<&Value>,
 ) -> Result<serde_json::Value> {
     Ok(match (key_file, passphrase) {
+        _ if keyring => json!({ "keyring": true }),
         (Some(file), _) => json!({ "key_file": context.environment.absolute(&file) }),
         (None, Some(passphrase)) => json!({ "passphrase": text(passphrase)? }),
         (None, None) => json!({}),

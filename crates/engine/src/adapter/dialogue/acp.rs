@@ -1,9 +1,16 @@
 //! The Agent Client Protocol. No file and no terminal of ours is offered.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::{Act, Answers, Opening, Permission, Turns, answers, client_info, not_offered};
-use crate::adapter::{GateChoice, Say};
+use super::{Act, Answers, Call, Opening, Permission, Turns, answers, client_info, not_offered};
+use crate::adapter::acp::kind;
+use crate::adapter::app_server::id_of;
+use crate::adapter::{GateChoice, Say, ToolKind};
+
+/// Most calls whose kind is remembered until they end; those beyond are of no known kind.
+const KINDS_MAX: usize = 1_000;
 
 /// The states of one dialogue.
 #[derive(Debug)]
@@ -15,6 +22,8 @@ pub(super) struct Acp {
     new: Option<u64>,
     load: Option<u64>,
     prompt: Option<u64>,
+    /// The kinds of calls that have not ended: not each word of one says it.
+    kinds: BTreeMap<String, ToolKind>,
 }
 
 const HELLO: u64 = 0;
@@ -28,6 +37,7 @@ impl Acp {
             new: None,
             load: None,
             prompt: None,
+            kinds: BTreeMap::new(),
         }
     }
 
@@ -49,6 +59,10 @@ impl Acp {
         match (line["method"].as_str(), line.get("id")) {
             (Some("session/request_permission"), Some(id)) => self.asked(id, &line["params"]),
             (Some(_), Some(id)) => vec![not_offered(id)],
+            // What is told before is of turns that were: a session that is loaded tells it again.
+            (Some("session/update"), None) if self.session.is_some() => {
+                self.told(&line["params"]["update"]).into_iter().collect()
+            }
             (Some(_), None) => Vec::new(),
             (None, _) => self.answered(line),
         }
@@ -112,18 +126,59 @@ impl Acp {
         self.turns.said(request_line(id, "session/prompt", &params))
     }
 
-    fn asked(&self, id: &Value, params: &Value) -> Vec<Act> {
+    /// What it says of a call. One that goes on may be asked for still: agents say so before they ask.
+    fn told(&mut self, update: &Value) -> Option<Act> {
+        if !matches!(
+            update["sessionUpdate"].as_str(),
+            Some("tool_call" | "tool_call_update")
+        ) {
+            return None;
+        }
+        let call = self.call(update);
+        match update["status"].as_str().unwrap_or("pending") {
+            "pending" => None,
+            "in_progress" => call.kind.has_effect().then_some(Act::Began(call)),
+            status => {
+                self.kinds.remove(&call.id);
+                let is_cut = !matches!(status, "completed" | "failed");
+                Some(Act::Ended {
+                    call: call.id,
+                    is_cut,
+                })
+            }
+        }
+    }
+
+    /// A call, of the kind that was said of it last.
+    fn call(&mut self, said: &Value) -> Call {
+        let id = said["toolCallId"].as_str().unwrap_or_default().to_owned();
+        let said_kind = said["kind"].as_str().map(kind);
+        let kind = said_kind.or_else(|| self.kinds.get(&id).copied());
+        let kind = kind.unwrap_or(ToolKind::Other);
+        if self.kinds.len() < KINDS_MAX || self.kinds.contains_key(&id) {
+            self.kinds.insert(id.clone(), kind);
+        }
+        let title = said["title"].as_str().or(said["kind"].as_str());
+        let title = title.unwrap_or("a call that is not named").to_owned();
+        Call { id, kind, title }
+    }
+
+    fn asked(&mut self, id: &Value, params: &Value) -> Vec<Act> {
         let options = params["options"].as_array().into_iter().flatten();
         let choice = |option: &Value| GateChoice {
             id: option["optionId"].as_str().unwrap_or_default().to_owned(),
             kind: option["kind"].as_str().unwrap_or_default().to_owned(),
         };
-        let call = &params["toolCall"];
-        let title = call["title"].as_str().or(call["kind"].as_str());
+        let said = &params["toolCall"];
+        let mut call = self.call(said);
+        if call.id.is_empty() {
+            call.id = id_of(id);
+        }
         let permission = Permission {
             request: id.clone(),
-            title: title.unwrap_or("a call that is not named").to_owned(),
-            input: Some(&call["rawInput"]).filter(|input| input.is_object()).cloned(),
+            title: call.title.clone(),
+            call,
+            input: Some(&said["rawInput"]).filter(|input| input.is_object()).cloned(),
             answers: Answers::Acp(options.map(choice).collect()),
         };
         if self.turns.is_interrupted {

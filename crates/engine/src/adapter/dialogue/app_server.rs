@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Act, Answers, Opening, Permission, Turns, answers, client_info, not_offered};
-use crate::adapter::Say;
+use super::{Act, Answers, Call, Opening, Permission, Turns, answers, client_info, not_offered};
+use crate::adapter::app_server::id_of;
+use crate::adapter::codex::named;
+use crate::adapter::{Say, ToolKind};
 
 /// The states of one dialogue.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub(super) enum Decisions {
 
 impl Decisions {
     pub(super) fn answer(&self, request: &Value, say: Say) -> Value {
-        let offered = |word: &str| match self {
+        let may_be = |word: &str| match self {
             Self::Named(named) => named.is_empty() || named.iter().any(|named| named == word),
             Self::Reviewed => true,
         };
@@ -38,8 +40,8 @@ impl Decisions {
             (Self::Reviewed, Say::No) => "denied",
             (Self::Reviewed, Say::Nothing) => "abort",
             // A yes is never made of a decision that would allow more than this call.
-            (Self::Named(_), Say::Yes) if offered("accept") => "accept",
-            (Self::Named(_), Say::No) if offered("decline") => "decline",
+            (Self::Named(_), Say::Yes) if may_be("accept") => "accept",
+            (Self::Named(_), Say::No) if may_be("decline") => "decline",
             (Self::Named(_), Say::Yes | Say::No | Say::Nothing) => "cancel",
         };
         json!({ "id": request, "result": { "decision": decision } })
@@ -80,6 +82,8 @@ impl AppServer {
                 self.turn = None;
                 self.next_turn()
             }
+            Some("item/started") => began(&line["params"]["item"]).into_iter().collect(),
+            Some("item/completed") => ended(&line["params"]["item"]).into_iter().collect(),
             Some("serverRequest/resolved") => vec![Act::Settled(line["params"]["requestId"].clone())],
             Some(_) => Vec::new(),
             None => self.answered(line),
@@ -162,7 +166,7 @@ impl AppServer {
         let params = &line["params"];
         let decisions = match method {
             "execCommandApproval" | "applyPatchApproval" => Decisions::Reviewed,
-            "item/commandExecution/requestApproval" | "item/fileChange/requestApproval" => named(params),
+            "item/commandExecution/requestApproval" | "item/fileChange/requestApproval" => offered(params),
             _ => return vec![not_offered(&line["id"])],
         };
         if self.turns.is_interrupted {
@@ -172,15 +176,23 @@ impl AppServer {
             let words = params["command"].as_array()?.iter().filter_map(Value::as_str);
             Some(words.collect::<Vec<_>>().join(" "))
         });
-        let what = if method.contains("ommand") {
-            "run a command"
+        let (what, kind) = if method.contains("ommand") {
+            ("run a command", ToolKind::Execute)
         } else {
-            "change files"
+            ("change files", ToolKind::Edit)
         };
         let title = command.or_else(|| params["reason"].as_str().map(str::to_owned));
+        let title = title.unwrap_or_else(|| what.to_owned());
+        let id = params["itemId"].as_str().or(params["callId"].as_str());
+        let id = id.map_or_else(|| id_of(&line["id"]), str::to_owned);
         vec![Act::Ask(Permission {
             request: line["id"].clone(),
-            title: title.unwrap_or_else(|| what.to_owned()),
+            call: Call {
+                id,
+                kind,
+                title: title.clone(),
+            },
+            title,
             input: input(params),
             answers: Answers::AppServer(decisions),
         })]
@@ -202,7 +214,26 @@ impl AppServer {
     }
 }
 
-fn named(params: &Value) -> Decisions {
+/// A call that it makes without asking: what it runs unasked it knows to be harmless, and what it asks for begins then.
+fn began(item: &Value) -> Option<Act> {
+    let (id, kind) = named(item);
+    match kind.as_str() {
+        "mcp_tool_call" | "dynamic_tool_call" | "collab_tool_call" | "collab_agent_tool_call" => {
+            let title = item["tool"].as_str().unwrap_or("a tool").to_owned();
+            let kind = ToolKind::Other;
+            Some(Act::Began(Call { id, kind, title }))
+        }
+        _ => None,
+    }
+}
+
+fn ended(item: &Value) -> Option<Act> {
+    let (call, _) = named(item);
+    let is_cut = !matches!(item["status"].as_str(), Some("completed" | "failed" | "declined"));
+    (!call.is_empty()).then_some(Act::Ended { call, is_cut })
+}
+
+fn offered(params: &Value) -> Decisions {
     let decisions = params["availableDecisions"].as_array().into_iter().flatten();
     Decisions::Named(decisions.filter_map(Value::as_str).map(str::to_owned).collect())
 }

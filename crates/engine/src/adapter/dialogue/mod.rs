@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use self::acp::Acp;
 use self::app_server::AppServer;
 use self::claude::Claude;
-use super::{Provider, Say};
+use super::{Provider, Say, ToolKind};
 
 /// What is answered to a request that is not understood: a client that was not offered, or is new.
 const NOT_OFFERED: i64 = -32601;
@@ -56,8 +56,28 @@ pub enum Act {
     Ask(Permission),
     /// What was asked by this request was settled without us.
     Settled(Value),
+    /// A call goes on that nobody was asked about, or not yet.
+    Began(Call),
+    /// A call has ended.
+    Ended {
+        /// Its id.
+        call: String,
+        /// Whether that says not what it came to: it was called off, or nobody knows why it ended.
+        is_cut: bool,
+    },
     /// Nothing more comes: the input is closed.
     Over,
+}
+
+/// A call of the provider's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Its id; that of the request where the provider names none.
+    pub id: String,
+    /// What kind of thing it does.
+    pub kind: ToolKind,
+    /// As shown to people.
+    pub title: String,
 }
 
 /// A permission that the provider asks for.
@@ -65,6 +85,8 @@ pub enum Act {
 pub struct Permission {
     /// Its request.
     pub request: Value,
+    /// For this call.
+    pub call: Call,
     /// What is to be done, in a line.
     pub title: String,
     /// With what, where that was said.

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::adapter::takes_follow_ups;
+use crate::adapter::{ToolKind, takes_follow_ups};
 use crate::command::Stdin;
 
 fn opening(resumes: Option<&str>) -> Opening {
@@ -21,7 +21,12 @@ fn said(acts: &[Act]) -> Vec<&Value> {
     acts.iter()
         .filter_map(|act| match act {
             Act::Say(line) => Some(line),
-            Act::TurnBegun | Act::Ask(_) | Act::Settled(_) | Act::Over => None,
+            Act::TurnBegun
+            | Act::Ask(_)
+            | Act::Settled(_)
+            | Act::Began(_)
+            | Act::Ended { .. }
+            | Act::Over => None,
         })
         .collect()
 }
@@ -292,4 +297,156 @@ fn who_takes_further_words_is_known_by_command_line_and_input() {
     let line = adapted.argv.join(" ");
     assert!(line.contains("--input-format stream-json"), "{line}");
     assert!(adapted.is_spoken_to);
+}
+
+/// The acts of a dialogue whose session is there.
+fn at_work(provider: Provider) -> Dialogue {
+    let mut dialogue = Dialogue::new(provider, opening(None)).unwrap();
+    dialogue.heard(&json!({ "id": 0, "result": {} }));
+    let session = json!({ "thread": { "id": "s" }, "sessionId": "s" });
+    dialogue.heard(&json!({ "id": 1, "result": session }));
+    dialogue
+}
+
+fn call(id: &str, kind: ToolKind, title: &str) -> Call {
+    Call {
+        id: id.to_owned(),
+        kind,
+        title: title.to_owned(),
+    }
+}
+
+fn ended(call: &str, is_cut: bool) -> [Act; 1] {
+    let call = call.to_owned();
+    [Act::Ended { call, is_cut }]
+}
+
+#[test]
+fn what_the_protocol_says_of_a_call_tells_when_it_goes_on_and_when_it_has_ended() {
+    let mut acp = at_work(Provider::Acp);
+    let mut told = |update: Value| {
+        let params = json!({ "sessionId": "s", "update": update });
+        acp.heard(&json!({ "method": "session/update", "params": params }))
+    };
+    let of = |id: &str, status: &str| json!({ "sessionUpdate": "tool_call_update", "toolCallId": id, "status": status });
+    let begins = |id: &str, kind: &str| json!({ "sessionUpdate": "tool_call", "toolCallId": id, "kind": kind, "title": "do it" });
+    for (kind, effect) in [
+        ("execute", Some(ToolKind::Execute)),
+        ("edit", Some(ToolKind::Edit)),
+        ("delete", Some(ToolKind::Delete)),
+        ("move", Some(ToolKind::Move)),
+        ("switch_mode", Some(ToolKind::Other)),
+        ("read", None),
+        ("search", None),
+        ("fetch", None),
+        ("think", None),
+    ] {
+        assert_eq!(told(begins(kind, kind)), [], "{kind}: it is pending");
+        // Its kind was said before.
+        let goes_on = told(of(kind, "in_progress"));
+        let expected = effect.map(|effect| Act::Began(call(kind, effect, "a call that is not named")));
+        assert_eq!(goes_on, Vec::from_iter(expected), "{kind}");
+        assert_eq!(told(of(kind, "completed")), ended(kind, false));
+    }
+    for (status, is_cut) in [("failed", false), ("cancelled", true), ("strange", true)] {
+        assert_eq!(told(of("c", status)), ended("c", is_cut), "{status}");
+    }
+    // What is told before the session is there is of turns that were.
+    let mut acp = Dialogue::new(Provider::Acp, opening(Some("s"))).unwrap();
+    acp.heard(&json!({ "id": 0, "result": { "agentCapabilities": { "loadSession": true } } }));
+    let params = json!({ "sessionId": "s", "update": of("c", "in_progress") });
+    assert_eq!(
+        acp.heard(&json!({ "method": "session/update", "params": params })),
+        []
+    );
+}
+
+#[test]
+fn what_the_protocol_asks_for_is_a_call_of_its_kind() {
+    let mut acp = at_work(Provider::Acp);
+    let mut asked = |said: Value| {
+        let params = json!({ "options": [], "toolCall": said });
+        match acp
+            .heard(&json!({ "id": 9, "method": "session/request_permission", "params": params }))
+            .remove(0)
+        {
+            Act::Ask(permission) => permission.call,
+            other => panic!("{other:?}"),
+        }
+    };
+    let said = json!({ "toolCallId": "c", "kind": "read", "title": "look" });
+    assert_eq!(asked(said), call("c", ToolKind::Read, "look"));
+    assert_eq!(
+        asked(json!({ "toolCallId": "c", "title": "look again" })),
+        call("c", ToolKind::Read, "look again"),
+        "as it was said to be"
+    );
+    // What is not known may have an effect; without an id it is its request's.
+    assert_eq!(
+        asked(json!({})),
+        call("9", ToolKind::Other, "a call that is not named")
+    );
+}
+
+#[test]
+fn what_the_app_server_says_of_its_items_tells_which_calls_go_on_unasked_and_which_have_ended() {
+    let mut codex = at_work(Provider::CodexAppServer);
+    let mut told =
+        |method: &str, item: Value| codex.heard(&json!({ "method": method, "params": { "item": item } }));
+    // It asks for what is not known to be harmless.
+    for kind in [
+        "commandExecution",
+        "fileChange",
+        "webSearch",
+        "agentMessage",
+        "reasoning",
+    ] {
+        assert_eq!(
+            told("item/started", json!({ "type": kind, "id": "c0" })),
+            [],
+            "{kind}"
+        );
+    }
+    for kind in ["mcpToolCall", "dynamicToolCall", "collabToolCall"] {
+        let began = told(
+            "item/started",
+            json!({ "type": kind, "id": "c1", "tool": "post" }),
+        );
+        assert_eq!(began, [Act::Began(call("c1", ToolKind::Other, "post"))], "{kind}");
+    }
+    for (status, is_cut) in [
+        ("completed", false),
+        ("failed", false),
+        ("declined", false),
+        ("interrupted", true),
+        ("strange", true),
+    ] {
+        let item = json!({ "type": "commandExecution", "id": "c0", "status": status });
+        assert_eq!(told("item/completed", item), ended("c0", is_cut), "{status}");
+    }
+    for (method, params, expected) in [
+        (
+            "item/commandExecution/requestApproval",
+            json!({ "itemId": "c2", "command": "rm x" }),
+            call("c2", ToolKind::Execute, "rm x"),
+        ),
+        (
+            "item/fileChange/requestApproval",
+            json!({ "itemId": "c3" }),
+            call("c3", ToolKind::Edit, "change files"),
+        ),
+        (
+            "execCommandApproval",
+            json!({ "callId": "c4", "command": ["rm", "x"] }),
+            call("c4", ToolKind::Execute, "rm x"),
+        ),
+    ] {
+        match codex
+            .heard(&json!({ "id": 7, "method": method, "params": params }))
+            .remove(0)
+        {
+            Act::Ask(permission) => assert_eq!(permission.call, expected),
+            other => panic!("{other:?}"),
+        }
+    }
 }

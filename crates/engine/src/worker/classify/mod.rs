@@ -127,6 +127,8 @@ pub enum NotStarted<'a> {
     },
     /// There is nothing to say to it; why.
     Wordless(Scrubbed),
+    /// It is to be resumable and is not; why.
+    Unresumable(Scrubbed),
     /// Its environment was refused.
     Environment(&'a super::environment::EnvError),
 }

@@ -8,6 +8,10 @@ use crate::outcome::{Exit, FailReason, OUTCOME_TEXT_MAX, Outcome, PartialCause};
 /// What to do where there is nothing to say to a provider.
 const WORDS: &str = "give the task words (task add --prompt), or name a file (--stdin FILE)";
 
+/// What to do where a worker is to be resumable that is not.
+const EFFECTS: &str =
+    "say of its agent what is so (agent set NAME effects=opaque), or of the task (--effects opaque)";
+
 /// Row 1: a block, whatever else was seen.
 pub(super) fn blocked(observed: &Observed<'_>) -> Option<Outcome> {
     let (reason, evidence) = observed.block.clone()?;
@@ -166,6 +170,10 @@ fn not_started(why: &NotStarted<'_>, scrubber: &Scrubber) -> Outcome {
         NotStarted::Wordless(why) => hinted(
             fail(FailReason::Spawn, true, why.clone()),
             Some(Scrubbed::constant(WORDS)),
+        ),
+        NotStarted::Unresumable(why) => hinted(
+            fail(FailReason::Spawn, true, why.clone()),
+            Some(Scrubbed::constant(EFFECTS)),
         ),
         NotStarted::Environment(error) => fail(FailReason::Spawn, true, scrubber.scrub(&error.to_string())),
     }

@@ -1,7 +1,8 @@
 //! The labelled pages in `tests/fixtures/detect`: one file a visit, its facts, a blank line, its page.
 //!
-//! The pages are our own: they have the public marks of each vendor and nothing else of theirs. Those of `held_out` were
-//! written by somebody who had not seen the rules; its README says what binds whoever mends them.
+//! The pages are our own: they have the public marks of each vendor and nothing else of theirs. Those of `held_out`,
+//! `held_out_2` and `held_out_3` were written by people who had not seen the rules; their READMEs say what binds whoever
+//! mends them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -199,6 +200,16 @@ fn precision_and_recall_on_held_out_pages_are_high_and_no_class_falls_behind() {
     let score = Score::of(&cases_in("held_out"));
     assert!(score.blocked >= 20 && score.served >= 40, "{score:?}");
     score.is_high();
+}
+
+/// Written after the rules had been mended for the set before it, by somebody who had read neither. The detector does not
+/// reach its target on it: this holds what its README says was seen first, so that nothing gets worse unnoticed.
+#[test]
+fn precision_and_recall_on_the_second_held_out_pages_are_no_worse_than_when_first_measured() {
+    let score = Score::of(&cases_in("held_out_2"));
+    assert!(score.blocked >= 70 && score.served >= 80, "{score:?}");
+    assert!(score.all.precision() >= 0.97, "precision {}", score.all.precision());
+    assert!(score.all.recall() >= 0.75, "recall {}", score.all.recall());
 }
 
 const VENDORS: &[&str] = &[

@@ -3,8 +3,8 @@
 use dormouse_engine::run::{Checkpoint, Claimed};
 use dormouse_engine::step::{Effect, Failure, StepContext, StepFault};
 use dormouse_engine::supervisor::RunEnd;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::house::House;
 
@@ -12,7 +12,24 @@ use super::house::House;
 #[derive(Debug)]
 pub(super) struct AtStep {
     steps: StepContext,
-    driving: JoinSet<RunEnd>,
+    driving: JoinHandle<Option<RunEnd>>,
+    lives: oneshot::Sender<()>,
+}
+
+/// Drives a run until its end, or until the sender is dropped: then it is gone as with its process, where no runtime goes on to
+/// write an end of it.
+pub(super) async fn until_gone(
+    driving: impl Future<Output = RunEnd> + Send + 'static,
+    lives: oneshot::Receiver<()>,
+) -> Option<RunEnd> {
+    let mut driving = Box::pin(driving);
+    tokio::select! {
+        end = &mut driving => return Some(end),
+        _ = lives => {}
+    }
+    let gone = std::thread::spawn(move || drop(driving)).join();
+    gone.expect("dropping does not panic");
+    None
 }
 
 impl AtStep {
@@ -61,10 +78,16 @@ impl AtStep {
         Fut: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         let (told, mut tell) = mpsc::channel(1);
-        let (runs, mut driving) = (house.tenant.runs.clone(), JoinSet::new());
-        driving.spawn(async move { runs.drive(claimed, |steps| work(steps, told)).await });
+        let runs = house.tenant.runs.clone();
+        let drive = async move { runs.drive(claimed, |steps| work(steps, told)).await };
+        let (lives, dies) = oneshot::channel();
+        let driving = tokio::spawn(until_gone(drive, dies));
         let steps = tell.recv().await.expect("it comes to its step");
-        Self { steps, driving }
+        Self {
+            steps,
+            driving,
+            lives,
+        }
     }
 
     /// What it is held by.
@@ -73,8 +96,15 @@ impl AtStep {
     }
 
     /// How it ended, when it does.
-    pub(super) async fn ended(mut self) -> RunEnd {
-        drop(self.steps);
-        self.driving.join_next().await.unwrap().unwrap()
+    pub(super) async fn ended(self) -> RunEnd {
+        let Self {
+            steps,
+            driving,
+            lives,
+        } = self;
+        drop(steps);
+        let end = driving.await.unwrap().expect("it is not gone");
+        drop(lives);
+        end
     }
 }

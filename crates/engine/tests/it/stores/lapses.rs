@@ -104,7 +104,7 @@ async fn what_a_lapse_makes_of_a_task_is_said_by_what_is_known_of_its_effects(ho
 /// A task whose work is dropped as soon as it is told to stop.
 async fn without_grace(house: &House) -> Task {
     let command = CommandSpec {
-        effects: Effects::Repeatable,
+        effects: Some(Effects::Repeatable),
         grace_ms: Some(0),
         ..CommandSpec::new(vec!["true".to_owned()])
     };

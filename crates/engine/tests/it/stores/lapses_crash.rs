@@ -80,7 +80,7 @@ async fn what_a_killed_process_held_lapses_at_the_next_opening_of_a_store_of_one
             ("safe", Effects::Repeatable),
         ] {
             let command = CommandSpec {
-                effects,
+                effects: Some(effects),
                 ..CommandSpec::new(vec!["true".to_owned()])
             };
             let new = NewTask {

@@ -409,8 +409,8 @@ const CHECKPOINTS: [&str; 3] = ["none", "safe", "side effect"];
 async fn run_at(house: &House, checkpoint: &str) -> (Task, Holder) {
     let command = CommandSpec {
         effects: match checkpoint {
-            "safe" => Effects::Repeatable,
-            _ => Effects::Opaque,
+            "safe" => Some(Effects::Repeatable),
+            _ => Some(Effects::Opaque),
         },
         ..CommandSpec::new(vec!["true".to_owned()])
     };

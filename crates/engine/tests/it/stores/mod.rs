@@ -24,6 +24,7 @@ mod cut;
 mod delegations;
 mod dependencies;
 mod disk;
+mod dropped;
 mod due;
 mod edits;
 mod emitted;

@@ -1,7 +1,9 @@
 //! The stored form of every kind of row: what an older build wrote is read for ever, so each schema is written down.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use dormouse_engine::adapter::{Tokens, ToolKind};
 use dormouse_engine::agent::{Agent, AgentConfig, AgentState};
 use dormouse_engine::command::{CommandSpec, Effects};
 use dormouse_engine::event::{EventFilter, Glob};
@@ -9,7 +11,7 @@ use dormouse_engine::idempotency::IdempotencyRow;
 use dormouse_engine::lease::{Heartbeat, Holder, Lease, Progress};
 use dormouse_engine::relay::{DeadLetter, RelayCursor, SinkState};
 use dormouse_engine::run::{
-    Checkpoint, OutcomeKind, OutcomeRow, Process, ProcessMark, Run, RunState, StopReason,
+    CallFate, Checkpoint, OpenCall, OutcomeKind, OutcomeRow, Process, ProcessMark, Run, RunState, StopReason,
 };
 use dormouse_engine::task::{
     ChildEnd, Delegation, DelegationState, DependencyEnd, OnFailed, Priority, Settlement, Task, TaskState,
@@ -69,7 +71,7 @@ fn an_agent_is_stored_so() {
     let config = AgentConfig {
         concurrency: 2,
         delegates_to: vec![name("bob")],
-        effects: Effects::Repeatable,
+        effects: Some(Effects::Repeatable),
         ..AgentConfig::default()
     };
     check(&Agent {
@@ -223,7 +225,16 @@ fn a_run_is_stored_so() {
         wait: None,
         spawn: 1,
         clock_ms: 0,
-        provider_session: None,
+        provider_session: Some(Scrubbed::constant("01a1f9f9-31d8-72f1-8bb5-05d6c8973272")),
+        continues: Some(ids.make()),
+        calls: vec![OpenCall {
+            id: Scrubbed::constant("call_0"),
+            kind: ToolKind::Execute,
+            title: Scrubbed::constant("rm -rf ./x"),
+            fate: CallFate::Cut,
+        }],
+        shown: BTreeMap::from([("t1".to_owned(), Tokens::default())]),
+        step_epoch: 1,
         used_before: None,
         saved: None,
         started_at: ids.now,

@@ -153,7 +153,7 @@ async fn a_shutdown_is_counted_nowhere(house: House) {
     ];
     for (effects, state) in ends {
         let command = CommandSpec {
-            effects,
+            effects: Some(effects),
             ..CommandSpec::new(vec!["true".to_owned()])
         };
         let new = NewTask {
@@ -248,7 +248,7 @@ async fn an_opaque_command_has_a_side_effect_open_while_it_runs(house: House) {
     let alice = house.agent("alice").await;
     for (effects, is_open) in [(Effects::Opaque, true), (Effects::Repeatable, false)] {
         let command = CommandSpec {
-            effects,
+            effects: Some(effects),
             ..CommandSpec::new(vec!["true".to_owned()])
         };
         let new = NewTask {

@@ -17,6 +17,7 @@ use dormouse_filesystem::{Digest, Records};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use super::at_step::until_gone;
 use super::gates;
 use super::house::{HandClock, House, name, operator};
 
@@ -343,7 +344,8 @@ async fn a_process_that_is_gone_in_a_step_repeats_what_may_be_and_nothing_else(h
         let cut = sender.clone();
         let claimed = house.claim(&task).await;
         let (runs, id) = (house.tenant.runs.clone(), claimed.run.id);
-        let driving = tokio::spawn(async move {
+        let (lives, dies) = tokio::sync::oneshot::channel();
+        let drive = async move {
             runs.drive(claimed, async move |steps: StepContext| {
                 steps
                     .step("pay", &7, effect, async move |key| {
@@ -354,13 +356,14 @@ async fn a_process_that_is_gone_in_a_step_repeats_what_may_be_and_nothing_else(h
                 Ok(())
             })
             .await
-        });
+        };
+        let driving = tokio::spawn(until_gone(drive, dies));
         let first = keys.recv().await.unwrap();
         let run = house.tenant.runs.get(id).await.unwrap().run;
         let is_open = matches!(run.checkpoint, Checkpoint::SideEffect { .. });
         assert_eq!(is_open, effect == Effect::External, "{:?}", run.checkpoint);
-        driving.abort();
-        let _ = driving.await;
+        drop(lives);
+        assert_eq!(driving.await.unwrap(), None);
         // The work itself is dropped in a turn of its own.
         for _ in 0..10 {
             tokio::task::yield_now().await;

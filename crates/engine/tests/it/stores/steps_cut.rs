@@ -11,6 +11,7 @@ use dormouse_engine::{Clock, OpId, PrefixedId, RunId, Subject};
 use dormouse_filesystem::{Digest, Records};
 use jiff::SignedDuration;
 
+use super::at_step::until_gone;
 use super::house::{House, facts, name, operator};
 use super::steps::{Tally, again, attempt, counted, outcome, state};
 
@@ -157,14 +158,16 @@ async fn an_effect_that_was_open_when_its_run_parked_stays_open(house: House) {
     let claimed = house.claim(&task).await;
     let (runs, id) = (house.tenant.runs.clone(), claimed.run.id);
     let (done, is_done) = tokio::sync::oneshot::channel();
-    let driving = tokio::spawn(async move {
+    let (lives, dies) = tokio::sync::oneshot::channel();
+    let drive = async move {
         runs.drive::<_, _, ()>(claimed, async move |steps: StepContext| {
             counted(&steps, "mail", Effect::External, &Tally::default()).await?;
             done.send(()).unwrap();
             std::future::pending().await
         })
         .await
-    });
+    };
+    let driving = tokio::spawn(until_gone(drive, dies));
     is_done.await.unwrap();
     let run = house.tenant.runs.get(id).await.unwrap().run;
     assert_eq!(run.spawn, 2, "it is the run that was parked");
@@ -173,8 +176,8 @@ async fn an_effect_that_was_open_when_its_run_parked_stays_open(house: House) {
         "{:?}",
         run.checkpoint
     );
-    driving.abort();
-    let _ = driving.await;
+    drop(lives);
+    assert_eq!(driving.await.unwrap(), None);
     // The work itself is dropped in a turn of its own.
     for _ in 0..10 {
         tokio::task::yield_now().await;

@@ -62,7 +62,7 @@ async fn of_two_stops_the_first_stands_and_a_deletion_and_a_shutdown_leave_no_pr
     let mark = unique_sleep();
     let stays = format!("setsid sleep {mark} & echo up; exec sleep {mark}");
     let repeatable = CommandSpec {
-        effects: Effects::Repeatable,
+        effects: Some(Effects::Repeatable),
         ..sh(&stays)
     };
     let run = house.begin(repeatable).await;

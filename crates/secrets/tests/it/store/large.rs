@@ -14,6 +14,11 @@ use super::house::{House, at};
 use super::place::Place;
 use super::staged;
 
+/// Whether what takes minutes with optimisation is wanted, as `cargo xtask crash --secrets` says.
+pub(super) fn is_large() -> bool {
+    std::env::var_os("DORMOUSE_TEST_SECRETS_LARGE").is_some()
+}
+
 /// Secrets of it, and of one page.
 pub(super) const ALL: usize = 10_000;
 const PAGE: usize = 100;
@@ -124,6 +129,35 @@ async fn the_largest_import_killed_once_at_each_kind_of_commit_is_all_or_none_an
     );
     is_all_or_none(&house, true).await;
     staged::try_put(&house).await.unwrap();
+    if is_large() {
+        killed_at_each_commit().await;
+    }
     let one_more = staged::import(&house, ALL + 1, "new", Existing::Refuse).await;
     assert!(matches!(one_more, Err(ImportError::TooLarge { max: ALL })));
+}
+
+/// Behind each commit in turn, each time in another store: before a commit it is as it was behind the one before.
+async fn killed_at_each_commit() {
+    let mut kills = 0;
+    // Ends with the first that is behind the last commit.
+    loop {
+        let place = House::in_sled().await.enabled().await.closed().await;
+        if killed("import_all", &place, Side::After, kills + 1) == Ended::Done {
+            break;
+        }
+        kills += 1;
+        let house = opened(place).await;
+        let is_applied = !house.secrets.list(&Filter::All).await.unwrap().is_empty();
+        is_all_or_none(&house, is_applied).await;
+        let repeated = staged::import(&house, ALL, "new", Existing::Refuse).await;
+        let repeated = repeated.unwrap();
+        assert_eq!(repeated.written.len() + repeated.unchanged.len(), ALL, "{kills}");
+        let left = (stands(&house).await, staged_rows(&house).await);
+        assert_eq!(left, (Stands::None, 0), "{kills}");
+        is_all_or_none(&house, true).await;
+    }
+    assert!(
+        kills > 2 * ALL as u64 / PAGE as u64,
+        "{kills} commits were come by"
+    );
 }

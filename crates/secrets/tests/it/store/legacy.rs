@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dormouse_secrets::{
-    Filter, Legacy, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, OpenValues, SecretCategory,
-    SecretError, Secrets, Unplaced, destroy_source,
+    Filter, Legacy, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, OpenValues, Quarantined,
+    SecretCategory, SecretError, Secrets, Unplaceable, Unplaced, destroy_source,
 };
 
 use super::environment::value_or;
@@ -22,6 +22,7 @@ super::on_every_store! {
     /// SE-13
     a_name_that_loads_code_is_refused_set_aside_and_never_injected;
     what_is_set_aside_is_placed_by_somebody_or_goes_after_a_week;
+    what_is_foretold_comes_to_pass_and_foretelling_writes_nothing;
 }
 
 pub(super) fn row(key: &str, value: &str) -> LegacyRow {
@@ -301,6 +302,75 @@ async fn what_is_set_aside_is_placed_by_somebody_or_goes_after_a_week(house: Hou
         house.secrets.retire(&week, &due).await.unwrap();
     }
     assert!(house.secrets.quarantined().await.unwrap().is_empty());
+    // Who migrates again is not told that these are there.
+    let again = house
+        .secrets
+        .migrate(&week, &source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
+    assert_eq!(again.there, [at("shared:KEY")], "which has another value");
+    assert_eq!(again.gone, ["a\\0nobody\\0KEY", "s\\0low"]);
+}
+
+async fn what_is_foretold_comes_to_pass_and_foretelling_writes_nothing(house: House) {
+    let source = legacy(
+        2,
+        vec![
+            row("KEY", "the unscoped value"),
+            row("s|KEY", "the scoped value"),
+            row("a|a|OWN", "the value of a"),
+            row("a|nobody|KEY", "nobody's value"),
+            row("s|LD_PRELOAD", "/tmp/evil.so"),
+            LegacyRow {
+                value: None,
+                ..row("s|BROKEN", "")
+            },
+        ],
+    );
+    let before = house.text_of_rows("").await;
+    let owner = LegacyOwner::Keys;
+    let of_nothing = house.secrets.foretell_migration(&source, &owner).await.unwrap();
+    assert_eq!(house.text_of_rows("").await, before, "not even a vault is made");
+
+    let house = house.enabled().await;
+    let before = house.text_of_rows("").await;
+    let foretold = house.secrets.foretell_migration(&source, &owner).await.unwrap();
+    assert_eq!(foretold, of_nothing);
+    assert_eq!(house.text_of_rows("").await, before);
+    let done = house
+        .secrets
+        .migrate(&house.call(1), &source, &owner)
+        .await
+        .unwrap();
+    let reasons = |aside: &[Quarantined]| -> Vec<Unplaceable> {
+        let told = |aside: &Quarantined| Unplaceable {
+            key: aside.key.clone(),
+            reason: aside.reason,
+        };
+        aside.iter().map(told).collect()
+    };
+    assert_eq!(
+        (&foretold.written, &foretold.there, &foretold.unreadable),
+        (&done.written, &done.there, &done.unreadable)
+    );
+    assert_eq!(foretold.quarantined, reasons(&done.quarantined));
+    assert_eq!(
+        (
+            foretold.written.len(),
+            foretold.quarantined.len(),
+            foretold.unreadable.len()
+        ),
+        (2, 3, 1)
+    );
+
+    let again = house.secrets.foretell_migration(&source, &owner).await.unwrap();
+    assert_eq!((again.written.len(), again.there), (0, done.written));
+    house.vault.lock(&house.call(2)).await.unwrap();
+    let locked = house.secrets.foretell_migration(&source, &owner).await;
+    assert!(
+        matches!(locked, Err(MigrateError::Secret(SecretError::Locked))),
+        "{locked:?}"
+    );
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod crash;
 mod driven;
 mod dying;
 mod environment;
+#[cfg(feature = "age")]
 mod events;
 mod gone;
 mod house;
@@ -20,12 +21,18 @@ mod rekeys;
 mod rotations;
 mod sealing;
 mod staged;
+#[cfg(feature = "keyring")]
+mod system_key;
 mod tables;
 mod together;
 mod told;
+#[cfg(feature = "age")]
 mod transfer;
+mod used;
 mod vault;
 mod verbs;
+#[cfg(not(feature = "age"))]
+mod without_age;
 
 /// One test per backend: the same function over the store that each of them makes.
 macro_rules! on_every_store {

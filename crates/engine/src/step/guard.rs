@@ -1,0 +1,90 @@
+//! The guard of a driven run: whoever drops it on the way leaves no run behind that waits for its lease.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::drive::{Driving, Worked};
+use super::ends::Said;
+use super::threads::Slot;
+use super::{Failure, Report};
+use crate::limits::ABANDON_AFTER;
+use crate::supervisor::RunEnd;
+
+/// The work of a run, while its future lives.
+pub(super) struct Work {
+    pub(super) task: JoinHandle<Result<Report, Failure>>,
+    pub(super) slot: Slot,
+}
+
+impl Work {
+    /// Ends it, and waits until what it held is dropped: how it ended, if it did by itself. One that does not give its thread
+    /// back is left alone, and counted.
+    pub(super) async fn ended(&mut self, hand: &Driving) -> Said {
+        self.task.abort();
+        match timeout(ABANDON_AFTER, &mut self.task).await {
+            Ok(Err(error)) if error.is_cancelled() => Said::Nothing,
+            Ok(joined) => Said::Joined(joined),
+            Err(_) => {
+                tracing::error!(run = %hand.run(), "a future that was told to end keeps its thread; its run ends without it");
+                self.slot.abandon();
+                Said::Nothing
+            }
+        }
+    }
+}
+
+/// What is done of a run, and ends it when it is dropped before that was.
+pub(super) struct Guard {
+    hand: Arc<Driving>,
+    work: Option<Work>,
+    worked: Option<Worked>,
+    is_over: bool,
+}
+
+impl Guard {
+    pub(super) fn new(hand: &Arc<Driving>) -> Self {
+        Self {
+            hand: Arc::clone(hand),
+            work: None,
+            worked: None,
+            is_over: false,
+        }
+    }
+
+    /// Works until that is over.
+    pub(super) async fn attend(&mut self, work: Work) -> Worked {
+        let work = self.work.insert(work);
+        self.hand.attend(work).await
+    }
+
+    /// Writes how it ended.
+    pub(super) async fn ends(mut self, worked: Worked) -> RunEnd {
+        self.work = None;
+        let worked = self.worked.insert(worked);
+        let end = self.hand.ended(worked).await;
+        self.is_over = true;
+        end
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let (work, worked) = (self.work.take(), self.worked.take());
+        if let Some(work) = &work {
+            work.task.abort();
+        }
+        // Without a runtime the process ends, or as good as that: then the run lapses.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let hand = Arc::clone(&self.hand);
+        let background = hand.background();
+        background.spawn_on(async move { hand.abandoned(work, worked).await }, &runtime);
+    }
+}
