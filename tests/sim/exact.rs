@@ -90,7 +90,9 @@ pub(crate) fn events_tell_every_state(books: &Books) -> Result<(), String> {
                 last.insert(subject, kind);
             }
             // Whoever is refused is cancelled.
-            "task.refused" => drop(last.insert(subject, "task.cancelled")),
+            "task.refused" => {
+                last.insert(subject, "task.cancelled");
+            }
             "run.started" => *begun.entry(subject).or_default() += 1,
             "run.ended" if !begun.contains_key(subject) => {
                 return Err(format!("{position}: {subject} ended, and never began"));

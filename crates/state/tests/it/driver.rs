@@ -528,7 +528,7 @@ async fn a_live_save_of_unknown_end_that_was_done_is_not_done_again() {
     teller.event(Event::Thinking).await.unwrap();
     teller.event(working()).await.unwrap();
     world.with(|shelf| shelf.troubles.push_back(Trouble::LostAnswer));
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    sleep(Duration::from_secs(10)).await;
     assert_eq!(
         (world.saves(SaveKind::Live), handle.view().row()),
         (1, Row::Working)
