@@ -94,7 +94,7 @@ impl<'a> Case<'a> {
         let facts = self.thin().filter(|facts| facts.fields == 0)?;
         let sayings = &self.rules.vendors().sayings;
         if self.is_refusal() {
-            return words::in_text(&sayings.limits, facts);
+            return words::in_text(&sayings.limits, facts).or_else(|| words::titled(&sayings.limits, facts));
         }
         let is_asked_to_wait = self.is_served() && words::in_text(&sayings.waits, facts).is_some();
         words::titled(&sayings.limits, facts).filter(|_| is_asked_to_wait)
@@ -394,8 +394,8 @@ fn refused(case: &Case<'_>) -> Verdict {
 }
 
 /// What a refusal says in its text: that it takes the visitor for a machine or for an attack, or what became of the visitor.
-/// A server that merely forbids a page says neither. Of a page that was served this counts only under a title or heading
-/// that denies or asks, and such a title alone counts only on a refusal, and if it asks.
+/// A server that merely forbids a page says neither. What was served is prose, but under a title or heading that asks
+/// whether one is a machine; that alone is enough on a refusal, and not on what was served.
 fn said<'a>(case: &Case<'a>, facts: &Facts) -> Option<&'a str> {
     if !facts.is_thin() {
         return None;
@@ -406,5 +406,5 @@ fn said<'a>(case: &Case<'a>, facts: &Facts) -> Option<&'a str> {
     if case.is_refusal() || case.is_defence() {
         return told.or(asked);
     }
-    told.filter(|_| asked.is_some() || words::is_titled_whole(&sayings.denials, facts))
+    told.filter(|_| asked.is_some())
 }

@@ -116,8 +116,6 @@ pub(super) struct Sayings {
     /// Sentences by which they say what became of the visitor.
     #[serde(rename = "refusal_sentences")]
     pub(super) sentences: Vec<Sentence>,
-    /// Titles and headings of whatever is forbidden, to a visitor or to everybody.
-    pub(super) denials: Vec<String>,
     /// What says that a visitor asked for too much.
     pub(super) limits: Vec<String>,
     /// What asks to come back later.
@@ -349,7 +347,6 @@ mod tests {
             &sayings.phrases,
             &sayings.questions,
             &sayings.words,
-            &sayings.denials,
             &sayings.limits,
             &sayings.waits,
         ];

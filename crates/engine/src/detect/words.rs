@@ -16,14 +16,6 @@ pub(super) fn titled<'a>(phrases: &'a [String], facts: &Facts) -> Option<&'a str
     })
 }
 
-/// Whether the title or the first heading is one of the phrases, all of it.
-pub(super) fn is_titled_whole(phrases: &[String], facts: &Facts) -> bool {
-    let texts = [&facts.title, &facts.heading];
-    texts
-        .iter()
-        .any(|text| whole(phrases, &text.to_lowercase()).is_some())
-}
-
 fn whole<'a>(phrases: &'a [String], text: &str) -> Option<&'a str> {
     let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
     let known = phrases.iter().find(|known| known.as_str() == bare);
