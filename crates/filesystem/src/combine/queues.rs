@@ -11,7 +11,7 @@ pub const COMBINE_QUEUE_MAX: usize = 1024;
 /// Most updates waiting in one store, over all keys.
 pub const COMBINE_WAITING_MAX: usize = 65_536;
 /// Most updates in one commit.
-pub const COMBINE_MAX: usize = 64;
+pub const COMBINE_MAX: usize = 256;
 
 /// Who waits, by key, in order.
 #[derive(Default)]
