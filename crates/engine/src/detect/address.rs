@@ -33,6 +33,11 @@ impl Address {
         Some(Self { url, host, is_ip })
     }
 
+    /// What a text on this page leads to.
+    pub(super) fn join(&self, text: &str) -> Option<Self> {
+        Self::parse(self.url.join(text.trim()).ok()?.as_str())
+    }
+
     pub(super) fn path(&self) -> &str {
         self.url.path()
     }

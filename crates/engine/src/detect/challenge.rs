@@ -16,6 +16,7 @@ pub(super) enum Provider {
     Smart,
     Mtcaptcha,
     Procaptcha,
+    Tencent,
     Image,
 }
 
@@ -33,6 +34,7 @@ impl Provider {
             Self::Smart => "smart",
             Self::Mtcaptcha => "mtcaptcha",
             Self::Procaptcha => "procaptcha",
+            Self::Tencent => "tencent",
             Self::Image => "image",
         }
     }
@@ -178,6 +180,10 @@ pub(super) struct Signs {
     has_aws_container: bool,
     has_geetest_script: bool,
     has_geetest_container: bool,
+    has_tencent_script: bool,
+    has_tencent_container: bool,
+    /// Whose scripts there are, that draw a widget where they are told to.
+    makers: Vec<Provider>,
 }
 
 impl Signs {
@@ -186,11 +192,16 @@ impl Signs {
         self.has_aws_script |=
             source.contains("captcha.awswaf.com") || source.contains("captcha-sdk.awswaf.com");
         self.has_geetest_script |= source.contains("geetest.com/");
+        self.has_tencent_script |= source.contains("captcha.qcloud.com") || source.contains("/tcaptcha");
+        if let Some(maker) = scripted(&source).filter(|maker| !self.makers.contains(maker)) {
+            self.makers.push(maker);
+        }
     }
 
     pub(super) fn element(&mut self, tag: &Tag) {
         self.has_aws_container |= matches!(tag.id.as_str(), "captcha-container" | "awswaf-captcha");
         self.has_geetest_container |= matches!(tag.id.as_str(), "captcha" | "captcha-box" | "geetest");
+        self.has_tencent_container |= tag.id.eq_ignore_ascii_case("tencentcaptcha");
     }
 
     pub(super) fn concluded(&self) -> Option<Provider> {
@@ -198,8 +209,32 @@ impl Signs {
             Some(Provider::AwsWaf)
         } else if self.has_geetest_script && self.has_geetest_container {
             Some(Provider::Geetest)
+        } else if self.has_tencent_script && self.has_tencent_container {
+            Some(Provider::Tencent)
         } else {
             None
         }
+    }
+
+    /// The one whose scripts there are.
+    pub(super) fn maker(&self) -> Option<Provider> {
+        match self.makers.as_slice() {
+            [maker] => Some(*maker),
+            _ => None,
+        }
+    }
+}
+
+/// Whose script it is, where it is one that may draw a test: not reCAPTCHA v3, which is loaded for a key.
+fn scripted(source: &str) -> Option<Provider> {
+    let is_recaptcha = source.contains("recaptcha/api.js") || source.contains("recaptcha/enterprise.js");
+    if is_recaptcha && (!source.contains("render=") || source.contains("render=explicit")) {
+        Some(Provider::Recaptcha)
+    } else if source.contains("hcaptcha.com/1/api.js") {
+        Some(Provider::Hcaptcha)
+    } else if source.contains("challenges.cloudflare.com/turnstile/") {
+        Some(Provider::Turnstile)
+    } else {
+        None
     }
 }

@@ -8,7 +8,7 @@ use super::rules::Rules;
 use super::trace::{Rule, Step, Stop};
 use super::vendors::{Found, Group, Place, Vendor};
 use super::visit::Visit;
-use super::{challenge as widgets, login};
+use super::{challenge as widgets, login, words};
 use crate::outcome::BlockReason;
 
 /// Statuses with which a visit is refused.
@@ -76,6 +76,28 @@ impl<'a> Case<'a> {
     /// A page was served, as far as is known.
     fn is_served(&self) -> bool {
         matches!(self.visit.status, None | Some(200))
+    }
+
+    /// Answered as hardly anything but a defence answers.
+    fn is_defence(&self) -> bool {
+        self.visit.status.is_some_and(|status| DEFENCES.contains(&status))
+    }
+
+    /// How long to wait, where that is said.
+    fn wait(&self) -> Option<u64> {
+        seconds(self.visit.header("retry-after")?, self.visit.header("date"))
+    }
+
+    /// By which words a thin page says that too much was asked for: in the text of a refusal, or above a page that
+    /// asks to come back later.
+    fn limit(&self) -> Option<&'a str> {
+        let facts = self.thin().filter(|facts| facts.fields == 0)?;
+        let sayings = &self.rules.vendors().sayings;
+        if self.is_refusal() {
+            return words::in_text(&sayings.limits, facts).or_else(|| words::titled(&sayings.limits, facts));
+        }
+        let is_asked_to_wait = self.is_served() && words::in_text(&sayings.waits, facts).is_some();
+        words::titled(&sayings.limits, facts).filter(|_| is_asked_to_wait)
     }
 
     fn thin(&self) -> Option<&Facts> {
@@ -193,6 +215,10 @@ fn vendor_page(case: &Case<'_>) -> Verdict {
     let Some(facts) = &case.facts else {
         return Verdict::NotMet;
     };
+    // A limit that a vendor keeps for its customer is a limit.
+    if case.visit.status == Some(429) && case.limit().is_some() {
+        return Verdict::NotMet;
+    }
     let met = |vendor: &'_ Vendor| -> usize { groups(case, facts, vendor).count() };
     let by_count = case
         .rules
@@ -209,12 +235,17 @@ fn vendor_page(case: &Case<'_>) -> Verdict {
     if !facts.is_thin() {
         return Verdict::Stopped(Stop::NotThin);
     }
-    let is_defence = case.visit.status.is_some_and(|status| DEFENCES.contains(&status));
-    if count == 1 && !case.is_refusal() && !is_defence {
+    if count == 1 && !case.is_refusal() && !case.is_defence() {
         return Verdict::Stopped(Stop::OneMark);
     }
-    let reason = BlockReason::FraudDetect {
-        vendor: Some(vendor.name.clone()),
+    let name = Some(vendor.name.clone());
+    // A vendor whose own captcha is the page asks for that.
+    let is_captcha = facts
+        .challenge
+        .is_some_and(|provider| provider.name() == vendor.name);
+    let reason = match is_captcha {
+        true => BlockReason::Captcha { provider: name },
+        false => BlockReason::FraudDetect { vendor: name },
     };
     let mut hit = Hit::new(Rule::VendorPage, reason);
     for group in groups(case, facts, vendor) {
@@ -240,7 +271,8 @@ fn challenge(case: &Case<'_>) -> Verdict {
     };
     let Some(provider) = facts.challenge else {
         if facts.is_thin() && facts.fields == 0 && is_unnamed_challenge(case, facts) {
-            let reason = BlockReason::Captcha { provider: None };
+            let provider = facts.maker.map(|maker| maker.name().to_owned());
+            let reason = BlockReason::Captcha { provider };
             let hit = Hit::new(Rule::Challenge, reason).marker("named captcha");
             return Verdict::Decided(hit.needle("captcha"));
         }
@@ -268,10 +300,16 @@ fn challenge(case: &Case<'_>) -> Verdict {
 fn is_unnamed_challenge(case: &Case<'_>, facts: &Facts) -> bool {
     let named = |address: &Address| address.path().to_ascii_lowercase().contains("captcha");
     let is_address = case.arrived.as_ref().is_some_and(named);
-    let mut texts = [&facts.title, &facts.heading].into_iter();
-    let is_phrase = texts.clone().any(|text| phrase(case.rules, text).is_some());
+    let texts = [&facts.title, &facts.heading];
+    let sayings = &case.rules.vendors().sayings;
+    let is_phrase = [&sayings.phrases, &sayings.questions]
+        .iter()
+        .any(|phrases| words::titled(phrases, facts).is_some());
     if facts.names_challenge {
-        return is_address || case.is_refusal() || is_phrase || texts.any(|text| widgets::speaks_of(text));
+        return is_address
+            || case.is_refusal()
+            || is_phrase
+            || texts.iter().any(|text| widgets::speaks_of(text));
     }
     let was_sent = case.requested.as_ref().is_some_and(|requested| !named(requested));
     was_sent && is_address && is_phrase
@@ -287,6 +325,10 @@ fn unauthorized(case: &Case<'_>) -> Verdict {
         return Verdict::NotMet;
     }
     match &case.facts {
+        Some(facts) if facts.is_thin() && login::is_sent_on(case.arrived.as_ref(), &facts.refresh) => {
+            let hit = Hit::new(Rule::Unauthorized, BlockReason::LoginWall);
+            Verdict::Decided(hit.marker("refresh to login").needle("refresh"))
+        }
         Some(facts) if facts.passwords == 0 => Verdict::Stopped(Stop::NoPassword),
         Some(facts) if !facts.is_thin() => Verdict::Stopped(Stop::NotThin),
         Some(_) => {
@@ -310,13 +352,17 @@ fn login_redirect(case: &Case<'_>) -> Verdict {
 }
 
 fn too_many_requests(case: &Case<'_>) -> Verdict {
-    if case.visit.status != Some(429) {
-        return Verdict::NotMet;
-    }
     let reason = BlockReason::RateLimit {
-        retry_after_seconds: None,
+        retry_after_seconds: case.wait(),
     };
-    Verdict::Decided(Hit::new(Rule::TooManyRequests, reason))
+    let hit = Hit::new(Rule::TooManyRequests, reason);
+    if let Some(words) = case.limit() {
+        return Verdict::Decided(hit.marker(words).needle(words));
+    }
+    match case.visit.status {
+        Some(429) => Verdict::Decided(hit),
+        _ => Verdict::NotMet,
+    }
 }
 
 fn refused(case: &Case<'_>) -> Verdict {
@@ -330,9 +376,9 @@ fn refused(case: &Case<'_>) -> Verdict {
     if case.rules.empty_is_block && case.is_served() && facts.is_empty() {
         return Verdict::Decided(hit.marker("empty page"));
     }
-    let texts = [&facts.title, &facts.heading];
-    let titled = texts.iter().find_map(|text| phrase(case.rules, text));
-    let Some(phrase) = titled.or_else(|| said(case, facts)) else {
+    let sayings = &case.rules.vendors().sayings;
+    let titled = words::titled(&sayings.phrases, facts).or_else(|| said(case, facts));
+    let Some(phrase) = titled else {
         return Verdict::NotMet;
     };
     if case.thin().is_none() {
@@ -341,38 +387,24 @@ fn refused(case: &Case<'_>) -> Verdict {
     if facts.fields > 0 {
         return Verdict::Stopped(Stop::HasField);
     }
-    if !case.is_refusal() && !case.is_served() {
+    if !case.is_refusal() && !case.is_defence() && !case.is_served() {
         return Verdict::Stopped(Stop::NotRefusal);
     }
     Verdict::Decided(hit.marker(phrase).needle(phrase))
 }
 
-/// The words in the text of a refusal by which it says that it takes the visitor for a machine, or for an attack: a server
-/// that merely forbids a page has none.
+/// What a refusal says in its text: that it takes the visitor for a machine or for an attack, or what became of the visitor.
+/// A server that merely forbids a page says neither. What was served is prose, but under a title or heading that asks
+/// whether one is a machine; that alone is enough on a refusal, and not on what was served.
 fn said<'a>(case: &Case<'a>, facts: &Facts) -> Option<&'a str> {
-    if !case.is_refusal() || !facts.is_thin() {
+    if !facts.is_thin() {
         return None;
     }
-    let text = facts.text.to_lowercase();
-    let words = &case.rules.vendors().words;
-    let found = words.iter().find(|words| text.contains(words.as_str()));
-    found.map(String::as_str)
-}
-
-/// The phrase of refusal that a title or heading is, or a part of it between bars or dashes. A sentence that has one in
-/// it speaks of it.
-fn phrase<'a>(rules: &'a Rules, text: &str) -> Option<&'a str> {
-    let text = text.to_lowercase();
-    let parts = text.split(['|', '–', '—', '·', ':']);
-    let parts = parts.flat_map(|part| part.split(" - ")).chain([text.as_str()]);
-    let bare = parts.map(|part| part.trim_matches(|c: char| !c.is_alphanumeric()));
-    let is_phrase = |part: &str| {
-        rules
-            .vendors()
-            .phrases
-            .iter()
-            .find(|known| known.as_str() == part)
-    };
-    let found = bare.filter(|part| !part.is_empty()).find_map(is_phrase);
-    found.map(String::as_str)
+    let sayings = &case.rules.vendors().sayings;
+    let asked = words::titled(&sayings.questions, facts);
+    let told = words::told(sayings, facts);
+    if case.is_refusal() || case.is_defence() {
+        return told.or(asked);
+    }
+    told.filter(|_| asked.is_some())
 }

@@ -65,6 +65,26 @@ const PROGRAMS: &[&str] = &[".php", ".jsp", ".asp", ".aspx", ".do", ".action", "
 /// Steps of a login, after its word.
 const STEPS: &[&str] = &["new", "identifier", "password", "username", "start", "index"];
 
+/// Words that name a page that ends a login: what comes of it is often the login page.
+const ENDS: &[&str] = &[
+    "logout",
+    "log-out",
+    "log_out",
+    "signout",
+    "sign-out",
+    "sign_out",
+    "logoff",
+    "abmelden",
+    "deconnexion",
+    "cerrar-sesion",
+    "sair",
+    "esci",
+    "uitloggen",
+    "logga-ut",
+    "wyloguj",
+    "vyhod",
+];
+
 /// Parameters that say where to return to, in lower case without `-` and `_`.
 const RETURNS: &[&str] = &[
     "next",
@@ -148,11 +168,25 @@ fn guard(requested: &Address, arrived: &Address) -> Option<Stop> {
         Some(Stop::SameAddress)
     } else if !requested.is_same_site(arrived) {
         Some(Stop::OtherSite)
-    } else if is_word(requested, STRONG) || is_word(requested, WEAK) {
+    } else if [STRONG, WEAK, ENDS].iter().any(|words| is_word(requested, words)) {
         Some(Stop::RequestedLogin)
     } else {
         None
     }
+}
+
+/// Whether a page that refuses sends its visitor on to a login page of its site.
+pub(super) fn is_sent_on(arrived: Option<&Address>, refresh: &str) -> bool {
+    let (Some(arrived), Some((_, rest))) = (arrived, refresh.split_once(';')) else {
+        return false;
+    };
+    let target = rest.trim_start();
+    let target = match target.get(..4) {
+        Some(word) if word.eq_ignore_ascii_case("url=") => &target[4..],
+        Some(_) | None => target,
+    };
+    let target = arrived.join(target.trim_matches(['\'', '"']));
+    target.is_some_and(|target| arrived.is_same_site(&target) && is_word(&target, STRONG))
 }
 
 /// A login page by the word in its path.

@@ -31,6 +31,7 @@ mod tests;
 mod trace;
 mod vendors;
 mod visit;
+mod words;
 
 use dormouse_secrets::Scrubber;
 use serde::{Deserialize, Serialize};

@@ -18,7 +18,7 @@ pub enum Rule {
     Unauthorized,
     /// 6: sent to a login page that was not asked for.
     LoginRedirect,
-    /// 7: status 429 that nothing else explained.
+    /// 7: status 429 that nothing else explained, or a page that says that too much was asked for.
     TooManyRequests,
     /// 8: refused, by whom is not known.
     Refused,

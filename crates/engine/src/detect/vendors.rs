@@ -27,6 +27,8 @@ pub(super) enum Place {
     Text,
     /// The title, whole, in lower case.
     Title,
+    /// Inside the title.
+    Titled,
     /// The name of a header.
     Header,
     /// The beginning of the final address's path.
@@ -44,6 +46,7 @@ impl Place {
             "frame" => Self::Frame,
             "text" => Self::Text,
             "title" => Self::Title,
+            "titled" => Self::Titled,
             "header" => Self::Header,
             "path" => Self::Path,
             _ => return None,
@@ -53,7 +56,7 @@ impl Place {
     /// Whether the needle is looked for inside of what is there; else it is compared.
     const fn is_searched(self) -> bool {
         match self {
-            Self::Source | Self::Refresh | Self::Script | Self::Frame | Self::Text => true,
+            Self::Source | Self::Refresh | Self::Script | Self::Frame | Self::Text | Self::Titled => true,
             Self::Id | Self::Class | Self::Title | Self::Header | Self::Path => false,
         }
     }
@@ -87,10 +90,8 @@ pub(super) struct Vendor {
 pub(super) struct Vendors {
     pub(super) version: u32,
     pub(super) vendors: Vec<Vendor>,
-    /// Titles and first headings of refusals, in lower case.
-    pub(super) phrases: Vec<String>,
-    /// What refusals have in their text that take the visitor for a machine or an attack, in lower case.
-    pub(super) words: Vec<String>,
+    /// What pages say by which they refuse.
+    pub(super) sayings: Sayings,
     marks: Vec<Mark>,
     search: AhoCorasick,
     /// For each needle of `search` the number of its mark.
@@ -99,12 +100,41 @@ pub(super) struct Vendors {
     compared: BTreeMap<&'static str, Vec<(String, usize)>>,
 }
 
-#[derive(Deserialize)]
+/// Words of pages that refuse, all in lower case.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Sayings {
+    /// Titles and first headings of refusals.
+    #[serde(rename = "refusal_phrases")]
+    pub(super) phrases: Vec<String>,
+    /// Those that others ask as well.
+    #[serde(rename = "refusal_questions")]
+    pub(super) questions: Vec<String>,
+    /// What refusals have in their text that take the visitor for a machine or an attack.
+    #[serde(rename = "refusal_words")]
+    pub(super) words: Vec<String>,
+    /// Sentences by which they say what became of the visitor.
+    #[serde(rename = "refusal_sentences")]
+    pub(super) sentences: Vec<Sentence>,
+    /// What says that a visitor asked for too much.
+    pub(super) limits: Vec<String>,
+    /// What asks to come back later.
+    pub(super) waits: Vec<String>,
+}
+
+/// Said of the visitor, in one language: one of each in a sentence.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Sentence {
+    pub(super) who: Vec<String>,
+    pub(super) what: Vec<String>,
+}
+
+#[derive(Deserialize)]
 struct File {
     version: u32,
-    refusal_phrases: Vec<String>,
-    refusal_words: Vec<String>,
+    #[serde(flatten)]
+    sayings: Sayings,
     vendors: Vec<VendorRow>,
 }
 
@@ -154,8 +184,7 @@ impl Vendors {
         Ok(Self {
             version: file.version,
             vendors,
-            phrases: file.refusal_phrases,
-            words: file.refusal_words,
+            sayings: file.sayings,
             compared: compared(&marks),
             marks,
             search,
@@ -251,6 +280,7 @@ const fn name_of(place: Place) -> &'static str {
         Place::Frame => "frame",
         Place::Text => "text",
         Place::Title => "title",
+        Place::Titled => "titled",
         Place::Header => "header",
         Place::Path => "path",
     }
@@ -312,8 +342,20 @@ mod tests {
             }
         }
         let is_lower = |text: &String| text.to_lowercase() == *text;
-        assert!(vendors.phrases.iter().all(is_lower));
-        assert!(vendors.words.iter().all(is_lower));
+        let sayings = &vendors.sayings;
+        let lists = [
+            &sayings.phrases,
+            &sayings.questions,
+            &sayings.words,
+            &sayings.limits,
+            &sayings.waits,
+        ];
+        for list in lists {
+            assert!(!list.is_empty() && list.iter().all(is_lower), "{list:?}");
+        }
+        for Sentence { who, what } in &sayings.sentences {
+            assert!(who.iter().chain(what).all(is_lower), "{who:?}");
+        }
         let titles = vendors.compared_at(Place::Title).iter();
         assert!(titles.map(|(needle, _)| needle).all(is_lower));
     }
@@ -322,7 +364,7 @@ mod tests {
     fn what_is_no_mark_is_refused() {
         for bad in ["nothing", "somewhere:a"] {
             let text = format!(
-                r#"{{"version":1,"refusal_phrases":[],"refusal_words":[],"vendors":[{{"name":"a","groups":[{{"name":"b","all":[["{bad}"]]}}]}}]}}"#
+                r#"{{"version":1,"vendors":[{{"name":"a","groups":[{{"name":"b","all":[["{bad}"]]}}]}}]}}"#
             );
             assert!(Vendors::parse(&text).is_err(), "{bad}");
         }

@@ -48,12 +48,16 @@ pub(super) struct Facts {
     pub(super) title: String,
     /// The first heading.
     pub(super) heading: String,
+    /// What the first refresh says: after how long, and where to.
+    pub(super) refresh: String,
     /// Elements, scripts and frames too.
     pub(super) elements: usize,
     /// The first visible challenge.
     pub(super) challenge: Option<Provider>,
     /// A visible element is named after a test for humans.
     pub(super) names_challenge: bool,
+    /// Who makes such tests, if scripts of one maker alone are on the page.
+    pub(super) maker: Option<Provider>,
     /// A widget that nobody sees.
     pub(super) has_invisible_widget: bool,
     /// Marks of vendors.
@@ -88,7 +92,9 @@ pub(super) fn read(html: &[u8], rules: &Rules) -> Facts {
     let mut facts = reader.finish();
     facts.is_cut = length < html.len();
     let vendors = rules.vendors();
-    vendors.compare(Place::Title, &facts.title.to_lowercase(), &mut facts.found);
+    let title = facts.title.to_lowercase();
+    vendors.compare(Place::Title, &title, &mut facts.found);
+    vendors.search(Place::Titled, title.as_bytes(), &mut facts.found);
     if facts.is_thin() {
         vendors.search(Place::Text, facts.text.as_bytes(), &mut facts.found);
     }

@@ -36,9 +36,11 @@ impl<'a> Reader<'a> {
                 passwords: 0,
                 title: String::new(),
                 heading: String::new(),
+                refresh: String::new(),
                 elements: 0,
                 challenge: None,
                 names_challenge: false,
+                maker: None,
                 has_invisible_widget: false,
                 found: vendors.nothing(),
             },
@@ -75,6 +77,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn finish(mut self) -> Facts {
         self.facts.challenge = self.facts.challenge.or(self.signs.concluded());
+        self.facts.maker = self.signs.maker();
         for text in [
             &mut self.facts.text,
             &mut self.facts.title,
@@ -140,6 +143,9 @@ impl<'a> Reader<'a> {
         }
         if tag.is_refresh() {
             self.vendors.search(Place::Refresh, tag.content.as_bytes(), found);
+            if self.facts.refresh.is_empty() {
+                self.facts.refresh.clone_from(&tag.content);
+            }
         }
     }
 

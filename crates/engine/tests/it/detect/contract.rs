@@ -39,6 +39,10 @@ const CHALLENGES: &[(&str, &str)] = &[
     ("mtcaptcha", r#"<div class="mtcaptcha"></div>"#),
     ("procaptcha", r#"<div class="procaptcha"></div>"#),
     (
+        "tencent",
+        r#"<script src="https://turing.captcha.qcloud.com/TCaptcha.js"></script><button id="TencentCaptcha"></button>"#,
+    ),
+    (
         "image",
         r#"<img src="/captcha/1.jpg" width="200"><input name="captcha">"#,
     ),

@@ -1,8 +1,7 @@
 //! The labelled pages in `tests/fixtures/detect`: one file a visit, its facts, a blank line, its page.
 //!
 //! The pages are our own: they have the public marks of each vendor and nothing else of theirs. Those of `held_out`,
-//! `held_out_2` and `held_out_3` were written by people who had not seen the rules; their READMEs say what binds whoever
-//! mends them.
+//! `held_out_2` and `held_out_3` were written by people who had not seen the rules; their READMEs say what binds whoever mends them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -202,18 +201,26 @@ fn precision_and_recall_on_held_out_pages_are_high_and_no_class_falls_behind() {
     score.is_high();
 }
 
-/// Written after the rules had been mended for the set before it, by somebody who had read neither. The detector does not
-/// reach its target on it: this holds what its README says was seen first, so that nothing gets worse unnoticed.
+/// Written after the rules had been mended for the set before it, by somebody who had read neither; its README has the
+/// figures that were seen first. Rules have been mended since, not for every page: this holds how far.
 #[test]
-fn precision_and_recall_on_the_second_held_out_pages_are_no_worse_than_when_first_measured() {
+fn precision_and_recall_on_the_second_held_out_pages_are_as_its_readme_says() {
     let score = Score::of(&cases_in("held_out_2"));
     assert!(score.blocked >= 70 && score.served >= 80, "{score:?}");
     assert!(
-        score.all.precision() >= 0.97,
+        score.all.precision() >= 0.98,
         "precision {}",
         score.all.precision()
     );
-    assert!(score.all.recall() >= 0.75, "recall {}", score.all.recall());
+    assert!(score.all.recall() >= 0.96, "recall {}", score.all.recall());
+}
+
+/// Written with the second, before a rule was seen, and measured only after the rules had been mended for that one. What it
+/// showed is in its README; no rule is mended for it, and no figure is asked of it.
+#[test]
+fn the_third_held_out_pages_are_counted() {
+    let score = Score::of(&cases_in("held_out_3"));
+    assert!(score.blocked >= 40 && score.served >= 35, "{score:?}");
 }
 
 const VENDORS: &[&str] = &[
