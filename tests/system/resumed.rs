@@ -270,8 +270,7 @@ fn continued(scene: &Scene, peer: &Peer) -> Value {
     next
 }
 
-/// WK-28, resumable with its calls closed; opaque and repeatable are
-/// `a_server_killed_with_twenty_workers_ends_them_all_before_it_claims_again`
+/// Resumable, with its calls closed.
 #[test]
 fn killed_while_no_call_is_open_the_session_goes_on_and_nothing_happens_twice() {
     everywhere(|home| {
@@ -301,7 +300,7 @@ fn killed_while_no_call_is_open_the_session_goes_on_and_nothing_happens_twice() 
     });
 }
 
-/// WK-28, resumable with a call open
+/// Resumable, with a call open.
 #[test]
 fn killed_within_a_call_it_is_lost_and_whoever_tries_it_again_is_told_of_it() {
     everywhere(|home| {
