@@ -54,6 +54,24 @@ fn a_task_added_beside_a_server_is_run_at_once_and_those_from_before_it_too() {
     assert_eq!(serving.wait(), Some(0));
 }
 
+/// Its task is ready as soon as it is made, and the server claims what is ready: who asked begins it all the same, and a
+/// gate of it is decided as they said.
+#[test]
+fn a_run_beside_a_server_is_begun_by_who_asked_for_it() {
+    let home = with_agents(&["night"]);
+    let mut serving = home.start(["serve"]);
+    serving.until_said("serving");
+    for nth in 0..20 {
+        let ran = home.dormouse(["run", "--agent", "night", "--", "sh", "-c", "echo ran"]);
+        ran.exits(0);
+        assert_eq!(home.items("runs list --agent night").len(), nth + 1);
+    }
+    let done = home.items("task list --agent night --state done");
+    assert_eq!(done.len(), 20, "{done:?}");
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.wait(), Some(0));
+}
+
 #[test]
 fn a_second_server_of_a_home_is_refused_and_told_of_the_first() {
     let home = Home::new().with("DORMOUSE_CLIENT_ATTACH_TIMEOUT", "300ms");

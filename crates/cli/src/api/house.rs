@@ -233,6 +233,11 @@ impl House {
         let permit = self.0.starts.acquire().await;
         let _permit = permit.map_err(|_| unavailable("the owner of the store is leaving"))?;
         let (tasks, by) = (&asker.tenant.tasks, &asker.principal);
+        // Or the loop that claims what is ready may be faster, and ask as it does of gates.
+        let beginning = match &start {
+            Start::New(_) => Some(self.0.supervisor.beginning().await),
+            Start::Task(_) => None,
+        };
         let (task, is_new) = match start {
             Start::Task(task) => (task, false),
             Start::New(new) => (tasks.create(by, *new).await?.id, true),
@@ -249,6 +254,12 @@ impl House {
             .supervisor
             .start_with(&asker.tenant, decider, task, on_gate)
             .await;
+        drop(beginning);
+        let started = match started {
+            // Another process was faster: the run that was asked for is that one's.
+            Err(CommandError::Rejected { .. }) if is_new => tasks.get(task).await?.last_run.map_or(started, Ok),
+            started => started,
+        };
         // Whether it was claimed is not known then, and calling it off would end the run.
         let is_unknown = matches!(started, Err(CommandError::Indeterminate { .. }));
         // It waits for nothing but that somebody unlocks.

@@ -56,6 +56,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 pub use asking::{AskError, Asking};
+pub use claimer::Beginning;
 pub use endpoint::{Endpoint, Endpoints};
 pub use giving::GivenResult;
 pub use orphans::SystemOrphans;
@@ -126,6 +127,8 @@ struct Shared {
     /// How many owner tasks there are.
     count: watch::Sender<usize>,
     owners: TaskTracker,
+    /// Held to read by who makes tasks and begins them; whoever claims from lanes waits for all of those.
+    beginnings: Arc<tokio::sync::RwLock<()>>,
     is_leaving: AtomicBool,
 }
 
@@ -239,6 +242,7 @@ impl Supervisor {
             live: Mutex::default(),
             count,
             owners: TaskTracker::new(),
+            beginnings: Arc::default(),
             is_leaving: AtomicBool::new(false),
         }))
     }
