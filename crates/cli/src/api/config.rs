@@ -12,7 +12,7 @@ use super::refusal::Answered;
 use crate::config::key::Key;
 use crate::config::{Config, FileAgent};
 use crate::owner::live;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// What a reload came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,12 +85,19 @@ pub(super) async fn reload(
 
 impl House {
     /// Reads the settings again. What is wrong leaves all as it was, and is told in one event; else what can hold without a
-    /// start holds from now on, and so do the agents of the file.
+    /// start holds from now on, and so do the agents of the file. It goes on whoever asked: none is taken by half.
     ///
     /// # Errors
     /// As the start of the process, with every issue; `Unavailable` of an owner that runs nothing.
     pub(crate) async fn reload(&self, by: &Principal) -> Result<ReloadedView, Problem> {
         self.supervises()?;
+        let (house, by) = (self.clone(), by.clone());
+        let reloaded = tokio::spawn(async move { house.reload_through(&by).await }).await;
+        // What a panic said is in the log, scrubbed.
+        reloaded.map_err(|_| Problem::new(Code::Internal, "the reload was not finished: see the log"))?
+    }
+
+    async fn reload_through(&self, by: &Principal) -> Result<ReloadedView, Problem> {
         let settings = self.settings()?;
         let _turn = settings.turn().await;
         let later = match settings.read_again().await {

@@ -24,7 +24,18 @@ pub(super) async fn serve(session: &mut Session<'_>, context: &Context, argument
         () = signals.stop_of_server() => return Ok(Exit::Done),
     };
     let house = owner.house().clone();
-    keep_agents(&house, context).await?;
+    let is_leaving = tokio::select! {
+        kept = keep_agents(&house, context) => {
+            kept?;
+            false
+        }
+        () = signals.stop_of_server() => true,
+    };
+    if is_leaving {
+        // It answers already, and may have been asked to run something.
+        drain(&house, context, arguments.drain, &mut signals).await;
+        return Ok(Exit::Done);
+    }
     let places = &context.places;
     context.ui.note(&format!(
         "serving {} on {}; Ctrl-C lets runs end for {}",
@@ -43,9 +54,15 @@ pub(super) async fn serve(session: &mut Session<'_>, context: &Context, argument
             house.claim_until(most, left).await;
         })
     };
-    // Ends with the signal to leave.
+    let by = by_itself("signal");
+    // Ends with the signal to leave. A reload that was asked for before this is done now: the settings were read earlier.
     while signals.of_server().await == Heard::Reload {
-        match house.reload(&by_itself("signal")).await {
+        let reloaded = tokio::select! {
+            reloaded = house.reload(&by) => reloaded,
+            // A store that does not answer holds up no leaving.
+            () = signals.stop_of_server() => break,
+        };
+        match reloaded {
             Ok(reloaded) => reload::tell(&context.ui, &reloaded),
             Err(problem) => context.ui.problem(&problem.scrubbed()),
         }

@@ -31,6 +31,8 @@ pub(super) struct Signals {
     terminate: Option<Signal>,
     hangup: Option<Signal>,
     had_terminal: bool,
+    /// To read its settings again was heard while nobody could heed it.
+    is_reload_due: bool,
 }
 
 impl Signals {
@@ -43,11 +45,19 @@ impl Signals {
             terminate: of(SignalKind::terminate()),
             hangup: of(SignalKind::hangup()),
             had_terminal: has_terminal(),
+            is_reload_due: false,
         }
     }
 
-    /// Waits for the next one, of a server.
+    /// Waits for the next one, of a server; what [`Signals::stop_of_server`] heard beside is due first.
     pub(super) async fn of_server(&mut self) -> Heard {
+        match std::mem::take(&mut self.is_reload_due) {
+            true => Heard::Reload,
+            false => self.arriving().await,
+        }
+    }
+
+    async fn arriving(&mut self) -> Heard {
         tokio::select! {
             () = arrives(&mut self.interrupt) => Heard::Stop,
             () = arrives(&mut self.terminate) => Heard::Stop,
@@ -61,10 +71,12 @@ impl Signals {
         }
     }
 
-    /// Waits until a server is asked to leave; what it is to read again does not matter any more, or not yet.
+    /// Waits until a server is asked to leave; that it is to read its settings again is kept for [`Signals::of_server`].
     pub(super) async fn stop_of_server(&mut self) {
         // Ends with the signal to leave.
-        while self.of_server().await == Heard::Reload {}
+        while self.arriving().await == Heard::Reload {
+            self.is_reload_due = true;
+        }
     }
 
     /// Waits for the next one.

@@ -1,4 +1,5 @@
-//! Settings: read once at start, from the environment, a project's file, the user's file and the defaults, in that order.
+//! Settings: read at start and again at a reload, from the environment, a project's file, the user's file and the defaults, in
+//! that order.
 
 mod agents;
 pub mod bounds;

@@ -1,6 +1,6 @@
 //! Keeping agents to what somebody wrote down: made where they are not there, changed where they are otherwise.
 
-use dormouse_filesystem::Versioned;
+use dormouse_filesystem::{CommitError, ReadError, Versioned};
 
 use super::service::{check, refused};
 use super::{Agent, AgentConfig, AgentEvent, AgentState, Agents, decide};
@@ -50,28 +50,54 @@ impl Agents {
     /// is otherwise. What `change` does not touch stays, and so does whether it is paused. A name is there once. Read are
     /// the rows of these names and no other; some dozens share a commit, and where all is so already there is none.
     ///
-    /// Each has an answer of its own, in their order: one that cannot be kept is in no other's way.
+    /// Each has an answer of its own, in their order: one that cannot be kept is in no other's way. Where the store does not
+    /// answer, or is closed, the error is that of all who have no answer yet, and none of them is tried.
     pub async fn keep<F>(&self, by: &Principal, wanted: &[(AgentName, F)]) -> Kept
     where
         F: Fn(&mut AgentConfig) + Sync,
     {
-        let mut kept = Vec::with_capacity(wanted.len());
+        let mut kept = Kept::with_capacity(wanted.len());
         for some in wanted.chunks(AT_ONCE) {
-            match self.keep_at_once(by, some).await {
-                Ok(answers) => kept.extend(answers),
-                Err(error) if some.len() == 1 => kept.push(Err(error)),
-                // One of them, or all that they say together, is in the way of the commit: each by itself.
-                Err(_) => {
-                    for one in some.chunks(1) {
-                        match self.keep_at_once(by, one).await {
-                            Ok(answers) => kept.extend(answers),
-                            Err(error) => kept.push(Err(error)),
-                        }
+            if let Err(error) = self.keep_some(by, some, &mut kept).await {
+                // The next would wait for the store as long, and in vain.
+                let others = wanted.len() - kept.len() - 1;
+                let others: Kept = (0..others).map(|_| Err(of_another(&error))).collect();
+                kept.push(Err(error));
+                kept.extend(others);
+                break;
+            }
+        }
+        kept
+    }
+
+    /// Keeps some in one commit, or each in its own where one of them, or all that they say together, is in the way of it.
+    ///
+    /// # Errors
+    /// The store's: that of all who have no answer yet.
+    async fn keep_some<F>(
+        &self,
+        by: &Principal,
+        wanted: &[(AgentName, F)],
+        kept: &mut Kept,
+    ) -> Result<(), CommandError>
+    where
+        F: Fn(&mut AgentConfig) + Sync,
+    {
+        match self.keep_at_once(by, wanted).await {
+            Ok(answers) => kept.extend(answers),
+            Err(error) if is_of_store(&error) => return Err(error),
+            Err(error) if wanted.len() == 1 => kept.push(Err(error)),
+            Err(_) => {
+                for one in wanted.chunks(1) {
+                    match self.keep_at_once(by, one).await {
+                        Ok(answers) => kept.extend(answers),
+                        Err(error) if is_of_store(&error) => return Err(error),
+                        Err(error) => kept.push(Err(error)),
                     }
                 }
             }
         }
-        kept
+        Ok(())
     }
 
     async fn keep_at_once<F>(&self, by: &Principal, wanted: &[(AgentName, F)]) -> Result<Kept, CommandError>
@@ -156,4 +182,33 @@ impl Agents {
         }
         Ok(Ok(Keeping::Changed))
     }
+}
+
+/// Whether it is the store's, and no row's alone. Lost races are a row's: somebody writes one of them again and again.
+fn is_of_store(error: &CommandError) -> bool {
+    matches!(
+        error,
+        CommandError::Unavailable(_) | CommandError::Indeterminate { .. }
+    )
+}
+
+/// The store's error, of another whom it concerns as well.
+fn of_another(error: &CommandError) -> CommandError {
+    if let CommandError::Indeterminate { op, .. } = error {
+        // Its commit may have been the same; if not, no row carries that operation.
+        return CommandError::Indeterminate {
+            op: *op,
+            source: CommitError::Indeterminate { source: None },
+        };
+    }
+    if let CommandError::Unavailable(source) = error
+        && error.is_congestion()
+    {
+        return CommandError::Unavailable(source.to_string().into());
+    }
+    // It stays closed.
+    ReadError::Closed {
+        reason: "it was closed meanwhile",
+    }
+    .into()
 }

@@ -1,6 +1,7 @@
 //! Agents that somebody wrote down: made where they are not there, set where they are otherwise, and left where they are so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dormouse_engine::agent::{Agent, AgentConfig, AgentMode, AgentState, AtWork, Keeping};
 use dormouse_engine::command::{ClockSettings, CommandSpec};
@@ -8,7 +9,7 @@ use dormouse_engine::run::ClaimOptions;
 use dormouse_engine::task::NewTask;
 use dormouse_engine::{AgentName, CommandError, Principal};
 use dormouse_filesystem::wrapper::{Counted, Operation};
-use dormouse_filesystem::{Memory, RecordStore};
+use dormouse_filesystem::{Deadline, Memory, RecordStore};
 use dormouse_secrets::{Scrubbed, SecretName};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -232,6 +233,28 @@ async fn what_somebody_sets_meanwhile_is_not_undone() {
     told.await.unwrap().unwrap();
     let config = house.tenant.agents.get(&alice).await.unwrap().config.clone();
     assert_eq!((config.concurrency, config.secrets.len()), (2, 1));
+}
+
+/// It is no agent's fault, so none is tried by itself.
+#[tokio::test]
+async fn a_closed_store_is_not_asked_for_each_of_them() {
+    const MANY: usize = 200;
+    let store = Arc::new(Counted::new(Memory::new(Timestamp::UNIX_EPOCH)));
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let wanted = (0..MANY).map(|nth| (name(&format!("agent-{nth}")), written as Set));
+    let wanted: Vec<(AgentName, Set)> = wanted.collect();
+    let longest = Deadline::after(Duration::from_secs(10));
+    house.engine.system().store().close(longest).await.unwrap();
+    let before = store.counts().operations();
+    let kept = house.tenant.agents.keep(&by(), &wanted).await;
+    let asked = store.counts().operations() - before;
+    assert!(asked < 32, "{asked} for {MANY}");
+    assert_eq!(kept.len(), MANY);
+    for kept in kept {
+        let error = kept.unwrap_err();
+        assert_eq!(error.code(), "unavailable");
+        assert!(!error.is_congestion(), "it stays closed: {error}");
+    }
 }
 
 /// ST-18. What a day over as many costs is counted in `idle`: nothing.
