@@ -46,7 +46,7 @@ pub(super) async fn migrate(
         let meant = Meant {
             what: "secret migrate --destroy destroys its file",
             question: &format!(
-                "{} is overwritten and removed once all of it was read back; type destroy: ",
+                "{} is overwritten and removed once each of its rows has its place; type destroy: ",
                 file.display()
             ),
             word: "destroy",
