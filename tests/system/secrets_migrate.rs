@@ -159,7 +159,10 @@ fn a_file_is_destroyed_only_when_all_of_it_has_its_place() {
         assert!(kept.stderr.contains(said), "{kept:?}");
     }
     assert!(path.exists());
-    let id = home.items("secret quarantined")[0]["id"].as_str().unwrap().to_owned();
+    let id = home.items("secret quarantined")[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     home.dormouse(["secret", "place", &id, "PLACED", "--agent", "alice"])
         .exits(0);
     let gone = home.dormouse(&destroy);

@@ -130,7 +130,9 @@ fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Text<'de>>, D::Erro
 
 fn row(line: &[u8]) -> Option<LegacyRow> {
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
-    let value = line.value.and_then(|Text(text)| BASE64.decode(text.as_bytes()).ok());
+    let value = line
+        .value
+        .and_then(|Text(text)| BASE64.decode(text.as_bytes()).ok());
     let meta = line.meta.map(|meta| LegacyMeta {
         category: meta.category,
         created_at: meta.created_at,

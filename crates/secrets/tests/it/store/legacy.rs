@@ -157,7 +157,10 @@ async fn a_scoped_key_wins_and_the_other_is_set_aside(house: House) {
 
 async fn a_row_that_cannot_be_believed_keeps_the_source_and_is_no_error(house: House) {
     let house = house.enabled().await;
-    let source = legacy(2, vec![row("s|KEY", "some value"), row("s|OTHER", "another value")]);
+    let source = legacy(
+        2,
+        vec![row("s|KEY", "some value"), row("s|OTHER", "another value")],
+    );
     let owner = LegacyOwner::Keys;
     let done = house
         .secrets
