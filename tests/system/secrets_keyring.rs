@@ -26,7 +26,7 @@ fn a_key_in_the_kernel_opens_the_vault_of_a_machine_that_was_unlocked_once() {
     }
     added.exits(0);
     let id = added.json()["id"].to_string();
-    let taken = Taken(&home, id.clone());
+    let mut taken = Taken(&home, id.clone());
     assert_eq!(added.json()["source"], "keyring");
     let doctor = home.type_line("secret doctor");
     assert!(
@@ -42,7 +42,14 @@ fn a_key_in_the_kernel_opens_the_vault_of_a_machine_that_was_unlocked_once() {
     home.dormouse(["secret", "slots", "remove", &file["id"].to_string(), "--yes"])
         .exits(7)
         .hints();
-    home.type_line("secret rekey --keyring").exits(7).hints();
+    home.type_line("secret rekey --keyring").exits(2).hints();
+
+    // A rekey drops its slot, and it is let in again.
+    home.type_line("secret rekey").exits(0);
+    let again = home.dormouse(["secret", "slots", "add", "--keyring", "-o", "json"]);
+    again.exits(0);
+    taken.1 = again.json()["id"].to_string();
+    assert_ne!(taken.1, id);
 
     // The machine's passphrase was typed once; the key file is elsewhere.
     fed(

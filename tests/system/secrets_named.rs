@@ -48,6 +48,19 @@ fn a_variable_has_the_value_of_the_secret_that_it_names_which_is_redacted_all_th
 }
 
 #[test]
+fn names_of_one_secret_are_no_way_round_the_bound_of_an_environment() {
+    let home = Home::new();
+    let long = TOKEN.repeat(32 * 1024 / TOKEN.len());
+    set(&home, "LONG", &["--agent", "alice"], &long);
+    let named: Vec<String> = (0..9).map(|name| format!("LONG_{name}=secret:LONG")).collect();
+    let words: Vec<&str> = named.iter().flat_map(|named| ["--env", named.as_str()]).collect();
+    run(&home, "alice", &words, "echo ran >ran")
+        .exits(1)
+        .errs(&["ENV_TOTAL_MAX"]);
+    assert!(!home.workspace("alice").join("ran").exists(), "nothing ran");
+}
+
+#[test]
 fn a_variable_that_names_no_secret_of_workers_starts_nothing() {
     let home = Home::new();
     set(&home, "GH_TOKEN", &["--agent", "alice"], TOKEN);

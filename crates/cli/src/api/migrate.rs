@@ -49,8 +49,8 @@ pub struct MigratedView {
     pub gone: Vec<String>,
     /// Keys without a value that could be read: they are in the source alone.
     pub unreadable: Vec<String>,
-    /// Keys whose values were looked for and do not come back from here: while there is one, the source is needed. Nothing
-    /// was looked for where it is only foretold.
+    /// Keys whose values were looked for and have no lasting place here, those in quarantine among them: while there is
+    /// one, the source is needed. Nothing was looked for where it is only foretold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Vec<String>>,
 }
@@ -66,7 +66,7 @@ impl From<Foretold> for MigratedView {
                 .iter()
                 .map(QuarantinedView::foretold)
                 .collect(),
-            gone: Vec::new(),
+            gone: foretold.gone,
             unreadable: foretold.unreadable,
             missing: None,
         }

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use dormouse_engine::TenantId;
 use dormouse_engine::credentials::Rekey;
 use dormouse_secrets::{
-    FileKeyring, KeyError, KeySource, Keyring, PassphraseKeyring, SLOTS_MAX, SecretRef, SlotInfo, SlotState,
-    SystemKeyring, VaultState,
+    FileKeyring, KeyError, Keyring, PassphraseKeyring, SLOTS_MAX, SecretRef, SlotState, SystemKeyring,
+    VaultState,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -175,7 +175,7 @@ async fn restore(house: &House, asker: &Asker, given: GivenKey) -> Result<(), Pr
             Code::BadRequest,
             "the key file is to be made anew, so another key has to open the vault",
         )
-        .hint("give --passphrase or --key-file FILE"));
+        .hint("give --passphrase, --key-file FILE or --keyring"));
     }
     let source = given.source(house.keys())?;
     match house.engine().vault().state().await? {
@@ -234,6 +234,10 @@ async fn add(house: &House, asker: &Asker, source: &Source) -> Result<u32, Probl
             file.ensure().await?;
         }
         Source::System(system) => {
+            // One that opens no slot is left of a slot that went, by a rekey that may have been for its sake.
+            if state_of(house, system).await?.is_none() {
+                system.forget().await?;
+            }
             system.ensure().await?;
         }
     }
@@ -246,20 +250,29 @@ pub(super) async fn remove_slot(State(house): State<House>, asker: Asker, Named(
     let id = id.parse().map_err(|_| KeyError::UnknownSlot)?;
     let call = asker.tenant.credentials.call(&asker.decider);
     let vault = house.engine().vault();
-    let slots = vault.slots(call.now).await?;
+    // Asked before: of several slots it is the key of one, and afterwards of none.
+    let in_store = slot_in_system(&house).await;
     vault.remove_slot(&call, id).await?;
-    let is_of_system = |slot: &SlotInfo| slot.id == id && slot.source == KeySource::Keyring;
-    if slots.iter().any(is_of_system) {
-        // It opens nothing any more, wherever it lies.
-        let forgotten = match house.keys().system() {
-            Ok(system) => system.forget().await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = forgotten {
-            tracing::warn!(%error, "a key that opens nothing any more is still in the system's key store");
-        }
+    if let Some((system, slot)) = in_store
+        && slot == id
+    {
+        forget(&system).await;
     }
     Ok(body::nothing())
+}
+
+/// The key in the system's key store, and the slot that it opens, if it opens one.
+async fn slot_in_system(house: &House) -> Option<(SystemKeyring, u32)> {
+    let system = house.keys().system().ok()?;
+    let slot = house.engine().vault().slot_for(&system, edge::now()).await;
+    Some((system, slot.ok()??.id))
+}
+
+/// Takes a key out of the system's key store that opens nothing any more.
+async fn forget(system: &SystemKeyring) {
+    if let Err(error) = system.forget().await {
+        tracing::warn!(%error, "a key that opens nothing any more is still in the system's key store");
+    }
 }
 
 /// A body without fields.
@@ -324,6 +337,7 @@ pub struct FailedView {
 /// New keys for everything: the root key, each tenant's, each value's.
 pub(super) async fn rekey(State(house): State<House>, asker: Asker, Json(given): Json<GivenKey>) -> Answered {
     let source = given.source(house.keys())?;
+    let in_store = slot_in_system(&house).await;
     let Rekey {
         dropped,
         resealed,
@@ -331,6 +345,11 @@ pub(super) async fn rekey(State(house): State<House>, asker: Asker, Json(given):
         failed,
         went_on,
     } = house.engine().rekey(&asker.decider, source.keyring()).await?;
+    if let Some((system, slot)) = in_store
+        && dropped.contains(&slot)
+    {
+        forget(&system).await;
+    }
     let view = RekeyView {
         dropped,
         resealed,

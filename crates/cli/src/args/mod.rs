@@ -35,7 +35,7 @@ pub use detect::Detect;
 pub use gate::{Decided, Gate, GateList, GateRequest, RequestKind, Said};
 pub(crate) use limit::amount;
 pub use refusal::{problem_of, wants_json};
-pub use secret::{NewKey, Secret, SecretMigrate, SecretSet, SlotChange, VaultKey, Which};
+pub use secret::{LastingKey, NewKey, Secret, SecretMigrate, SecretSet, SlotChange, VaultKey, Which};
 pub use serve::Serve;
 pub use session::Session;
 pub use setting::AgentSetting;

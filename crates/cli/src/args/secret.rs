@@ -57,7 +57,7 @@ pub enum Secret {
     /// Print how the vault is, and how many secrets there are
     #[command(after_help = help::secret_status())]
     Status,
-    /// Open the vault with its key file, another one, or a passphrase
+    /// Open the vault with its key file, another one, a passphrase, or the key in the system's key store
     #[command(after_help = help::secret_unlock())]
     Unlock {
         /// Which key.
@@ -78,7 +78,7 @@ pub enum Secret {
     Rekey {
         /// Which key.
         #[command(flatten)]
-        key: VaultKey,
+        key: LastingKey,
     },
     /// List the keys that open the vault, add one, or take one away
     #[command(after_help = help::secret_slots(), args_conflicts_with_subcommands = true)]
@@ -172,12 +172,23 @@ pub struct NewKey {
     /// A passphrase of at least 12 bytes, from stdin or typed twice without being shown
     #[arg(long)]
     pub passphrase: bool,
-    /// One in the system's key store, made there where there is none: it opens the vault until the machine starts anew
+    /// One in the system's key store, made there where there is none: it opens the vault as long as it is there
     #[arg(long)]
     pub keyring: bool,
 }
 
-/// The key with which a vault is opened or sealed anew.
+/// The key with which a vault is sealed anew. One in the system's key store may vanish, and is none.
+#[derive(Debug, Args)]
+pub struct LastingKey {
+    /// The file with the key; that of the settings if nothing is said
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase")]
+    pub key_file: Option<PathBuf>,
+    /// With a passphrase, from stdin or typed without being shown
+    #[arg(long)]
+    pub passphrase: bool,
+}
+
+/// The key with which a vault is opened.
 #[derive(Debug, Args)]
 pub struct VaultKey {
     /// The file with the key; that of the settings if nothing is said
@@ -232,7 +243,7 @@ pub struct SecretMigrate {
     /// Say what would become of each row, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Overwrite and remove the file, once all of it was read back
+    /// Overwrite and remove the file, once each of its rows has its place and was read back
     #[arg(long, conflicts_with = "dry_run")]
     pub destroy: bool,
     /// It is meant: do not ask before the file is destroyed

@@ -16,6 +16,8 @@ use crate::problem::Problem;
 #[derive(Debug, Clone)]
 pub struct Keys {
     path: PathBuf,
+    /// What the key in the system's key store is called.
+    name: String,
     credentials: Option<PathBuf>,
     random: Arc<dyn Random>,
     derivation: Argon2Params,
@@ -26,6 +28,7 @@ impl Keys {
     #[must_use]
     pub fn in_file(path: PathBuf, random: Arc<dyn Random>) -> Self {
         Self {
+            name: path.display().to_string(),
             path,
             credentials: None,
             random,
@@ -34,7 +37,10 @@ impl Keys {
     }
 
     pub(super) fn of(context: &Context, random: Arc<dyn Random>) -> Self {
+        // Stores that have one key file have a key each in the system's key store, which goes with its slot.
+        let store = context.places.state.file_name().unwrap_or_default();
         Self {
+            name: format!("{} {}", context.key_file.display(), store.display()),
             credentials: context.environment.folder_of("CREDENTIALS_DIRECTORY"),
             derivation: derivation(&context.config),
             ..Self::in_file(context.key_file.clone(), random)
@@ -67,7 +73,7 @@ impl Keys {
     }
 
     /// The key in the system's key store, whether or not it is there: that of Linux's kernel, where it is named by the key
-    /// file in whose place it opens the vault.
+    /// file in whose place it opens the vault, and by the store.
     ///
     /// # Errors
     /// `Unavailable` where the system has no such store.
@@ -77,7 +83,7 @@ impl Keys {
         let store = store.map_err(|_| KeyError::Unavailable {
             reason: "the kernel has no key store",
         })?;
-        SystemKeyring::new(&*store, &self.path.display().to_string(), self.random())
+        SystemKeyring::new(&*store, &self.name, self.random())
     }
 
     /// The key in the system's key store.

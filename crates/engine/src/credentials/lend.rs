@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dormouse_secrets::{
-    KeyError, LeaseId, LeaseStatus, SESSION_USES_MAX, Scrubbed, Scrubber, SecretError, SecretName,
-    SessionRow, SpawnError, SpawnFor, SpawnSet, SpawnWrites,
+    ENV_TOTAL_MAX, KeyError, LeaseId, LeaseStatus, SESSION_USES_MAX, Scrubbed, Scrubber, SecretError,
+    SecretName, SessionRow, SpawnError, SpawnFor, SpawnSet, SpawnWrites,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -126,7 +126,7 @@ fn variables(
         let names = missing.into_iter().cloned().collect();
         return Err(SpawnError::Missing { names });
     }
-    let mut variables = BTreeMap::new();
+    let (mut variables, mut bytes) = (BTreeMap::new(), 0);
     for (name, value) in set.env.iter() {
         let text = value.expose_text().expect("a value for environments is text");
         let own = listed
@@ -134,7 +134,16 @@ fn variables(
             .then_some(name.as_str());
         let others = references.iter().filter(|(_, secret)| *secret == name);
         let all = own.into_iter().chain(others.map(|(variable, _)| *variable));
-        variables.extend(all.map(|variable| (variable.to_owned(), text.to_owned())));
+        for variable in all {
+            // One secret may have many names, and each has its value whole.
+            bytes += variable.len() + text.len() + 2;
+            if bytes > ENV_TOTAL_MAX {
+                return Err(SpawnError::TooLarge {
+                    limit: "ENV_TOTAL_MAX",
+                });
+            }
+            variables.insert(variable.to_owned(), text.to_owned());
+        }
     }
     Ok(variables)
 }

@@ -50,7 +50,7 @@ impl KeySource {
     /// Whether a key of it may be gone when it is asked for next, so that no vault is to rely on it alone.
     pub(crate) fn may_vanish(self) -> bool {
         match self {
-            // The kernel's store of Linux is empty after a start of the machine.
+            // The kernel's store of Linux is empty after a start of the machine, and after some days without a session.
             Self::Keyring => true,
             Self::Credential | Self::File | Self::Passphrase | Self::Kms | Self::Fixed => false,
         }

@@ -18,7 +18,8 @@ const SERVICE: &str = "dormouse";
 /// A key in a store of the operating system, by way of the crate `keyring-core`. It is read at each use and never kept in
 /// memory between them.
 ///
-/// No vault relies on it alone: a store may be empty after the next start of the machine, as that of Linux's kernel is.
+/// No vault relies on it alone: a store may be empty after the next start of the machine, as that of Linux's kernel is,
+/// which loses the key also when its user has had no session for some days.
 #[derive(Clone)]
 pub struct SystemKeyring {
     entry: Arc<Entry>,

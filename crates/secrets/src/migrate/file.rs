@@ -1,5 +1,6 @@
 //! The file in which rows of an older layout come: lines of JSON, a head and a row each. It is in clear, as its source was.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use data_encoding::BASE64;
@@ -46,13 +47,18 @@ struct Head {
     layout: u32,
 }
 
+/// Borrowed so that it is copied once, unless JSON spells a character of it as an escape.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line<'a> {
     key: String,
-    /// In base64, borrowed so that it is copied once; `null` where the source had one that it could not read.
+    /// In base64; `null` where the source had one that it could not read.
     #[serde(borrow, deserialize_with = "said")]
-    value: Option<&'a str>,
+    value: Option<Text<'a>>,
     #[serde(default)]
     meta: Option<Meta>,
 }
@@ -118,13 +124,15 @@ impl Legacy {
 }
 
 /// A field that is there, though it may be `null`.
-fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de str>, D::Error> {
+fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Text<'de>>, D::Error> {
     Option::deserialize(from)
 }
 
 fn row(line: &[u8]) -> Option<LegacyRow> {
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
-    let value = line.value.and_then(|value| BASE64.decode(value.as_bytes()).ok());
+    let value = line
+        .value
+        .and_then(|Text(text)| BASE64.decode(text.as_bytes()).ok());
     let meta = line.meta.map(|meta| LegacyMeta {
         category: meta.category,
         created_at: meta.created_at,
@@ -172,6 +180,13 @@ mod tests {
             (SecretCategory::System, time)
         );
         assert!(legacy.rows[0].meta.is_none());
+    }
+
+    #[test]
+    fn a_value_may_be_spelled_with_escapes() {
+        let legacy = read("{\"key\":\"KEY\",\"value\":\"Pz8\\/\"}").expect("it is one");
+        let value = legacy.rows[0].value.as_ref().map(Secret::expose);
+        assert_eq!(value, Some(&b"???"[..]));
     }
 
     #[test]

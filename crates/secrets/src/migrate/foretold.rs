@@ -1,8 +1,10 @@
 //! A migration that is only foretold: what would become of each row, and nothing is written.
 
 use super::judge::{Judged, Rooms};
-use super::plan::{readable, shown, sorted};
-use super::{LEGACY_LAYOUT_MAX, Legacy, LegacyOwner, MigrateError, Unplaced};
+use super::plan::{Plan, readable, shown, sorted, source_of};
+use super::{
+    LEGACY_LAYOUT_MAX, Legacy, LegacyOwner, MigrateError, Migrated, MigrationRow, Quarantined, Unplaced,
+};
 use crate::secrets::Secrets;
 use crate::{SecretError, SecretRef, VaultEvent};
 
@@ -13,8 +15,10 @@ pub struct Foretold {
     pub written: Vec<SecretRef>,
     /// They are there already, or were deleted: nothing would be written.
     pub there: Vec<SecretRef>,
-    /// They would be set aside, if a call before did not.
+    /// They would be set aside, or a call before did it.
     pub quarantined: Vec<Unplaceable>,
+    /// Keys that a call before set aside and that are in quarantine no more: they would not be taken up again.
+    pub gone: Vec<String>,
     /// Keys without a value that could be read.
     pub unreadable: Vec<String>,
 }
@@ -49,8 +53,17 @@ impl Secrets {
             Err(SecretError::Key(_)) => None,
             Err(error) => return Err(error.into()),
         };
-        let (mut foretold, mut rooms) = (Foretold::default(), Rooms::default());
-        for (row, at) in &rows {
+        let (mut foretold, rows, done) = match &ring {
+            Some(ring) => {
+                let source = source_of(ring, legacy, owner)?;
+                let plan = Plan { rows, source };
+                let (before, done) = self.done_before(&plan).await?;
+                (Foretold::from(before), plan.rows, done)
+            }
+            None => (Foretold::default(), rows, 0),
+        };
+        let mut rooms = Rooms::default();
+        for (row, at) in &rows[done..] {
             let judged = match at {
                 Ok(at) => self.judge(ring.as_ref(), row, at, &mut rooms).await?,
                 Err(_) if readable(row).is_none() => Judged::Unreadable,
@@ -65,5 +78,32 @@ impl Secrets {
             }
         }
         Ok(foretold)
+    }
+
+    /// What calls before did of this source, and with how many of its rows.
+    async fn done_before(&self, plan: &Plan<'_>) -> Result<(Migrated, usize), MigrateError> {
+        let id = MigrationRow::id_of(&plan.source);
+        let read = self.migrations().get(&id).await?;
+        let done = read.map_or(0, |read| usize::try_from(read.done).unwrap_or(usize::MAX));
+        let done = done.min(plan.rows.len());
+        let mut before = Migrated::default();
+        self.tell_done(plan, 0..done, &mut before).await?;
+        Ok((before, done))
+    }
+}
+
+impl From<Migrated> for Foretold {
+    fn from(done: Migrated) -> Self {
+        let unplaceable = |aside: Quarantined| Unplaceable {
+            key: aside.key,
+            reason: aside.reason,
+        };
+        Self {
+            written: done.written,
+            there: done.there,
+            quarantined: done.quarantined.into_iter().map(unplaceable).collect(),
+            gone: done.gone,
+            unreadable: done.unreadable,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Taking over secrets of an older layout: sealed rows are written, and the source is left as it was.
 
+mod back;
 mod destroy;
 mod file;
 mod foretold;

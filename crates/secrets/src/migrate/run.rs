@@ -8,8 +8,8 @@ use super::judge::{Judged, New, Rooms};
 use super::plan::{Plan, Planned, name_in_logs, quarantine_id, readable, shown, sorted, source_of};
 use super::quarantine::known;
 use super::{
-    LEGACY_LAYOUT_MAX, Legacy, LegacyOwner, LegacyRow, MigrationRow, QuarantineId, QuarantineRow,
-    Quarantined, Unplaced, quarantine_bound,
+    LEGACY_LAYOUT_MAX, Legacy, LegacyOwner, LegacyRow, MigrationRow, QuarantineRow, Quarantined, Unplaced,
+    quarantine_bound,
 };
 use crate::attempts::{ATTEMPTS, is_conflict};
 use crate::ring::Ring;
@@ -17,7 +17,7 @@ use crate::row::{QUARANTINE_FOR, SecretRow};
 use crate::sealing::Sealing;
 use crate::secrets::{Going, Secrets, replaced};
 use crate::transfer::blocking;
-use crate::{Call, Change, Secret, SecretError, SecretRef, VaultEvent};
+use crate::{Call, Change, SecretError, SecretRef, VaultEvent};
 
 /// Rows of one commit, at most.
 const PAGE: usize = 100;
@@ -117,57 +117,6 @@ impl Secrets {
         .await;
     }
 
-    /// The keys of the source whose values do not come back from here, equal: when there are none, the source may go.
-    ///
-    /// # Errors
-    /// As [`migrate`](Self::migrate); nothing is written.
-    pub async fn not_taken_over(
-        &self,
-        legacy: &Legacy,
-        owner: &LegacyOwner,
-    ) -> Result<Vec<String>, MigrateError> {
-        let rows = sorted(legacy, owner)?;
-        let keys = self.keys(VaultEvent::Value).await?;
-        let Some(ring) = keys.ring(self.tenant())? else {
-            return Ok(rows.iter().map(|(row, _)| shown(&row.key)).collect());
-        };
-        let source = source_of(&ring, legacy, owner)?;
-        let mut missing = Vec::new();
-        for (row, at) in rows {
-            let Some(value) = &row.value else {
-                missing.push(shown(&row.key));
-                continue;
-            };
-            let placed = match &at {
-                Ok(at) => self.has(&ring, at, value).await?,
-                Err(_) => false,
-            };
-            if !placed && !self.has_aside(&ring, &quarantine_id(&source, row), value).await? {
-                missing.push(shown(&row.key));
-            }
-        }
-        Ok(missing)
-    }
-
-    async fn has(&self, ring: &Ring, at: &SecretRef, value: &Secret) -> Result<bool, MigrateError> {
-        let place = match self.place(at).await {
-            Err(SecretError::NotFound { .. }) => return Ok(false),
-            place => place?,
-        };
-        let row = self.row(&place, None).await?;
-        let live = row.as_ref().and_then(|row| row.usable());
-        Ok(live.is_some_and(|live| ring.open(&place, &live.body).is_ok_and(|there| there == *value)))
-    }
-
-    async fn has_aside(&self, ring: &Ring, id: &QuarantineId, value: &Secret) -> Result<bool, MigrateError> {
-        let Some(row) = self.set_aside_rows().get(id).await? else {
-            return Ok(false);
-        };
-        let bound = quarantine_bound(self.tenant(), id);
-        let there = ring.open_bound(&bound, row.key_id, &row.sealed);
-        Ok(there.is_ok_and(|there| there == *value))
-    }
-
     /// Does the rows from `from` on that fit one commit, and says which is next.
     async fn page_of(
         &self,
@@ -200,7 +149,7 @@ impl Secrets {
     }
 
     /// What an earlier call did.
-    async fn tell_done(
+    pub(super) async fn tell_done(
         &self,
         plan: &Plan<'_>,
         rows: std::ops::Range<usize>,

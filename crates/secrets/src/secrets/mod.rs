@@ -19,7 +19,7 @@ use dormouse_filesystem::{Namespace, Records, Tenant};
 pub use delete::Deletion;
 pub(crate) use list::name_of_issue;
 pub use list::{Effective, Filter, SecretsStatus, Usable};
-pub(crate) use open::{Keys, of_row, unreadable};
+pub(crate) use open::{Keys, is_unbelievable, of_row, unreadable};
 pub use put::check_name;
 pub use put::{Done, Expect};
 pub(crate) use put::{check_meta, check_value, replaced};

@@ -88,14 +88,23 @@ impl Secrets {
 
 /// A row that cannot be believed is unreadable; anything else is the store's.
 pub(crate) fn of_row(error: RecordError, place: &Place) -> SecretError {
-    match error {
-        RecordError::Invalid(_)
-        | RecordError::Misplaced { .. }
-        | RecordError::TooNew { .. }
-        | RecordError::UnknownKind { .. }
-        | RecordError::Read(ReadError::Corrupt { .. }) => unreadable(place),
-        other => other.into(),
+    if is_unbelievable(&error) {
+        unreadable(place)
+    } else {
+        error.into()
     }
+}
+
+/// Whether the row is there, and cannot be believed.
+pub(crate) fn is_unbelievable(error: &RecordError) -> bool {
+    matches!(
+        error,
+        RecordError::Invalid(_)
+            | RecordError::Misplaced { .. }
+            | RecordError::TooNew { .. }
+            | RecordError::UnknownKind { .. }
+            | RecordError::Read(ReadError::Corrupt { .. })
+    )
 }
 
 pub(crate) fn unreadable(place: &Place) -> SecretError {

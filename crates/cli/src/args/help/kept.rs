@@ -133,7 +133,7 @@ pages! {
         "dormouse secret status --tenant team-1";
     secret_unlock COMMON =>
         "dormouse secret unlock",
-        "dormouse secret unlock --key-file /mnt/usb/secrets.key",
+        "dormouse secret unlock --keyring",
         "dormouse secret unlock --passphrase --restore-key-file";
     secret_lock COMMON =>
         "dormouse secret lock",

@@ -17,6 +17,9 @@ use crate::output::{Format, Ui};
 use crate::place;
 use crate::problem::Result;
 
+/// How many rows are named that keep a file.
+const MISSING_TOLD_MAX: usize = 20;
+
 const PATH: &str = "/v1/secrets/quarantined";
 
 /// The body of a migration.
@@ -43,7 +46,7 @@ pub(super) async fn migrate(
         let meant = Meant {
             what: "secret migrate --destroy destroys its file",
             question: &format!(
-                "{} is overwritten and removed once all of it was read back; type destroy: ",
+                "{} is overwritten and removed once each of its rows has its place; type destroy: ",
                 file.display()
             ),
             word: "destroy",
@@ -69,9 +72,15 @@ pub(super) async fn migrate(
             "what could not be placed is sealed and served to nobody; dormouse secret place makes a secret of it within 7 days",
         );
     }
-    let has_place =
-        migrated.quarantined.is_empty() && migrated.gone.is_empty() && migrated.unreadable.is_empty();
-    let is_as_wanted = !migrate.destroy || is_destroyed(&migrated, ui, &file).await;
+    // What was set aside before has one when somebody placed it since.
+    let is_lost = |key: &String| {
+        let missing = migrated.missing.as_ref();
+        missing.is_none_or(|missing| missing.contains(key))
+    };
+    let has_place = migrated.quarantined.is_empty()
+        && migrated.unreadable.is_empty()
+        && !migrated.gone.iter().any(is_lost);
+    let is_as_wanted = !migrate.destroy || is_destroyed(&migrated, ui, &file, read).await;
     Ok(if has_place && is_as_wanted {
         Exit::Done
     } else {
@@ -128,19 +137,17 @@ fn why(aside: &QuarantinedView) -> &str {
     }
 }
 
-/// Destroys the file, not before all of it came back from here. What was migrated is, whatever becomes of the file.
-async fn is_destroyed(migrated: &MigratedView, ui: &Ui, file: &std::path::Path) -> bool {
-    let missing = migrated.missing.as_deref().unwrap_or_default();
-    if let Some(first) = missing.first() {
-        ui.warning(&format!(
-            "{} stays: {} of its rows do not come back from here, first {}",
-            file.display(),
-            missing.len(),
-            legible(first)
-        ));
+/// Destroys the file, not before all of it has its place here. What was migrated is, whatever becomes of the file.
+async fn is_destroyed(migrated: &MigratedView, ui: &Ui, file: &std::path::Path, read: Value) -> bool {
+    let Some(missing) = &migrated.missing else {
+        ui.warning(&format!("{} stays: nothing of it was read back", file.display()));
+        return false;
+    };
+    if !missing.is_empty() || !migrated.quarantined.is_empty() {
+        ui.warning(&kept(missing, migrated.quarantined.is_empty(), file));
         return false;
     }
-    if let Err(error) = destroy_source(file.to_owned()).await {
+    if let Err(error) = destroy_source(file.to_owned(), read).await {
         ui.warning(&format!("{} stays: {error}", file.display()));
         return false;
     }
@@ -149,6 +156,30 @@ async fn is_destroyed(migrated: &MigratedView, ui: &Ui, file: &std::path::Path) 
         file.display()
     ));
     true
+}
+
+/// Why the file stays: the rows that have no lasting place here, and what is to be done.
+fn kept(missing: &[String], is_all_placed: bool, file: &std::path::Path) -> String {
+    let keys: Vec<String> = missing
+        .iter()
+        .take(MISSING_TOLD_MAX)
+        .map(|key| legible(key))
+        .collect();
+    let more = match missing.len().saturating_sub(MISSING_TOLD_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let advice = if is_all_placed {
+        ""
+    } else {
+        "; give what is in quarantine a place with dormouse secret place, then the same again"
+    };
+    format!(
+        "{} stays: {} of its rows have no lasting place here: {}{more}{advice}",
+        file.display(),
+        missing.len(),
+        keys.join(", ")
+    )
 }
 
 pub(super) async fn quarantined(session: &mut Session<'_>, ui: &Ui) -> Result<Exit> {

@@ -35,7 +35,8 @@ pub(crate) fn given(command: &Secret, ui: &Ui) -> Result<Given> {
         Secret::Slots {
             change: Some(SlotChange::Add { key }),
         } if key.passphrase => return given::read_twice("passphrase", ui),
-        Secret::Unlock { key, .. } | Secret::Rekey { key } if key.passphrase => ("passphrase", Newline::Drop),
+        Secret::Unlock { key, .. } if key.passphrase => ("passphrase", Newline::Drop),
+        Secret::Rekey { key } if key.passphrase => ("passphrase", Newline::Drop),
         Secret::Export { passphrase: true, .. } | Secret::Import { passphrase: true, .. } => {
             ("passphrase", Newline::Drop)
         }
@@ -101,7 +102,7 @@ pub(super) async fn secret(
         Secret::Lock => vault::lock(session, ui).await,
         Secret::Rotate => vault::rotate(session, ui).await,
         Secret::Rekey { key } => {
-            let body = vault::key(context, (key.key_file, key.keyring), given.as_ref())?;
+            let body = vault::key(context, (key.key_file, false), given.as_ref())?;
             vault::rekey(session, ui, &body).await
         }
         Secret::Slots { change: None } => slots::list(session, ui).await,

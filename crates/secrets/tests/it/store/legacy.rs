@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dormouse_secrets::{
-    Filter, Legacy, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, OpenValues, Quarantined,
+    DestroyError, Filter, Legacy, LegacyMeta, LegacyOwner, LegacyRow, MigrateError, OpenValues, Quarantined,
     SecretCategory, SecretError, Secrets, Unplaceable, Unplaced, destroy_source,
 };
 
@@ -15,6 +15,7 @@ super::on_every_store! {
     unscoped_keys_become_the_tenants_once;
     /// SE-81
     a_scoped_key_wins_and_the_other_is_set_aside;
+    a_row_that_cannot_be_believed_keeps_the_source_and_is_no_error;
     /// SE-82
     what_is_not_understood_changes_nothing;
     /// SE-83
@@ -140,7 +141,40 @@ async fn a_scoped_key_wins_and_the_other_is_set_aside(house: House) {
         .not_taken_over(&source, &LegacyOwner::Keys)
         .await
         .unwrap();
+    assert_eq!(missing, ["KEY"], "what is set aside goes after a week");
+    house
+        .secrets
+        .place_quarantined(&house.call(2), &aside[0].id, &at("agent:a:OTHER"))
+        .await
+        .unwrap();
+    let missing = house
+        .secrets
+        .not_taken_over(&source, &LegacyOwner::Keys)
+        .await
+        .unwrap();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+async fn a_row_that_cannot_be_believed_keeps_the_source_and_is_no_error(house: House) {
+    let house = house.enabled().await;
+    let source = legacy(
+        2,
+        vec![row("s|KEY", "some value"), row("s|OTHER", "another value")],
+    );
+    let owner = LegacyOwner::Keys;
+    let done = house
+        .secrets
+        .migrate(&house.call(1), &source, &owner)
+        .await
+        .unwrap();
+    assert_eq!(done.written.len(), 2);
+    let missing = house.secrets.not_taken_over(&source, &owner).await.unwrap();
+    assert!(missing.is_empty(), "{missing:?}");
+    let key = "t/acme/r/secret/shared/key";
+    let original = house.stored(key).await.unwrap();
+    house.write(key, &original, b"{".to_vec()).await;
+    let missing = house.secrets.not_taken_over(&source, &owner).await.unwrap();
+    assert_eq!(missing, ["s\\0KEY"]);
 }
 
 async fn what_is_not_understood_changes_nothing(house: House) {
@@ -310,6 +344,10 @@ async fn what_is_set_aside_is_placed_by_somebody_or_goes_after_a_week(house: Hou
         .unwrap();
     assert_eq!(again.there, [at("shared:KEY")], "which has another value");
     assert_eq!(again.gone, ["a\\0nobody\\0KEY", "s\\0low"]);
+    let owner = LegacyOwner::Keys;
+    let foretold = house.secrets.foretell_migration(&source, &owner).await.unwrap();
+    assert_eq!((foretold.there, foretold.gone), (again.there, again.gone));
+    assert!(foretold.written.is_empty() && foretold.quarantined.is_empty());
 }
 
 async fn what_is_foretold_comes_to_pass_and_foretelling_writes_nothing(house: House) {
@@ -408,9 +446,17 @@ async fn a_source_is_overwritten_and_gone_and_a_link_is_left_alone() {
     );
     std::fs::write(&path, "the old value").unwrap();
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert!(destroy_source(link).await.is_err());
+    let read = || secret("the old value");
+    assert!(destroy_source(link, read()).await.is_err());
+    for changed in ["the new value", "the old value, and more", "the old"] {
+        std::fs::write(&path, changed).unwrap();
+        let refused = destroy_source(path.clone(), read()).await;
+        assert!(matches!(refused, Err(DestroyError::Changed)), "{refused:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), changed);
+    }
+    std::fs::write(&path, "the old value").unwrap();
     std::fs::hard_link(&path, &other).unwrap();
-    destroy_source(path.clone()).await.unwrap();
+    destroy_source(path.clone(), read()).await.unwrap();
     assert!(!path.exists());
     assert_eq!(
         std::fs::read(other).unwrap(),

@@ -165,6 +165,11 @@ async fn a_key_of_the_system_opens_the_vault_by_itself_until_it_is_gone(house: H
         VaultState::Sealed,
         "another key is not the one of the slot"
     );
+    // So it gets one of its own, and the store's key is known to be that one's.
+    let second = house.vault.add_slot(&house.call(3), &key).await.unwrap();
+    assert_ne!(second, slot);
+    let found = house.vault.slot_for(&key, house.call(3).now).await.unwrap();
+    assert_eq!(found.map(|slot| slot.id), Some(second));
     store.keys.lock().unwrap().extend(made);
     assert_eq!(starts().await.0, VaultState::Unlocked);
 }
