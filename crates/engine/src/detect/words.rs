@@ -5,6 +5,11 @@
 use super::page::Facts;
 use super::vendors::Sayings;
 
+/// Ends the beginning of a word, whatever follows: languages bend the ends of their words.
+const OPEN: char = '*';
+/// The first letter of scripts whose words are not told apart by spaces alone: Korean, then Chinese and Japanese.
+const FIRST_UNSPACED: char = '\u{1100}';
+
 /// Which of the phrases the title or the first heading is, or a part of it between bars, dashes or colons.
 pub(super) fn titled<'a>(phrases: &'a [String], facts: &Facts) -> Option<&'a str> {
     let texts = [&facts.title, &facts.heading];
@@ -34,15 +39,35 @@ pub(super) fn told<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
     in_text(&sayings.words, facts).or_else(|| in_sentence(sayings, facts))
 }
 
-/// Whom and what in one sentence. A point ends one only before a space: addresses have points.
+/// Whom and what in one sentence. It ends with its block at the latest; a point or a colon ends it only before a space:
+/// addresses have both.
 fn in_sentence<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
-    let text = facts.text.to_lowercase();
-    let parts = text.split(['!', '?', '。', '！', '？']);
-    parts.flat_map(|part| part.split(". ")).find_map(|part| {
-        let is_in = |words: &&String| part.contains(words.as_str());
+    let text = facts.lines.to_lowercase();
+    let parts = text.split(['!', '?', '。', '！', '？', '：', '\n']);
+    let mut parts = parts.flat_map(|part| part.split(". ")).flat_map(|part| part.split(": "));
+    parts.find_map(|part| {
+        let is_in = |words: &&String| has(part, words);
         sayings.sentences.iter().find_map(|sentence| {
             sentence.who.iter().find(is_in)?;
-            sentence.what.iter().find(is_in).map(String::as_str)
+            let what = sentence.what.iter().find(is_in)?;
+            Some(what.trim_end_matches(OPEN))
         })
     })
+}
+
+/// Whether the text has the words, and not as a part of longer ones: `your ip` is not in `your iphone`.
+fn has(text: &str, words: &str) -> bool {
+    let bare = words.trim_end_matches(OPEN);
+    text.match_indices(bare).any(|(at, found)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + found.len()..].chars().next();
+        let is_longer = bare.len() == words.len() && are_joined(found.chars().next_back(), after);
+        !is_longer && !are_joined(before, found.chars().next())
+    })
+}
+
+/// Both are letters of one word. Chinese, Japanese and Korean words have no borders to look at.
+fn are_joined(one: Option<char>, other: Option<char>) -> bool {
+    let is_spaced = |c: char| c.is_alphanumeric() && c < FIRST_UNSPACED;
+    one.is_some_and(is_spaced) && other.is_some_and(is_spaced)
 }
