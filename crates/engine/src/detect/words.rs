@@ -44,7 +44,9 @@ pub(super) fn told<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
 fn in_sentence<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
     let text = facts.lines.to_lowercase();
     let parts = text.split(['!', '?', '。', '！', '？', '：', '\n']);
-    let mut parts = parts.flat_map(|part| part.split(". ")).flat_map(|part| part.split(": "));
+    let mut parts = parts
+        .flat_map(|part| part.split(". "))
+        .flat_map(|part| part.split(": "));
     parts.find_map(|part| {
         let is_in = |words: &&String| has(part, words);
         sayings.sentences.iter().find_map(|sentence| {
@@ -70,4 +72,26 @@ fn has(text: &str, words: &str) -> bool {
 fn are_joined(one: Option<char>, other: Option<char>) -> bool {
     let is_spaced = |c: char| c.is_alphanumeric() && c < FIRST_UNSPACED;
     one.is_some_and(is_spaced) && other.is_some_and(is_spaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has;
+
+    #[test]
+    fn words_are_whole_but_for_an_open_end() {
+        for (text, words, is_in) in [
+            ("your ip is blocked", "your ip", true),
+            ("the app on your iphone", "your ip", false),
+            ("unblocked", "blocked", false),
+            ("unblocked, then blocked", "blocked", true),
+            ("ihre ip-adresse", "ihre ip", true),
+            ("ha sido bloqueada", "bloquead*", true),
+            ("desbloqueada", "bloquead*", false),
+            ("お客様のipアドレス", "お客様のip", true),
+            ("귀하의 ip가 차단되었습니다", "차단", true),
+        ] {
+            assert_eq!(has(text, words), is_in, "{words} in {text}");
+        }
+    }
 }

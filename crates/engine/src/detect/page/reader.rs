@@ -214,12 +214,16 @@ impl<'a> Reader<'a> {
         append(&mut self.facts.lines, &text, 4 * THIN_TEXT_MAX);
     }
 
-    /// Ends the line where a block begins or ends.
+    /// Ends the line where a block begins or ends. A mere break is where a sentence was too long for its place: it ends a
+    /// word alone.
     fn border(&mut self, name: &str) {
+        let lines = &mut self.facts.lines;
+        if name == "br" && !lines.is_empty() && !lines.ends_with(char::is_whitespace) {
+            lines.push(' ');
+        }
         if !is_border(name) {
             return;
         }
-        let lines = &mut self.facts.lines;
         lines.truncate(lines.trim_end().len());
         if !lines.is_empty() {
             lines.push('\n');
