@@ -2,6 +2,8 @@
 //!
 //! Words of a title or heading are compared with a whole part of it: a sentence that has one in it speaks of it.
 
+use std::iter;
+
 use super::page::Facts;
 use super::vendors::Sayings;
 
@@ -39,14 +41,12 @@ pub(super) fn told<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
     in_text(&sayings.words, facts).or_else(|| in_sentence(sayings, facts))
 }
 
-/// Whom and what in one sentence. It ends with its block at the latest; a point or a colon ends it only before a space:
-/// addresses have both.
+/// Whom and what in one sentence. It ends with its block at the latest; a point ends it only before a space: addresses have
+/// points.
 fn in_sentence<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
     let text = facts.lines.to_lowercase();
-    let parts = text.split(['!', '?', '。', '！', '？', '：', '\n']);
-    let mut parts = parts
-        .flat_map(|part| part.split(". "))
-        .flat_map(|part| part.split(": "));
+    let parts = text.split(['!', '?', '。', '！', '？', '\n']);
+    let mut parts = parts.flat_map(|part| part.split(". ")).flat_map(at_colons);
     parts.find_map(|part| {
         let is_in = |words: &&String| has(part, words);
         sayings.sentences.iter().find_map(|sentence| {
@@ -54,6 +54,18 @@ fn in_sentence<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
             let what = sentence.what.iter().find(is_in)?;
             Some(what.trim_end_matches(OPEN))
         })
+    })
+}
+
+/// The parts between colons. One before a number ends none: it names an address.
+fn at_colons(part: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(part);
+    iter::from_fn(move || {
+        let text = rest?;
+        let mut colons = text.match_indices(": ").map(|(at, _)| at);
+        let end = colons.find(|at| text[at + 2..].starts_with(char::is_alphabetic));
+        rest = end.map(|at| &text[at + 2..]);
+        Some(end.map_or(text, |at| &text[..at]))
     })
 }
 
@@ -76,7 +88,13 @@ fn are_joined(one: Option<char>, other: Option<char>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::has;
+    use super::{at_colons, has};
+
+    #[test]
+    fn a_colon_ends_a_part_before_a_word() {
+        let parts: Vec<&str> = at_colons("your ip: 192.0.2.1 is blocked: go: ").collect();
+        assert_eq!(parts, ["your ip: 192.0.2.1 is blocked", "go: "]);
+    }
 
     #[test]
     fn words_are_whole_but_for_an_open_end() {
