@@ -324,18 +324,17 @@ fn unauthorized(case: &Case<'_>) -> Verdict {
     if !matches!(status, Some(401 | 403)) {
         return Verdict::NotMet;
     }
-    match &case.facts {
-        Some(facts) if facts.is_thin() && login::is_sent_on(case.arrived.as_ref(), &facts.refresh) => {
-            let hit = Hit::new(Rule::Unauthorized, BlockReason::LoginWall);
-            Verdict::Decided(hit.marker("refresh to login").needle("refresh"))
-        }
-        Some(facts) if facts.passwords == 0 => Verdict::Stopped(Stop::NoPassword),
-        Some(facts) if !facts.is_thin() => Verdict::Stopped(Stop::NotThin),
-        Some(_) => {
-            let hit = Hit::new(Rule::Unauthorized, BlockReason::LoginWall);
-            Verdict::Decided(hit.marker("password field").needle("password"))
-        }
-        None => Verdict::NotMet,
+    let Some(facts) = &case.facts else {
+        return Verdict::NotMet;
+    };
+    let hit = Hit::new(Rule::Unauthorized, BlockReason::LoginWall);
+    let sent_on = login::sent_on(case.requested.as_ref(), case.arrived.as_ref(), &facts.refresh);
+    match sent_on.filter(|_| facts.is_thin()) {
+        Some(Ok(shown)) => Verdict::Decided(hit.marker(shown).needle("refresh")),
+        Some(Err(stop)) if facts.passwords == 0 => Verdict::Stopped(stop),
+        Some(Err(_)) | None if facts.passwords == 0 => Verdict::Stopped(Stop::NoPassword),
+        Some(Err(_)) | None if !facts.is_thin() => Verdict::Stopped(Stop::NotThin),
+        Some(Err(_)) | None => Verdict::Decided(hit.marker("password field").needle("password")),
     }
 }
 

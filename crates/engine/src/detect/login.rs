@@ -16,13 +16,11 @@ const STRONG: &[&str] = &[
     "authenticate",
 ];
 
-/// Words that name one if it asks for a password; those of other languages too, which are words of other things as well.
+/// Words that name one if it asks for a password, and much else besides: who asks for an account has not asked for a login.
+const ROOMS: &[&str] = &["auth", "sso", "account", "identity", "session"];
+
+/// Words that name nothing but one, and do if it asks for a password: those of other languages are other words elsewhere.
 const WEAK: &[&str] = &[
-    "auth",
-    "sso",
-    "account",
-    "identity",
-    "session",
     "authwall",
     "anmelden",
     "anmeldung",
@@ -168,16 +166,38 @@ fn guard(requested: &Address, arrived: &Address) -> Option<Stop> {
         Some(Stop::SameAddress)
     } else if !requested.is_same_site(arrived) {
         Some(Stop::OtherSite)
-    } else if [STRONG, WEAK, ENDS].iter().any(|words| is_word(requested, words)) {
+    } else if is_login_or_end(requested) {
         Some(Stop::RequestedLogin)
     } else {
         None
     }
 }
 
-/// Whether a page that refuses sends its visitor on to a login page of its site.
-pub(super) fn is_sent_on(arrived: Option<&Address>, refresh: &str) -> bool {
-    let (Some(arrived), Some((_, rest))) = (arrived, refresh.split_once(';')) else {
+/// A login, or the end of one.
+fn is_login_or_end(address: &Address) -> bool {
+    let lists = [STRONG, WEAK, ENDS];
+    lists.iter().any(|words| is_word(address, words)) || is_program(address, &lists)
+}
+
+/// Whether a page that refuses sends its visitor on to a login page of its site: what shows it, or the guard that stopped
+/// it. `None`: it does not.
+pub(super) fn sent_on(
+    requested: Option<&Address>,
+    arrived: Option<&Address>,
+    refresh: &str,
+) -> Option<Result<&'static str, Stop>> {
+    if !leads_to_login(arrived?, refresh) {
+        return None;
+    }
+    let mut known = requested.into_iter().chain(arrived);
+    Some(match known.any(is_login_or_end) {
+        true => Err(Stop::RequestedLogin),
+        false => Ok("refresh to login"),
+    })
+}
+
+fn leads_to_login(arrived: &Address, refresh: &str) -> bool {
+    let Some((_, rest)) = refresh.split_once(';') else {
         return false;
     };
     let target = rest.trim_start();
@@ -197,10 +217,10 @@ fn word_of(arrived: &Address, facts: Option<&Facts>) -> Option<&'static str> {
     if !has_password(facts) {
         return None;
     }
-    if is_word(arrived, WEAK) {
+    if is_word(arrived, WEAK) || is_word(arrived, ROOMS) {
         return Some("password at account path");
     }
-    is_program(arrived).then_some("password at login program")
+    is_program(arrived, &[STRONG, WEAK, ROOMS]).then_some("password at login program")
 }
 
 /// A login page by where it says it will return to.
@@ -217,13 +237,13 @@ fn returning(requested: &Address, arrived: &Address, facts: Option<&Facts>) -> O
     (is_way_back && !requested.segments().is_empty() && has_password(facts)).then_some("way back")
 }
 
-/// The last part of the path is a login word with the ending of a program.
-fn is_program(address: &Address) -> bool {
+/// The last part of the path is one of the words with the ending of a program.
+fn is_program(address: &Address, lists: &[&[&str]]) -> bool {
     let segments = address.segments();
     let last = segments.last().map(|segment| segment.to_lowercase());
     let Some(last) = last else { return false };
     let mut names = PROGRAMS.iter().filter_map(|ending| last.strip_suffix(ending));
-    names.any(|name| STRONG.contains(&name) || WEAK.contains(&name))
+    names.any(|name| lists.iter().any(|words| words.contains(&name)))
 }
 
 /// The last part of the path, or the last but one before a step, is one of the words. A name with an extension is a file.

@@ -67,7 +67,7 @@ pub enum Stop {
     NoRequestedUrl,
     /// What came of it is no address.
     NoFinalUrl,
-    /// A login page was asked for.
+    /// A login page or a logout was asked for.
     RequestedLogin,
     /// The same page but for scheme, `www`, a last slash, fragment, tracking parameters.
     SameAddress,

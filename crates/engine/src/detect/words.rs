@@ -2,8 +2,15 @@
 //!
 //! Words of a title or heading are compared with a whole part of it: a sentence that has one in it speaks of it.
 
+use std::iter;
+
 use super::page::Facts;
 use super::vendors::Sayings;
+
+/// Ends the beginning of a word, whatever follows: languages bend the ends of their words.
+const OPEN: char = '*';
+/// The first letter of scripts whose words are not told apart by spaces alone: Korean, then Chinese and Japanese.
+const FIRST_UNSPACED: char = '\u{1100}';
 
 /// Which of the phrases the title or the first heading is, or a part of it between bars, dashes or colons.
 pub(super) fn titled<'a>(phrases: &'a [String], facts: &Facts) -> Option<&'a str> {
@@ -34,15 +41,75 @@ pub(super) fn told<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
     in_text(&sayings.words, facts).or_else(|| in_sentence(sayings, facts))
 }
 
-/// Whom and what in one sentence. A point ends one only before a space: addresses have points.
+/// Whom and what in one sentence. It ends with its block at the latest; a point ends it only before a space: addresses have
+/// points.
 fn in_sentence<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
-    let text = facts.text.to_lowercase();
-    let parts = text.split(['!', '?', '。', '！', '？']);
-    parts.flat_map(|part| part.split(". ")).find_map(|part| {
-        let is_in = |words: &&String| part.contains(words.as_str());
+    let text = facts.lines.to_lowercase();
+    let parts = text.split(['!', '?', '。', '！', '？', '\n']);
+    let mut parts = parts.flat_map(|part| part.split(". ")).flat_map(at_colons);
+    parts.find_map(|part| {
+        let is_in = |words: &&String| has(part, words);
         sayings.sentences.iter().find_map(|sentence| {
             sentence.who.iter().find(is_in)?;
-            sentence.what.iter().find(is_in).map(String::as_str)
+            let what = sentence.what.iter().find(is_in)?;
+            Some(what.trim_end_matches(OPEN))
         })
     })
+}
+
+/// The parts between colons. One before a number ends none: it names an address.
+fn at_colons(part: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(part);
+    iter::from_fn(move || {
+        let text = rest?;
+        let mut colons = text.match_indices(": ").map(|(at, _)| at);
+        let end = colons.find(|at| text[at + 2..].starts_with(char::is_alphabetic));
+        rest = end.map(|at| &text[at + 2..]);
+        Some(end.map_or(text, |at| &text[..at]))
+    })
+}
+
+/// Whether the text has the words, and not as a part of longer ones: `your ip` is not in `your iphone`.
+fn has(text: &str, words: &str) -> bool {
+    let bare = words.trim_end_matches(OPEN);
+    text.match_indices(bare).any(|(at, found)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + found.len()..].chars().next();
+        let is_longer = bare.len() == words.len() && are_joined(found.chars().next_back(), after);
+        !is_longer && !are_joined(before, found.chars().next())
+    })
+}
+
+/// Both are letters of one word. Chinese, Japanese and Korean words have no borders to look at.
+fn are_joined(one: Option<char>, other: Option<char>) -> bool {
+    let is_spaced = |c: char| c.is_alphanumeric() && c < FIRST_UNSPACED;
+    one.is_some_and(is_spaced) && other.is_some_and(is_spaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{at_colons, has};
+
+    #[test]
+    fn a_colon_ends_a_part_before_a_word() {
+        let parts: Vec<&str> = at_colons("your ip: 192.0.2.1 is blocked: go: ").collect();
+        assert_eq!(parts, ["your ip: 192.0.2.1 is blocked", "go: "]);
+    }
+
+    #[test]
+    fn words_are_whole_but_for_an_open_end() {
+        for (text, words, is_in) in [
+            ("your ip is blocked", "your ip", true),
+            ("the app on your iphone", "your ip", false),
+            ("unblocked", "blocked", false),
+            ("unblocked, then blocked", "blocked", true),
+            ("ihre ip-adresse", "ihre ip", true),
+            ("ha sido bloqueada", "bloquead*", true),
+            ("desbloqueada", "bloquead*", false),
+            ("お客様のipアドレス", "お客様のip", true),
+            ("귀하의 ip가 차단되었습니다", "차단", true),
+        ] {
+            assert_eq!(has(text, words), is_in, "{words} in {text}");
+        }
+    }
 }

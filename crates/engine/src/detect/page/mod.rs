@@ -38,6 +38,8 @@ pub(super) struct Facts {
     pub(super) text_len: usize,
     /// The beginning of that text.
     pub(super) text: String,
+    /// The same, and a line for each block: what ends with one is no sentence with what follows.
+    pub(super) lines: String,
     /// Visible links.
     pub(super) links: usize,
     /// Visible fields that are not the challenge's own answer.

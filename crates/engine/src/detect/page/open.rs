@@ -159,6 +159,15 @@ fn is_block(name: &str) -> bool {
     ) || matches!(name, "ol" | "p" | "pre" | "section" | "table" | "ul")
 }
 
+/// An element that is a line of its own, or several.
+pub(super) fn is_border(name: &str) -> bool {
+    is_block(name)
+        || matches!(
+            name,
+            "li" | "dt" | "dd" | "td" | "th" | "tr" | "option" | "button" | "legend" | "caption" | "summary"
+        )
+}
+
 /// An element that changes letters only; its end ends no block.
 fn is_letters(name: &str) -> bool {
     matches!(

@@ -2,7 +2,7 @@
 
 use html5gum::emitters::callback::CallbackEvent;
 
-use super::open::{Inside, Open, is_void};
+use super::open::{Inside, Open, is_border, is_void};
 use super::tag::Tag;
 use super::{Facts, REFUSAL_TEXT_MAX, THIN_TEXT_MAX};
 use crate::detect::challenge::{self, Seen};
@@ -31,6 +31,7 @@ impl<'a> Reader<'a> {
                 is_cut: false,
                 text_len: 0,
                 text: String::new(),
+                lines: String::new(),
                 links: 0,
                 fields: 0,
                 passwords: 0,
@@ -68,7 +69,9 @@ impl<'a> Reader<'a> {
             }
             CallbackEvent::EndTag { name } => {
                 self.tag = None;
-                self.open.end(&String::from_utf8_lossy(name));
+                let name = String::from_utf8_lossy(name);
+                self.open.end(&name);
+                self.border(&name);
             }
             CallbackEvent::String { value } => self.string(value),
             CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } | CallbackEvent::Error(_) => {}
@@ -100,6 +103,7 @@ impl<'a> Reader<'a> {
         let name = tag.element.as_str();
         self.facts.elements += 1;
         self.open.make_room(name);
+        self.border(name);
         let outside = self.open.inside();
         let inside = self.inside_of(tag, outside);
         self.marks(tag);
@@ -207,6 +211,23 @@ impl<'a> Reader<'a> {
         let text = String::from_utf8_lossy(&value[..length]);
         self.facts.text_len += count(&text);
         append(&mut self.facts.text, &text, 4 * THIN_TEXT_MAX);
+        append(&mut self.facts.lines, &text, 4 * THIN_TEXT_MAX);
+    }
+
+    /// Ends the line where a block begins or ends. A mere break is where a sentence was too long for its place: it ends a
+    /// word alone.
+    fn border(&mut self, name: &str) {
+        let lines = &mut self.facts.lines;
+        if name == "br" && !lines.is_empty() && !lines.ends_with(char::is_whitespace) {
+            lines.push(' ');
+        }
+        if !is_border(name) {
+            return;
+        }
+        lines.truncate(lines.trim_end().len());
+        if !lines.is_empty() {
+            lines.push('\n');
+        }
     }
 }
 

@@ -36,6 +36,14 @@ fn text_is_what_is_shown() {
 }
 
 #[test]
+fn a_line_ends_with_its_block_and_goes_on_after_a_break() {
+    let facts = of("<h1>one <b>two</b></h1><p>three<br>four</p> <div>five</div><button>six</button>seven");
+    assert_eq!(facts.lines, "one two\nthree four\nfive\nsix\nseven");
+    let facts = of("<div> <p> <div> <br> <p>one</p> <br> <p> <div>two");
+    assert_eq!(facts.lines, "one\ntwo");
+}
+
+#[test]
 fn text_is_counted_in_characters() {
     assert_eq!(of("<p>äöü  ß</p>").text_len, 5);
     assert!(of(&"ä ".repeat(1_000)).is_thin());
