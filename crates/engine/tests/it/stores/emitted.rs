@@ -83,6 +83,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
         "session.activity", "session.mode_changed", "session.paused", "session.resumed", "session.stalled",
         "session.started", "session.turn_ended", "session.turn_started",
     ];
+    settings_are_not_taken => ["config.rejected"];
     words_that_must_not_be_told => [
         "agent.paused", "agent.resumed", "session.errored", "session.permission_denied", "task.cancelled",
         "task.failed",
@@ -214,6 +215,10 @@ async fn a_session_works(house: House) {
         assert!(told.applied().is_some(), "{command:?}: {told:?}");
     }
     assert_eq!(house.engine.close().await.unsaved, []);
+}
+
+async fn settings_are_not_taken(house: House) {
+    house.engine.tell_config_rejected(&operator(), 2).await.unwrap();
 }
 
 /// What people and workers say goes into events without what nobody is to see.

@@ -55,6 +55,11 @@ pub(super) trait Prepared: Sized {
     async fn new(engine: &Engine, nth: usize, command: &str) -> Self;
 
     fn tenant(&self) -> &Tenant;
+
+    /// Whether a row was written as none that can be believed, for a command to find it.
+    fn is_planted(_id: &str) -> bool {
+        false
+    }
 }
 
 /// What there is when a command is asked for.
@@ -393,11 +398,9 @@ pub(super) async fn every_command<W: Prepared>(house: House, most: usize, comman
             }
         }
     }
-    assert_eq!(
-        engine.check_records(false).await.unwrap().bad,
-        [],
-        "every row is legal"
-    );
+    let mut bad = engine.check_records(false).await.unwrap().bad;
+    bad.retain(|found| !W::is_planted(&found.id));
+    assert_eq!(bad, [], "every row is legal");
     assert!(nth > commands.len() * 3, "faults were met");
 }
 

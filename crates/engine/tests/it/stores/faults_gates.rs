@@ -197,8 +197,7 @@ impl World {
 
     /// A thread that cannot be believed was used.
     async fn has_set_aside(&mut self) {
-        let (tenant, at) = (&self.tenant, Timestamp::UNIX_EPOCH);
-        let id = ThreadId::make(at, &dormouse_engine::Random::seeded(7));
+        let (tenant, id) = (&self.tenant, no_thread());
         let rows = Records::<NoThread>::new(tenant.space());
         rows.create(&NoThread { id }).await.unwrap();
         let append = Append::submit(NewMessage::user("hello"));
@@ -223,9 +222,19 @@ impl World {
     }
 }
 
+/// The id of a thread that cannot be believed.
+fn no_thread() -> ThreadId {
+    ThreadId::make(Timestamp::UNIX_EPOCH, &dormouse_engine::Random::seeded(7))
+}
+
 impl Prepared for World {
     fn tenant(&self) -> &Tenant {
         &self.tenant
+    }
+
+    /// What is thrown away is the copy that was set aside: the thread stays as it is.
+    fn is_planted(id: &str) -> bool {
+        id == no_thread().to_string()
     }
 
     async fn new(engine: &Engine, nth: usize, command: &str) -> Self {
