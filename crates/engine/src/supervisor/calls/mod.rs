@@ -78,12 +78,16 @@ impl Calls {
     pub(super) fn begin(&self, parts: &Parts, call: &Call) -> impl Future<Output = bool> + Send + use<> {
         let revision = self.books().begin(&call.id, kept(parts, call));
         self.shared.changed.notify_one();
-        let mut stored = self.stored.clone();
+        let (mut stored, shared, id) = (self.stored.clone(), Arc::clone(&self.shared), call.id.clone());
         async move {
-            match revision {
-                Some(revision) => stored.wait_for(|stored| *stored >= revision).await.is_ok(),
-                None => false,
-            }
+            let Some(revision) = revision else { return false };
+            let stored = stored.wait_for(|stored| *stored >= revision).await;
+            let Ok(stored) = stored.map(|stored| *stored) else {
+                return false;
+            };
+            // Meanwhile it may have ended, and what is stored has it no more.
+            let books = shared.lock();
+            books.is_begun(&id, stored)
         }
     }
 
