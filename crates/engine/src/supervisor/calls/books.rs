@@ -74,6 +74,12 @@ impl Books {
         is_known
     }
 
+    /// Whether something goes on that nobody was asked for, and that this stored revision does not have.
+    pub(super) fn goes_on_unasked(&self, stored: u64) -> bool {
+        let mut open = self.open.iter();
+        self.is_overfull || open.any(|entry| entry.allowed == 0 && entry.since > stored)
+    }
+
     /// It is asked for now, so it has not begun, unless it was allowed before.
     pub(super) fn ask(&mut self, id: &str) {
         self.take(|entry| entry.id == id && entry.allowed == 0);
@@ -224,6 +230,18 @@ mod tests {
         books.note("c1", call());
         let (noted, _) = books.shown();
         assert!(!books.is_begun("c1", noted), "nobody allowed it");
+    }
+
+    #[test]
+    fn what_goes_on_unasked_and_is_not_stored_is_told_from_what_waits_for_its_yes() {
+        let mut books = Books::default();
+        let allowed = books.begin("c0", call()).unwrap();
+        assert!(!books.goes_on_unasked(0), "it is told no");
+        books.note("c1", call());
+        assert!(books.goes_on_unasked(allowed));
+        assert!(!books.goes_on_unasked(books.shown().0), "it is stored");
+        books.end("c1", false);
+        assert!(!books.goes_on_unasked(allowed));
     }
 
     #[test]
