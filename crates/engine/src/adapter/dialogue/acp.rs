@@ -132,7 +132,7 @@ impl Acp {
         let is_new = match update["sessionUpdate"].as_str() {
             Some("tool_call") => true,
             Some("tool_call_update") => false,
-            _ => return None,
+            Some(_) | None => return None,
         };
         let call = self.call(update);
         match update["status"].as_str().unwrap_or("pending") {
