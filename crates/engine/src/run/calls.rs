@@ -106,6 +106,26 @@ async fn note(
     Ok(Verdict::Commit(draft, ()))
 }
 
+/// A run as its provider leaves it: with the calls that could not be noted before, if there are any.
+pub(super) fn left(claimed: &Claimed, read: &Run) -> Run {
+    match claimed.unnoted.get() {
+        Some(calls) => Run {
+            checkpoint: at_end(&read.checkpoint, calls),
+            calls: calls.clone(),
+            ..read.clone()
+        },
+        None => read.clone(),
+    }
+}
+
+/// What was stored as open stays so: that it ended could not be stored.
+fn at_end(stored: &Checkpoint, calls: &[OpenCall]) -> Checkpoint {
+    match stored {
+        open @ Checkpoint::SideEffect { .. } => open.clone(),
+        Checkpoint::None | Checkpoint::Safe { .. } => open(calls).unwrap_or_else(|| stored.clone()),
+    }
+}
+
 /// On what it depends what is known of a run's effects.
 struct Facts<'a> {
     /// What was known when it was claimed: an effect that was open when it parked stays open until it ends.
@@ -163,6 +183,15 @@ mod tests {
         Checkpoint::SideEffect {
             what: Some(Scrubbed::constant(what)),
         }
+    }
+
+    #[test]
+    fn what_could_not_be_noted_is_open_at_the_end() {
+        use CallFate::{Cut, Open};
+        let (safe, stored) = (between_calls(), effect("rm x"));
+        assert_eq!(at_end(&safe, &[call("rm y", Open)]), effect("rm y"));
+        assert_eq!(at_end(&safe, &[call("rm y", Cut)]), safe);
+        assert_eq!(at_end(&stored, &[]), stored, "nobody stored that it ended");
     }
 
     #[test]

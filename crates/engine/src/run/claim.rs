@@ -1,7 +1,7 @@
 //! Claiming: a ready task, its new run, lease and heartbeat in one commit. Nothing is spawned before.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dormouse_filesystem::{Records, Version};
 use tokio::time::Instant;
@@ -11,7 +11,7 @@ use super::continued::{Continued, continued};
 use super::live::StopSignal;
 use super::park::{parked, resumed};
 use super::service::stage_run;
-use super::{Checkpoint, Run, RunState};
+use super::{Checkpoint, OpenCall, Run, RunState};
 use crate::agent::{Agent, AgentState, Agents};
 use crate::budget::{Budgets, Chain, ROUNDS_MAX};
 use crate::core::{Core, Done};
@@ -57,6 +57,8 @@ pub struct Claimed {
     pub guard: LeaseGuard,
     /// Where a stop is heard of.
     pub stop: StopSignal,
+    /// The calls of its provider, where those could not be noted to the end: they are written as it ends or parks.
+    pub(crate) unnoted: OnceLock<Vec<OpenCall>>,
 }
 
 /// What a claim stages.
@@ -79,6 +81,7 @@ pub(super) async fn claim(
     Ok(Claimed {
         guard: LeaseGuard::new(core.lease, &lease, token, sent),
         stop: core.live.enter(run.id),
+        unnoted: OnceLock::new(),
         task,
         run,
     })

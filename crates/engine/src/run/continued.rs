@@ -58,6 +58,8 @@ pub(super) async fn continued(
 /// The decision: `effects` is what is known of the next run's, `is_fresh` whether a person wants it from the beginning.
 fn of(former: &Run, outcome: &Outcome, effects: Effects, is_fresh: bool) -> Option<Continued> {
     let session = former.provider_session.clone()?;
+    // It did nothing of its own: what it was to go on with is as it was.
+    let never_began = former.continues.is_some() && matches!(former.checkpoint, Checkpoint::None);
     let was_cut_off = match outcome {
         Outcome::Lost { .. } => true,
         Outcome::Cancelled { by, .. } => match by {
@@ -67,13 +69,13 @@ fn of(former: &Run, outcome: &Outcome, effects: Effects, is_fresh: bool) -> Opti
         Outcome::Success { .. }
         | Outcome::Partial { .. }
         | Outcome::Blocked { .. }
-        | Outcome::Timeout { .. }
-        | Outcome::Failed { .. } => false,
+        | Outcome::Timeout { .. } => false,
+        Outcome::Failed { .. } => never_began,
     };
     // With a call open only a person tries it again, and they are told of it; of one whose calls nobody saw there is nothing
     // to tell.
     let was_seen = match &former.checkpoint {
-        Checkpoint::None => false,
+        Checkpoint::None => never_began,
         Checkpoint::Safe { .. } => true,
         open @ Checkpoint::SideEffect { .. } => !is_opaque(open),
     };
@@ -311,6 +313,53 @@ mod tests {
         ] {
             let former = former(checkpoint.clone(), session);
             let found = of(&former, &outcome, effects, is_fresh);
+            let expected = Continued {
+                run: former.id,
+                session: Scrubbed::constant("t1"),
+                calls: vec![call(CallFate::Cut)],
+                shown: BTreeMap::new(),
+            };
+            assert_eq!(found, goes_on.then_some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_that_goes_on_and_never_begins_hands_on_what_it_was_given() {
+        let failed = Outcome::Failed {
+            reason: FailReason::Abandoned,
+            permanent: false,
+            retry_at: None,
+            message: Scrubbed::constant("it could not be started"),
+            hint: None,
+        };
+        let safe = super::super::calls::between_calls();
+        for (name, checkpoint, outcome, is_fresh, goes_on) in [
+            ("lost", &Checkpoint::None, lost(), false, true),
+            (
+                "the engine left",
+                &Checkpoint::None,
+                cancelled(CancelledBy::Shutdown),
+                false,
+                true,
+            ),
+            ("not started", &Checkpoint::None, failed.clone(), false, true),
+            (
+                "called off",
+                &Checkpoint::None,
+                cancelled(CancelledBy::Principal),
+                false,
+                false,
+            ),
+            ("retried afresh", &Checkpoint::None, lost(), true, false),
+            ("it had begun, and failed", &safe, failed, false, false),
+        ] {
+            let before = RunId::make(Timestamp::UNIX_EPOCH, &Random::seeded(8));
+            let former = Run {
+                continues: Some(before),
+                calls: vec![call(CallFate::Cut)],
+                ..former(checkpoint.clone(), Some("t1"))
+            };
+            let found = of(&former, &outcome, Effects::Resumable, is_fresh);
             let expected = Continued {
                 run: former.id,
                 session: Scrubbed::constant("t1"),

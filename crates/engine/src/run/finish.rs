@@ -5,7 +5,9 @@ use dormouse_filesystem::{Records, Versioned, WriteOnce};
 use super::ahead;
 use super::service::{get, rejected, stage_run};
 use super::stop::in_time;
-use super::{Claimed, OutcomeKind, OutcomeRow, Process, Run, RunEvent, RunNext, RunState, decide, reported};
+use super::{
+    Claimed, OutcomeKind, OutcomeRow, Process, Run, RunEvent, RunNext, RunState, calls, decide, reported,
+};
 use crate::agent::is_bad;
 use crate::core::Core;
 use crate::credentials::of_lease;
@@ -84,8 +86,9 @@ async fn staged(
     let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
     in_time(read, draft.now())?;
     held.stage_release(core, &mut draft).await?;
-    let ended = stage_end(core, &mut draft, read, outcome, Some(facts.clone())).await?;
-    let task = stage_task(core, &mut draft, read, &ended.outcome.outcome).await?;
+    let left = calls::left(claimed, read);
+    let ended = stage_end_of(core, &mut draft, read, left.clone(), outcome, Some(facts.clone())).await?;
+    let task = stage_task(core, &mut draft, &left, &ended.outcome.outcome).await?;
     Ok(Verdict::Commit(draft, Finished { task, ..ended }))
 }
 

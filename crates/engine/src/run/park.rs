@@ -3,7 +3,7 @@
 use dormouse_filesystem::{Records, Versioned};
 
 use super::service::{get, rejected, stage_run};
-use super::{Claimed, Leaving, Process, Run, RunEvent, RunNext, RunState, RunWait, decide};
+use super::{Claimed, Leaving, Process, Run, RunEvent, RunNext, RunState, RunWait, calls, decide};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::gate::Gate;
@@ -54,7 +54,7 @@ pub(super) async fn park(
         used_before: leaving.used.clone(),
         updated_at: draft.now(),
         op: draft.op(),
-        ..Run::clone(&read)
+        ..calls::left(claimed, &read)
     };
     let task = match super::finish::task_of(core, &run).await? {
         Some(task) => Some(park_task(core, &mut draft, &task, of_task(wait), is_there).await?),

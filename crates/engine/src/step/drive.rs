@@ -75,7 +75,7 @@ impl Runs {
                 let work = work(hand.steps.clone());
                 let work = async move { work.await.map(Into::<Report>::into) };
                 let (task, slot) = self.core.workers.spawn(work);
-                guard.attend(Work { task, slot }).await
+                guard.attend(Work::new(task, slot)).await
             }
             Ok(Started::Stop(reason)) => Worked::Ended(plain(reason.outcome())),
             Err(error) => hand.unstarted(&error),
@@ -106,8 +106,14 @@ impl Driving {
     pub(super) async fn abandoned(&self, work: Option<Work>, worked: Option<Worked>) {
         let worked = match (worked, work) {
             (Some(worked), _) => worked,
-            (None, Some(mut work)) => self.left(work.ended(self).await).await,
-            (None, None) => self.left(Said::Nothing).await,
+            (None, Some(mut work)) => {
+                work.ended(self).await;
+                self.left(&mut work).await
+            }
+            (None, None) => {
+                let stop = self.claimed.stop.reason();
+                Worked::Ended(self.verdict(Said::Nothing, stop.as_ref()).await)
+            }
         };
         self.ended(&worked).await;
     }
@@ -142,7 +148,7 @@ impl Driving {
             // In this order, so that a simulation is the same history each time: how the work ended counts first.
             tokio::select! {
                 biased;
-                joined = &mut work.task => return self.left(Said::Joined(joined)).await,
+                () = work.joined() => return self.left(work).await,
                 () = &mut heart => break Gone::As(Worked::Fenced),
                 left = self.steps.left() => break Gone::As(match left {
                     Leave::Park(wait) => Worked::Parks(wait),
@@ -169,6 +175,7 @@ impl Driving {
         };
         // What it said in the last moment is said too late.
         work.ended(self).await;
+        drop(work.take_said());
         match ended {
             Gone::As(worked) => worked,
             // Not before it is gone: what its secrets are may have to be asked of a store that does not answer.
@@ -199,14 +206,15 @@ impl Driving {
     }
 
     /// The work's own end, or that it was dropped.
-    async fn left(&self, said: Said) -> Worked {
-        match said {
-            Said::Joined(Ok(Err(failure))) if failure.is_fenced() => Worked::Fenced,
-            said => {
-                let stop = self.claimed.stop.reason();
-                Worked::Ended(self.verdict(said, stop.as_ref()).await)
-            }
+    async fn left(&self, work: &mut Work) -> Worked {
+        if work.is_fenced() {
+            return Worked::Fenced;
         }
+        let stop = self.claimed.stop.reason();
+        // Read before what it said is taken: whoever is dropped meanwhile leaves that where it was.
+        let scrubber = self.scrubber().await;
+        let (said, block) = (work.take_said(), self.steps.block_slot());
+        Worked::Ended(verdict(said, stop.as_ref(), block, &scrubber))
     }
 
     /// It was told to stop, and is gone.

@@ -15,16 +15,36 @@ use crate::supervisor::RunEnd;
 
 /// The work of a run, while its future lives.
 pub(super) struct Work {
-    pub(super) task: JoinHandle<Result<Report, Failure>>,
-    pub(super) slot: Slot,
+    task: JoinHandle<Result<Report, Failure>>,
+    slot: Slot,
+    /// What is seen of it, once it is over: its task is asked for that once only.
+    over: Option<Said>,
 }
 
 impl Work {
-    /// Ends it, and waits until what it held is dropped: how it ended, if it did by itself. One that does not give its thread
-    /// back is left alone, and counted.
-    pub(super) async fn ended(&mut self, hand: &Driving) -> Said {
+    pub(super) fn new(task: JoinHandle<Result<Report, Failure>>, slot: Slot) -> Self {
+        Self {
+            task,
+            slot,
+            over: None,
+        }
+    }
+
+    /// Waits until it ends by itself.
+    pub(super) async fn joined(&mut self) {
+        if self.over.is_none() {
+            let joined = (&mut self.task).await;
+            self.over = Some(Said::Joined(joined));
+        }
+    }
+
+    /// Ends it, and waits until what it held is dropped. One that does not give its thread back is left alone, and counted.
+    pub(super) async fn ended(&mut self, hand: &Driving) {
+        if self.over.is_some() {
+            return;
+        }
         self.task.abort();
-        match timeout(ABANDON_AFTER, &mut self.task).await {
+        let said = match timeout(ABANDON_AFTER, &mut self.task).await {
             Ok(Err(error)) if error.is_cancelled() => Said::Nothing,
             Ok(joined) => Said::Joined(joined),
             Err(_) => {
@@ -32,7 +52,18 @@ impl Work {
                 self.slot.abandon();
                 Said::Nothing
             }
-        }
+        };
+        self.over = Some(said);
+    }
+
+    /// Whether it ended because the lease is another's.
+    pub(super) fn is_fenced(&self) -> bool {
+        matches!(&self.over, Some(Said::Joined(Ok(Err(failure)))) if failure.is_fenced())
+    }
+
+    /// How it ended, if it did by itself; it has said nothing more behind that.
+    pub(super) fn take_said(&mut self) -> Said {
+        self.over.replace(Said::Nothing).unwrap_or(Said::Nothing)
     }
 }
 

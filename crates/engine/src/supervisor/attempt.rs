@@ -60,6 +60,8 @@ pub(super) struct Parts {
     pub(super) block: BlockSlot,
     /// What its stream says is used is over a limit of its budgets.
     pub(super) over_budget: Notify,
+    /// A call of its provider goes on, and that cannot be written down.
+    pub(super) unwritten: Notify,
     /// Where its worker may ask.
     pub(super) endpoints: Option<Arc<dyn Endpoints>>,
 }

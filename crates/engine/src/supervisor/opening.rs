@@ -20,7 +20,8 @@ const GO_ON: &str =
 /// What is said to a session that goes on behind a crash.
 const CUT_OFF: &str = "The program that ran you was cut off, and you go on where you were.";
 /// What is said to one that begins anew behind one: its provider did not resume the former.
-const BEFORE: &str = "An attempt at this before you was cut off.";
+const BEFORE: &str =
+    "An attempt at this before you was cut off. What it did is done: look before you do it again.";
 /// What stands before the calls that nobody saw end.
 const CALLS: &str = "These calls were cut off, or nobody heard how they ended. Each may have happened, wholly or in part: \
     look what is there before you make one again.";
@@ -69,9 +70,8 @@ pub(super) async fn opening(
     let prompt = match prompt {
         // A session that goes on has heard it.
         Err(_) if session.is_some() => go_on.clone(),
-        Ok(prompt) if run.continues.is_some() && !run.calls.is_empty() => {
-            said(&[BEFORE, &listed(&run.calls), &prompt])
-        }
+        // Between two calls, too, it has done what came before them.
+        Ok(prompt) if run.continues.is_some() => said(&[BEFORE, &listed(&run.calls), &prompt]),
         prompt => prompt?,
     };
     Ok(Opening {

@@ -173,6 +173,7 @@ impl Supervisor {
             on_gate: starter.on_gate,
             asks: Asks::new(),
             over_budget: Notify::new(),
+            unwritten: Notify::new(),
             endpoints: self.0.endpoints.clone(),
         };
         let books = Books {

@@ -129,6 +129,7 @@ pub(super) async fn cause(parts: &Parts, clocks: &Clocks, signals: &Signals) -> 
         reason = parts.claimed.stop.stopped() => Cause::Told(reason),
         expired = clock => Cause::Clock(expired),
         () = signals.self_stop.notified() => Cause::SelfStop,
+        () = parts.unwritten.notified() => Cause::SelfStop,
         () = parts.over_budget.notified() => Cause::OverBudget,
     }
 }

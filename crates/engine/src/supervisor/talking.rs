@@ -17,6 +17,7 @@ use super::question::Question;
 use crate::adapter::dialogue::{Act, Call, Dialogue, Opening, Permission};
 use crate::adapter::{Provider, Say};
 use crate::gate::{Asked, Canonical, GateStatus};
+use crate::run::OpenCall;
 use crate::worker::lines::Lines;
 
 /// Most lines that wait to be written; a provider that reads none of them is not answered any more.
@@ -157,10 +158,11 @@ impl Talking {
         Some(self.pass_on(&pending.permission, say))
     }
 
-    /// Waits until all that is known of its calls is stored.
-    pub(super) async fn settled_calls(&mut self) {
-        if let Some(calls) = &mut self.calls {
-            calls.settled().await;
+    /// Waits until all that is known of its calls is stored; where that cannot be, this is what is known.
+    pub(super) async fn settled_calls(&mut self) -> Option<Vec<OpenCall>> {
+        match &mut self.calls {
+            Some(calls) => calls.settled().await,
+            None => None,
         }
     }
 

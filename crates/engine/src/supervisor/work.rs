@@ -189,8 +189,11 @@ impl<'a> Hand<'a> {
         // What is done behind it is no work of its.
         let clock = self.clocks.used(Instant::now());
         // What is known of its effects decides what becomes of its task.
-        if let Some(talking) = &mut self.talking {
-            talking.settled_calls().await;
+        if let Some(talking) = &mut self.talking
+            && let Some(calls) = talking.settled_calls().await
+        {
+            // Written with its end; there is one end.
+            let _ = self.parts.claimed.unnoted.set(calls);
         }
         let heard = self.heard(&seen).await;
         if let Some(heard) = &heard {

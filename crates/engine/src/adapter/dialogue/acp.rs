@@ -126,18 +126,18 @@ impl Acp {
         self.turns.said(request_line(id, "session/prompt", &params))
     }
 
-    /// What it says of a call. One that goes on may be asked for still: agents say so before they ask.
+    /// What it says of a call. One that goes on may be asked for still: agents say so before they ask. One that is pending may
+    /// go on without being asked for, or said to be in progress; more of it, without how it stands, is no news.
     fn told(&mut self, update: &Value) -> Option<Act> {
-        if !matches!(
-            update["sessionUpdate"].as_str(),
-            Some("tool_call" | "tool_call_update")
-        ) {
-            return None;
-        }
+        let is_new = match update["sessionUpdate"].as_str() {
+            Some("tool_call") => true,
+            Some("tool_call_update") => false,
+            Some(_) | None => return None,
+        };
         let call = self.call(update);
         match update["status"].as_str().unwrap_or("pending") {
-            "pending" => None,
-            "in_progress" => call.kind.has_effect().then_some(Act::Began(call)),
+            "pending" if !is_new => None,
+            "pending" | "in_progress" => call.kind.has_effect().then_some(Act::Began(call)),
             status => {
                 self.kinds.remove(&call.id);
                 let is_cut = !matches!(status, "completed" | "failed");

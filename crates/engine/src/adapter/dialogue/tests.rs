@@ -341,7 +341,15 @@ fn what_the_protocol_says_of_a_call_tells_when_it_goes_on_and_when_it_has_ended(
         ("fetch", None),
         ("think", None),
     ] {
-        assert_eq!(told(begins(kind, kind)), [], "{kind}: it is pending");
+        let pending = effect.map(|effect| Act::Began(call(kind, effect, "do it")));
+        assert_eq!(
+            told(begins(kind, kind)),
+            Vec::from_iter(pending),
+            "{kind}: it is pending, and nobody may be asked"
+        );
+        let more = json!({ "sessionUpdate": "tool_call_update", "toolCallId": kind, "title": "do it" });
+        assert_eq!(told(more), [], "{kind}: more of it is no news");
+        assert_eq!(told(of(kind, "pending")), [], "{kind}");
         // Its kind was said before.
         let goes_on = told(of(kind, "in_progress"));
         let expected = effect.map(|effect| Act::Began(call(kind, effect, "a call that is not named")));

@@ -78,12 +78,16 @@ impl Calls {
     pub(super) fn begin(&self, parts: &Parts, call: &Call) -> impl Future<Output = bool> + Send + use<> {
         let revision = self.books().begin(&call.id, kept(parts, call));
         self.shared.changed.notify_one();
-        let mut stored = self.stored.clone();
+        let (mut stored, shared, id) = (self.stored.clone(), Arc::clone(&self.shared), call.id.clone());
         async move {
-            match revision {
-                Some(revision) => stored.wait_for(|stored| *stored >= revision).await.is_ok(),
-                None => false,
-            }
+            let Some(revision) = revision else { return false };
+            let stored = stored.wait_for(|stored| *stored >= revision).await;
+            let Ok(stored) = stored.map(|stored| *stored) else {
+                return false;
+            };
+            // Meanwhile it may have ended, and what is stored has it no more.
+            let books = shared.lock();
+            books.is_begun(&id, stored)
         }
     }
 
@@ -113,12 +117,14 @@ impl Calls {
         self.shared.changed.notify_one();
     }
 
-    /// Waits until all is stored that is known, or cannot be.
-    pub(super) async fn settled(&mut self) {
-        let (revision, _) = self.books().shown();
+    /// Waits until all is stored that is known, or cannot be: then this is what is known.
+    pub(super) async fn settled(&mut self) -> Option<Vec<OpenCall>> {
+        let (revision, calls) = self.books().shown();
         self.shared.changed.notify_one();
         // Its writer has ended where nothing more can be written.
-        let _ = timeout(SETTLE_MAX, self.stored.wait_for(|stored| *stored >= revision)).await;
+        let stored = self.stored.wait_for(|stored| *stored >= revision);
+        let is_stored = matches!(timeout(SETTLE_MAX, stored).await, Ok(Ok(_)));
+        (!is_stored).then_some(calls)
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -143,8 +149,21 @@ fn kept(parts: &Parts, call: &Call) -> OpenCall {
     }
 }
 
-/// Writes what is known until nothing more can be: then no call begins any more.
+/// Writes what is known until nothing more can be: then no call begins any more, and one that goes on unasked ends its process.
 async fn write(parts: Arc<Parts>, shared: Arc<Shared>, heard: Heard, durable: watch::Sender<u64>) {
+    write_on(&parts, &shared, &heard, &durable).await;
+    let stored = *durable.borrow();
+    // Who waits for a yes has a no.
+    drop(durable);
+    // Ends with the process, or ends it.
+    while !shared.lock().goes_on_unasked(stored) {
+        shared.changed.notified().await;
+    }
+    tracing::warn!(run = %parts.claimed.run.id, "a call goes on that cannot be written down: the run stops");
+    parts.unwritten.notify_one();
+}
+
+async fn write_on(parts: &Parts, shared: &Shared, heard: &Heard, durable: &watch::Sender<u64>) {
     let mut written = parts.claimed.run.calls.clone();
     // Ends with the process, or with the lease.
     loop {
@@ -155,11 +174,11 @@ async fn write(parts: Arc<Parts>, shared: Arc<Shared>, heard: Heard, durable: wa
                 .iter()
                 .any(|call| call.fate == CallFate::Open && !written.contains(call));
             // Before an effect enough of the lease is left.
-            if begins && !parts.claimed.guard.has_runway() && !is_renewed(&parts).await {
+            if begins && !parts.claimed.guard.has_runway() && !is_renewed(parts).await {
                 tracing::warn!(run = %parts.claimed.run.id, "the lease could not be renewed: no call begins any more");
                 return;
             }
-            if let Err(error) = store(&parts, &calls, &heard).await {
+            if let Err(error) = store(parts, &calls, heard).await {
                 let run = parts.claimed.run.id;
                 tracing::warn!(%run, %error, "the calls of the provider were not written down: none begins any more");
                 return;
