@@ -257,7 +257,9 @@ impl House {
         drop(beginning);
         let started = match started {
             // Another process was faster: the run that was asked for is that one's.
-            Err(CommandError::Rejected { .. }) if is_new => tasks.get(task).await?.last_run.map_or(started, Ok),
+            Err(CommandError::Rejected { .. }) if is_new => {
+                tasks.get(task).await?.last_run.map_or(started, Ok)
+            }
             started => started,
         };
         // Whether it was claimed is not known then, and calling it off would end the run.
