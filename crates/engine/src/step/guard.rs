@@ -119,3 +119,22 @@ impl Drop for Guard {
         background.spawn_on(async move { hand.abandoned(work, worked).await }, &runtime);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::threads::{WorkerThreads, Workers};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_work_said_stays_with_it_until_it_is_taken_and_its_task_is_asked_once() {
+        let workers = Workers::new(WorkerThreads::OfCaller);
+        let (task, slot) = workers.spawn(async { Ok::<_, Failure>(Report::default()) });
+        let mut work = Work::new(task, slot);
+        work.joined().await;
+        // As whoever ends the run in place of a driver that was dropped behind that.
+        work.joined().await;
+        assert!(matches!(work.take_said(), Said::Joined(Ok(Ok(_)))));
+        work.joined().await;
+        assert!(matches!(work.take_said(), Said::Nothing));
+    }
+}
