@@ -199,7 +199,7 @@ fn work(home: &Home, agent: &str, nth: usize, mark: &str, more: &[&str]) -> Stri
     ran.json()["id"].as_str().unwrap().to_owned()
 }
 
-/// WK-7, with the keepers dead too; a number that another process has is
+/// WK-28: opaque and repeatable. WK-7, with the keepers dead too; a number that another process has is
 /// `recovery_kills_first_and_spares_a_number_that_is_another_s` of the engine.
 #[test]
 fn a_server_killed_with_twenty_workers_ends_them_all_before_it_claims_again() {

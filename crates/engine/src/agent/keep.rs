@@ -179,6 +179,7 @@ impl Agents {
         draft.tell(&agent.about(), &Change::AgentConfigured { config_digest })?;
         if has_more_room {
             draft.ring(name, WakeCause::Resumed);
+            draft.free(name);
         }
         Ok(Ok(Keeping::Changed))
     }

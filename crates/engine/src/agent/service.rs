@@ -237,8 +237,13 @@ impl Agents {
             (agent.updated_at, agent.op) = (draft.now(), draft.op());
             self.rows.stage_replace(draft.batch(), &read, &agent).await?;
             draft.tell(&agent.about(), &change)?;
-            if event == AgentEvent::Resume || agent.config.concurrency > read.config.concurrency {
+            let has_more_room = agent.config.concurrency > read.config.concurrency;
+            if event == AgentEvent::Resume || has_more_room {
                 draft.ring(name, WakeCause::Resumed);
+            }
+            if has_more_room {
+                // A ring leaves a full lane full.
+                draft.free(name);
             }
             Ok(Verdict::Commit(draft, agent))
         });

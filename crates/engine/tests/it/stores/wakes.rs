@@ -228,6 +228,26 @@ async fn an_agent_runs_as_much_as_it_may_and_keeps_no_other_waiting(house: House
     served.end().await;
 }
 
+async fn a_full_lane_goes_on_when_its_agent_may_run_more(house: House) {
+    let alice = agent_of(&house, "alice", 1).await;
+    let made = tasks(&house, &alice, 3).await;
+    let (go, may_end) = watch::channel(false);
+    let doer = Doer::new(may_end);
+    let served = Served::by(&house.engine, &doer, WakeOptions::default());
+    until("one runs", async || doer.at_work() == 1).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(doer.begun().len(), 1, "it is full");
+    let more = house
+        .tenant
+        .agents
+        .configure(&operator(), &alice, |config| config.concurrency = 2);
+    more.await.unwrap();
+    until("two run", async || doer.at_work() == 2).await;
+    go.send_replace(true);
+    until("all are done", async || are_done(&house, &made).await).await;
+    served.end().await;
+}
+
 async fn a_process_runs_no_more_at_once_than_it_may(house: House) {
     let alice = agent_of(&house, "alice", 50).await;
     let made = tasks(&house, &alice, 9).await;
@@ -381,6 +401,7 @@ on_every_store! {
     a_task_made_ready_writes_the_wake_row_in_its_commit;
     what_is_ready_is_done_and_the_row_goes;
     an_agent_runs_as_much_as_it_may_and_keeps_no_other_waiting;
+    a_full_lane_goes_on_when_its_agent_may_run_more;
     a_process_runs_no_more_at_once_than_it_may;
     a_paused_agent_s_tasks_wait_and_are_claimed_when_it_is_resumed;
     a_lane_is_claimed_by_rank_and_then_by_number;
