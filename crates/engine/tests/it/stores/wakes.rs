@@ -237,10 +237,9 @@ async fn a_full_lane_goes_on_when_its_agent_may_run_more(house: House) {
     until("one runs", async || doer.at_work() == 1).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(doer.begun().len(), 1, "it is full");
-    let more = house
-        .tenant
-        .agents
-        .configure(&operator(), &alice, |config| config.concurrency = 2);
+    let agents = &house.tenant.agents;
+    let by = operator();
+    let more = agents.configure(&by, &alice, |config| config.concurrency = 2);
     more.await.unwrap();
     until("two run", async || doer.at_work() == 2).await;
     go.send_replace(true);
