@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use dormouse_secrets::Scrubbed;
 use serde::{Deserialize, Serialize};
 
-use super::service::{get, rejected, stage_run};
+use super::checkpoint::held;
+use super::service::stage_run;
 use super::start::is_opaque;
-use super::{Checkpoint, Claimed, Run, RunEvent, Runs, decide};
+use super::{Checkpoint, Claimed, Run, Runs};
 use crate::adapter::{Tokens, ToolKind};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
-use crate::lease::{LeaseEvent, check};
-use crate::{CommandError, Decision, Principal};
+use crate::{CommandError, Principal};
 
 /// Where a run stands while no call of it is open.
 const BETWEEN_CALLS: &str = "between two calls";
@@ -74,16 +74,7 @@ async fn note(
     claimed: &Claimed,
     noted: &Noted<'_>,
 ) -> Result<Verdict<()>, CommandError> {
-    let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
-    held.stage_check(core, &mut draft);
-    let read = get(core, claimed.run.id).await?;
-    match decide(read.state, RunEvent::Checkpoint) {
-        Decision::Same => {}
-        Decision::Reject(reason) => return Err(rejected(&read, RunEvent::Checkpoint, reason)),
-        cell @ (Decision::Apply(_) | Decision::Ignore(_)) => {
-            unreachable!("no cell of checkpoint is {cell:?}")
-        }
-    }
+    let read = held(core, &mut draft, claimed).await?;
     let facts = Facts {
         at_claim: &claimed.run.checkpoint,
         stored: &read.checkpoint,

@@ -313,13 +313,17 @@ mod tests {
         ] {
             let former = former(checkpoint.clone(), session);
             let found = of(&former, &outcome, effects, is_fresh);
-            let expected = Continued {
-                run: former.id,
-                session: Scrubbed::constant("t1"),
-                calls: vec![call(CallFate::Cut)],
-                shown: BTreeMap::new(),
-            };
-            assert_eq!(found, goes_on.then_some(expected), "{name}");
+            assert_eq!(found, goes_on.then(|| cut_off(&former)), "{name}");
+        }
+    }
+
+    /// What it leaves, with its one call.
+    fn cut_off(former: &Run) -> Continued {
+        Continued {
+            run: former.id,
+            session: Scrubbed::constant("t1"),
+            calls: vec![call(CallFate::Cut)],
+            shown: BTreeMap::new(),
         }
     }
 
@@ -360,13 +364,7 @@ mod tests {
                 ..former(checkpoint.clone(), Some("t1"))
             };
             let found = of(&former, &outcome, Effects::Resumable, is_fresh);
-            let expected = Continued {
-                run: former.id,
-                session: Scrubbed::constant("t1"),
-                calls: vec![call(CallFate::Cut)],
-                shown: BTreeMap::new(),
-            };
-            assert_eq!(found, goes_on.then_some(expected), "{name}");
+            assert_eq!(found, goes_on.then(|| cut_off(&former)), "{name}");
         }
     }
 }

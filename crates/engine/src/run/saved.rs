@@ -3,13 +3,13 @@
 
 use dormouse_secrets::Scrubbed;
 
-use super::service::{get, rejected, stage_run};
-use super::{Claimed, Run, RunEvent, RunFilter, RunState, Runs, decide};
+use super::checkpoint::held;
+use super::service::stage_run;
+use super::{Claimed, Run, RunFilter, RunState, Runs};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
-use crate::lease::{LeaseEvent, check};
 use crate::worker::report::REPORT_LINE_MAX;
-use crate::{CommandError, Decision, Principal};
+use crate::{CommandError, Principal};
 
 impl Runs {
     /// Keeps what the worker of a run saves, in place of what it saved before: for its next process, or the next attempt.
@@ -73,17 +73,7 @@ async fn keep(
     claimed: &Claimed,
     kept: Kept<'_>,
 ) -> Result<Verdict<()>, CommandError> {
-    let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
-    held.stage_check(core, &mut draft);
-    let read = get(core, claimed.run.id).await?;
-    // What may be written of its effects may be written of its work.
-    match decide(read.state, RunEvent::Checkpoint) {
-        Decision::Same => {}
-        Decision::Reject(reason) => return Err(rejected(&read, RunEvent::Checkpoint, reason)),
-        cell @ (Decision::Apply(_) | Decision::Ignore(_)) => {
-            unreachable!("no cell of checkpoint is {cell:?}")
-        }
-    }
+    let read = held(core, &mut draft, claimed).await?;
     debug_assert!(read.state != RunState::Ended, "an ended run takes no checkpoint");
     let mut run = Run {
         updated_at: draft.now(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dormouse_engine::agent::{AgentState, Intensity};
-use dormouse_engine::command::{ClockSettings, CommandSpec, Timer};
+use dormouse_engine::command::{ClockSettings, CommandSpec};
 use dormouse_engine::run::StopReason;
 use dormouse_engine::task::{NewTask, Start, Task};
 use dormouse_engine::wake::NewWake;
@@ -11,6 +11,7 @@ use dormouse_engine::{Adjustable, AgentName, Clock, CommandError, Principal};
 use dormouse_filesystem::Position;
 use jiff::SignedDuration;
 
+use super::clocks::clocks;
 use super::house::{House, facts, failed, operator};
 use super::until;
 
@@ -27,16 +28,6 @@ async fn task_of(house: &House, agent: &AgentName) -> Task {
     new.command = Some(CommandSpec::new(vec!["true".to_owned()]));
     new.start = Start::Ready;
     house.task(new).await
-}
-
-fn clocks(seconds: u64) -> ClockSettings {
-    let ms = seconds * 1000;
-    ClockSettings {
-        wall_clock_ms: Some(ms),
-        idle_timeout_ms: Some(Timer::After(ms)),
-        stall_after_ms: Some(Timer::After(ms)),
-        grace_ms: Some(ms),
-    }
 }
 
 fn set_clocks(house: &House, clocks: ClockSettings) {

@@ -18,7 +18,7 @@ on_every_store! {
 }
 
 /// All four clocks, of so many seconds.
-fn clocks(seconds: u64) -> ClockSettings {
+pub(super) fn clocks(seconds: u64) -> ClockSettings {
     let ms = seconds * 1000;
     ClockSettings {
         wall_clock_ms: Some(ms),
