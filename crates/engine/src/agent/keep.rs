@@ -2,11 +2,10 @@
 
 use dormouse_filesystem::{CommitError, ReadError, Versioned};
 
-use super::service::{check, refused};
+use super::service::{check, give_room, refused};
 use super::{Agent, AgentConfig, AgentEvent, AgentState, Agents, decide};
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
-use crate::wake::WakeCause;
 use crate::{AgentName, CommandError, Decision, Principal};
 
 /// Agents of one commit.
@@ -178,8 +177,7 @@ impl Agents {
         self.rows.stage_replace(draft.batch(), there, &agent).await?;
         draft.tell(&agent.about(), &Change::AgentConfigured { config_digest })?;
         if has_more_room {
-            draft.ring(name, WakeCause::Resumed);
-            draft.free(name);
+            give_room(draft, name);
         }
         Ok(Ok(Keeping::Changed))
     }

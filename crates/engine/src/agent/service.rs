@@ -238,12 +238,10 @@ impl Agents {
             self.rows.stage_replace(draft.batch(), &read, &agent).await?;
             draft.tell(&agent.about(), &change)?;
             let has_more_room = agent.config.concurrency > read.config.concurrency;
-            if event == AgentEvent::Resume || has_more_room {
-                draft.ring(name, WakeCause::Resumed);
-            }
             if has_more_room {
-                // A ring leaves a full lane full.
-                draft.free(name);
+                give_room(&mut draft, name);
+            } else if event == AgentEvent::Resume {
+                draft.ring(name, WakeCause::Resumed);
             }
             Ok(Verdict::Commit(draft, agent))
         });
@@ -360,4 +358,10 @@ pub(super) fn refused(
             reason,
         },
     }
+}
+
+/// An agent may run more at once: what waits for that is looked at. A ring alone leaves a full lane full.
+pub(super) fn give_room(draft: &mut Draft, name: &AgentName) {
+    draft.ring(name, WakeCause::Resumed);
+    draft.free(name);
 }

@@ -148,6 +148,13 @@ fn identity_of(path: &Path) -> Result<Value> {
     }
 }
 
+/// Of a file that somebody named: no other folder of ours mends it.
 pub(super) fn unread(refusal: place::Refusal) -> Problem {
-    refusal.into()
+    let is_of_system = matches!(refusal, place::Refusal::System { .. });
+    let problem = Problem::from(refusal);
+    if is_of_system {
+        problem.hint("name a file that is there and that you may read")
+    } else {
+        problem
+    }
 }
