@@ -18,7 +18,9 @@ pub(crate) const COMMIT_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most commits of a group.
 const GROUP_MAX: usize = 512;
 /// The least that a group may have while several lanes commit, however short a flush is.
-const GROUP_SHARED_MIN: usize = 64;
+const GROUP_SHARED_MIN: usize = 16;
+/// What is done for a group's commits takes this part of its flush, while several lanes commit.
+const FLUSH_PART: u128 = 4;
 /// How many groups of one lane alone are needed for another to be forgotten.
 const SHARED_GROUPS: u32 = 64;
 /// Most bytes of a group; one commit more may pass it.
@@ -174,9 +176,9 @@ impl Queue {
     /// What the last group took: to flush it, and all else for each of its commits.
     ///
     /// A lane waits for the group that is under way and for its own. While others commit beside it, groups have no more
-    /// commits than take about as long as the flush does, so that a flood makes that little longer.
+    /// commits than take a part of the flush's time, so that a flood makes that little longer.
     pub(crate) fn took(&self, flush: Duration, each: Duration) {
-        let fitting = flush.as_nanos() / each.as_nanos().max(1);
+        let fitting = flush.as_nanos() / (each.as_nanos().max(1) * FLUSH_PART);
         self.inner().shared_max = usize::try_from(fitting)
             .unwrap_or(GROUP_MAX)
             .clamp(GROUP_SHARED_MIN, GROUP_MAX);
@@ -372,8 +374,8 @@ mod tests {
         assert_eq!(group(&queue), GROUP_SHARED_MIN);
         assert_eq!(group(&queue), GROUP_SHARED_MIN, "the other lane may come again");
         queue.took(Duration::from_millis(2), Duration::from_micros(10));
-        assert_eq!(group(&queue), 200);
-        queue.took(Duration::from_millis(2), Duration::from_micros(1));
+        assert_eq!(group(&queue), 50);
+        queue.took(Duration::from_millis(2), Duration::from_nanos(500));
         assert_eq!(group(&queue), GROUP_MAX);
         queue.took(Duration::ZERO, Duration::ZERO);
         for _ in 3..SHARED_GROUPS {
