@@ -25,7 +25,7 @@ pub struct Health {
     pub commits: u64,
     /// Flushes made for them: their ratio is the group's mean size.
     pub flushes: u64,
-    /// Records read from memory without asking a thread that may wait for a disk.
+    /// Keys and empty pages that were answered for without asking a thread that may wait for a disk.
     pub reads_at_once: u64,
     /// What is worth telling an operator, one sentence each: a torn tail cut at opening, a weak filesystem.
     pub notices: Vec<String>,
