@@ -322,6 +322,7 @@ fn facts() -> Facts {
         elided_bytes: 0,
         after_stop: false,
         strays: 0,
+        alive: 0,
         isolation: "off".to_owned(),
         formats: BTreeMap::new(),
         stream: None,

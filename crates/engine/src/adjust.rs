@@ -1,7 +1,6 @@
 //! What may be set otherwise while an engine is open: read where it is used, each time.
 
 use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
 
 use crate::agent::Intensity;
 use crate::command::ClockSettings;
@@ -19,40 +18,19 @@ pub struct Adjustable {
 
 /// The present ones, which all tenants of an engine share.
 #[derive(Debug)]
-pub(crate) struct Adjusted(RwLock<Kept>);
-
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    now: Adjustable,
-    /// The longest grace that was set since the engine was opened: a worker at work may have begun with any of them.
-    grace_max: Duration,
-}
+pub(crate) struct Adjusted(RwLock<Adjustable>);
 
 impl Adjusted {
     pub(crate) fn new(first: Adjustable) -> Self {
-        Self(RwLock::new(Kept {
-            now: first,
-            grace_max: first.clocks.grace(),
-        }))
+        Self(RwLock::new(first))
     }
 
     /// As they are now.
     pub(crate) fn now(&self) -> Adjustable {
-        self.kept().now
-    }
-
-    /// The longest grace that a worker at work may have begun with, where neither its task nor its agent sets one.
-    pub(crate) fn grace_max(&self) -> Duration {
-        self.kept().grace_max
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set(&self, to: Adjustable) {
-        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        kept.grace_max = kept.grace_max.max(to.clocks.grace());
-        kept.now = to;
-    }
-
-    fn kept(&self) -> Kept {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = to;
     }
 }

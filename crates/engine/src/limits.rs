@@ -61,7 +61,8 @@ pub const LEASE_TTL_MAX: Duration = Duration::from_secs(60 * 60);
 pub const HEARTBEATS_WAITING_MAX: usize = 65_536;
 /// How long after a heartbeat that was not written the next one is tried; sooner where they are more frequent.
 pub const HEARTBEAT_RETRY: Duration = Duration::from_secs(2);
-/// `lease.stop_margin`: beyond a worker's grace, what killing, draining and the terminal commit may take.
+/// `lease.stop_margin`: beyond a worker's grace and until its holder hears of the stop, what killing, draining and the
+/// terminal commit may take.
 pub const STOP_MARGIN: Duration = Duration::from_secs(20);
 
 /// `steps.result_max`: largest result of a step, in bytes of JSON. A larger one is told as such, now and later.

@@ -289,6 +289,10 @@ pub struct Facts {
     pub after_stop: bool,
     /// Processes that outlived the worker's first one and were killed.
     pub strays: u32,
+    /// Processes that the kernel had not let go of, though they were killed again and again: they may be there still, and
+    /// the row of the run's processes stays until they are gone.
+    #[serde(default, skip_serializing_if = "are_none")]
+    pub alive: u32,
     /// How the worker was walled in.
     pub isolation: String,
     /// How many credentials that nobody registered were seen in its output, by kind.
@@ -314,6 +318,11 @@ pub struct ReportFacts {
     /// The result, else what there was to show, where the outcome has none of it: at most [`OUTCOME_TEXT_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Scrubbed>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn are_none(processes: &u32) -> bool {
+    *processes == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

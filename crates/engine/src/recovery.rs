@@ -13,7 +13,7 @@ use crate::core::Core;
 use crate::engine::{Engine, Tenant};
 use crate::gate::{Gate, GateIndex};
 use crate::lease::{Lease, LeaseIndex, held, over};
-use crate::run::{Finished, Lapsed, Process, ProcessIndex, Seen, lapse};
+use crate::run::{Finished, Lapsed, Process, ProcessIndex, Seen, forget_gone, lapse};
 use crate::session::{SessionIndex, SessionRow, repair};
 use crate::{AgentName, CommandError, RunId, SessionId, Subject, TenantId};
 
@@ -201,7 +201,18 @@ impl Engine {
             match self.end_orphan(orphans, &process).await {
                 OrphanFate::Gone => {}
                 OrphanFate::Killed => recovery.killed.push(run),
-                OrphanFate::Alive => drop(alive.insert(run)),
+                OrphanFate::Alive => {
+                    alive.insert(run);
+                    continue;
+                }
+            }
+            // Of another host's nothing was looked at.
+            if process.host != self.environment().host.host {
+                continue;
+            }
+            if let Err(error) = forget_gone(&core, &process).await {
+                let (subject, why) = (Subject::Run(run), LeftBecause::Error(error));
+                recovery.left.push(Left { tenant, subject, why });
             }
         }
         Ok(alive)

@@ -116,6 +116,7 @@ pub(crate) async fn finish(tenant: &Tenant, claimed: &Claimed) {
         elided_bytes: 0,
         after_stop: false,
         strays: 0,
+        alive: 0,
         isolation: String::new(),
         formats: std::collections::BTreeMap::new(),
         stream: None,

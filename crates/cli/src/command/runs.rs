@@ -146,6 +146,9 @@ fn facts_of(facts: &Facts, pairs: &mut Vec<(&'static str, String)>) {
     if facts.strays > 0 {
         pairs.push(("strays killed", facts.strays.to_string()));
     }
+    if facts.alive > 0 {
+        pairs.push(("alive still", facts.alive.to_string()));
+    }
     if facts.elided_bytes > 0 {
         pairs.push(("bytes left out", facts.elided_bytes.to_string()));
     }

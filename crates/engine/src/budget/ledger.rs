@@ -193,10 +193,9 @@ async fn settle(core: &Core, group: Vec<Entry>) -> Vec<Entry> {
             | CommitError::Closed { .. }
             | CommitError::Indeterminate { .. }),
         ) => {
-            let error = error.into();
-            tell_all(entered.into_iter().map(|one| one.entry), &error);
-            tell_all(refused.into_iter().map(|one| one.entry), &error);
-            Vec::new()
+            let again = behind(&entered, refused);
+            tell_all(entered.into_iter().map(|one| one.entry), &error.into());
+            again
         }
         Err(error) => alone(core, entered, refused, error).await,
     };
@@ -211,18 +210,30 @@ async fn alone(
     refused: Vec<Decided<CommandError>>,
     error: CommitError,
 ) -> Vec<Entry> {
-    for one in refused {
-        one.entry.told(Err(one.answer));
-    }
+    let behind = behind(&entered, refused);
     let mut again = Vec::new();
     if entered.len() <= 1 {
         tell_all(entered.into_iter().map(|one| one.entry), &error.into());
-        return again;
+    } else {
+        for one in entered {
+            again.extend(Box::pin(settle(core, vec![one.entry])).await);
+        }
     }
-    for one in entered {
-        again.extend(Box::pin(settle(core, vec![one.entry])).await);
-    }
+    again.extend(behind);
     again
+}
+
+/// Those that were refused, where the commit failed: nothing of theirs was sent, so its failure is not their answer. What
+/// they were refused for may be what it did not do: they are decided again in the next. Where it had nobody else's, they
+/// were refused by what is there, and are told so.
+fn behind(entered: &[Decided<Vec<Moved>>], refused: Vec<Decided<CommandError>>) -> Vec<Entry> {
+    if entered.is_empty() {
+        refused
+            .into_iter()
+            .for_each(|one| one.entry.told(Err(one.answer)));
+        return Vec::new();
+    }
+    refused.into_iter().map(|one| one.entry).collect()
 }
 
 /// Those whose own rows changed decide again by themselves. The others are decided again here: those whose accounts

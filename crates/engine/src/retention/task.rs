@@ -7,6 +7,7 @@ use dormouse_filesystem::{IndexValue, LogHead, Query, Records, Versioned};
 use jiff::Timestamp;
 
 use super::{Gone, Retention, Retires};
+use crate::budget::{Account, AccountPath, Move};
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::run::{OutcomeRow, Run, RunIndex, RunState};
@@ -68,10 +69,15 @@ impl Retires for TaskTombstone {
         Some(self.deleted_at)
     }
 
-    /// A task that somebody deleted has its runs still.
+    /// A task that somebody deleted has still its runs, its account, and what said how it was given away: it waits as one
+    /// that ended does.
     async fn stage_gone(core: &Core, draft: &mut Draft, row: &Versioned<Self>) -> Result<Gone, CommandError> {
+        if is_followed(core, row.id).await? {
+            return Ok(Gone::Not);
+        }
         let runs = stage_runs(core, draft, row.id).await?;
         if runs == Gone::Wholly {
+            stage_ties(core, draft, row.id).await?;
             let rows = Records::<Self>::new(&core.space);
             rows.stage_remove(draft.batch(), row).await?;
         }
@@ -91,7 +97,7 @@ async fn is_followed(core: &Core, task: TaskId) -> Result<bool, CommandError> {
     Ok(settlement.is_some() || is_awaited || tree.is_some_and(|tree| tree.open > 0))
 }
 
-/// What said how it was given away, and what it gave away itself.
+/// What said how it was given away, what it gave away itself, and its account, to which nothing is charged any more.
 async fn stage_ties(core: &Core, draft: &mut Draft, task: TaskId) -> Result<(), CommandError> {
     let delegations = Records::<Delegation>::new(&core.space);
     if let Some(delegation) = delegations.get(&task).await? {
@@ -100,6 +106,18 @@ async fn stage_ties(core: &Core, draft: &mut Draft, task: TaskId) -> Result<(), 
     let trees = Records::<Tree>::new(&core.space);
     if let Some(tree) = trees.get(&task).await? {
         trees.stage_remove(draft.batch(), &tree).await?;
+    }
+    stage_forgotten(core, draft, AccountPath::Task(task)).await
+}
+
+/// Stages that an account goes, if there is one. One that cannot be believed stays for a person, and keeps nothing from its
+/// end.
+async fn stage_forgotten(core: &Core, draft: &mut Draft, path: AccountPath) -> Result<(), CommandError> {
+    let account = Records::<Account>::new(&core.space).get(&path).await;
+    match account.map_err(CommandError::from) {
+        Ok(None) | Err(CommandError::Corrupt(_) | CommandError::TooNew(_)) => {}
+        Ok(Some(_)) => draft.move_accounts(Move::Forget(path)),
+        Err(error) => return Err(error),
     }
     Ok(())
 }

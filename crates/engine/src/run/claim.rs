@@ -14,6 +14,7 @@ use super::service::stage_run;
 use super::{Checkpoint, OpenCall, Run, RunState};
 use crate::agent::{Agent, AgentState, Agents};
 use crate::budget::{Budgets, Chain, ROUNDS_MAX};
+use crate::command::{CommandSpec, GRACE_DEFAULT};
 use crate::core::{Core, Done};
 use crate::draft::{Draft, Verdict};
 use crate::event::Change;
@@ -163,6 +164,11 @@ async fn staged(
             made(&draft, &task, &agent, run, options.session, continued)
         }
     };
+    let grace = task.command.as_ref().map_or(GRACE_DEFAULT, CommandSpec::grace);
+    let run = Run {
+        grace_ms: Some(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)),
+        ..run
+    };
     let lease = take(core, &mut draft, &Subject::Run(run.id))?;
     stage_run(core, &mut draft, parked.as_ref(), &run, None).await?;
     if parked.is_some() || run.attempt > 1 {
@@ -217,6 +223,7 @@ fn made(
         checkpoint: Checkpoint::None,
         stop_reason: None,
         stop_deadline: None,
+        grace_ms: None,
         wait: None,
         spawn: 1,
         clock_ms: 0,

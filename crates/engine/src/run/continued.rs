@@ -140,6 +140,7 @@ mod tests {
             checkpoint,
             stop_reason: None,
             stop_deadline: None,
+            grace_ms: None,
             wait: None,
             spawn: 1,
             clock_ms: 0,

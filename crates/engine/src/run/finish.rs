@@ -3,11 +3,10 @@
 use dormouse_filesystem::{Records, Versioned, WriteOnce};
 
 use super::ahead;
+use super::process::stage_processes_gone;
 use super::service::{get, rejected, stage_run};
 use super::stop::in_time;
-use super::{
-    Claimed, OutcomeKind, OutcomeRow, Process, Run, RunEvent, RunNext, RunState, calls, decide, reported,
-};
+use super::{Claimed, OutcomeKind, OutcomeRow, Run, RunEvent, RunNext, RunState, calls, decide, reported};
 use crate::agent::is_bad;
 use crate::core::Core;
 use crate::credentials::of_lease;
@@ -144,10 +143,8 @@ pub(super) async fn stage_end_of(
         op: draft.op(),
     };
     WriteOnce::new(&core.space).stage_create(draft.batch(), &row)?;
-    let processes = Records::<Process>::new(&core.space);
-    if let Some(process) = processes.get(&run.id).await? {
-        processes.stage_remove(draft.batch(), &process).await?;
-    }
+    let alive = row.facts.as_ref().map_or(0, |facts| facts.alive);
+    stage_processes_gone(core, draft, run.id, alive).await?;
     draft.tell(&run.about(), &ended(&run, &row))?;
     if is_bad(&row.outcome) {
         draft.hints().rest.push(Rest::BadEnd(run.agent.clone()));

@@ -26,4 +26,6 @@ pub(crate) struct Leaving {
     pub(crate) clock: Duration,
     /// What they used of their provider; none where no stream told it.
     pub(crate) used: Option<UsedBefore>,
+    /// How many of its processes the kernel had not let go of.
+    pub(crate) alive: u32,
 }

@@ -55,6 +55,7 @@ pub use next::Next;
 pub use outcome::{OutcomeIndex, OutcomeRow};
 pub use park::Parked;
 pub(crate) use park::parked;
+pub(crate) use process::forget_gone;
 pub use process::{Process, ProcessIndex, ProcessMark};
 pub use service::Runs;
 pub(crate) use start::Calls;
@@ -98,6 +99,10 @@ pub struct Run {
     /// Until when its holder has to have ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_deadline: Option<Timestamp>,
+    /// How long its worker has between the cooperative stop and the kill, in milliseconds, as its claim had it: whoever
+    /// changes the agent meanwhile changes nothing of it. None of a row of a build that kept it not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
     /// What it waits for, when it is parked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<RunWait>,

@@ -2,8 +2,9 @@
 
 use dormouse_filesystem::{Records, Versioned};
 
+use super::process::stage_processes_gone;
 use super::service::{get, rejected, stage_run};
-use super::{Claimed, Leaving, Process, Run, RunEvent, RunNext, RunState, RunWait, calls, decide};
+use super::{Claimed, Leaving, Run, RunEvent, RunNext, RunState, RunWait, calls, decide};
 use crate::core::Core;
 use crate::draft::{Draft, Verdict};
 use crate::gate::Gate;
@@ -42,10 +43,7 @@ pub(super) async fn park(
     let held = check(core, &claimed.guard, LeaseEvent::Write, draft.now()).await?;
     held.stage_release(core, &mut draft).await?;
     let is_there = stage_wait(core, &mut draft, wait).await?;
-    let processes = Records::<Process>::new(&core.space);
-    if let Some(process) = processes.get(&read.id).await? {
-        processes.stage_remove(draft.batch(), &process).await?;
-    }
+    stage_processes_gone(core, &mut draft, read.id, leaving.alive).await?;
     crate::capability::follow_park(&core.space, &mut draft, &read).await?;
     let run = Run {
         state: RunState::Waiting,

@@ -1,10 +1,13 @@
 //! The processes that carry a run: written before any of them may go, so that a later start finds and ends them.
 
-use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Tenant, indexes};
+use dormouse_filesystem::{Class, IndexEntry, IndexValue, Record, RecordKind, Records, Tenant, indexes};
 use serde::{Deserialize, Serialize};
 
-use crate::RunId;
+use super::{Run, RunState};
+use crate::core::Core;
+use crate::draft::{Draft, Verdict};
 use crate::worker::{Boot, ProcessId, ProcessRow};
+use crate::{CommandError, Principal, RunId};
 
 /// A process, told from every other one of the same boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,6 +80,42 @@ impl Process {
             run: self.run.to_string(),
         }
     }
+}
+
+/// Stages that the processes of a run are written down no more. Where some of them live still, they stay so that the next
+/// start finds and ends them.
+pub(super) async fn stage_processes_gone(
+    core: &Core,
+    draft: &mut Draft,
+    run: RunId,
+    alive: u32,
+) -> Result<(), CommandError> {
+    let rows = Records::<Process>::new(&core.space);
+    if let Some(process) = rows.get(&run).await?.filter(|_| alive == 0) {
+        rows.stage_remove(draft.batch(), &process).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the processes of a run that has ended, or parked, while some of them lived: they are gone. Those that it was
+/// given since stay.
+pub(crate) async fn forget_gone(core: &Core, process: &Process) -> Result<(), CommandError> {
+    let by = Principal::engine();
+    let done = core.command(&by, |mut draft| async move {
+        let rows = Records::<Process>::new(&core.space);
+        let runs = Records::<Run>::new(&core.space);
+        let (Some(read), Some(run)) = (rows.get(&process.run).await?, runs.get(&process.run).await?) else {
+            return Ok(Verdict::Nothing(()));
+        };
+        let is_left = matches!(run.state, RunState::Ended | RunState::Waiting) && *read == *process;
+        if !is_left {
+            return Ok(Verdict::Nothing(()));
+        }
+        runs.stage_check(draft.batch(), &run);
+        rows.stage_remove(draft.batch(), &read).await?;
+        Ok(Verdict::Commit(draft, ()))
+    });
+    done.await.map(|done| done.answer)
 }
 
 indexes! {

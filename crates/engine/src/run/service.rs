@@ -169,6 +169,7 @@ impl Runs {
         let leaving = Leaving {
             clock: used,
             used: used_before,
+            alive: 0,
         };
         self.leave(claimed, wait, &leaving).await
     }

@@ -48,9 +48,8 @@ pub(super) async fn start(
             let mut run = read.clone().into_inner();
             (run.state, run.checkpoint) = (state, checkpoint(claimed, &read, calls));
             (run.updated_at, run.op) = (draft.now(), draft.op());
-            if let Some(process) = process {
-                Records::new(&core.space).stage_create(draft.batch(), process)?;
-            }
+            // Where it parked while processes of its lived, there are others.
+            stage_other(core, &mut draft, process).await?;
             if let Some(lent) = lent {
                 lent.stage(draft.batch()).await.map_err(unspawned)?;
             }

@@ -1,17 +1,16 @@
 //! Stopping: the reason is durable before anything is killed, and the first reason stands.
 
-use dormouse_filesystem::Records;
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::service::{get, rejected, stage_run};
 use super::{Run, RunEvent, RunNext, RunState, StopReason, decide};
-use crate::agent::Agent;
-use crate::command::ClockSettings;
+use crate::command::GRACE_MAX;
 use crate::core::Core;
 use crate::draft::Draft;
 use crate::event::Change;
 use crate::limits::STOP_MARGIN;
-use crate::task::Task;
 use crate::{CommandError, Decision, RunId};
 
 /// A run that was told to stop.
@@ -31,8 +30,8 @@ pub(crate) async fn stage_stop(
     let read = get(core, id).await?;
     match decide(read.state, RunEvent::Stop) {
         Decision::Apply(RunNext::Live(state)) => {
-            let grace = grace(core, &read).await?;
-            let run = stopping(&read, state, &reason, draft, grace);
+            let deadline = deadline(core, &read, draft.now());
+            let run = stopping(&read, state, &reason, draft, deadline);
             stage_run(core, draft, Some(&read), &run, None).await?;
             let cause = reason.word().to_owned();
             draft.tell(&run.about(), &Change::RunStopping { cause })?;
@@ -56,13 +55,11 @@ pub(crate) async fn stage_stop(
     }
 }
 
-fn stopping(read: &Run, state: RunState, reason: &StopReason, draft: &Draft, grace: SignedDuration) -> Run {
-    let margin = SignedDuration::try_from(STOP_MARGIN).expect("seconds fit");
-    let deadline = draft.now().checked_add(grace.saturating_add(margin));
+fn stopping(read: &Run, state: RunState, reason: &StopReason, draft: &Draft, deadline: Timestamp) -> Run {
     Run {
         state,
         stop_reason: Some(reason.clone()),
-        stop_deadline: Some(deadline.unwrap_or(Timestamp::MAX)),
+        stop_deadline: Some(deadline),
         updated_at: draft.now(),
         op: draft.op(),
         ..read.clone()
@@ -81,31 +78,18 @@ pub(super) fn in_time(run: &Run, now: Timestamp) -> Result<(), CommandError> {
 }
 
 /// How long the worker has between the cooperative stop and the kill.
-async fn grace(core: &Core, run: &Run) -> Result<SignedDuration, CommandError> {
-    let task = match run.task {
-        Some(task) => Records::<Task>::new(&core.space).get(&task).await?,
-        None => None,
-    };
-    let command = task.as_ref().and_then(|task| task.command.as_ref());
-    let clocks = match command {
-        // Of a future nobody sets any.
-        None => ClockSettings::default(),
-        Some(command) if command.grace_ms.is_some() => command.clocks(),
-        Some(_) => of_agent(core, run).await?,
-    };
-    let grace = clocks.grace();
-    Ok(SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX))
+fn grace(run: &Run) -> Duration {
+    // A row that says it not is of a former build: the longest there is leaves it its time.
+    run.grace_ms.map_or(GRACE_MAX, Duration::from_millis)
 }
 
-/// The clocks of a run whose command sets none.
-async fn of_agent(core: &Core, run: &Run) -> Result<ClockSettings, CommandError> {
-    // Also while it is being deleted: its worker was begun with these.
-    let agent = Records::<Agent>::new(&core.space).get(&run.agent).await?;
-    // Of the engine it is not known which one it had: the longest leaves it its time.
-    let grace_max = u64::try_from(core.adjusted.grace_max().as_millis()).unwrap_or(u64::MAX);
-    let next = ClockSettings {
-        grace_ms: Some(grace_max),
-        ..core.adjusted.now().clocks
-    };
-    Ok(agent.map_or(next, |agent| agent.config.clocks.or(&next)))
+/// Until when a run that is told to stop now has to have ended. Its holder may be of another process, which hears of it with
+/// its next heartbeat, and whose clock may be ahead; only then its grace begins.
+fn deadline(core: &Core, run: &Run, now: Timestamp) -> Timestamp {
+    let lasts = [grace(run), core.lease.heartbeat, core.lease.skew, STOP_MARGIN];
+    let lasts = lasts.into_iter().fold(Duration::ZERO, Duration::saturating_add);
+    SignedDuration::try_from(lasts)
+        .ok()
+        .and_then(|lasts| now.checked_add(lasts).ok())
+        .unwrap_or(Timestamp::MAX)
 }

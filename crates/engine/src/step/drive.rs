@@ -363,6 +363,7 @@ impl Driving {
             elided_bytes: 0,
             after_stop,
             strays: 0,
+            alive: 0,
             isolation: "off".to_owned(),
             formats: BTreeMap::new(),
             stream: None,

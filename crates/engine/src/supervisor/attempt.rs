@@ -22,11 +22,13 @@ use crate::lease::Lease;
 use crate::run::Claimed;
 use crate::step::StepContext;
 use crate::transcript::Transcript;
-use crate::worker::{ProcessRow, orphans};
+use crate::worker::{Gone, ProcessRow, orphans};
 use crate::{Clock, Principal, Tenant};
 
 /// How long the outcome waits for the rest of the transcript.
 const TRANSCRIPT_MAX: Duration = Duration::from_secs(10);
+/// How often what the kernel does not let go of is ended again; each takes up to 8 s.
+const ENDINGS_MAX: u32 = 3;
 /// How often the lease of a transcript is asked for, while the store does not answer.
 const LEASE_READS_MAX: u32 = 30;
 /// The delay between two such reads.
@@ -129,17 +131,32 @@ async fn attend(parts: Arc<Parts>) -> Worked {
     Worked::Fenced
 }
 
-/// Ends whatever lives of the run, by its row.
-pub(super) async fn end_processes(parts: &Parts) {
+/// Ends whatever lives of the run, by its row. How many of its processes live still; none where that is not known.
+pub(super) async fn end_processes(parts: &Parts) -> Option<u32> {
     let row = parts
         .processes
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    let Some(row) = row else { return };
-    if let Err(error) = orphans::end(&row).await {
-        tracing::error!(run = %parts.claimed.run.id, %error, "processes of the run could not be ended");
+    match orphans::end(&row?).await {
+        Ok(_) => Some(0),
+        Err(error) => {
+            tracing::error!(run = %parts.claimed.run.id, %error, "processes of the run could not be ended");
+            Some(error.left()).filter(|left| *left > 0)
+        }
     }
+}
+
+/// What was seen of the end of its processes, once those that were left of them were ended again by their row: nothing is
+/// said of the end before, while its lease is renewed.
+pub(super) async fn emptied(parts: &Parts, mut gone: Gone) -> Gone {
+    for _ in 0..ENDINGS_MAX {
+        if gone.left == 0 {
+            break;
+        }
+        gone.left = end_processes(parts).await.unwrap_or(gone.left);
+    }
+    gone
 }
 
 /// Makes the transcript durable under the lease. What is not written in time is counted as left out.

@@ -40,6 +40,14 @@ pub(super) struct End {
 }
 
 impl End {
+    /// How many of its processes the kernel had not let go of.
+    fn alive(&self) -> u32 {
+        match &self.seen {
+            Seen::Gone(gone) => gone.map_or(0, |gone| gone.left),
+            Seen::Unstarted(_) | Seen::Abandoned | Seen::Panicked(_) => 0,
+        }
+    }
+
     /// Whether its worker left before any signal to leave was sent: then that is its end, whatever was about to be done.
     pub(super) fn left_by_itself(&self) -> bool {
         let Seen::Gone(Some(gone)) = &self.seen else {
@@ -134,13 +142,14 @@ pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> R
     }
 }
 
-/// Records that the run waits for a person. A run that cannot be parked ends by what was seen of it: somebody called it
-/// off meanwhile.
-pub(super) async fn park(parts: &Parts, gate: GateId, end: End, printed: TranscriptEnd) -> RunEnd {
+/// Records that the run waits for a person. A run that cannot be parked ends by what was seen of it, and by the stop it
+/// was told meanwhile: somebody called it off.
+pub(super) async fn park(parts: &Parts, gate: GateId, mut end: End, printed: TranscriptEnd) -> RunEnd {
     let runs = &parts.tenant.runs;
     let leaving = Leaving {
         clock: end.clock,
         used: end.used.clone(),
+        alive: end.alive(),
     };
     let parked = insist(parts, "that the run waits", || {
         runs.leave(&parts.claimed, RunWait::Gate { gate }, &leaving)
@@ -150,6 +159,7 @@ pub(super) async fn park(parts: &Parts, gate: GateId, end: End, printed: Transcr
         Err(error) => {
             let run = parts.claimed.run.id;
             tracing::warn!(%run, %error, "the run could not be parked");
+            end.stop = end.stop.or_else(|| parts.claimed.stop.reason().map(Cause::Told));
             finish(parts, end, printed).await
         }
     }
@@ -292,6 +302,7 @@ fn facts(end: &End, printed: TranscriptEnd, outcome: &Outcome, after_stop: bool)
         elided_bytes: printed.elided_bytes,
         after_stop,
         strays: gone.map_or(0, |gone| gone.strays),
+        alive: gone.map_or(0, |gone| gone.left),
         isolation: end.isolation.clone(),
         formats: end.formats.clone(),
         stream: end.heard.as_ref().map(|heard| heard.facts.clone()),

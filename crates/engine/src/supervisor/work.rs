@@ -8,7 +8,7 @@ use dormouse_secrets::{ScrubStream, Scrubbed};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
-use super::attempt::{Parts, end_processes};
+use super::attempt::{Parts, emptied, end_processes};
 use super::deferring;
 use super::endpoint::Endpoint;
 use super::finish::{Cause, End, Seen};
@@ -277,7 +277,7 @@ impl<'a> Hand<'a> {
                 event = live.next() => match event {
                     Some(LiveEvent::Gone(gone)) => {
                         self.flush();
-                        return Some(gone);
+                        return Some(emptied(self.parts, gone).await);
                     }
                     Some(event) => {
                         self.hear(event);

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use dormouse_filesystem::{Log, LogError, LogHead, Namespace, PAGE_MAX, Position, Segment, Tenant};
 
+use super::HEAD_MAX;
 use super::frame::{Frame, decode};
 
 /// The two logs of one run.
@@ -29,6 +31,34 @@ impl TranscriptLogs {
         [&self.head, &self.tail]
     }
 
+    /// What of it is durable already, read through.
+    ///
+    /// # Errors
+    /// As any tail.
+    pub(super) async fn durable(&self) -> Result<Durable, LogError> {
+        let mut durable = Durable::default();
+        for (part, log) in [(Part::Head, &self.head), (Part::Tail, &self.tail)] {
+            let mut after = Position::START;
+            // Ends with the last entry.
+            loop {
+                let entries = match log.tail(after, PAGE_MAX).await {
+                    Ok(entries) => entries,
+                    Err(LogError::ReplayGap { first, .. }) if after < first => {
+                        after = Position::new(first.get() - 1);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                let Some(last) = entries.last() else { break };
+                after = last.position;
+                for entry in &entries {
+                    durable.add(part, entry.position, &entry.entry);
+                }
+            }
+        }
+        Ok(durable)
+    }
+
     /// Reads from an offset on.
     #[must_use]
     pub fn read_from(&self, offset: u64) -> Reader {
@@ -49,6 +79,37 @@ fn name(text: &str) -> Segment {
 enum Part {
     Head,
     Tail,
+}
+
+/// What a former process of a run made durable: a later one goes on behind it.
+#[derive(Debug, Default)]
+pub(super) struct Durable {
+    /// The offset behind its last byte.
+    pub(super) offset: u64,
+    /// Bytes left out before that.
+    pub(super) elided_bytes: u64,
+    /// Bytes of the head, as they are stored; [`HEAD_MAX`] once the tail has begun.
+    pub(super) head_bytes: u64,
+    /// What lies in the tail.
+    pub(super) tail: TailExtent,
+}
+
+impl Durable {
+    fn add(&mut self, part: Part, position: Position, entry: &Bytes) {
+        let mut printed = 0;
+        for frame in decode(entry).into_iter().flatten() {
+            self.elided_bytes += frame.offset.saturating_sub(self.offset);
+            self.offset = self.offset.max(frame.end());
+            printed += frame.bytes.len() as u64;
+        }
+        match part {
+            Part::Head => self.head_bytes += entry.len() as u64,
+            Part::Tail => {
+                self.head_bytes = HEAD_MAX;
+                self.tail.add(position, entry.len() as u64, printed);
+            }
+        }
+    }
 }
 
 /// Reads the durable part of a transcript in order. It may be asked again after it has reached the end.

@@ -5,9 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use dormouse_filesystem::{
-    CommitError, LogError, LogHead, Namespace, Position, ScopedBatch, Segment, Tenant,
-};
+use dormouse_filesystem::{CommitError, LogError, Namespace, Position, ScopedBatch, Segment, Tenant};
 use dormouse_secrets::ScrubbedBytes;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -15,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::follow::Follower;
 use super::frame::{Channel, Frame, HEADER};
-use super::logs::{TailExtent, TranscriptLogs};
+use super::logs::{Durable, TailExtent, TranscriptLogs};
 use super::{CHUNK_DELAY, CHUNK_MAX, HEAD_MAX, PENDING_MAX, TAIL_MAX, TAIL_SLACK};
 
 /// Most bytes of frames one commit carries: several chunks, and room for keys within a batch.
@@ -62,6 +60,8 @@ struct State {
     in_flight: usize,
     offset: u64,
     elided_bytes: u64,
+    /// What lies in the tail from before, until the writer takes it.
+    tail: TailExtent,
     is_closed: bool,
 }
 
@@ -110,24 +110,27 @@ impl Transcript {
     /// An empty transcript of this run.
     #[must_use]
     pub fn new(tenant: &Namespace<Tenant>, run: &Segment) -> Self {
-        Self::behind(TranscriptLogs::of(tenant, run), 0, 0)
+        Self::behind(TranscriptLogs::of(tenant, run), Durable::default())
     }
 
-    /// The transcript of a run that goes on: behind what its former processes printed, which is read through.
+    /// The transcript of a run that goes on: behind what its former processes printed, which is read through. Its tail is
+    /// kept within the same bounds, and what was left out before is counted on.
     ///
     /// # Errors
     /// As any tail of the logs.
     pub async fn resumed(tenant: &Namespace<Tenant>, run: &Segment) -> Result<Self, LogError> {
         let logs = TranscriptLogs::of(tenant, run);
-        let mut reader = logs.read_from(0);
-        while reader.next().await?.is_some() {}
-        let has_tail = logs.tail.head().await? != LogHead::NONE;
-        let offset = reader.offset();
-        let head_bytes = if has_tail { HEAD_MAX } else { offset };
-        Ok(Self::behind(logs, offset, head_bytes))
+        let durable = logs.durable().await?;
+        Ok(Self::behind(logs, durable))
     }
 
-    fn behind(logs: TranscriptLogs, offset: u64, head_bytes: u64) -> Self {
+    fn behind(logs: TranscriptLogs, durable: Durable) -> Self {
+        let Durable {
+            offset,
+            elided_bytes,
+            head_bytes,
+            tail,
+        } = durable;
         let progress = Progress {
             offset,
             has_ended: false,
@@ -136,6 +139,8 @@ impl Transcript {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
                     offset,
+                    elided_bytes,
+                    tail,
                     ..State::default()
                 }),
                 work: Notify::new(),
@@ -221,7 +226,7 @@ impl Transcript {
         let ends = EndsFollowers(self);
         let mut writer = Writer {
             shared: &self.shared,
-            tail: TailExtent::default(),
+            tail: std::mem::take(&mut self.shared.lock().tail),
             head_bytes: self.shared.head_bytes,
         };
         while writer.wait_for_chunk().await {

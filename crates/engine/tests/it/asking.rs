@@ -16,6 +16,7 @@ use dormouse_engine::gate::{
     Approvers, Asked, AuthorKind, Canonical, Choice, Decide, Gate, GateError, GateFilter, GateOptions, Modes,
     Rule, RuleEffect, Scope, Timeout,
 };
+use dormouse_engine::outcome::{CancelledBy, Outcome};
 use dormouse_engine::run::RunState;
 use dormouse_engine::step::{Begun, Effect, StepError, StepKey, StepReport, Ticket};
 use dormouse_engine::supervisor::{AskError, Asking, Endpoint, Endpoints, OnGate, Question, Supervisor};
@@ -419,6 +420,49 @@ async fn what_is_approved_while_a_run_parks_is_left_to_its_next_process() {
     assert_eq!(row.run.state, RunState::Waiting);
     assert!(!waits.is_finished(), "nothing begins under the signal to leave");
     assert_eq!(worker.capability(&gate).await, CapabilityState::Active);
+    waits.abort();
+}
+
+/// An exit after our signal is no success: also where that was to leave for a gate, and the run is called off before it
+/// is parked.
+#[tokio::test]
+async fn a_run_that_is_cancelled_as_it_parks_is_cancelled() {
+    let store = Hooked::new();
+    let bed = bed_over(Arc::clone(&store) as Arc<dyn RecordStore>);
+    let command = sh("trap 'exit 0' TERM; while :; do sleep 0.05; done");
+    let engine = asking_options(GateOptions::default());
+    let worker = Worker::begin_in(bed, engine, command, OnGate::Park).await;
+    worker.is_running().await;
+    let tenant = &worker.house.tenant;
+    let task = tenant.runs.get(worker.run).await.unwrap().run.task.unwrap();
+    // Behind its exit, and before what is read for the park is written.
+    store.after_read("process", {
+        let tasks = tenant.tasks.clone();
+        async move {
+            tasks.cancel(&operator(), task, None).await.unwrap();
+        }
+    });
+    let gate = worker.asks(&pay(1)).await;
+    let waits = tokio::spawn({
+        let asking = worker.asking.clone();
+        async move { asking.answer(gate.id, &pay(1)).await }
+    });
+    worker.house.supervisor.wait(worker.run).await;
+    assert!(store.was_met());
+    let row = tenant.runs.get(worker.run).await.unwrap();
+    let ended = outcome(&row);
+    assert!(
+        matches!(
+            ended,
+            Outcome::Cancelled {
+                by: CancelledBy::Principal,
+                ..
+            }
+        ),
+        "{ended:?}"
+    );
+    let task = tenant.tasks.get(task).await.unwrap();
+    assert_eq!(task.state, TaskState::Cancelled);
     waits.abort();
 }
 

@@ -107,6 +107,39 @@ async fn of_a_long_transcript_the_beginning_and_the_end_are_kept_and_the_rest_is
     assert!(bytes.ends_with(format!("{:>1023}\n", total - 1024).as_bytes()));
 }
 
+/// WK-10, of a run that is carried by several processes: the bound and the count are those of all they print.
+#[tokio::test(start_paused = true)]
+async fn a_transcript_that_goes_on_keeps_its_bounds_and_its_count() {
+    let (tenant, run) = (tenant().await, run());
+    let each: u64 = 12 * 1024 * 1024;
+    let mut elided = Vec::new();
+    for process in 0..3 {
+        let transcript = match process {
+            0 => Transcript::new(&tenant, &run),
+            _ => Transcript::resumed(&tenant, &run).await.unwrap(),
+        };
+        let writer = spawn_writer(&transcript, &tenant);
+        for line in 1..=each / 1024 {
+            push(&transcript, Channel::Stdout, format!("{line:>1023}\n").as_bytes());
+            if line.is_multiple_of(256) {
+                tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+            }
+        }
+        transcript.close();
+        elided.push(writer.await.unwrap());
+        let (bytes, missing) = read(Follower::of_durable(&TranscriptLogs::of(&tenant, &run), 0), 0).await;
+        assert_eq!(missing, elided[process], "process {process}");
+        assert_eq!(bytes.len() as u64 + missing, each * (process as u64 + 1));
+        let most = HEAD_MAX + TAIL_MAX + 2 * 1024 * 1024;
+        assert!(
+            (TAIL_MAX..most).contains(&(bytes.len() as u64)),
+            "{}",
+            bytes.len()
+        );
+    }
+    assert!(elided.is_sorted() && elided[0] > 0, "{elided:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_takes_nothing_costs_bounded_memory_and_never_a_wait() {
     let (tenant, run) = (tenant().await, run());

@@ -33,7 +33,10 @@ pub(super) fn finished(observed: &Observed<'_>) -> Option<Outcome> {
             cause: *cause,
             text: Some(t),
         }),
-        End::Exited { exit, signalled } if observed.stop.is_none() || !signalled => match exit.code? {
+        End::Exited {
+            exit,
+            signalled: false,
+        } => match exit.code? {
             0 => Some(Outcome::Success { text }),
             code if observed.codes.partial.contains(&code) => Some(Outcome::Partial {
                 cause: PartialCause::Declared,
@@ -74,17 +77,18 @@ pub(super) fn failed(observed: &Observed<'_>, scrubber: &Scrubber) -> Outcome {
             false,
             Scrubbed::constant("the stream ended without its last event"),
         ),
-        End::Exited { exit, .. } => left(exit, observed.codes.permanent, scrubber),
+        // It was made to leave, and nobody stopped it: whoever had the run let go of it. What its code says is said too late.
+        End::Exited { signalled: true, .. } => abandoned(),
+        End::Exited {
+            exit,
+            signalled: false,
+        } => left(exit, observed.codes.permanent, scrubber),
         End::KeeperLost => fail(
             FailReason::KeeperLost,
             false,
             Scrubbed::constant("the worker's keeper vanished"),
         ),
-        End::Abandoned => fail(
-            FailReason::Abandoned,
-            false,
-            Scrubbed::constant("the run was abandoned"),
-        ),
+        End::Abandoned => abandoned(),
         End::Panicked(message) => fail(FailReason::Panic, true, message.clone()),
         End::NotStarted(why) => not_started(why, scrubber),
     }
@@ -130,12 +134,8 @@ fn left(exit: &Exit, permanent: &[i32], scrubber: &Scrubber) -> Outcome {
             permanent.contains(&code),
             say(format!("exited with code {code}")),
         ),
-        // Ended by us, and nobody stopped it: whoever had the run let go of it.
-        (None, _) if exit.by_us => fail(
-            FailReason::Abandoned,
-            false,
-            Scrubbed::constant("the run was abandoned"),
-        ),
+        // Killed by us, and nobody stopped it.
+        (None, _) if exit.by_us => abandoned(),
         (None, Some(signal)) if exit.oom => fail(
             FailReason::Signal,
             false,
@@ -177,6 +177,15 @@ fn not_started(why: &NotStarted<'_>, scrubber: &Scrubber) -> Outcome {
         ),
         NotStarted::Environment(error) => fail(FailReason::Spawn, true, scrubber.scrub(&error.to_string())),
     }
+}
+
+/// Whoever had the run let go of it.
+fn abandoned() -> Outcome {
+    fail(
+        FailReason::Abandoned,
+        false,
+        Scrubbed::constant("the run was abandoned"),
+    )
 }
 
 fn fail(reason: FailReason, permanent: bool, message: Scrubbed) -> Outcome {

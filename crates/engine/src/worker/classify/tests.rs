@@ -125,6 +125,13 @@ fn an_exit_after_our_signal_is_no_success() {
 }
 
 #[test]
+fn nor_is_one_after_our_signal_to_leave_though_nobody_stopped_it() {
+    for code in [0, 75, 126, 3] {
+        check(9, end_by(code, true), "failed Abandoned permanent=false");
+    }
+}
+
+#[test]
 fn a_stop_is_the_outcome_whatever_else_went_wrong() {
     let hung = SpawnError::KeeperLost { keeper: "k".into() };
     check_stopped(3, clock(ClockKind::Idle), end_by(3, false), "timeout Idle 1000");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dormouse_engine::agent::{AgentState, Intensity};
+use dormouse_engine::agent::{AgentConfig, AgentState, Intensity};
 use dormouse_engine::command::{ClockSettings, CommandSpec};
 use dormouse_engine::run::StopReason;
 use dormouse_engine::task::{NewTask, Start, Task};
@@ -18,6 +18,7 @@ use super::until;
 super::on_every_store! {
     clocks_hold_from_the_next_claim_on;
     a_grace_that_became_shorter_cuts_no_worker_that_began_with_a_longer;
+    an_agent_that_is_changed_changes_no_deadline_of_a_run_at_work;
     too_many_bad_ends_are_counted_as_is_said_now;
     as_many_timed_wakes_wait_as_is_said_now;
     settings_that_are_rejected_are_one_event_of_the_installation;
@@ -64,6 +65,32 @@ async fn a_grace_that_became_shorter_cuts_no_worker_that_began_with_a_longer(hou
     assert_eq!(run.stop_reason, Some(StopReason::AgentPause));
     let left = run.stop_deadline.unwrap().duration_since(house.clock.now());
     assert!(left >= SignedDuration::from_secs(200), "{left}");
+}
+
+/// It counts from the next run on.
+async fn an_agent_that_is_changed_changes_no_deadline_of_a_run_at_work(house: House) {
+    let agent = house.agent("alice").await;
+    let agents = &house.tenant.agents;
+    let configured = async |seconds: u64| {
+        let grace = Some(seconds * 1000);
+        let change = move |config: &mut AgentConfig| config.clocks.grace_ms = grace;
+        agents.configure(&operator(), &agent, change).await.unwrap();
+    };
+    let stopped_within = async || {
+        let claimed = house.claim(&task_of(&house, &agent).await).await;
+        house.tenant.runs.started(&claimed, None).await.unwrap();
+        configured(1).await;
+        let tasks = &house.tenant.tasks;
+        tasks.cancel(&operator(), claimed.task.id, None).await.unwrap();
+        let run = house.tenant.runs.get(claimed.run.id).await.unwrap().run;
+        run.stop_deadline
+            .unwrap()
+            .duration_since(house.clock.now())
+            .as_secs()
+    };
+    configured(200).await;
+    assert!(stopped_within().await >= 200, "it began with a longer one");
+    assert!(stopped_within().await < 100, "the next one begins with this");
 }
 
 async fn too_many_bad_ends_are_counted_as_is_said_now(house: House) {

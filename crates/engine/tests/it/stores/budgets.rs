@@ -279,7 +279,8 @@ async fn sixty_four_callers_share_commits(house: House) {
         let hold = answer.unwrap().unwrap().hold.unwrap();
         versions.insert(house.tenant.budgets.hold(hold).await.unwrap().version());
     }
-    assert!(versions.len() < 64, "{} commits", versions.len());
+    // A mean batch of more than one is fewer commits than callers; how many depends on the store. Nobody's is split.
+    assert!(versions.len() <= 32, "{} commits", versions.len());
     assert_eq!(tokens_of(&house, &of(&alice)).await, (0, 64));
 }
 

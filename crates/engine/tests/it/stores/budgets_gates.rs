@@ -309,6 +309,44 @@ async fn behind_a_commit_that_fails_all_are_decided_again_from_what_is_there() {
     assert!(asks(&house, &own, 1, 10).await.pop().unwrap().is_ok());
 }
 
+/// A command that was refused sent nothing: another's commit that fails is not its answer. Nor is it refused for what that
+/// did not do.
+#[tokio::test]
+async fn who_is_refused_behind_a_commit_that_fails_hears_its_own_answer() {
+    let store = Hooked::new();
+    let house = House::over_exclusive(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    let alice = house.agent("alice").await;
+    set(&house, &of(&alice), &limit(10)).await;
+    let own = chain(&house, &alice).await;
+    // While a first commit is written three more come, and share the next one: the one that fails.
+    let asking = |amount| {
+        let (budgets, wanted) = (house.tenant.budgets.clone(), wanted(&own, tokens(amount)));
+        async move { budgets.reserve(&operator(), &wanted).await.map(drop) }
+    };
+    let (first, more) = (asking(2), [asking(11), asking(5), asking(6)]);
+    let (sender, answers) = tokio::sync::oneshot::channel();
+    let away = Arc::clone(&store);
+    store.before_commit(async move {
+        let waiting = more.map(tokio::spawn);
+        // Each of them gets as far as it gets without the ledger.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        away.is_away.store(true, Ordering::SeqCst);
+        sender.send(waiting).unwrap();
+    });
+    first.await.unwrap();
+    let [above, taken, other] = answers.await.unwrap();
+    // Above the limit whatever the others do.
+    denied(above.await.unwrap());
+    let lost = taken.await.unwrap();
+    assert_eq!(lost.unwrap_err().code(), "unavailable", "it was not done");
+    // There was no room behind the one that was not done, and there is.
+    other.await.unwrap().unwrap();
+    let reserved = account(&house, &alice).await.reserved;
+    assert_eq!(reserved.get(Dimension::InputTokens), 8);
+}
+
 /// An account that cannot be believed refuses those it is about, and nobody else.
 #[tokio::test]
 async fn an_account_that_cannot_be_believed_is_in_nobody_elses_way() {

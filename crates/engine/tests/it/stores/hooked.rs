@@ -24,6 +24,8 @@ pub(crate) struct Hooked {
     pub(super) is_deaf: AtomicBool,
     /// Commits are refused.
     pub(crate) is_full: AtomicBool,
+    /// The next commit is told that the store is closed, once.
+    pub(super) is_away: AtomicBool,
     /// Removed before records are read next.
     pub(super) vanishing: Mutex<Option<Key>>,
     /// Removed before the next commit: it was read before, and is gone when that is written.
@@ -63,6 +65,7 @@ impl Hooked {
             inner,
             is_deaf: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
+            is_away: AtomicBool::new(false),
             vanishing: Mutex::new(None),
             vanishing_at_commit: Mutex::new(None),
             failing: Mutex::new(None),
@@ -231,6 +234,9 @@ impl Between for Hooked {
     async fn commit(&self, batch: Batch, deadline: Deadline) -> Result<Committed, CommitError> {
         if self.is_full.load(Ordering::SeqCst) {
             return Err(CommitError::TooLarge { limit: "hooked" });
+        }
+        if self.is_away.swap(false, Ordering::SeqCst) {
+            return Err(CommitError::Closed { reason: "hooked" });
         }
         self.vanish(&self.vanishing_at_commit).await;
         let others = {

@@ -230,7 +230,7 @@ async fn a_holder_that_ends_after_the_deadline_of_its_stop_lapses_its_run_itself
     let (tasks, id, clock) = (house.tenant.tasks.clone(), row.id, Arc::clone(&house.clock));
     let end = house.tenant.runs.drive(claimed, async move |_: StepContext| {
         tasks.cancel(&operator(), id, None).await?;
-        clock.advance(31);
+        clock.advance(56);
         Ok(())
     });
     let RunEnd::Recorded(finished) = end.await else {

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use dormouse_engine::command::CommandSpec;
 use dormouse_engine::lease::Progress;
 use dormouse_engine::limits::LEASE_SELF_STOP;
 use dormouse_engine::run::StopReason;
+use dormouse_engine::task::NewTask;
 use dormouse_engine::{Clock, CommandError, Subject};
 
-use super::house::{House, NoOrphans, facts, success};
+use super::house::{House, NoOrphans, facts, operator, success, tenant_id};
 
 super::on_every_store! {
     a_heartbeat_moves_the_expiry_and_tells_nobody;
     a_stopped_run_is_not_renewed_past_its_deadline;
+    a_stop_of_another_process_leaves_the_holder_its_grace;
     a_holder_that_was_replaced_changes_nothing;
 }
 
@@ -67,11 +70,37 @@ async fn a_stopped_run_is_not_renewed_past_its_deadline(house: House) {
         (pulse.expires_at, pulse.stop),
         (deadline, Some(StopReason::Shutdown))
     );
-    house.clock.advance(31);
+    house.clock.advance(56);
     let refused = runs.heartbeat(&claimed, None).await.unwrap_err();
     assert!(matches!(refused, CommandError::LeaseExpired { .. }), "{refused}");
     let refused = runs.finish(&claimed, &success(), &facts()).await.unwrap_err();
     assert!(matches!(refused, CommandError::LeaseExpired { .. }), "{refused}");
+}
+
+/// The holder hears of it with its next heartbeat. Only then its worker's grace begins, and what it did by then is kept.
+async fn a_stop_of_another_process_leaves_the_holder_its_grace(house: House) {
+    let agent = house.agent("alice").await;
+    let mut command = CommandSpec::new(vec!["true".to_owned()]);
+    command.grace_ms = Some(30_000);
+    let task = NewTask {
+        command: Some(command),
+        ..NewTask::new(agent, "count the sheep")
+    };
+    let task = house.task(task).await;
+    let claimed = house.claim(&task).await;
+    let runs = &house.tenant.runs;
+    runs.started(&claimed, None).await.unwrap();
+    let other = house.neighbour().await.tenant(&tenant_id()).await.unwrap();
+    other.tasks.cancel(&operator(), task.id, None).await.unwrap();
+    house.clock.advance(20);
+    let pulse = runs.heartbeat(&claimed, None).await.unwrap();
+    assert!(matches!(pulse.stop, Some(StopReason::Cancel { .. })), "{pulse:?}");
+    // All of the grace, and what it takes to be killed and drained, with a clock that is ahead.
+    house.clock.advance(30 + 15 + 4);
+    let finished = runs.finish(&claimed, &success(), &facts()).await.unwrap();
+    assert_eq!(finished.outcome.outcome, success());
+    assert_eq!(finished.outcome.facts, Some(facts()));
+    assert_eq!(finished.task.unwrap().state.word(), "done");
 }
 
 async fn a_holder_that_was_replaced_changes_nothing(house: House) {

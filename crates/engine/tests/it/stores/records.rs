@@ -222,6 +222,7 @@ fn a_run_is_stored_so() {
             reason: Some(Scrubbed::constant("no longer wanted")),
         }),
         stop_deadline: Some(ids.now),
+        grace_ms: None,
         wait: None,
         spawn: 1,
         clock_ms: 0,

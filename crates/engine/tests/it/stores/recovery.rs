@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use dormouse_engine::command::CommandSpec;
-use dormouse_engine::outcome::Outcome;
+use dormouse_engine::outcome::{Facts, Outcome};
 use dormouse_engine::recovery::{LeftBecause, OrphanFate, Orphans};
 use dormouse_engine::run::{OutcomeKind, Process, ProcessMark, RunState};
 use dormouse_engine::task::{NewTask, Steps, Task, TaskState};
@@ -22,6 +22,7 @@ super::on_every_store! {
     what_ended_before_the_kill_stays_as_it_ended;
     an_orphan_that_lives_keeps_its_run_from_lapsing;
     processes_of_another_boot_are_gone_without_a_look;
+    processes_that_outlive_their_run_are_found_again;
 }
 
 async fn a_run_without_checkpoint_is_ready_again_at_once(house: House) {
@@ -204,6 +205,36 @@ async fn an_orphan_that_lives_keeps_its_run_from_lapsing(house: House) {
     let recovery = house.engine.recover(&killed).await.unwrap();
     assert_eq!((recovery.killed, recovery.ended.len()), (vec![run], 1));
     assert!(house.engine.recover(&alive).await.unwrap().is_empty());
+}
+
+/// A run ends though the kernel does not let go of its processes: they stay written down, and are ended by the next start
+/// that can.
+async fn processes_that_outlive_their_run_are_found_again(house: House) {
+    let alice = house.agent("alice").await;
+    let command = Some(CommandSpec::new(vec!["true".to_owned()]));
+    let task = NewTask {
+        command,
+        ..NewTask::new(alice, "sleep")
+    };
+    let claimed = house.claim(&house.task(task).await).await;
+    let (run, runs) = (claimed.run.id, &house.tenant.runs);
+    runs.started(&claimed, Some(&here(run))).await.unwrap();
+    let facts = Facts { alive: 2, ..facts() };
+    let finished = runs.finish(&claimed, &success(), &facts).await.unwrap();
+    assert_eq!(finished.outcome.facts.unwrap().alive, 2);
+    let house = house.reopened().await;
+    let alive = Fate::new(OrphanFate::Alive);
+    house.engine.recover(&alive).await.unwrap();
+    assert_eq!(alive.asked(), HashSet::from([run]));
+    let killed = house
+        .engine
+        .recover(&Fate::new(OrphanFate::Killed))
+        .await
+        .unwrap();
+    assert_eq!(killed.killed, [run]);
+    let nothing = Fate::new(OrphanFate::Gone);
+    house.engine.recover(&nothing).await.unwrap();
+    assert!(nothing.asked().is_empty(), "nobody looks for them any more");
 }
 
 async fn processes_of_another_boot_are_gone_without_a_look(house: House) {
