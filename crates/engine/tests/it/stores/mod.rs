@@ -59,6 +59,7 @@ mod janitor;
 mod keys;
 mod lapses;
 mod lapses_crash;
+mod lapses_own;
 mod leases;
 mod matrix;
 mod overheard;
