@@ -24,6 +24,7 @@ super::on_every_store! {
     a_cancel_that_races_success_leaves_one_outcome;
     /// ST-35: a failure that comes after the cancel is the cancel's.
     a_stop_that_came_first_stands;
+    /// ST-35
     a_cancel_that_races_a_failure_is_not_lost;
     a_shutdown_is_counted_nowhere;
     a_run_told_to_stop_before_it_went_does_not_go;
@@ -136,11 +137,18 @@ async fn a_cancel_that_races_a_failure_is_not_lost(house: House) {
         let finish = house.tenant.runs.finish(&claimed, &bad, &facts);
         let (cancelled, finished) = tokio::join!(cancel, finish);
         cancelled.unwrap();
-        finished.unwrap();
+        let answered = finished.unwrap().outcome;
         assert_eq!(
             house.tenant.tasks.get(task.id).await.unwrap().state,
             TaskState::Cancelled
         );
+        // The cancel's, unless the run had ended before it: then its task waited to be tried again.
+        let stored = house.tenant.runs.get(claimed.run.id).await.unwrap();
+        let was_stopped = stored.run.stop_reason.is_some();
+        let outcome = stored.outcome.unwrap();
+        assert_eq!(*outcome, answered);
+        let wanted = if was_stopped { "cancelled" } else { "failed" };
+        assert_eq!(outcome.outcome.name(), wanted);
     }
 }
 
