@@ -4,6 +4,7 @@ mod adjusting;
 mod agents;
 mod agents_crash;
 mod agents_kept;
+mod agents_meanwhile;
 mod agents_removal;
 mod at_step;
 mod bad;
