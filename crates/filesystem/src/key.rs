@@ -112,21 +112,56 @@ fn check_segment(name: &str) -> Result<(), InvalidName> {
 }
 
 fn join<'a>(segments: impl IntoIterator<Item = &'a str>) -> Result<Arc<str>, InvalidName> {
-    let mut joined = String::new();
-    for (count, segment) in segments.into_iter().enumerate() {
+    let mut joined = Joined::below("");
+    for segment in segments {
         check_segment(segment)?;
-        if count >= SEGMENTS_MAX {
-            return Err(InvalidName::TooDeep);
-        }
-        if count > 0 {
-            joined.push(SEPARATOR);
-        }
-        joined.push_str(segment);
-        if joined.len() > KEY_MAX {
-            return Err(InvalidName::KeyTooLong);
+        joined.push(segment)?;
+    }
+    Ok(joined.end())
+}
+
+/// A stored form in the making. Whatever it is made of was checked before: every write and every look-up makes some.
+struct Joined {
+    text: String,
+    count: usize,
+}
+
+impl Joined {
+    /// Begins with a stored form.
+    fn below(above: &str) -> Self {
+        let mut text = String::with_capacity(KEY_MAX);
+        text.push_str(above);
+        Self {
+            count: segments_of(above),
+            text,
         }
     }
-    Ok(joined.into())
+
+    /// Adds a legal segment.
+    fn push(&mut self, segment: &str) -> Result<(), InvalidName> {
+        if self.count >= SEGMENTS_MAX {
+            return Err(InvalidName::TooDeep);
+        }
+        if self.text.len() + segment.len() + usize::from(self.count > 0) > KEY_MAX {
+            return Err(InvalidName::KeyTooLong);
+        }
+        if self.count > 0 {
+            self.text.push(SEPARATOR);
+        }
+        self.text.push_str(segment);
+        self.count += 1;
+        Ok(())
+    }
+
+    fn end(self) -> Arc<str> {
+        self.text.as_str().into()
+    }
+}
+
+/// How many segments a stored form has.
+fn segments_of(stored: &str) -> usize {
+    let separators = stored.bytes().filter(|byte| *byte == SEPARATOR as u8);
+    separators.count() + usize::from(!stored.is_empty())
 }
 
 /// The name of a record: 1 to [`SEGMENTS_MAX`] segments, printed with `/`.
@@ -236,7 +271,7 @@ impl Prefix {
     }
 
     fn checked(joined: Arc<str>) -> Result<Self, InvalidName> {
-        if joined.split(SEPARATOR).count() < SEGMENTS_MAX {
+        if segments_of(&joined) < SEGMENTS_MAX {
             Ok(Self(joined))
         } else {
             Err(InvalidName::TooDeep)
@@ -248,7 +283,25 @@ impl Prefix {
     /// # Errors
     /// `TooDeep` and `KeyTooLong` over the limits.
     pub fn child(&self, segment: &Segment) -> Result<Self, InvalidName> {
-        join(self.segments().chain([segment.as_str()])).and_then(Self::checked)
+        self.beneath([segment.as_str()])
+    }
+
+    /// This prefix, narrowed by names that are segments.
+    ///
+    /// # Errors
+    /// As [`Segment::parse`] and [`child`](Self::child).
+    pub(crate) fn under(&self, names: &[&str]) -> Result<Self, InvalidName> {
+        names.iter().try_for_each(|name| check_segment(name))?;
+        self.beneath(names.iter().copied())
+    }
+
+    /// This prefix, narrowed by legal segments.
+    fn beneath<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidName> {
+        let mut joined = Joined::below(&self.0);
+        segments
+            .into_iter()
+            .try_for_each(|segment| joined.push(segment))?;
+        Self::checked(joined.end())
     }
 
     /// The key made of this prefix and further segments.
@@ -256,11 +309,13 @@ impl Prefix {
     /// # Errors
     /// `Empty` without any segment at all, `TooDeep` and `KeyTooLong` over the limits.
     pub fn key<'a>(&'a self, segments: impl IntoIterator<Item = &'a Segment>) -> Result<Key, InvalidName> {
-        let joined = join(self.segments().chain(segments.into_iter().map(Segment::as_str)))?;
-        if joined.is_empty() {
-            Err(InvalidName::Empty)
-        } else {
-            Ok(Key(joined))
+        let mut joined = Joined::below(&self.0);
+        for segment in segments {
+            joined.push(segment.as_str())?;
+        }
+        match joined.count {
+            0 => Err(InvalidName::Empty),
+            _ => Ok(Key(joined.end())),
         }
     }
 

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use super::spot::{Head, Spot};
 #[cfg(feature = "sled")]
 use crate::Source;
-use crate::{Batch, CommitError, Entry, Key, Order, Stream};
+use crate::{Batch, CommitError, Entry, Key, Order, Page, Stream};
 
 /// Why an index did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +95,17 @@ pub(crate) enum Patience {
     Unbounded,
 }
 
+/// What can be told without waiting for a disk or for anybody.
+#[derive(Debug)]
+pub(crate) enum AtOnce<T> {
+    /// This.
+    Known(T),
+    /// Nothing: it is to be looked for.
+    Unknown,
+    /// Nothing while the index is being changed, which takes less than a reader thread would.
+    Busy,
+}
+
 /// What stands behind the commit log, as far as backends differ in it.
 ///
 /// Only the committer changes it, behind the flush. Keys and streams are in their stored form.
@@ -147,6 +158,10 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
         walk: Walk<'_>,
         visit: impl FnMut(&str, Self::Spot) -> bool,
     ) -> Result<(), IndexError>;
+    /// There was none to be shown of that.
+    fn saw_none(&self, _walk: Walk<'_>) -> Result<(), IndexError> {
+        Ok(())
+    }
     /// Shows logs' heads in order until told to stop.
     fn walk_heads(&self, walk: Walk<'_>, visit: impl FnMut(&str, Head) -> bool) -> Result<(), IndexError>;
     /// Shows a log's entries from one position to before another, in order, until told to stop.
@@ -175,13 +190,17 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Begins to read.
     fn fetch(shared: &Shared<Self>) -> Self::Fetch<'_>;
-    /// A record, if it can be read without waiting for a disk or for anybody; none says nothing.
-    fn entry_now(_shared: &Shared<Self>, _key: &Key) -> Option<Entry> {
-        None
+    /// What a key has.
+    fn entry_now(_shared: &Shared<Self>, _key: &Key) -> AtOnce<Option<Entry>> {
+        AtOnce::Unknown
     }
-    /// The same of several, all at one read point.
-    fn entries_now(_shared: &Shared<Self>, _keys: &[Key]) -> Option<Vec<Entry>> {
-        None
+    /// The same of several, all of them at one read point.
+    fn entries_now(_shared: &Shared<Self>, _keys: &[Key]) -> AtOnce<Vec<Option<Entry>>> {
+        AtOnce::Unknown
+    }
+    /// That nothing is in any of these pages, all of them at one read point.
+    fn are_empty_now(_shared: &Shared<Self>, _pages: &[Page]) -> AtOnce<()> {
+        AtOnce::Unknown
     }
     /// Makes what the log holds durable behind it, or a part of it.
     fn settle(shared: &Shared<Self>, patience: Patience) -> io::Result<Settled>;

@@ -23,7 +23,7 @@ mod noted;
 mod open;
 pub(crate) mod opened;
 mod queue;
-mod read;
+pub(crate) mod read;
 mod settle;
 pub(crate) mod shared;
 pub(crate) mod spot;

@@ -59,11 +59,9 @@ type Spots<S> = (Vec<(Key, S)>, bool);
 
 fn find<I: Index>(shared: &Shared<I>, page: &Page) -> Result<Spots<I::Spot>, ReadError> {
     let mut filling = Filling::of(page.limit)?;
-    let (start, end) = page.prefix.range();
-    let walk = walk(&start, end.as_deref(), page.after.as_ref(), page.order);
     let mut spots = Vec::new();
     let mut has_more = false;
-    shared.with_index(|index| {
+    let mut show = |index: &I, walk: Walk<'_>| {
         index.walk_records(walk, |stored, spot| {
             // A key that is none was never written; the digest of the index finds it, a page passes over it.
             let Ok(key) = Key::from_stored(stored) else {
@@ -78,9 +76,20 @@ fn find<I: Index>(shared: &Shared<I>, page: &Page) -> Result<Spots<I::Spot>, Rea
                 spots.push((key, spot));
             }
             !has_more
-        })
-    })?;
+        })?;
+        match spots.is_empty() && !has_more {
+            true => index.saw_none(walk),
+            false => Ok(()),
+        }
+    };
+    shared.with_index(|index| with_walk(page, |walk| show(index, walk)))?;
     Ok((spots, has_more))
+}
+
+/// What a page is about.
+pub(crate) fn with_walk<T>(page: &Page, of: impl FnOnce(Walk<'_>) -> T) -> T {
+    let (start, end) = page.prefix.range();
+    of(walk(&start, end.as_deref(), page.after.as_ref(), page.order))
 }
 
 fn walk<'a>(start: &'a str, end: Option<&'a str>, after: Option<&'a Key>, order: Order) -> Walk<'a> {

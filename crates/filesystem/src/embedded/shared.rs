@@ -1,9 +1,13 @@
 //! What the handle, its readers and the committer share.
 
+#[cfg(feature = "sled")]
+use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::folder::Folder;
+#[cfg(feature = "sled")]
+use super::index::AtOnce;
 use super::index::{Index, IndexError};
 use super::noted::Noted;
 use super::queue::Queue;
@@ -83,8 +87,12 @@ impl<I: Index> Shared<I> {
 
     /// Reads the index at one point, unless it is being changed.
     #[cfg(feature = "sled")]
-    pub(crate) fn with_index_now<T>(&self, read: impl FnOnce(&I) -> Option<T>) -> Option<T> {
-        self.index.try_read().ok().and_then(|index| read(&index))
+    pub(crate) fn with_index_now<T>(&self, read: impl FnOnce(&I) -> Option<T>) -> AtOnce<T> {
+        match self.index.try_read() {
+            Ok(index) => read(&index).map_or(AtOnce::Unknown, AtOnce::Known),
+            Err(TryLockError::WouldBlock) => AtOnce::Busy,
+            Err(TryLockError::Poisoned(_)) => AtOnce::Unknown,
+        }
     }
 
     /// Looks at the index, whatever comes of it.

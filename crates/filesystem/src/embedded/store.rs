@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 use super::Embedded;
 use super::committer::SHUT_DOWN;
 use super::export::Exporting;
-use super::index::Index;
+use super::index::{AtOnce, Index};
 use super::queue::{Ending, Queue};
 use super::read;
 use super::shared::Shared;
@@ -23,6 +23,9 @@ use crate::{
     GET_MANY_MAX, Health, Key, Lane, Listed, LogError, LogHead, Logged, Page, Position, Prefix, ReadError,
     RecordStore, Stream, Watch, capability,
 };
+
+/// How often somebody who reads gives others their turn before a reader thread is asked.
+const TURNS_MAX: usize = 4;
 
 /// What was taken to be written and never answered: the committer failed with it in its hands.
 fn unanswered() -> CommitError {
@@ -40,6 +43,25 @@ impl<I: Index> Embedded<I> {
         E: From<ReadError> + Send + 'static,
     {
         blocking(&self.readers, Arc::downgrade(&self.shared), read).await
+    }
+
+    /// What can be told at once of so many keys or pages. While the index is being changed others of this thread have their
+    /// turn, as often as it takes less than a reader thread would.
+    async fn at_once<T>(&self, asked: usize, tell: impl Fn(&Shared<I>) -> AtOnce<T>) -> Option<T> {
+        for _ in 0..TURNS_MAX {
+            match tell(&self.shared) {
+                AtOnce::Known(told) => {
+                    let reads = &self.shared.reads_at_once;
+                    reads.fetch_add(asked as u64, Ordering::Relaxed);
+                    // Nothing was waited for: others of this thread have their turn.
+                    tokio::task::coop::consume_budget().await;
+                    return Some(told);
+                }
+                AtOnce::Unknown => break,
+                AtOnce::Busy => tokio::task::yield_now().await,
+            }
+        }
+        None
     }
 
     /// Drops one step of a log's head.
@@ -131,11 +153,8 @@ impl<I: Index> RecordStore for Embedded<I> {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
-        if let Some(entry) = I::entry_now(&self.shared, key) {
-            self.shared.reads_at_once.fetch_add(1, Ordering::Relaxed);
-            // Nothing was waited for: others of this thread have their turn.
-            tokio::task::coop::consume_budget().await;
-            return Ok(Some(entry));
+        if let Some(entry) = self.at_once(1, |shared| I::entry_now(shared, key)).await {
+            return Ok(entry);
         }
         let key = key.clone();
         self.read(move |shared| read::get(shared, &key)).await
@@ -147,11 +166,9 @@ impl<I: Index> RecordStore for Embedded<I> {
                 reason: "at most 256 records are read at once",
             });
         }
-        if let Some(entries) = I::entries_now(&self.shared, keys) {
-            let read = entries.len() as u64;
-            self.shared.reads_at_once.fetch_add(read, Ordering::Relaxed);
-            tokio::task::coop::consume_budget().await;
-            return Ok(entries.into_iter().map(Some).collect());
+        let at_once = self.at_once(keys.len(), |shared| I::entries_now(shared, keys));
+        if let Some(entries) = at_once.await {
+            return Ok(entries);
         }
         let keys = keys.to_vec();
         self.read(move |shared| read::get_many(shared, &keys)).await
@@ -159,12 +176,21 @@ impl<I: Index> RecordStore for Embedded<I> {
 
     async fn list(&self, page: &Page) -> Result<Listed, ReadError> {
         page.validate()?;
+        let pages = std::slice::from_ref(page);
+        let is_empty = self.at_once(1, |shared| I::are_empty_now(shared, pages));
+        if is_empty.await.is_some() {
+            return Ok(Listed::default());
+        }
         let page = page.clone();
         self.read(move |shared| read::list(shared, &page)).await
     }
 
     async fn list_many(&self, pages: &[Page]) -> Result<Vec<Listed>, ReadError> {
         page::validate_many(pages)?;
+        let are_empty = self.at_once(pages.len(), |shared| I::are_empty_now(shared, pages));
+        if are_empty.await.is_some() {
+            return Ok(vec![Listed::default(); pages.len()]);
+        }
         let pages = pages.to_vec();
         self.read(move |shared| pages.iter().map(|page| read::list(shared, page)).collect())
             .await

@@ -223,12 +223,9 @@ impl<S: Scope> Namespace<S> {
     }
 
     pub(crate) fn at(&self, segments: &[&str]) -> Prefix {
-        segments.iter().fold(self.root.clone(), |prefix, segment| {
-            let segment = Segment::parse(segment).expect("names fixed in this crate are legal");
-            prefix
-                .child(&segment)
-                .expect("a root and fixed names are never too deep")
-        })
+        self.root
+            .under(segments)
+            .expect("names fixed in this crate are legal, and a root and they never too deep")
     }
 
     pub(crate) fn backend(&self) -> &dyn RecordStore {
@@ -247,5 +244,7 @@ impl<S: Scope> Namespace<S> {
 
 /// A prefix of names fixed in this crate.
 pub(crate) fn fixed(segments: &[&str]) -> Prefix {
-    Prefix::parse(&segments.join("/")).expect("names fixed in this crate are legal")
+    Prefix::root()
+        .under(segments)
+        .expect("names fixed in this crate are legal")
 }

@@ -182,10 +182,7 @@ pub(crate) fn prefix_in<R: Record>(
         });
     }
     let kind = R::KIND;
-    let names = ["i", kind.as_str(), index.name()];
-    let prefix = names
-        .iter()
-        .try_fold(own.clone(), |prefix, name| prefix.child(&Segment::parse(name)?));
+    let prefix = own.under(&["i", kind.as_str(), index.name()]);
     prefix.map_err(|cause| RecordError::invalid::<R>(index.name(), "index", &cause.to_string()))
 }
 
@@ -196,7 +193,11 @@ pub(crate) fn key_of<R: Record>(
     entry: &IndexEntry<R::Index>,
     id: &R::Id,
 ) -> Result<Key, RecordError> {
-    key_in::<R>(namespace.root(), &namespace.owner(), entry, id)
+    let owner = match entry.index.scope() {
+        IndexScope::Own => Vec::new(),
+        IndexScope::System => namespace.owner(),
+    };
+    key_in::<R>(namespace.root(), &owner, entry, id)
 }
 
 /// As [`key_of`], for the namespace with this root, of this owner.
@@ -211,8 +212,8 @@ pub(crate) fn key_in<R: Record>(
         IndexScope::Own => (root.clone(), &[][..]),
         IndexScope::System => (fixed(&["s"]), owner),
     };
-    let values = entry.values.iter().map(IndexValue::as_segment).cloned();
-    let segments: Vec<Segment> = values.chain(owner.iter().cloned()).chain(id.segments()).collect();
-    let key = prefix_in::<R>(entry.index, scope, &root)?.key(&segments);
+    let (values, id_segments) = (entry.values.iter().map(IndexValue::as_segment), id.segments());
+    let segments = values.chain(owner).chain(&id_segments);
+    let key = prefix_in::<R>(entry.index, scope, &root)?.key(segments);
     key.map_err(|cause| RecordError::invalid::<R>(&id.to_string(), entry.index.name(), &cause.to_string()))
 }

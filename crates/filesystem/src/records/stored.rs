@@ -1,8 +1,11 @@
 //! The stored form: `{kind, schema, id, scope, value}`, compared with the key on every read.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{Issue, Record, RecordError, Versioned};
 use crate::Entry;
@@ -27,18 +30,18 @@ struct Head {
     scope: Option<String>,
 }
 
-/// All there is in the forms this build knows.
+/// All there is in the forms this build knows. Its value stays as it was written: most often it is read as it is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Read {
-    #[serde(rename = "kind")]
-    _kind: String,
+struct Read<'a> {
+    kind: &'a str,
     schema: u32,
-    #[serde(rename = "id")]
-    _id: String,
-    #[serde(default, rename = "scope")]
-    _scope: Option<String>,
-    value: Value,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(default)]
+    scope: Option<&'a str>,
+    #[serde(borrow)]
+    value: &'a RawValue,
 }
 
 pub(super) fn encode<R: Record>(record: &R, scope: Option<&str>) -> Result<Bytes, RecordError> {
@@ -78,34 +81,50 @@ pub(super) fn decode<R: Record>(
             found: entry.kind.clone(),
         });
     }
-    // serde's text names fields and types; a value it quotes is cut off, since it may be anything.
-    let head: Head = serde_json::from_slice(&entry.value).map_err(|e| invalid("record", &place_of(&e)))?;
-    if head.kind != R::KIND.as_str() || head.id != name || head.scope.as_deref() != scope {
-        return Err(RecordError::Misplaced {
-            kind: R::KIND,
-            id: name,
-            key: entry.key.clone(),
-        });
+    let misplaced = || RecordError::Misplaced {
+        kind: R::KIND,
+        id: name.clone(),
+        key: entry.key.clone(),
+    };
+    let check = |kind: &str, found: &str, schema: u32, whose: Option<&str>| {
+        if kind != R::KIND.as_str() || found != name || whose != scope {
+            return Err(misplaced());
+        }
+        if schema > R::SCHEMA {
+            return Err(RecordError::TooNew {
+                kind: R::KIND,
+                id: name.clone(),
+                found: schema,
+                known: R::SCHEMA,
+            });
+        }
+        Ok(())
+    };
+    let read: Read<'_> = match serde_json::from_slice(&entry.value) {
+        Ok(read) => read,
+        Err(unread) => {
+            // Whose it is, and that it is newer, is said before what of it cannot be read.
+            let head: Head =
+                serde_json::from_slice(&entry.value).map_err(|e| invalid("record", &place_of(&e)))?;
+            check(&head.kind, &head.id, head.schema, head.scope.as_deref())?;
+            return Err(invalid("record", &place_of(&unread)));
+        }
+    };
+    check(read.kind, &read.id, read.schema, read.scope)?;
+    let record: R = match read.schema {
+        schema if schema == R::SCHEMA => serde_json::from_str(read.value.get()),
+        schema => {
+            let value: Value =
+                serde_json::from_str(read.value.get()).map_err(|e| invalid("value", &place_of(&e)))?;
+            let value = (schema..R::SCHEMA)
+                .try_fold(value, |value, from| R::upgrade(from, value))
+                .ok_or_else(|| invalid("schema", "has a form this build cannot upgrade"))?;
+            serde_json::from_value(value)
+        }
     }
-    if head.schema > R::SCHEMA {
-        return Err(RecordError::TooNew {
-            kind: R::KIND,
-            id: name,
-            found: head.schema,
-            known: R::SCHEMA,
-        });
-    }
-    let read: Read = serde_json::from_slice(&entry.value).map_err(|e| invalid("record", &place_of(&e)))?;
-    let value = (read.schema..R::SCHEMA)
-        .try_fold(read.value, |value, from| R::upgrade(from, value))
-        .ok_or_else(|| invalid("schema", "has a form this build cannot upgrade"))?;
-    let record: R = serde_json::from_value(value).map_err(|e| invalid("value", &place_of(&e)))?;
+    .map_err(|e| invalid("value", &place_of(&e)))?;
     if record.id() != *id {
-        return Err(RecordError::Misplaced {
-            kind: R::KIND,
-            id: name,
-            key: entry.key.clone(),
-        });
+        return Err(misplaced());
     }
     Ok(Versioned {
         record,
@@ -114,6 +133,7 @@ pub(super) fn decode<R: Record>(
     })
 }
 
+/// serde's text names fields and types; a value it quotes is cut off, since it may be anything.
 fn place_of(error: &serde_json::Error) -> String {
     let class = match error.classify() {
         serde_json::error::Category::Io => "cannot be read",

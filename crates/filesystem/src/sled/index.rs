@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use super::drain::Leaving;
 use super::flushing::{Flush, Flushing};
+use super::gaps::Gaps;
 use super::known::Known;
 use super::layer::{Ahead, Entries, Heads, PARTS, Part, Records};
 use super::merged;
 use super::trees::{Place, Trees, Value, guarded, sync_files};
 use crate::commit_log::Reader;
 use crate::embedded::fetch::LogFetch;
-use crate::embedded::index::{self, Before, IndexError, Patience, Settled, Spotted, Walk};
+use crate::embedded::index::{self, AtOnce, Before, IndexError, Patience, Settled, Spotted, Walk};
 use crate::embedded::shared::Shared;
 use crate::embedded::spot::{Head, Spot};
-use crate::{Batch, CommitError, Entry, Key, Order, Stream};
+use crate::{Batch, CommitError, Entry, Key, Order, Page, Stream};
 
 /// How many changes are worth opening the trees again at the end: reading them once more takes about as long.
 const NOTED_CHANGES_MIN: u64 = 200_000;
@@ -38,6 +39,8 @@ pub(super) struct Index {
     ends: [Option<Box<[u8]>>; PARTS],
     /// Where records lie, of those asked for or written of late.
     pub(super) known: Known,
+    /// Where no records are, as far as that was seen of late.
+    pub(super) gaps: Gaps,
     /// How many changes since the trees were opened.
     changes: u64,
 }
@@ -58,6 +61,7 @@ impl Index {
             place,
             ahead: Ahead::default(),
             known: Known::of(cache_bytes / 2),
+            gaps: Gaps::default(),
             changes: 0,
         })
     }
@@ -116,6 +120,29 @@ impl Index {
         visit: impl FnMut(&[u8], P::Value) -> Result<bool, IndexError>,
     ) -> Result<(), IndexError> {
         guarded(|| merged::walk::<P>(&self.ahead, P::tree(self.trees()?), walk, visit))
+    }
+
+    /// Sees from where to where nothing is: what lies below a place where nothing was found, and what above it.
+    fn see_gap(&self, below: Bound<&[u8]>, above: Bound<&[u8]>) -> Result<(), IndexError> {
+        let next = |walk: Walk<'_>| {
+            let mut next = None;
+            self.walk::<Records>(walk, |key, _| {
+                next = Some(Box::from(key));
+                Ok(false)
+            })?;
+            Ok::<_, IndexError>(next)
+        };
+        let below = next(Walk {
+            high: below,
+            order: Order::Down,
+            ..Walk::ALL
+        })?;
+        let above = next(Walk {
+            low: above,
+            ..Walk::ALL
+        })?;
+        self.gaps.add(below, above);
+        Ok(())
     }
 
     /// Sends all that is ahead to the trees; what to wait for until they have it.
@@ -207,9 +234,13 @@ impl index::Index for Index {
     }
 
     fn record(&self, key: &str) -> Result<Option<Spot>, IndexError> {
+        if self.gaps.holds(key.as_bytes()) {
+            return Ok(None);
+        }
         let found = self.find::<Records>(key.as_bytes())?;
-        if let Some(spot) = &found {
-            self.known.put(key.as_bytes(), spot);
+        match &found {
+            Some(spot) => self.known.put(key.as_bytes(), spot),
+            None => self.see_gap(Bound::Excluded(key.as_bytes()), Bound::Excluded(key.as_bytes()))?,
         }
         Ok(found)
     }
@@ -218,6 +249,7 @@ impl index::Index for Index {
         let old = self.find_unless::<Records>(key.as_bytes(), before)?;
         self.set::<Records>(key.as_bytes(), Some(*at))?;
         self.known.put(key.as_bytes(), at);
+        self.gaps.fill(key.as_bytes());
         Ok(old)
     }
 
@@ -265,6 +297,14 @@ impl index::Index for Index {
         mut visit: impl FnMut(&str, Spot) -> bool,
     ) -> Result<(), IndexError> {
         self.walk::<Records>(walk, |key, spot| Ok(visit(text(key)?, spot)))
+    }
+
+    fn saw_none(&self, walk: Walk<'_>) -> Result<(), IndexError> {
+        match walk.low {
+            Bound::Included(low) => self.see_gap(Bound::Excluded(low), Bound::Included(low)),
+            Bound::Excluded(low) => self.see_gap(Bound::Included(low), Bound::Excluded(low)),
+            Bound::Unbounded => Ok(()),
+        }
     }
 
     fn walk_heads(
@@ -328,12 +368,16 @@ impl index::Index for Index {
         LogFetch::of(reader)
     }
 
-    fn entry_now(shared: &Shared<Self>, key: &Key) -> Option<Entry> {
+    fn entry_now(shared: &Shared<Self>, key: &Key) -> AtOnce<Option<Entry>> {
         super::now::entry(shared, key)
     }
 
-    fn entries_now(shared: &Shared<Self>, keys: &[Key]) -> Option<Vec<Entry>> {
+    fn entries_now(shared: &Shared<Self>, keys: &[Key]) -> AtOnce<Vec<Option<Entry>>> {
         super::now::entries(shared, keys)
+    }
+
+    fn are_empty_now(shared: &Shared<Self>, pages: &[Page]) -> AtOnce<()> {
+        super::now::are_empty(shared, pages)
     }
 
     fn settle(shared: &Shared<Self>, patience: Patience) -> io::Result<Settled> {

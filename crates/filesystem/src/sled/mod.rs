@@ -9,6 +9,7 @@ mod block;
 mod blocks;
 mod drain;
 mod flushing;
+mod gaps;
 mod index;
 mod known;
 mod layer;

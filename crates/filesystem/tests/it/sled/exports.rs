@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use dormouse_filesystem::{
-    Batch, EXPORT_IDLE, Expected, ExportCounts, Exported, Lane, Prefix, ReadError, RecordStore, Sled,
+    Batch, EXPORT_IDLE, Expected, ExportCounts, Exported, Lane, LogHead, Prefix, ReadError, RecordStore,
+    Sled, Stream,
 };
 use futures::StreamExt;
 use futures::future::join_all;
@@ -111,16 +112,16 @@ async fn a_store_ends_beside_an_export_that_stands_still() {
     let (release, released) = mpsc::channel::<()>();
     let holding = tokio::task::spawn_blocking(move || released.recv().is_err());
     // As many as may read at once: behind the page one of them takes its turn too.
-    let absent = key("absent");
-    let mut gets = Box::pin(join_all((0..4).map(|_| store.get(&absent))));
-    assert!(futures::poll!(&mut gets).is_pending(), "all readers are taken");
+    let log = Stream::new(key("log"));
+    let mut reads = Box::pin(join_all((0..4).map(|_| store.head(&log))));
+    assert!(futures::poll!(&mut reads).is_pending(), "all readers are taken");
     drop(held);
     let first = export.next().await;
     assert!(matches!(first, Some(Ok(Exported::Record(_)))), "{first:?}");
     drop(release);
     assert!(holding.await.unwrap());
-    for got in gets.await {
-        assert_eq!(got.unwrap(), None);
+    for read in reads.await {
+        assert_eq!(read.unwrap(), LogHead::NONE);
     }
     drop(store);
     let opened = place.try_open().await;
