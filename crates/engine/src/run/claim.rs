@@ -78,7 +78,7 @@ pub(super) async fn claim(
     let claiming = core.live.claiming();
     let committed = committed(core, agents, by, task, options).await;
     if !matches!(committed, Err(CommandError::Indeterminate { .. })) {
-        claiming.is_known();
+        claiming.answered();
     }
     let (done, sent) = committed?;
     let Claim { task, run, lease } = done.answer;

@@ -61,7 +61,7 @@ impl LiveRuns {
         self.unheld.send_modify(|unheld| unheld.looked_into = said);
     }
 
-    /// For a claim that is committed: unless it [comes to its end](Claiming::is_known), that is noted.
+    /// For a claim that is committed: unless it [is answered](Claiming::answered), that is noted.
     pub(super) fn claiming(&self) -> Claiming<'_> {
         Claiming {
             live: self,
@@ -123,7 +123,7 @@ pub(super) struct Claiming<'a> {
 
 impl Claiming<'_> {
     /// It is known what came of it, and whoever claimed knows.
-    pub(super) fn is_known(mut self) {
+    pub(super) fn answered(mut self) {
         self.is_known = true;
     }
 }
