@@ -51,6 +51,8 @@ pub struct Draft {
     hints: Hints,
     /// The runs that are to be as they were read: a row is named once in a batch.
     expected: Vec<RunId>,
+    /// The agents of which that holds, likewise.
+    expected_agents: Vec<AgentName>,
     /// What its events are about, each once, in their order.
     told: Vec<Subject>,
     /// What is to become of threads by it: staged at its end, since a row is named once in a batch.
@@ -104,6 +106,7 @@ impl Draft {
             capability_ttl: core.gate_options.capability_ttl,
             hints: Hints::default(),
             expected: Vec::new(),
+            expected_agents: Vec::new(),
             told: Vec::new(),
             turns: Vec::new(),
             moves: Vec::new(),
@@ -147,6 +150,15 @@ impl Draft {
         let is_first = !self.expected.contains(&run);
         if is_first {
             self.expected.push(run);
+        }
+        is_first
+    }
+
+    /// The same of an agent.
+    pub(crate) fn is_first_to_expect_agent(&mut self, agent: &AgentName) -> bool {
+        let is_first = !self.expected_agents.contains(agent);
+        if is_first {
+            self.expected_agents.push(agent.clone());
         }
         is_first
     }

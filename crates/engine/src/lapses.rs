@@ -1,7 +1,9 @@
-//! The leases of a shared store: a run whose holder vanished is ended by whoever is there, when its lease is over for longer
-//! than clocks may differ.
+//! Leases without a holder: a run whose holder vanished is ended by whoever is there, when its lease is over for longer than
+//! clocks may differ. What this process itself let go of is, too; in a store that is its alone there is nothing else, and it
+//! looks only where something may have been let go of.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::time::Duration;
 
 use dormouse_filesystem::Records;
@@ -54,12 +56,17 @@ impl Watched {
 }
 
 impl Engine {
-    /// Ends the runs of other processes whose leases are over, until `shutdown`; nothing in a store that is this process's
-    /// alone, where [`recover`](Self::recover) did all there is to do.
+    /// Ends the runs whose leases are over and that nobody holds, until `shutdown`: those of other processes that vanished, and
+    /// those of this process whose holder let go of them, or whose claim nobody knows of. In a store that is this process's
+    /// alone those are all, and nothing is read but when some may have been let go of.
     pub async fn serve_leases(&self, orphans: &dyn Orphans, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         if self.is_exclusive() {
-            return shutdown.await;
+            return tokio::select! {
+                biased;
+                () = &mut shutdown => {}
+                never = self.lapse_what_is_let_go_of(orphans) => match never {},
+            };
         }
         let mut watched = Watched::new(self.options().lease, self.environment().clock.now());
         // Ends with the shutdown.
@@ -75,6 +82,54 @@ impl Engine {
                 () = sleep(wait) => {}
             }
         }
+    }
+
+    /// The same, once: ends what is over now.
+    ///
+    /// # Errors
+    /// When leases cannot be listed or read. What goes wrong with one run is in the log and keeps no other from its end.
+    pub async fn serve_leases_once(&self, orphans: &dyn Orphans) -> Result<(), CommandError> {
+        if self.is_exclusive() {
+            return self.lapse_unheld(orphans).await.map(drop);
+        }
+        let mut watched = Watched::new(self.options().lease, self.environment().clock.now());
+        self.lapse_due(orphans, &mut watched).await.map(drop)
+    }
+
+    /// Looks when whatever was let go of has to be over, and at nothing while nothing is.
+    async fn lapse_what_is_let_go_of(&self, orphans: &dyn Orphans) -> Infallible {
+        let options = self.options().lease;
+        // Ends with whoever races it.
+        loop {
+            let said = self.live().unheld().await;
+            let mut wait = Some(options.ttl + options.skew);
+            // Ends when nothing is left that nobody holds.
+            while let Some(time) = wait {
+                sleep(time).await;
+                wait = self.lapse_unheld(orphans).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "leases were not looked at; it is tried again");
+                    Some(DUE_RETRY)
+                });
+            }
+            self.live().unheld_looked_into(said);
+        }
+    }
+
+    /// Ends what nobody here holds any more and is over, where nobody else can hold anything, and says how long it is until
+    /// the next may be.
+    async fn lapse_unheld(&self, orphans: &dyn Orphans) -> Result<Option<Duration>, CommandError> {
+        let now = self.environment().clock.now();
+        let over_at = now.checked_sub(self.options().lease.skew()).unwrap_or(now);
+        let mut next: Option<Timestamp> = None;
+        for key in self.found::<Lease>(LeaseIndex::Deadline, None).await? {
+            // Whoever does other work than runs takes its lease up again.
+            if let Subject::Run(_) = &key.1
+                && let Some(at) = self.lapse_or_renewed(orphans, &key, over_at).await?
+            {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        Ok(next.map(|at| until(at, over_at)))
     }
 
     async fn lapse_and_look(&self, orphans: &dyn Orphans, watched: &mut Watched) -> Duration {
@@ -118,13 +173,19 @@ impl Engine {
         Ok(next.map_or(DUE_LOOK, |at| until(at, over_at)))
     }
 
-    /// Until when a lease was renewed; none when it is gone, or its run was ended.
+    /// Until when a lease was renewed, or is to be left alone; none when it is held here, is gone, or its run was ended.
     async fn lapse_or_renewed(
         &self,
         orphans: &dyn Orphans,
         (tenant, subject): &(TenantId, Subject),
         over_at: Timestamp,
     ) -> Result<Option<Timestamp>, CommandError> {
+        if let Subject::Run(run) = subject
+            && self.live().holds(*run)
+        {
+            // Its holder stops its work by itself.
+            return Ok(None);
+        }
         let tenant = self.handle(tenant);
         let read = match held(&tenant.core, subject).await {
             Ok(Some(read)) => read,
@@ -145,6 +206,8 @@ impl Engine {
             Ok(None) => {}
             Err(why) => {
                 tracing::warn!(%subject, ?why, "a run whose lease is over was not ended; it is tried again");
+                let later = SignedDuration::try_from(DUE_LOOK).expect("seconds fit");
+                return Ok(over_at.checked_add(later).ok());
             }
         }
         Ok(None)

@@ -135,6 +135,7 @@ pub(crate) async fn resolve(core: &Core, op: OpId) -> Result<Settled, CommandErr
     if outcome == Settled::Done {
         // Whoever sleeps was told when it was not there yet.
         tell_all(&core.due, &core.bell, &core.settling);
+        core.live.note_unheld();
     }
     Ok(outcome)
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_filesystem::Versioned;
 use dormouse_secrets::Scrubbed;
 use jiff::SignedDuration;
 
-use super::{AgentState, Agents};
+use super::{Agent, AgentState, Agents};
 use crate::core::Core;
 use crate::limits::{INTENSITY_RUNS, INTENSITY_WITHIN, PAGE_MAX};
 use crate::outcome::Outcome;
@@ -48,7 +49,7 @@ pub(crate) fn is_bad(outcome: &Outcome) -> bool {
 }
 
 /// Pauses an agent, one run of which has just ended badly, where it is one of too many. What ended before the agent was
-/// changed last counts no more: whoever resumed it, or set it otherwise, knew of it.
+/// changed last counts no more: whoever resumed it, or set it otherwise, knew of it; also whoever did while it was judged.
 pub(crate) async fn heed_bad_end(core: &Arc<Core>, name: &AgentName) -> Result<(), CommandError> {
     let Some(intensity) = core.adjusted.now().agent_intensity else {
         return Ok(());
@@ -77,15 +78,22 @@ pub(crate) async fn heed_bad_end(core: &Arc<Core>, name: &AgentName) -> Result<(
     let minutes = intensity.within.as_secs().div_ceil(60);
     let reason = format!("{} runs ended badly within {minutes} min", intensity.runs);
     let reason = core.scrubber.scrub(&reason);
-    paused(core, name, reason).await
+    paused(core, &agent, reason).await
 }
 
-async fn paused(core: &Arc<Core>, name: &AgentName, reason: Scrubbed) -> Result<(), CommandError> {
-    tracing::warn!(tenant = %core.tenant, agent = %name, reason = reason.as_str(), "the agent is paused");
-    let agents = Agents::new(core);
-    match agents.pause(&Principal::engine(), name, Some(reason)).await {
-        // It goes, or is gone.
-        Ok(_) | Err(CommandError::NotFound { .. } | CommandError::AgentDeleting { .. }) => Ok(()),
+async fn paused(core: &Arc<Core>, read: &Versioned<Agent>, reason: Scrubbed) -> Result<(), CommandError> {
+    let (agents, by) = (Agents::new(core), Principal::engine());
+    let expected = Some(read.version());
+    let paused = agents.paused(&by, &read.name, expected, Some(reason.clone()));
+    match paused.await {
+        Ok(_) => {
+            tracing::warn!(tenant = %core.tenant, agent = %read.name, reason = reason.as_str(), "the agent is paused");
+            Ok(())
+        }
+        // It goes, or is gone; or whoever changed it meanwhile knew of these ends.
+        Err(
+            CommandError::NotFound { .. } | CommandError::AgentDeleting { .. } | CommandError::Stale { .. },
+        ) => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -54,9 +54,34 @@ pub(crate) fn begin_removal(core: &Arc<Core>, agent: &Agent) {
     }
 }
 
+/// How long a removal waits before its next page.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Errors in a row.
+    errors: u32,
+}
+
+impl Pace {
+    /// After a page that came so far, or none where it was an error; none when nothing is left. Errors in a row are tried
+    /// again ever later, and one after a page that went as soon as the first.
+    fn after(&mut self, page: Option<Progress>) -> Option<Duration> {
+        let Some(progress) = page else {
+            self.errors = self.errors.saturating_add(1);
+            let longer = 2_u32.saturating_pow(self.errors);
+            return Some(AGENT_LOOK.saturating_mul(longer).min(AGENT_RETRY_MAX));
+        };
+        self.errors = 0;
+        match progress {
+            Progress::Done => None,
+            Progress::More => Some(Duration::ZERO),
+            Progress::Waits => Some(AGENT_LOOK),
+        }
+    }
+}
+
 /// Ends with the agent, or with the engine: then recovery goes on.
 async fn remove(removal: Removal) {
-    let mut retry = AGENT_LOOK;
+    let mut pace = Pace::default();
     loop {
         let Some(core) = removal.core.upgrade() else {
             return;
@@ -65,15 +90,12 @@ async fn remove(removal: Removal) {
         if leaving.is_cancelled() {
             return;
         }
-        let wait = match remove_page(&core, &removal.name).await {
-            Ok(Progress::Done) => return,
-            Ok(Progress::More) => Duration::ZERO,
-            Ok(Progress::Waits) => AGENT_LOOK,
-            Err(error) => {
-                tracing::warn!(agent = %removal.name, %error, "an agent is not removed yet; it is tried again");
-                retry = (retry * 2).min(AGENT_RETRY_MAX);
-                retry
-            }
+        let page = remove_page(&core, &removal.name).await;
+        if let Err(error) = &page {
+            tracing::warn!(agent = %removal.name, %error, "an agent is not removed yet; it is tried again");
+        }
+        let Some(wait) = pace.after(page.ok()) else {
+            return;
         };
         // Whoever drops the engine without closing it is not kept waiting.
         drop(core);
@@ -131,5 +153,24 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_in_a_row_are_tried_again_ever_later_and_one_after_a_page_as_soon_as_the_first() {
+        let mut pace = Pace::default();
+        let first = pace.after(None).unwrap();
+        let row: Vec<Duration> = (0..20).map(|_| pace.after(None).unwrap()).collect();
+        assert!(row.is_sorted() && row[0] == first * 2, "{row:?}");
+        assert_eq!(row[19], AGENT_RETRY_MAX);
+        for (page, waits) in [(Progress::More, Duration::ZERO), (Progress::Waits, AGENT_LOOK)] {
+            assert_eq!(pace.after(Some(page)), Some(waits));
+            assert_eq!(pace.after(None), Some(first));
+        }
+        assert_eq!(pace.after(Some(Progress::Done)), None);
     }
 }

@@ -160,13 +160,27 @@ impl Agents {
         name: &AgentName,
         reason: Option<Scrubbed>,
     ) -> Result<Agent, CommandError> {
+        self.paused(by, name, None, reason).await
+    }
+
+    /// The same, where it is to be at the version at which it was judged.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause), and `Stale` when it was written since.
+    pub(super) async fn paused(
+        &self,
+        by: &Principal,
+        name: &AgentName,
+        expected: Option<Version>,
+        reason: Option<Scrubbed>,
+    ) -> Result<Agent, CommandError> {
         let reason = reason.map(|reason| reason.truncate_to(REASON_MAX));
         let set = |agent: &mut Agent| {
             agent.paused_reason.clone_from(&reason);
             let reason = reason.clone();
             Ok(Change::AgentPaused { reason })
         };
-        self.change(by, name, (AgentEvent::Pause, None), &set).await
+        self.change(by, name, (AgentEvent::Pause, expected), &set).await
     }
 
     /// Tells the runs of an agent to stop that somebody holds, as it is paused: their tasks are ready again, unless what
@@ -301,7 +315,9 @@ impl Agents {
             let agent = name.clone();
             return Err(CommandError::AgentDeleting { agent });
         }
-        self.rows.stage_check(draft.batch(), &agent);
+        if draft.is_first_to_expect_agent(name) {
+            self.rows.stage_check(draft.batch(), &agent);
+        }
         Ok(agent)
     }
 }

@@ -1,7 +1,7 @@
 //! Waking the tasks that wait for a gate that many may wait for: that of an account. One commit wakes some, and the
 //! rest have commits of their own; the janitor finds what a crash left in between.
 
-use dormouse_filesystem::{IndexValue, Namespace, Query, Records, Tenant, Versioned};
+use dormouse_filesystem::{Cursor, IndexValue, Namespace, Query, Records, Tenant, Versioned};
 
 use super::Gate;
 use crate::core::Core;
@@ -10,20 +10,44 @@ use crate::limits::{GATE_WAKES_MAX, PAGE_MAX};
 use crate::task::{Cause, Task, TaskEvent, TaskIndex, TaskState, Wait, move_task_in};
 use crate::{CommandError, GateId, Principal, TaskId};
 
-/// Stages that tasks which wait for a gate are ready: as many as fit a commit. Whether more wait.
+/// Stages that tasks which wait for a gate are ready: as many as fit a commit, the first of them. Whether more wait.
 pub(super) async fn wake_waiting(
     space: &Namespace<Tenant>,
     draft: &mut Draft,
     gate: GateId,
 ) -> Result<bool, CommandError> {
+    let page = wake_page(space, draft, gate, None).await?;
+    Ok(page.next.is_some())
+}
+
+/// Tasks that wait for a gate, of which those that can be believed are staged to be ready.
+struct Page {
+    woken: usize,
+    /// Behind these; none with the last.
+    next: Option<Cursor>,
+}
+
+async fn wake_page(
+    space: &Namespace<Tenant>,
+    draft: &mut Draft,
+    gate: GateId,
+    after: Option<Cursor>,
+) -> Result<Page, CommandError> {
     let query = Query::of(TaskIndex::Gate)
         .equals([IndexValue::name(&gate.to_string())])
+        .after(after)
         .limit(GATE_WAKES_MAX);
     let waiting = Records::<Task>::new(space).find(&query).await?;
+    for issue in &waiting.issues {
+        tracing::warn!(%gate, %issue, "a task that waits cannot be believed; those behind it are woken");
+    }
     for task in &waiting.rows {
         wake(space, draft, task).await?;
     }
-    Ok(waiting.next.is_some())
+    Ok(Page {
+        woken: waiting.rows.len(),
+        next: waiting.next,
+    })
 }
 
 async fn wake(
@@ -39,13 +63,19 @@ async fn wake(
 /// Wakes those that the commit of the decision did not.
 pub(crate) async fn wake_rest(core: &Core, gate: GateId) -> Result<(), CommandError> {
     let by = Principal::engine();
-    // Ends with the last that waits: what is decided is waited for by nobody anew.
+    let mut after = None;
+    // Ends with the last page: what is decided is waited for by nobody anew, and what cannot be believed is left behind.
     loop {
+        let from = &after;
         let done = core.command(&by, |mut draft| async move {
-            let is_more = wake_waiting(&core.space, &mut draft, gate).await?;
-            Ok(Verdict::Commit(draft, is_more))
+            let page = wake_page(&core.space, &mut draft, gate, from.clone()).await?;
+            Ok(match page.woken {
+                0 => Verdict::Nothing(page.next),
+                _ => Verdict::Commit(draft, page.next),
+            })
         });
-        if !done.await?.answer {
+        after = done.await?.answer;
+        if after.is_none() {
             return Ok(());
         }
     }

@@ -76,7 +76,12 @@ pub(super) async fn claim(
     task: TaskId,
     options: ClaimOptions,
 ) -> Result<Claimed, CommandError> {
-    let (done, sent) = committed(core, agents, by, task, options).await?;
+    let claiming = core.live.claiming();
+    let committed = committed(core, agents, by, task, options).await;
+    if !matches!(committed, Err(CommandError::Indeterminate { .. })) {
+        claiming.answered();
+    }
+    let (done, sent) = committed?;
     let Claim { task, run, lease } = done.answer;
     let token: Version = done.version.expect("a claim writes rows");
     Ok(Claimed {

@@ -14,6 +14,14 @@ use crate::RunId;
 #[derive(Debug, Default)]
 pub struct LiveRuns {
     runs: Mutex<HashMap<RunId, Entry>>,
+    unheld: watch::Sender<Unheld>,
+}
+
+/// How often a lease of this process may have been left standing that nobody holds, and how much of that was looked into.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unheld {
+    said: u64,
+    looked_into: u64,
 }
 
 #[derive(Debug)]
@@ -33,6 +41,32 @@ impl LiveRuns {
     /// Whether a run is held.
     pub(crate) fn holds(&self, run: RunId) -> bool {
         self.with(|runs| runs.contains_key(&run))
+    }
+
+    /// Says that a lease of this process may stand that nobody holds: its run was let go of, or a claim that nobody knows
+    /// of was done after all.
+    pub(crate) fn note_unheld(&self) {
+        self.unheld.send_modify(|unheld| unheld.said += 1);
+    }
+
+    /// Waits until that was said and not [looked into](Self::unheld_looked_into) yet; how often it was said by then.
+    pub(crate) async fn unheld(&self) -> u64 {
+        let mut unheld = self.unheld.subscribe();
+        let said = unheld.wait_for(|unheld| unheld.said > unheld.looked_into).await;
+        said.expect("its sender is here").said
+    }
+
+    /// What was said so often is looked into.
+    pub(crate) fn unheld_looked_into(&self, said: u64) {
+        self.unheld.send_modify(|unheld| unheld.looked_into = said);
+    }
+
+    /// For a claim that is committed: unless it [is answered](Claiming::answered), that is noted.
+    pub(super) fn claiming(&self) -> Claiming<'_> {
+        Claiming {
+            live: self,
+            is_known: false,
+        }
     }
 
     pub(super) fn enter(self: &Arc<Self>, run: RunId) -> StopSignal {
@@ -80,6 +114,28 @@ impl LiveRuns {
     }
 }
 
+/// A claim that is being committed, perhaps. Dropped before what came of it is known, its lease may stand without a holder.
+#[derive(Debug)]
+pub(super) struct Claiming<'a> {
+    live: &'a LiveRuns,
+    is_known: bool,
+}
+
+impl Claiming<'_> {
+    /// It is known what came of it, and whoever claimed knows.
+    pub(super) fn answered(mut self) {
+        self.is_known = true;
+    }
+}
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        if !self.is_known {
+            self.live.note_unheld();
+        }
+    }
+}
+
 /// Where a run's supervisor hears that it is to stop. Dropped, the run is no longer live here.
 #[derive(Debug)]
 pub struct StopSignal {
@@ -117,5 +173,7 @@ impl Drop for StopSignal {
                 runs.remove(&self.run);
             }
         });
+        // Whoever ended it gave its lease back; whoever could not, or let go of it, left that standing.
+        self.live.note_unheld();
     }
 }

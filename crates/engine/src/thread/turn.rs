@@ -273,13 +273,15 @@ fn answer(core: &Core, draft: &Draft, thread: &mut Thread, run: RunId, said: &Sc
     }
 }
 
-/// Submits the first message that waits, when the thread is free. While its agent goes, none is.
+/// Submits the first message that waits, when the thread is free. While its agent goes, none is: its version becomes a
+/// precondition of what is made for it.
 pub(super) async fn ring(core: &Core, draft: &mut Draft, thread: &mut Thread) -> Result<(), CommandError> {
     let is_free = thread.turn.is_none() && thread.active_run.is_none();
     if !is_free || thread.queued == 0 || thread.state != ThreadState::Open {
         return Ok(());
     }
-    let agent = Records::<Agent>::new(&core.space).get(&thread.agent).await?;
+    let agents = Records::<Agent>::new(&core.space);
+    let agent = agents.get(&thread.agent).await?;
     let is_there = |agent: &Versioned<Agent>| {
         agent.incarnation == thread.agent_incarnation
             && matches!(agent.state, AgentState::Active | AgentState::Paused)
@@ -291,6 +293,9 @@ pub(super) async fn ring(core: &Core, draft: &mut Draft, thread: &mut Thread) ->
         thread.queued = 0;
         return Ok(());
     };
+    if draft.is_first_to_expect_agent(&agent.name) {
+        agents.stage_check(draft.batch(), &agent);
+    }
     let Decision::Apply(status) = decide(read.status, MessageEvent::Submit) else {
         unreachable!("a queued message is submitted")
     };

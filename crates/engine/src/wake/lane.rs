@@ -175,9 +175,9 @@ pub(super) enum Leave {
     Drained(Version),
     /// There is something to do at this time, unless the row has another version than was seen.
     Next(Timestamp, Option<Version>),
-    /// Its agent is paused.
+    /// Its agent is paused, and still is when that is written.
     Pause,
-    /// Its agent is gone.
+    /// Its agent is gone, and still is when that is written.
     Delete,
 }
 
@@ -186,11 +186,32 @@ pub(crate) async fn forget(core: &Core, agent: &AgentName) -> Result<(), Command
     leave(core, agent, Leave::Delete).await.map(drop)
 }
 
-/// Writes how a lane was left. `false` when it was rung meanwhile, so that it is to be looked at again.
+/// Writes how a lane was left. `false` when it was rung meanwhile, or its agent is not as it was seen, so that it is to be
+/// looked at again.
 pub(super) async fn leave(core: &Core, agent: &AgentName, how: Leave) -> Result<bool, CommandError> {
     let by = Principal::engine();
     let done = core.command(&by, |draft| left(core, draft, agent, how));
     Ok(done.await?.answer)
+}
+
+/// Whether an agent is paused, or gone, as its lane is left for it; its row becomes a precondition. Whoever resumes it, or
+/// makes it anew, rings once: what was seen before that must not put the row to rest behind it.
+async fn stands(core: &Core, draft: &mut Draft, agent: &AgentName, how: Leave) -> Result<bool, CommandError> {
+    let rows = Records::<Agent>::new(&core.space);
+    let is_so: fn(Option<AgentState>) -> bool = match how {
+        Leave::Drained(_) | Leave::Next(..) => return Ok(true),
+        Leave::Pause => |state| state == Some(AgentState::Paused),
+        Leave::Delete => |state| match state {
+            Some(AgentState::Active | AgentState::Paused) => false,
+            Some(AgentState::Deleting | AgentState::Deleted) | None => true,
+        },
+    };
+    let read = rows.get(agent).await?;
+    match &read {
+        Some(read) => rows.stage_check(draft.batch(), read),
+        None => rows.stage_absent(draft.batch(), agent)?,
+    }
+    Ok(is_so(read.map(|agent| agent.state)))
 }
 
 async fn left(
@@ -212,7 +233,7 @@ async fn left(
         Leave::Next(_, seen) => seen,
         Leave::Pause | Leave::Delete => None,
     };
-    if seen.is_some_and(|seen| seen != read.version()) {
+    if seen.is_some_and(|seen| seen != read.version()) || !stands(core, &mut draft, agent, how).await? {
         return Ok(Verdict::Nothing(false));
     }
     // Where nobody else writes the store, being at a lane is not written down.

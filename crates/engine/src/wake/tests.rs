@@ -170,6 +170,8 @@ struct Case {
     /// Its time, or the end of its pick, has not come.
     is_early: bool,
     event: WakeEvent,
+    /// Its agent is as whoever leaves its lane saw it: paused, or gone. Otherwise it is there and at work.
+    is_as_seen: bool,
 }
 
 /// Those that a service writes of a lane. Of the others: a ring is ignored nowhere, and nobody says `full` of a row: a lane
@@ -194,8 +196,15 @@ fn cases() -> Vec<Case> {
                     by,
                     is_early,
                     event,
+                    is_as_seen: true,
                 };
                 cases.extend(EVENTS.map(case));
+                // Its agent was resumed, or made anew, since its lane was looked at.
+                let otherwise = |event| Case {
+                    is_as_seen: false,
+                    ..case(event)
+                };
+                cases.extend([WakeEvent::Pause, WakeEvent::Delete].map(otherwise));
             }
         }
     }
@@ -210,7 +219,7 @@ fn wanted(case: &Case, is_exclusive: bool) -> Option<Option<WakeState>> {
     );
     let picked = case.state == Some(WakeState::Picked);
     // What another process is at is its own to leave, and nobody leaves a lane without a row.
-    if is_leaving && (case.state.is_none() || (picked && case.by == By::Another)) {
+    if !case.is_as_seen || is_leaving && (case.state.is_none() || (picked && case.by == By::Another)) {
         return None;
     }
     let state = match (case.state, case.event) {
@@ -231,6 +240,19 @@ fn wanted(case: &Case, is_exclusive: bool) -> Option<Option<WakeState>> {
     match decide(state, case.event, facts) {
         Decision::Apply(next) => Some(next),
         Decision::Same | Decision::Ignore(_) | Decision::Reject(_) => None,
+    }
+}
+
+/// The agent of a case.
+async fn stands(world: &World, agent: &AgentName, case: &Case) {
+    let (by, agents) = (Principal::engine(), &world.tenant.agents);
+    if case.event == WakeEvent::Delete && case.is_as_seen {
+        return;
+    }
+    let config = crate::agent::AgentConfig::default();
+    agents.create(&by, agent, config).await.unwrap();
+    if case.event == WakeEvent::Pause && case.is_as_seen {
+        agents.pause(&by, agent, None).await.unwrap();
     }
 }
 
@@ -264,7 +286,14 @@ async fn happens(world: &World, agent: &AgentName, case: &Case) {
             unreachable!("it is no event of this test")
         }
     };
-    leave(core, agent, how).await.unwrap();
+    let was_left = leave(core, agent, how).await.unwrap();
+    // Whoever else is at it looks himself.
+    let is_its = seen.is_some() && !(case.state == Some(WakeState::Picked) && case.by == By::Another);
+    assert_eq!(
+        was_left,
+        case.is_as_seen || !is_its,
+        "{case:?} is to be looked at again"
+    );
 }
 
 async fn what_a_wake_ignores_leaves_every_byte(place: Place) {
@@ -272,9 +301,7 @@ async fn what_a_wake_ignores_leaves_every_byte(place: Place) {
     let (mut ignored, mut applied) = (0, 0);
     for (nth, case) in cases().iter().enumerate() {
         let agent: AgentName = format!("agent-{nth}").parse().unwrap();
-        let config = crate::agent::AgentConfig::default();
-        let by = Principal::engine();
-        world.tenant.agents.create(&by, &agent, config).await.unwrap();
+        stands(&world, &agent, case).await;
         world.has(&agent, case).await;
         let before = world.stored().await;
         let read = world.row(&agent).await;
@@ -308,6 +335,7 @@ async fn what_a_wake_ignores_leaves_every_byte(place: Place) {
         by: By::Us,
         is_early: true,
         event: WakeEvent::Drained,
+        is_as_seen: true,
     };
     world.has(&agent, &case).await;
     let before = world.stored().await;

@@ -9,6 +9,7 @@ use dormouse_engine::budget::{
     Account, AccountPath, CalendarUnit, Chain, Dimension, Period, Refusal, Setting,
 };
 use dormouse_engine::gate::{Choice, Gate, GateError};
+use dormouse_engine::limits::GATE_WAKES_MAX;
 use dormouse_engine::run::{ClaimOptions, Claimed};
 use dormouse_engine::task::NewTask;
 use dormouse_engine::{AgentName, CommandError, GateId};
@@ -25,6 +26,7 @@ super::on_every_store! {
     use_exactly_at_the_pause_line_asks_once_for_100_callers;
     /// SG-74
     of_100_runs_at_a_pause_line_one_asks_and_all_are_woken_once;
+    as_many_tasks_as_a_commit_wakes_that_cannot_be_believed_keep_none_behind_them_waiting;
     a_claim_at_a_pause_line_asks_and_goes_on_when_it_is_raised;
     another_limit_forgets_what_a_person_said_and_a_claim_at_its_line_asks_anew;
 }
@@ -227,6 +229,28 @@ async fn of_100_runs_at_a_pause_line_one_asks_and_all_are_woken_once(house: Hous
         denied(asks(&house, &own, 1, 95).await.pop().unwrap()).gate,
         Some(gate_id)
     );
+}
+
+async fn as_many_tasks_as_a_commit_wakes_that_cannot_be_believed_keep_none_behind_them_waiting(house: House) {
+    let alice = house.agent("alice").await;
+    set(&house, &of(&alice), &paused()).await;
+    let mut runs = at_work(&house, &alice, GATE_WAKES_MAX + 3).await;
+    // As their index has them.
+    runs.sort_by_key(|claimed| claimed.task.id);
+    let gate_id = park_all(&house, &runs, 95).await;
+    let (damaged, whole) = runs.split_at(GATE_WAKES_MAX);
+    for claimed in damaged {
+        house.spoil("task", &claimed.task.id).await;
+    }
+    let decided = decide(&house, gate_id, Choice::Raise { limit: 1000 });
+    let decided = tokio::time::timeout(Duration::from_secs(60), decided).await;
+    decided.expect("it comes to an end").unwrap();
+    // What the commit of the decision left is done behind it.
+    house.engine.close().await;
+    for claimed in whole {
+        let task = house.tenant.tasks.get(claimed.task.id).await.unwrap();
+        assert_eq!(task.state.word(), "ready");
+    }
 }
 
 pub(super) async fn a_claim_at_a_pause_line_asks_and_goes_on_when_it_is_raised(house: House) {

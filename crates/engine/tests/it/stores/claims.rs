@@ -1,58 +1,22 @@
 //! Which task a claim takes, and what others do in the middle of it: every order is forced, on every backend.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use dormouse_engine::agent::AgentConfig;
+use dormouse_engine::agent::{AgentConfig, AtWork};
 use dormouse_engine::run::{ClaimOptions, Next};
 use dormouse_engine::task::{NewTask, Priority, Task, TaskState, Wait};
-use dormouse_engine::wake::{Starter as _, WakeOptions};
-use dormouse_engine::{AgentName, TaskId};
-use dormouse_filesystem::RecordStore;
+use dormouse_engine::wake::{Starter as _, Wake, WakeOptions, WakeState};
+use dormouse_engine::{AgentName, Clock as _, Epoch, Random, TaskId};
+use dormouse_filesystem::Records;
 use futures::future::join_all;
+use jiff::SignedDuration;
 use tokio::sync::watch;
 
 use super::gates::{self, Asker, open};
-use super::hooked::Hooked;
+use super::hooked::{Hooked, hooked};
 use super::house::{House, name, operator, tenant_id};
 use super::place::Place;
 use super::wakes::{Doer, Served, agent_of, are_done, tasks, until};
-
-/// One test per backend, over a store in whose way it stands.
-macro_rules! on_every_hooked_store {
-    ($($(#[$doc:meta])* $name:ident;)*) => {
-        mod memory {$(
-            $(#[$doc])*
-            #[tokio::test]
-            async fn $name() {
-                super::$name(super::Place::memory()).await;
-            }
-        )*}
-        mod sled {$(
-            $(#[$doc])*
-            #[tokio::test]
-            async fn $name() {
-                super::$name(super::Place::sled()).await;
-            }
-        )*}
-        mod local {$(
-            $(#[$doc])*
-            #[tokio::test]
-            async fn $name() {
-                super::$name(super::Place::local()).await;
-            }
-        )*}
-        mod postgres {$(
-            $(#[$doc])*
-            #[tokio::test]
-            async fn $name() {
-                if let Some(place) = super::Place::postgres() {
-                    super::$name(place).await;
-                }
-            }
-        )*}
-    };
-}
 
 /// What of a command is met by others.
 #[derive(Debug, Clone, Copy)]
@@ -70,13 +34,6 @@ impl At {
             Self::Read(kind) => store.after_read(kind, others),
         }
     }
-}
-
-/// A house over the store of this place, in whose way tests stand; taken for one that others may write too.
-async fn hooked(place: &Place) -> (Arc<Hooked>, House) {
-    let store = Hooked::over(place.open().await);
-    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
-    (store, house)
 }
 
 async fn mixed(house: &House, ranks: &[Priority]) -> Vec<TaskId> {
@@ -153,16 +110,8 @@ async fn a_task_made_ready_while_its_wake_row_goes_is_claimed(place: Place) {
         });
         let (_go, may_end) = watch::channel(true);
         let served = Served::by(&house.engine, &Doer::new(may_end), WakeOptions::default());
-        let mut made = None;
         // Where there are fewer commits than that, there is no such moment.
-        for _ in 0..200 {
-            made = told.try_recv().ok();
-            if made.is_some() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        if let Some(made) = made {
+        if let Some(made) = made_meanwhile(&told).await {
             met += 1;
             until("it is done", async || {
                 are_done(&house, std::slice::from_ref(&made)).await
@@ -173,6 +122,101 @@ async fn a_task_made_ready_while_its_wake_row_goes_is_claimed(place: Place) {
         store.was_met();
     }
     assert!(met >= 3, "{met} moments");
+}
+
+/// What others did at a moment, as soon as they did it; none where there was no such moment.
+async fn made_meanwhile(told: &std::sync::mpsc::Receiver<Task>) -> Option<Task> {
+    for _ in 0..200 {
+        if let Ok(made) = told.try_recv() {
+            return Some(made);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    None
+}
+
+/// Whoever serves finds the agent paused: while he puts its row to rest, it is resumed.
+async fn an_agent_resumed_while_its_row_is_put_to_rest_is_served(place: Place) {
+    let (store, house) = hooked(&place).await;
+    let moments = (0..3)
+        .map(At::Commit)
+        .chain([At::Read("wake"), At::Read("agent")]);
+    let mut met = 0;
+    for (nth, at) in moments.enumerate() {
+        let agent = agent_of(&house, &format!("alice-{nth}"), 5).await;
+        let made = tasks(&house, &agent, 1).await;
+        let agents = &house.tenant.agents;
+        agents.pause(&operator(), &agent, None).await.unwrap();
+        let rival = house.neighbour().await.tenant(&tenant_id()).await.unwrap();
+        let (tell, told) = std::sync::mpsc::channel::<Task>();
+        let (resumed, first) = (agent.clone(), made[0].clone());
+        at.does(&store, async move {
+            rival.agents.resume(&operator(), &resumed).await.unwrap();
+            tell.send(first).unwrap();
+        });
+        let (_go, may_end) = watch::channel(true);
+        let served = Served::by(&house.engine, &Doer::new(may_end), WakeOptions::default());
+        if made_meanwhile(&told).await.is_some() {
+            met += 1;
+            until("it is done", async || are_done(&house, &made).await).await;
+        }
+        served.end().await;
+        store.was_met();
+    }
+    assert!(met >= 4, "{met} moments");
+}
+
+/// Whoever serves finds the agent gone: while he removes its row, one of its name is made and gets a task.
+async fn an_agent_made_anew_while_the_row_of_the_former_goes_is_served(place: Place) {
+    let (store, house) = hooked(&place).await;
+    let moments = (0..2)
+        .map(At::Commit)
+        .chain([At::Read("wake"), At::Read("agent")]);
+    for (nth, at) in moments.enumerate() {
+        let agent = agent_of(&house, &format!("alice-{nth}"), 5).await;
+        tasks(&house, &agent, 1).await;
+        left_by_a_dead_process(&house, &agent).await;
+        let agents = &house.tenant.agents;
+        agents
+            .delete(&operator(), &agent, AtWork::Stop, None)
+            .await
+            .unwrap();
+        until("it is gone", async || agents.get(&agent).await.is_err()).await;
+        house.clock.advance(120);
+        let rival = house.neighbour().await.tenant(&tenant_id()).await.unwrap();
+        let (tell, told) = std::sync::mpsc::channel::<Task>();
+        at.does(&store, async move {
+            let config = AgentConfig::default();
+            rival.agents.create(&operator(), &agent, config).await.unwrap();
+            let new = NewTask::new(agent, "made meanwhile");
+            tell.send(rival.tasks.create(&operator(), new).await.unwrap())
+                .unwrap();
+        });
+        let (_go, may_end) = watch::channel(true);
+        let served = Served::by(&house.engine, &Doer::new(may_end), WakeOptions::default());
+        let made = made_meanwhile(&told).await;
+        let made = made.unwrap_or_else(|| panic!("{at:?}: there is no such moment"));
+        until("it is done", async || {
+            are_done(&house, std::slice::from_ref(&made)).await
+        })
+        .await;
+        served.end().await;
+        store.was_met();
+    }
+}
+
+/// A process was at the lane of this agent, for a minute, when it died: nobody else removes the row.
+async fn left_by_a_dead_process(house: &House, agent: &AgentName) {
+    let rows = Records::<Wake>::new(house.tenant.space());
+    let read = rows.get(agent).await.unwrap().unwrap();
+    let now = house.clock.now();
+    let picked = Wake {
+        state: WakeState::Picked,
+        picked_by: Some(Epoch::make(now, &Random::seeded(77))),
+        picked_until: Some(now + SignedDuration::from_secs(60)),
+        ..Wake::clone(&read)
+    };
+    rows.replace(&read, &picked).await.unwrap();
 }
 
 /// A gate is decided before its run parks, at each point of its parking, and behind it.
@@ -294,7 +338,7 @@ async fn ten_thousand_of_one_tenant_delay_no_other(place: Place) {
     served.end().await;
 }
 
-on_every_hooked_store! {
+super::on_every_hooked_store! {
     /// ST-25
     a_lane_at_its_quota_is_passed_over_without_a_read_of_its_tasks;
     /// ST-25
@@ -305,6 +349,10 @@ on_every_hooked_store! {
     a_lost_race_takes_the_next_in_the_same_call;
     /// ST-28
     a_task_made_ready_while_its_wake_row_goes_is_claimed;
+    /// ST-28
+    an_agent_resumed_while_its_row_is_put_to_rest_is_served;
+    /// ST-28
+    an_agent_made_anew_while_the_row_of_the_former_goes_is_served;
     /// ST-28
     a_gate_decided_while_its_run_parks_lets_the_task_be_claimed;
 }

@@ -4,12 +4,15 @@ use dormouse_engine::agent::{Agent, AgentConfig, AgentState};
 use dormouse_engine::command::CommandSpec;
 use dormouse_engine::outcome::Outcome;
 use dormouse_engine::run::Claimed;
+use dormouse_engine::step::StepContext;
+use dormouse_engine::supervisor::RunEnd;
 use dormouse_engine::task::{
-    ChildEnd, Delegated, DelegationState, NewTask, Receiver, Task, TaskFilter, TaskState, Tree,
+    ChildEnd, Delegated, DelegationState, NewTask, Receiver, Task, TaskFilter, TaskState, Tree, Wait,
 };
 use dormouse_engine::thread::{MessageKind, MessageStatus};
-use dormouse_engine::{AgentName, CommandError, TaskId};
+use dormouse_engine::{AgentName, Clock, CommandError, TaskId};
 use dormouse_filesystem::Records;
+use jiff::SignedDuration;
 
 use super::house::{House, facts, failed, name, operator, success};
 use super::threads::{post, thread};
@@ -20,6 +23,7 @@ super::on_every_store! {
     only_a_live_run_gives_and_no_command_line;
     an_end_is_delivered_once_and_taken_once_by_a_run_of_its_parent;
     an_end_is_said_once_in_the_thread_of_its_parent;
+    an_end_cuts_no_wait_of_its_parent_short_and_is_there_when_that_is_over;
     a_tree_has_a_depth_and_so_many_open_and_ever;
     what_nobody_can_take_any_more_is_given_up_and_frees_its_place;
     creations_and_delegations_share_a_commit;
@@ -170,6 +174,33 @@ async fn an_end_is_said_once_in_the_thread_of_its_parent(house: House) {
     house.engine.settle_once().await.unwrap();
     assert_eq!(house.times("delegation.delivered", late.id).await, 1);
     assert_eq!(threads.messages(thread.id, 0, 10).await.unwrap().rows.len(), 2);
+}
+
+async fn an_end_cuts_no_wait_of_its_parent_short_and_is_there_when_that_is_over(house: House) {
+    let claimed = alice(&house, &[]).await;
+    let (asleep, run) = (parent(&claimed), claimed.run.id);
+    let child = give(&house, &claimed, "alice").await.unwrap().task;
+    let until = house.clock.now() + SignedDuration::from_secs(600);
+    let sleeps = async move |steps: StepContext| {
+        steps.sleep_until("nap", until).await?;
+        Ok(())
+    };
+    let end_of_it = house.tenant.runs.drive(claimed, sleeps).await;
+    assert!(matches!(end_of_it, RunEnd::Parked(_)), "{end_of_it:?}");
+    end(&house, &child, &success()).await;
+    house.engine.settle_once().await.unwrap();
+    let delegations = &house.tenant.delegations;
+    assert_eq!(delegations.delivered(asleep).await.unwrap().len(), 1);
+    let state = async || house.tenant.tasks.get(asleep).await.unwrap().state.clone();
+    let on = Wait::Until { until };
+    assert_eq!(state().await, TaskState::Waiting { on });
+    house.clock.advance(600);
+    house.engine.serve_due_once().await.unwrap();
+    assert_eq!(state().await, TaskState::Ready);
+    let goes_on = house.claim(&house.tenant.tasks.get(asleep).await.unwrap()).await;
+    assert_eq!(goes_on.run.id, run);
+    let taken = delegations.consume(&operator(), run, child.id).await.unwrap();
+    assert_eq!(taken.state, DelegationState::Consumed);
 }
 
 async fn an_end_is_delivered_once_and_taken_once_by_a_run_of_its_parent(house: House) {

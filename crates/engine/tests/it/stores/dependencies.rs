@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dormouse_engine::event::Event;
+use dormouse_engine::limits::DEPENDENCIES_MAX;
 use dormouse_engine::outcome::Outcome;
 use dormouse_engine::task::{NewTask, OnFailed, Start, Steps, Task, TaskEdit, TaskFilter, TaskState, Wait};
 use dormouse_engine::{CommandError, PrefixedId, Reason, TaskId};
@@ -185,6 +186,10 @@ async fn what_is_no_task_of_the_tenant_or_one_too_many_is_refused_and_nothing_wr
         .create(&operator(), NewTask::new(name("alice"), "theirs"))
         .await
         .unwrap();
+    let mut many = vec![first.id];
+    while many.len() <= DEPENDENCIES_MAX {
+        many.push(house.after("one of many", &[], OnFailed::Fail).await.id);
+    }
     let events = house.event_count().await;
     let new = |after: Vec<TaskId>| NewTask {
         after,
@@ -193,7 +198,7 @@ async fn what_is_no_task_of_the_tenant_or_one_too_many_is_refused_and_nothing_wr
     for (after, code) in [
         (vec![unknown], "not_found"),
         (vec![first.id, foreign.id], "not_found"),
-        (vec![first.id; 65], "invalid"),
+        (many.clone(), "invalid"),
     ] {
         let refused = tasks.create(&operator(), new(after)).await.unwrap_err();
         assert_eq!(refused.code(), code);
@@ -209,13 +214,21 @@ async fn what_is_no_task_of_the_tenant_or_one_too_many_is_refused_and_nothing_wr
         "in the same words"
     );
     // The next number, which would be its own, and those behind it.
-    for number in ["2", "#2", "3"] {
+    for number in ["66", "#66", "67"] {
         assert_eq!(tasks.resolve(number).await.unwrap_err().code(), "not_found");
     }
     assert_eq!(events, house.event_count().await);
     assert!(!house.now(first.id).await.has_followers);
-    let made = tasks.create(&operator(), new(vec![first.id; 64])).await.unwrap();
-    assert_eq!((made.number, made.open_dependencies), (2, vec![first.id]));
+    // As many as may be, each its own row and precondition; and one that is named again is one.
+    let last = many.pop().unwrap();
+    let made = tasks.create(&operator(), new(many.clone())).await.unwrap();
+    assert_eq!((made.number, &made.open_dependencies), (66, &many));
+    for id in &many {
+        assert!(house.now(*id).await.has_followers);
+    }
+    assert!(!house.now(last).await.has_followers);
+    let made = tasks.create(&operator(), new(vec![last; DEPENDENCIES_MAX])).await;
+    assert_eq!(made.unwrap().open_dependencies, [last]);
 }
 
 async fn a_task_that_is_tried_again_has_told_its_first_end_and_tells_its_second(house: House) {

@@ -210,16 +210,15 @@ async fn an_error_at_each_step_after_a_claim_keeps_nothing_of_it(house: House) {
     // Its holder is gone before it did anything.
     let mut world = World::new(&house.engine, nth).await;
     drop(world.claimed.take());
-    recovered(&house).await;
+    let_go_of(&house, &house.engine).await;
     world.nothing_is_kept("dropped").await;
     world.goes_on(&house.engine, &house, "dropped").await;
 }
 
-/// Another process ends what this one left.
-async fn recovered(house: &House) {
+/// The process that let go of a run ends it, when its lease is over.
+async fn let_go_of(house: &House, engine: &Engine) {
     house.clock.advance(LATER_SECONDS);
-    let successor = house.successor().await;
-    successor.recover(&NoOrphans).await.unwrap();
+    engine.serve_leases_once(&NoOrphans).await.unwrap();
 }
 
 /// What happens to a store.
@@ -281,7 +280,7 @@ async fn fails_at(
     let is_met = store.met() > met + before as u64;
     store.forget();
     if let RunEnd::Unrecorded = end {
-        recovered(house).await;
+        let_go_of(house, engine).await;
     }
     world.nothing_is_kept(&place).await;
     let task = world.tenant.tasks.get(world.task).await.unwrap();

@@ -16,6 +16,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use super::house::House;
+use super::place::Place;
+
 /// A store, memory if nothing is said, taken for one that processes of several machines may write.
 #[derive(Debug)]
 pub(crate) struct Hooked {
@@ -43,6 +46,13 @@ pub(crate) struct Hooked {
     /// Done before the next commit: another's, between what was read for this one and its writing.
     /// After so many other commits, that is.
     pub(super) before_commit: Mutex<Option<(usize, Others)>>,
+}
+
+/// A house over the store of this place, in whose way tests stand; taken for one that others may write too.
+pub(super) async fn hooked(place: &Place) -> (Arc<Hooked>, House) {
+    let store = Hooked::over(place.open().await);
+    let house = House::over_shared(Arc::clone(&store) as Arc<dyn RecordStore>).await;
+    (store, house)
 }
 
 /// What others do meanwhile.

@@ -4,6 +4,7 @@ mod adjusting;
 mod agents;
 mod agents_crash;
 mod agents_kept;
+mod agents_meanwhile;
 mod agents_removal;
 mod at_step;
 mod bad;
@@ -59,6 +60,7 @@ mod janitor;
 mod keys;
 mod lapses;
 mod lapses_crash;
+mod lapses_own;
 mod leases;
 mod matrix;
 mod overheard;
@@ -177,3 +179,40 @@ macro_rules! on_every_store_of_one_process {
     };
 }
 use on_every_store_of_one_process;
+
+/// One test per backend, over a store in whose way it stands.
+macro_rules! on_every_hooked_store {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        mod memory {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::place::Place::memory()).await;
+            }
+        )*}
+        mod sled {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::place::Place::sled()).await;
+            }
+        )*}
+        mod local {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::place::Place::local()).await;
+            }
+        )*}
+        mod postgres {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                if let Some(place) = crate::stores::place::Place::postgres() {
+                    super::$name(place).await;
+                }
+            }
+        )*}
+    };
+}
+use on_every_hooked_store;

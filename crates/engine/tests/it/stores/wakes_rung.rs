@@ -167,7 +167,7 @@ super::on_every_store! {
 
 /// Memory whose commits are done whether or not their caller is there still, and only when they may be.
 #[derive(Debug)]
-struct Unhurried {
+pub(super) struct Unhurried {
     inner: Arc<Memory>,
     may_land: watch::Sender<bool>,
     /// How many are under way.
@@ -175,7 +175,7 @@ struct Unhurried {
 }
 
 impl Unhurried {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::new(Memory::new(Timestamp::UNIX_EPOCH)),
             may_land: watch::Sender::new(true),
@@ -184,7 +184,10 @@ impl Unhurried {
     }
 
     /// Has the commit of this come as far as the store, drops who waits for it, and lets it land.
-    async fn land_without_caller<T: Send + 'static>(&self, asks: impl Future<Output = T> + Send + 'static) {
+    pub(super) async fn land_without_caller<T: Send + 'static>(
+        &self,
+        asks: impl Future<Output = T> + Send + 'static,
+    ) {
         self.may_land.send_replace(false);
         let caller: JoinHandle<T> = tokio::spawn(asks);
         let mut under_way = self.under_way.subscribe();

@@ -82,7 +82,8 @@ async fn each_ready_task_has_its_row(house: &House, at: &str) {
             let row = Records::<Wake>::new(house.tenant.space())
                 .get(&task.assignee)
                 .await;
-            assert!(row.unwrap().is_some(), "{at}: {} has no row", task.id);
+            let is_found = row.unwrap().is_some_and(|row| row.looked_at().is_some());
+            assert!(is_found, "{at}: {} has no row that is looked at", task.id);
         }
     }
 }
