@@ -38,6 +38,10 @@ impl Address {
         Self::parse(self.url.join(text.trim()).ok()?.as_str())
     }
 
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(super) fn path(&self) -> &str {
         self.url.path()
     }
