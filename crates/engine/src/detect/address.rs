@@ -46,6 +46,11 @@ impl Address {
         self.url.path()
     }
 
+    /// What follows `#`.
+    pub(super) fn fragment(&self) -> &str {
+        self.url.fragment().unwrap_or_default()
+    }
+
     /// The path's parts, decoded, without empty ones.
     pub(super) fn segments(&self) -> Vec<String> {
         let parts = self.path().split('/').filter(|part| !part.is_empty());

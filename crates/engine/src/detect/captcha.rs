@@ -58,6 +58,9 @@ fn without_element(case: &Case<'_>, facts: &Facts) -> Option<Hit> {
         return Some(captcha(drawn).marker("drawn by a script"));
     }
     let maker = facts.maker.map(Provider::name);
+    if facts.fields == 0 && maker.is_some() && is_said_to_be_one(case, speech) {
+        return Some(captcha(maker).marker("script of a maker"));
+    }
     if facts.fields == 0 && (is_unnamed_challenge(case, facts) || is_named_task(facts, speech)) {
         return Some(captcha(maker).marker("named captcha"));
     }
@@ -73,6 +76,12 @@ fn is_before_a_page(case: &Case<'_>, speech: &Speech) -> bool {
         || speech.title() > Title::Other
         || speech.task().is_some()
         || speech.is_test()
+}
+
+/// The page says itself that it is a test, of those that it loads the script of.
+fn is_said_to_be_one(case: &Case<'_>, speech: &Speech) -> bool {
+    let is_refused = case.is_refusal() || case.is_defence();
+    speech.title() == Title::Strong || (is_refused && (speech.is_test() || speech.task().is_some()))
 }
 
 fn is_named_task(facts: &Facts, speech: &Speech) -> bool {

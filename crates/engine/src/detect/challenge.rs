@@ -140,8 +140,7 @@ pub(super) fn is_named(tag: &Tag) -> bool {
 /// Whether an element is named after a test of any kind: a slider of a shop is named so too.
 pub(super) fn is_named_test(tag: &Tag) -> bool {
     const WORDS: &[&str] = &[
-        "captcha", "challenge", "verify", "verification", "human", "robot", "bot-", "puzzle", "slider", "slide", "botcheck",
-        "waf",
+        "captcha", "challenge", "verify", "verification", "human", "robot", "puzzle", "botcheck",
     ];
     let names = [&tag.id, &tag.class];
     names.iter().filter(|name| !name.is_empty()).any(|name| {
@@ -259,6 +258,24 @@ fn scripted(source: &str) -> Option<Provider> {
         Some(Provider::Hcaptcha)
     } else if source.contains("challenges.cloudflare.com/turnstile/") {
         Some(Provider::Turnstile)
+    } else if source.contains("arkoselabs.com") || source.contains("funcaptcha.com") {
+        Some(Provider::Funcaptcha)
+    } else if source.contains("geetest.com/") {
+        Some(Provider::Geetest)
+    } else if source.contains("captcha.qcloud.com") || source.contains("captcha.gtimg.com") {
+        Some(Provider::Tencent)
+    } else if source.contains("smartcaptcha.yandex") {
+        Some(Provider::Smart)
+    } else if source.contains("friendly-challenge") || source.contains("friendlycaptcha") {
+        Some(Provider::Friendly)
+    } else if source.contains("mtcaptcha.com") {
+        Some(Provider::Mtcaptcha)
+    } else if source.contains("prosopo.io") {
+        Some(Provider::Procaptcha)
+    } else if source.contains("altcha") {
+        Some(Provider::Altcha)
+    } else if source.contains("captcha.awswaf.com") || source.contains("captcha-sdk.awswaf.com") {
+        Some(Provider::AwsWaf)
     } else {
         None
     }

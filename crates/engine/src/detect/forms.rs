@@ -28,7 +28,14 @@ pub(super) fn instead(
     facts: &Facts,
     speech: &Speech,
 ) -> Option<&'static str> {
-    if facts.text_len > TEXT_MAX || facts.links > LINKS_MAX || names_login(arrived) {
+    if facts.text_len > TEXT_MAX || facts.links > LINKS_MAX {
+        return None;
+    }
+    let is_asked = requested.is_none_or(names_login);
+    if login::has_login_fragment(arrived) && !is_asked {
+        return Some("login fragment");
+    }
+    if names_login(arrived) {
         return None;
     }
     let Some(requested) = requested.filter(|requested| !requested.is_same_page(arrived)) else {

@@ -13,11 +13,30 @@ const STRONG: &[&str] = &[
     "sign-in",
     "sign_in",
     "logon",
+    "log-on",
+    "log_on",
+    "signon",
+    "sign-on",
     "authenticate",
 ];
 
 /// Words that name one if it asks for a password, and much else besides: who asks for an account has not asked for a login.
-const ROOMS: &[&str] = &["auth", "sso", "account", "identity", "session"];
+const ROOMS: &[&str] = &[
+    "auth",
+    "sso",
+    "account",
+    "identity",
+    "session",
+    "authentication",
+    "authorize",
+    "idp",
+    "saml",
+    "saml2",
+    "oauth",
+    "oauth2",
+    "openid",
+    "passport",
+];
 
 /// Words that name nothing but one, and do if it asks for a password: those of other languages are other words elsewhere.
 const WEAK: &[&str] = &[
@@ -87,10 +106,16 @@ const WEAK: &[&str] = &[
     "member-login",
     "customer-login",
     "servicelogin",
+    "wp-login",
 ];
 
 /// Endings of pages that a program makes, which a login page may have if it asks for a password.
-const PROGRAMS: &[&str] = &[".php", ".jsp", ".asp", ".aspx", ".do", ".action", ".cgi", ".jsf"];
+const PROGRAMS: &[&str] = &[
+    ".php", ".jsp", ".asp", ".aspx", ".do", ".action", ".cgi", ".jsf", ".html", ".htm", ".xhtml",
+];
+
+/// Parameters that say which page of a program it is.
+const PAGES: &[&str] = &["mode", "action", "do", "act", "page", "view", "route", "task", "p"];
 
 /// Steps of a login, after its word.
 const STEPS: &[&str] = &["new", "identifier", "password", "username", "start", "index"];
@@ -258,7 +283,22 @@ pub(super) fn guard(requested: &Address, arrived: &Address) -> Option<Stop> {
 /// A login, or the end of one.
 pub(super) fn is_login_or_end(address: &Address) -> bool {
     let lists = [STRONG, WEAK, ENDS];
-    lists.iter().any(|words| is_word(address, words)) || is_program(address, &lists)
+    let is_named = lists.iter().any(|words| is_word(address, words)) || is_program(address, &lists);
+    is_named || has_login_parameter(address) || has_login_fragment(address)
+}
+
+/// A parameter says that it is the login page of a program: `forum.php?mode=login`.
+fn has_login_parameter(address: &Address) -> bool {
+    let mut query = address.query();
+    query.any(|(name, value)| PAGES.contains(&&*name.to_lowercase()) && STRONG.contains(&&*value.to_lowercase()))
+}
+
+/// The fragment is the path of a page that scripts make, and names a login: `#/login`.
+pub(super) fn has_login_fragment(address: &Address) -> bool {
+    let path = address.fragment().trim_start_matches('!');
+    let path = path.split(['?', '&']).next().unwrap_or_default();
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    path.starts_with('/') && STRONG.contains(&&*last.to_lowercase())
 }
 
 /// Some part of the path is a login's word: what is below it belongs to the login.
@@ -307,6 +347,9 @@ fn word_of(arrived: &Address, facts: Option<&Facts>) -> Option<&'static str> {
     }
     if is_word(arrived, WEAK) || is_word(arrived, ROOMS) {
         return Some("password at account path");
+    }
+    if has_login_parameter(arrived) {
+        return Some("password at login parameter");
     }
     is_program(arrived, &[STRONG, WEAK, ROOMS]).then_some("password at login program")
 }

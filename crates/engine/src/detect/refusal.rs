@@ -14,6 +14,8 @@ const BARE_TITLE_MAX: usize = 160;
 const SERVED_TEXT_MAX: usize = 1_000;
 /// Most links there.
 const SERVED_LINKS_MAX: usize = 8;
+/// Most characters of text on an answer that refuses and speaks of machines, to whomever.
+const NAMED_TEXT_MAX: usize = 200;
 /// Most fields on a refusal that says what became of its visitor: some ask for an address to write to.
 const FIELDS_MAX: usize = 2;
 
@@ -107,6 +109,13 @@ fn spoken(case: &Case<'_>, facts: &Facts, speech: &Speech) -> Option<Said<'stati
                 is_plain: true,
             });
         }
+        let is_short = facts.read_len() <= NAMED_TEXT_MAX;
+        if is_short && speech.names_machines() {
+            return Some(Said {
+                is_plain: true,
+                ..by_title()
+            });
+        }
         let is_case = title > Title::Other && speech.names_visitor() && speech.has_case();
         return (title == Title::Strong || is_case).then(by_title);
     }
@@ -114,7 +123,7 @@ fn spoken(case: &Case<'_>, facts: &Facts, speech: &Speech) -> Option<Said<'stati
     let is_short = facts.read_len() <= SERVED_TEXT_MAX && facts.links <= SERVED_LINKS_MAX;
     let is_told = match title {
         Title::Other => false,
-        Title::Weak => tellings > 1 || (tellings == 1 && speech.has_case()),
+        Title::Weak => speech.speaks_to_visitor() && (tellings > 1 || (tellings == 1 && speech.has_case())),
         Title::Strong => tellings > 0 || facts.read_len() <= BARE_TITLE_MAX,
     };
     (case.is_served() && is_short && is_told).then(by_title)

@@ -61,12 +61,12 @@ impl Telling {
     fn is_in(self, said: Kinds) -> bool {
         use Kind::{
             Absent, Asked, Barred, Browser, Checking, Country, Defence, Deny, Enable, Guard, Human, Javascript,
-            Machine, Permit, Prove, Secure, Suspect, Traffic, Using, Visitor, Vpn, You,
+            Machine, Permit, Prove, Secure, Seen, Suspect, Traffic, Using, Visitor, Vpn, You,
         };
         let has = |kind| said.has(kind);
         match self {
-            Self::Machine => has(Machine) && said.any(&[You, Visitor, Asked, Traffic, Deny]),
-            Self::Suspicion => has(Suspect) && has(Traffic),
+            Self::Machine => has(Machine) && said.any(&[You, Visitor, Asked, Traffic, Deny, Barred]),
+            Self::Suspicion => has(Suspect) && said.any(&[Traffic, Seen, Visitor, Asked]),
             Self::Shut => {
                 let is_barred = has(Deny) || (has(Barred) && !has(Permit));
                 (has(Visitor) && is_barred) || (has(Asked) && has(Deny))
@@ -159,6 +159,17 @@ impl Speech {
         self.all().any(|part| Telling::Test.is_in(part.kinds))
     }
 
+    /// It speaks of machines at all.
+    pub(super) fn names_machines(&self) -> bool {
+        self.all().any(|part| part.kinds.has(Kind::Machine))
+    }
+
+    /// Its text speaks to whoever reads it, or of the visit.
+    pub(super) fn speaks_to_visitor(&self) -> bool {
+        let kinds = [Kind::You, Kind::Visitor, Kind::Asked];
+        self.body.iter().any(|part| part.kinds.any(&kinds))
+    }
+
     /// It speaks of the visitor's address, network or access.
     pub(super) fn names_visitor(&self) -> bool {
         self.all().any(|part| part.kinds.has(Kind::Visitor))
@@ -176,7 +187,9 @@ impl Speech {
 
     /// By which words it says that too much was asked for. Of machines that is said otherwise.
     pub(super) fn limit(&self) -> Option<Vec<&'static str>> {
-        self.all().find(|part| is_limit(part.kinds)).map(words_of_limit)
+        let is_title = |part: &&Part| part.is_whole() && part.kinds.has(Kind::Limit);
+        let said = self.all().find(|part| is_limit(part.kinds));
+        said.or_else(|| self.titles.iter().find(is_title)).map(words_of_limit)
     }
 
     /// The same, as a title or heading.
