@@ -46,7 +46,7 @@ fn captcha(provider: Option<&str>) -> Hit {
 /// The one field is for what the picture shows, whatever it is named: the page asks for that.
 fn is_answered_there(case: &Case<'_>, facts: &Facts, provider: Provider) -> bool {
     let is_alone = facts.fields == 1 && facts.typed == 1 && facts.answers == 0;
-    let asks = |speech: &Speech| speech.task().is_some();
+    let asks = |speech: &Speech| speech.task().is_some() || speech.names_puzzle();
     provider == Provider::Image && is_alone && case.speech().is_some_and(asks)
 }
 
@@ -118,10 +118,7 @@ fn is_unnamed_challenge(case: &Case<'_>, facts: &Facts) -> bool {
         .iter()
         .any(|phrases| words::titled(phrases, facts).is_some());
     if facts.names_challenge {
-        return is_address
-            || case.is_refusal()
-            || is_phrase
-            || texts.iter().any(|text| speaks_of(text));
+        return is_address || case.is_refusal() || is_phrase || texts.iter().any(|text| speaks_of(text));
     }
     let was_sent = case.requested.as_ref().is_some_and(|requested| !named(requested));
     was_sent && is_address && is_phrase

@@ -140,7 +140,14 @@ pub(super) fn is_named(tag: &Tag) -> bool {
 /// Whether an element is named after a test of any kind: a slider of a shop is named so too.
 pub(super) fn is_named_test(tag: &Tag) -> bool {
     const WORDS: &[&str] = &[
-        "captcha", "challenge", "verify", "verification", "human", "robot", "puzzle", "botcheck",
+        "captcha",
+        "challenge",
+        "verify",
+        "verification",
+        "human",
+        "robot",
+        "puzzle",
+        "botcheck",
     ];
     let names = [&tag.id, &tag.class];
     names.iter().filter(|name| !name.is_empty()).any(|name| {
@@ -179,8 +186,19 @@ fn is_made_by_captcha(source: &str) -> bool {
         let part = part.split('.').next().unwrap_or_default();
         matches!(
             part,
-            "captcha" | "captchas" | "captchaimage" | "captcha_image" | "captcha-image" | "getcaptcha" | "kaptcha" | "jcaptcha"
-                | "verifycode" | "validatecode" | "securimage_show" | "captchaimg" | "captcha_code"
+            "captcha"
+                | "captchas"
+                | "captchaimage"
+                | "captcha_image"
+                | "captcha-image"
+                | "getcaptcha"
+                | "kaptcha"
+                | "jcaptcha"
+                | "verifycode"
+                | "validatecode"
+                | "securimage_show"
+                | "captchaimg"
+                | "captcha_code"
         )
     })
 }

@@ -14,11 +14,67 @@ const FIELDS_MAX: usize = 3;
 
 /// Doors of a site: who asks for one has asked for the login behind it.
 const DOORS: &[&str] = &[
-    "account", "accounts", "my-account", "myaccount", "my", "user", "users", "admin", "administrator", "wp-admin",
-    "webmail", "mail", "portal", "member", "members", "client", "clients", "customer", "customers", "auth", "sso",
-    "identity", "session", "home", "index", "app", "start", "welcome", "mon-compte", "espace-client", "mi-cuenta",
-    "minha-conta", "mein-konto", "konto", "area-clienti", "lk", "cabinet", "mypage", "profile", "register", "signup",
-    "sign-up", "join",
+    "account",
+    "accounts",
+    "my-account",
+    "myaccount",
+    "my",
+    "user",
+    "users",
+    "admin",
+    "administrator",
+    "wp-admin",
+    "webmail",
+    "mail",
+    "portal",
+    "member",
+    "members",
+    "client",
+    "clients",
+    "customer",
+    "customers",
+    "auth",
+    "sso",
+    "identity",
+    "session",
+    "home",
+    "index",
+    "app",
+    "start",
+    "welcome",
+    "mon-compte",
+    "espace-client",
+    "mi-cuenta",
+    "minha-conta",
+    "mein-konto",
+    "konto",
+    "area-clienti",
+    "lk",
+    "cabinet",
+    "mypage",
+    "profile",
+    "register",
+    "signup",
+    "sign-up",
+    "join",
+];
+
+/// Words in the path of what ends at a login by itself: a new word, an account that was made or confirmed.
+const WAYS: &[&str] = &[
+    "password",
+    "reset",
+    "regist",
+    "signup",
+    "sign-up",
+    "confirm",
+    "activat",
+    "invite",
+    "verif",
+    "logout",
+    "unsubscribe",
+    "passwort",
+    "recover",
+    "forgot",
 ];
 
 /// What shows that a page is a login form instead of what was asked for; `None`: it is not.
@@ -32,6 +88,14 @@ pub(super) fn instead(
         return None;
     }
     let is_asked = requested.is_none_or(names_login);
+    if requested
+        .unwrap_or(arrived)
+        .segments()
+        .iter()
+        .any(|segment| is_on_the_way(segment))
+    {
+        return None;
+    }
     if login::has_login_fragment(arrived) && !is_asked {
         return Some("login fragment");
     }
@@ -60,6 +124,7 @@ fn in_place(
 ) -> Option<&'static str> {
     let segments = arrived.segments();
     let last = segments.last()?.to_lowercase();
+    let last = last.split('.').next().unwrap_or_default();
     if facts.is_bare() && login::leads_to_login(arrived, &facts.refresh) {
         return Some("refresh to login");
     }
@@ -68,8 +133,13 @@ fn in_place(
     if speech.login(true).is_some() && (is_one || (is_title && facts.fields <= 1)) {
         return Some("login to go on");
     }
-    let is_door = DOORS.contains(&last.as_str());
+    let is_door = DOORS.contains(&last);
     (requested.is_some() && is_form(facts) && !is_door).then_some("login form in place")
+}
+
+fn is_on_the_way(segment: &str) -> bool {
+    let segment = segment.to_lowercase();
+    WAYS.iter().any(|way| segment.contains(way))
 }
 
 /// A login form and nothing else, titled so.

@@ -17,7 +17,11 @@ const REFUSALS: &[u16] = &[401, 403, 405, 429, 503, 999];
 /// Further ones with which only a defence answers, so that one mark of it is enough.
 const DEFENCES: &[u16] = &[202, 406, 412, 418, 420, 428, 430, 444, 456];
 /// Headers that say how many requests are left.
-const LEFT: &[&str] = &["x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining"];
+const LEFT: &[&str] = &[
+    "x-ratelimit-remaining",
+    "ratelimit-remaining",
+    "x-rate-limit-remaining",
+];
 /// Most characters of text on a page that is nothing but what it says of a limit.
 const LIMIT_TEXT_MAX: usize = 120;
 /// Most characters of an answer to a program that is one.
@@ -127,7 +131,8 @@ impl<'a> Case<'a> {
         let sayings = &self.rules.vendors().sayings;
         let one = |words: &'a str| vec![words];
         if self.is_refusal() {
-            let known = words::in_text(&sayings.limits, facts).or_else(|| words::titled(&sayings.limits, facts));
+            let known =
+                words::in_text(&sayings.limits, facts).or_else(|| words::titled(&sayings.limits, facts));
             return known.map(one).or_else(|| speech.limit());
         }
         if !self.is_served() {

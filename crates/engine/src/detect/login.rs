@@ -115,7 +115,9 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// Parameters that say which page of a program it is.
-const PAGES: &[&str] = &["mode", "action", "do", "act", "page", "view", "route", "task", "p"];
+const PAGES: &[&str] = &[
+    "mode", "action", "do", "act", "page", "view", "route", "task", "p",
+];
 
 /// Steps of a login, after its word.
 const STEPS: &[&str] = &["new", "identifier", "password", "username", "start", "index"];
@@ -290,7 +292,9 @@ pub(super) fn is_login_or_end(address: &Address) -> bool {
 /// A parameter says that it is the login page of a program: `forum.php?mode=login`.
 fn has_login_parameter(address: &Address) -> bool {
     let mut query = address.query();
-    query.any(|(name, value)| PAGES.contains(&&*name.to_lowercase()) && STRONG.contains(&&*value.to_lowercase()))
+    query.any(|(name, value)| {
+        PAGES.contains(&&*name.to_lowercase()) && STRONG.contains(&&*value.to_lowercase())
+    })
 }
 
 /// The fragment is the path of a page that scripts make, and names a login: `#/login`.
@@ -303,7 +307,10 @@ pub(super) fn has_login_fragment(address: &Address) -> bool {
 
 /// Some part of the path is a login's word: what is below it belongs to the login.
 pub(super) fn has_login_part(address: &Address) -> bool {
-    let mut segments = address.segments().into_iter().map(|segment| segment.to_lowercase());
+    let mut segments = address
+        .segments()
+        .into_iter()
+        .map(|segment| segment.to_lowercase());
     segments.any(|segment| STRONG.contains(&segment.as_str()))
 }
 

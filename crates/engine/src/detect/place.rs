@@ -15,6 +15,8 @@ pub(super) enum Place {
     Script,
     /// What a frame holds for those who have no frames.
     Frame,
+    /// A comment.
+    Comment,
     /// The visible text. For pages that are thin anyway: elsewhere it is prose.
     Text,
     /// The title, whole, in lower case.
@@ -42,6 +44,7 @@ impl Place {
             "refresh" => Self::Refresh,
             "script" => Self::Script,
             "frame" => Self::Frame,
+            "comment" => Self::Comment,
             "text" => Self::Text,
             "title" => Self::Title,
             "titled" => Self::Titled,
@@ -57,7 +60,13 @@ impl Place {
     /// Whether the needle is looked for inside of what is there; else it is compared.
     pub(super) const fn is_searched(self) -> bool {
         match self {
-            Self::Source | Self::Refresh | Self::Script | Self::Frame | Self::Text | Self::Titled => true,
+            Self::Source
+            | Self::Refresh
+            | Self::Script
+            | Self::Frame
+            | Self::Comment
+            | Self::Text
+            | Self::Titled => true,
             Self::Id
             | Self::Class
             | Self::Title
@@ -69,6 +78,11 @@ impl Place {
         }
     }
 
+    /// It is what a page shows in words.
+    pub(super) const fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Titled)
+    }
+
     /// Its name in the data file.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -78,6 +92,7 @@ impl Place {
             Self::Refresh => "refresh",
             Self::Script => "script",
             Self::Frame => "frame",
+            Self::Comment => "comment",
             Self::Text => "text",
             Self::Title => "title",
             Self::Titled => "titled",

@@ -43,16 +43,28 @@ pub(super) fn refused(case: &Case<'_>) -> Verdict {
     }
     let sayings = &case.rules().vendors().sayings;
     let phrase = words::titled(&sayings.phrases, facts).or_else(|| said(case, facts));
-    let known = phrase.map(|phrase| Said {
-        marker: phrase,
-        needles: vec![phrase.to_owned()],
-        is_plain: false,
-    });
+    // What was served under such a title is prose, but if it is short or tells the visitor so.
+    let is_told = |speech: &Speech| speech.tellings() > 0 || speech.task().is_some();
+    let is_prose = case.is_served()
+        && facts.read_len() > BARE_TITLE_MAX
+        && words::told(sayings, facts).is_none()
+        && !case.speech().is_some_and(is_told);
+    let known = phrase
+        .filter(|_| !is_prose || !facts.is_thin())
+        .map(|phrase| Said {
+            marker: phrase,
+            needles: vec![phrase.to_owned()],
+            is_plain: false,
+        });
     let spoken = case.speech().and_then(|speech| spoken(case, facts, speech));
     let mut verdict = Verdict::NotMet;
     for said in known.into_iter().chain(spoken) {
         let Some(stop) = guard(case, facts, if said.is_plain { FIELDS_MAX } else { 0 }) else {
-            return Verdict::Decided(said.needles.into_iter().fold(hit.marker(said.marker), Hit::needle));
+            return Verdict::Decided(
+                said.needles
+                    .into_iter()
+                    .fold(hit.marker(said.marker), Hit::needle),
+            );
         };
         if matches!(verdict, Verdict::NotMet) {
             verdict = Verdict::Stopped(stop);

@@ -60,8 +60,8 @@ impl Telling {
 
     fn is_in(self, said: Kinds) -> bool {
         use Kind::{
-            Absent, Asked, Barred, Browser, Checking, Country, Defence, Deny, Enable, Guard, Human, Javascript,
-            Machine, Permit, Prove, Secure, Seen, Suspect, Traffic, Using, Visitor, Vpn, You,
+            Absent, Asked, Barred, Browser, Checking, Country, Defence, Deny, Enable, Guard, Human,
+            Javascript, Machine, Permit, Prove, Secure, Seen, Suspect, Traffic, Using, Visitor, Vpn, You,
         };
         let has = |kind| said.has(kind);
         match self {
@@ -126,7 +126,9 @@ impl Speech {
         let short = titles.filter(|part| part.chars().count() <= TITLE_MAX);
         let text = folded(&facts.lines);
         let lines = text.split('\n').filter(|line| line.trim() != heading);
-        let said = lines.flat_map(sentences).filter(|sentence| !sentence.trim().is_empty());
+        let said = lines
+            .flat_map(sentences)
+            .filter(|sentence| !sentence.trim().is_empty());
         Self {
             titles: short.map(|part| lexicon.hear(part)).collect(),
             body: said.map(|sentence| lexicon.hear(sentence)).collect(),
@@ -189,7 +191,8 @@ impl Speech {
     pub(super) fn limit(&self) -> Option<Vec<&'static str>> {
         let is_title = |part: &&Part| part.is_whole() && part.kinds.has(Kind::Limit);
         let said = self.all().find(|part| is_limit(part.kinds));
-        said.or_else(|| self.titles.iter().find(is_title)).map(words_of_limit)
+        said.or_else(|| self.titles.iter().find(is_title))
+            .map(words_of_limit)
     }
 
     /// The same, as a title or heading.
@@ -207,6 +210,11 @@ impl Speech {
         let is_task = |said: Kinds| said.has(Kind::Task) || (said.has(Kind::Do) && said.has(Kind::Puzzle));
         let part = self.all().find(|part| is_task(part.kinds))?;
         Some(part.words_of(&[Kind::Task, Kind::Puzzle]).collect())
+    }
+
+    /// It speaks of something to solve.
+    pub(super) fn names_puzzle(&self) -> bool {
+        self.all().any(|part| part.kinds.has(Kind::Puzzle))
     }
 
     /// It says what a test is good for: to go on, or to tell people from machines.
@@ -230,8 +238,8 @@ impl Speech {
 
 fn title(said: Kinds) -> Title {
     use Kind::{
-        Asked, Barred, Browser, Check, Checking, Deny, Human, Machine, Prove, Request, Secure, Seen, Suspect, Traffic,
-        Visitor, You,
+        Asked, Barred, Browser, Check, Checking, Deny, Human, Machine, Prove, Request, Secure, Seen, Suspect,
+        Traffic, Visitor, You,
     };
     let has = |kind| said.has(kind);
     let is_test = (has(Prove) && said.any(&[Human, Machine]))
@@ -241,7 +249,8 @@ fn title(said: Kinds) -> Title {
     let is_found = has(Seen) && (has(Machine) || (has(Suspect) && has(Traffic)));
     if is_test || is_shut || is_found {
         Title::Strong
-    } else if said.any(&[Deny, Barred, Check, Checking, Suspect]) || (has(Machine) && said.any(&[You, Human])) {
+    } else if said.any(&[Deny, Barred, Check, Checking, Suspect]) || (has(Machine) && said.any(&[You, Human]))
+    {
         Title::Weak
     } else {
         Title::Other
@@ -262,6 +271,78 @@ fn words_of_limit(part: &Part) -> Vec<&'static str> {
 fn has_case(text: &str) -> bool {
     text.split_whitespace().any(|word| {
         let digits = word.chars().filter(char::is_ascii_digit).count();
-        digits >= CASE_DIGITS && word.chars().any(|c| matches!(c, '.' | '-' | '#' | ':')) || digits >= 2 * CASE_DIGITS
+        digits >= CASE_DIGITS && word.chars().any(|c| matches!(c, '.' | '-' | '#' | ':'))
+            || digits >= 2 * CASE_DIGITS
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Speech, Telling, Title};
+    use crate::detect::page::read;
+    use crate::detect::rules::Rules;
+
+    fn of(html: &str) -> Speech {
+        Speech::of(&read(html.as_bytes(), &Rules::default()))
+    }
+
+    #[test]
+    fn what_is_told_stands_in_one_sentence() {
+        for (html, telling) in [
+            ("<p>You look like a robot to us.", Some(Telling::Machine)),
+            (
+                "<p>Wir haben auffälligen Datenverkehr bemerkt.",
+                Some(Telling::Suspicion),
+            ),
+            ("<p>Votre adresse IP a été bloquée.", Some(Telling::Shut)),
+            ("<p>Ваш доступ</p><p>ограничен", None),
+            (
+                "<p>El cortafuegos ha bloqueado la página.",
+                Some(Telling::Defence),
+            ),
+            (
+                "<p>このサービスはお住まいの地域ではご利用いただけません。",
+                Some(Telling::Abroad),
+            ),
+            ("<p>Desative a VPN.", None),
+            (
+                "<p>Your role has no permission: your access is restricted.",
+                Some(Telling::Shut),
+            ),
+            ("<p>Your access is restricted for want of a permission.", None),
+            ("<p>Prove that you are human.", Some(Telling::Test)),
+            ("<p>Directory listing is not allowed.", None),
+        ] {
+            let told = of(html).told(false).map(|(telling, _)| telling);
+            assert_eq!(told, telling, "{html}");
+        }
+    }
+
+    #[test]
+    fn a_title_speaks_for_its_page_where_it_says_nothing_else() {
+        for (title, is) in [
+            ("Access blocked | Shop", Title::Strong),
+            ("Vérification de sécurité", Title::Strong),
+            ("Access denied", Title::Weak),
+            ("アクセス制限", Title::Weak),
+            ("Access denied: a novel", Title::Other),
+            ("Why was I blocked?", Title::Other),
+            ("I'm not a robot", Title::Other),
+        ] {
+            assert_eq!(of(&format!("<title>{title}</title>")).title(), is, "{title}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_of_requests_and_not_of_machines() {
+        for (html, is_limit) in [
+            ("<p>You made too many requests.", true),
+            ("<p>Too many automated requests.", false),
+            ("<p>Too many readers are here today.", false),
+            ("<p>Your storage quota is used up.", false),
+            ("<p>请求次数已达上限", true),
+        ] {
+            assert_eq!(of(html).limit().is_some(), is_limit, "{html}");
+        }
+    }
 }

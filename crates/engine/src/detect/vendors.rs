@@ -44,6 +44,14 @@ struct Drawn {
     marks: Vec<usize>,
 }
 
+/// Looks for many needles at once.
+#[derive(Debug)]
+struct Search {
+    automaton: AhoCorasick,
+    /// For each needle the number of its mark.
+    numbers: Vec<usize>,
+}
+
 /// The data file, ready for use.
 #[derive(Debug)]
 pub(super) struct Vendors {
@@ -56,9 +64,8 @@ pub(super) struct Vendors {
     /// What pages say by which they refuse.
     pub(super) sayings: Sayings,
     marks: Vec<Mark>,
-    search: AhoCorasick,
-    /// For each needle of `search` the number of its mark.
-    searched: Vec<usize>,
+    /// What is looked for in the parts of a page that are no text, and in those that are.
+    searches: [Search; 2],
     /// For each place that compares, its needles and their marks.
     compared: BTreeMap<&'static str, Vec<(String, usize)>>,
 }
@@ -125,6 +132,22 @@ struct GroupRow {
     all: Vec<Vec<String>>,
 }
 
+impl Search {
+    fn of(marks: &[Mark], is_text: bool, kind: Option<AhoCorasickKind>) -> Result<Self, String> {
+        let numbered = marks.iter().enumerate();
+        let is_searched = |mark: &Mark| mark.place.is_searched() && mark.place.is_text() == is_text;
+        let searched = numbered.filter(|(_, mark)| is_searched(mark));
+        let numbers: Vec<usize> = searched.map(|(number, _)| number).collect();
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(kind)
+            .build(numbers.iter().map(|&number| &marks[number].needle))
+            .map_err(|error| error.to_string())?;
+        Ok(Self { automaton, numbers })
+    }
+}
+
 impl Vendors {
     /// What the program was built with.
     pub(super) fn built_in() -> Self {
@@ -151,18 +174,11 @@ impl Vendors {
             });
         }
         let unseen = all_numbered(&file.unseen, &mut marks)?;
-        let numbered = marks.iter().enumerate();
-        let searched: Vec<usize> = numbered
-            .filter(|(_, mark)| mark.place.is_searched())
-            .map(|(number, _)| number)
-            .collect();
-        let search = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            // Every page's scripts are looked through: memory for time.
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(searched.iter().map(|&number| &marks[number].needle))
-            .map_err(|error| error.to_string())?;
+        // Every page's scripts are looked through: memory for time.
+        let searches = [
+            Search::of(&marks, false, Some(AhoCorasickKind::DFA))?,
+            Search::of(&marks, true, None)?,
+        ];
         Ok(Self {
             version: file.version,
             vendors,
@@ -171,8 +187,7 @@ impl Vendors {
             sayings: file.sayings,
             compared: compared(&marks),
             marks,
-            search,
-            searched,
+            searches,
         })
     }
 
@@ -183,8 +198,9 @@ impl Vendors {
 
     /// Notes which marks of the place are in the text.
     pub(super) fn search(&self, place: Place, text: &[u8], found: &mut Found) {
-        for hit in self.search.find_overlapping_iter(text) {
-            let number = self.searched[hit.pattern().as_usize()];
+        let search = &self.searches[usize::from(place.is_text())];
+        for hit in search.automaton.find_overlapping_iter(text) {
+            let number = search.numbers[hit.pattern().as_usize()];
             if self.marks[number].place == place {
                 found.0[number] = true;
             }
@@ -214,7 +230,9 @@ impl Vendors {
         for (needle, number) in self.compared_at(Place::Header) {
             let (known, start) = needle.split_once('=').unwrap_or((needle, ""));
             let beginning = value.get(..start.len());
-            if known.eq_ignore_ascii_case(name) && beginning.is_some_and(|text| text.eq_ignore_ascii_case(start)) {
+            if known.eq_ignore_ascii_case(name)
+                && beginning.is_some_and(|text| text.eq_ignore_ascii_case(start))
+            {
                 found.0[*number] = true;
             }
         }

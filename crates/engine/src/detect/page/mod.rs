@@ -83,7 +83,10 @@ impl Facts {
 
     /// How much there is to read: scripts that need no spaces say twice as much with a character.
     pub(super) fn read_len(&self) -> usize {
-        let dense = self.text.chars().filter(|&c| c >= FIRST_UNSPACED && c.is_alphabetic());
+        let dense = self
+            .text
+            .chars()
+            .filter(|&c| c >= FIRST_UNSPACED && c.is_alphabetic());
         self.text_len + dense.count()
     }
 

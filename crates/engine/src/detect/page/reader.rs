@@ -78,7 +78,10 @@ impl<'a> Reader<'a> {
                 self.border(&name);
             }
             CallbackEvent::String { value } => self.string(value),
-            CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } | CallbackEvent::Error(_) => {}
+            CallbackEvent::Comment { value } => {
+                self.vendors.search(Place::Comment, value, &mut self.facts.found);
+            }
+            CallbackEvent::Doctype { .. } | CallbackEvent::Error(_) => {}
         }
     }
 

@@ -144,13 +144,19 @@ impl Tag {
 
     /// A line of text of any kind, by what it is called too.
     pub(super) fn is_typed(&self) -> bool {
-        const OTHERS: &[&str] = &["q", "s", "query", "search", "name", "email", "mail", "user", "username"];
+        const OTHERS: &[&str] = &[
+            "q", "s", "query", "search", "name", "email", "mail", "user", "username",
+        ];
         let is_other = OTHERS.iter().any(|name| self.name.eq_ignore_ascii_case(name));
-        self.element == "input" && (self.kind.is_empty() || self.is_of(&["text", "tel", "number"])) && !is_other
+        self.element == "input"
+            && (self.kind.is_empty() || self.is_of(&["text", "tel", "number"]))
+            && !is_other
     }
 
     fn is_of(&self, kinds: &[&str]) -> bool {
-        kinds.iter().any(|kind| self.kind.trim().eq_ignore_ascii_case(kind))
+        kinds
+            .iter()
+            .any(|kind| self.kind.trim().eq_ignore_ascii_case(kind))
     }
 
     pub(super) fn is_password(&self) -> bool {
