@@ -304,7 +304,7 @@ mod tests {
                 "<p>このサービスはお住まいの地域ではご利用いただけません。",
                 Some(Telling::Abroad),
             ),
-            ("<p>Desative a VPN.", None),
+            ("<p>Desative a VPN.", Some(Telling::Tunnel)),
             (
                 "<p>Your role has no permission: your access is restricted.",
                 Some(Telling::Shut),
