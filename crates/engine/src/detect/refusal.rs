@@ -45,17 +45,15 @@ pub(super) fn refused(case: &Case<'_>) -> Verdict {
     let phrase = words::titled(&sayings.phrases, facts).or_else(|| said(case, facts));
     // What was served under such a title is prose, but if it is short or tells the visitor so.
     let is_told = |speech: &Speech| speech.tellings() > 0 || speech.task().is_some();
-    let is_prose = case.is_served()
-        && facts.read_len() > BARE_TITLE_MAX
-        && words::told(sayings, facts).is_none()
-        && !case.speech().is_some_and(is_told);
-    let known = phrase
-        .filter(|_| !is_prose || !facts.is_thin())
-        .map(|phrase| Said {
-            marker: phrase,
-            needles: vec![phrase.to_owned()],
-            is_plain: false,
-        });
+    let is_prose = || {
+        let is_long = case.is_served() && facts.is_thin() && facts.read_len() > BARE_TITLE_MAX;
+        is_long && words::told(sayings, facts).is_none() && !case.speech().is_some_and(is_told)
+    };
+    let known = phrase.filter(|_| !is_prose()).map(|phrase| Said {
+        marker: phrase,
+        needles: vec![phrase.to_owned()],
+        is_plain: false,
+    });
     let spoken = case.speech().and_then(|speech| spoken(case, facts, speech));
     let mut verdict = Verdict::NotMet;
     for said in known.into_iter().chain(spoken) {
