@@ -38,8 +38,17 @@ impl Address {
         Self::parse(self.url.join(text.trim()).ok()?.as_str())
     }
 
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(super) fn path(&self) -> &str {
         self.url.path()
+    }
+
+    /// What follows `#`.
+    pub(super) fn fragment(&self) -> &str {
+        self.url.fragment().unwrap_or_default()
     }
 
     /// The path's parts, decoded, without empty ones.

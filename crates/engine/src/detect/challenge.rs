@@ -66,6 +66,7 @@ fn provider_of(tag: &Tag) -> Option<Provider> {
         "iframe" => return framed(&tag.source.to_ascii_lowercase()),
         "img" => return is_image(tag).then_some(Provider::Image),
         "awswaf-captcha" => return Some(Provider::AwsWaf),
+        "procaptcha" => return Some(Provider::Procaptcha),
         "altcha-widget" => return Some(Provider::Altcha),
         "script" | "link" | "meta" | "input" | "textarea" => return None,
         _ => {}
@@ -86,9 +87,8 @@ fn classed(class: &str) -> Option<Provider> {
         "smart-captcha" => Some(Provider::Smart),
         "mtcaptcha" => Some(Provider::Mtcaptcha),
         "procaptcha" => Some(Provider::Procaptcha),
-        "geetest_captcha" | "geetest_holder" | "geetest_panel" | "geetest_box" | "geetest_radar_btn" => {
-            Some(Provider::Geetest)
-        }
+        "gt_captcha_obj" => Some(Provider::Geetest),
+        class if class.starts_with("geetest_") => Some(Provider::Geetest),
         _ => None,
     }
 }
@@ -106,6 +106,14 @@ fn framed(source: &str) -> Option<Provider> {
         Some(Provider::Funcaptcha)
     } else if source.contains("geetest.com") {
         Some(Provider::Geetest)
+    } else if source.contains("smartcaptcha.yandex") {
+        Some(Provider::Smart)
+    } else if source.contains("captcha.gtimg.com") || source.contains("captcha.qcloud.com") {
+        Some(Provider::Tencent)
+    } else if source.contains("mtcaptcha.com") {
+        Some(Provider::Mtcaptcha)
+    } else if source.contains("friendlycaptcha.") || source.contains("frcapi.com") {
+        Some(Provider::Friendly)
     } else {
         None
     }
@@ -120,10 +128,32 @@ pub(super) fn is_named(tag: &Tag) -> bool {
     if OTHERS.contains(&tag.element.as_str()) {
         return false;
     }
-    let names = [&tag.id, &tag.name, &tag.class];
-    names
-        .iter()
-        .any(|name| name.to_ascii_lowercase().contains("captcha"))
+    // A slider, a picture or a check of makers who are known by these names alone.
+    const NAMES: &[&str] = &["captcha", "yidun", "nc_wrapper", "nc-container", "slidetounlock"];
+    let names = [&tag.element, &tag.id, &tag.name, &tag.class];
+    names.iter().filter(|name| !name.is_empty()).any(|name| {
+        let name = name.to_ascii_lowercase();
+        NAMES.iter().any(|known| name.contains(known))
+    })
+}
+
+/// Whether an element is named after a test of any kind: a slider of a shop is named so too.
+pub(super) fn is_named_test(tag: &Tag) -> bool {
+    const WORDS: &[&str] = &[
+        "captcha",
+        "challenge",
+        "verify",
+        "verification",
+        "human",
+        "robot",
+        "puzzle",
+        "botcheck",
+    ];
+    let names = [&tag.id, &tag.class];
+    names.iter().filter(|name| !name.is_empty()).any(|name| {
+        let name = name.to_ascii_lowercase();
+        WORDS.iter().any(|word| name.contains(word))
+    })
 }
 
 /// Whether a text speaks of such a test.
@@ -156,7 +186,19 @@ fn is_made_by_captcha(source: &str) -> bool {
         let part = part.split('.').next().unwrap_or_default();
         matches!(
             part,
-            "captcha" | "captchas" | "captchaimage" | "captcha_image" | "captcha-image" | "getcaptcha"
+            "captcha"
+                | "captchas"
+                | "captchaimage"
+                | "captcha_image"
+                | "captcha-image"
+                | "getcaptcha"
+                | "kaptcha"
+                | "jcaptcha"
+                | "verifycode"
+                | "validatecode"
+                | "securimage_show"
+                | "captchaimg"
+                | "captcha_code"
         )
     })
 }
@@ -234,6 +276,24 @@ fn scripted(source: &str) -> Option<Provider> {
         Some(Provider::Hcaptcha)
     } else if source.contains("challenges.cloudflare.com/turnstile/") {
         Some(Provider::Turnstile)
+    } else if source.contains("arkoselabs.com") || source.contains("funcaptcha.com") {
+        Some(Provider::Funcaptcha)
+    } else if source.contains("geetest.com/") {
+        Some(Provider::Geetest)
+    } else if source.contains("captcha.qcloud.com") || source.contains("captcha.gtimg.com") {
+        Some(Provider::Tencent)
+    } else if source.contains("smartcaptcha.yandex") {
+        Some(Provider::Smart)
+    } else if source.contains("friendly-challenge") || source.contains("friendlycaptcha") {
+        Some(Provider::Friendly)
+    } else if source.contains("mtcaptcha.com") {
+        Some(Provider::Mtcaptcha)
+    } else if source.contains("prosopo.io") {
+        Some(Provider::Procaptcha)
+    } else if source.contains("altcha") {
+        Some(Provider::Altcha)
+    } else if source.contains("captcha.awswaf.com") || source.contains("captcha-sdk.awswaf.com") {
+        Some(Provider::AwsWaf)
     } else {
         None
     }

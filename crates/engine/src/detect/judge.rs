@@ -5,16 +5,27 @@ use jiff::fmt::rfc2822;
 use super::address::Address;
 use super::page::{Facts, REFUSAL_TEXT_MAX};
 use super::rules::Rules;
+use super::speech::Speech;
 use super::trace::{Rule, Step, Stop};
-use super::vendors::{Found, Group, Place, Vendor};
+use super::vendors::{Found, Place};
 use super::visit::Visit;
-use super::{challenge as widgets, login, words};
+use super::{captcha, defence, forms, login, refusal, words};
 use crate::outcome::BlockReason;
 
 /// Statuses with which a visit is refused.
 const REFUSALS: &[u16] = &[401, 403, 405, 429, 503, 999];
 /// Further ones with which only a defence answers, so that one mark of it is enough.
-const DEFENCES: &[u16] = &[202, 406, 418, 428];
+const DEFENCES: &[u16] = &[202, 406, 412, 418, 420, 428, 430, 444, 456];
+/// Headers that say how many requests are left.
+const LEFT: &[&str] = &[
+    "x-ratelimit-remaining",
+    "ratelimit-remaining",
+    "x-rate-limit-remaining",
+];
+/// Most characters of text on a page that is nothing but what it says of a limit.
+const LIMIT_TEXT_MAX: usize = 120;
+/// Most characters of an answer to a program that is one.
+const ANSWER_TEXT_MAX: usize = 500;
 
 /// A visit, read.
 #[derive(Debug)]
@@ -22,9 +33,11 @@ pub(super) struct Case<'a> {
     visit: &'a Visit<'a>,
     rules: &'a Rules,
     facts: Option<Facts>,
-    requested: Option<Address>,
-    arrived: Option<Address>,
-    found: Found,
+    /// What the page says, where it is short enough to be listened to.
+    speech: Option<Speech>,
+    pub(super) requested: Option<Address>,
+    pub(super) arrived: Option<Address>,
+    pub(super) found: Found,
 }
 
 /// What decided.
@@ -40,7 +53,7 @@ pub(super) struct Hit {
     pub(super) needles: Vec<String>,
 }
 
-enum Verdict {
+pub(super) enum Verdict {
     NotMet,
     Stopped(Stop),
     Decided(Hit),
@@ -53,15 +66,21 @@ impl<'a> Case<'a> {
         let mut found = facts
             .as_ref()
             .map_or_else(|| vendors.nothing(), |facts| facts.found.clone());
-        for name in vendors.headers().filter(|name| visit.header(name).is_some()) {
-            vendors.compare(Place::Header, name, &mut found);
+        for (name, value) in visit.headers {
+            vendors.header(name.trim(), value.trim(), &mut found);
         }
         if let Some(arrived) = &arrived {
             vendors.begins(Place::Path, arrived.path(), &mut found);
+            vendors.compare(Place::Host, arrived.host(), &mut found);
         }
+        let is_short = |facts: &&Facts| {
+            let is_refusal = visit.status.is_some_and(|status| REFUSALS.contains(&status));
+            facts.is_thin() || (is_refusal && facts.text_len <= REFUSAL_TEXT_MAX)
+        };
         Self {
             visit,
             rules,
+            speech: facts.as_ref().filter(is_short).map(Speech::of),
             facts,
             requested: visit.requested_url.and_then(Address::parse),
             arrived,
@@ -69,17 +88,33 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn is_refusal(&self) -> bool {
+    pub(super) const fn rules(&self) -> &'a Rules {
+        self.rules
+    }
+
+    pub(super) const fn status(&self) -> Option<u16> {
+        self.visit.status
+    }
+
+    pub(super) const fn facts(&self) -> Option<&Facts> {
+        self.facts.as_ref()
+    }
+
+    pub(super) const fn speech(&self) -> Option<&Speech> {
+        self.speech.as_ref()
+    }
+
+    pub(super) fn is_refusal(&self) -> bool {
         self.visit.status.is_some_and(|status| REFUSALS.contains(&status))
     }
 
     /// A page was served, as far as is known.
-    fn is_served(&self) -> bool {
+    pub(super) fn is_served(&self) -> bool {
         matches!(self.visit.status, None | Some(200))
     }
 
     /// Answered as hardly anything but a defence answers.
-    fn is_defence(&self) -> bool {
+    pub(super) fn is_defence(&self) -> bool {
         self.visit.status.is_some_and(|status| DEFENCES.contains(&status))
     }
 
@@ -88,25 +123,56 @@ impl<'a> Case<'a> {
         seconds(self.visit.header("retry-after")?, self.visit.header("date"))
     }
 
-    /// By which words a thin page says that too much was asked for: in the text of a refusal, or above a page that
-    /// asks to come back later.
-    fn limit(&self) -> Option<&'a str> {
+    /// By which words a thin page says that too much was asked for: in the text of a refusal, above a page that asks to come
+    /// back later or is nothing else, or in an answer to a program.
+    pub(super) fn limit(&self) -> Option<Vec<&'a str>> {
         let facts = self.thin().filter(|facts| facts.fields == 0)?;
+        let speech = self.speech()?;
         let sayings = &self.rules.vendors().sayings;
+        let one = |words: &'a str| vec![words];
         if self.is_refusal() {
-            return words::in_text(&sayings.limits, facts).or_else(|| words::titled(&sayings.limits, facts));
+            let known =
+                words::in_text(&sayings.limits, facts).or_else(|| words::titled(&sayings.limits, facts));
+            return known.map(one).or_else(|| speech.limit());
         }
-        let is_asked_to_wait = self.is_served() && words::in_text(&sayings.waits, facts).is_some();
-        words::titled(&sayings.limits, facts).filter(|_| is_asked_to_wait)
+        if !self.is_served() {
+            return None;
+        }
+        if facts.text_len <= ANSWER_TEXT_MAX && self.is_answer_to_a_program() {
+            return speech.limit();
+        }
+        if words::in_text(&sayings.waits, facts).is_none() && !speech.asks_to_wait() {
+            return None;
+        }
+        let known = words::titled(&sayings.limits, facts).map(one);
+        known
+            .or_else(|| speech.limit_as_title())
+            .or_else(|| speech.limit().filter(|_| facts.read_len() <= LIMIT_TEXT_MAX))
     }
 
-    fn thin(&self) -> Option<&Facts> {
+    /// Not a page: names and values, one of which says what went wrong.
+    fn is_answer_to_a_program(&self) -> bool {
+        let start = self.visit.html.map(<[u8]>::trim_ascii_start);
+        let is_object = start.is_some_and(|html| html.starts_with(b"{"));
+        let names = ["\"error", "\"message\"", "\"code\"", "\"errors\""];
+        let text = self.facts.as_ref().map_or("", |facts| facts.text.as_str());
+        is_object && names.iter().any(|name| text.contains(name))
+    }
+
+    /// The header that says that no more requests are left, on an answer that refuses.
+    fn spent(&self) -> Option<&'static str> {
+        let mut names = LEFT.iter().copied();
+        let is_refused = matches!(self.visit.status, Some(403 | 429 | 503));
+        names.find(|name| is_refused && self.visit.header(name) == Some("0"))
+    }
+
+    pub(super) fn thin(&self) -> Option<&Facts> {
         self.facts.as_ref().filter(|facts| facts.is_thin())
     }
 }
 
 impl Hit {
-    fn new(rule: Rule, reason: BlockReason) -> Self {
+    pub(super) fn new(rule: Rule, reason: BlockReason) -> Self {
         Self {
             rule,
             reason,
@@ -116,17 +182,17 @@ impl Hit {
         }
     }
 
-    fn header(mut self, name: &str) -> Self {
+    pub(super) fn header(mut self, name: &str) -> Self {
         self.headers.push(name.to_owned());
         self
     }
 
-    fn marker(mut self, text: impl Into<String>) -> Self {
+    pub(super) fn marker(mut self, text: impl Into<String>) -> Self {
         self.markers.push(text.into());
         self
     }
 
-    fn needle(mut self, text: impl Into<String>) -> Self {
+    pub(super) fn needle(mut self, text: impl Into<String>) -> Self {
         self.needles.push(text.into());
         self
     }
@@ -138,12 +204,12 @@ pub(super) fn first(case: &Case<'_>, trace: &mut Vec<Step>) -> Option<Hit> {
     const RULES: [(Rule, Judge); 8] = [
         (Rule::RetryAfter, retry_after),
         (Rule::Mitigated, mitigated),
-        (Rule::VendorPage, vendor_page),
-        (Rule::Challenge, challenge),
+        (Rule::VendorPage, defence::vendor_page),
+        (Rule::Challenge, captcha::challenge),
         (Rule::Unauthorized, unauthorized),
         (Rule::LoginRedirect, login_redirect),
         (Rule::TooManyRequests, too_many_requests),
-        (Rule::Refused, refused),
+        (Rule::Refused, refusal::refused),
     ];
     for (rule, judge) in RULES {
         let mut met = |stopped_by| trace.push(Step { rule, stopped_by });
@@ -211,110 +277,6 @@ fn mitigated(case: &Case<'_>) -> Verdict {
     }
 }
 
-fn vendor_page(case: &Case<'_>) -> Verdict {
-    let Some(facts) = &case.facts else {
-        return Verdict::NotMet;
-    };
-    // A limit that a vendor keeps for its customer is a limit.
-    if case.visit.status == Some(429) && case.limit().is_some() {
-        return Verdict::NotMet;
-    }
-    let met = |vendor: &'_ Vendor| -> usize { groups(case, facts, vendor).count() };
-    let by_count = case
-        .rules
-        .vendors()
-        .vendors
-        .iter()
-        .max_by_key(|vendor| met(vendor));
-    let Some((vendor, count)) = by_count
-        .map(|vendor| (vendor, met(vendor)))
-        .filter(|(_, count)| *count > 0)
-    else {
-        return Verdict::NotMet;
-    };
-    if !facts.is_thin() {
-        return Verdict::Stopped(Stop::NotThin);
-    }
-    if count == 1 && !case.is_refusal() && !case.is_defence() {
-        return Verdict::Stopped(Stop::OneMark);
-    }
-    let name = Some(vendor.name.clone());
-    // A vendor whose own captcha is the page asks for that.
-    let is_captcha = facts
-        .challenge
-        .is_some_and(|provider| provider.name() == vendor.name);
-    let reason = match is_captcha {
-        true => BlockReason::Captcha { provider: name },
-        false => BlockReason::FraudDetect { vendor: name },
-    };
-    let mut hit = Hit::new(Rule::VendorPage, reason);
-    for group in groups(case, facts, vendor) {
-        hit = hit.marker(group.name.clone());
-        for needle in case.rules.vendors().needles(group, &case.found) {
-            hit = hit.needle(needle);
-        }
-    }
-    for name in case.rules.vendors().headers_of(vendor, &case.found) {
-        hit = hit.header(name);
-    }
-    Verdict::Decided(hit)
-}
-
-fn groups<'a>(case: &'a Case<'_>, facts: &'a Facts, vendor: &'a Vendor) -> impl Iterator<Item = &'a Group> {
-    let groups = vendor.groups.iter();
-    groups.filter(|group| (!group.is_bare || facts.is_bare()) && case.found.has(group))
-}
-
-fn challenge(case: &Case<'_>) -> Verdict {
-    let Some(facts) = &case.facts else {
-        return Verdict::NotMet;
-    };
-    let Some(provider) = facts.challenge else {
-        if facts.is_thin() && facts.fields == 0 && is_unnamed_challenge(case, facts) {
-            let provider = facts.maker.map(|maker| maker.name().to_owned());
-            let reason = BlockReason::Captcha { provider };
-            let hit = Hit::new(Rule::Challenge, reason).marker("named captcha");
-            return Verdict::Decided(hit.needle("captcha"));
-        }
-        return match facts.has_invisible_widget {
-            true => Verdict::Stopped(Stop::InvisibleWidget),
-            false => Verdict::NotMet,
-        };
-    };
-    if facts.fields > 0 {
-        return Verdict::Stopped(Stop::HasField);
-    }
-    let is_short = facts.is_thin() || (case.is_refusal() && facts.text_len <= REFUSAL_TEXT_MAX);
-    if !is_short {
-        return Verdict::Stopped(Stop::NotThin);
-    }
-    let reason = BlockReason::Captcha {
-        provider: Some(provider.name().to_owned()),
-    };
-    let hit = Hit::new(Rule::Challenge, reason).marker(provider.name());
-    Verdict::Decided(hit.needle("captcha").needle("turnstile"))
-}
-
-/// A test of a maker without marks: what is named so on a page that says so, is refused or has its address; or a page that
-/// one was sent to, named so and titled as a refusal is.
-fn is_unnamed_challenge(case: &Case<'_>, facts: &Facts) -> bool {
-    let named = |address: &Address| address.path().to_ascii_lowercase().contains("captcha");
-    let is_address = case.arrived.as_ref().is_some_and(named);
-    let texts = [&facts.title, &facts.heading];
-    let sayings = &case.rules.vendors().sayings;
-    let is_phrase = [&sayings.phrases, &sayings.questions]
-        .iter()
-        .any(|phrases| words::titled(phrases, facts).is_some());
-    if facts.names_challenge {
-        return is_address
-            || case.is_refusal()
-            || is_phrase
-            || texts.iter().any(|text| widgets::speaks_of(text));
-    }
-    let was_sent = case.requested.as_ref().is_some_and(|requested| !named(requested));
-    was_sent && is_address && is_phrase
-}
-
 fn unauthorized(case: &Case<'_>) -> Verdict {
     let status = case.visit.status;
     if status == Some(401) && case.visit.header("www-authenticate").is_some() {
@@ -332,20 +294,41 @@ fn unauthorized(case: &Case<'_>) -> Verdict {
     match sent_on.filter(|_| facts.is_thin()) {
         Some(Ok(shown)) => Verdict::Decided(hit.marker(shown).needle("refresh")),
         Some(Err(stop)) if facts.passwords == 0 => Verdict::Stopped(stop),
-        Some(Err(_)) | None if facts.passwords == 0 => Verdict::Stopped(Stop::NoPassword),
+        Some(Err(_)) | None if facts.passwords == 0 => match login_asked(case) {
+            Some(words) => {
+                let hit = hit.marker("login asked for");
+                Verdict::Decided(words.into_iter().fold(hit, Hit::needle))
+            }
+            None => Verdict::Stopped(Stop::NoPassword),
+        },
         Some(Err(_)) | None if !facts.is_thin() => Verdict::Stopped(Stop::NotThin),
         Some(Err(_)) | None => Verdict::Decided(hit.marker("password field").needle("password")),
     }
 }
 
+/// A thin refusal says that a login is needed, and nothing of a defence.
+fn login_asked(case: &Case<'_>) -> Option<Vec<&'static str>> {
+    let facts = case.thin()?;
+    let speech = case.speech()?;
+    let sayings = &case.rules.vendors().sayings;
+    let is_defended = speech.told(true).is_some() || words::told(sayings, facts).is_some();
+    let is_free = case.visit.status == Some(401) || !is_defended;
+    speech.login(false).filter(|_| is_free)
+}
+
 fn login_redirect(case: &Case<'_>) -> Verdict {
-    let arrived = case.arrived.as_ref();
-    match login::judge(case.requested.as_ref(), arrived, case.facts.as_ref()) {
-        None => Verdict::NotMet,
+    let (requested, arrived) = (case.requested.as_ref(), case.arrived.as_ref());
+    let decided = |shown: &str| {
+        let hit = Hit::new(Rule::LoginRedirect, BlockReason::LoginWall);
+        Verdict::Decided(hit.marker(shown).needle("password"))
+    };
+    match login::judge(requested, arrived, case.facts.as_ref()) {
+        Some(Ok(shown)) => decided(shown),
         Some(Err(stop)) => Verdict::Stopped(stop),
-        Some(Ok(shown)) => {
-            let hit = Hit::new(Rule::LoginRedirect, BlockReason::LoginWall);
-            Verdict::Decided(hit.marker(shown).needle("password"))
+        None => {
+            let page = case.thin().zip(case.speech()).filter(|_| case.is_served());
+            let shown = page.and_then(|(facts, speech)| forms::instead(requested, arrived?, facts, speech));
+            shown.map_or(Verdict::NotMet, decided)
         }
     }
 }
@@ -356,54 +339,14 @@ fn too_many_requests(case: &Case<'_>) -> Verdict {
     };
     let hit = Hit::new(Rule::TooManyRequests, reason);
     if let Some(words) = case.limit() {
-        return Verdict::Decided(hit.marker(words).needle(words));
+        let hit = hit.marker(words.join(", "));
+        return Verdict::Decided(words.into_iter().fold(hit, Hit::needle));
+    }
+    if let Some(header) = case.spent() {
+        return Verdict::Decided(hit.header(header));
     }
     match case.visit.status {
         Some(429) => Verdict::Decided(hit),
         _ => Verdict::NotMet,
     }
-}
-
-fn refused(case: &Case<'_>) -> Verdict {
-    let hit = Hit::new(Rule::Refused, BlockReason::Unknown);
-    if case.visit.status == Some(999) {
-        return Verdict::Decided(hit.marker("status 999"));
-    }
-    let Some(facts) = &case.facts else {
-        return Verdict::NotMet;
-    };
-    if case.rules.empty_is_block && case.is_served() && facts.is_empty() {
-        return Verdict::Decided(hit.marker("empty page"));
-    }
-    let sayings = &case.rules.vendors().sayings;
-    let titled = words::titled(&sayings.phrases, facts).or_else(|| said(case, facts));
-    let Some(phrase) = titled else {
-        return Verdict::NotMet;
-    };
-    if case.thin().is_none() {
-        return Verdict::Stopped(Stop::NotThin);
-    }
-    if facts.fields > 0 {
-        return Verdict::Stopped(Stop::HasField);
-    }
-    if !case.is_refusal() && !case.is_defence() && !case.is_served() {
-        return Verdict::Stopped(Stop::NotRefusal);
-    }
-    Verdict::Decided(hit.marker(phrase).needle(phrase))
-}
-
-/// What a refusal says in its text: that it takes the visitor for a machine or for an attack, or what became of the visitor.
-/// A server that merely forbids a page says neither. What was served is prose, but under a title or heading that asks
-/// whether one is a machine; that alone is enough on a refusal, and not on what was served.
-fn said<'a>(case: &Case<'a>, facts: &Facts) -> Option<&'a str> {
-    if !facts.is_thin() {
-        return None;
-    }
-    let sayings = &case.rules.vendors().sayings;
-    let asked = words::titled(&sayings.questions, facts);
-    let told = words::told(sayings, facts);
-    if case.is_refusal() || case.is_defence() {
-        return told.or(asked);
-    }
-    told.filter(|_| asked.is_some())
 }

@@ -13,11 +13,30 @@ const STRONG: &[&str] = &[
     "sign-in",
     "sign_in",
     "logon",
+    "log-on",
+    "log_on",
+    "signon",
+    "sign-on",
     "authenticate",
 ];
 
 /// Words that name one if it asks for a password, and much else besides: who asks for an account has not asked for a login.
-const ROOMS: &[&str] = &["auth", "sso", "account", "identity", "session"];
+const ROOMS: &[&str] = &[
+    "auth",
+    "sso",
+    "account",
+    "identity",
+    "session",
+    "authentication",
+    "authorize",
+    "idp",
+    "saml",
+    "saml2",
+    "oauth",
+    "oauth2",
+    "openid",
+    "passport",
+];
 
 /// Words that name nothing but one, and do if it asks for a password: those of other languages are other words elsewhere.
 const WEAK: &[&str] = &[
@@ -28,7 +47,16 @@ const WEAK: &[&str] = &[
     "connexion",
     "se-connecter",
     "identification",
+    "authentification",
     "iniciar-sesion",
+    "inicio-sesion",
+    "inicia-sesion",
+    "identificarse",
+    "autenticacion",
+    "autenticacao",
+    "iniciar-sessao",
+    "acessar",
+    "ingreso",
     "acceder",
     "acceso",
     "ingresar",
@@ -42,23 +70,54 @@ const WEAK: &[&str] = &[
     "log-ind",
     "kirjaudu",
     "zaloguj",
+    "zaloguj-sie",
     "logowanie",
     "prihlaseni",
     "prihlasenie",
     "bejelentkezes",
     "autentificare",
     "giris",
+    "giris-yap",
+    "uye-girisi",
+    "oturum-ac",
     "masuk",
+    "dang-nhap",
     "vhod",
+    "voiti",
+    "avtorizatsiya",
+    "avtorizaciya",
+    "авторизация",
     "вход",
     "войти",
     "ログイン",
     "登录",
+    "登入",
+    "denglu",
     "로그인",
+    "تسجيل-الدخول",
+    "signin-required",
+    "login-required",
+    "login_required",
+    "loginform",
+    "login-form",
+    "loginpage",
+    "login-page",
+    "user-login",
+    "member-login",
+    "customer-login",
+    "servicelogin",
+    "wp-login",
 ];
 
 /// Endings of pages that a program makes, which a login page may have if it asks for a password.
-const PROGRAMS: &[&str] = &[".php", ".jsp", ".asp", ".aspx", ".do", ".action", ".cgi", ".jsf"];
+const PROGRAMS: &[&str] = &[
+    ".php", ".jsp", ".asp", ".aspx", ".do", ".action", ".cgi", ".jsf", ".html", ".htm", ".xhtml",
+];
+
+/// Parameters that say which page of a program it is.
+const PAGES: &[&str] = &[
+    "mode", "action", "do", "act", "page", "view", "route", "task", "p",
+];
 
 /// Steps of a login, after its word.
 const STEPS: &[&str] = &["new", "identifier", "password", "username", "start", "index"];
@@ -133,11 +192,61 @@ const TITLES: &[&str] = &[
     "inloggen",
     "logga in",
     "zaloguj",
+    "zaloguj się",
+    "logowanie",
     "войти",
     "вход",
+    "авторизация",
+    "giriş",
+    "giriş yap",
+    "oturum aç",
+    "log på",
+    "log ind",
+    "logg inn",
+    "kirjaudu",
+    "přihlášení",
+    "prihlásenie",
+    "bejelentkezés",
+    "autentificare",
+    "masuk",
+    "đăng nhập",
     "ログイン",
+    "サインイン",
     "登录",
     "登入",
+    "로그인",
+    "تسجيل الدخول",
+    "دخول",
+];
+
+/// Beginnings of such a title that says where to.
+const TO: &[&str] = &[
+    "log in to ",
+    "log into ",
+    "login to ",
+    "sign in to ",
+    "sign into ",
+    "sign in with ",
+    "please log in",
+    "please sign in",
+    "anmelden bei ",
+    "se connecter à ",
+    "connexion à ",
+    "connectez-vous",
+    "inicia sesión",
+    "inicie sesión",
+    "iniciar sesión en ",
+    "acceder a ",
+    "accedi a",
+    "inloggen bij ",
+    "inloggen op ",
+    "zaloguj się",
+    "logowanie do ",
+    "войти в ",
+    "войдите",
+    "вход в ",
+    "giriş yap",
+    "ログインして",
     "로그인",
 ];
 
@@ -161,12 +270,12 @@ pub(super) fn judge(
     })
 }
 
-fn guard(requested: &Address, arrived: &Address) -> Option<Stop> {
+pub(super) fn guard(requested: &Address, arrived: &Address) -> Option<Stop> {
     if requested.is_same_page(arrived) {
         Some(Stop::SameAddress)
     } else if !requested.is_same_site(arrived) {
         Some(Stop::OtherSite)
-    } else if is_login_or_end(requested) {
+    } else if is_login_or_end(requested) || has_login_part(requested) {
         Some(Stop::RequestedLogin)
     } else {
         None
@@ -174,9 +283,35 @@ fn guard(requested: &Address, arrived: &Address) -> Option<Stop> {
 }
 
 /// A login, or the end of one.
-fn is_login_or_end(address: &Address) -> bool {
+pub(super) fn is_login_or_end(address: &Address) -> bool {
     let lists = [STRONG, WEAK, ENDS];
-    lists.iter().any(|words| is_word(address, words)) || is_program(address, &lists)
+    let is_named = lists.iter().any(|words| is_word(address, words)) || is_program(address, &lists);
+    is_named || has_login_parameter(address) || has_login_fragment(address)
+}
+
+/// A parameter says that it is the login page of a program: `forum.php?mode=login`.
+fn has_login_parameter(address: &Address) -> bool {
+    let mut query = address.query();
+    query.any(|(name, value)| {
+        PAGES.contains(&&*name.to_lowercase()) && STRONG.contains(&&*value.to_lowercase())
+    })
+}
+
+/// The fragment is the path of a page that scripts make, and names a login: `#/login`.
+pub(super) fn has_login_fragment(address: &Address) -> bool {
+    let path = address.fragment().trim_start_matches('!');
+    let path = path.split(['?', '&']).next().unwrap_or_default();
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    path.starts_with('/') && STRONG.contains(&&*last.to_lowercase())
+}
+
+/// Some part of the path is a login's word: what is below it belongs to the login.
+pub(super) fn has_login_part(address: &Address) -> bool {
+    let mut segments = address
+        .segments()
+        .into_iter()
+        .map(|segment| segment.to_lowercase());
+    segments.any(|segment| STRONG.contains(&segment.as_str()))
 }
 
 /// Whether a page that refuses sends its visitor on to a login page of its site: what shows it, or the guard that stopped
@@ -196,7 +331,7 @@ pub(super) fn sent_on(
     })
 }
 
-fn leads_to_login(arrived: &Address, refresh: &str) -> bool {
+pub(super) fn leads_to_login(arrived: &Address, refresh: &str) -> bool {
     let Some((_, rest)) = refresh.split_once(';') else {
         return false;
     };
@@ -214,13 +349,31 @@ fn word_of(arrived: &Address, facts: Option<&Facts>) -> Option<&'static str> {
     if is_word(arrived, STRONG) {
         return Some("login path");
     }
-    if !has_password(facts) {
+    if !has_password(facts) && !facts.is_some_and(is_first_step) {
         return None;
     }
     if is_word(arrived, WEAK) || is_word(arrived, ROOMS) {
         return Some("password at account path");
     }
+    if has_login_parameter(arrived) {
+        return Some("password at login parameter");
+    }
     is_program(arrived, &[STRONG, WEAK, ROOMS]).then_some("password at login program")
+}
+
+/// A login that asks for the name first, and for the password on its next page.
+fn is_first_step(facts: &Facts) -> bool {
+    facts.is_thin() && facts.fields == 1 && is_login_title(facts)
+}
+
+/// The title or heading, or a part of it, is what a login is called, and at most where to.
+pub(super) fn is_login_title(facts: &Facts) -> bool {
+    [&facts.title, &facts.heading].into_iter().any(|text| {
+        let text = text.to_lowercase();
+        let parts = text.split(['|', '–', '—', '·', '•', '‹', ':']);
+        let mut parts = parts.flat_map(|part| part.split(" - ")).map(str::trim);
+        parts.any(|part| TITLES.contains(&part) || TO.iter().any(|start| part.starts_with(start)))
+    })
 }
 
 /// A login page by where it says it will return to.
@@ -258,7 +411,7 @@ fn is_word(address: &Address, words: &[&str]) -> bool {
     is_one_of(last, words) || (is_one_of(last, STEPS) && is_one_of(before, words))
 }
 
-fn is_return(name: &str) -> bool {
+pub(super) fn is_return(name: &str) -> bool {
     let bare: String = name.chars().filter(|c| !matches!(c, '-' | '_')).collect();
     RETURNS.contains(&bare.to_ascii_lowercase().as_str())
 }

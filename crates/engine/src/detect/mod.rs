@@ -17,15 +17,23 @@
 //! Pure: a visit goes in, a [`Detection`] comes out. The page is read once into facts (`page`), which the eight
 //! rules of `judge` look at in their order; the first that holds decides, and `trace` says what stopped the others.
 //! What vendors leave on a page is data (`vendors.json`), and structure comes before words, so that translated pages
-//! are found too. There are no errors: what cannot be read is no evidence.
+//! are found too. Words are heard by what they stand for (`lexicon.json`), not as phrases: what means something together
+//! is said in `speech`. There are no errors: what cannot be read is no evidence.
 
 mod address;
+mod captcha;
 mod challenge;
+mod defence;
 mod evidence;
+mod forms;
 mod judge;
+mod lexicon;
 mod login;
 mod page;
+mod place;
+mod refusal;
 mod rules;
+mod speech;
 #[cfg(test)]
 mod tests;
 mod trace;

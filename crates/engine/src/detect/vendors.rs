@@ -5,62 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use serde::Deserialize;
 
-/// Where a mark is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Place {
-    /// The id of an element, whole.
-    Id,
-    /// One of its classes, whole.
-    Class,
-    /// An address that it loads or sends to, or what it says after `data-`.
-    Source,
-    /// Where a refresh leads.
-    Refresh,
-    /// An inline script.
-    Script,
-    /// What a frame holds for those who have no frames.
-    Frame,
-    /// The visible text. For pages that are thin anyway: elsewhere it is prose.
-    Text,
-    /// The title, whole, in lower case.
-    Title,
-    /// Inside the title.
-    Titled,
-    /// The name of a header.
-    Header,
-    /// The beginning of the final address's path.
-    Path,
-}
-
-impl Place {
-    fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "id" => Self::Id,
-            "class" => Self::Class,
-            "source" => Self::Source,
-            "refresh" => Self::Refresh,
-            "script" => Self::Script,
-            "frame" => Self::Frame,
-            "text" => Self::Text,
-            "title" => Self::Title,
-            "titled" => Self::Titled,
-            "header" => Self::Header,
-            "path" => Self::Path,
-            _ => return None,
-        })
-    }
-
-    /// Whether the needle is looked for inside of what is there; else it is compared.
-    const fn is_searched(self) -> bool {
-        match self {
-            Self::Source | Self::Refresh | Self::Script | Self::Frame | Self::Text | Self::Titled => true,
-            Self::Id | Self::Class | Self::Title | Self::Header | Self::Path => false,
-        }
-    }
-}
+pub(super) use super::place::Place;
 
 /// A place and what is looked for there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +22,8 @@ struct Mark {
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) is_bare: bool,
+    /// They stand in the text, where others quote them: they count on an answer that refuses.
+    pub(super) is_prose: bool,
     /// Of each list one is found; numbers of marks.
     lists: Vec<Vec<usize>>,
 }
@@ -82,7 +32,24 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) struct Vendor {
     pub(super) name: String,
+    /// Whether a block of its pages names it; else it is a defence that has no word of ours.
+    pub(super) is_named: bool,
     pub(super) groups: Vec<Group>,
+}
+
+/// A maker of tests that scripts draw.
+#[derive(Debug)]
+struct Drawn {
+    provider: String,
+    marks: Vec<usize>,
+}
+
+/// Looks for many needles at once.
+#[derive(Debug)]
+struct Search {
+    automaton: AhoCorasick,
+    /// For each needle the number of its mark.
+    numbers: Vec<usize>,
 }
 
 /// The data file, ready for use.
@@ -90,12 +57,15 @@ pub(super) struct Vendor {
 pub(super) struct Vendors {
     pub(super) version: u32,
     pub(super) vendors: Vec<Vendor>,
+    /// By which calls scripts draw a maker's test.
+    drawn: Vec<Drawn>,
+    /// By which words they say that it is not to be seen.
+    unseen: Vec<usize>,
     /// What pages say by which they refuse.
     pub(super) sayings: Sayings,
     marks: Vec<Mark>,
-    search: AhoCorasick,
-    /// For each needle of `search` the number of its mark.
-    searched: Vec<usize>,
+    /// What is looked for in the parts of a page that are no text, and in those that are.
+    searches: [Search; 2],
     /// For each place that compares, its needles and their marks.
     compared: BTreeMap<&'static str, Vec<(String, usize)>>,
 }
@@ -135,6 +105,10 @@ struct File {
     version: u32,
     #[serde(flatten)]
     sayings: Sayings,
+    #[serde(default)]
+    drawn: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    unseen: Vec<String>,
     vendors: Vec<VendorRow>,
 }
 
@@ -142,6 +116,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct VendorRow {
     name: String,
+    #[serde(default)]
+    unnamed: bool,
     groups: Vec<GroupRow>,
 }
 
@@ -151,7 +127,25 @@ struct GroupRow {
     name: String,
     #[serde(default)]
     bare: bool,
+    #[serde(default)]
+    prose: bool,
     all: Vec<Vec<String>>,
+}
+
+impl Search {
+    fn of(marks: &[Mark], is_text: bool, kind: Option<AhoCorasickKind>) -> Result<Self, String> {
+        let numbered = marks.iter().enumerate();
+        let is_searched = |mark: &Mark| mark.place.is_searched() && mark.place.is_text() == is_text;
+        let searched = numbered.filter(|(_, mark)| is_searched(mark));
+        let numbers: Vec<usize> = searched.map(|(number, _)| number).collect();
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(kind)
+            .build(numbers.iter().map(|&number| &marks[number].needle))
+            .map_err(|error| error.to_string())?;
+        Ok(Self { automaton, numbers })
+    }
 }
 
 impl Vendors {
@@ -168,27 +162,32 @@ impl Vendors {
             let groups = row.groups.into_iter().map(|group| group.numbered(&mut marks));
             vendors.push(Vendor {
                 name: row.name,
+                is_named: !row.unnamed,
                 groups: groups.collect::<Result<_, _>>()?,
             });
         }
-        let numbered = marks.iter().enumerate();
-        let searched: Vec<usize> = numbered
-            .filter(|(_, mark)| mark.place.is_searched())
-            .map(|(number, _)| number)
-            .collect();
-        let search = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .build(searched.iter().map(|&number| &marks[number].needle))
-            .map_err(|error| error.to_string())?;
+        let mut drawn = Vec::new();
+        for (provider, calls) in &file.drawn {
+            drawn.push(Drawn {
+                provider: provider.clone(),
+                marks: all_numbered(calls, &mut marks)?,
+            });
+        }
+        let unseen = all_numbered(&file.unseen, &mut marks)?;
+        // Every page's scripts are looked through: memory for time.
+        let searches = [
+            Search::of(&marks, false, Some(AhoCorasickKind::DFA))?,
+            Search::of(&marks, true, None)?,
+        ];
         Ok(Self {
             version: file.version,
             vendors,
+            drawn,
+            unseen,
             sayings: file.sayings,
             compared: compared(&marks),
             marks,
-            search,
-            searched,
+            searches,
         })
     }
 
@@ -199,8 +198,9 @@ impl Vendors {
 
     /// Notes which marks of the place are in the text.
     pub(super) fn search(&self, place: Place, text: &[u8], found: &mut Found) {
-        for hit in self.search.find_overlapping_iter(text) {
-            let number = self.searched[hit.pattern().as_usize()];
+        let search = &self.searches[usize::from(place.is_text())];
+        for hit in search.automaton.find_overlapping_iter(text) {
+            let number = search.numbers[hit.pattern().as_usize()];
             if self.marks[number].place == place {
                 found.0[number] = true;
             }
@@ -225,11 +225,31 @@ impl Vendors {
         }
     }
 
-    /// The names of headers that are marks.
-    pub(super) fn headers(&self) -> impl Iterator<Item = &str> {
-        self.compared_at(Place::Header)
-            .iter()
-            .map(|(needle, _)| needle.as_str())
+    /// Notes which marks a header is.
+    pub(super) fn header(&self, name: &str, value: &str, found: &mut Found) {
+        for (needle, number) in self.compared_at(Place::Header) {
+            let (known, start) = needle.split_once('=').unwrap_or((needle, ""));
+            let beginning = value.get(..start.len());
+            if known.eq_ignore_ascii_case(name)
+                && beginning.is_some_and(|text| text.eq_ignore_ascii_case(start))
+            {
+                found.0[*number] = true;
+            }
+        }
+        if name.eq_ignore_ascii_case("set-cookie") {
+            self.begins(Place::Cookie, value, found);
+        }
+    }
+
+    /// Whose test a script draws to be seen, if it is one maker's.
+    pub(super) fn drawn(&self, found: &Found) -> Option<&str> {
+        if self.unseen.iter().any(|&number| found.0[number]) {
+            return None;
+        }
+        let is_drawn = |drawn: &&Drawn| drawn.marks.iter().any(|&number| found.0[number]);
+        let mut makers = self.drawn.iter().filter(is_drawn);
+        let maker = makers.next()?;
+        makers.next().is_none().then_some(&maker.provider)
     }
 
     /// The headers of a vendor that were found.
@@ -243,11 +263,14 @@ impl Vendors {
             .iter()
             .flat_map(|group| group.lists.iter().flatten());
         let headers = numbers.filter(|&&number| self.marks[number].place == Place::Header && found.0[number]);
-        headers.map(|&number| self.marks[number].needle.as_str())
+        headers.map(|&number| {
+            let needle = self.marks[number].needle.as_str();
+            needle.split_once('=').map_or(needle, |(name, _)| name)
+        })
     }
 
     fn compared_at(&self, place: Place) -> &[(String, usize)] {
-        self.compared.get(name_of(place)).map_or(&[], Vec::as_slice)
+        self.compared.get(place.name()).map_or(&[], Vec::as_slice)
     }
 
     /// What to look for in a page to show where a group's marks are: those that were found and can be seen in its source.
@@ -263,42 +286,30 @@ fn compared(marks: &[Mark]) -> BTreeMap<&'static str, Vec<(String, usize)>> {
     let mut compared: BTreeMap<&'static str, Vec<(String, usize)>> = BTreeMap::new();
     for (number, mark) in marks.iter().enumerate() {
         if !mark.place.is_searched() {
-            let needles = compared.entry(name_of(mark.place)).or_default();
+            let needles = compared.entry(mark.place.name()).or_default();
             needles.push((mark.needle.clone(), number));
         }
     }
     compared
 }
 
-const fn name_of(place: Place) -> &'static str {
-    match place {
-        Place::Id => "id",
-        Place::Class => "class",
-        Place::Source => "source",
-        Place::Refresh => "refresh",
-        Place::Script => "script",
-        Place::Frame => "frame",
-        Place::Text => "text",
-        Place::Title => "title",
-        Place::Titled => "titled",
-        Place::Header => "header",
-        Place::Path => "path",
-    }
-}
-
 impl GroupRow {
     fn numbered(self, marks: &mut Vec<Mark>) -> Result<Group, String> {
         let mut lists = Vec::new();
         for list in &self.all {
-            let numbers = list.iter().map(|text| number_of(text, marks));
-            lists.push(numbers.collect::<Result<_, _>>()?);
+            lists.push(all_numbered(list, marks)?);
         }
         Ok(Group {
             name: self.name,
             is_bare: self.bare,
+            is_prose: self.prose,
             lists,
         })
     }
+}
+
+fn all_numbered(texts: &[String], marks: &mut Vec<Mark>) -> Result<Vec<usize>, String> {
+    texts.iter().map(|text| number_of(text, marks)).collect()
 }
 
 fn number_of(text: &str, marks: &mut Vec<Mark>) -> Result<usize, String> {

@@ -8,9 +8,9 @@ use super::page::Facts;
 use super::vendors::Sayings;
 
 /// Ends the beginning of a word, whatever follows: languages bend the ends of their words.
-const OPEN: char = '*';
+pub(super) const OPEN: char = '*';
 /// The first letter of scripts whose words are not told apart by spaces alone: Korean, then Chinese and Japanese.
-const FIRST_UNSPACED: char = '\u{1100}';
+pub(super) const FIRST_UNSPACED: char = '\u{1100}';
 
 /// Which of the phrases the title or the first heading is, or a part of it between bars, dashes or colons.
 pub(super) fn titled<'a>(phrases: &'a [String], facts: &Facts) -> Option<&'a str> {
@@ -45,8 +45,7 @@ pub(super) fn told<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
 /// points.
 fn in_sentence<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
     let text = facts.lines.to_lowercase();
-    let parts = text.split(['!', '?', '。', '！', '？', '\n']);
-    let mut parts = parts.flat_map(|part| part.split(". ")).flat_map(at_colons);
+    let mut parts = text.split('\n').flat_map(sentences);
     parts.find_map(|part| {
         let is_in = |words: &&String| has(part, words);
         sayings.sentences.iter().find_map(|sentence| {
@@ -55,6 +54,12 @@ fn in_sentence<'a>(sayings: &'a Sayings, facts: &Facts) -> Option<&'a str> {
             Some(what.trim_end_matches(OPEN))
         })
     })
+}
+
+/// The sentences of a line.
+pub(super) fn sentences(line: &str) -> impl Iterator<Item = &str> {
+    let parts = line.split(['!', '?', '。', '！', '？', '؟']);
+    parts.flat_map(|part| part.split(". ")).flat_map(at_colons)
 }
 
 /// The parts between colons. One before a number ends none: it names an address.
@@ -81,7 +86,7 @@ fn has(text: &str, words: &str) -> bool {
 }
 
 /// Both are letters of one word. Chinese, Japanese and Korean words have no borders to look at.
-fn are_joined(one: Option<char>, other: Option<char>) -> bool {
+pub(super) fn are_joined(one: Option<char>, other: Option<char>) -> bool {
     let is_spaced = |c: char| c.is_alphanumeric() && c < FIRST_UNSPACED;
     one.is_some_and(is_spaced) && other.is_some_and(is_spaced)
 }

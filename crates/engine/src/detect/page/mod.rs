@@ -17,8 +17,10 @@ use html5gum::{Span, Tokenizer};
 pub(super) use tag::Tag;
 
 use super::challenge::Provider;
+use super::lexicon::folded;
 use super::rules::Rules;
 use super::vendors::{Found, Place};
+use super::words::FIRST_UNSPACED;
 
 /// Most characters of text on a thin page.
 const THIN_TEXT_MAX: usize = 2_000;
@@ -46,6 +48,12 @@ pub(super) struct Facts {
     pub(super) fields: usize,
     /// Those of them that are for a password.
     pub(super) passwords: usize,
+    /// Those of them that are boxes to tick, dots to choose, or sliders.
+    pub(super) choices: usize,
+    /// Those of them that are for a line of text of any kind.
+    pub(super) typed: usize,
+    /// Visible fields for a challenge's answer.
+    pub(super) answers: usize,
     /// The title, each run of space as one.
     pub(super) title: String,
     /// The first heading.
@@ -58,6 +66,8 @@ pub(super) struct Facts {
     pub(super) challenge: Option<Provider>,
     /// A visible element is named after a test for humans.
     pub(super) names_challenge: bool,
+    /// A visible element is named after a test of any kind.
+    pub(super) names_test: bool,
     /// Who makes such tests, if scripts of one maker alone are on the page.
     pub(super) maker: Option<Provider>,
     /// A widget that nobody sees.
@@ -69,6 +79,15 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn is_thin(&self) -> bool {
         self.text_len <= THIN_TEXT_MAX && self.links <= THIN_LINKS_MAX
+    }
+
+    /// How much there is to read: scripts that need no spaces say twice as much with a character.
+    pub(super) fn read_len(&self) -> usize {
+        let dense = self
+            .text
+            .chars()
+            .filter(|&c| c >= FIRST_UNSPACED && c.is_alphabetic());
+        self.text_len + dense.count()
     }
 
     pub(super) fn is_bare(&self) -> bool {
@@ -94,11 +113,12 @@ pub(super) fn read(html: &[u8], rules: &Rules) -> Facts {
     let mut facts = reader.finish();
     facts.is_cut = length < html.len();
     let vendors = rules.vendors();
-    let title = facts.title.to_lowercase();
+    let title = folded(&facts.title);
     vendors.compare(Place::Title, &title, &mut facts.found);
     vendors.search(Place::Titled, title.as_bytes(), &mut facts.found);
     if facts.is_thin() {
         vendors.search(Place::Text, facts.text.as_bytes(), &mut facts.found);
+        vendors.compare(Place::Whole, &folded(&facts.text), &mut facts.found);
     }
     facts
 }

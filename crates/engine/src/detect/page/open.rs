@@ -17,6 +17,8 @@ pub(super) struct Inside {
     pub(super) hidden: bool,
     /// It is in the head.
     pub(super) head: bool,
+    /// It is in the header, the navigation or the footer.
+    pub(super) frame: bool,
     /// It is a drawing.
     pub(super) drawing: bool,
     /// It is the badge of a widget that nobody sees.

@@ -35,12 +35,16 @@ impl<'a> Reader<'a> {
                 links: 0,
                 fields: 0,
                 passwords: 0,
+                choices: 0,
+                typed: 0,
+                answers: 0,
                 title: String::new(),
                 heading: String::new(),
                 refresh: String::new(),
                 elements: 0,
                 challenge: None,
                 names_challenge: false,
+                names_test: false,
                 maker: None,
                 has_invisible_widget: false,
                 found: vendors.nothing(),
@@ -74,7 +78,10 @@ impl<'a> Reader<'a> {
                 self.border(&name);
             }
             CallbackEvent::String { value } => self.string(value),
-            CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } | CallbackEvent::Error(_) => {}
+            CallbackEvent::Comment { value } => {
+                self.vendors.search(Place::Comment, value, &mut self.facts.found);
+            }
+            CallbackEvent::Doctype { .. } | CallbackEvent::Error(_) => {}
         }
     }
 
@@ -132,6 +139,7 @@ impl<'a> Reader<'a> {
                 ),
             head: (outside.head && name != "body") || name == "head",
             drawing: outside.drawing || name == "svg",
+            frame: outside.frame || matches!(name, "header" | "nav" | "footer"),
             badge: outside.badge || tag.class.contains("grecaptcha-badge"),
             heading: outside.heading || is_heading,
         }
@@ -161,9 +169,8 @@ impl<'a> Reader<'a> {
     }
 
     fn visible(&mut self, tag: &Tag, inside: Inside) {
-        if tag.is_field() {
-            self.facts.fields += 1;
-            self.facts.passwords += usize::from(tag.is_password());
+        if !inside.frame {
+            self.field(tag);
         }
         if tag.element == "a" && tag.has_href {
             self.facts.links += 1;
@@ -174,7 +181,23 @@ impl<'a> Reader<'a> {
                 self.facts.challenge.get_or_insert(provider);
             }
             Seen::Invisible => self.facts.has_invisible_widget = true,
-            Seen::Nothing => self.facts.names_challenge |= !inside.badge && challenge::is_named(tag),
+            // Names alone say something on a thin page only.
+            Seen::Nothing if inside.badge || !self.facts.is_thin() => {}
+            Seen::Nothing => {
+                self.facts.names_challenge |= challenge::is_named(tag);
+                self.facts.names_test |= challenge::is_named_test(tag);
+            }
+        }
+    }
+
+    /// Counts what a person fills in. What is in the frame of a page, as a box to search in, is the site's.
+    fn field(&mut self, tag: &Tag) {
+        self.facts.answers += usize::from(tag.is_answer());
+        if tag.is_field() {
+            self.facts.fields += 1;
+            self.facts.passwords += usize::from(tag.is_password());
+            self.facts.choices += usize::from(tag.is_choice());
+            self.facts.typed += usize::from(tag.is_typed());
         }
     }
 

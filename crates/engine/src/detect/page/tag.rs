@@ -117,14 +117,46 @@ impl Tag {
 
     /// A field that a person fills in: no button, and not the challenge's own answer.
     pub(super) fn is_field(&self) -> bool {
-        let is_one = match self.element.as_str() {
+        self.is_filled_in() && !self.is_answer_by_name()
+    }
+
+    /// A field for the challenge's own answer, which a person types.
+    pub(super) fn is_answer(&self) -> bool {
+        self.element == "input" && self.is_filled_in() && self.is_answer_by_name()
+    }
+
+    fn is_filled_in(&self) -> bool {
+        match self.element.as_str() {
             "textarea" | "select" => true,
-            "input" => !["hidden", "submit", "button", "image", "reset"]
-                .iter()
-                .any(|kind| self.kind.trim().eq_ignore_ascii_case(kind)),
+            "input" => !self.is_of(&["hidden", "submit", "button", "image", "reset"]),
             _ => false,
-        };
-        is_one && !is_answer(&self.name) && !is_answer(&self.id)
+        }
+    }
+
+    fn is_answer_by_name(&self) -> bool {
+        is_answer(&self.name) || is_answer(&self.id)
+    }
+
+    /// A box to tick, a dot to choose, a slider.
+    pub(super) fn is_choice(&self) -> bool {
+        self.element == "input" && self.is_of(&["checkbox", "radio", "range"])
+    }
+
+    /// A line of text of any kind, by what it is called too.
+    pub(super) fn is_typed(&self) -> bool {
+        const OTHERS: &[&str] = &[
+            "q", "s", "query", "search", "name", "email", "mail", "user", "username",
+        ];
+        let is_other = OTHERS.iter().any(|name| self.name.eq_ignore_ascii_case(name));
+        self.element == "input"
+            && (self.kind.is_empty() || self.is_of(&["text", "tel", "number"]))
+            && !is_other
+    }
+
+    fn is_of(&self, kinds: &[&str]) -> bool {
+        kinds
+            .iter()
+            .any(|kind| self.kind.trim().eq_ignore_ascii_case(kind))
     }
 
     pub(super) fn is_password(&self) -> bool {

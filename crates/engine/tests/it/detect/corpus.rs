@@ -202,25 +202,21 @@ fn precision_and_recall_on_held_out_pages_are_high_and_no_class_falls_behind() {
 }
 
 /// Written after the rules had been mended for the set before it, by somebody who had read neither; its README has the
-/// figures that were seen first. Rules have been mended since, not for every page: this holds how far.
+/// figures that were seen first. Rules have been mended since: this holds that they stay so.
 #[test]
-fn precision_and_recall_on_the_second_held_out_pages_are_as_its_readme_says() {
+fn precision_and_recall_on_the_second_held_out_pages_are_high_and_no_class_falls_behind() {
     let score = Score::of(&cases_in("held_out_2"));
     assert!(score.blocked >= 70 && score.served >= 80, "{score:?}");
-    assert!(
-        score.all.precision() >= 0.98,
-        "precision {}",
-        score.all.precision()
-    );
-    assert!(score.all.recall() >= 0.96, "recall {}", score.all.recall());
+    score.is_high();
 }
 
-/// Written with the second, before a rule was seen, and measured only after the rules had been mended for that one. What it
-/// showed is in its README; no rule is mended for it, and no figure is asked of it.
+/// Written with the second, before a rule was seen, and measured only after the rules had been mended for that one: what it
+/// showed is in its README. The rules are others since, made for kinds of pages: this holds that they stay so.
 #[test]
-fn the_third_held_out_pages_are_counted() {
+fn precision_and_recall_on_the_third_held_out_pages_are_high_and_no_class_falls_behind() {
     let score = Score::of(&cases_in("held_out_3"));
     assert!(score.blocked >= 40 && score.served >= 35, "{score:?}");
+    score.is_high();
 }
 
 const VENDORS: &[&str] = &[
