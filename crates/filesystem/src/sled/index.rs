@@ -234,13 +234,17 @@ impl index::Index for Index {
     }
 
     fn record(&self, key: &str) -> Result<Option<Spot>, IndexError> {
-        if self.gaps.holds(key.as_bytes()) {
-            return Ok(None);
-        }
-        let found = self.find::<Records>(key.as_bytes())?;
+        let stored = key.as_bytes();
+        // Most that are asked for are there, and what was written of late is ahead.
+        let found = match self.ahead.get::<Records>(stored) {
+            Some(found) => found,
+            None if self.gaps.holds(stored) => return Ok(None),
+            None => self.find::<Records>(stored)?,
+        };
         match &found {
-            Some(spot) => self.known.put(key.as_bytes(), spot),
-            None => self.see_gap(Bound::Excluded(key.as_bytes()), Bound::Excluded(key.as_bytes()))?,
+            Some(spot) => self.known.put(stored, spot),
+            None if self.gaps.holds(stored) => {}
+            None => self.see_gap(Bound::Excluded(stored), Bound::Excluded(stored))?,
         }
         Ok(found)
     }
@@ -249,7 +253,10 @@ impl index::Index for Index {
         let old = self.find_unless::<Records>(key.as_bytes(), before)?;
         self.set::<Records>(key.as_bytes(), Some(*at))?;
         self.known.put(key.as_bytes(), at);
-        self.gaps.fill(key.as_bytes());
+        // One that was there before is in no gap.
+        if old.is_none() {
+            self.gaps.fill(key.as_bytes());
+        }
         Ok(old)
     }
 
