@@ -284,9 +284,25 @@ impl CommandError {
     pub fn is_congestion(&self) -> bool {
         match self {
             Self::Contended { .. } => true,
-            Self::Unavailable(source) => !says_closed(&**source),
+            Self::Unavailable(_) => self.closed().is_none(),
             _ => false,
         }
+    }
+
+    /// Why the store is closed, where it is.
+    pub(crate) fn closed(&self) -> Option<&'static str> {
+        let Self::Unavailable(source) = self else {
+            return None;
+        };
+        let read = match source.downcast_ref::<ReadError>() {
+            Some(ReadError::Closed { reason }) => Some(*reason),
+            _ => None,
+        };
+        let commit = match source.downcast_ref::<CommitError>() {
+            Some(CommitError::Closed { reason }) => Some(*reason),
+            _ => None,
+        };
+        read.or(commit)
     }
 
     /// What was read changed meanwhile: the command is decided again.
@@ -305,12 +321,6 @@ impl CommandError {
             id: id.to_string(),
         }
     }
-}
-
-fn says_closed(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    let read = source.downcast_ref::<ReadError>();
-    let commit = source.downcast_ref::<CommitError>();
-    matches!(read, Some(ReadError::Closed { .. })) || matches!(commit, Some(CommitError::Closed { .. }))
 }
 
 impl From<ReadError> for CommandError {

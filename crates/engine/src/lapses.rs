@@ -220,9 +220,17 @@ impl Engine {
         orphans: &dyn Orphans,
         run: RunId,
     ) -> Result<HashSet<RunId>, CommandError> {
-        let process = Records::<Process>::new(&core.space).get(&run).await?;
-        let Some(process) = process else {
-            return Ok(HashSet::new());
+        let process = match Records::<Process>::new(&core.space).get(&run).await {
+            Ok(Some(process)) => process,
+            Ok(None) => return Ok(HashSet::new()),
+            Err(error) => match CommandError::from(error) {
+                // As recovery takes it: nobody knows what lives of this one, and the others are looked at.
+                error @ (CommandError::Corrupt(_) | CommandError::TooNew(_)) => {
+                    tracing::error!(%run, %error, "which processes a run has cannot be believed; it is not ended");
+                    return Ok([run].into());
+                }
+                error => return Err(error),
+            },
         };
         let fate = self.end_orphan(orphans, &process).await;
         Ok((fate == OrphanFate::Alive).then_some(run).into_iter().collect())

@@ -180,12 +180,11 @@ pub(crate) fn the_same(error: &CommandError, op: Option<OpId>) -> CommandError {
     match error {
         CommandError::Indeterminate { .. } => unknown(op),
         CommandError::Contended { attempts } => CommandError::Contended { attempts: *attempts },
-        // Not tried again by any of them: a store that is closed stays so.
-        CommandError::Unavailable(_) if !error.is_congestion() => {
-            let reason = "so was the commit that it shared";
-            CommandError::Unavailable(CommitError::Closed { reason }.into())
-        }
-        CommandError::Unavailable(_) => CommandError::Unavailable(error.to_string().into()),
+        CommandError::Unavailable(_) => match error.closed() {
+            // Not tried again by any of them: a store that is closed stays so.
+            Some(reason) => CommandError::Unavailable(CommitError::Closed { reason }.into()),
+            None => CommandError::Unavailable(error.to_string().into()),
+        },
         CommandError::TooLarge { limit } => CommandError::TooLarge { limit },
         CommandError::Corrupt(_) => CommandError::Corrupt(error.to_string().into()),
         CommandError::TooNew(_) => CommandError::TooNew(error.to_string().into()),

@@ -89,8 +89,10 @@ pub(super) async fn own(parts: Parts) -> RunEnd {
         Ok(worked) => worked,
         Err(panic) => {
             // Its worker was let go of, not waited for: no outcome is written while it lives.
-            end_processes(&parts).await;
-            Worked::Ended(Box::new(observed_panic(&panic)))
+            match let_go_of(&parts).await {
+                0 => Worked::Ended(Box::new(observed_panic(&panic))),
+                alive => Worked::Lost(alive),
+            }
         }
     };
     parts.transcript.close();
@@ -102,9 +104,8 @@ pub(super) async fn own(parts: Parts) -> RunEnd {
     let ended = match worked {
         Worked::Ended(end) => finish(&parts, *end, printed).await,
         Worked::Parks(gate, end) => park(&parts, gate, *end, printed).await,
-        Worked::Lost => lost(&parts).await,
-        // Its worker is gone. A lease that is another's by now is left alone; one whose time is up lapses.
-        Worked::Fenced => lost(&parts).await,
+        // A lease that is another's by now is left alone; one whose time is up lapses.
+        Worked::Lost(alive) | Worked::Fenced(alive) => lost(&parts, alive).await,
     };
     launch_folder_gone(&parts).await;
     ended
@@ -121,14 +122,12 @@ async fn attend(parts: Arc<Parts>) -> Worked {
         _ = parts.steps.left() => {
             // Killed first; the lease lives for longer than that takes.
             signals.fenced.notify_one();
-            work.await;
-            return Worked::Lost;
+            return Worked::Lost(work.await.alive());
         }
     }
     signals.fenced.notify_one();
-    work.await;
     // The lease is another's: nothing more is written.
-    Worked::Fenced
+    Worked::Fenced(work.await.alive())
 }
 
 /// Ends whatever lives of the run, by its row. How many of its processes live still; none where that is not known.
@@ -145,6 +144,18 @@ pub(super) async fn end_processes(parts: &Parts) -> Option<u32> {
             Some(error.left()).filter(|left| *left > 0)
         }
     }
+}
+
+/// Ends whatever lives of a run that nobody watches any more. How many of its processes live still.
+async fn let_go_of(parts: &Parts) -> u32 {
+    let mut alive = 0;
+    for _ in 0..ENDINGS_MAX {
+        alive = end_processes(parts).await.unwrap_or(0);
+        if alive == 0 {
+            break;
+        }
+    }
+    alive
 }
 
 /// What was seen of the end of its processes, once those that were left of them were ended again by their row: nothing is

@@ -39,13 +39,20 @@ pub(super) struct End {
     pub(super) said: Said,
 }
 
+impl Seen {
+    /// How many of its processes the kernel had not let go of.
+    pub(super) fn alive(&self) -> u32 {
+        match self {
+            Self::Gone(gone) => gone.map_or(0, |gone| gone.left),
+            Self::Unstarted(_) | Self::Abandoned | Self::Panicked(_) => 0,
+        }
+    }
+}
+
 impl End {
     /// How many of its processes the kernel had not let go of.
-    fn alive(&self) -> u32 {
-        match &self.seen {
-            Seen::Gone(gone) => gone.map_or(0, |gone| gone.left),
-            Seen::Unstarted(_) | Seen::Abandoned | Seen::Panicked(_) => 0,
-        }
+    pub(super) fn alive(&self) -> u32 {
+        self.seen.alive()
     }
 
     /// Whether its worker left before any signal to leave was sent: then that is its end, whatever was about to be done.
@@ -133,7 +140,7 @@ pub(super) async fn finish(parts: &Parts, end: End, printed: TranscriptEnd) -> R
     match finished.await {
         Ok(finished) => RunEnd::Recorded(Box::new(finished)),
         // It came too late, also where the run was to have stopped by then: its lapse says how it ended.
-        Err(CommandError::LeaseExpired { .. }) => lost(parts).await,
+        Err(CommandError::LeaseExpired { .. }) => lost(parts, end.alive()).await,
         Err(error) => {
             let run = parts.claimed.run.id;
             tracing::error!(%run, %error, outcome = outcome.name(), "the outcome was not written");
@@ -165,8 +172,14 @@ pub(super) async fn park(parts: &Parts, gate: GateId, mut end: End, printed: Tra
     }
 }
 
-/// Records that whether a step of the run happened is not known. Its worker is gone.
-pub(super) async fn lost(parts: &Parts) -> RunEnd {
+/// Records that whether a step of the run happened is not known. Where so many of its processes live still, nothing is: its
+/// task would begin anew beside them. Whoever finds its lease over ends them first.
+pub(super) async fn lost(parts: &Parts, alive: u32) -> RunEnd {
+    if alive > 0 {
+        let run = parts.claimed.run.id;
+        tracing::error!(%run, alive, "processes of the run live still; it ends when they do");
+        return RunEnd::Unrecorded;
+    }
     let core = &parts.tenant.core;
     // Where it is not written, recovery does the same.
     match insist(parts, "that a step is lost", || give_up(core, &parts.claimed)).await {

@@ -39,10 +39,20 @@ pub(super) enum Worked {
     Ended(Box<End>),
     /// Its worker was stopped so that it waits for this gate without holding anything; this was seen of it.
     Parks(GateId, Box<End>),
-    /// Whether one of its steps happened is not known: it ends as if its holder had vanished.
-    Lost,
-    /// The lease is another's: nothing is to be written.
-    Fenced,
+    /// Whether one of its steps happened is not known: it ends as if its holder had vanished. How many of its processes live.
+    Lost(u32),
+    /// The lease is another's: nothing is to be written. How many of its processes live.
+    Fenced(u32),
+}
+
+impl Worked {
+    /// How many of its processes the kernel had not let go of.
+    pub(super) fn alive(&self) -> u32 {
+        match self {
+            Self::Ended(end) | Self::Parks(_, end) => end.alive(),
+            Self::Lost(alive) | Self::Fenced(alive) => *alive,
+        }
+    }
 }
 
 /// What the work hears of from the heart beside it.
@@ -184,7 +194,7 @@ impl<'a> Hand<'a> {
 
     async fn ended(mut self, seen: Seen) -> Worked {
         if self.is_fenced {
-            return Worked::Fenced;
+            return Worked::Fenced(seen.alive());
         }
         // What is done behind it is no work of its.
         let clock = self.clocks.used(Instant::now());

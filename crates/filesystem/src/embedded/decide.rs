@@ -137,7 +137,7 @@ impl Group {
     fn version_of<I: Index>(&self, index: &I, key: &Key) -> Result<Option<u64>, IndexError> {
         match self.versions.get(key) {
             Some(version) => Ok(*version),
-            None => Ok(index.record(key.stored())?.map(|spot| spot.version())),
+            None => Ok(index.looked_for(key.stored())?.map(|spot| spot.version())),
         }
     }
 

@@ -97,6 +97,10 @@ pub(crate) enum Patience {
 
 /// What can be told without waiting for a disk or for anybody.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "sled"),
+    expect(dead_code, reason = "only sled's index tells anything")
+)]
 pub(crate) enum AtOnce<T> {
     /// This.
     Known(T),
@@ -127,6 +131,14 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Where a record lies.
     fn record(&self, key: &str) -> Result<Option<Self::Spot>, IndexError>;
+    /// Where a record lies that somebody asks for, or is about to make: that there is none is worth knowing.
+    fn looked_for(&self, key: &str) -> Result<Option<Self::Spot>, IndexError> {
+        let spot = self.record(key)?;
+        if spot.is_none() {
+            self.saw_nothing_of(key)?;
+        }
+        Ok(spot)
+    }
     /// A record lies there in the log now; where it lay.
     fn put_record(
         &mut self,
@@ -158,6 +170,10 @@ pub(crate) trait Index: fmt::Debug + Send + Sync + Sized + 'static {
         walk: Walk<'_>,
         visit: impl FnMut(&str, Self::Spot) -> bool,
     ) -> Result<(), IndexError>;
+    /// There was none of this key, and somebody may ask again: nothing is said of what only the log asks for.
+    fn saw_nothing_of(&self, _key: &str) -> Result<(), IndexError> {
+        Ok(())
+    }
     /// There was none to be shown of that.
     fn saw_none(&self, _walk: Walk<'_>) -> Result<(), IndexError> {
         Ok(())

@@ -14,7 +14,7 @@ use crate::{
 
 pub(crate) fn get<I: Index>(shared: &Shared<I>, key: &Key) -> Result<Option<Entry>, ReadError> {
     let mut fetch = I::fetch(shared);
-    let Some(spot) = shared.with_index(|index| index.record(key.stored()))? else {
+    let Some(spot) = shared.with_index(|index| index.looked_for(key.stored()))? else {
         return Ok(None);
     };
     fetch.entry(key, &spot).map(Some).map_err(|why| why.of(key))
@@ -23,7 +23,7 @@ pub(crate) fn get<I: Index>(shared: &Shared<I>, key: &Key) -> Result<Option<Entr
 pub(crate) fn get_many<I: Index>(shared: &Shared<I>, keys: &[Key]) -> Result<Vec<Option<Entry>>, ReadError> {
     let mut fetch = I::fetch(shared);
     let spots: Vec<Option<I::Spot>> =
-        shared.with_index(|index| keys.iter().map(|key| index.record(key.stored())).collect())?;
+        shared.with_index(|index| keys.iter().map(|key| index.looked_for(key.stored())).collect())?;
     let found = keys.iter().zip(spots).map(|(key, spot)| {
         let entry = spot.map(|spot| fetch.entry(key, &spot).map_err(|why| why.of(key)));
         entry.transpose()

@@ -48,7 +48,7 @@ impl<I: Index> Embedded<I> {
     /// What can be told at once of so many keys or pages. While the index is being changed others of this thread have their
     /// turn, as often as it takes less than a reader thread would.
     async fn at_once<T>(&self, asked: usize, tell: impl Fn(&Shared<I>) -> AtOnce<T>) -> Option<T> {
-        for _ in 0..TURNS_MAX {
+        for turn in 0..=TURNS_MAX {
             match tell(&self.shared) {
                 AtOnce::Known(told) => {
                     let reads = &self.shared.reads_at_once;
@@ -58,7 +58,8 @@ impl<I: Index> Embedded<I> {
                     return Some(told);
                 }
                 AtOnce::Unknown => break,
-                AtOnce::Busy => tokio::task::yield_now().await,
+                AtOnce::Busy if turn < TURNS_MAX => tokio::task::yield_now().await,
+                AtOnce::Busy => break,
             }
         }
         None

@@ -34,12 +34,13 @@ struct Head {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Read<'a> {
-    kind: &'a str,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
     schema: u32,
     #[serde(borrow)]
     id: Cow<'a, str>,
     #[serde(default)]
-    scope: Option<&'a str>,
+    scope: Option<Cow<'a, str>>,
     #[serde(borrow)]
     value: &'a RawValue,
 }
@@ -110,7 +111,7 @@ pub(super) fn decode<R: Record>(
             return Err(invalid("record", &place_of(&unread)));
         }
     };
-    check(read.kind, &read.id, read.schema, read.scope)?;
+    check(&read.kind, &read.id, read.schema, read.scope.as_deref())?;
     let record: R = match read.schema {
         schema if schema == R::SCHEMA => serde_json::from_str(read.value.get()),
         schema => {

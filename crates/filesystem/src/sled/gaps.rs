@@ -5,7 +5,7 @@
 //! names that count up have theirs behind the last, and kinds without a record have one gap for all their names.
 //!
 //! It is never old: each record that comes is told here with the index held alone, and what a reader adds is what it found
-//! with the index held. A record that goes leaves two gaps where one could be, which is true as well.
+//! with the index held.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -42,6 +42,8 @@ impl Gaps {
     /// Whether it is known that nothing is between these.
     pub(super) fn is_empty(&self, low: Bound<&[u8]>, high: Bound<&[u8]>) -> bool {
         let begins = match low {
+            // The first gap has the empty key, which no record has.
+            Bound::Included([]) => Bound::Included([].as_slice()),
             // A gap begins behind its key.
             Bound::Included(low) => Bound::Excluded(low),
             Bound::Excluded(low) => Bound::Included(low),
@@ -56,8 +58,12 @@ impl Gaps {
     }
 
     /// Whether the last gap that begins not behind there, if there is one, is such a one.
+    ///
+    /// Nobody waits for it: while another looks nothing is known.
     fn within(&self, begins: Bound<&[u8]>, is_such: impl FnOnce(&Gap) -> bool) -> bool {
-        let mut gaps = self.gaps();
+        let Ok(mut gaps) = self.0.try_lock() else {
+            return false;
+        };
         let mut before = gaps.range_mut::<[u8], _>((Bound::Unbounded, begins));
         let Some((_, gap)) = before.next_back() else {
             return false;
@@ -82,10 +88,29 @@ impl Gaps {
         }
         let gap = Gap {
             end: above,
-            is_used: true,
+            is_used: false,
         };
         gaps.insert(start, gap);
         forget(&mut gaps);
+    }
+
+    /// A key has no record any more: the gaps before it and behind it are one.
+    pub(super) fn join(&self, key: &[u8]) {
+        let mut gaps = self.gaps();
+        let mut before = gaps.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(key)));
+        let touches = |gap: &Gap| gap.end.as_deref() == Some(key);
+        let Some(start) = before
+            .next_back()
+            .filter(|(_, gap)| touches(gap))
+            .map(|(start, _)| start.clone())
+        else {
+            return;
+        };
+        let behind = gaps.remove(key);
+        if let (Some(behind), Some(gap)) = (behind, gaps.get_mut(&start)) {
+            gap.end = behind.end;
+            gap.is_used |= behind.is_used;
+        }
     }
 
     /// A key has a record now.
@@ -161,13 +186,19 @@ mod tests {
                         records.insert(key);
                         gaps.fill(&[key]);
                     }
-                    // Nothing is told of it.
-                    Step::Remove(key) => drop(records.remove(&key)),
+                    Step::Remove(key) => {
+                        records.remove(&key);
+                        if key % 3 > 0 {
+                            gaps.join(&[key]);
+                        }
+                    }
                     Step::Look(key) if records.contains(&key) => {}
                     Step::Look(key) => {
                         let [below, above] = neighbours(&records, key);
                         gaps.add(below, above);
                         prop_assert!(gaps.holds(&[key]), "{}", key);
+                        let all = gaps.is_empty(Bound::Included([].as_slice()), Bound::Unbounded);
+                        prop_assert!(!all || records.is_empty());
                     }
                 }
                 for key in 1..20 {
@@ -213,7 +244,7 @@ mod tests {
         let from = |low| gaps.is_empty(Bound::Included(low), Bound::Unbounded);
         assert!(!from(b"a"), "it is not known yet");
         gaps.add(None, None);
-        assert!(gaps.holds(b"a") && from(b"a"));
+        assert!(gaps.holds(b"a") && from(b"a") && from(b""));
         gaps.fill(b"m");
         assert!(gaps.is_empty(Bound::Included(b"a"), Bound::Excluded(b"m")) && from(b"n"));
         assert!(gaps.is_empty(Bound::Excluded(b"m"), Bound::Unbounded));

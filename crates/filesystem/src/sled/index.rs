@@ -25,6 +25,8 @@ use crate::{Batch, CommitError, Entry, Key, Order, Page, Stream};
 
 /// How many changes are worth opening the trees again at the end: reading them once more takes about as long.
 const NOTED_CHANGES_MIN: u64 = 200_000;
+/// How many removed records are passed over in looking for a neighbour, with the index held.
+const REMOVED_MAX: usize = 64;
 /// Between a stream and a position: below every byte of a stream's name.
 const ENTRY_SEPARATOR: u8 = 0;
 
@@ -80,11 +82,16 @@ impl Index {
 
     /// What a key has.
     fn find<P: Part<Value: Value>>(&self, key: &[u8]) -> Result<Option<P::Value>, IndexError> {
+        match self.ahead.get::<P>(key) {
+            Some(known) => Ok(known),
+            None => self.find_behind::<P>(key),
+        }
+    }
+
+    /// What a key has in the trees.
+    fn find_behind<P: Part<Value: Value>>(&self, key: &[u8]) -> Result<Option<P::Value>, IndexError> {
         if self.is_behind_all::<P>(key) {
             return Ok(None);
-        }
-        if let Some(known) = self.ahead.get::<P>(key) {
-            return Ok(known);
         }
         guarded(|| P::tree(self.trees()?).get(key))
     }
@@ -122,27 +129,45 @@ impl Index {
         guarded(|| merged::walk::<P>(&self.ahead, P::tree(self.trees()?), walk, visit))
     }
 
-    /// Sees from where to where nothing is: what lies below a place where nothing was found, and what above it.
+    /// Sees from where to where nothing is: what lies below a place where nothing was found, and what above it. Where that is
+    /// far behind what was removed, nothing is seen.
     fn see_gap(&self, below: Bound<&[u8]>, above: Bound<&[u8]>) -> Result<(), IndexError> {
-        let next = |walk: Walk<'_>| {
-            let mut next = None;
-            self.walk::<Records>(walk, |key, _| {
-                next = Some(Box::from(key));
-                Ok(false)
-            })?;
-            Ok::<_, IndexError>(next)
-        };
-        let below = next(Walk {
+        let below = self.next(Walk {
             high: below,
             order: Order::Down,
             ..Walk::ALL
         })?;
-        let above = next(Walk {
+        let above = self.next(Walk {
             low: above,
             ..Walk::ALL
         })?;
-        self.gaps.add(below, above);
+        if let (Some(below), Some(above)) = (below, above) {
+            self.gaps.add(below, above);
+        }
         Ok(())
+    }
+
+    /// The first record of a walk, or the none that there is; nothing where too much was removed before it.
+    #[expect(
+        clippy::option_option,
+        reason = "it is not known whether there is one, or there is none"
+    )]
+    fn next(&self, walk: Walk<'_>) -> Result<Option<Option<Box<[u8]>>>, IndexError> {
+        let (mut next, mut passed) = (Some(None), 0);
+        guarded(|| {
+            merged::walk_all::<Records>(&self.ahead, Records::tree(self.trees()?), walk, |key, spot| {
+                if spot.is_some() {
+                    next = Some(Some(key.into()));
+                    return Ok(false);
+                }
+                passed += 1;
+                if passed > REMOVED_MAX {
+                    next = None;
+                }
+                Ok(passed <= REMOVED_MAX)
+            })
+        })?;
+        Ok(next)
     }
 
     /// Sends all that is ahead to the trees; what to wait for until they have it.
@@ -234,29 +259,35 @@ impl index::Index for Index {
     }
 
     fn record(&self, key: &str) -> Result<Option<Spot>, IndexError> {
-        let stored = key.as_bytes();
+        let key = key.as_bytes();
         // Most that are asked for are there, and what was written of late is ahead.
-        let found = match self.ahead.get::<Records>(stored) {
+        let found = match self.ahead.get::<Records>(key) {
             Some(found) => found,
-            None if self.gaps.holds(stored) => return Ok(None),
-            None => self.find::<Records>(stored)?,
+            None if self.gaps.holds(key) => None,
+            None => self.find_behind::<Records>(key)?,
         };
-        match &found {
-            Some(spot) => self.known.put(stored, spot),
-            None if self.gaps.holds(stored) => {}
-            None => self.see_gap(Bound::Excluded(stored), Bound::Excluded(stored))?,
+        if let Some(spot) = &found {
+            self.known.put(key, spot);
         }
         Ok(found)
     }
 
+    fn saw_nothing_of(&self, key: &str) -> Result<(), IndexError> {
+        let key = key.as_bytes();
+        match self.gaps.holds(key) {
+            true => Ok(()),
+            false => self.see_gap(Bound::Excluded(key), Bound::Excluded(key)),
+        }
+    }
+
     fn put_record(&mut self, key: &str, at: &Spot, before: Before) -> Result<Option<Spot>, IndexError> {
         let old = self.find_unless::<Records>(key.as_bytes(), before)?;
-        self.set::<Records>(key.as_bytes(), Some(*at))?;
-        self.known.put(key.as_bytes(), at);
         // One that was there before is in no gap.
         if old.is_none() {
             self.gaps.fill(key.as_bytes());
         }
+        self.set::<Records>(key.as_bytes(), Some(*at))?;
+        self.known.put(key.as_bytes(), at);
         Ok(old)
     }
 
@@ -264,6 +295,7 @@ impl index::Index for Index {
         let old = self.record(key)?;
         self.set::<Records>(key.as_bytes(), None)?;
         self.known.remove(key.as_bytes());
+        self.gaps.join(key.as_bytes());
         Ok(old)
     }
 

@@ -23,6 +23,18 @@ pub(super) fn walk<P: Part<Value: Value>>(
     walk: Walk<'_>,
     mut visit: impl FnMut(&[u8], P::Value) -> Result<bool, IndexError>,
 ) -> Result<(), IndexError> {
+    walk_all::<P>(ahead, tree, walk, |key, value| {
+        value.map_or(Ok(true), |value| visit(key, value))
+    })
+}
+
+/// The same, and shows also what was removed and is still in the tree, or in a layer.
+pub(super) fn walk_all<P: Part<Value: Value>>(
+    ahead: &Ahead,
+    tree: &Blocks,
+    walk: Walk<'_>,
+    mut visit: impl FnMut(&[u8], Option<P::Value>) -> Result<bool, IndexError>,
+) -> Result<(), IndexError> {
     if walk.is_nothing() {
         return Ok(());
     }
@@ -47,13 +59,10 @@ pub(super) fn walk<P: Part<Value: Value>>(
                 if which == Ordering::Equal {
                     beneath.next()?;
                 }
-                match take(&mut over, least) {
-                    Some(value) => visit(least, value)?,
-                    None => true,
-                }
+                visit(least, take(&mut over, least))?
             }
             _ => match beneath.next()? {
-                Some((key, value)) => visit(&key, value)?,
+                Some((key, value)) => visit(&key, Some(value))?,
                 None => true,
             },
         };

@@ -2,8 +2,8 @@
 //!
 //! A commit goes to the queue; the committer, one thread, judges a group of them, writes it to the log, flushes once,
 //! and only then shows, hints and acknowledges it. Reads look up the index at one point and read the log, on a few
-//! reader threads; a `get` of a record that is known and in memory is answered by who asks. `docs/FORMAT.md` draws the
-//! bytes.
+//! reader threads; a `get` of a record that is known and in memory is answered by who asks, and so is one that is known to
+//! be nowhere. `docs/FORMAT.md` draws the bytes.
 
 mod block;
 mod blocks;

@@ -1,5 +1,5 @@
 //! Reading by who asks, without a thread for it: what is known to lie somewhere, and can be had without waiting for a disk
-//! or for anybody, and what is known to be nowhere. None says nothing.
+//! or for anybody, and what is known to be nowhere.
 
 use super::index::Index;
 use super::known::Lying;

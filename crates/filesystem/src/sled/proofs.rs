@@ -222,6 +222,9 @@ proptest! {
                 Step::Look(key) => {
                     let found = index.record(&name(key)).unwrap();
                     prop_assert_eq!(found.map(|found| found.version), model.get(&name(key)).copied());
+                    if found.is_none() {
+                        index.saw_nothing_of(&name(key)).unwrap();
+                    }
                 }
                 Step::Walk(low, high, up) => {
                     let (low, high) = (low.map(name), high.map(name));
@@ -237,8 +240,19 @@ proptest! {
                             true
                         })
                         .unwrap();
+                    if found.is_empty() {
+                        index.saw_none(walk).unwrap();
+                    }
                     prop_assert_eq!(found, expected(&model, low.as_ref(), high.as_ref(), up));
                 }
+            }
+            for key in 0..30 {
+                let (low, high) = (name(key), name(key + 5));
+                prop_assert!(!index.gaps.holds(low.as_bytes()) || !model.contains_key(&low), "{}", low);
+                let said = index
+                    .gaps
+                    .is_empty(Bound::Included(low.as_bytes()), Bound::Excluded(high.as_bytes()));
+                prop_assert!(!said || model.range(low.clone()..high).next().is_none(), "from {}", low);
             }
         }
         index.drain().unwrap();
