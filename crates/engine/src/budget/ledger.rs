@@ -193,7 +193,7 @@ async fn settle(core: &Core, group: Vec<Entry>) -> Vec<Entry> {
             | CommitError::Closed { .. }
             | CommitError::Indeterminate { .. }),
         ) => {
-            let again = behind(&entered, refused);
+            let again = behind(core, &entered, refused);
             tell_all(entered.into_iter().map(|one| one.entry), &error.into());
             again
         }
@@ -210,7 +210,7 @@ async fn alone(
     refused: Vec<Decided<CommandError>>,
     error: CommitError,
 ) -> Vec<Entry> {
-    let behind = behind(&entered, refused);
+    let behind = behind(core, &entered, refused);
     let mut again = Vec::new();
     if entered.len() <= 1 {
         tell_all(entered.into_iter().map(|one| one.entry), &error.into());
@@ -224,16 +224,18 @@ async fn alone(
 }
 
 /// Those that were refused, where the commit failed: nothing of theirs was sent, so its failure is not their answer. What
-/// they were refused for may be what it did not do: they are decided again in the next. Where it had nobody else's, they
-/// were refused by what is there, and are told so.
-fn behind(entered: &[Decided<Vec<Moved>>], refused: Vec<Decided<CommandError>>) -> Vec<Entry> {
-    if entered.is_empty() {
-        refused
-            .into_iter()
-            .for_each(|one| one.entry.told(Err(one.answer)));
-        return Vec::new();
+/// they were refused for may be what it did not do: they are decided again a little later, as often as they may be. Where it had
+/// nobody else's, they were refused by what is there, and are told so.
+fn behind(core: &Core, entered: &[Decided<Vec<Moved>>], refused: Vec<Decided<CommandError>>) -> Vec<Entry> {
+    let mut again = Vec::with_capacity(refused.len());
+    for mut one in refused {
+        if entered.is_empty() || one.entry.lost.again(core).is_some() {
+            one.entry.told(Err(one.answer));
+        } else {
+            again.push(one.entry);
+        }
     }
-    refused.into_iter().map(|one| one.entry).collect()
+    again
 }
 
 /// Those whose own rows changed decide again by themselves. The others are decided again here: those whose accounts

@@ -130,10 +130,14 @@ pub(super) fn is_named(tag: &Tag) -> bool {
     }
     // A slider, a picture or a check of makers who are known by these names alone.
     const NAMES: &[&str] = &["captcha", "yidun", "nc_wrapper", "nc-container", "slidetounlock"];
-    let names = [&tag.element, &tag.id, &tag.name, &tag.class];
-    names.iter().filter(|name| !name.is_empty()).any(|name| {
+    has_part([&tag.element, &tag.id, &tag.name, &tag.class], NAMES)
+}
+
+/// Whether one of these names has one of these words in it.
+fn has_part<const N: usize>(names: [&String; N], words: &[&str]) -> bool {
+    names.into_iter().any(|name| {
         let name = name.to_ascii_lowercase();
-        NAMES.iter().any(|known| name.contains(known))
+        words.iter().any(|word| name.contains(word))
     })
 }
 
@@ -149,11 +153,7 @@ pub(super) fn is_named_test(tag: &Tag) -> bool {
         "puzzle",
         "botcheck",
     ];
-    let names = [&tag.id, &tag.class];
-    names.iter().filter(|name| !name.is_empty()).any(|name| {
-        let name = name.to_ascii_lowercase();
-        WORDS.iter().any(|word| name.contains(word))
-    })
+    has_part([&tag.id, &tag.class], WORDS)
 }
 
 /// Whether a text speaks of such a test.

@@ -110,6 +110,18 @@ pub(crate) enum AtOnce<T> {
     Busy,
 }
 
+#[cfg(feature = "sled")]
+impl<T> AtOnce<T> {
+    /// What comes of it, if that can be told at once too.
+    pub(crate) fn read<U>(self, read: impl FnOnce(T) -> Option<U>) -> AtOnce<U> {
+        match self {
+            Self::Known(known) => read(known).map_or(AtOnce::Unknown, AtOnce::Known),
+            Self::Unknown => AtOnce::Unknown,
+            Self::Busy => AtOnce::Busy,
+        }
+    }
+}
+
 /// What stands behind the commit log, as far as backends differ in it.
 ///
 /// Only the committer changes it, behind the flush. Keys and streams are in their stored form.

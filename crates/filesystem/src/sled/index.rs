@@ -25,8 +25,6 @@ use crate::{Batch, CommitError, Entry, Key, Order, Page, Stream};
 
 /// How many changes are worth opening the trees again at the end: reading them once more takes about as long.
 const NOTED_CHANGES_MIN: u64 = 200_000;
-/// How many removed records are passed over in looking for a neighbour, with the index held.
-const REMOVED_MAX: usize = 64;
 /// Between a stream and a position: below every byte of a stream's name.
 const ENTRY_SEPARATOR: u8 = 0;
 
@@ -132,42 +130,13 @@ impl Index {
     /// Sees from where to where nothing is: what lies below a place where nothing was found, and what above it. Where that is
     /// far behind what was removed, nothing is seen.
     fn see_gap(&self, below: Bound<&[u8]>, above: Bound<&[u8]>) -> Result<(), IndexError> {
-        let below = self.next(Walk {
-            high: below,
-            order: Order::Down,
-            ..Walk::ALL
-        })?;
-        let above = self.next(Walk {
-            low: above,
-            ..Walk::ALL
-        })?;
-        if let (Some(below), Some(above)) = (below, above) {
+        let neighbours = guarded(|| {
+            merged::neighbours::<Records>(&self.ahead, Records::tree(self.trees()?), below, above)
+        });
+        if let Some([below, above]) = neighbours? {
             self.gaps.add(below, above);
         }
         Ok(())
-    }
-
-    /// The first record of a walk, or the none that there is; nothing where too much was removed before it.
-    #[expect(
-        clippy::option_option,
-        reason = "it is not known whether there is one, or there is none"
-    )]
-    fn next(&self, walk: Walk<'_>) -> Result<Option<Option<Box<[u8]>>>, IndexError> {
-        let (mut next, mut passed) = (Some(None), 0);
-        guarded(|| {
-            merged::walk_all::<Records>(&self.ahead, Records::tree(self.trees()?), walk, |key, spot| {
-                if spot.is_some() {
-                    next = Some(Some(key.into()));
-                    return Ok(false);
-                }
-                passed += 1;
-                if passed > REMOVED_MAX {
-                    next = None;
-                }
-                Ok(passed <= REMOVED_MAX)
-            })
-        })?;
-        Ok(next)
     }
 
     /// Sends all that is ahead to the trees; what to wait for until they have it.

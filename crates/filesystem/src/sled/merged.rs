@@ -72,6 +72,45 @@ pub(super) fn walk_all<P: Part<Value: Value>>(
     }
 }
 
+/// The nearest keys on both sides; none where there is none.
+type Neighbours = [Option<Box<[u8]>>; 2];
+
+/// How many removed keys are passed over in looking for a neighbour.
+const REMOVED_MAX: usize = 64;
+
+/// The nearest keys below a bound and above one; nothing where too much was removed before one of them.
+pub(super) fn neighbours<P: Part<Value: Value>>(
+    ahead: &Ahead,
+    tree: &Blocks,
+    below: Bound<&[u8]>,
+    above: Bound<&[u8]>,
+) -> Result<Option<Neighbours>, IndexError> {
+    let down = Walk {
+        high: below,
+        order: Order::Down,
+        ..Walk::ALL
+    };
+    let up = Walk {
+        low: above,
+        ..Walk::ALL
+    };
+    let mut found = [None, None];
+    for (found, walk) in found.iter_mut().zip([down, up]) {
+        let mut removed = 0;
+        walk_all::<P>(ahead, tree, walk, |key, value| {
+            match value {
+                Some(_) => *found = Some(Box::from(key)),
+                None => removed += 1,
+            }
+            Ok(value.is_none() && removed <= REMOVED_MAX)
+        })?;
+        if removed > REMOVED_MAX {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found))
+}
+
 /// Whether `a` is shown before `b`.
 fn compare(a: &[u8], b: &[u8], order: Order) -> Ordering {
     match order {

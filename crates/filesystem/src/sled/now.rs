@@ -37,16 +37,14 @@ pub(super) fn entry(shared: &Shared<Index>, key: &Key) -> AtOnce<Option<Entry>> 
     let Some(_pin) = shared.reader.pin_now() else {
         return AtOnce::Unknown;
     };
-    let read = |lying: Lying| {
-        let bytes = bytes_at(shared, lying.place)?;
-        entry_in(&shared.reader.verify(lying.place, &bytes)?, key, lying)
-    };
-    match shared.with_index_now(|index| known(index, key)) {
-        AtOnce::Known(Known::Nowhere) => AtOnce::Known(None),
-        AtOnce::Known(Known::Lies(lying)) => read(lying).map(Some).map_or(AtOnce::Unknown, AtOnce::Known),
-        AtOnce::Unknown => AtOnce::Unknown,
-        AtOnce::Busy => AtOnce::Busy,
-    }
+    let known = shared.with_index_now(|index| known(index, key));
+    known.read(|known| match known {
+        Known::Nowhere => Some(None),
+        Known::Lies(lying) => {
+            let bytes = bytes_at(shared, lying.place)?;
+            entry_in(&shared.reader.verify(lying.place, &bytes)?, key, lying).map(Some)
+        }
+    })
 }
 
 /// What several keys have, all of them at one read point.
@@ -61,11 +59,7 @@ pub(super) fn entries(shared: &Shared<Index>, keys: &[Key]) -> AtOnce<Vec<Option
         let known = keys.iter().map(|key| known(index, key));
         known.collect::<Option<Vec<Known>>>()
     });
-    match known {
-        AtOnce::Known(known) => read(shared, keys, &known).map_or(AtOnce::Unknown, AtOnce::Known),
-        AtOnce::Unknown => AtOnce::Unknown,
-        AtOnce::Busy => AtOnce::Busy,
-    }
+    known.read(|known| read(shared, keys, &known))
 }
 
 /// What is known of keys, read from where it lies.

@@ -89,14 +89,18 @@ async fn a_lost_race_takes_the_next_in_the_same_call(place: Place) {
     assert_eq!(claims_next(&house).await, None, "each is somebody's");
 }
 
+/// When a lane that is being left may be rung.
+fn moments() -> impl Iterator<Item = At> {
+    (0..3)
+        .map(At::Commit)
+        .chain([At::Read("wake"), At::Read("agent")])
+}
+
 /// Whoever serves finds a wake row and nothing to do: while he lets it go, a task is made ready.
 async fn a_task_made_ready_while_its_wake_row_goes_is_claimed(place: Place) {
     let (store, house) = hooked(&place).await;
-    let moments = (0..3)
-        .map(At::Commit)
-        .chain([At::Read("wake"), At::Read("agent")]);
     let mut met = 0;
-    for (nth, at) in moments.enumerate() {
+    for (nth, at) in moments().enumerate() {
         let agent = agent_of(&house, &format!("alice-{nth}"), 5).await;
         // Claimed by itself: the row of its agent is left.
         let first = tasks(&house, &agent, 1).await;
@@ -138,11 +142,8 @@ async fn made_meanwhile(told: &std::sync::mpsc::Receiver<Task>) -> Option<Task> 
 /// Whoever serves finds the agent paused: while he puts its row to rest, it is resumed.
 async fn an_agent_resumed_while_its_row_is_put_to_rest_is_served(place: Place) {
     let (store, house) = hooked(&place).await;
-    let moments = (0..3)
-        .map(At::Commit)
-        .chain([At::Read("wake"), At::Read("agent")]);
     let mut met = 0;
-    for (nth, at) in moments.enumerate() {
+    for (nth, at) in moments().enumerate() {
         let agent = agent_of(&house, &format!("alice-{nth}"), 5).await;
         let made = tasks(&house, &agent, 1).await;
         let agents = &house.tenant.agents;

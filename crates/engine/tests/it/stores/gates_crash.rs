@@ -14,31 +14,11 @@ use tokio::time::Instant;
 
 use super::gates::{Asker, approve, events, open, shown, try_open, yes};
 use super::house::{House, operator};
+use super::on_sled_and_postgres;
 use super::place::Place;
 
 /// What a child is told: its store, its seat, and what it is to do.
 const CHILD: &str = "DORMOUSE_TEST_GATES_CHILD";
-
-macro_rules! on_sled_and_postgres {
-    ($($(#[$doc:meta])* $name:ident;)*) => {
-        mod sled {$(
-            $(#[$doc])*
-            #[tokio::test]
-            async fn $name() {
-                super::$name(crate::stores::place::Place::sled()).await;
-            }
-        )*}
-        mod postgres {$(
-            $(#[$doc])*
-            #[tokio::test]
-            async fn $name() {
-                if let Some(place) = crate::stores::place::Place::postgres() {
-                    super::$name(place).await;
-                }
-            }
-        )*}
-    };
-}
 
 on_sled_and_postgres! {
     /// SG-50, with `a_restart_adds_no_time_and_pulls_in_what_is_too_far_away`.

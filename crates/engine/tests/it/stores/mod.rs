@@ -180,28 +180,14 @@ macro_rules! on_every_store_of_one_process {
 }
 use on_every_store_of_one_process;
 
-/// One test per backend, over a store in whose way it stands.
-macro_rules! on_every_hooked_store {
+/// One test per backend that several processes, or one after the other, work on.
+macro_rules! on_sled_and_postgres {
     ($($(#[$doc:meta])* $name:ident;)*) => {
-        mod memory {$(
-            $(#[$doc])*
-            #[tokio::test]
-            async fn $name() {
-                super::$name(crate::stores::place::Place::memory()).await;
-            }
-        )*}
         mod sled {$(
             $(#[$doc])*
             #[tokio::test]
             async fn $name() {
                 super::$name(crate::stores::place::Place::sled()).await;
-            }
-        )*}
-        mod local {$(
-            $(#[$doc])*
-            #[tokio::test]
-            async fn $name() {
-                super::$name(crate::stores::place::Place::local()).await;
             }
         )*}
         mod postgres {$(
@@ -213,6 +199,28 @@ macro_rules! on_every_hooked_store {
                 }
             }
         )*}
+    };
+}
+use on_sled_and_postgres;
+
+/// One test per backend, over a store in whose way it stands.
+macro_rules! on_every_hooked_store {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        mod memory {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::place::Place::memory()).await;
+            }
+        )*}
+        mod local {$(
+            $(#[$doc])*
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::place::Place::local()).await;
+            }
+        )*}
+        crate::stores::on_sled_and_postgres! { $($(#[$doc])* $name;)* }
     };
 }
 use on_every_hooked_store;
